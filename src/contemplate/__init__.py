@@ -1,0 +1,107 @@
+"""A contemplating mode for any chat model: plan, fan out to parallel subagents, merge or vote.
+
+The map of the package, from the roof down; each line imports only from those below it:
+
+    cli, server             the command line; an OpenAI-compatible backend
+    api, contemplator       ask(), and Contemplator, which puts the parts together; modes
+    engine                  two streams meet: tasks in, results out
+    planners, aggregators   async generators of tasks; async functions over results; answers: keys that votes count
+    context, agent          what the two may touch of a run; one subagent's loop of model and tools
+    models, testing         the one-method model protocol and its implementations; doubles for tests
+    tools, schema, budget, prompts
+    messages, plan, result, events, usage, settings, errors     plain frozen data
+
+Names are imported when they are first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from . import aggregators, answers, errors, events, models, planners, testing
+    from .agent import Agent, Answer, TaskContext
+    from .api import ask, ask_sync
+    from .contemplator import Contemplator
+    from .context import RunContext
+    from .errors import ContemplateError
+    from .messages import ImagePart, Message
+    from .plan import Plan, Task
+    from .result import Conclusion, RunResult, TaskResult
+    from .settings import ModelSettings
+    from .stream import RunStream
+    from .tools import Tool, tool
+    from .usage import Limits, Usage
+
+_HOMES = {
+    "Agent": "agent",
+    "Answer": "agent",
+    "TaskContext": "agent",
+    "ask": "api",
+    "ask_sync": "api",
+    "Contemplator": "contemplator",
+    "RunContext": "context",
+    "ContemplateError": "errors",
+    "ImagePart": "messages",
+    "Message": "messages",
+    "Plan": "plan",
+    "Task": "plan",
+    "Conclusion": "result",
+    "RunResult": "result",
+    "TaskResult": "result",
+    "ModelSettings": "settings",
+    "RunStream": "stream",
+    "Tool": "tools",
+    "tool": "tools",
+    "Limits": "usage",
+    "Usage": "usage",
+}
+_MODULES = ("aggregators", "answers", "errors", "events", "models", "planners", "testing")
+
+__all__ = [
+    "Agent",
+    "Answer",
+    "Conclusion",
+    "ContemplateError",
+    "Contemplator",
+    "ImagePart",
+    "Limits",
+    "Message",
+    "ModelSettings",
+    "Plan",
+    "RunContext",
+    "RunResult",
+    "RunStream",
+    "Task",
+    "TaskContext",
+    "TaskResult",
+    "Tool",
+    "Usage",
+    "__version__",
+    "aggregators",
+    "answers",
+    "ask",
+    "ask_sync",
+    "errors",
+    "events",
+    "models",
+    "planners",
+    "testing",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    if name in _HOMES:
+        return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

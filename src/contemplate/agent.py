@@ -1,0 +1,230 @@
+"""One subagent: a loop of model and tools over one task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Protocol
+
+import anyio
+from pydantic import JsonValue
+
+from .context import RunContext
+from .errors import ConfigurationError, ModelResponseError, ToolError
+from .events import OutputDelta, TaskDelta, ToolFinished, ToolStarted
+from .messages import ImagePart, Message, ToolCall
+from .models import Delta, ModelRequest, ModelResponse, ToolSpec
+from .plan import Task
+from .prompts import fence_mark, fenced, render
+from .result import ErrorInfo, Outcome, TaskResult
+from .schema import OutputType
+from .settings import ModelSettings
+from .tools import Tool, as_tool
+from .typed import parsed, with_schema
+from .usage import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an agent makes of a task. "capped" means that a limit of the agent's own cut it short."""
+
+    text: str
+    output: JsonValue = None
+    images: tuple[ImagePart, ...] = ()
+    outcome: Outcome = "answered"
+
+
+class AgentFunction(Protocol):
+    """What turns one task into one answer: an `Agent`, or any async function of this form."""
+
+    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
+        """Answer `task`. What it raises becomes the error of a failed result; siblings go on."""
+        ...
+
+
+class TaskContext:
+    """A task's view of its run; it keeps what was reached, for the case that the task is cut off.
+
+    Attributes:
+        run: the run.
+        task: the task.
+        inputs: the results of what the task needs, failed ones too.
+        text: what has been written so far.
+        messages: the conversation so far.
+        usage: what the task's calls have cost so far.
+    """
+
+    def __init__(self, run: RunContext, task: Task, *, streaming: bool) -> None:
+        self.run = run
+        self.task = task
+        self.inputs: Sequence[TaskResult] = run.inputs(task)
+        self.messages: tuple[Message, ...] = ()
+        self.usage = Usage(cost_usd=0.0)
+        self._written: list[str] = []
+        self._turn = 0
+        self._on_delta: Callable[[Delta], None] | None = self._hear if streaming else None
+
+    @property
+    def text(self) -> str:
+        """What has been written in the current turn."""
+        return "".join(self._written)
+
+    async def call(self, request: ModelRequest) -> ModelResponse:
+        """One model call of this task.
+
+        Raises:
+            ModelError: the call failed.
+            LimitExceeded: a limit leaves no room for it.
+        """
+        self._written.clear()
+        self.messages = request.messages
+        response = await self.run.call(
+            "subagent",
+            request,
+            model=self.task.model,
+            task=self.task.id,
+            turn=self._turn,
+            on_delta=self._on_delta,
+        )
+        self._turn += 1
+        self.usage += response.usage
+        self.messages = (*request.messages, response.message)
+        return response
+
+    def _hear(self, delta: Delta) -> None:
+        if delta.text:
+            self._written.append(delta.text)
+        if self.run.listening:
+            self.run.emit(TaskDelta(task_id=self.task.id, text=delta.text, reasoning=delta.reasoning))
+            if self.task.kind == "answer":
+                self.run.emit(OutputDelta(text=delta.text, reasoning=delta.reasoning))
+
+
+class Agent:
+    """The usual subagent: it is shown the question, its task and what the task needs, and may use tools.
+
+    Args:
+        tools: functions it may call; those of one turn run at the same time.
+        instructions: said to every subagent, after the task's own.
+        settings: of its model calls; a task's own go over them.
+        max_turns: model calls for one task, repairs not counted; in the last one it must answer without tools.
+        max_repairs: how often a model is told that its answer does not fit the output type.
+
+    Raises:
+        ConfigurationError: two tools have one name, or a number is too small.
+    """
+
+    def __init__(
+        self,
+        *,
+        tools: Sequence[Tool | Callable[..., Any]] = (),
+        instructions: str | None = None,
+        settings: ModelSettings | None = None,
+        max_turns: int = 8,
+        max_repairs: int = 2,
+    ) -> None:
+        if max_turns < 1 or max_repairs < 0:
+            raise ConfigurationError(f"max_turns={max_turns}, max_repairs={max_repairs}: at least 1 and 0 are needed")
+        self._tools = {each.name: each for each in map(as_tool, tools)}
+        if len(self._tools) != len(tools):
+            raise ConfigurationError("two tools have the same name", hint="name one of them: @tool(name=...)")
+        self._specs = tuple(ToolSpec(each.name, each.description, each.parameters) for each in self._tools.values())
+        self._instructions = instructions
+        self._settings = settings or ModelSettings()
+        self._max_turns = max_turns
+        self._max_repairs = max_repairs
+
+    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
+        """Answer `task`.
+
+        Raises:
+            ModelError: a model call failed.
+            OutputError: the answer does not fit the output type, after every repair.
+            LimitExceeded: a limit leaves no room for another call.
+        """
+        output = None if task.kind == "part" else ctx.run.output
+        settings = self._settings if task.settings is None else task.settings.over(self._settings)
+        messages = self._opening(task, ctx)
+        for turn in range(self._max_turns):
+            last = turn == self._max_turns - 1
+            request = with_schema(
+                ModelRequest(messages, settings, self._specs, "none" if last and self._specs else "auto"), output
+            )
+            response = await ctx.call(request)
+            if not response.message.tool_calls:
+                return await self._answer(response, request, ctx, output)
+            results = await self._use_tools(response.message.tool_calls, ctx)
+            messages = ctx.messages = (*messages, response.message, *results)
+        return Answer(response.message.text, outcome="capped")
+
+    def _opening(self, task: Task, ctx: TaskContext) -> tuple[Message, ...]:
+        # What all subagents share comes first and byte for byte the same, so that prefix caches hit.
+        if task.kind == "part":
+            system = render("subagent", question=ctx.run.question)
+            said = [render("task", prompt=task.prompt)]
+        else:
+            system = render("solver")
+            said = [task.prompt]
+        if ctx.inputs:
+            said.insert(0, _shown(ctx.inputs, fence_mark(ctx.run.run_id, task.id)))
+        said += filter(None, (task.instructions, self._instructions))
+        return Message.system(system), Message.user("\n\n".join(said), ctx.run.images)
+
+    async def _answer(
+        self, response: ModelResponse, request: ModelRequest, ctx: TaskContext, output: OutputType[Any] | None
+    ) -> Answer:
+        if response.finish == "content_filter":
+            raise ModelResponseError("the provider's content filter stopped the answer", model=response.model)
+        images = response.message.images
+        if response.finish == "length":
+            return Answer(response.message.text, images=images, outcome="capped")
+        if output is None:
+            if not response.message.text.strip() and not images:
+                raise ModelResponseError("the answer is empty", model=response.model)
+            return Answer(response.message.text, images=images)
+        value, response = await parsed(response, request, ctx.call, output, repairs=self._max_repairs)
+        return Answer(response.message.text, output.dump(value), images)
+
+    async def _use_tools(self, calls: Sequence[ToolCall], ctx: TaskContext) -> tuple[Message, ...]:
+        said: dict[int, str] = {}
+
+        async def use(place: int, call: ToolCall) -> None:
+            said[place] = await self._use(call, ctx)
+
+        async with anyio.create_task_group() as group:
+            for place, call in enumerate(calls):
+                group.start_soon(use, place, call)
+        return tuple(Message.tool(call.id, said[place]) for place, call in enumerate(calls))
+
+    async def _use(self, call: ToolCall, ctx: TaskContext) -> str:
+        run, task_id = ctx.run, ctx.task.id
+        if run.listening:
+            run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
+        started = perf_counter()
+        error: ErrorInfo | None = None
+        try:
+            if call.name not in self._tools:
+                raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
+            returned = await self._tools[call.name].call(call.arguments)
+        except Exception as raised:
+            error = ErrorInfo.of(raised)
+            returned = render("tool_error", kind=error.kind, message=error.message)
+        if run.listening:
+            seconds = perf_counter() - started
+            run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=error))
+        return returned
+
+
+def _shown(inputs: Sequence[TaskResult], mark: str) -> str:
+    """What a task needs, fenced; what is missing is said to be missing, never left empty."""
+    texts = [(f"result {number}", _text_of(each)) for number, each in enumerate(inputs, start=1)]
+    return render("inputs", mark=mark, inputs=fenced(texts, mark))
+
+
+def _text_of(result: TaskResult) -> str:
+    if result.answered:
+        return result.text
+    if result.outcome == "capped" and result.text:
+        return render("incomplete", text=result.text)
+    return render("missing")

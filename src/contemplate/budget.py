@@ -1,0 +1,102 @@
+"""The ledger of a run: reserve before a call, settle after it. The one place where a limit on spending trips."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import anyio
+
+from .errors import LimitExceeded
+from .usage import Limits, Usage
+
+MIN_OUTPUT_TOKENS = 64
+DEFAULT_OUTPUT_TOKENS = 4096
+KEPT_SHARE = 0.25
+MAX_KEPT_TOKENS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a call may spend: its prompt and `output_tokens` (None: no limit on tokens)."""
+
+    tokens: int
+    output_tokens: int | None
+
+
+class Ledger:
+    """What a run has spent, and has promised to calls that are still out.
+
+    A call that does not fit because of promises waits until one is settled, as most calls stay below their promise.
+    One that cannot fit any more is refused. The share kept for the aggregator is closed to everyone else.
+    """
+
+    def __init__(self, limits: Limits, *, keep_for_aggregator: bool) -> None:
+        self.spent = Usage()
+        self.limits = limits
+        self.tripped: str | None = None
+        self._calls_out = 0
+        self._tokens_out = 0
+        self._waiting: deque[anyio.Event] = deque()
+        self._kept_calls = 1 if keep_for_aggregator and (limits.calls or 0) > 1 else 0
+        self._kept_tokens = 0
+        if keep_for_aggregator and limits.total_tokens is not None:
+            self._kept_tokens = min(int(limits.total_tokens * KEPT_SHARE), MAX_KEPT_TOKENS)
+
+    async def reserve(self, prompt_tokens: int, output_tokens: int | None, *, aggregator: bool = False) -> Reservation:
+        """Set aside one call with its tokens; waits while it only fits when others have settled.
+
+        Args:
+            prompt_tokens: an estimate of the prompt's length.
+            output_tokens: the most the caller wants written; None for a default that leaves room for others.
+            aggregator: whether the kept share may be used.
+
+        Raises:
+            LimitExceeded: the call does not fit into what is left, and never will.
+        """
+        while True:
+            reservation = self._try(prompt_tokens, output_tokens, aggregator)
+            if reservation is not None:
+                return reservation
+            turn = anyio.Event()
+            self._waiting.append(turn)
+            await turn.wait()
+
+    def settle(self, reservation: Reservation, usage: Usage) -> None:
+        """Give back a reservation, and book what the call really cost."""
+        self._calls_out -= 1
+        self._tokens_out -= reservation.tokens
+        self.spent += usage
+        # Everyone looks again: what is enough for the third in line may not be for the first.
+        while self._waiting:
+            self._waiting.popleft().set()
+
+    def _try(self, prompt: int, wanted: int | None, aggregator: bool) -> Reservation | None:
+        calls = self.limits.calls
+        if calls is not None:
+            kept = 0 if aggregator else self._kept_calls
+            if self.spent.calls + self._calls_out >= calls - kept:
+                raise self._refusal("calls", calls)
+        total = self.limits.total_tokens
+        if total is None:
+            return self._out(0, wanted)
+        left = total - self.spent.total_tokens - self._tokens_out - (0 if aggregator else self._kept_tokens)
+        ask = wanted or min(DEFAULT_OUTPUT_TOKENS, max(total // 16, MIN_OUTPUT_TOKENS))
+        if left >= prompt + ask:
+            return self._out(prompt + ask, ask)
+        if self._calls_out:
+            return None
+        if left >= prompt + MIN_OUTPUT_TOKENS:
+            return self._out(left, left - prompt)
+        raise self._refusal("total_tokens", total)
+
+    def _out(self, tokens: int, output_tokens: int | None) -> Reservation:
+        self._calls_out += 1
+        self._tokens_out += tokens
+        return Reservation(tokens, output_tokens)
+
+    def _refusal(self, limit: str, cap: int) -> LimitExceeded:
+        self.tripped = self.tripped or limit
+        return LimitExceeded(
+            f"Limits.{limit} = {cap} leaves no room for another call", limit=limit, hint="raise the limit"
+        )

@@ -1,0 +1,222 @@
+"""What planners, agents and aggregators may touch of a run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any
+
+import anyio
+
+from .calls import Caller
+from .errors import ConfigurationError
+from .events import Event, Noted, Speaker
+from .mailbox import Mailbox
+from .messages import ImagePart
+from .models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, resolve
+from .plan import Task
+from .result import Conclusion, TaskResult
+from .schema import OutputType
+
+Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+
+
+class RunContext:
+    """A run, as planners, agents and aggregators see it.
+
+    Attributes:
+        run_id: the run's id.
+        question: what the user asked.
+        images: what the user showed.
+        output: the output type that was asked for; None for text.
+        planned: the tasks planned so far, in order.
+        plan_done: whether the planner has finished.
+        deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_id: str,
+        question: str,
+        model: Model,
+        caller: Caller,
+        images: tuple[ImagePart, ...] = (),
+        output: OutputType[Any] | None = None,
+        deadline: float,
+    ) -> None:
+        self.run_id = run_id
+        self.question = question
+        self.images = images
+        self.output = output
+        self.deadline = deadline
+        self.planned: list[Task] = []
+        self.plan_done = False
+        self.best: Callable[[], Conclusion] | None = None
+        self.notes: list[str] = []
+        self._caller = caller
+        self._model = model
+        self._models: dict[str, Model] = {model.name: model}
+        self._results: dict[str, TaskResult] = {}
+        self._finished: dict[str, anyio.Event] = {}
+        self.spawn: Spawn | None = None
+        self.stopped_by: str | None = None
+
+    # What has happened
+
+    @property
+    def results(self) -> Mapping[str, TaskResult]:
+        """The results so far, by task id, in the order in which they came."""
+        return MappingProxyType(self._results)
+
+    async def finished(self, task_id: str) -> TaskResult:
+        """Wait for the result of a task that was planned."""
+        if task_id not in self._results:
+            await self._finished.setdefault(task_id, anyio.Event()).wait()
+        return self._results[task_id]
+
+    def inputs(self, task: Task) -> Sequence[TaskResult]:
+        """The results of what `task` needs, in the order in which it names them."""
+        return [self._results[need] for need in task.needs]
+
+    def record(self, result: TaskResult) -> None:
+        """Keep a result, and wake whoever waits for it. For the engine."""
+        self._results[result.id] = result
+        waiter = self._finished.pop(result.id, None)
+        if waiter is not None:
+            waiter.set()
+
+    # What to tell
+
+    @property
+    def listening(self) -> bool:
+        """Whether anybody listens: if not, an event need not even be built."""
+        return self._caller.events.listening
+
+    def emit(self, event: Event) -> None:
+        """Tell whoever listens."""
+        self._caller.events.emit(event)
+
+    def note(self, message: str) -> None:
+        """Say that something was mended, dropped or given up; the result carries it too."""
+        self.notes.append(message)
+        if self.listening:
+            self.emit(Noted(message=message))
+
+    def offer(self, conclusion: Callable[[], Conclusion]) -> None:
+        """Leave behind what to conclude if the time runs out before the aggregator is done."""
+        self.best = conclusion
+
+    # Models
+
+    def use(self, model: str | Model) -> str:
+        """Make a model known to the run, and return the name by which a `Task` can ask for it.
+
+        Raises:
+            ConfigurationError: there is no such model.
+        """
+        found = resolve(model)
+        known = self._models.setdefault(found.name, found)
+        return known.name if known is found or isinstance(model, str) else self._rename(found)
+
+    def _rename(self, model: Model) -> str:
+        for number in range(2, 1000):
+            name = f"{model.name}#{number}"
+            if self._models.setdefault(name, model) is model:
+                return name
+        raise ConfigurationError(f"more than 1,000 different models are called {model.name!r}")
+
+    def model(self, name: str | Model | None = None) -> Model:
+        """The model called `name`; the run's own if None."""
+        if name is None:
+            return self._model
+        if isinstance(name, str) and name in self._models:
+            return self._models[name]
+        return self._models[self.use(name)]
+
+    def model_name(self, task: Task) -> str:
+        """The name of the model that answers `task`."""
+        return task.model or self._model.name
+
+    async def call(
+        self,
+        role: Speaker,
+        request: ModelRequest,
+        *,
+        model: str | Model | None = None,
+        task: str | None = None,
+        turn: int = 0,
+        on_delta: DeltaSink | None = None,
+    ) -> ModelResponse:
+        """One model call, within the run's limits.
+
+        Args:
+            role: "planner", "subagent" or "aggregator": whose share it is paid from.
+            request: what is asked.
+            model: which model; the run's own if None.
+            task: the id of the task that the call is for.
+            turn: which of that task's calls it is, from 0.
+            on_delta: is handed each piece as it arrives; without it the call is not streamed.
+
+        Raises:
+            ModelError: the call failed.
+            LimitExceeded: a limit leaves no room for it.
+        """
+        return await self._caller.call(role, self.model(model), request, task=task, turn=turn, on_delta=on_delta)
+
+    @asynccontextmanager
+    async def stream(
+        self, role: Speaker, request: ModelRequest, *, model: str | Model | None = None, turn: int = 0
+    ) -> AsyncIterator[StreamedCall]:
+        """A model call whose pieces can be iterated over while it runs; leaving the block ends it.
+
+        For async generators, which may not hold a task group open while they yield: the call runs in the run's own.
+        """
+        streamed = StreamedCall()
+        scope = anyio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                try:
+                    on_delta = streamed.deltas.put
+                    streamed.response = await self.call(role, request, model=model, turn=turn, on_delta=on_delta)
+                except Exception as error:
+                    streamed.error = error
+                finally:
+                    streamed.deltas.close()
+
+        if self.spawn is None:
+            raise RuntimeError("RunContext.stream works only within a run")
+        self.spawn(run)
+        try:
+            yield streamed
+        finally:
+            scope.cancel()
+
+
+class StreamedCall:
+    """A call in progress: iterate over its deltas; then `response` is there. Raises what the call raised."""
+
+    def __init__(self) -> None:
+        self.deltas: Mailbox[Delta] = Mailbox()
+        self.response: ModelResponse | None = None
+        self.error: Exception | None = None
+
+    @property
+    def finished(self) -> ModelResponse:
+        """The whole response; only after the last delta."""
+        if self.response is None:
+            raise RuntimeError("the call is not over: iterate over its deltas to the end first")
+        return self.response
+
+    def __aiter__(self) -> StreamedCall:
+        return self
+
+    async def __anext__(self) -> Delta:
+        try:
+            return await self.deltas.__anext__()
+        except StopAsyncIteration:
+            if self.error is not None:
+                raise self.error from None
+            raise

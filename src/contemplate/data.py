@@ -1,0 +1,17 @@
+"""The base of every value object: frozen, closed, and equal to what its JSON says."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Data(BaseModel):
+    """A frozen value with a JSON round trip (`model_dump_json`, `model_validate_json`)."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        ser_json_bytes="base64",
+        val_json_bytes="base64",
+        protected_namespaces=(),
+    )

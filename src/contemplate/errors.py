@@ -1,0 +1,147 @@
+"""Everything that contemplate raises.
+
+    ContemplateError
+    +-- ConfigurationError         a setting, name, key or file of the user's is wrong
+    |   +-- MissingDependencyError an optional extra is not installed
+    +-- ModelError                 a model call failed
+    |   +-- ModelConnectionError   the server could not be reached, or hung up
+    |   +-- ModelTimeoutError      it did not answer in time
+    |   +-- ModelAuthError         it refused the key (401, 403)
+    |   +-- ModelRateLimitError    it asked us to slow down (429)
+    |   +-- ModelRequestError      it refused the request (other 4xx)
+    |   +-- ModelServerError       it failed (5xx)
+    |   +-- ModelResponseError     its answer could not be understood
+    +-- PlanError                  a planner raised, or its plan cannot be run
+    +-- ToolError                  a tool failed; the model is told and goes on
+    +-- OutputError                the answer does not fit the output type
+    +-- AggregationError           an aggregator raised, or had nothing to conclude from
+    |   +-- QuorumNotReached       too few tasks were answered
+    +-- LimitExceeded              a limit stopped the run before there was any answer
+
+Each message says what happened, where (task, model), and what to do next. An error that ends a run carries, in
+`partial`, all that had been finished and paid for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .result import RunResult
+
+
+class ContemplateError(Exception):
+    """The base of every error raised by this package.
+
+    Attributes:
+        hint: what to do next, or None.
+        partial: what the run had reached when the error ended it; None outside a run.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.partial: RunResult[Any] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigurationError(ContemplateError):
+    """Raised when a setting, a name, a key or a file that the user gave is wrong."""
+
+
+class MissingDependencyError(ConfigurationError):
+    """Raised when an optional extra is needed and not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed",
+            hint=f"pip install 'contemplate-ai[{extra}]'",
+        )
+        self.extra = extra
+
+
+class ModelError(ContemplateError):
+    """Raised when a model call failed.
+
+    Attributes:
+        model: the model's name.
+        status: the HTTP status, or None where there was no response.
+        retry_after: seconds the server asked us to wait, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        model: str,
+        hint: str | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(f"{model}: {message}", hint=hint)
+        self.model = model
+        self.status = status
+        self.retry_after = retry_after
+
+
+class ModelConnectionError(ModelError):
+    """Raised when the server could not be reached, or broke off."""
+
+
+class ModelTimeoutError(ModelError):
+    """Raised when the server did not answer in time."""
+
+
+class ModelAuthError(ModelError):
+    """Raised when the server refused the API key."""
+
+
+class ModelRateLimitError(ModelError):
+    """Raised when the server asked for fewer requests or tokens."""
+
+
+class ModelRequestError(ModelError):
+    """Raised when the server refused the request as wrong."""
+
+
+class ModelServerError(ModelError):
+    """Raised when the server failed."""
+
+
+class ModelResponseError(ModelError):
+    """Raised when the server's answer could not be understood."""
+
+
+class PlanError(ContemplateError):
+    """Raised when a planner failed, or when its plan cannot be run."""
+
+
+class ToolError(ContemplateError):
+    """Raised by a tool to tell the model, in words, why a call failed."""
+
+
+class OutputError(ContemplateError):
+    """Raised when an answer does not fit the output type, after every repair allowed."""
+
+
+class AggregationError(ContemplateError):
+    """Raised when an aggregator failed, or had nothing to conclude from."""
+
+
+class QuorumNotReached(AggregationError):
+    """Raised when fewer tasks were answered than the aggregator needs."""
+
+
+class LimitExceeded(ContemplateError):
+    """Raised when a limit stopped the run before anything was answered.
+
+    Attributes:
+        limit: the name of the field of `Limits` that was reached.
+    """
+
+    def __init__(self, message: str, *, limit: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.limit = limit

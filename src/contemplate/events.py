@@ -1,0 +1,193 @@
+"""What happens in a run, as it happens: one frozen class each, told apart by `kind`.
+
+The events are the only window into a run. The terminal, the server, logs and traces all read this one stream.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .data import Data
+from .plan import Plan, Task
+from .result import ErrorInfo, TaskResult
+from .usage import Usage
+
+Speaker = Literal["planner", "subagent", "aggregator"]
+
+
+class CallName(Data):
+    """What one model call is called, wherever it shows up: in events, logs and traces.
+
+    Args:
+        run: the run's id.
+        role: who calls.
+        task: the task's id; None outside a task.
+        turn: which call of that caller it is, from 0.
+    """
+
+    run: str
+    role: Speaker
+    task: str | None = None
+    turn: int = 0
+
+
+class RunStarted(Data):
+    """The run began."""
+
+    kind: Literal["run_started"] = "run_started"
+    run_id: str
+    question: str
+    model: str
+
+
+class PlanDelta(Data):
+    """The planner wrote a piece of its plan."""
+
+    kind: Literal["plan_delta"] = "plan_delta"
+    text: str
+
+
+class TaskPlanned(Data):
+    """A task was planned; it starts when what it needs is done."""
+
+    kind: Literal["task_planned"] = "task_planned"
+    task: Task
+
+
+class Noted(Data):
+    """Something was mended, dropped or given up; the run goes on."""
+
+    kind: Literal["noted"] = "noted"
+    message: str
+
+
+class PlanReady(Data):
+    """The planner has finished."""
+
+    kind: Literal["plan_ready"] = "plan_ready"
+    plan: Plan
+
+
+class TaskStarted(Data):
+    """A subagent began its task."""
+
+    kind: Literal["task_started"] = "task_started"
+    task_id: str
+    model: str
+
+
+class TaskDelta(Data):
+    """A subagent wrote a piece of its text (`reasoning` is what it thought aloud on the way)."""
+
+    kind: Literal["task_delta"] = "task_delta"
+    task_id: str
+    text: str = ""
+    reasoning: str = ""
+
+
+class ToolStarted(Data):
+    """A subagent called a tool."""
+
+    kind: Literal["tool_started"] = "tool_started"
+    task_id: str
+    tool: str
+    call_id: str
+
+
+class ToolFinished(Data):
+    """A tool returned, or failed (`error`)."""
+
+    kind: Literal["tool_finished"] = "tool_finished"
+    task_id: str
+    tool: str
+    call_id: str
+    seconds: float
+    error: ErrorInfo | None = None
+
+
+class TaskFinished(Data):
+    """A task has come to an end, in one of the four outcomes."""
+
+    kind: Literal["task_finished"] = "task_finished"
+    result: TaskResult
+
+
+class VoteCounted(Data):
+    """A vote was counted. `votes` maps each answer, as it is counted, to its number of votes."""
+
+    kind: Literal["vote_counted"] = "vote_counted"
+    task_id: str
+    votes: dict[str, int]
+    decided: bool
+
+
+class ModelCalled(Data):
+    """A model call ended, well or not. Holds no prompt and no answer."""
+
+    kind: Literal["model_called"] = "model_called"
+    name: CallName
+    model: str
+    usage: Usage
+    seconds: float
+    finish: str | None = None
+    error: ErrorInfo | None = None
+
+
+class LimitReached(Data):
+    """A limit ended the work early; the aggregator concludes from what arrived."""
+
+    kind: Literal["limit_reached"] = "limit_reached"
+    limit: str
+
+
+class OutputDelta(Data):
+    """A piece of the answer."""
+
+    kind: Literal["output_delta"] = "output_delta"
+    text: str = ""
+    reasoning: str = ""
+
+
+class RunFinished(Data):
+    """The run ended with an answer."""
+
+    kind: Literal["run_finished"] = "run_finished"
+    run_id: str
+    text: str
+    usage: Usage
+    seconds: float
+    complete: bool
+    stopped_by: str | None = None
+
+
+class RunFailed(Data):
+    """The run ended with an error."""
+
+    kind: Literal["run_failed"] = "run_failed"
+    run_id: str
+    error: ErrorInfo
+    usage: Usage
+    seconds: float
+
+
+Event = Annotated[
+    RunStarted
+    | PlanDelta
+    | TaskPlanned
+    | Noted
+    | PlanReady
+    | TaskStarted
+    | TaskDelta
+    | ToolStarted
+    | ToolFinished
+    | TaskFinished
+    | VoteCounted
+    | ModelCalled
+    | LimitReached
+    | OutputDelta
+    | RunFinished
+    | RunFailed,
+    Field(discriminator="kind"),
+]

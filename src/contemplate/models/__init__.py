@@ -1,0 +1,49 @@
+"""Models: the one-method protocol, what implements it, and names for them such as "openai:gpt-5"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .base import (
+    Connectable,
+    Delta,
+    DeltaSink,
+    Model,
+    ModelRequest,
+    ModelResponse,
+    OutputSchema,
+    TokenLogprob,
+    ToolSpec,
+)
+from .registry import resolve
+
+if TYPE_CHECKING:
+    from .local import LocalModel
+    from .openai import OpenAIModel
+    from .prompted_tools import PromptedTools
+
+__all__ = [
+    "Connectable",
+    "Delta",
+    "DeltaSink",
+    "LocalModel",
+    "Model",
+    "ModelRequest",
+    "ModelResponse",
+    "OpenAIModel",
+    "OutputSchema",
+    "PromptedTools",
+    "TokenLogprob",
+    "ToolSpec",
+    "resolve",
+]
+
+_LAZY = {"LocalModel": ".local", "OpenAIModel": ".openai", "PromptedTools": ".prompted_tools"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LAZY[name], __name__), name)

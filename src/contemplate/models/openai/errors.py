@@ -1,0 +1,101 @@
+"""From the errors of the `openai` package to ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from time import time
+
+import httpx2
+import openai
+
+from ...errors import (
+    ModelAuthError,
+    ModelConnectionError,
+    ModelError,
+    ModelRateLimitError,
+    ModelRequestError,
+    ModelResponseError,
+    ModelServerError,
+    ModelTimeoutError,
+)
+from .pool import Account
+from .wire import WireError
+
+MAX_MESSAGE = 500
+_KEY_LIKE = re.compile(r"\b(sk|rk|pk)-[A-Za-z0-9_\-*]{6,}")
+
+
+@contextmanager
+def translated(model: str, account: Account) -> Iterator[None]:
+    """Raise our `ModelError` for whatever goes wrong inside.
+
+    Raises:
+        ModelError: in the subclass that says what happened.
+    """
+    try:
+        yield
+    except openai.APIStatusError as error:
+        raise _status_error(error, model, account) from error
+    except (openai.APITimeoutError, httpx2.TimeoutException) as error:
+        raise ModelTimeoutError(
+            f"{account.base_url} did not answer in time", model=model, hint="raise ModelSettings.timeout, or try later"
+        ) from error
+    except (openai.APIConnectionError, httpx2.TransportError) as error:
+        raise ModelConnectionError(
+            f"no connection to {account.base_url}: {_cause(error)}",
+            model=model,
+            hint="is the server up, the URL right?",
+        ) from error
+    except WireError as error:
+        if error.server:
+            raise ModelServerError(_safe(str(error), account), model=model) from None
+        raise ModelResponseError(
+            str(error), model=model, hint=f"is {account.base_url} the base URL of a chat completions API?"
+        ) from None
+    except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise ModelError(_safe(str(error), account), model=model) from error
+
+
+def _status_error(error: openai.APIStatusError, model: str, account: Account) -> ModelError:
+    status = error.status_code
+    said = f"HTTP {status}: {_safe(error.message, account)}"
+    if status in (401, 403):
+        return ModelAuthError(said, model=model, status=status, hint="check the API key, and what it may use")
+    if status == 429:
+        return ModelRateLimitError(said, model=model, status=status, retry_after=retry_after(error.response.headers))
+    if status == 404:
+        hint = f"does {account.base_url} serve this model?"
+        return ModelRequestError(said, model=model, status=status, hint=hint)
+    if status >= 500 or status == 408:
+        after = retry_after(error.response.headers)
+        return ModelServerError(said, model=model, status=status, retry_after=after)
+    return ModelRequestError(said, model=model, status=status)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks us to wait: `retry-after-ms`, or `Retry-After`, a number or a date (RFC 9110)."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        value = headers.get(name, "").strip()
+        try:
+            return max(0.0, float(value) / unit)
+        except ValueError:
+            continue
+    try:
+        return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time())
+    except ValueError:
+        return None
+
+
+def _cause(error: BaseException) -> str:
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return str(error) or type(error).__name__
+
+
+def _safe(message: str, account: Account) -> str:
+    without_key = _KEY_LIKE.sub("[key]", message.replace(account.api_key, "[key]"))
+    flat = " ".join(without_key.split())
+    return flat if len(flat) <= MAX_MESSAGE else flat[:MAX_MESSAGE] + "..."

@@ -1,0 +1,65 @@
+"""From names to models: "openai:gpt-5", "local:qwen2.5-coder-1.5b", "ollama:llama3.2", "http://host/v1#NAME"."""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import ConfigurationError
+from .base import Model
+
+DEFAULT_LOCAL = "local:qwen2.5-coder-1.5b"
+DEFAULT_OPENAI = "openai:gpt-5-mini"
+OLLAMA_URL = "http://localhost:11434/v1"
+
+FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
+
+
+def default_name() -> str:
+    """The model used where none is named: OpenAI's if `OPENAI_API_KEY` is set, else a local one.
+
+    `CONTEMPLATE_MODEL` overrides both.
+    """
+    named = os.environ.get("CONTEMPLATE_MODEL")
+    if named:
+        return named
+    return DEFAULT_OPENAI if os.environ.get("OPENAI_API_KEY") else DEFAULT_LOCAL
+
+
+def resolve(model: str | Model | None) -> Model:
+    """The model called `model`; a model is returned as it is, and None means the default one.
+
+    Raises:
+        ConfigurationError: the name has none of the known forms, or the model cannot be set up.
+    """
+    if model is None:
+        model = default_name()
+    if not isinstance(model, str):
+        return model
+    provider, _, name = model.partition(":")
+    if provider in ("http", "https"):
+        return _endpoint(model)
+    if not name:
+        raise ConfigurationError(f"model {model!r} names no provider", hint=f"known forms: {FORMS}")
+    if provider == "openai":
+        from .openai import OpenAIModel
+
+        return OpenAIModel(name)
+    if provider == "ollama":
+        from .openai import OpenAIModel
+
+        url = os.environ.get("OLLAMA_BASE_URL", OLLAMA_URL)
+        return OpenAIModel(name, base_url=url, api_key="ollama", name=model)
+    if provider == "local":
+        from .local import LocalModel
+
+        return LocalModel(name)
+    raise ConfigurationError(f"model {model!r}: unknown provider {provider!r}", hint=f"known forms: {FORMS}")
+
+
+def _endpoint(url: str) -> Model:
+    from .openai import OpenAIModel
+
+    base_url, _, name = url.partition("#")
+    if not name:
+        raise ConfigurationError(f"model {url!r} does not say which model", hint="write http://host/v1#NAME")
+    return OpenAIModel(name, base_url=base_url, api_key=os.environ.get("CONTEMPLATE_API_KEY"), name=url)

@@ -1,0 +1,88 @@
+"""Tasks, and the graph that they form."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from .data import Data
+from .errors import PlanError
+from .settings import ModelSettings
+
+TaskKind = Literal["part", "candidate", "answer"]
+
+
+class Task(Data):
+    """One piece of work for one subagent.
+
+    Args:
+        id: names the task within its run.
+        prompt: what the subagent is asked.
+        needs: ids of earlier tasks whose results it is shown; it starts when they are done.
+        kind: "part" answers a sub-question. "candidate" is one attempt at the whole question, and "answer" the only
+            one: both come in the run's output type, and an answer's text streams as the run's output.
+        title: a few words for people; the id where there is none.
+        instructions: a persona or a strategy, added to the subagent's system prompt.
+        model: which model answers: a name such as "openai:gpt-5", or one that `RunContext.use` gave out. None is the
+            subagents' usual one.
+        settings: goes over the subagents' usual settings.
+    """
+
+    id: str = Field(min_length=1)
+    prompt: str
+    needs: tuple[str, ...] = ()
+    kind: TaskKind = "part"
+    title: str | None = None
+    instructions: str | None = None
+    model: str | None = None
+    settings: ModelSettings | None = None
+
+    @property
+    def label(self) -> str:
+        """The title, else the id."""
+        return self.title or self.id
+
+
+class Plan(Data):
+    """A checked graph of tasks: ids are unique, and a task needs only earlier ones, so there is no cycle.
+
+    Raises:
+        PlanError: through pydantic's `ValidationError` where a task breaks one of these rules.
+    """
+
+    tasks: tuple[Task, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Plan:
+        seen: set[str] = set()
+        for task in self.tasks:
+            problem = problem_with(task, seen)
+            if problem is not None:
+                raise ValueError(problem)
+            seen.add(task.id)
+        return self
+
+
+def problem_with(task: Task, earlier: set[str]) -> str | None:
+    """Why `task` cannot follow tasks with the ids `earlier`; None if it can."""
+    if task.id in earlier:
+        return f"task {task.id!r} was planned twice: ids must be unique"
+    for need in task.needs:
+        if need == task.id:
+            return f"task {task.id!r} needs itself"
+        if need not in earlier:
+            return f"task {task.id!r} needs {need!r}, which no earlier task is called"
+    return None
+
+
+def checked(task: Task, earlier: set[str]) -> Task:
+    """`task`, if it can follow tasks with the ids `earlier`.
+
+    Raises:
+        PlanError: its id is taken, or it needs itself or a task that was not planned before it.
+    """
+    problem = problem_with(task, earlier)
+    if problem is not None:
+        raise PlanError(problem, hint="yield a task after the tasks that it needs, each with an id of its own")
+    return task

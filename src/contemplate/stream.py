@@ -1,0 +1,60 @@
+"""A run that is being watched."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Generic
+
+from .events import Event
+from .mailbox import Mailbox
+from .result import OutputT, RunResult
+
+
+class RunStream(Generic[OutputT]):
+    """The events of a run, as they happen: `async for event in stream`. Then `stream.result` is there.
+
+    The iteration ends when the run does, and raises what the run raised.
+    """
+
+    def __init__(self) -> None:
+        self._events: Mailbox[Event] = Mailbox()
+        self._result: RunResult[OutputT] | None = None
+        self._error: Exception | None = None
+
+    @property
+    def result(self) -> RunResult[OutputT]:
+        """What came of the run.
+
+        Raises:
+            RuntimeError: the run is not over; iterate to the end first.
+            ContemplateError: what the run raised.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._result is None:
+            raise RuntimeError("the run is not over: iterate over its events to the end, then ask for its result")
+        return self._result
+
+    def put(self, event: Event) -> None:
+        """Take in an event."""
+        self._events.put(event)
+
+    async def follow(self, run: Awaitable[RunResult[OutputT]]) -> None:
+        """Wait for the run, and keep what comes of it."""
+        try:
+            self._result = await run
+        except Exception as error:
+            self._error = error
+        finally:
+            self._events.close()
+
+    def __aiter__(self) -> RunStream[OutputT]:
+        return self
+
+    async def __anext__(self) -> Event:
+        try:
+            return await self._events.__anext__()
+        except StopAsyncIteration:
+            if self._error is not None:
+                raise self._error from None
+            raise

@@ -1,0 +1,7 @@
+"""Doubles for tests of your own: a model that says what you wrote, and a server that misbehaves on request."""
+
+from __future__ import annotations
+
+from .scripted import ScriptedModel
+
+__all__ = ["ScriptedModel"]

@@ -1,0 +1,87 @@
+"""A model that answers from a script, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+
+import anyio.lowlevel
+
+from ..messages import Message
+from ..models import Delta, DeltaSink, ModelRequest, ModelResponse
+from ..models.base import Finish
+from ..usage import Usage
+
+Reply = str | Message | ModelResponse | Exception
+Script = Callable[[ModelRequest], Reply | Awaitable[Reply]]
+
+CHARACTERS_PER_TOKEN = 4
+
+
+class ScriptedModel:
+    """Answers each request with the next reply, or with what a function makes of the request.
+
+    A reply is a text, a message (for tool calls and images), a whole response, or an exception to raise. Tokens are
+    counted as four characters each.
+
+    Args:
+        script: one text for every request; replies in their order; or a function, which may be async.
+        name: the model's name.
+        chunk: a streamed text comes in pieces of so many characters.
+
+    Attributes:
+        requests: every request so far, in order.
+    """
+
+    def __init__(self, script: str | Iterable[Reply] | Script, *, name: str = "scripted", chunk: int = 16) -> None:
+        self.name = name
+        self.requests: list[ModelRequest] = []
+        self._chunk = chunk
+        self._script: Script
+        if isinstance(script, str):
+            self._script = lambda _: script
+        elif callable(script):
+            self._script = script
+        else:
+            self._script = _one_by_one(list(script))
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        """The scripted reply to `request`.
+
+        Raises:
+            Exception: the reply is one, or there is none left (`LookupError`).
+        """
+        self.requests.append(request)
+        reply = self._script(request)
+        if isinstance(reply, Awaitable):
+            reply = await reply
+        if isinstance(reply, Exception):
+            raise reply
+        response = reply if isinstance(reply, ModelResponse) else self._response(request, reply)
+        text = response.message.text
+        if on_delta is not None:
+            for start in range(0, len(text), self._chunk):
+                await anyio.lowlevel.checkpoint()
+                on_delta(Delta(text[start : start + self._chunk]))
+        await anyio.lowlevel.checkpoint()
+        return response
+
+    def _response(self, request: ModelRequest, reply: str | Message) -> ModelResponse:
+        message = Message.assistant(reply) if isinstance(reply, str) else reply
+        usage = Usage(
+            calls=1,
+            input_tokens=sum(len(each.text) for each in request.messages) // CHARACTERS_PER_TOKEN,
+            output_tokens=-(-len(message.text) // CHARACTERS_PER_TOKEN),
+        )
+        finish: Finish = "tool_calls" if message.tool_calls else "stop"
+        return ModelResponse(message=message, finish=finish, usage=usage, model=self.name)
+
+
+def _one_by_one(replies: list[Reply]) -> Script:
+    left = iter(replies)
+
+    def script(request: ModelRequest) -> Reply:
+        for reply in left:
+            return reply
+        raise LookupError(f"the script has only {len(replies)} replies, and one more was asked for")
+
+    return script

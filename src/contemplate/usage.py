@@ -1,0 +1,57 @@
+"""What was spent, and what may be."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from .data import Data
+
+
+class Usage(Data):
+    """What calls cost. Adds up with `+`.
+
+    `cached_input_tokens` is the part of `input_tokens` that came from a prefix cache, `reasoning_tokens` the part of
+    `output_tokens` that was not shown. `cost_usd` is None where no price is known; a sum of known and unknown is
+    unknown.
+    """
+
+    calls: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float | None = 0.0
+
+    @property
+    def total_tokens(self) -> int:
+        """Input and output together, in tokens."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage.model_construct(
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            cost_usd=None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd,
+        )
+
+
+class Limits(Data):
+    """What a run may spend. None means no limit.
+
+    Args:
+        seconds: wall-clock time. Part of it is kept for the aggregator; then whatever arrived is concluded from.
+        total_tokens: input and output tokens of all calls. Reserved before a call and settled after it, so that
+            calls which run together cannot exceed it.
+        calls: model calls. One is kept for the aggregator.
+        tasks: tasks that the planner may start.
+        concurrency: model calls in flight at one moment.
+    """
+
+    seconds: float | None = Field(default=None, gt=0)
+    total_tokens: int | None = Field(default=None, gt=0)
+    calls: int | None = Field(default=None, gt=0)
+    tasks: int | None = Field(default=None, gt=0)
+    concurrency: int | None = Field(default=None, gt=0)
