@@ -93,12 +93,15 @@ class TaskContext:
         return response
 
     def _hear(self, delta: Delta) -> None:
+        if delta.restart:
+            self._written.clear()
         if delta.text:
             self._written.append(delta.text)
         if self.run.listening:
-            self.run.emit(TaskDelta(task_id=self.task.id, text=delta.text, reasoning=delta.reasoning))
+            text, reasoning, restart = delta.text, delta.reasoning, delta.restart
+            self.run.emit(TaskDelta(task_id=self.task.id, text=text, reasoning=reasoning, restart=restart))
             if self.task.kind == "answer":
-                self.run.emit(OutputDelta(text=delta.text, reasoning=delta.reasoning))
+                self.run.emit(OutputDelta(text=text, reasoning=reasoning, restart=restart))
 
 
 class Agent:

@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Generic, Self, cast
+from typing import Any, Generic, Self
 from uuid import uuid4
 
 import anyio

@@ -68,9 +68,12 @@ class ModelError(ContemplateError):
 
     Attributes:
         model: the model's name.
+        transient: whether the same call may succeed later.
         status: the HTTP status, or None where there was no response.
         retry_after: seconds the server asked us to wait, or None.
     """
+
+    transient = False
 
     def __init__(
         self,
@@ -90,9 +93,13 @@ class ModelError(ContemplateError):
 class ModelConnectionError(ModelError):
     """Raised when the server could not be reached, or broke off."""
 
+    transient = True
+
 
 class ModelTimeoutError(ModelError):
     """Raised when the server did not answer in time."""
+
+    transient = True
 
 
 class ModelAuthError(ModelError):
@@ -102,6 +109,8 @@ class ModelAuthError(ModelError):
 class ModelRateLimitError(ModelError):
     """Raised when the server asked for fewer requests or tokens."""
 
+    transient = True
+
 
 class ModelRequestError(ModelError):
     """Raised when the server refused the request as wrong."""
@@ -109,6 +118,8 @@ class ModelRequestError(ModelError):
 
 class ModelServerError(ModelError):
     """Raised when the server failed."""
+
+    transient = True
 
 
 class ModelResponseError(ModelError):

@@ -79,12 +79,16 @@ class TaskStarted(Data):
 
 
 class TaskDelta(Data):
-    """A subagent wrote a piece of its text (`reasoning` is what it thought aloud on the way)."""
+    """A subagent wrote a piece of its text (`reasoning` is what it thought aloud on the way).
+
+    `restart` says that the pieces before are void: the call broke off, and is made again.
+    """
 
     kind: Literal["task_delta"] = "task_delta"
     task_id: str
     text: str = ""
     reasoning: str = ""
+    restart: bool = False
 
 
 class ToolStarted(Data):
@@ -143,11 +147,12 @@ class LimitReached(Data):
 
 
 class OutputDelta(Data):
-    """A piece of the answer."""
+    """A piece of the answer. `restart` says that the pieces before are void."""
 
     kind: Literal["output_delta"] = "output_delta"
     text: str = ""
     reasoning: str = ""
+    restart: bool = False
 
 
 class RunFinished(Data):

@@ -109,7 +109,7 @@ def synthesize(
 
 def _shown(ctx: RunContext) -> Any:
     def on_delta(delta: Delta) -> None:
-        ctx.emit(OutputDelta(text=delta.text, reasoning=delta.reasoning))
+        ctx.emit(OutputDelta(text=delta.text, reasoning=delta.reasoning, restart=delta.restart))
 
     return on_delta
 

@@ -16,6 +16,7 @@ from .base import (
     ToolSpec,
 )
 from .registry import resolve
+from .retry import Retry
 
 if TYPE_CHECKING:
     from .local import LocalModel
@@ -33,6 +34,7 @@ __all__ = [
     "OpenAIModel",
     "OutputSchema",
     "PromptedTools",
+    "Retry",
     "TokenLogprob",
     "ToolSpec",
     "resolve",

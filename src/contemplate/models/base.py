@@ -54,10 +54,14 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a response: text of the answer, or of the reasoning before it."""
+    """A piece of a response: text of the answer, or of the reasoning before it.
+
+    `restart` says that all pieces before this one are void: the call broke off, and is made again.
+    """
 
     text: str = ""
     reasoning: str = ""
+    restart: bool = False
 
 
 class TokenLogprob(Data):

@@ -6,6 +6,7 @@ import os
 
 from ..errors import ConfigurationError
 from .base import Model
+from .retry import Retry
 
 DEFAULT_LOCAL = "local:qwen2.5-coder-1.5b"
 DEFAULT_OPENAI = "openai:gpt-5-mini"
@@ -26,7 +27,7 @@ def default_name() -> str:
 
 
 def resolve(model: str | Model | None) -> Model:
-    """The model called `model`; a model is returned as it is, and None means the default one.
+    """The model called `model`, with retries; a model is returned as it is, and None means the default one.
 
     Raises:
         ConfigurationError: the name has none of the known forms, or the model cannot be set up.
@@ -35,6 +36,10 @@ def resolve(model: str | Model | None) -> Model:
         model = default_name()
     if not isinstance(model, str):
         return model
+    return Retry(_named(model))
+
+
+def _named(model: str) -> Model:
     provider, _, name = model.partition(":")
     if provider in ("http", "https"):
         return _endpoint(model)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 from ..context import RunContext
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, ModelError
 from ..events import PlanDelta
 from ..messages import Message
-from ..models import Model, ModelRequest, OutputSchema
+from ..models import Delta, Model, ModelRequest, ModelResponse, OutputSchema
 from ..plan import Task
 from ..prompts import render
 from ..settings import ModelSettings
@@ -29,9 +29,10 @@ def model(
     """One call writes a graph of tasks; a task starts when its JSON object is complete and what it needs is done.
 
     Needs that name no earlier task are dropped, and tasks beyond `max_tasks` too, each with a note. If no task at all
-    can be read, the model is told once what was wrong; if that does not help, the question is asked as it is. A plan
-    of one task is no plan: then, too, the question is asked as it is, which makes `min_tasks=1` a way to let the model
-    decide whether to fan out at all.
+    can be read, the model is told once what was wrong; if that does not help, the question is asked as it is.
+
+    `min_tasks=1` lets the model decide whether to fan out at all: if it plans a single task, the question is asked as
+    it is, and no other call is made.
 
     After LLMCompiler, Kim et al. 2023, https://arxiv.org/abs/2312.04511, without its wait for the whole plan.
     Costs one call (two with a repair) before the first task can start.
@@ -47,70 +48,95 @@ def model(
     """
     if not 1 <= min_tasks <= max_tasks:
         raise ConfigurationError(f"planners.model: 1 <= min_tasks <= max_tasks is needed, not {min_tasks}, {max_tasks}")
-    schema = OutputSchema("plan", plan_schema(min_tasks, max_tasks))
-    rules = render("plan_optional" if min_tasks == 1 else "plan", min_tasks=str(min_tasks), max_tasks=str(max_tasks))
-    # Without a bound, a small model that loops inside its plan takes the whole context.
-    bounded = (settings or ModelSettings()).over(ModelSettings(max_tokens=TOKENS_PER_TASK * max_tasks))
+    return _ModelPlanner(min_tasks, max_tasks, model, settings)
 
-    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        messages: tuple[Message, ...] = (
-            Message.system(rules),
-            Message.user(render("plan_question", question=question), ctx.images),
-        )
-        desk = _Desk(ctx, max_tasks)
+
+class _ModelPlanner:
+    def __init__(
+        self, min_tasks: int, max_tasks: int, model: str | Model | None, settings: ModelSettings | None
+    ) -> None:
+        self._range = min_tasks, max_tasks
+        self._model = model
+        # Without a bound, a small model that loops inside its plan takes the whole context.
+        self._settings = (settings or ModelSettings()).over(ModelSettings(max_tokens=TOKENS_PER_TASK * max_tasks))
+        self._schema = OutputSchema("plan", plan_schema(min_tasks, max_tasks))
+        name = "plan_optional" if min_tasks == 1 else "plan"
+        self._rules = Message.system(render(name, min_tasks=str(min_tasks), max_tasks=str(max_tasks)))
+
+    async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        asked = Message.user(render("plan_question", question=question), ctx.images)
+        messages: tuple[Message, ...] = (self._rules, asked)
+        desk = _Desk(ctx, *self._range)
         for turn in range(MAX_CALLS):
-            request = ModelRequest(messages, bounded, output_schema=schema)
-            reader = DraftReader()
-            async with ctx.stream("planner", request, model=model, turn=turn) as call:
-                async for delta in call:
-                    if ctx.listening:
-                        ctx.emit(PlanDelta(text=delta.text))
-                    for task in desk.tasks(reader.feed(delta.text)):
-                        yield task
-            response = call.finished
+            request = ModelRequest(messages, self._settings, output_schema=self._schema)
+            try:
+                async with ctx.stream("planner", request, model=self._model, turn=turn) as call:
+                    async for delta in call:
+                        for task in desk.read(delta):
+                            yield task
+            except ModelError as error:
+                if not desk.handed_out:
+                    raise
+                ctx.note(f"the plan broke off ({error.message}); the tasks that were complete are run")
+                break
             if desk.count:
-                desk.note_cut(response.finish)
+                desk.note_cut(call.finished)
                 break
             complaint = Message.user(render("repair_plan", problem=desk.problem))
-            messages = (*messages, response.message, complaint)
-        if desk.count < min(2, max_tasks):
-            yield desk.question_itself(question)
-
-    return plan
+            messages = (*messages, call.finished.message, complaint)
+            desk.start_over()
+        if not desk.handed_out:
+            if desk.count == 0:
+                ctx.note(f"no plan could be read ({desk.problem}); the question is asked as it is")
+            yield Task(id="answer", prompt=question, kind="answer", title="Answer")
 
 
 class _Desk:
     """Makes tasks of drafts, and mends what has only one reading."""
 
-    def __init__(self, ctx: RunContext, max_tasks: int) -> None:
+    def __init__(self, ctx: RunContext, min_tasks: int, max_tasks: int) -> None:
         self.count = 0
+        self.handed_out = False
         self.problem = "it holds no task"
         self._ctx = ctx
         self._max_tasks = max_tasks
+        # Where one task is allowed, the first waits for a second: alone, it is the question in other words.
+        self._waits = min_tasks == 1
         self._first: Task | None = None
         self._full = False
+        self._reader = DraftReader()
 
-    def tasks(self, drafts: list[Draft | str]) -> Iterator[Task]:
-        for draft in drafts:
+    def read(self, delta: Delta) -> Iterator[Task]:
+        """The tasks that `delta` completes."""
+        if delta.restart:
+            self.start_over()
+        if self._ctx.listening:
+            self._ctx.emit(PlanDelta(text=delta.text))
+        for draft in self._reader.feed(delta.text):
             task = self._task(draft)
             if task is None:
                 continue
-            # The first task waits for the second: a plan of one task is only the question in other words.
-            if self.count == 1 < self._max_tasks:
+            if self._waits and self.count == 1:
                 self._first = task
                 continue
+            self.handed_out = True
             if self._first is not None:
                 yield self._first
                 self._first = None
             yield task
 
-    def question_itself(self, question: str) -> Task:
-        if self.count == 0:
-            self._ctx.note(f"no plan could be read ({self.problem}); the question is asked as it is")
-        return Task(id="answer", prompt=question, kind="answer", title="Answer")
+    def start_over(self) -> None:
+        """What was read so far is void, but for the tasks that already run: then those are the plan."""
+        self._reader = DraftReader()
+        if self.handed_out:
+            self._full = True
+            self._max_tasks = self.count
+        else:
+            self.count = 0
+            self._first = None
 
-    def note_cut(self, finish: str) -> None:
-        if finish == "length":
+    def note_cut(self, response: ModelResponse) -> None:
+        if response.finish == "length":
             self._ctx.note("the plan was cut off at its length limit; the tasks that were complete are run")
 
     def _task(self, draft: Draft | str) -> Task | None:

@@ -22,7 +22,7 @@ from ...errors import (
     ModelTimeoutError,
 )
 from .pool import Account
-from .wire import WireError
+from .wire import BrokenOff, WireError
 
 MAX_MESSAGE = 500
 _KEY_LIKE = re.compile(r"\b(sk|rk|pk)-[A-Za-z0-9_\-*]{6,}")
@@ -49,6 +49,8 @@ def translated(model: str, account: Account) -> Iterator[None]:
             model=model,
             hint="is the server up, the URL right?",
         ) from error
+    except BrokenOff as error:
+        raise ModelConnectionError(f"{account.base_url} broke off: {error}", model=model) from None
     except WireError as error:
         if error.server:
             raise ModelServerError(_safe(str(error), account), model=model) from None
@@ -69,7 +71,7 @@ def _status_error(error: openai.APIStatusError, model: str, account: Account) ->
     if status == 404:
         hint = f"does {account.base_url} serve this model?"
         return ModelRequestError(said, model=model, status=status, hint=hint)
-    if status >= 500 or status == 408:
+    if status >= 500 or status in (408, 409):
         after = retry_after(error.response.headers)
         return ModelServerError(said, model=model, status=status, retry_after=after)
     return ModelRequestError(said, model=model, status=status)

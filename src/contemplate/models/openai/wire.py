@@ -103,6 +103,10 @@ class WireError(ValueError):
         self.server = server
 
 
+class BrokenOff(WireError):
+    """The response ended before it was complete."""
+
+
 def encode(request: ModelRequest, *, model: str, stream: bool, is_openai: bool) -> bytes:
     """`request` as the body of a chat completions call, JSON in UTF-8.
 
@@ -244,10 +248,10 @@ class Collected:
         """What was collected, as a whole.
 
         Raises:
-            WireError: the response ended before it was complete.
+            BrokenOff: the response ended before it was complete.
         """
         if self.finish is None:
-            raise WireError("the response ended before it was complete")
+            raise BrokenOff("the response ended before it was complete")
         text, reasoning = "".join(self._text), "".join(self._reasoning)
         calls = tuple(
             ToolCall(id=id_, name=name, arguments="".join(parts)) for id_, name, parts in self._calls.values()
