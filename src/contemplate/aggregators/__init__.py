@@ -11,5 +11,6 @@ from __future__ import annotations
 from .base import Aggregator
 from .first import first
 from .synthesize import synthesize
+from .vote import vote
 
-__all__ = ["Aggregator", "first", "synthesize"]
+__all__ = ["Aggregator", "first", "synthesize", "vote"]

@@ -1,0 +1,15 @@
+"""Canonical keys: what a vote counts. Two answers are the same if their keys are.
+
+A key function takes the text of an answer, or its value where the run has an output type, and returns a key, or None
+for an abstention: an answer that cannot be read never wins a vote.
+"""
+
+from __future__ import annotations
+
+from .choice import choice
+from .final import final
+from .math import math
+from .text import text
+from .typed import field, typed
+
+__all__ = ["choice", "field", "final", "math", "text", "typed"]
