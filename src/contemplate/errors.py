@@ -3,6 +3,7 @@
     ContemplateError
     +-- ConfigurationError         a setting, name, key or file of the user's is wrong
     |   +-- MissingDependencyError an optional extra is not installed
+    +-- DownloadError              a local model could not be fetched
     +-- ModelError                 a model call failed
     |   +-- ModelConnectionError   the server could not be reached, or hung up
     |   +-- ModelTimeoutError      it did not answer in time
@@ -61,6 +62,10 @@ class MissingDependencyError(ConfigurationError):
             hint=f"pip install 'contemplate-ai[{extra}]'",
         )
         self.extra = extra
+
+
+class DownloadError(ContemplateError):
+    """Raised when a local model could not be fetched, or is not what it should be."""
 
 
 class ModelError(ContemplateError):

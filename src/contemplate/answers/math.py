@@ -15,9 +15,7 @@ _GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _LATEX_FRACTION = re.compile(r"(-?)\\frac\s*(?:\{([^{}]+)\}|(\d))\s*(?:\{([^{}]+)\}|(\d))")
 _TEXT = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}]*\}")
 _PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)")
-_DROPPED = tuple(
-    ["\\left", "\\right", "\\!", "\\,", "\\;", "\\:", "$", "\\%", "%", "~", "\\displaystyle", "^\\circ", "^{\\circ}"]
-)
+_DROPPED = ("\\left", "\\right", "\\!", "\\,", "\\;", "\\:", "$", "\\%", "%", "~", "^\\circ", "^{\\circ}")
 
 
 def math(said: str) -> str | None:

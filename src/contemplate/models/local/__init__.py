@@ -1,0 +1,7 @@
+"""Models that run in this process, on llama.cpp: which there are, how they get here, and how they are asked."""
+
+from .catalogue import KNOWN, LocalFile, cache_directory, find
+from .model import LocalModel
+from .pull import Progress, pull
+
+__all__ = ["KNOWN", "LocalFile", "LocalModel", "Progress", "cache_directory", "find", "pull"]

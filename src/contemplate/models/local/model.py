@@ -1,0 +1,99 @@
+"""`LocalModel`: a model in this process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio.to_thread
+
+from ...settings import ModelSettings
+from ..base import DeltaSink, ModelRequest, ModelResponse
+from ..openai import OpenAIModel
+from ..prompted_tools import PromptedTools
+from .catalogue import LocalFile, find
+from .pull import Progress, pull
+from .server import endpoint_for
+
+# A small model that loops would otherwise fill its whole context before it stops.
+DEFAULT_SETTINGS = ModelSettings(max_tokens=1024)
+
+
+class LocalModel:
+    """A GGUF model, run by llama.cpp in this process and shared by all who name the same file.
+
+    A known model is fetched on first use, and the server starts with the first request.
+
+    Args:
+        model: a known name, such as "qwen2.5-coder-1.5b", or the path of a GGUF file.
+        settings: the usual settings of its calls; at most 1,024 tokens are written if they say nothing else.
+        on_pull: is told how the fetching goes; by default a line is logged.
+
+    Raises:
+        ConfigurationError: the name is not known, or there is no GGUF file at the path.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        settings: ModelSettings | None = None,
+        on_pull: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.name = f"local:{model}"
+        self._file = find(str(model))
+        self._settings = (settings or ModelSettings()).over(DEFAULT_SETTINGS)
+        self._on_pull = on_pull
+        self._ready: PromptedTools | None = None
+
+    def __repr__(self) -> str:
+        return f"LocalModel({self.name.removeprefix('local:')!r})"
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[None]:
+        """Start the server if it does not run, and keep the connections to it until the context ends.
+
+        Raises:
+            DownloadError: the model cannot be fetched.
+            ConfigurationError: llama.cpp cannot load it.
+        """
+        model = await self._started()
+        async with model.connect():
+            yield
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        """Answer `request`.
+
+        Raises:
+            ModelError: the call failed.
+            DownloadError: the model cannot be fetched.
+            ConfigurationError: llama.cpp cannot load it.
+        """
+        model = await self._started()
+        response = await model.request(request, on_delta)
+        return response.model_copy(update={"usage": response.usage.model_copy(update={"cost_usd": 0.0})})
+
+    async def _started(self) -> PromptedTools:
+        if self._ready is None:
+            self._ready = await anyio.to_thread.run_sync(self._start)
+        return self._ready
+
+    def _start(self) -> PromptedTools:
+        path = self._file if isinstance(self._file, Path) else self._fetched(self._file)
+        endpoint = endpoint_for(path)
+        served = OpenAIModel(
+            path.stem,
+            base_url=endpoint.base_url,
+            api_key=endpoint.api_key,
+            settings=self._settings,
+            name=self.name,
+        )
+        return PromptedTools(served)
+
+    def _fetched(self, file: LocalFile) -> Path:
+        if not file.present and self._on_pull is None:
+            log = logging.getLogger("contemplate")
+            log.warning("fetching %s (%.2f GB, %s) to %s", file.name, file.size / 1e9, file.licence, file.path.parent)
+        return pull(file, self._on_pull)

@@ -1,0 +1,71 @@
+"""The llama.cpp server of this process: one for each model file, started on demand, gone when the process is."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import ConfigurationError, MissingDependencyError
+
+SLOTS = 8
+CONTEXT_TOKENS = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a model is served, and the key that keeps other users of this machine out."""
+
+    base_url: str
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.base_url!r})"
+
+
+_lock = threading.Lock()
+_running: dict[Path, tuple[Endpoint, Any]] = {}
+
+
+def endpoint_for(path: Path) -> Endpoint:
+    """The endpoint that serves the model at `path`; the first call loads it, which takes seconds. Blocks.
+
+    The server runs in threads of this process, so that it cannot outlive it. Requests share their context: 32,768
+    tokens over eight slots, with the prefixes that prompts have in common computed once.
+
+    Raises:
+        MissingDependencyError: the extra "local" is not installed.
+        ConfigurationError: llama.cpp cannot load the file.
+    """
+    path = path.resolve()
+    with _lock:
+        if path not in _running:
+            _running[path] = _start(path)
+        return _running[path][0]
+
+
+def _start(path: Path) -> tuple[Endpoint, Any]:
+    try:
+        import xllamacpp
+    except ImportError:
+        raise MissingDependencyError("a local model", "local") from None
+    key = secrets.token_urlsafe(24)
+    params = xllamacpp.CommonParams()
+    params.model.path = str(path)
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [key]
+    params.n_ctx = CONTEXT_TOKENS
+    params.n_parallel = SLOTS
+    params.kv_unified = True
+    params.cont_batching = True
+    params.cache_prompt = True
+    params.ui = False
+    params.verbosity = -1
+    try:
+        server = xllamacpp.Server(params)
+    except Exception as error:
+        raise ConfigurationError(f"llama.cpp cannot load {path.name}: {error}", hint="is the file whole?") from error
+    return Endpoint(f"{server.listening_address}/v1", key), server
