@@ -1,0 +1,103 @@
+"""What can be said on the command line. Imports nothing but argparse, so that --help is quick."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+MODES = ("instant", "thinking", "contemplating", "auto")
+FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
+EPILOG = """\
+exit codes: 0 answered; 1 failed; 2 wrong usage; 3 a limit stopped it with a partial answer; 130 interrupted
+environment: OPENAI_API_KEY, OPENAI_BASE_URL; CONTEMPLATE_MODEL, the default model; CONTEMPLATE_API_KEY, for
+http://host/v1#NAME; CONTEMPLATE_CACHE, where local models are kept"""
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options in `arguments`; wrong usage ends the process with exit code 2."""
+    options = _parser().parse_args(arguments)
+    if options.command == "ask" and options.json and options.events:
+        _parser().error("--json and --events exclude each other")
+    return options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="contemplate",
+        description="A contemplating mode for any chat model: plan, fan out to parallel subagents, merge.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_ask(commands)
+    _add_models(commands)
+    _add_serve(commands)
+    return parser
+
+
+def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    ask = commands.add_parser(
+        "ask",
+        help="ask a question",
+        description="Contemplate a question. On a terminal the run is shown live; in a pipe, standard output holds "
+        "the answer alone.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    ask.add_argument("question", help="the question; - reads it from standard input")
+    _add_model(ask)
+    ask.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
+    ask.add_argument("--image", action="append", default=[], metavar="FILE", help="an image file or URL; repeatable")
+    ask.add_argument("--json", action="store_true", help="print one JSON document: output, plan, tasks, usage, ...")
+    ask.add_argument("--events", action="store_true", help="print the run's events as JSON lines, as they happen")
+    ask.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    limits = ask.add_argument_group("limits")
+    limits.add_argument("--max-seconds", type=_above_zero(float), metavar="S", help="wall-clock time")
+    limits.add_argument("--max-tokens", type=_above_zero(int), metavar="N", help="tokens of all calls together")
+    limits.add_argument("--max-calls", type=_above_zero(int), metavar="N", help="model calls")
+    limits.add_argument("--concurrency", type=_above_zero(int), metavar="N", help="calls in flight at one moment")
+    _add_debugging(ask)
+
+
+def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    models = commands.add_parser("models", help="list local models, or fetch one")
+    actions = models.add_subparsers(dest="action", metavar="ACTION")
+    pull = actions.add_parser("pull", help="fetch a local model")
+    pull.add_argument("name", help="its name, as in the list")
+    for parser in (models, pull):
+        parser.set_defaults(log_level=None)
+        parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser("serve", help="serve an OpenAI-compatible endpoint")
+    _add_model(serve)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=int, default=8400, help="port; 0 picks one (default: %(default)s)")
+    _add_debugging(serve)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", metavar="MODEL", help=f"{FORMS} (default: OpenAI's if OPENAI_API_KEY is set, else a local one)"
+    )
+
+
+def _add_debugging(parser: argparse.ArgumentParser) -> None:
+    levels = ("debug", "info", "warning", "error")
+    parser.add_argument("--log-level", choices=levels, help="log to standard error")
+    parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+
+
+def _above_zero(kind: Callable[[str], float]) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = 0
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+        return value
+
+    return convert

@@ -1,0 +1,98 @@
+"""`contemplate models`, and fetching a model before it is needed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..errors import ConfigurationError
+from ..models.local.catalogue import KNOWN, LocalFile, cache_directory, find
+from ..models.local.pull import Progress, pull
+from ..models.registry import default_name
+
+PERCENT_STEP = 10
+
+
+def models(options: argparse.Namespace) -> int:
+    """List the known local models, or fetch one."""
+    if options.action == "pull":
+        known = KNOWN.get(options.name.removeprefix("local:"))
+        if known is None:
+            raise ConfigurationError(f"there is no local model {options.name!r}", hint=f"known: {', '.join(KNOWN)}")
+        if not known.present:
+            _fetch(known)
+        sys.stdout.write(f"{known.name} is in {known.path}\n")
+        return 0
+    for each in KNOWN.values():
+        state = "present" if each.present else "not fetched"
+        sys.stdout.write(f"local:{each.name:20} {_size(each):>8}  {each.licence:10}  {state:11}  {each.title}\n")
+    sys.stdout.write(f"\nkept in {cache_directory()}; fetch one with: contemplate models pull NAME\n")
+    return 0
+
+
+def fetch_if_local(model: str | None, *, quiet: bool) -> None:
+    """Fetch the model called `model` if it is a known local one and not there, saying what and how large it is."""
+    provider, _, name = (model or default_name()).partition(":")
+    if provider != "local":
+        return
+    file = find(name)
+    if isinstance(file, LocalFile) and not file.present:
+        if quiet:
+            pull(file)
+        else:
+            _fetch(file)
+
+
+def _fetch(file: LocalFile) -> None:
+    sys.stderr.write(f"Fetching {file.title} ({_size(file)}, {file.licence}) into {file.path.parent}\n")
+    with _shown() as tell:
+        pull(file, tell)
+
+
+def _size(file: LocalFile) -> str:
+    return f"{file.size / 1e9:.2f} GB"
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[Progress], None]]:
+    try:
+        import rich.progress as bars
+    except ImportError:
+        yield _Lines()
+        return
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.DownloadColumn(),
+        bars.TransferSpeedColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=None)
+
+        def tell(state: Progress) -> None:
+            progress.update(bar, description=f"from {state.source}", completed=state.done, total=state.total)
+
+        yield tell
+
+
+class _Lines:
+    """One line for each ten per cent."""
+
+    def __init__(self) -> None:
+        self._told = ("", -PERCENT_STEP)
+
+    def __call__(self, state: Progress) -> None:
+        source, percent = self._told
+        now = 100 * state.done // state.total
+        if state.source != source or now >= percent + PERCENT_STEP:
+            note = f" ({state.note})" if state.note and state.source != source else ""
+            sys.stderr.write(f"from {state.source}: {now}%{note}\n")
+            self._told = (state.source, now - now % PERCENT_STEP)

@@ -1,0 +1,51 @@
+"""What a run has reached, kept from its events: for the case that it is interrupted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..events import Event, ModelCalled, OutputDelta, RunStarted, TaskFinished, TaskPlanned
+from ..plan import Plan, Task
+from ..result import RunResult, TaskResult
+from ..usage import Usage
+
+
+@dataclass
+class Record:
+    """The run so far."""
+
+    run_id: str = ""
+    question: str = ""
+    text: str = ""
+    planned: list[Task] = field(default_factory=list)
+    finished: list[TaskResult] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+
+    def take(self, event: Event) -> None:
+        """Take in an event."""
+        match event:
+            case RunStarted():
+                self.run_id, self.question = event.run_id, event.question
+            case TaskPlanned(task=task):
+                self.planned.append(task)
+            case TaskFinished(result=result):
+                self.finished.append(result)
+            case ModelCalled(usage=usage):
+                self.usage += usage
+            case OutputDelta(text=text, restart=restart):
+                self.text = text if restart else self.text + text
+            case _:
+                pass
+
+    def partial(self) -> RunResult[str]:
+        """The run so far, as the result of an incomplete one."""
+        return RunResult[str](
+            run_id=self.run_id,
+            question=self.question,
+            output=self.text,
+            text=self.text,
+            plan=Plan(tasks=tuple(self.planned)),
+            tasks=tuple(sorted(self.finished, key=lambda result: result.index)),
+            usage=self.usage,
+            complete=False,
+        )
