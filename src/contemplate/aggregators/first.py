@@ -12,15 +12,19 @@ from .kept import NoModelCalls, concluded
 
 class _First(NoModelCalls):
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
-        seen: list[TaskResult] = []
+        # No time is kept for this function: at the deadline it is cut off together with the tasks.
+        ctx.offer(lambda: _cut_off(ctx))
         async for result in results:
             if result.answered:
                 return concluded(result, ctx)
-            seen.append(result)
-        for result in seen:
-            if result.outcome in ("capped", "cancelled") and result.text and ctx.output is None:
-                return concluded(result, ctx, complete=False)
-        raise nothing_answered(seen)
+        return _cut_off(ctx)
+
+
+def _cut_off(ctx: RunContext) -> Conclusion:
+    for result in ctx.results.values():
+        if result.outcome in ("capped", "cancelled") and result.text and ctx.output is None:
+            return concluded(result, ctx, complete=False)
+    raise nothing_answered(ctx.results.values())
 
 
 def first() -> _First:

@@ -1,0 +1,19 @@
+"""The real model that the tests run on: small, in-process, fetched on first use."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from contemplate.models.local import KNOWN, pull
+
+NAME = "qwen2.5-coder-0.5b"
+
+
+def name() -> str:
+    """The small local model's name, fetched if need be; skips where that was forbidden."""
+    if os.environ.get("CONTEMPLATE_SKIP_LOCAL"):
+        pytest.skip("CONTEMPLATE_SKIP_LOCAL is set: nothing is tried on a real model")
+    pull(KNOWN[NAME])
+    return f"local:{NAME}"

@@ -1,0 +1,41 @@
+"""A real server for each test: uvicorn in a thread, on a loopback port of its own."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+
+from contemplate import Contemplator
+from contemplate.server import create_app
+
+Minds = Mapping[str, Contemplator[Any]]
+Serve = Callable[[Minds], str]
+
+
+@contextmanager
+def _serving(minds: Minds) -> Iterator[str]:
+    config = uvicorn.Config(create_app(minds), log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            # The socket listens already: a client that is too early only waits.
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves contemplators until the test is over, and returns the base URL."""
+    with ExitStack() as stack:
+        yield lambda minds: stack.enter_context(_serving(minds))

@@ -1,0 +1,363 @@
+"""The official client against a real server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import httpx2
+import openai
+import pytest
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+
+from contemplate import Contemplator, Limits, aggregators, planners
+from contemplate.errors import ModelAuthError, ModelRateLimitError
+from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
+from contemplate.testing import ScriptedModel
+
+Minds = Mapping[str, Contemplator[Any]]
+Serve = Callable[[Minds], str]
+
+PATIENCE = 20.0
+QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Why is the sea salty?"}]
+PLAN = '{"tasks":[{"title":"Cost","prompt":"cost?","needs":[]},{"title":"Risk","prompt":"risk?","needs":[1]}]}'
+MERGED = "Because rivers carry salt into it, and only water leaves it again."
+
+
+def expert(request: ModelRequest) -> str:
+    """Plans two tasks, answers each, merges them."""
+    if request.output_schema is not None:
+        return PLAN
+    return MERGED if "Now answer the whole question" in request.messages[-1].text else "A finding."
+
+
+@dataclass
+class StepByStep:
+    """Streams its pieces; before a piece that is an event, it waits until the test has set that event."""
+
+    pieces: list[str | Delta | threading.Event]
+    error: Exception | None = None
+    name: str = "step-by-step"
+    requests: list[ModelRequest] = field(default_factory=list)
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        self.requests.append(request)
+        said = ""
+        for piece in self.pieces:
+            if isinstance(piece, threading.Event):
+                seen = await anyio.to_thread.run_sync(piece.wait, PATIENCE, abandon_on_cancel=True)
+                assert seen, "what was written so far did not arrive"
+                continue
+            delta = Delta(piece) if isinstance(piece, str) else piece
+            said = delta.text if delta.restart else said + delta.text
+            if on_delta is not None:
+                on_delta(delta)
+        if self.error is not None:
+            raise self.error
+        return await ScriptedModel(said).request(request)
+
+
+@pytest.fixture
+def client(serve: Serve) -> Iterator[Any]:
+    """Makes a client of contemplators."""
+    clients: list[openai.OpenAI] = []
+
+    def connect(minds: Minds) -> openai.OpenAI:
+        made = openai.OpenAI(base_url=f"{serve(minds)}/v1", api_key="none", timeout=PATIENCE)
+        clients.append(made)
+        return made
+
+    yield connect
+    for each in clients:
+        each.close()
+
+
+def instant(model: Any) -> Minds:
+    return {"m": Contemplator(model, mode="instant")}
+
+
+def content(chunks: list[ChatCompletionChunk]) -> str:
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+def reasoning(chunks: list[ChatCompletionChunk]) -> str:
+    return "".join(getattr(chunk.choices[0].delta, "reasoning_content", "") for chunk in chunks if chunk.choices)
+
+
+def test_a_stream_tells_progress_and_then_the_answer(client: Any) -> None:
+    api = client({"contemplate": Contemplator(ScriptedModel(expert))})
+    stream = api.chat.completions.create(model="contemplate", messages=QUESTION, stream=True)
+    chunks = list(stream)
+    first, last = chunks[0].choices[0], chunks[-1].choices[0]
+    assert (first.delta.role, first.finish_reason) == ("assistant", None)
+    assert (last.delta.model_dump(exclude_unset=True), last.finish_reason) == ({}, "stop")
+    assert content(chunks) == MERGED
+    lines = reasoning(chunks).splitlines()
+    assert lines[:3] == ["Planning", "Planned: Cost", "Started: Cost"]
+    assert "Planned: Risk (after Cost)" in lines
+    assert lines[-1].startswith("Finished: Risk (")
+    written = [bool(chunk.choices[0].delta.content) for chunk in chunks[1:-1]]
+    assert written == sorted(written), "an answer's token came before the last line of progress"
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert {chunk.model for chunk in chunks} == {"contemplate"}
+    assert all(chunk.usage is None for chunk in chunks)
+
+
+def test_usage_comes_in_a_chunk_of_its_own_when_asked_for(client: Any) -> None:
+    model = ScriptedModel(expert)
+    api = client({"m": Contemplator(model)})
+    options = {"include_usage": True}
+    *others, last = api.chat.completions.create(model="m", messages=QUESTION, stream=True, stream_options=options)
+    assert others[-1].choices[0].finish_reason == "stop"
+    assert last.choices == []
+    whole = api.chat.completions.create(model="m", messages=QUESTION)
+    assert last.usage == whole.usage
+    assert last.usage.total_tokens == last.usage.prompt_tokens + last.usage.completion_tokens > 100
+    assert last.usage.prompt_tokens_details.cached_tokens == 0
+    assert last.usage.completion_tokens_details.reasoning_tokens == 0
+
+
+def test_a_whole_completion_holds_answer_progress_and_usage(client: Any) -> None:
+    api = client({"m": Contemplator(ScriptedModel(expert))})
+    completion = api.chat.completions.create(model="m", messages=QUESTION)
+    (choice,) = completion.choices
+    assert (choice.message.role, choice.message.content, choice.finish_reason) == ("assistant", MERGED, "stop")
+    assert choice.message.reasoning_content.startswith("Planning\nPlanned: Cost\n")
+    assert completion.object == "chat.completion"
+    assert completion.id.startswith("chatcmpl-")
+    assert completion.usage.completion_tokens > 0
+
+
+def test_tokens_arrive_while_the_model_is_still_writing(client: Any) -> None:
+    seen = threading.Event()
+    api = client(instant(StepByStep(["Rivers ", seen, "bring it."])))
+    read = []
+    for chunk in api.chat.completions.create(model="m", messages=QUESTION, stream=True):
+        read.append(chunk)
+        if chunk.choices[0].delta.content == "Rivers ":
+            seen.set()
+    assert content(read) == "Rivers bring it."
+
+
+def test_what_the_model_thinks_aloud_is_reasoning(client: Any) -> None:
+    api = client(instant(StepByStep([Delta(reasoning="Hmm."), "Rivers."])))
+    chunks = list(api.chat.completions.create(model="m", messages=QUESTION, stream=True))
+    assert (reasoning(chunks), content(chunks)) == ("Hmm.", "Rivers.")
+    whole = api.chat.completions.create(model="m", messages=QUESTION)
+    assert (whole.choices[0].message.reasoning_content, whole.choices[0].message.content) == ("Hmm.", "Rivers.")
+
+
+def test_a_vote_gives_its_answer_once(client: Any) -> None:
+    mind = Contemplator(ScriptedModel("Answer: 42"), planner=planners.sample(3), aggregator=aggregators.vote())
+    chunks = list(client({"m": mind}).chat.completions.create(model="m", messages=QUESTION, stream=True))
+    assert [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content] == ["Answer: 42"]
+    assert "Votes: 42 (2); decided" in reasoning(chunks)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_async_client_has_many_answers_at_once(serve: Serve) -> None:
+    seen = threading.Event()
+    model = StepByStep([seen, "Rivers."])
+    url = serve(instant(model))
+    answers: list[str] = []
+
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", timeout=PATIENCE) as api:
+
+        async def ask(stream: bool) -> None:
+            if stream:
+                chunks = await api.chat.completions.create(model="m", messages=QUESTION, stream=True)
+                answers.append(content([chunk async for chunk in chunks]))
+            else:
+                whole = await api.chat.completions.create(model="m", messages=QUESTION)
+                answers.append(whole.choices[0].message.content or "")
+
+        async with anyio.create_task_group() as group:
+            for number in range(20):
+                group.start_soon(ask, number % 2 == 0)
+            while len(model.requests) < 20:
+                await anyio.sleep(0.01)
+            seen.set()
+    assert answers == ["Rivers."] * 20
+
+
+def test_models_are_listed_and_found_by_name(client: Any) -> None:
+    mind = Contemplator(ScriptedModel("Yes."))
+    api = client({"contemplate": mind, "team/deep": mind})
+    assert [(each.id, each.object, each.owned_by) for each in api.models.list()] == [
+        ("contemplate", "model", "contemplate"),
+        ("team/deep", "model", "contemplate"),
+    ]
+    assert api.models.retrieve("team/deep").id == "team/deep"
+    with pytest.raises(openai.NotFoundError, match="there are: contemplate, team/deep"):
+        api.models.retrieve("gpt-5")
+    with pytest.raises(openai.NotFoundError) as caught:
+        api.chat.completions.create(model="gpt-5", messages=QUESTION)
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
+def test_conversation_and_images_reach_the_model(client: Any) -> None:
+    model = ScriptedModel("A blue square.")
+    picture = "data:image/png;base64,iVBORw0KGgo="
+    api = client(instant(model))
+    api.chat.completions.create(
+        model="m",
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hello"},
+            {"role": "assistant", "content": "Hi!"},
+            {
+                "role": "user",
+                "content": [
+                    {"type": "text", "text": "What is this?"},
+                    {"type": "image_url", "image_url": {"url": picture}},
+                ],
+            },
+        ],
+    )
+    said = model.requests[0].messages[-1]
+    assert [each.url for each in said.images] == [picture]
+    for part in ("Be brief.", "Hello", "Hi!", "What is this?"):
+        assert part in said.text
+
+
+def test_what_only_tunes_and_what_is_unknown_is_ignored(client: Any) -> None:
+    api = client(instant(ScriptedModel("Yes.")))
+    completion = api.chat.completions.create(
+        model="m",
+        messages=QUESTION,
+        temperature=0.2,
+        max_completion_tokens=50,
+        n=1,
+        seed=1,
+        tools=[],
+        response_format={"type": "text"},
+        logprobs=False,
+        user="ann",
+        extra_body={"a_field_of_next_year": {"x": [1]}},
+    )
+    assert completion.choices[0].message.content == "Yes."
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tools", [{"type": "function", "function": {"name": "f", "parameters": {}}}]),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}),
+        ("response_format", {"type": "json_object"}),
+        ("n", 2),
+        ("logprobs", True),
+        ("modalities", ["text", "audio"]),
+    ],
+)
+def test_what_changes_the_form_of_the_answer_is_refused(client: Any, field: str, value: Any) -> None:
+    model = ScriptedModel("Yes.")
+    with pytest.raises(openai.BadRequestError, match="not supported yet") as caught:
+        client(instant(model)).chat.completions.create(model="m", messages=QUESTION, **{field: value})
+    assert (caught.value.param, caught.value.code) == (field, "unsupported_parameter")
+    assert model.requests == []
+
+
+@pytest.mark.parametrize(
+    ("messages", "param", "said"),
+    [
+        ([], "messages", "at least 1 item"),
+        ([{"role": "king", "content": "Hear"}], "messages[0].role", "'user'"),
+        ([{"role": "user", "content": [{"type": "text"}]}], "messages[0].content[0]", "needs a text"),
+        ([{"role": "user", "content": ["Why?"]}], "messages[0].content[0]", "must be an object"),
+        (
+            [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}],
+            "messages[0].content[0]",
+            "must be an http",
+        ),
+        (
+            [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}],
+            "messages[0].content[0]",
+            "parts of type input_audio are not supported",
+        ),
+        ([{"role": "assistant", "content": "Hi!"}], "messages", "none has the role user"),
+    ],
+)
+def test_a_bad_request_names_the_field(client: Any, messages: Any, param: str, said: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=said) as caught:
+        client(instant(ScriptedModel("Yes."))).chat.completions.create(model="m", messages=messages)
+    assert caught.value.param == param
+    assert caught.value.type == "invalid_request_error"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_run_that_fails_at_once_is_an_error_status_and_is_not_repeated(client: Any, stream: bool) -> None:
+    error = ModelAuthError("HTTP 401: no such key sk-123456789", model="openai:gpt-5", hint="check the API key")
+    model = ScriptedModel(lambda _: error)
+    with pytest.raises(openai.InternalServerError) as caught:
+        client({"m": Contemplator(model)}).chat.completions.create(model="m", messages=QUESTION, stream=stream)
+    assert (caught.value.status_code, caught.value.code) == (502, "ModelAuthError")
+    assert "openai:gpt-5: HTTP 401: no such key [secret] (check the API key)" in str(caught.value)
+    assert len(model.requests) == 1
+
+
+def test_a_rate_limit_is_passed_on(client: Any) -> None:
+    error = ModelRateLimitError("slow down", model="m", status=429, retry_after=7.2)
+    with pytest.raises(openai.RateLimitError) as caught:
+        client({"m": Contemplator(ScriptedModel(lambda _: error))}).chat.completions.create(
+            model="m", messages=QUESTION
+        )
+    assert caught.value.response.headers["retry-after"] == "7"
+
+
+def test_a_limit_without_an_answer_is_unavailable(client: Any) -> None:
+    mind = Contemplator(StepByStep([threading.Event()]), mode="instant", limits=Limits(seconds=0.05))
+    with pytest.raises(openai.InternalServerError) as caught:
+        client({"m": mind}).chat.completions.create(model="m", messages=QUESTION)
+    assert (caught.value.status_code, caught.value.code) == (503, "LimitExceeded")
+
+
+def test_a_limit_with_an_answer_so_far_ends_it_with_length(client: Any) -> None:
+    mind = Contemplator(StepByStep(["So far", threading.Event()]), mode="instant", limits=Limits(seconds=0.2))
+    api = client({"m": mind})
+    (choice,) = api.chat.completions.create(model="m", messages=QUESTION).choices
+    assert (choice.message.content, choice.finish_reason) == ("So far", "length")
+    chunks = list(api.chat.completions.create(model="m", messages=QUESTION, stream=True))
+    assert (content(chunks), chunks[-1].choices[0].finish_reason) == ("So far", "length")
+    assert "Limit reached: seconds" in reasoning(chunks)
+
+
+def test_an_error_in_mid_stream_ends_it_with_an_error(client: Any) -> None:
+    model = StepByStep(["Rivers "], error=ModelAuthError("the key was revoked", model="m"))
+    read = []
+    with pytest.raises(openai.APIError, match="the key was revoked") as caught:
+        for chunk in client(instant(model)).chat.completions.create(model="m", messages=QUESTION, stream=True):
+            read.append(chunk)
+    assert content(read) == "Rivers "
+    assert caught.value.body["code"] == "AggregationError"  # type: ignore[index]
+
+
+def test_an_answer_that_begins_anew_is_whole_or_an_error(client: Any) -> None:
+    model = StepByStep(["Rivers", Delta(restart=True), "Volcanoes"])
+    api = client(instant(model))
+    whole = api.chat.completions.create(model="m", messages=QUESTION)
+    assert whole.choices[0].message.content == "Volcanoes"
+    with pytest.raises(openai.APIError, match="began anew") as caught:
+        list(api.chat.completions.create(model="m", messages=QUESTION, stream=True))
+    assert caught.value.code == "answer_restarted"
+
+
+def test_a_bug_is_logged_and_not_told(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    class Buggy(Contemplator[str]):
+        def stream(self, *_: Any, **__: Any) -> Any:
+            raise RuntimeError("the password is hunter2")
+
+    with pytest.raises(openai.InternalServerError) as caught:
+        client({"m": Buggy(ScriptedModel("Yes."))}).chat.completions.create(model="m", messages=QUESTION)
+    assert (caught.value.status_code, caught.value.code) == (500, "internal_error")
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" in caplog.text
+
+
+def test_healthz(serve: Serve) -> None:
+    response = httpx2.get(f"{serve(instant(ScriptedModel('Yes.')))}/healthz")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
