@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from . import faulty
+from .faulty import FaultyServer
 from .scripted import ScriptedModel
 
-__all__ = ["ScriptedModel"]
+__all__ = ["FaultyServer", "ScriptedModel", "faulty"]
