@@ -40,15 +40,14 @@ def translated(model: str, account: Account) -> Iterator[None]:
     except openai.APIStatusError as error:
         raise _status_error(error, model, account) from error
     except (openai.APITimeoutError, httpx2.TimeoutException) as error:
+        # The aiohttp transport calls every failure to connect a timeout.
+        if isinstance(error.__cause__ or error, httpx2.ConnectTimeout):
+            raise _no_connection(error, model, account) from error
         raise ModelTimeoutError(
             f"{account.base_url} did not answer in time", model=model, hint="raise ModelSettings.timeout, or try later"
         ) from error
     except (openai.APIConnectionError, httpx2.TransportError) as error:
-        raise ModelConnectionError(
-            f"no connection to {account.base_url}: {_cause(error)}",
-            model=model,
-            hint="is the server up, the URL right?",
-        ) from error
+        raise _no_connection(error, model, account) from error
     except BrokenOff as error:
         raise ModelConnectionError(f"{account.base_url} broke off: {error}", model=model) from None
     except WireError as error:
@@ -59,6 +58,12 @@ def translated(model: str, account: Account) -> Iterator[None]:
         ) from None
     except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise ModelError(_safe(str(error), account), model=model) from error
+
+
+def _no_connection(error: Exception, model: str, account: Account) -> ModelConnectionError:
+    return ModelConnectionError(
+        f"no connection to {account.base_url}: {_cause(error)}", model=model, hint="is the server up, the URL right?"
+    )
 
 
 def _status_error(error: openai.APIStatusError, model: str, account: Account) -> ModelError:
