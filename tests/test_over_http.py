@@ -57,9 +57,7 @@ async def test_a_decided_vote_hangs_up_on_the_rest() -> None:
         return Silence() if exchange.body["seed"] >= 5 else "Answer: 4"
 
     with FaultyServer(script) as server:
-        mind = Contemplator(
-            model_at(server), planner=planners.sample(8), aggregator=aggregators.vote(key=answers.math)
-        )
+        mind = Contemplator(model_at(server), planner=planners.sample(8), aggregator=aggregators.vote(key=answers.math))
         result = await mind.run("What is 2 + 2?")
         assert server.wait_for(lambda: sum(each.hung_up is not None for each in server.exchanges) == 3)
         decided = max(each.answered for each in server.exchanges if each.answered is not None)

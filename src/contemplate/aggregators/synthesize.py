@@ -33,7 +33,8 @@ class _Synthesize:
         ctx.offer(lambda: _laid_side_by_side(seen, ctx))
         async for result in results:
             seen.append(result)  # noqa: PERF401 -- what is offered grows with it
-        usable = [each for each in seen if each.answered or (each.outcome == "capped" and each.text)]
+        # A text that was cut off, by a limit or the deadline, was paid for; the model is told that it is incomplete.
+        usable = [each for each in seen if each.answered or (each.outcome in ("capped", "cancelled") and each.text)]
         if not usable:
             raise nothing_answered(seen)
         if len(seen) == 1 and seen[0].answered and seen[0].task.kind == "answer":

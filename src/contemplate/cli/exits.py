@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import Any
 
-from ..errors import ConfigurationError, ContemplateError, LimitExceeded
+from ..errors import ConfigurationError, ContemplateError
 from ..result import RunResult
 
 ANSWERED = 0
@@ -75,11 +75,7 @@ def _with_fields(record: Any) -> bool:
 
 def code_of(error: BaseException) -> int:
     """The exit code for an error."""
-    if isinstance(error, ConfigurationError):
-        return USAGE
-    if isinstance(error, LimitExceeded):
-        return LIMITED
-    return FAILED
+    return USAGE if isinstance(error, ConfigurationError) else FAILED
 
 
 def complain(error: BaseException, *, traceback_shown: bool = False) -> None:
