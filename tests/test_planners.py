@@ -88,7 +88,7 @@ async def test_after_a_second_bad_plan_the_question_is_asked_as_it_is() -> None:
 
 async def test_what_was_complete_before_a_plan_broke_off_is_run() -> None:
     whole = plan_of(task("a"), task("b"), task("c"))
-    result, _ = await run(whole[: whole.index("c") - 20])
+    result, _ = await run(whole[: whole.index('"c"')])
     assert [each.task.label for each in result.tasks] == ["a", "b"]
 
 
