@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -110,15 +110,15 @@ class OpenAIModel:
         response = await client.post(
             _PATH, cast_to=httpx2.Response, content=body, options={"headers": _JSON}, stream=True
         )
-        async with _closing(response):
+        async with _closing(response) as chunks:
             if "text/event-stream" not in response.headers.get("content-type", ""):
-                return _handed_over(decode(await response.aread(), request, model=self.model), on_delta)
+                body = b"".join([chunk async for chunk in chunks])
+                return _handed_over(decode(body, request, model=self.model), on_delta)
             collected, events = Collected(request, model=self.model), EventStream()
-            async with aclosing(response.aiter_bytes()) as chunks:
-                async for chunk in chunks:
-                    if _collect(events.feed(chunk), collected, on_delta):
-                        await _drain(chunks)
-                        return collected.response()
+            async for chunk in chunks:
+                if _collect(events.feed(chunk), collected, on_delta):
+                    await _drain(chunks)
+                    return collected.response()
             _collect(events.flush(), collected, on_delta)
             return collected.response()
 
@@ -148,12 +148,18 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
 
 
 @asynccontextmanager
-async def _closing(response: httpx2.Response) -> AsyncIterator[None]:
+async def _closing(response: httpx2.Response) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The pieces of the body; the response is closed in any case, also when the call is cancelled."""
+    chunks = response.aiter_bytes()
     try:
-        yield
+        yield chunks
     finally:
         with anyio.move_on_after(CLOSE_SECONDS, shield=True):
             await response.aclose()
+            # httpx2's generators do not close each other; stepped on once closed, each comes to its own end.
+            with suppress(Exception):
+                async for _ in chunks:
+                    pass
 
 
 def _account(model: str, base_url: str | None, api_key: str | None) -> Account:
