@@ -1,4 +1,4 @@
-"""`OpenAIModel` against a real server: what it sends, what it reads, and what it makes of everything that goes wrong."""
+"""`OpenAIModel` against a real server: what it sends and reads, and what it makes of all that goes wrong."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def _hub_pieces(url: str, start: int) -> Iterator[bytes]:
             if response.status_code not in (200, 206):
                 raise DownloadError(f"Hugging Face answered {response.status_code}")
             skip = start if response.status_code == 200 else 0
-            for piece in response.iter_bytes(PIECE):
+            for piece in response.iter_bytes():
                 fresh = piece[skip:]
                 skip = max(0, skip - len(piece))
                 if fresh:

@@ -1,0 +1,169 @@
+"""The whole path on a real model, in-process: no script, no server of somebody else's."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+import anyio
+import pytest
+from pydantic import BaseModel, Field
+
+from contemplate import Contemplator, Limits, Message, ModelSettings, aggregators, answers, planners, tool
+from contemplate.errors import ConfigurationError
+from contemplate.events import PlanReady, TaskStarted
+from contemplate.models import Delta, LocalModel, ModelRequest, OutputSchema
+from contemplate.models.local.server import endpoint_for
+
+from .. import local_model
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def model() -> LocalModel:
+    return LocalModel(local_model.name().removeprefix("local:"), settings=ModelSettings(max_tokens=200))
+
+
+async def test_plan_parallel_tasks_and_synthesis(model: LocalModel) -> None:
+    mind = Contemplator(model, planner=planners.model(3), limits=Limits(calls=8))
+    order: list[str] = []
+    async with mind.stream("Compare walking and cycling to work: cost, health and time.") as run:
+        async for event in run:
+            if isinstance(event, PlanReady | TaskStarted):
+                order.append(event.kind)
+    result = run.result
+    assert len(result.plan.tasks) >= 2
+    assert order.index("task_started") < order.index("plan_ready"), "work begins while the plan is being written"
+    assert sum(task.outcome in ("answered", "capped") for task in result.tasks) >= 2
+    assert result.text.strip()
+    assert result.usage.calls >= 4
+    assert result.usage.output_tokens > 50
+
+
+async def test_a_vote(model: LocalModel) -> None:
+    mind = Contemplator(model, planner=planners.sample(5), aggregator=aggregators.vote(key=answers.math))
+    result = await mind.run("What is 7 + 5?")
+    assert answers.math(result.output) == "12"
+    assert result.support
+
+
+async def test_a_tool_call(model: LocalModel) -> None:
+    calls: list[tuple[int, int]] = []
+
+    @tool
+    def multiply(a: int, b: int) -> int:
+        """Multiply two whole numbers."""
+        calls.append((a, b))
+        return a * b
+
+    mind = Contemplator(model, mode="instant", tools=[multiply], settings=ModelSettings(temperature=0))
+    result = await mind.run("What is 123 * 456? Use the multiply tool.")
+    assert (123, 456) in calls
+    assert "56088" in result.output.replace(",", "")
+
+
+class City(BaseModel):
+    name: str = Field(max_length=40)
+    country: str = Field(max_length=40)
+
+
+async def test_typed_output(model: LocalModel) -> None:
+    mind = Contemplator(model, mode="instant", output_type=City, settings=ModelSettings(temperature=0))
+    result = await mind.run("Which city is the capital of France?")
+    assert result.output == City(name="Paris", country="France")
+
+
+async def test_a_schema_is_followed_while_it_streams(model: LocalModel) -> None:
+    schema: dict[str, object] = {
+        "type": "object",
+        "properties": {"n": {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3}},
+        "required": ["n"],
+        "additionalProperties": False,
+    }
+    deltas: list[Delta] = []
+    request = ModelRequest((Message.user("Name three numbers."),), output_schema=OutputSchema("n", schema))  # type: ignore[arg-type]
+    response = await model.request(request, deltas.append)
+    assert len(json.loads(response.message.text)["n"]) == 3
+    assert "".join(delta.text for delta in deltas) == response.message.text
+    assert len(deltas) > 3
+
+
+async def test_common_prefixes_are_computed_once(model: LocalModel) -> None:
+    long = Message.system("You know these facts. " + " ".join(f"Item {i} costs {i * 7} crowns." for i in range(60)))
+    settings = ModelSettings(max_tokens=4)
+    first = await model.request(ModelRequest((long, Message.user("What does item 3 cost?")), settings))
+    again = await model.request(ModelRequest((long, Message.user("And item 9?")), settings))
+    assert again.usage.cached_input_tokens > 0.8 * first.usage.input_tokens
+
+
+async def test_eight_at_once_and_a_cancelled_one_frees_its_slot(model: LocalModel) -> None:
+    request = ModelRequest((Message.user("Count from 1 to 500."),), ModelSettings(max_tokens=150))
+    started = anyio.Event()
+    async with model.connect():
+        async with anyio.create_task_group() as group:
+
+            async def call() -> None:
+                await model.request(request, lambda _: started.set())
+
+            for _ in range(8):
+                group.start_soon(call)
+            await started.wait()
+            group.cancel_scope.cancel()
+        with anyio.fail_after(30):
+            await model.request(ModelRequest((Message.user("Say hi."),), ModelSettings(max_tokens=4)))
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(ConfigurationError, match="no local model"):
+        LocalModel("qwen9")
+
+
+async def test_a_key_keeps_others_out(model: LocalModel) -> None:
+    from openai import AsyncOpenAI, AuthenticationError
+
+    async with model.connect():
+        pass
+    path = model._file.path  # type: ignore[union-attr]
+    endpoint = endpoint_for(path)
+    assert urlsplit(endpoint.base_url).hostname == "127.0.0.1"
+    assert endpoint.api_key not in repr(endpoint)
+    async with AsyncOpenAI(base_url=endpoint.base_url, api_key="guess", max_retries=0) as stranger:
+        with pytest.raises(AuthenticationError):
+            await stranger.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+
+
+CHILD = """
+import sys
+from contemplate.models.local import KNOWN
+from contemplate.models.local.server import endpoint_for
+print(endpoint_for(KNOWN[sys.argv[1]].path).base_url, flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("how", ["kill", "end"])
+def test_the_server_is_gone_when_its_process_is(how: str) -> None:
+    name = local_model.name().removeprefix("local:")
+    command = [sys.executable, "-c", CHILD, name]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdin is not None
+        assert child.stderr is not None
+        url = urlsplit(child.stdout.readline().decode())
+        address = (url.hostname or "", url.port or 0)
+        socket.create_connection(address).close()
+        if how == "kill":
+            child.send_signal(signal.SIGKILL)
+        else:
+            child.stdin.write(b"\n")
+            child.stdin.flush()
+        chatter = child.stderr.read()
+        assert child.wait(30) == (-signal.SIGKILL if how == "kill" else 0)
+    assert chatter == b"", "llama.cpp keeps quiet"
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
