@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 
 import anyio
 import pytest
 from pydantic import BaseModel
 
-from contemplate import Agent, Contemplator, Message, Tool, aggregators, planners, tool
+from contemplate import (
+    Agent,
+    Contemplator,
+    Message,
+    RunContext,
+    Task,
+    TaskResult,
+    Tool,
+    aggregators,
+    planners,
+    tool,
+)
 from contemplate.errors import AggregationError, ConfigurationError, ToolError
-from contemplate.events import TaskFinished, ToolFinished
+from contemplate.events import Event, TaskFinished, ToolFinished
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest, ModelResponse
 from contemplate.result import RunResult
@@ -74,7 +86,7 @@ async def test_the_calls_of_one_turn_run_at_the_same_time() -> None:
 )
 async def test_a_failing_tool_is_told_to_the_model_and_the_task_goes_on(call: tuple[str, object], said: str) -> None:
     model = ScriptedModel([calls(call), "Then without."])
-    events = []
+    events: list[Event] = []
     mind = Contemplator(model, mode="instant", tools=[add, fail], on_event=events.append)
     result = await mind.run("q")
     assert result.output == "Then without."
@@ -167,10 +179,6 @@ async def test_what_is_missing_is_said_to_be_missing() -> None:
             seen.append(prompt)
         return RuntimeError("broken") if "first" in prompt else "the second result"
 
-    from collections.abc import AsyncIterator
-
-    from contemplate import RunContext, Task
-
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         yield Task(id="1", prompt="first")
         yield Task(id="2", prompt="second")
@@ -212,7 +220,7 @@ async def test_partial_text_of_a_cancelled_task_is_kept() -> None:
     started = anyio.Event()
     results = []
 
-    async def wait(question: str, given: object, ctx: object) -> str:
+    async def wait(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
         await started.wait()
         return "enough"
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from contemplate import Contemplator, RunResult, aggregators, answers, planners
 from contemplate.errors import AggregationError, ConfigurationError, QuorumNotReached
-from contemplate.events import OutputDelta, VoteCounted
+from contemplate.events import Event, OutputDelta, VoteCounted
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 
@@ -117,7 +117,7 @@ async def test_typed_values_are_voted_on_by_field() -> None:
 
 
 async def test_each_vote_is_an_event() -> None:
-    events = []
+    events: list[Event] = []
     mind = Contemplator(
         by_seed("Answer: 1", "Answer: 1", "Answer: 2"),
         planner=planners.sample(3),

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 import contemplate
 from contemplate import Contemplator, Limits, RunResult, Usage, planners
 from contemplate.errors import ConfigurationError, ContemplateError, ModelServerError
-from contemplate.events import RunFailed, RunFinished
+from contemplate.events import Event, RunFailed, RunFinished
 from contemplate.models import Retry, resolve
 from contemplate.testing import ScriptedModel
 
@@ -44,7 +44,7 @@ class TestRuns:
         assert all(answer == question for question, answer in results.items())
 
     async def test_a_failed_run_says_so_in_its_events(self) -> None:
-        events = []
+        events: list[Event] = []
         mind = Contemplator(ScriptedModel([ModelServerError("down", model="m")]), on_event=events.append)
         with pytest.raises(ModelServerError) as caught:
             await mind.run("q")
@@ -251,6 +251,6 @@ def test_errors_are_drawn_as_they_are() -> None:
 
 
 def test_run_finished_is_the_last_event() -> None:
-    events = []
+    events: list[Event] = []
     Contemplator(ScriptedModel("a"), mode="instant", on_event=events.append).run_sync("q")
     assert isinstance(events[-1], RunFinished)

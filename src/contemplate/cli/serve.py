@@ -15,4 +15,5 @@ def serve(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise MissingDependencyError("the server", "server") from error
     fetch_if_local(options.model, quiet=False)
-    return server.serve(options.model, host=options.host, port=options.port)
+    server.serve(options.model, host=options.host, port=options.port)
+    return 0
