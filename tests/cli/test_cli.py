@@ -226,7 +226,7 @@ def test_the_live_view(columns: int) -> None:
     with FaultyServer(thinking) as server:
         shown = on_terminal(command("ask", "Why?", *model(server)), columns)
     assert "One" in shown
-    assert "answe" in shown
+    assert "answered" in shown
     assert MERGED in shown.replace("\r\n", " ")
     assert "4 calls" in shown
 

@@ -148,10 +148,9 @@ class Live:
         table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
         rows = list(self._rows.values())
         for row in rows[-height:]:
-            style = row.style if row.mark != "▸" else "dim"
-            table.add_row(
-                Text(row.mark, row.style), Text(row.task.label), Text(_last_line(row.said, self._room), style)
-            )
+            at_work = row.mark == "▸"
+            said = Text(_last_line(row.said, self._room), "dim") if at_work else Text(row.said, row.style)
+            table.add_row(Text(row.mark, row.style), Text(row.task.label), said)
         if self._plan is None:
             return table
         return Group(table, Text.assemble(("planning ", "cyan"), (_last_line(self._plan, self._room), "dim")))
