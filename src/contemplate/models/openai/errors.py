@@ -25,6 +25,7 @@ from .pool import Account
 from .wire import BrokenOff, WireError
 
 MAX_MESSAGE = 500
+MIN_KEY = 8
 _KEY_LIKE = re.compile(r"\b(sk|rk|pk)-[A-Za-z0-9_\-*]{6,}")
 
 
@@ -47,7 +48,9 @@ def translated(model: str, account: Account) -> Iterator[None]:
             f"{account.base_url} did not answer in time", model=model, hint="raise ModelSettings.timeout, or try later"
         ) from error
     except (openai.APIConnectionError, httpx2.TransportError) as error:
-        raise _no_connection(error, model, account) from error
+        if isinstance(error.__cause__ or error, httpx2.ConnectError):
+            raise _no_connection(error, model, account) from error
+        raise ModelConnectionError(f"{account.base_url} broke off: {_cause(error)}", model=model) from error
     except BrokenOff as error:
         raise ModelConnectionError(f"{account.base_url} broke off: {error}", model=model) from None
     except WireError as error:
@@ -68,7 +71,7 @@ def _no_connection(error: Exception, model: str, account: Account) -> ModelConne
 
 def _status_error(error: openai.APIStatusError, model: str, account: Account) -> ModelError:
     status = error.status_code
-    said = f"HTTP {status}: {_safe(error.message, account)}"
+    said = f"HTTP {status}: {_safe(error.message, account).removeprefix(f'Error code: {status} - ')}"
     if status in (401, 403):
         return ModelAuthError(said, model=model, status=status, hint="check the API key, and what it may use")
     if status == 429:
@@ -99,10 +102,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def _cause(error: BaseException) -> str:
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
-    return str(error) or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _safe(message: str, account: Account) -> str:
-    without_key = _KEY_LIKE.sub("[key]", message.replace(account.api_key, "[key]"))
+    # What is shorter is no secret, but a placeholder, and would be found in innocent words.
+    known = message.replace(account.api_key, "[key]") if len(account.api_key) >= MIN_KEY else message
+    without_key = _KEY_LIKE.sub("[key]", known)
     flat = " ".join(without_key.split())
     return flat if len(flat) <= MAX_MESSAGE else flat[:MAX_MESSAGE] + "..."

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Self
 
 from .replies import Answer, Reply
@@ -83,7 +84,7 @@ class FaultyServer:
             the server's thread.
 
     Attributes:
-        exchanges: every request so far, in the order of their arrival.
+        exchanges: every request so far, in the order of their arrival; clear it to forget them.
         connections: how many connections are open.
         accepted: how many connections were ever opened.
     """
@@ -92,6 +93,7 @@ class FaultyServer:
         self.exchanges: list[Exchange] = []
         self.connections = 0
         self.accepted = 0
+        self._numbers = count()
         self._script = script
         self._changed = threading.Condition()
         self._ready = threading.Event()
@@ -165,7 +167,7 @@ class FaultyServer:
         if method == "GET":
             await wire.json({"object": "list", "data": [{"id": "model", "object": "model"}]})
             return
-        exchange = Exchange(len(self.exchanges), body, headers, time.monotonic())
+        exchange = Exchange(next(self._numbers), body, headers, time.monotonic())
         self.exchanges.append(exchange)
         self._notify()
         if not path.endswith("/chat/completions"):
