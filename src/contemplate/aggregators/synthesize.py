@@ -33,14 +33,11 @@ class _Synthesize:
         ctx.offer(lambda: _laid_side_by_side(seen, ctx))
         async for result in results:
             seen.append(result)  # noqa: PERF401 -- what is offered grows with it
-        # A text that was cut off, by a limit or the deadline, was paid for; the model is told that it is incomplete.
-        usable = [each for each in seen if each.answered or (each.outcome in ("capped", "cancelled") and each.text)]
+        usable, missing = _sorted_out(seen)
         if not usable:
             raise nothing_answered(seen)
         if len(seen) == 1 and seen[0].answered and seen[0].task.kind == "answer":
             return concluded(seen[0], ctx)
-        usable.sort(key=lambda each: each.index)
-        missing = [each for each in seen if each not in usable]
         return await self._merged(question, usable, missing, ctx)
 
     async def _merged(
@@ -106,6 +103,19 @@ def synthesize(
         instructions: said last, such as the form that the answer shall have.
     """
     return _Synthesize(model, settings, instructions)
+
+
+def _sorted_out(seen: Sequence[TaskResult]) -> tuple[list[TaskResult], list[TaskResult]]:
+    """What can be merged and what is missing, each in the order of its launch.
+
+    A text that was cut off, by a limit or the deadline, was paid for; the model is told that it is incomplete.
+    """
+    usable: list[TaskResult] = []
+    missing: list[TaskResult] = []
+    for each in sorted(seen, key=lambda result: result.index):
+        has_text = each.answered or (each.outcome in ("capped", "cancelled") and each.text)
+        (usable if has_text else missing).append(each)
+    return usable, missing
 
 
 def _shown(ctx: RunContext) -> Any:
