@@ -15,7 +15,6 @@ from ..settings import ModelSettings
 from .base import Planner
 from .drafts import Draft, DraftReader, plan_schema
 
-TOKENS_PER_TASK = 200
 MAX_CALLS = 2
 
 
@@ -41,7 +40,7 @@ def model(
         max_tasks: the most tasks that are run.
         min_tasks: the fewest that the model is asked for.
         model: which model plans; the run's own if None.
-        settings: of the planning call. By default its length is bounded by `max_tasks`.
+        settings: of the planning call.
 
     Raises:
         ConfigurationError: `min_tasks` and `max_tasks` contradict each other.
@@ -57,8 +56,8 @@ class _ModelPlanner:
     ) -> None:
         self._range = min_tasks, max_tasks
         self._model = model
-        # Without a bound, a small model that loops inside its plan takes the whole context.
-        self._settings = (settings or ModelSettings()).over(ModelSettings(max_tokens=TOKENS_PER_TASK * max_tasks))
+        # No bound on tokens here: a reasoning model's thoughts would count, and the schema bounds the plan itself.
+        self._settings = settings or ModelSettings()
         self._schema = OutputSchema("plan", plan_schema(min_tasks, max_tasks))
         name = "plan_optional" if min_tasks == 1 else "plan"
         self._rules = Message.system(render(name, min_tasks=str(min_tasks), max_tasks=str(max_tasks)))
