@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import httpx2
     import openai
 
-CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
 # The default of 1,000 fails a wave of more calls than that; None means 100 to the aiohttp transport.
 MAX_CONNECTIONS = 100_000
