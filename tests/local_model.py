@@ -8,6 +8,8 @@ import pytest
 
 from contemplate.models.local import KNOWN, pull
 
+from . import network
+
 NAME = "qwen2.5-coder-0.5b"
 
 
@@ -15,5 +17,6 @@ def name() -> str:
     """The small local model's name, fetched if need be; skips where that was forbidden."""
     if os.environ.get("CONTEMPLATE_SKIP_LOCAL"):
         pytest.skip("CONTEMPLATE_SKIP_LOCAL is set: nothing is tried on a real model")
-    pull(KNOWN[NAME])
+    with network.allowed():
+        pull(KNOWN[NAME])
     return f"local:{NAME}"

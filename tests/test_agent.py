@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -12,7 +13,9 @@ from pydantic import BaseModel
 from contemplate import (
     Agent,
     Contemplator,
+    ImagePart,
     Message,
+    ModelSettings,
     RunContext,
     Task,
     TaskResult,
@@ -22,7 +25,7 @@ from contemplate import (
     tool,
 )
 from contemplate.errors import AggregationError, ConfigurationError, ToolError
-from contemplate.events import Event, TaskFinished, ToolFinished
+from contemplate.events import Event, TaskDelta, TaskFinished, ToolFinished
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest, ModelResponse
 from contemplate.result import RunResult
@@ -233,3 +236,104 @@ async def test_partial_text_of_a_cancelled_task_is_kept() -> None:
     assert (result.tasks[0].outcome, result.tasks[0].text) == ("cancelled", "half a thought")
     assert results == [result.tasks[0]]
     assert result.usage.output_tokens > 0, "what was written until then was paid for"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_tool_that_was_cancelled_by_somebody_else_has_failed(anyio_backend: str) -> None:
+    async def lost() -> str:
+        """Wait for what never comes."""
+        never = asyncio.get_running_loop().create_future()
+        never.cancel()
+        await never
+        return "never"
+
+    model = ScriptedModel([calls(("lost", {})), "Then without."])
+    result = await Contemplator(model, mode="instant", tools=[lost]).run("q")
+    assert result.output == "Then without."
+    assert "The tool failed. CancelledError" in result.tasks[0].messages[3].text
+
+
+async def test_a_tool_that_hangs_ends_with_its_run() -> None:
+    started, ended = anyio.Event(), anyio.Event()
+
+    async def hang() -> str:
+        """Hang."""
+        started.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+        return ""
+
+    async def enough(question: str, results: object, ctx: object) -> str:
+        await started.wait()
+        return "enough"
+
+    model = ScriptedModel([calls(("hang", {}), ("hang", {}))])
+    result = await Contemplator(model, planner=planners.direct(), aggregator=enough, tools=[hang]).run("q")
+    assert (result.output, result.tasks[0].outcome) == ("enough", "cancelled")
+    assert ended.is_set()
+
+
+async def test_no_tool_runs_after_the_last_turn() -> None:
+    used = 0
+
+    async def count() -> int:
+        """Count."""
+        nonlocal used
+        used += 1
+        return used
+
+    agent = Agent(tools=[count], max_turns=2)
+    mind = Contemplator(ScriptedModel(lambda _: calls(("count", {}))), mode="instant", agent=agent)
+    with pytest.raises(AggregationError, match="capped"):
+        await mind.run("q")
+    assert used == 1, "what the last turn would find, nobody would read"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_failed_task_keeps_what_was_said_last(stream: bool) -> None:
+    mind = Contemplator(ScriptedModel(["no", "still no", "never"]), mode="instant", output_type=Point, stream=stream)
+    with pytest.raises(AggregationError) as caught:
+        await mind.run("q")
+    assert caught.value.partial is not None
+    (task,) = caught.value.partial.tasks
+    assert (task.outcome, task.text, task.usage.calls) == ("failed", "never", 3)
+    assert [each.text for each in task.messages if each.role == "assistant"] == ["no", "still no", "never"]
+
+
+async def test_turns_after_tools_do_not_take_back_what_was_said_before() -> None:
+    first = calls(("add", {"a": 1, "b": 1}))
+    first = first.model_copy(update={"parts": Message.assistant("Let me see. ").parts})
+    events: list[Event] = []
+    mind = Contemplator(ScriptedModel([first, "Two."]), mode="instant", tools=[add], on_event=events.append)
+    assert (await mind.run("q")).output == "Two."
+    deltas = [event for event in events if isinstance(event, TaskDelta)]
+    assert "".join(delta.text for delta in deltas) == "Let me see. Two."
+    assert not any(delta.restart for delta in deltas)
+
+
+async def test_settings_of_a_task_go_over_those_of_the_agent() -> None:
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        yield Task(id="a", prompt="", settings=ModelSettings(temperature=0), instructions="Be brief.")
+
+    model = ScriptedModel("ok")
+    agent = Agent(settings=ModelSettings(temperature=1, max_tokens=9), instructions="Be kind.")
+    await Contemplator(model, planner=plan, aggregator=aggregators.first(), agent=agent).run("the question")
+    (request,) = model.requests
+    assert request.settings == ModelSettings(temperature=0, max_tokens=9)
+    assert request.messages[-1].text.endswith("Be brief.\n\nBe kind.")
+    assert "the question" in request.messages[0].text
+
+
+async def test_images_reach_the_subagents_and_come_back() -> None:
+    picture = ImagePart(url="http://127.0.0.1/a.png")
+    model = ScriptedModel(lambda request: Message.assistant("", images=request.messages[-1].images))
+    result = await Contemplator(model, mode="instant").run("draw it", images=[picture])
+    assert result.images == result.tasks[0].images == (picture,)
+
+
+@pytest.mark.parametrize(("turns", "repairs"), [(0, 1), (1, -1)])
+def test_numbers_that_are_too_small(turns: int, repairs: int) -> None:
+    with pytest.raises(ConfigurationError, match="at least 1 and 0"):
+        Agent(max_turns=turns, max_repairs=repairs)

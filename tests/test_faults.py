@@ -1,4 +1,4 @@
-"""Every fault that the server knows, met by one of three subagents: what becomes of it is in docs/what-happens-when.md."""
+"""Every fault that the server knows, met by one of three subagents: docs/what-happens-when.md says what follows."""
 
 from __future__ import annotations
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate import Contemplator, aggregators, planners
-from contemplate.errors import ConfigurationError, ModelServerError
-from contemplate.models import ModelRequest
+from contemplate import Contemplator, Limits, ModelSettings, aggregators, planners
+from contemplate.errors import ConfigurationError, LimitExceeded, ModelServerError
+from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.planners.drafts import Draft, DraftReader
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
@@ -175,3 +176,121 @@ def test_a_task_that_is_too_long_is_passed_over_without_being_kept() -> None:
     assert isinstance(problem, str)
     assert "characters long" in problem
     assert isinstance(good, Draft)
+
+
+class TestStreaming:
+    """The plan as it arrives, and what a model may do wrong on the way."""
+
+    @staticmethod
+    def mind(model: object, **more: object) -> Contemplator:
+        return Contemplator(
+            model,  # type: ignore[arg-type]
+            planner=planners.model(),
+            aggregator=aggregators.synthesize(),
+            **more,  # type: ignore[arg-type]
+        )
+
+    async def test_a_task_starts_before_the_next_one_is_written(self) -> None:
+        whole = plan_of(task("a"), task("b", [1]))
+        cut = whole.index('"b"')
+        started = anyio.Event()
+
+        class Slow(ScriptedModel):
+            async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+                if request.output_schema is None:
+                    started.set()
+                    return await super().request(request, on_delta)
+                assert on_delta is not None
+                on_delta(Delta(whole[:cut]))
+                await started.wait()
+                on_delta(Delta(whole[cut:]))
+                return await ScriptedModel(whole).request(request)
+
+        with anyio.fail_after(5):
+            result = await self.mind(Slow("done")).run("q")
+        assert [each.outcome for each in result.tasks] == ["answered", "answered"]
+
+    async def test_a_model_that_does_not_stream_can_plan(self) -> None:
+        class Mute(ScriptedModel):
+            async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+                return await super().request(request, None)
+
+        def script(request: ModelRequest) -> str:
+            return plan_of(task("a"), task("b")) if request.output_schema is not None else "done"
+
+        result = await self.mind(Mute(script)).run("q")
+        assert [each.task.label for each in result.tasks] == ["a", "b"]
+        assert result.notes == ()
+
+    @pytest.mark.parametrize("handed_out", [True, False])
+    async def test_a_stream_that_starts_over(self, handed_out: bool) -> None:
+        whole = plan_of(task("a"), task("b"), task("c"))
+        said = whole[: whole.index('"b"')] if handed_out else whole[:12]
+
+        class Twice(ScriptedModel):
+            async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+                if request.output_schema is not None and on_delta is not None:
+                    on_delta(Delta(said))
+                    on_delta(Delta(restart=True))
+                return await super().request(request, on_delta)
+
+        model = Twice(lambda request: whole if request.output_schema is not None else "done")
+        result = await self.mind(model).run("q")
+        assert [each.task.label for each in result.tasks] == (["a"] if handed_out else ["a", "b", "c"])
+
+    async def test_a_plan_that_breaks_off_after_its_first_tasks(self) -> None:
+        whole = plan_of(task("a"), task("b"), task("c"))
+
+        class Breaks(ScriptedModel):
+            async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+                if request.output_schema is None or on_delta is None:
+                    return await super().request(request, on_delta)
+                on_delta(Delta(whole[: whole.index('"c"')]))
+                raise ModelServerError("gone", model="m")
+
+        result = await self.mind(Breaks("done")).run("q")
+        assert [each.task.label for each in result.tasks] == ["a", "b"]
+        assert result.notes == ("the plan broke off (m: gone); the tasks that were complete are run",)
+
+    async def test_no_room_for_the_plan_is_an_error_that_names_the_limit(self) -> None:
+        with pytest.raises(LimitExceeded, match="total_tokens = 50"):
+            await self.mind(ScriptedModel("x"), limits=Limits(total_tokens=50)).run("q")
+
+    async def test_a_limit_on_tasks_cuts_the_plan(self) -> None:
+        def script(request: ModelRequest) -> str:
+            return plan_of(*map(task, "abcdef")) if request.output_schema is not None else "done"
+
+        result = await self.mind(ScriptedModel(script), limits=Limits(tasks=2)).run("q")
+        assert [each.task.label for each in result.tasks] == ["a", "b"]
+        assert (result.stopped_by, result.complete) == ("tasks", False)
+
+    async def test_the_planners_model_and_settings_are_its_own(self) -> None:
+        other = ScriptedModel(plan_of(task("a"), task("b")), name="other")
+        mine = ScriptedModel("done")
+        planner = planners.model(model=other, settings=ModelSettings(temperature=0))
+        await Contemplator(mine, planner=planner, aggregator=aggregators.synthesize()).run("q")
+        assert len(other.requests) == 1
+        assert other.requests[0].settings.temperature == 0
+        assert len(mine.requests) == 3
+
+
+async def test_one_planner_serves_many_runs_at_once() -> None:
+    def script(request: ModelRequest) -> str:
+        asked = request.messages[-1].text.split()[-1]
+        return plan_of(task(asked), task(asked)) if request.output_schema is not None else "done"
+
+    mind = Contemplator(ScriptedModel(script), planner=planners.model(), aggregator=aggregators.synthesize())
+    labels: dict[str, list[str]] = {}
+
+    async def one(question: str) -> None:
+        labels[question] = [each.task.label for each in (await mind.run(question)).tasks]
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(one, f"q{number}")
+    assert all(found == [question] * 2 for question, found in labels.items())
+
+
+def test_a_sample_is_needed() -> None:
+    with pytest.raises(ConfigurationError, match="n=0"):
+        planners.sample(0)

@@ -16,10 +16,10 @@ Names are imported when they are first used, so that importing the package costs
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ._version import __version__
 
+# Type checkers take it for typing.TYPE_CHECKING; importing typing takes longer than starting the interpreter.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import aggregators, answers, errors, events, models, planners, testing
     from .agent import Agent, Answer, TaskContext

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -52,7 +53,7 @@ class TaskContext:
         inputs: the results of what the task needs, failed ones too.
         text: what has been written so far.
         messages: the conversation so far.
-        usage: what the task's calls have cost so far.
+        usage: what the task's calls have cost so far, failed ones included.
     """
 
     def __init__(self, run: RunContext, task: Task, *, streaming: bool) -> None:
@@ -60,7 +61,6 @@ class TaskContext:
         self.task = task
         self.inputs: Sequence[TaskResult] = run.inputs(task)
         self.messages: tuple[Message, ...] = ()
-        self.usage = Usage(cost_usd=0.0)
         self._written: list[str] = []
         self._turn = 0
         self._on_delta: Callable[[Delta], None] | None = self._hear if streaming else None
@@ -70,6 +70,11 @@ class TaskContext:
         """What has been written in the current turn."""
         return "".join(self._written)
 
+    @property
+    def usage(self) -> Usage:
+        """What the task's calls have cost so far, failed ones included."""
+        return self.run.spent_on(self.task.id)
+
     async def call(self, request: ModelRequest) -> ModelResponse:
         """One model call of this task.
 
@@ -77,6 +82,9 @@ class TaskContext:
             ModelError: the call failed.
             LimitExceeded: a limit leaves no room for it.
         """
+        if self._written and self._on_delta is not None and request.messages[-1].role != "tool":
+            # Not the next turn, but the last one again.
+            self._on_delta(Delta(restart=True))
         self._written.clear()
         self.messages = request.messages
         response = await self.run.call(
@@ -88,7 +96,7 @@ class TaskContext:
             on_delta=self._on_delta,
         )
         self._turn += 1
-        self.usage += response.usage
+        self._written[:] = [response.message.text]
         self.messages = (*request.messages, response.message)
         return response
 
@@ -157,6 +165,8 @@ class Agent:
             response = await ctx.call(request)
             if not response.message.tool_calls:
                 return await self._answer(response, request, ctx, output)
+            if last:
+                break
             results = await self._use_tools(response.message.tool_calls, ctx)
             messages = ctx.messages = (*messages, response.message, *results)
         return Answer(response.message.text, outcome="capped")
@@ -210,13 +220,20 @@ class Agent:
             if call.name not in self._tools:
                 raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
             returned = await self._tools[call.name].call(call.arguments)
-        except Exception as raised:
+        except (Exception, anyio.get_cancelled_exc_class()) as raised:
+            if not isinstance(raised, Exception) and being_cancelled():
+                raise
             error = ErrorInfo.of(raised)
             returned = render("tool_error", kind=error.kind, message=error.message)
         if run.listening:
             seconds = perf_counter() - started
             run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=error))
         return returned
+
+
+def being_cancelled() -> bool:
+    """Whether the current task is being cancelled, and not only something that it waited for."""
+    return anyio.current_effective_deadline() == -math.inf
 
 
 def _shown(inputs: Sequence[TaskResult], mark: str) -> str:

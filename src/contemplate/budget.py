@@ -24,11 +24,22 @@ class Reservation:
     output_tokens: int | None
 
 
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    prompt: int
+    wanted: int | None
+    aggregator: bool
+    turn: anyio.Event
+    given: Reservation | LimitExceeded | None = None
+    gone: bool = False
+
+
 class Ledger:
     """What a run has spent, and has promised to calls that are still out.
 
-    A call that does not fit because of promises waits until one is settled, as most calls stay below their promise.
-    One that cannot fit any more is refused. The share kept for the aggregator is closed to everyone else.
+    A call that does not fit because of promises waits until one is settled, as most calls stay below their promise:
+    first come, first served, but for the aggregator, which goes ahead of all. One that cannot fit any more is refused.
+    The share kept for the aggregator is closed to everyone else.
     """
 
     def __init__(self, limits: Limits, *, keep_for_aggregator: bool) -> None:
@@ -37,7 +48,8 @@ class Ledger:
         self.tripped: str | None = None
         self._calls_out = 0
         self._tokens_out = 0
-        self._waiting: deque[anyio.Event] = deque()
+        self._ahead: deque[_Waiter] = deque()
+        self._waiting: deque[_Waiter] = deque()
         self._kept_calls = 1 if keep_for_aggregator and (limits.calls or 0) > 1 else 0
         self._kept_tokens = 0
         if keep_for_aggregator and limits.total_tokens is not None:
@@ -54,22 +66,57 @@ class Ledger:
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will.
         """
-        while True:
+        if not self._ahead and (aggregator or not self._waiting):
             reservation = self._try(prompt_tokens, output_tokens, aggregator)
             if reservation is not None:
                 return reservation
-            turn = anyio.Event()
-            self._waiting.append(turn)
-            await turn.wait()
+        waiter = _Waiter(prompt_tokens, output_tokens, aggregator, anyio.Event())
+        (self._ahead if aggregator else self._waiting).append(waiter)
+        try:
+            await waiter.turn.wait()
+        except BaseException:
+            self._leave(waiter)
+            raise
+        if isinstance(waiter.given, LimitExceeded):
+            raise waiter.given
+        assert waiter.given is not None  # noqa: S101
+        return waiter.given
 
     def settle(self, reservation: Reservation, usage: Usage) -> None:
         """Give back a reservation, and book what the call really cost."""
+        self.spent += usage
+        self._give_back(reservation)
+
+    def _give_back(self, reservation: Reservation) -> None:
         self._calls_out -= 1
         self._tokens_out -= reservation.tokens
-        self.spent += usage
-        # Everyone looks again: what is enough for the third in line may not be for the first.
-        while self._waiting:
-            self._waiting.popleft().set()
+        self._serve()
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """A waiter was cancelled, perhaps after it had been served."""
+        waiter.gone = True
+        if isinstance(waiter.given, Reservation):
+            self._give_back(waiter.given)
+        else:
+            self._serve()
+
+    def _serve(self) -> None:
+        """Serve those at the head of the line, up to the first that has to wait on. Whoever waits, a call is out."""
+        for line in (self._ahead, self._waiting):
+            while line:
+                if not line[0].gone and not self._served(line[0]):
+                    return
+                line.popleft()
+
+    def _served(self, waiter: _Waiter) -> bool:
+        try:
+            waiter.given = self._try(waiter.prompt, waiter.wanted, waiter.aggregator)
+        except LimitExceeded as refusal:
+            waiter.given = refusal
+        if waiter.given is None:
+            return False
+        waiter.turn.set()
+        return True
 
     def _try(self, prompt: int, wanted: int | None, aggregator: bool) -> Reservation | None:
         calls = self.limits.calls

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import anyio
+from pydantic_core import to_json
 
 from .budget import Ledger
 from .events import CallName, Event, ModelCalled, Speaker
@@ -15,7 +16,7 @@ from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelRes
 from .result import ErrorInfo
 from .usage import Usage
 
-CHARACTERS_PER_TOKEN = 3
+BYTES_PER_TOKEN = 3
 IMAGE_TOKENS = 1000
 
 Listener = Callable[[Event], None]
@@ -60,8 +61,13 @@ class Caller:
         self._run_id = run_id
         self._stack = stack
         self._connected: set[int] = set()
+        self._spent_on: dict[str, Usage] = {}
         concurrency = ledger.limits.concurrency
         self._slots = None if concurrency is None else anyio.Semaphore(concurrency)
+
+    def spent_on(self, task: str) -> Usage:
+        """What the calls for a task have cost so far, failed ones included."""
+        return self._spent_on.get(task, Usage())
 
     async def call(
         self,
@@ -106,6 +112,7 @@ class Caller:
         try:
             response = await model.request(request, None if on_delta is None else meter)
             usage, finish = response.usage, response.finish
+            meter.catch_up(response)
             return response
         except BaseException as raised:
             error = raised
@@ -114,6 +121,8 @@ class Caller:
             raise
         finally:
             self.ledger.settle(reservation, usage)
+            if task is not None:
+                self._spent_on[task] = self.spent_on(task) + usage
             if self.events.listening:
                 name = CallName(run=self._run_id, role=role, task=task, turn=turn)
                 info = None if error is None else ErrorInfo.of(error)
@@ -126,7 +135,12 @@ class Caller:
         if id(model) not in self._connected:
             self._connected.add(id(model))
             if isinstance(model, Connectable):
-                await self._stack.enter_async_context(model.connect())
+                try:
+                    await self._stack.enter_async_context(model.connect())
+                except BaseException:
+                    # Whoever comes next tries again.
+                    self._connected.discard(id(model))
+                    raise
 
 
 class _Meter:
@@ -134,22 +148,33 @@ class _Meter:
 
     def __init__(self, on_delta: DeltaSink | None) -> None:
         self._on_delta = on_delta
+        self._shown = False
         self.written = 0
 
     def __call__(self, delta: Delta) -> None:
         self.written += len(delta.text) + len(delta.reasoning)
+        self._shown = bool(delta.text) or (self._shown and not delta.restart)
         if self._on_delta is not None:
             self._on_delta(delta)
 
+    def catch_up(self, response: ModelResponse) -> None:
+        """Hand over in one piece what a model that does not stream has said."""
+        if response.message.text and not self._shown and self._on_delta is not None:
+            self._on_delta(Delta(response.message.text))
+
     def usage(self, prompt_tokens: int) -> Usage:
         """An estimate of what the call had cost when it was cut off."""
-        output_tokens = -(-self.written // CHARACTERS_PER_TOKEN)
+        output_tokens = -(-self.written // BYTES_PER_TOKEN)
         return Usage(calls=1, input_tokens=prompt_tokens, output_tokens=output_tokens, cost_usd=None)
 
 
 def estimate(request: ModelRequest) -> int:
     """How many tokens a prompt has, roughly and rather too many than too few."""
-    characters = sum(len(message.text) for message in request.messages)
-    characters += sum(len(call.arguments) for message in request.messages for call in message.tool_calls)
+    # Bytes and not characters: a character of Chinese, say, is a token or more by itself.
+    size = sum(len(message.text.encode(errors="replace")) for message in request.messages)
+    size += sum(len(call.arguments) for message in request.messages for call in message.tool_calls)
+    size += sum(len(tool.description) + len(to_json(tool.parameters)) for tool in request.tools)
+    if request.output_schema is not None:
+        size += len(to_json(request.output_schema.schema))
     images = sum(len(message.images) for message in request.messages)
-    return characters // CHARACTERS_PER_TOKEN + IMAGE_TOKENS * images + 8 * len(request.messages)
+    return size // BYTES_PER_TOKEN + IMAGE_TOKENS * images + 8 * len(request.messages)

@@ -17,8 +17,9 @@ from .budget import Ledger
 from .calls import Caller, Events, Listener
 from .context import RunContext
 from .engine import execute, needs_a_share
-from .errors import ConfigurationError, ContemplateError, OutputError
+from .errors import ConfigurationError, ContemplateError, OutputError, sole
 from .events import RunFailed, RunFinished, RunStarted
+from .log import log_event, wanted
 from .messages import ImagePart
 from .models import Connectable, Model, resolve
 from .modes import Mode, preset
@@ -94,7 +95,7 @@ class Contemplator(Generic[OutputT]):
         self._limits = limits or Limits()
         self._stream = stream
         self._on_event = on_event
-        self._open: AsyncExitStack | None = None
+        self._open: list[AsyncExitStack] = []
 
     async def run(
         self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None
@@ -131,14 +132,17 @@ class Contemplator(Generic[OutputT]):
             await stream.follow(self._run(question, images, limits, (stream.put,)))
 
         left: Exception | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(run)
-            try:
-                yield stream
-            except Exception as error:
-                # Raised after the group is closed, so that it does not come wrapped in an exception group.
-                left = error
-            group.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(run)
+                try:
+                    yield stream
+                except Exception as error:
+                    # Raised after the group is closed, so that it does not come wrapped in an exception group.
+                    left = error
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as errors:
+            raise sole(errors) from None
         if left is not None:
             raise left
 
@@ -147,13 +151,11 @@ class Contemplator(Generic[OutputT]):
         stack = AsyncExitStack()
         if isinstance(self.model, Connectable):
             await stack.enter_async_context(self.model.connect())
-        self._open = stack
+        self._open.append(stack)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        stack, self._open = self._open, None
-        if stack is not None:
-            await stack.aclose()
+        await self._open.pop().aclose()
 
     async def _run(
         self, question: str, images: Sequence[Image], limits: Limits | None, listeners: Sequence[Listener]
@@ -188,7 +190,7 @@ class Contemplator(Generic[OutputT]):
                 )
                 result = self._result(ctx, conclusion, ledger, began)
             except ContemplateError as error:
-                error.partial = _collected(ctx, ledger, began)
+                error.partial = _collected(ctx, ledger, began, failed=True)
                 _tell_failure(ctx, error, ledger, began)
                 raise
             except BaseException as error:
@@ -231,14 +233,15 @@ class Contemplator(Generic[OutputT]):
         )
 
 
-def _collected(ctx: RunContext, ledger: Ledger, began: float) -> RunResult[Any]:
+def _collected(ctx: RunContext, ledger: Ledger, began: float, *, failed: bool = False) -> RunResult[Any]:
     """What a run has reached, without its output."""
     tasks = sorted(ctx.results.values(), key=lambda result: result.index)
     lost = {result.id for result in tasks if result.outcome == "failed" or result.outcome == "capped"}
-    if ctx.stopped_by is not None:
+    if failed or ctx.stopped_by is not None:
         lost |= {task.id for task in ctx.planned if task.id not in ctx.results}
         lost |= {result.id for result in tasks if result.outcome == "cancelled"}
-    return RunResult[Any].model_construct(
+    # The bare class, as one with a parameter cannot be pickled.
+    return RunResult.model_construct(
         run_id=ctx.run_id,
         question=ctx.question,
         output=None,
@@ -261,10 +264,4 @@ def _tell_failure(ctx: RunContext, error: BaseException, ledger: Ledger, began: 
 
 
 def _logger() -> Listener | None:
-    import logging
-
-    if not logging.getLogger("contemplate").isEnabledFor(logging.INFO):
-        return None
-    from .log import log_event
-
-    return log_event
+    return log_event if wanted() else None

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from .calls import Caller
-from .errors import ConfigurationError
+from .errors import ConfigurationError, PlanError
 from .events import Event, Noted, Speaker
 from .mailbox import Mailbox
 from .messages import ImagePart
@@ -18,6 +18,7 @@ from .models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, resolv
 from .plan import Task
 from .result import Conclusion, TaskResult
 from .schema import OutputType
+from .usage import Usage
 
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
@@ -71,14 +72,24 @@ class RunContext:
         return MappingProxyType(self._results)
 
     async def finished(self, task_id: str) -> TaskResult:
-        """Wait for the result of a task that was planned."""
+        """Wait for the result of a task that was planned.
+
+        Raises:
+            PlanError: no such task was planned so far: its result might never come.
+        """
         if task_id not in self._results:
+            if not any(task.id == task_id for task in reversed(self.planned)):
+                raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
             await self._finished.setdefault(task_id, anyio.Event()).wait()
         return self._results[task_id]
 
     def inputs(self, task: Task) -> Sequence[TaskResult]:
         """The results of what `task` needs, in the order in which it names them."""
         return [self._results[need] for need in task.needs]
+
+    def spent_on(self, task_id: str) -> Usage:
+        """What the calls for a task have cost so far, failed ones included."""
+        return self._caller.spent_on(task_id)
 
     def record(self, result: TaskResult) -> None:
         """Keep a result, and wake whoever waits for it. For the engine."""

@@ -13,5 +13,6 @@ class Data(BaseModel):
         extra="forbid",
         ser_json_bytes="base64",
         val_json_bytes="base64",
+        ser_json_inf_nan="strings",
         protected_namespaces=(),
     )

@@ -6,18 +6,18 @@ left belongs to the aggregator; the outer one holds the aggregator as well, and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
-from typing import Any, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from .agent import AgentFunction, Answer, TaskContext
+from .agent import AgentFunction, Answer, TaskContext, being_cancelled
 from .aggregators import Aggregator
 from .context import RunContext
-from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError
+from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError, sole
 from .events import LimitReached, PlanReady, TaskFinished, TaskPlanned, TaskStarted
 from .graph import TaskGraph
 from .mailbox import Mailbox
@@ -53,30 +53,29 @@ async def execute(
         ContemplateError: the planner or the aggregator failed, or the time was up with nothing to conclude from.
     """
     run = _Run(ctx, planner, agent, limits, streaming)
-    failure: Exception | None = None
+    failure: ContemplateError | None = None
     conclusion: Conclusion | None = None
-    async with anyio.create_task_group() as group:
-        group.start_soon(run.work, _end_of_work(ctx, aggregator, limits))
-        with anyio.CancelScope(deadline=ctx.deadline) as whole:
-            run.fail = whole.cancel
-            try:
-                conclusion = _as_conclusion(await aggregator(ctx.question, run.results, ctx))
-            except ContemplateError as error:
-                failure = error
-            except Exception as error:
-                failure = AggregationError(f"the aggregator raised {type(error).__name__}: {error}")
-                failure.__cause__ = error
-        group.cancel_scope.cancel()
-    if run.failure is not None:
-        raise run.failure
-    if failure is not None:
-        raise failure
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(run.work, _end_of_work(ctx, aggregator, limits))
+            with anyio.CancelScope(deadline=ctx.deadline) as whole:
+                run.fail = whole.cancel
+                try:
+                    conclusion = _as_conclusion(await aggregator(ctx.question, run.results, ctx))
+                except Exception as error:
+                    failure = _failure(AggregationError, "the aggregator", error)
+            group.cancel_scope.cancel()
+    except BaseExceptionGroup as errors:
+        raise sole(errors) from None
     if conclusion is None:
-        run.stop("seconds")
-        conclusion = _best_so_far(ctx, limits)
-    if run.stopped_by is not None:
+        if run.failure is not None:
+            raise run.failure
+        conclusion = _rescued(run, ctx, limits, failure)
+    elif run.failure is not None:
+        # The planner failed when the answer was there already, or on its way to being cancelled.
+        ctx.note(f"the plan was not finished: {run.failure.message}")
+    if ctx.stopped_by is not None or run.failure is not None:
         conclusion = conclusion.model_copy(update={"complete": False})
-    ctx.stopped_by = run.stopped_by
     return conclusion
 
 
@@ -87,20 +86,68 @@ def _end_of_work(ctx: RunContext, aggregator: Aggregator, limits: Limits) -> flo
 
 
 def _as_conclusion(returned: Conclusion | str) -> Conclusion:
-    return Conclusion(text=returned) if isinstance(returned, str) else returned
+    if isinstance(returned, str):
+        return Conclusion(text=returned)
+    if not isinstance(returned, Conclusion):
+        raise AggregationError(f"the aggregator returned {returned!r:.100}", hint="return a Conclusion, or a str")
+    return returned
 
 
-def _best_so_far(ctx: RunContext, limits: Limits) -> Conclusion:
+def _as_answer(returned: Answer) -> Answer:
+    if not isinstance(returned, Answer):
+        raise TypeError(f"the agent returned {returned!r:.100}, which is no Answer")
+    return returned
+
+
+def _failure(kind: type[ContemplateError], who: str, error: Exception) -> ContemplateError:
+    """What the user is told of `error`, which somebody else's function raised."""
+    cause = sole(error)
+    if isinstance(cause, ContemplateError):
+        return cause
+    failure = kind(f"{who} raised {type(cause).__name__}: {cause}")
+    failure.__cause__ = cause
+    return failure
+
+
+def _rescued(run: _Run, ctx: RunContext, limits: Limits, failure: ContemplateError | None) -> Conclusion:
+    """What the aggregator left behind, if it was a limit that kept it from concluding."""
+    if failure is None:
+        run.stop("seconds")
+    elif isinstance(failure, LimitExceeded):
+        run.stop(failure.limit)
+    elif ctx.stopped_by != "seconds" or any(result.outcome != "cancelled" for result in ctx.results.values()):
+        raise failure
     if ctx.best is not None:
         try:
-            return ctx.best().model_copy(update={"complete": False})
+            return _as_conclusion(ctx.best())
         except AggregationError:
             pass
+        except Exception as error:
+            raise _failure(AggregationError, "what the aggregator offered", error) from error
+    if isinstance(failure, LimitExceeded):
+        raise failure
     raise LimitExceeded(
         f"Limits.seconds = {limits.seconds:g} was over before there was any answer",
         limit="seconds",
         hint="raise the limit",
     )
+
+
+@asynccontextmanager
+async def _closing(planned: object) -> AsyncIterator[AsyncIterator[Task]]:
+    """`planned`, closed at the end if it is a generator; the protocol asks for no more than an iterator."""
+    if not isinstance(planned, AsyncIterator):
+        if isinstance(planned, Coroutine):
+            planned.close()
+        raise PlanError(
+            f"the planner returned a {type(planned).__name__}, which is no asynchronous iterator",
+            hint="write it as an async generator: `async def` with `yield`",
+        )
+    try:
+        yield planned
+    finally:
+        if isinstance(planned, AsyncGenerator):
+            await planned.aclose()
 
 
 def _start(group: TaskGroup, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -113,7 +160,6 @@ class _Run:
     ) -> None:
         self.results: Mailbox[TaskResult] = Mailbox()
         self.failure: ContemplateError | None = None
-        self.stopped_by: str | None = None
         self.fail: Callable[[], None] = lambda: None
         self._ctx = ctx
         self._planner = planner
@@ -126,26 +172,27 @@ class _Run:
 
     async def work(self, end: float) -> None:
         """Plan, and run what was planned, until all is done or the time for it is over."""
-        with anyio.CancelScope(deadline=end) as scope:
-            async with anyio.create_task_group() as group:
-                self._ctx.spawn = lambda function: _start(group, function)
-                await self._plan(group)
-        if scope.cancelled_caught and self.failure is None:
-            self.stop("seconds")
-        self.results.close()
+        try:
+            with anyio.CancelScope(deadline=end) as scope:
+                async with anyio.create_task_group() as group:
+                    self._ctx.spawn = lambda function: _start(group, function)
+                    await self._plan(group)
+            if scope.cancelled_caught and self.failure is None:
+                self.stop("seconds")
+        finally:
+            self._ctx.spawn = None
+            self.results.close()
 
     def stop(self, limit: str) -> None:
         """A limit has cut the work."""
-        if self.stopped_by is None:
-            self.stopped_by = limit
+        if self._ctx.stopped_by is None:
+            self._ctx.stopped_by = limit
             if self._ctx.listening:
                 self._ctx.emit(LimitReached(limit=limit))
 
     async def _plan(self, group: TaskGroup) -> None:
         try:
-            # Planners are written as async generators; the protocol asks for no more than an iterator.
-            generator = cast("AsyncGenerator[Task, None]", self._planner(self._ctx.question, self._ctx))
-            async with aclosing(generator) as tasks:
+            async with _closing(self._planner(self._ctx.question, self._ctx)) as tasks:
                 async for task in tasks:
                     if self._limits.tasks is not None and len(self._ctx.planned) >= self._limits.tasks:
                         self.stop("tasks")
@@ -153,21 +200,16 @@ class _Run:
                     self._add(task, group)
                     # A planner that never waits would keep everyone else waiting.
                     await anyio.lowlevel.checkpoint()
-        except ContemplateError as error:
-            self._give_up(error)
         except Exception as error:
-            failure = PlanError(f"the planner raised {type(error).__name__}: {error}")
-            failure.__cause__ = error
-            self._give_up(failure)
+            self.failure = _failure(PlanError, "the planner", error)
+            self.fail()
         self._ctx.plan_done = True
         if self._ctx.listening:
             self._ctx.emit(PlanReady(plan=Plan.model_construct(tasks=tuple(self._ctx.planned))))
 
-    def _give_up(self, failure: ContemplateError) -> None:
-        self.failure = failure
-        self.fail()
-
     def _add(self, task: Task, group: TaskGroup) -> None:
+        if not isinstance(task, Task):
+            raise PlanError(f"the planner yielded {task!r:.100}, which is no task", hint="yield a Task")
         ready = self._graph.add(task)
         self._index[task.id] = len(self._ctx.planned)
         self._ctx.planned.append(task)
@@ -184,13 +226,16 @@ class _Run:
         started = anyio.current_time()
         outcome: Outcome = "cancelled"
         answer: Answer | None = None
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
-            answer = await self._agent(task, ctx)
+            answer = _as_answer(await self._agent(task, ctx))
             outcome = answer.outcome
-        except LimitExceeded as raised:
-            outcome, error = "capped", raised
         except Exception as raised:
+            error = sole(raised)
+            outcome = "capped" if isinstance(error, LimitExceeded) else "failed"
+        except anyio.get_cancelled_exc_class() as raised:
+            if being_cancelled():
+                raise
             outcome, error = "failed", raised
         finally:
             # Also when the task is cancelled: what it had written is kept, and was paid for.

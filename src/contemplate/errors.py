@@ -48,6 +48,23 @@ class ContemplateError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default pickle calls the class with `args`, and a subclass's own arguments would be missing.
+        return _remade, (type(self), self.args, self.__dict__)
+
+
+def _remade(kind: type[ContemplateError], args: tuple[Any, ...], state: dict[str, Any]) -> ContemplateError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
+
+
+def sole(error: BaseException) -> BaseException:
+    """What a group of one exception holds, however deeply; any other exception itself."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
 
 class ConfigurationError(ContemplateError):
     """Raised when a setting, a name, a key or a file that the user gave is wrong."""

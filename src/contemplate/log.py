@@ -7,7 +7,7 @@ the events go to the standard logger "contemplate", which is silent until a leve
 from __future__ import annotations
 
 import logging
-from functools import cache
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .events import (
@@ -58,7 +58,7 @@ def log_event(event: Event) -> None:
                 **_failed(event.error),
             )
         case Noted():
-            log.info("noted", message=event.message)
+            log.info("noted", note=event.message)
         case LimitReached():
             log.warning("limit_reached", limit=event.limit)
         case RunFinished():
@@ -76,7 +76,14 @@ def log_event(event: Event) -> None:
             pass
 
 
-@cache
+def wanted() -> bool:
+    """Whether anybody would see an event; does not import structlog where nobody else did."""
+    structlog = sys.modules.get("structlog")
+    return (structlog is not None and structlog.is_configured()) or logging.getLogger("contemplate").isEnabledFor(
+        logging.INFO
+    )
+
+
 def _logger() -> FilteringBoundLogger:
     import structlog
 

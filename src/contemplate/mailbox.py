@@ -1,4 +1,4 @@
-"""A queue from many senders to one reader, without a limit and without a task of its own."""
+"""A queue without a limit, and without a task of its own."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class Mailbox(Generic[T]):
         while not self._items:
             if self._closed:
                 raise StopAsyncIteration
-            self._wake = anyio.Event()
+            # Only an event that nobody waits for any more is replaced, so that two readers cannot lose each other.
+            if self._wake.is_set():
+                self._wake = anyio.Event()
             await self._wake.wait()
         return self._items.popleft()

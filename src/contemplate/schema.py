@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from pydantic import JsonValue, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic_core import to_json
 
 from .errors import ConfigurationError, OutputError
 
@@ -29,7 +32,7 @@ class OutputType(Generic[T]):
     def name(self) -> str:
         """A name for the schema, as providers allow it: letters, digits, "_" and "-", at most 64."""
         raw = getattr(self.type, "__name__", "output")
-        return "".join(letter if letter.isalnum() or letter in "_-" else "_" for letter in raw)[:64]
+        return re.sub(r"[^A-Za-z0-9_-]", "_", raw)[:64]
 
     @cached_property
     def adapter(self) -> TypeAdapter[T]:
@@ -41,21 +44,22 @@ class OutputType(Generic[T]):
         try:
             return TypeAdapter(self.type)
         except Exception as error:
+            why = str(error).partition("\n")[0]
             raise ConfigurationError(
-                f"output_type {self.type!r} cannot be validated: {error}", hint="give a pydantic model"
+                f"output_type {self.type!r} cannot be validated: {why}", hint="give a pydantic model"
             ) from error
 
     @cached_property
     def _carrier(self) -> TypeAdapter[Any]:
         """What travels: the type itself, or an object around it."""
-        if self.adapter.json_schema().get("type") == "object":
+        if _schema_of(self.adapter).get("type") == "object":
             return self.adapter
         return TypeAdapter(create_model(self.name, value=(self.type, ...)))
 
     @cached_property
     def json_schema(self) -> dict[str, JsonValue]:
         """The schema that the model's answer follows; always an object's."""
-        return self._carrier.json_schema()
+        return _schema_of(self._carrier)
 
     def parse(self, text: str) -> T:
         """The value that `text` stands for: JSON, also inside a code fence or after a few words.
@@ -72,12 +76,21 @@ class OutputType(Generic[T]):
 
     def dump(self, value: T) -> JsonValue:
         """`value` as JSON data."""
-        dumped: JsonValue = self.adapter.dump_python(value, mode="json")
+        dumped: JsonValue = self.adapter.dump_python(value, mode="json", by_alias=True, round_trip=True)
         return dumped
 
     def load(self, data: JsonValue) -> T:
         """The value of JSON data that `dump` made."""
-        return self.adapter.validate_python(data)
+        # As JSON, since a strict type takes a date, say, from a string there and nowhere else.
+        return self.adapter.validate_json(to_json(data))
+
+
+def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, JsonValue]:
+    try:
+        return adapter.json_schema()
+    except PydanticInvalidForJsonSchema as error:
+        why = str(error).partition("\n")[0]
+        raise ConfigurationError(f"output_type has no JSON schema: {why}", hint="give a pydantic model") from error
 
 
 def problems(error: ValidationError) -> str:

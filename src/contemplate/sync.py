@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Awaitable, Callable
-from contextvars import copy_context
+from contextlib import suppress
 from typing import TypeVar
 
 import anyio
 import sniffio
+from anyio.from_thread import start_blocking_portal
 
 T = TypeVar("T")
 
 
 def run_blocking(function: Callable[[], Awaitable[T]]) -> T:
-    """Run an async function to its end, in this thread or, where a loop already runs in it, in one of its own."""
+    """Run an async function to its end, in this thread or, where a loop already runs in it, in one of its own.
+
+    When this returns or raises, also on Ctrl-C, nothing of it is running.
+    """
 
     async def main() -> T:
         return await function()
 
-    try:
-        sniffio.current_async_library()
-    except sniffio.AsyncLibraryNotFoundError:
+    if not _a_loop_runs_here():
         return anyio.run(main)
-    return _in_thread(main)
+    with start_blocking_portal(name="contemplate-sync") as portal:
+        return portal.call(main)
 
 
-def _in_thread(main: Callable[[], Awaitable[T]]) -> T:
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            result.append(context.run(anyio.run, main))
-        except BaseException as error:
-            failure.append(error)
-
-    context = copy_context()
-    thread = threading.Thread(target=target, name="contemplate-sync", daemon=True)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return result[0]
+def _a_loop_runs_here() -> bool:
+    with suppress(sniffio.AsyncLibraryNotFoundError):
+        sniffio.current_async_library()
+        return True
+    # A callback of asyncio's is no task, and sniffio sees only tasks.
+    with suppress(RuntimeError):
+        asyncio.get_running_loop()
+        return True
+    return False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar, get_type_hints, overload
+from typing import Any, get_type_hints, overload
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
@@ -13,8 +14,6 @@ from pydantic_core import to_json
 
 from .errors import ConfigurationError, ToolError
 from .schema import problems
-
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 class Tool:
@@ -32,7 +31,7 @@ class Tool:
         self, function: Callable[..., Any], *, name: str | None = None, description: str | None = None
     ) -> None:
         self.name: str = name or str(getattr(function, "__name__", "tool"))
-        if not self.name.replace("_", "").replace("-", "").isalnum() or len(self.name) > 64:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
             raise ConfigurationError(
                 f"{self.name!r} cannot be the name of a tool", hint='use letters, digits, "_" and "-", at most 64'
             )
@@ -56,10 +55,11 @@ class Tool:
             checked = self._arguments.model_validate_json(arguments or "{}")
         except ValidationError as error:
             raise ToolError(f"wrong arguments for {self.name}: {problems(error)}") from None
-        values = {name: getattr(checked, name) for name in type(checked).model_fields}
+        values = {str(field.alias): getattr(checked, name) for name, field in type(checked).model_fields.items()}
         if inspect.iscoroutinefunction(self._function):
             return _as_text(await self._function(**values))
-        returned = await anyio.to_thread.run_sync(partial(self._function, **values), abandon_on_cancel=True)
+        # In a tuple, because trio refuses what is to be awaited.
+        (returned,) = await anyio.to_thread.run_sync(lambda: (self._function(**values),), abandon_on_cancel=True)
         if isinstance(returned, Awaitable):
             returned = await returned
         return _as_text(returned)
@@ -94,15 +94,15 @@ def as_tool(given: Tool | Callable[..., Any]) -> Tool:
 def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     from docstring_parser import parse
 
-    parsed = parse(inspect.getdoc(function) or "")
+    parsed = parse(inspect.getdoc(_unwrapped(function)) or "")
     summary = "\n".join(filter(None, (parsed.short_description, parsed.long_description)))
     return summary, {param.arg_name: param.description or "" for param in parsed.params}
 
 
 def _arguments_model(name: str, function: Callable[..., Any], told: dict[str, str]) -> type[BaseModel]:
-    hints = get_type_hints(function, include_extras=True)
     fields: dict[str, Any] = {}
-    for parameter in inspect.signature(function).parameters.values():
+    hints, parameters = _signature(name, function)
+    for place, parameter in enumerate(parameters):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise ConfigurationError(f"tool {name!r}: parameter {parameter} cannot be passed by name")
         if parameter.name not in hints:
@@ -110,11 +110,33 @@ def _arguments_model(name: str, function: Callable[..., Any], told: dict[str, st
                 f"tool {name!r}: parameter {parameter.name!r} has no type", hint=f"write {parameter.name}: str, say"
             )
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], Field(default, description=told.get(parameter.name)))
+        # The field has a name of its own, as not every parameter's may stand in a pydantic model: "copy", or "_id".
+        words: dict[str, Any] = {"description": told[parameter.name]} if parameter.name in told else {}
+        field = Field(default, alias=parameter.name, title=parameter.name, **words)
+        fields[f"argument_{place}"] = (hints[parameter.name], field)
     try:
         return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
     except Exception as error:
         raise ConfigurationError(f"tool {name!r}: no schema for its parameters: {error}") from error
+
+
+def _signature(name: str, function: Callable[..., Any]) -> tuple[dict[str, Any], list[inspect.Parameter]]:
+    written = _unwrapped(function)
+    annotated = written if inspect.isroutine(written) else type(written).__call__
+    try:
+        hints = get_type_hints(annotated, include_extras=True)
+        return hints, list(inspect.signature(function).parameters.values())
+    except Exception as error:
+        raise ConfigurationError(
+            f"tool {name!r}: its signature cannot be read: {error}",
+            hint="name only types that can be found from the function's module",
+        ) from error
+
+
+def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(function, partial):
+        function = function.func
+    return function
 
 
 def _as_text(returned: object) -> str:

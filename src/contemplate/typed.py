@@ -47,6 +47,9 @@ async def parsed(
                     f"{error.message}, after {repairs} repairs", hint="simplify output_type, or use a stronger model"
                 ) from None
             complaint = Message.user(render("repair_output", problem=error.message))
-            messages = (*messages, response.message, complaint)
-            response = await ask(with_schema(replace(request, messages=messages), output))
+            # A wish to use a tool, unanswered, would make the conversation one that providers refuse.
+            said = response.message.model_copy(update={"tool_calls": ()})
+            messages = (*messages, said, complaint)
+            again = replace(request, messages=messages, tool_choice="none" if request.tools else "auto")
+            response = await ask(with_schema(again, output))
     raise AssertionError("unreachable")

@@ -235,7 +235,7 @@ def test_the_live_view_without_a_plan_is_the_answer_as_it_streams() -> None:
     with FaultyServer("Because.") as server:
         shown = on_terminal(command("ask", "Why?", "--mode", "instant", *model(server)))
     assert "Because." in shown
-    assert "1 calls" in shown
+    assert "1 call " in shown
 
 
 def test_logs_on_request(capfd: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ Serve = Callable[[Minds], str]
 
 
 @contextmanager
-def _serving(minds: Minds) -> Iterator[str]:
+def serving(minds: Minds) -> Iterator[str]:
     config = uvicorn.Config(create_app(minds), log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -38,4 +38,4 @@ def _serving(minds: Minds) -> Iterator[str]:
 def serve() -> Iterator[Serve]:
     """Serves contemplators until the test is over, and returns the base URL."""
     with ExitStack() as stack:
-        yield lambda minds: stack.enter_context(_serving(minds))
+        yield lambda minds: stack.enter_context(serving(minds))

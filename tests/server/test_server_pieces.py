@@ -59,20 +59,23 @@ def test_an_answer_that_ends_earlier_than_it_did_before_is_a_restart() -> None:
     assert read(events, result("Yes")) == ("Yes", True)
 
 
-def test_a_second_answer_of_the_same_writer_is_a_restart() -> None:
-    events: list[Event] = [OutputDelta(text="{bad"), called("stop"), OutputDelta(text='{"good": 1}'), called("stop")]
-    assert read(events, result('{"good": 1}')) == ('{"good": 1}', True)
-
-
 def test_words_before_a_tool_call_stay_before_the_answer() -> None:
     events: list[Event] = [
         TaskPlanned(task=Task(id="answer", prompt="?", kind="answer")),
         OutputDelta(text="Let me look."),
         called("tool_calls", task="answer"),
-        OutputDelta(text="It is 4."),
+        OutputDelta(reasoning="Four?"),
+        OutputDelta(restart=True),
+        OutputDelta(text="It "),
+        OutputDelta(text="is 4."),
         called("stop", task="answer"),
     ]
     assert read(events, result("It is 4.")) == ("Let me look.\n\nIt is 4.", False)
+
+
+def test_words_before_a_tool_call_that_nothing_follows_are_the_answer() -> None:
+    events: list[Event] = [OutputDelta(text="Let me look."), called("tool_calls")]
+    assert read(events, result("Let me look.", complete=False)) == ("Let me look.", False)
 
 
 def test_calls_of_other_tasks_do_not_end_the_answer() -> None:

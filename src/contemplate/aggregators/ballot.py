@@ -5,32 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 
 @dataclass(slots=True)
 class _Tally:
-    weight: float
-    first: float
+    key: str
+    weight: int | Fraction
+    first: int
+
+    def beats(self, other: _Tally) -> bool:
+        return self.weight > other.weight or (self.weight == other.weight and self.first < other.first)
 
 
 class Ballot:
     """A plurality vote among calls that were launched in the order 0, 1, 2, ... and answer in any order.
 
-    Most votes win; a tie goes to the answer whose earliest supporter was launched first, so that the result does not
-    depend on who was faster.
-
-    Args:
-        heaviest: the largest weight that a vote can have.
+    Most votes win; a tie goes to the answer whose earliest supporter was launched first. Weights are added exactly, so
+    that the result never depends on who was faster.
     """
 
-    def __init__(self, *, heaviest: float = 1.0) -> None:
+    def __init__(self) -> None:
         self._tallies: dict[str, _Tally] = {}
-        self._heaviest = heaviest
-        self._weighted = heaviest != 1.0
+        self._leader: _Tally | None = None
+        self._out: dict[int, int | Fraction] = {}
+        self._reach: int | Fraction = 0
         self._launched = 0
-        self._out: set[int] = set()
         self._earliest_out = 0
+        self._weighted = False
 
     @property
     def out(self) -> int:
@@ -40,27 +43,50 @@ class Ballot:
     @property
     def votes(self) -> Mapping[str, float]:
         """The weight of each answer's votes."""
-        return {key: tally.weight for key, tally in self._tallies.items()}
+        return {key: float(tally.weight) for key, tally in self._tallies.items()}
 
-    def launch(self, calls: int) -> None:
-        """There are now `calls` calls in all; there can only be more of them than before."""
-        self._out.update(range(self._launched, calls))
+    def launch(self, calls: int, *, heaviest: float = 1) -> None:
+        """There are now `calls` calls in all; there can only be more of them than before.
+
+        Args:
+            calls: how many calls there are.
+            heaviest: the largest weight that a vote of one of the new calls can have.
+        """
+        bound = _exact(heaviest)
+        for call in range(self._launched, calls):
+            self._out[call] = bound
+            self._reach += bound
         self._launched = max(self._launched, calls)
+        self._weighted = self._weighted or bound != 1
 
-    def cast(self, call: int, key: str | None, weight: float = 1.0) -> None:
-        """Call number `call` answered `key`; None, or a weight of 0, is an abstention, as is a failure."""
-        self._out.discard(call)
-        if key is None or weight <= 0:
+    def cast(self, call: int, key: str | None, weight: float = 1) -> None:
+        """Call number `call` answered `key`; None, or a weight of 0, is an abstention, as is a failure.
+
+        Raises:
+            ValueError: the call is not out, or its weight is not finite, or more than it was launched with.
+        """
+        bound = self._out.get(call)
+        if bound is None:
+            raise ValueError(f"call {call} was never launched, or has already answered")
+        exact = _exact(weight)
+        if exact > bound:
+            raise ValueError(f"call {call} weighs {weight}, more than the {float(bound)} that it was launched with")
+        del self._out[call]
+        self._reach -= bound
+        if key is None or exact <= 0:
             return
-        self._weighted = self._weighted or weight != 1.0
-        tally = self._tallies.setdefault(key, _Tally(0.0, call))
-        tally.weight += weight
+        self._weighted = self._weighted or exact != 1
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = _Tally(key, 0, call)
+        tally.weight += exact
         tally.first = min(tally.first, call)
+        if self._leader is None or tally.beats(self._leader):
+            self._leader = tally
 
     def leader(self) -> str | None:
         """The answer that wins if no more votes come; None if there is no vote."""
-        best = max(self._tallies.items(), key=lambda each: (each[1].weight, -each[1].first), default=None)
-        return None if best is None else best[0]
+        return None if self._leader is None else self._leader.key
 
     def decided(self) -> bool:
         """Whether no vote that is still out can change the winner: the exact rule.
@@ -69,27 +95,35 @@ class Ballot:
         earliest supporter was launched before any that c has or could get. One challenger is imaginary: an answer that
         nobody has given yet. Where weights differ, r is the most weight that can still come, and a tie is not safe.
         """
-        leader = self.leader()
-        if leader is None:
-            return not self._out
         if not self._out:
             return True
-        ahead = self._tallies[leader]
-        reach = len(self._out) * self._heaviest
+        leader = self._leader
+        if leader is None or leader.weight < self._reach:
+            return False
         while self._earliest_out not in self._out:
             self._earliest_out += 1
-        rivals = [tally for key, tally in self._tallies.items() if key != leader]
-        return all(self._is_safe(ahead, rival, reach) for rival in (*rivals, _Tally(0.0, math.inf)))
-
-    def _is_safe(self, ahead: _Tally, rival: _Tally, reach: float) -> bool:
-        gap = ahead.weight - rival.weight - reach
-        wins_ties = not self._weighted and ahead.first < min(rival.first, self._earliest_out)
-        return gap > 0 or (gap == 0 and wins_ties)
+        room = leader.weight - self._reach
+        wins_ties = not self._weighted and leader.first < self._earliest_out
+        if room == 0 and not wins_ties:
+            return False
+        return all(
+            rival.weight < room or (rival.weight == room and wins_ties and leader.first < rival.first)
+            for rival in self._tallies.values()
+            if rival is not leader
+        )
 
     def confidence(self) -> float:
         """How sure it is, by the two largest counts, that the leader is the most likely answer."""
-        first, second, *_ = (*sorted((round(each.weight) for each in self._tallies.values()), reverse=True), 0, 0)
+        counts = sorted((round(each.weight) for each in self._tallies.values()), reverse=True)
+        first, second = (*counts, 0, 0)[:2]
         return beta_confidence(first, second)
+
+
+def _exact(weight: float) -> int | Fraction:
+    """Sums of floats differ with the order in which they are added; sums of fractions do not."""
+    if not math.isfinite(weight):
+        raise ValueError(f"a vote cannot weigh {weight}")
+    return int(weight) if int(weight) == weight else Fraction(weight)
 
 
 @lru_cache(maxsize=4096)
@@ -104,5 +138,9 @@ def beta_confidence(first: int, second: int) -> float:
         second: the runner-up's votes.
     """
     total = first + second + 1
-    favourable: int = sum(math.comb(total, i) for i in range(first + 1))
-    return favourable / int(2**total)
+    against, ways = 0, 1
+    # The sum over i > first, turned round, because it is the shorter one.
+    for i in range(second + 1):
+        against += ways
+        ways = ways * (total - i) // (i + 1)
+    return ((1 << total) - against) / (1 << total)

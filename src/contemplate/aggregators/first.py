@@ -22,6 +22,9 @@ class _First(NoModelCalls):
 
 def _cut_off(ctx: RunContext) -> Conclusion:
     for result in ctx.results.values():
+        if result.answered:
+            return concluded(result, ctx)
+    for result in ctx.results.values():
         if result.outcome in ("capped", "cancelled") and result.text and ctx.output is None:
             return concluded(result, ctx, complete=False)
     raise nothing_answered(ctx.results.values())

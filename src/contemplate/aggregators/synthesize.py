@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from ..context import RunContext
+from ..errors import AggregationError
 from ..events import OutputDelta
 from ..messages import Message
-from ..models import Delta, Model, ModelRequest, ModelResponse
+from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from ..prompts import fence_mark, fenced, render
 from ..result import Conclusion, TaskResult
 from ..settings import ModelSettings
@@ -29,10 +30,8 @@ class _Synthesize:
         self._instructions = instructions
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
-        seen: list[TaskResult] = []
-        ctx.offer(lambda: _laid_side_by_side(seen, ctx))
-        async for result in results:
-            seen.append(result)  # noqa: PERF401 -- what is offered grows with it
+        ctx.offer(lambda: _laid_side_by_side(ctx))
+        seen = [result async for result in results]
         usable, missing = _sorted_out(seen)
         if not usable:
             raise nothing_answered(seen)
@@ -49,6 +48,8 @@ class _Synthesize:
             nonlocal turn
             turn += 1
             on_delta = _shown(ctx) if ctx.listening else None
+            if turn > 1 and on_delta is not None:
+                on_delta(Delta(restart=True))
             return await ctx.call("aggregator", request, model=self._model, turn=turn - 1, on_delta=on_delta)
 
         request = with_schema(ModelRequest(self._messages(question, usable, missing, ctx), self._settings), ctx.output)
@@ -56,6 +57,8 @@ class _Synthesize:
         output: Any = None
         if ctx.output is not None:
             output, response = await parsed(response, request, ask, ctx.output, repairs=MAX_REPAIRS)
+        if response.finish == "content_filter" or not (response.message.text.strip() or response.message.images):
+            raise AggregationError(f"the merged answer is empty (finish reason: {response.finish})")
         complete = not missing and response.finish != "length" and all(each.answered for each in usable)
         return Conclusion(
             text=response.message.text,
@@ -72,7 +75,7 @@ class _Synthesize:
         candidates = all(each.task.kind != "part" for each in usable)
         if candidates:
             # A candidate's place must not speak for it; the run's id makes the order one that can be replayed.
-            random.Random(ctx.run_id).shuffle(usable)  # noqa: S311
+            usable = random.Random(ctx.run_id).sample(usable, len(usable))  # noqa: S311
         texts = [(f"answer {number}", _body(each, candidates)) for number, each in enumerate(usable, start=1)]
         said = [
             render("synthesis_question", question=question),
@@ -118,7 +121,7 @@ def _sorted_out(seen: Sequence[TaskResult]) -> tuple[list[TaskResult], list[Task
     return usable, missing
 
 
-def _shown(ctx: RunContext) -> Any:
+def _shown(ctx: RunContext) -> DeltaSink:
     def on_delta(delta: Delta) -> None:
         ctx.emit(OutputDelta(text=delta.text, reasoning=delta.reasoning, restart=delta.restart))
 
@@ -130,8 +133,9 @@ def _body(result: TaskResult, candidates: bool) -> str:
     return text if candidates else f"Task: {result.task.label}\n{text}"
 
 
-def _laid_side_by_side(seen: Sequence[TaskResult], ctx: RunContext) -> Conclusion:
+def _laid_side_by_side(ctx: RunContext) -> Conclusion:
     """What to conclude when there is no time to merge."""
+    seen = ctx.results.values()
     usable = sorted((each for each in seen if each.answered), key=lambda each: each.index)
     if not usable:
         raise nothing_answered(seen)

@@ -68,7 +68,7 @@ class Value:
         if self.rational is not None:
             return str(self.rational)
         parts = sorted((str(unit), factor) for unit, factor in self._terms.items())
-        return "+".join(f"{factor}*{unit}" if unit else str(factor) for unit, factor in parts)
+        return "+".join(_shown(unit, factor) for unit, factor in parts).replace("+-", "-")
 
     def __add__(self, other: Value) -> Value:
         terms = dict(self._terms)
@@ -140,12 +140,18 @@ class Value:
         return int(number)
 
     def factorial(self) -> Value:
-        """n!"""
+        """The factorial of an integer in 0...250."""
         return Value.of(factorial(self.whole(250)))
 
     def choose(self, other: Value) -> Value:
-        """The binomial coefficient."""
+        """In how many ways `other` can be chosen from it."""
         return Value.of(comb(self.whole(1_000), other.whole(1_000)))
+
+
+def _shown(unit: str, factor: Fraction) -> str:
+    if abs(factor) == 1 and unit:
+        return unit if factor == 1 else f"-{unit}"
+    return f"{factor}*{unit}" if unit else str(factor)
 
 
 def _bits(unit: Unit, factor: Fraction) -> int:

@@ -14,7 +14,7 @@ MAX_DEPTH = 24
 _TOKEN = re.compile(r"\s*(\\[A-Za-z]+|\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3}(?!\w))?|\.\d+|\*\*|[A-Za-z]+|[-+*/^!(){}\[\]√])")
 # "\frac12" is a half: without braces, LaTeX takes one digit for each argument.
 _BARE_FRACTION = re.compile(r"\\(frac|binom)\s*(\d|\{[^{}]*\})\s*(\d|(?=\{))")
-_MIXED = re.compile(r"(?<![\w.^}/*-])(\d+)(?:\s+(\d+)\s*/\s*(\d+)(?![\d.])|\s*\\frac\s*\{(\d+)\}\s*\{(\d+)\})")
+_MIXED = re.compile(r"(?<![\w.^}])(\d+)(?:\s+(\d+)\s*/\s*(\d+)(?![\d.])|\s*\\frac\s*\{(\d+)\}\s*\{(\d+)\})")
 _SUMS = ("+", "-")
 _TIMES = ("*", r"\times", r"\cdot")
 _OVER = ("/", r"\div")
@@ -65,6 +65,7 @@ class _Reader:
             r"\frac": lambda: self._atom() / self._atom(),
             r"\binom": lambda: self._atom().choose(self._atom()),
             r"\sqrt": lambda: self._atom().root(),
+            "sqrt": lambda: self._atom().root(),
             "√": lambda: self._atom().root(),
             r"\pi": lambda: Value.symbol("pi"),
             "pi": lambda: Value.symbol("pi"),
@@ -88,14 +89,10 @@ class _Reader:
         return token
 
     def _sum(self) -> Value:
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise NoValueError
         value = self._product()
         while sign := self._take(*_SUMS):
             term = self._product()
             value = value + (-term if sign == "-" else term)
-        self._depth -= 1
         return value
 
     def _product(self) -> Value:
@@ -123,6 +120,9 @@ class _Reader:
         return token in self._named or token.isalpha() or (token in _OPENED and not before.isalpha())
 
     def _power(self) -> Value:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise NoValueError
         value = self._atom()
         while self._take("!"):
             value = value.factorial()
@@ -130,6 +130,7 @@ class _Reader:
             negative = self._take("-")
             exponent = self._power()
             value = value.power(-exponent if negative else exponent)
+        self._depth -= 1
         return value
 
     def _atom(self) -> Value:

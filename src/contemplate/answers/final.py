@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from .markers import after_marker, last_boxed
-from .math import number
+import re
+
+from .markers import marked_answer
+from .math import expression, number
 from .text import normalised
+
+_LATEX = re.compile(r"\\[A-Za-z]")
 
 
 def final(said: str) -> str | None:
-    r"""The key of the answer after the last mark ("Answer:", `\boxed{...}`), else of the whole text.
+    r"""The key of the answer at the last mark ("Answer: ...", `\boxed{...}`), else of the whole text.
 
-    An exact number if all of it is one, else its words as `answers.text` compares them.
+    An exact number if all of it is one; if it is LaTeX, as `answers.math` reads it; else its words, as `answers.text`
+    compares them.
     """
-    found = after_marker(said) or last_boxed(said) or said
-    found = last_boxed(found) or found
+    marked = marked_answer(said)
+    found = said if marked is None else marked
     value = number(found)
-    return str(value) if value is not None else normalised(found)
+    if value is not None:
+        return str(value)
+    return expression(found) if marked and _LATEX.search(marked) else normalised(found)

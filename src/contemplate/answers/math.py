@@ -1,102 +1,153 @@
-r"""Mathematical answers: exact rationals where they are numbers, normalised text where they are not."""
+r"""Mathematical answers: exact values where they have one, normalised text where they have not."""
 
 from __future__ import annotations
 
 import re
+from collections import deque
 from fractions import Fraction
 
-from .markers import after_marker, last_boxed
+from .algebra import NoValueError, Value
+from .expressions import evaluate
+from .latex import plain
+from .markers import after_marker, last_boxed, tail
+from .text import normalised, shortened
 
-MAX_KEY_CHARACTERS = 2_000
-MAX_DIGITS = 400
+MAX_CHARACTERS = 2_000
 
-_NUMBER = re.compile(r"(?:(?<![\w)])-)?\$?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:\s*/\s*\d+)?(?<=\d)")
-_GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_LATEX_FRACTION = re.compile(r"(-?)\\frac\s*(?:\{([^{}]+)\}|(\d))\s*(?:\{([^{}]+)\}|(\d))")
-_TEXT = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*\{[^{}]*\}")
-_PLAIN = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)")
-_DROPPED = ("\\left", "\\right", "\\!", "\\,", "\\;", "\\:", "$", "\\%", "%", "~", "^\\circ", "^{\\circ}")
+_DECIMAL = r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,3}(?!\w))?"
+_SIGN = r"(?:(?<![\w)])[-\u2212])?"
+_LATEX_FRACTION = r"\\[dt]?frac\s*\{-?\d+\}\s*\{\d+\}"
+_NUMBER = re.compile(
+    rf"{_SIGN}\$?(?:\d* ?{_LATEX_FRACTION}|\d{{1,3}} \d{{1,2}}/\d{{1,2}}(?![\d/])|{_DECIMAL}(?:\s*/\s*\d+)?)"
+)
+_NUMERAL = re.compile(
+    r"[-+]?\s*(?:D(?:\s*/\s*-?D)?|\d+\s+\d+/\d+|(?:\d+\s*)?\\frac\s*(?:\{-?D\}|\d)\s*(?:\{-?D\}|\d))".replace(
+        "D", r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?"
+    )
+)
+_SENTENCE_END = re.compile(r"[.;!?]\s")
+_NAMED = re.compile(r"\s*(?:([A-Za-z]{1,2})\s*=(?!=))?(.*)", re.DOTALL)
+_BRACKETED = re.compile(r"(\\?[(\[{])(.*)(\\?[)\]}])", re.DOTALL)
+_AROUND = "()[].,;:?*\"'\u00a3\u20ac\u00a5\u2248"
 
 
 def math(said: str) -> str | None:
     r"""The key of a mathematical answer.
 
     Read from the last `\boxed{...}`; else from what follows the last "answer is" or "Answer:"; else the last number
-    in the text. A number becomes an exact fraction, so that "1,000", "1000.0" and `\frac{2000}{2}` are one answer;
-    anything else is normalised as text. None if there is no number and no mark.
+    in the text. The key is the exact value, so that "1,000", "1000.0" and `\frac{2000}{2}` are one answer, and so are
+    `\frac{2}{\sqrt{3}}` and `\frac{2\sqrt{3}}{3}`. Units are left out. What has no value is compared as text. None if
+    there is no number and no mark.
     """
     found = last_boxed(said)
-    if found is None:
-        found = after_marker(said)
-        if found is not None:
-            return _number_in(found) or _key(found)
-        return _last_number(said)
-    return _key(found)
+    if found is not None:
+        return expression(found)
+    found = after_marker(said)
+    return _last_number(said) if found is None else expression(_SENTENCE_END.split(found, 1)[0])
 
 
 def number(text: str) -> Fraction | None:
-    """The exact value of `text` if all of it is a number: decimal, fraction or LaTeX fraction; else None."""
-    clean = _clean(text)
-    fraction = _LATEX_FRACTION.fullmatch(clean)
-    if fraction is not None:
-        sign, top, top_digit, bottom, bottom_digit = fraction.groups()
-        value = _ratio(top or top_digit, bottom or bottom_digit)
-        return -value if value is not None and sign else value
-    top, slash, bottom = clean.partition("/")
-    return _ratio(top, bottom) if slash else _plain(clean)
-
-
-def _ratio(top: str, bottom: str) -> Fraction | None:
-    over, under = _plain(top), _plain(bottom)
-    return over / under if over is not None and under else None
-
-
-def _plain(text: str) -> Fraction | None:
-    text = text.strip()
-    if len(text) > MAX_DIGITS or not _PLAIN.fullmatch(text):
+    """The exact value of `text` if all of it is one number: decimal, fraction or mixed, in LaTeX or not; else None."""
+    if len(text) > MAX_CHARACTERS:
         return None
-    return Fraction(text)
+    return _numeral(plain(text))
 
 
-def _key(found: str) -> str | None:
-    value = number(found)
-    if value is not None:
-        return str(value)
-    clean = _clean(found)
-    # "x = 5" and "5" are one answer; "x = 5, y = 2" is another kind.
-    left, equals, right = clean.rpartition("=")
-    if equals and left.strip().isalpha() and len(left.strip()) <= 2:
-        return _key(right)
-    return re.sub(r"\s+", "", clean).rstrip(".").casefold()[:MAX_KEY_CHARACTERS] or None
+def _numeral(clean: str) -> Fraction | None:
+    value = _value(clean) if _NUMERAL.fullmatch(clean) else None
+    return None if value is None else value.rational
 
 
-def _clean(text: str) -> str:
-    text = text[:MAX_KEY_CHARACTERS].strip().strip("*`").strip()
-    text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac").replace("\u2212", "-").replace("{,}", ",")
-    for dropped in _DROPPED:
-        text = text.replace(dropped, "")
-    text = text.replace("\\(", "").replace("\\)", "").replace("\\[", "").replace("\\]", "")
-    text = _TEXT.sub("", text)
-    return _GROUPED.sub("", text).strip().rstrip(".").strip()
-
-
-def _number_in(found: str) -> str | None:
-    """The number of a short answer with words around it, such as "18 dollars"; None if it holds several."""
-    value = number(found)
-    if value is not None:
-        return str(value)
-    if "\\" in found or "=" in found or "(" in found:
+def _value(clean: str) -> Value | None:
+    try:
+        return evaluate(clean)
+    except NoValueError:
         return None
-    numbers = _numbers(found)
-    return numbers[0] if len(numbers) == 1 else None
+
+
+def expression(found: str) -> str | None:
+    """The key of an answer that has been found: a number, an expression, an equation or a list."""
+    if len(found) > MAX_CHARACTERS:
+        return shortened(found)
+    clean = plain(found)
+    key = _of_equation(clean) or _measured(clean) or _of_list(clean) or _as_text(clean)
+    return None if key is None else shortened(key)
+
+
+def _measured(clean: str) -> str | None:
+    value = _value(clean)
+    return _with_unit(clean) if value is None else str(value)
+
+
+def _of_equation(clean: str) -> str | None:
+    """The value of "x = 5", and of "2 + 3 = 5", whose sides agree."""
+    first, *others = (side.strip() for side in clean.split("="))
+    sides = others if _is_name(first) else [first, *others]
+    if not others or (len(sides) == 1 and "," in sides[0]):
+        return None
+    if len(sides) == 1:
+        return _measured(sides[0]) or _as_text(sides[0])
+    values = {None if value is None else str(value) for value in map(_value, sides)}
+    return values.pop() if len(values) == 1 else None
+
+
+def _is_name(side: str) -> bool:
+    return side.isalpha() and len(side) <= 2
+
+
+def _of_list(clean: str) -> str | None:
+    """The values of "1, 2", "(1, 2)" or "a = 1, a = 2", in their order."""
+    bracketed = _BRACKETED.fullmatch(clean)
+    opened, inner, closed = bracketed.groups() if bracketed else ("", clean, "")
+    parts = _split(inner)
+    if parts is None:
+        opened, closed, parts = "", "", _split(clean)
+    if parts is None or len(parts) < 2:
+        return None
+    named = [found.groups() for found in map(_NAMED.fullmatch, parts) if found]
+    keys = [_measured(part.strip()) or _as_text(part) for _, part in named]
+    if None in keys:
+        return None
+    if len({name for name, _ in named}) > 1:
+        keys = [f"{name}={key}" if name else key for (name, _), key in zip(named, keys, strict=True)]
+    return opened + ", ".join(map(str, keys)) + closed
+
+
+def _split(text: str) -> list[str] | None:
+    """The parts between the commas that are in no bracket; None if the brackets do not match."""
+    parts, depth, start = [], 0, 0
+    for place, letter in enumerate(text):
+        depth += (letter in "([{") - (letter in ")]}")
+        if depth < 0:
+            return None
+        if letter == "," and depth == 0:
+            parts.append(text[start:place])
+            start = place + 1
+    return [*parts, text[start:]] if depth == 0 else None
+
+
+def _with_unit(clean: str) -> str | None:
+    """The one number among words, such as "18 dollars per day"; None if there are signs, letters or more numbers."""
+    values = []
+    for word in clean.split():
+        bare = word.strip(_AROUND)
+        value = _numeral(bare)
+        if value is not None:
+            values.append(value)
+        elif bare and not (bare.replace("-", "").isalpha() and (len(bare) > 1 or bare in "aI")):
+            return None
+    return str(values[0]) if len(values) == 1 else None
+
+
+def _as_text(clean: str) -> str | None:
+    if normalised(clean) is None:
+        return None
+    closed = re.sub(r"\s*([^\w\s])\s*", r"\1", " ".join(clean.split()))
+    # Case tells letters of a formula apart, and tells nothing in words.
+    return closed if "\\" in closed or len(closed) == 1 else closed.casefold()
 
 
 def _last_number(said: str) -> str | None:
-    numbers = _numbers(said[-MAX_KEY_CHARACTERS:])
-    return numbers[-1] if numbers else None
-
-
-def _numbers(text: str) -> list[str]:
-    text = text.replace("\u2212", "-")
-    values = (number(each.group()) for each in _NUMBER.finditer(text))
-    return [str(value) for value in values if value is not None]
+    numbers = deque(_NUMBER.finditer(tail(said)), maxlen=1)
+    value = number(numbers[0].group()) if numbers else None
+    return None if value is None else str(value)

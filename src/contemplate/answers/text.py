@@ -6,24 +6,47 @@ import re
 import unicodedata
 from hashlib import blake2s
 
-from .markers import MAX_CHARACTERS, after_marker
+from .markers import MAX_CHARACTERS, marked_answer
 
 MAX_KEY_CHARACTERS = 500
 
-_WORD = re.compile(r"\w+(?:[.'\u2019]\w+)*", re.UNICODE)
+# The sign of a number and the "++" of "C++" are no punctuation.
+_WORD = re.compile(r"(?:(?<![\w)])-(?=\.?\d))?[^\W_]+(?:[_.'][^\W_]+)*(?:\+\+|#|\+(?![\w+]))?")
+_FORMULA = re.compile(r"(?<=[\w)])\s?[-+*/^=<>]\s?(?=[-\w(])")
+_TWO_LETTERS = re.compile(r"[^\W\d_]{2}")
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
+_SAME = str.maketrans({"\u2212": "-", "\u2019": "'"})
 _ARTICLES = frozenset({"a", "an", "the"})
 
 
 def text(said: str) -> str | None:
-    """The key of a free-text answer: the line after the last answer mark, else everything, `normalised`."""
-    return normalised(after_marker(said) or said)
+    """The key of a free-text answer: what its last mark tells, else everything; see `normalised`."""
+    marked = marked_answer(said)
+    return normalised(said if marked is None else marked)
 
 
 def normalised(said: str) -> str | None:
-    """`said` in NFKC, without case, articles and punctuation; None if no word is left."""
-    folded = unicodedata.normalize("NFKC", said[:MAX_CHARACTERS]).casefold()
-    words = [word for word in _WORD.findall(folded) if word not in _ARTICLES]
-    key = " ".join(words)
-    if len(key) > MAX_KEY_CHARACTERS:
-        return f"{key[:MAX_KEY_CHARACTERS]} {blake2s(key.encode(), digest_size=8).hexdigest()}"
-    return key or None
+    """`said` in NFKC, without case, articles and punctuation; None if no word and no symbol is left.
+
+    In a formula, such as "x-1", punctuation tells one answer from another, and is kept.
+    """
+    folded = unicodedata.normalize("NFKC", said[:MAX_CHARACTERS]).casefold().translate(_SAME)
+    if _FORMULA.search(folded) and not _TWO_LETTERS.search(folded):
+        return shortened("".join(folded.split()).strip("*`$."))
+    words = _WORD.findall(ungrouped(folded))
+    # The last word is no article: "a" is an answer to a multiple choice, and "vitamin a" is not any vitamin.
+    kept = [word for word in words[:-1] if word not in _ARTICLES] + words[-1:]
+    key = " ".join(kept) or "".join(letter for letter in folded if unicodedata.category(letter)[0] == "S")
+    return shortened(key) if key else None
+
+
+def ungrouped(said: str) -> str:
+    """`said` without the commas between thousands."""
+    return _GROUPED.sub(lambda found: found.group().replace(",", ""), said)
+
+
+def shortened(key: str) -> str:
+    """`key`, or if it is long its beginning and a digest of all of it."""
+    if len(key) <= MAX_KEY_CHARACTERS:
+        return key
+    return f"{key[:MAX_KEY_CHARACTERS]} {blake2s(key.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"

@@ -1,9 +1,25 @@
-"""The command line: `contemplate ask`, `models`, `serve`."""
+"""The command line: `contemplate ask`, `models`, `serve`.
+
+arguments   what can be said; --help comes from here
+exits       from errors to lines that help, and to exit codes
+ask         one question: the run, watched
+views       how it is shown: lines, JSON; live is the view on a terminal
+record      what a run has reached, for when it is interrupted
+signals     Ctrl-C
+models      local models: the list, and fetching one
+serve       the backend
+words       what all of them say in the same words
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from .arguments import parse
 
     options = parse(arguments)
-    from .exits import guarded
+    try:
+        from .exits import guarded
 
-    return guarded(options)
+        return guarded(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 MODES = ("instant", "thinking", "contemplating", "auto")
 FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
 EPILOG = """\
-exit codes: 0 answered; 1 failed; 2 wrong usage; 3 a limit stopped it with a partial answer; 130 interrupted
+exit codes: 0 answered; 1 failed; 2 wrong usage; 3 a limit stopped it; 130 interrupted
 environment: OPENAI_API_KEY, OPENAI_BASE_URL; CONTEMPLATE_MODEL, the default model; CONTEMPLATE_API_KEY, for
 http://host/v1#NAME; CONTEMPLATE_CACHE, where local models are kept"""
 

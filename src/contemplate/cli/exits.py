@@ -8,8 +8,9 @@ import sys
 import traceback
 from typing import Any
 
-from ..errors import ConfigurationError, ContemplateError
+from ..errors import ConfigurationError, ContemplateError, LimitExceeded
 from ..result import RunResult
+from .words import printable
 
 ANSWERED = 0
 FAILED = 1
@@ -22,18 +23,23 @@ def guarded(options: argparse.Namespace) -> int:
     """Run the command that `options` name, and return its exit code."""
     _prepare(options)
     try:
-        return _command(options)
+        code = _command(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
+        say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has gone. Python would complain once more while it closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _mute()
         return FAILED
     except Exception as error:
-        if options.traceback:
-            traceback.print_exc()
-        complain(error, traceback_shown=options.traceback)
+        try:
+            if options.traceback:
+                traceback.print_exc()
+            complain(error, traceback_shown=options.traceback)
+        except BrokenPipeError:
+            _mute()
         return code_of(error)
+    return code
 
 
 def _command(options: argparse.Namespace) -> int:
@@ -51,7 +57,7 @@ def _command(options: argparse.Namespace) -> int:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
     if options.log_level is not None:
@@ -73,31 +79,47 @@ def _with_fields(record: Any) -> bool:
     return True
 
 
+def _mute() -> None:
+    """Whoever read the output has gone. Python would complain once more while it closes the streams."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
 def code_of(error: BaseException) -> int:
     """The exit code for an error."""
+    if isinstance(error, LimitExceeded):
+        return LIMITED
     return USAGE if isinstance(error, ConfigurationError) else FAILED
 
 
 def complain(error: BaseException, *, traceback_shown: bool = False) -> None:
     """Say what went wrong, what to do, and what was reached."""
     if isinstance(error, ContemplateError):
-        _say(f"error: {error.message}")
+        say(f"error: {error.message}")
         if error.hint:
-            _say(f"hint: {error.hint}")
+            say(f"hint: {error.hint}")
         if error.partial is not None:
             _say_partial(error.partial)
-        return
-    _say(f"error: {type(error).__name__}: {error}")
-    if not traceback_shown:
-        _say("hint: run it again with --traceback, and report it if it is a bug")
+    elif isinstance(error, OSError):
+        say(f"error: {error}")
+    else:
+        say(f"error: {type(error).__name__}: {error}")
+        if not traceback_shown:
+            say("hint: run it again with --traceback, and report it if it is a bug")
 
 
 def _say_partial(partial: RunResult[Any]) -> None:
     answered = sum(task.answered for task in partial.tasks)
     if answered:
-        tokens = partial.usage.total_tokens
-        _say(f"{answered} of {len(partial.plan.tasks)} tasks had been answered ({tokens:,} tokens): --json prints them")
+        said = f"{answered} of {len(partial.plan.tasks)} tasks had been answered"
+        say(f"{said} ({partial.usage.total_tokens:,} tokens); their texts are on standard output")
 
 
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
+def say(line: str) -> None:
+    """Say a line on standard error."""
+    sys.stderr.write(printable(line) + "\n")

@@ -11,6 +11,7 @@ from ..errors import ConfigurationError
 from ..models.local.catalogue import KNOWN, LocalFile, cache_directory, find
 from ..models.local.pull import Progress, pull
 from ..models.registry import default_name
+from .exits import say
 
 PERCENT_STEP = 10
 
@@ -46,9 +47,13 @@ def fetch_if_local(model: str | None, *, quiet: bool) -> None:
 
 
 def _fetch(file: LocalFile) -> None:
-    sys.stderr.write(f"Fetching {file.title} ({_size(file)}, {file.licence}) into {file.path.parent}\n")
-    with _shown() as tell:
-        pull(file, tell)
+    say(f"Fetching {file.title} ({_size(file)}, {file.licence}) into {file.path.parent}")
+    try:
+        with _shown() as tell:
+            pull(file, tell)
+    except KeyboardInterrupt:
+        say("what was fetched so far is kept; the next time goes on from there")
+        raise
 
 
 def _size(file: LocalFile) -> str:
@@ -69,15 +74,19 @@ def _shown() -> Iterator[Callable[[Progress], None]]:
 
     columns = (
         bars.TextColumn("{task.description}"),
-        bars.BarColumn(),
+        bars.BarColumn(bar_width=20),
         bars.DownloadColumn(),
         bars.TransferSpeedColumn(),
         bars.TimeRemainingColumn(),
     )
     with bars.Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=None)
+        notes: set[str] = set()
 
         def tell(state: Progress) -> None:
+            if state.note and state.note not in notes:
+                notes.add(state.note)
+                say(state.note)
             progress.update(bar, description=f"from {state.source}", completed=state.done, total=state.total)
 
         yield tell
@@ -94,5 +103,5 @@ class _Lines:
         now = 100 * state.done // state.total
         if state.source != source or now >= percent + PERCENT_STEP:
             note = f" ({state.note})" if state.note and state.source != source else ""
-            sys.stderr.write(f"from {state.source}: {now}%{note}\n")
+            say(f"from {state.source}: {now}%{note}")
             self._told = (state.source, now - now % PERCENT_STEP)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
+
+from pydantic_core import to_json
 
 from ..events import Event, LimitReached, Noted, PlanDelta, TaskFinished, TaskPlanned, TaskStarted, ToolStarted
-from ..result import RunResult, TaskResult
-from ..usage import Usage
+from ..result import ErrorInfo, RunResult
+from .words import printable, reached, summary, why
 
 
 class View(Protocol):
-    """Something that shows a run."""
+    """Something that shows a run. Either `finish` or `stop` is the last thing that it is told."""
 
     def show(self, event: Event) -> None:
         """Show an event."""
@@ -20,11 +22,8 @@ class View(Protocol):
     def finish(self, result: RunResult[str]) -> None:
         """Show how the run ended."""
 
-    def interrupt(self, partial: RunResult[str]) -> None:
-        """Show what had been reached when the run was interrupted."""
-
-    def close(self) -> None:
-        """Leave the terminal as it was; an error is about to be shown."""
+    def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
+        """Show what had been reached when an error or a signal stopped the run; `error` itself is told elsewhere."""
 
 
 def view_for(options: argparse.Namespace) -> View:
@@ -33,8 +32,9 @@ def view_for(options: argparse.Namespace) -> View:
         return EventLines()
     progress = None if options.quiet else sys.stderr
     if options.json:
-        return Lines(progress, answer=False)
-    if sys.stdout.isatty() and not options.quiet:
+        return Document(progress)
+    # Log lines would be written over the live view.
+    if sys.stdout.isatty() and not options.quiet and options.log_level is None:
         try:
             from .live import Live
         except ImportError:
@@ -49,25 +49,20 @@ class EventLines:
 
     def show(self, event: Event) -> None:
         """Print the event."""
-        sys.stdout.write(event.model_dump_json() + "\n")
-        sys.stdout.flush()
+        _print(event.model_dump_json() + "\n")
 
     def finish(self, result: RunResult[str]) -> None:
         """The last event has said it."""
 
-    def interrupt(self, partial: RunResult[str]) -> None:
+    def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
         """The events so far are what had been reached."""
-
-    def close(self) -> None:
-        """Nothing to put back."""
 
 
 class Lines:
     """Progress in lines on standard error, and the answer, when it is whole, on standard output."""
 
-    def __init__(self, progress: TextIO | None, *, answer: bool = True) -> None:
+    def __init__(self, progress: TextIO | None) -> None:
         self._progress = progress
-        self._answer = answer
         self._planning = False
 
     def show(self, event: Event) -> None:
@@ -94,53 +89,39 @@ class Lines:
 
     def finish(self, result: RunResult[str]) -> None:
         """Print the answer, and what it cost."""
-        if self._answer:
-            sys.stdout.write(result.text.rstrip() + "\n")
-            sys.stdout.flush()
+        _print(_for_reader(result.text.rstrip() + "\n"))
         self._say(summary(result))
 
-    def interrupt(self, partial: RunResult[str]) -> None:
+    def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
         """Print what there is."""
-        if self._answer:
-            sys.stdout.write(reached(partial))
-            sys.stdout.flush()
-        self._say(f"interrupted; {spent(partial.usage)}")
-
-    def close(self) -> None:
-        """Nothing to put back."""
+        if partial is not None:
+            _print(_for_reader(reached(partial)))
 
     def _say(self, line: str) -> None:
         if self._progress is not None:
-            self._progress.write(line + "\n")
+            self._progress.write(printable(line) + "\n")
             self._progress.flush()
 
 
-def why(result: TaskResult) -> str:
-    """What a task failed of, for the end of a line."""
-    return "" if result.error is None else f": {result.error.message}"
+class Document(Lines):
+    """Progress in lines on standard error, and one JSON document on standard output."""
+
+    def finish(self, result: RunResult[str]) -> None:
+        """Print the result."""
+        _print(result.model_dump_json(indent=2) + "\n")
+        self._say(summary(result))
+
+    def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
+        """Print the error, and what there is."""
+        reached = None if partial is None else partial.model_dump(mode="json")
+        _print(to_json({"error": error.model_dump(), "partial": reached}, indent=2).decode() + "\n")
 
 
-def summary(result: RunResult[str]) -> str:
-    """What a run cost, and what is missing, in one line."""
-    parts = [spent(result.usage), f"{result.seconds:.1f} s"]
-    if result.stopped_by:
-        parts.append(f"stopped by the limit on {result.stopped_by}")
-    if not result.complete:
-        missing = f" (missing: {', '.join(result.missing)})" if result.missing else ""
-        parts.append(f"incomplete{missing}")
-    return " · ".join(parts)
+def _print(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
 
 
-def spent(usage: Usage) -> str:
-    """Calls, tokens and, where it is known, money."""
-    cached = f", {usage.cached_input_tokens:,} of them cached" if usage.cached_input_tokens else ""
-    text = f"{usage.calls} calls · {usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out"
-    return text if not usage.cost_usd else f"{text} · ${usage.cost_usd:.4f}"
-
-
-def reached(partial: RunResult[str]) -> str:
-    """The texts that an interrupted run had finished."""
-    if partial.text:
-        return partial.text.rstrip() + "\n"
-    done = [each for each in partial.tasks if each.text]
-    return "".join(f"## {each.task.label} ({each.outcome})\n\n{each.text.strip()}\n\n" for each in done)
+def _for_reader(text: str) -> str:
+    """A file gets the text as it is."""
+    return printable(text) if sys.stdout.isatty() else text

@@ -71,6 +71,8 @@ class DraftReader:
                 if len(self._open) < MAX_DEPTH:
                     self._open.append(letter)
                 if letter == "{" and self._at_task():
+                    # Brackets that do not match may have left the beginning of another object.
+                    self._forget()
                     start = place
             elif letter in "}]" and self._open:
                 ends = letter == "}" and self._at_task()
@@ -103,10 +105,13 @@ class DraftReader:
         if self._size <= MAX_OBJECT_CHARACTERS:
             self._object.append(piece)
 
-    def _draft(self) -> Draft | str:
-        whole, size = "".join(self._object), self._size
+    def _forget(self) -> None:
         self._object.clear()
         self._size = 0
+
+    def _draft(self) -> Draft | str:
+        whole, size = "".join(self._object), self._size
+        self._forget()
         if size > MAX_OBJECT_CHARACTERS:
             return f"it is {size} characters long"
         try:

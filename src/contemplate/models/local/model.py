@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import anyio.to_thread
 
+from ...errors import MissingDependencyError
 from ...settings import ModelSettings
 from ..base import DeltaSink, ModelRequest, ModelResponse
 from ..openai import OpenAIModel
@@ -33,6 +35,7 @@ class LocalModel:
 
     Raises:
         ConfigurationError: the name is not known, or there is no GGUF file at the path.
+        MissingDependencyError: the extra "local" is not installed.
     """
 
     def __init__(
@@ -44,6 +47,9 @@ class LocalModel:
     ) -> None:
         self.name = f"local:{model}"
         self._file = find(str(model))
+        # Before a gigabyte is fetched that nothing could run.
+        if find_spec("xllamacpp") is None:
+            raise MissingDependencyError("a local model", "local")
         self._settings = (settings or ModelSettings()).over(DEFAULT_SETTINGS)
         self._on_pull = on_pull
         self._ready: PromptedTools | None = None

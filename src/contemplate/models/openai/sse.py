@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .wire import WireError
+
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 
 
@@ -19,12 +21,12 @@ class EventStream:
         """Yield the data of every event that `chunk` completes.
 
         Raises:
-            ValueError: one event is larger than 64 MiB.
+            WireError: one event is larger than 64 MiB.
         """
         lines = (self._tail + chunk).replace(b"\r\n", b"\n").split(b"\n") if self._tail else _lines(chunk)
         self._tail = lines.pop()
         if len(self._tail) + self._size > MAX_EVENT_BYTES:
-            raise ValueError("an event of the stream is larger than 64 MiB")
+            raise WireError("an event of the stream is larger than 64 MiB")
         for line in lines:
             if line.endswith(b"\r"):
                 line = line[:-1]

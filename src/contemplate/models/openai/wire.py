@@ -218,11 +218,12 @@ class Collected:
             self._logprobs.extend(map(_logprob, choice.logprobs.content))
         said = choice.delta or choice.message
         if said is not None:
-            yield from self._say(said)
+            yield from self._say(said, whole=choice.delta is None)
 
-    def _say(self, said: _Said) -> Iterator[Delta]:
-        for call in said.tool_calls or ():
-            self._tool_call(call)
+    def _say(self, said: _Said, *, whole: bool) -> Iterator[Delta]:
+        for place, call in enumerate(said.tool_calls or ()):
+            # A whole completion numbers its calls by their place in the list.
+            self._tool_call(call, place if whole else call.index)
         for image in said.images or ():
             self._images.append(ImagePart(url=image.image_url.url))
         text = said.content or said.refusal or ""
@@ -232,10 +233,10 @@ class Collected:
             self._reasoning.append(reasoning)
             yield Delta(text, reasoning)
 
-    def _tool_call(self, call: _ToolCall) -> None:
-        # A whole completion numbers its calls by their place in the list: there `index` is always 0.
-        known = self._calls.get(call.index)
-        slot = call.index if known is None or not call.id or known[0] == call.id else len(self._calls)
+    def _tool_call(self, call: _ToolCall, index: int) -> None:
+        # Some servers stream every call as number 0, and tell them apart by their ids.
+        known = self._calls.get(index)
+        slot = index if known is None or not call.id or known[0] == call.id else len(self._calls)
         name, arguments = call.function.name or "", call.function.arguments or ""
         if slot not in self._calls:
             self._calls[slot] = (call.id or f"call_{slot}", name, [arguments])

@@ -1,27 +1,41 @@
-"""A real HTTP server on loopback that speaks chat completions, and misbehaves as its script says."""
+"""A real HTTP server on loopback that speaks chat completions, and misbehaves as its script says.
 
+    wire       HTTP/1.1, byte by byte
+    exchange   a request and what became of it; the protocol of a reply
+    answer     good answers
+    replies    everything else that servers do
+    mixture    the faults by name, and a seeded mixture of them
+    server     `FaultyServer`
+
+`python -m contemplate.testing.faulty --help` runs it as a process of its own.
+"""
+
+from .answer import Answer
+from .exchange import Exchange, Reply
 from .mixture import FAULTS, mixture
 from .replies import (
-    Answer,
     BrokenBody,
+    Close,
     Endless,
+    Hold,
     HttpError,
     Page,
     RawBody,
     RawStream,
-    Reply,
     Reset,
     Silence,
 )
-from .server import Exchange, FaultyServer, Script
+from .server import FaultyServer, Script
 
 __all__ = [
     "FAULTS",
     "Answer",
     "BrokenBody",
+    "Close",
     "Endless",
     "Exchange",
     "FaultyServer",
+    "Hold",
     "HttpError",
     "Page",
     "RawBody",

@@ -1,33 +1,63 @@
-"""A seeded mixture of faults."""
+"""The faults by name, and a seeded mixture of them."""
 
 from __future__ import annotations
 
 import json
+import math
 import random
+import time
 from collections.abc import Callable, Mapping
+from email.utils import formatdate
+from functools import cache
 from typing import Any
 
-from .replies import Answer, BrokenBody, Endless, HttpError, Page, RawBody, RawStream, Reply, Reset, Silence, chunk_of
-from .server import Exchange
+from pydantic_core import to_json
+
+from .answer import Answer, chunk_of
+from .exchange import Exchange, Reply
+from .replies import BrokenBody, Close, Endless, HttpError, Page, RawBody, RawStream, Reset, Silence
 
 HUGE = 2_000_000
 MANY_TASKS = 10_000
+ROUNDING = 1e-9
+
+Fault = Callable[[Exchange], Reply]
 
 
-def _events(exchange: Exchange, text: str, *, order: Callable[[list[Any]], list[Any]] = list) -> bytes:
-    """The bytes of a good stream, with its chunks reordered by `order`."""
-    chunks = order([chunk_of(exchange, {"content": piece}) for piece in (text[:3], text[3:6], text[6:])])
-    chunks.append(chunk_of(exchange, {}, "stop"))
-    lines = [f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n" for chunk in chunks]
-    return "".join([*lines, "data: [DONE]\n\n"]).encode()
+def _spoilt(body: bytes) -> Fault:
+    """This body; in a stream, an event like it."""
+
+    def fault(exchange: Exchange) -> Reply:
+        if not exchange.streams:
+            return RawBody(body)
+        return RawStream(b"data: %b\n\n" % body.replace(b'"message"', b'"delta"'), len(body))
+
+    return fault
 
 
-def _double(chunks: list[Any]) -> list[Any]:
-    return chunks * 2
+def _rearranged(arrange: Callable[[list[Any]], list[Any]]) -> Fault:
+    """An answer whose chunks are sent in another order; what is not streamed has none."""
+
+    def fault(exchange: Exchange) -> Reply:
+        if not exchange.streams:
+            return Answer("one answer")
+        chunks = arrange([chunk_of(exchange, {"content": piece}) for piece in ("one", " an", "swer")])
+        events = b"".join(b"data: %b\n\n" % to_json(chunk) for chunk in [*chunks, chunk_of(exchange, {}, "stop")])
+        return RawStream(events + b"data: [DONE]\n\n", 4096)
+
+    return fault
 
 
-def _reverse(chunks: list[Any]) -> list[Any]:
-    return chunks[::-1]
+def _one_byte(exchange: Exchange) -> Reply:
+    text = "näïve ☃ answer"
+    if not exchange.streams:
+        return RawStream(to_json(Answer(text).completion(exchange)), 1, "application/json")
+    chunks = (chunk_of(exchange, {"content": text}), chunk_of(exchange, {}, "stop"))
+    return RawStream(b"".join(b"data: %b\n\n" % to_json(chunk) for chunk in chunks) + b"data: [DONE]\n\n", 1)
+
+
+def _in_a_second(_: Exchange) -> Reply:
+    return HttpError(429, "slow down", {"retry-after": formatdate(time.time() + 1, usegmt=True)})
 
 
 def _plan(needs: Callable[[int], list[int]], count: int) -> str:
@@ -35,34 +65,43 @@ def _plan(needs: Callable[[int], list[int]], count: int) -> str:
     return json.dumps({"tasks": tasks})
 
 
-Fault = Callable[[Exchange], Reply]
+@cache
+def _endless_plan() -> str:
+    return _plan(lambda _: [], MANY_TASKS)
+
 
 FAULTS: Mapping[str, Fault] = {
     "rate_limit": lambda _: HttpError(429, "slow down"),
     "rate_limit_retry_after": lambda _: HttpError(429, "slow down", {"retry-after": "1"}),
+    "rate_limit_date": _in_a_second,
     "error_500": lambda _: HttpError(500),
     "error_503": lambda _: HttpError(503, headers={"retry-after": "0"}),
-    "error_401": lambda _: HttpError(401, "wrong key"),
+    "error_401": lambda _: HttpError(401, "wrong key", code="invalid_api_key"),
+    "error_400": lambda _: HttpError(400, "the prompt is too long", code="context_length_exceeded"),
+    "error_within": _spoilt(b'{"error": {"message": "overloaded"}}'),
     "reset_before": lambda _: Reset("head"),
     "reset_during": lambda _: Reset("body"),
     "reset_at_end": lambda _: Reset("end"),
+    "reset_after": lambda _: Reset("after"),
+    "closed_before": lambda _: Close("head"),
+    "closed_during": lambda _: Close("body"),
     "silence": lambda _: Silence(),
     "silence_midway": lambda _: Silence(after_first_token=True),
+    "pings": lambda _: Silence(ping=0.05),
     "endless": lambda _: Endless(),
     "broken_body": lambda _: BrokenBody(),
-    "one_byte_chunks": lambda exchange: RawStream(_events(exchange, "näïve ☃ answer"), 1),
-    "invalid_json": lambda _: RawBody(b'{"choices": [{"message": '),
-    "invalid_utf8": lambda _: RawBody(b'{"choices": [{"message": {"content": "\xff\xfe"}, "finish_reason": "stop"}]}'),
-    "wrong_schema": lambda _: RawBody(b'{"choices": [{"message": {"content": 42}, "finish_reason": "stop"}]}'),
+    "one_byte_chunks": _one_byte,
+    "invalid_json": _spoilt(b'{"choices": [{"message": '),
+    "invalid_utf8": _spoilt(b'{"choices": [{"message": {"content": "\xff\xfe"}, "finish_reason": "stop"}]}'),
+    "wrong_schema": _spoilt(b'{"choices": [{"message": {"content": 42}, "finish_reason": "stop"}]}'),
+    "no_choices": _spoilt(b'{"id": "chatcmpl-0", "object": "chat.completion"}'),
     "wrong_content_type": lambda _: Page(),
     "truncated_plan": lambda _: Answer(_plan(lambda _: [], 4)[:-60]),
     "cyclic_plan": lambda _: Answer(_plan(lambda i: [i % 3 + 1], 3)),
-    "endless_plan": lambda _: Answer(_plan(lambda _: [], MANY_TASKS), chunk=4096),
+    "endless_plan": lambda _: Answer(_endless_plan(), chunk=4096),
     "huge": lambda _: Answer("x" * HUGE, chunk=65_536),
-    "duplicated_chunks": lambda exchange: RawStream(_events(exchange, "one answer", order=_double), 4096),
-    "reordered_chunks": lambda exchange: RawStream(
-        _events(exchange, "one answer", order=lambda every: every[::-1]), 4096
-    ),
+    "duplicated_chunks": _rearranged(lambda chunks: [chunk for chunk in chunks for _ in range(2)]),
+    "reordered_chunks": _rearranged(lambda chunks: chunks[::-1]),
     "no_usage": lambda _: Answer(usage=False),
     "length": lambda _: Answer("cut off in the", finish="length"),
     "content_filter": lambda _: Answer("", finish="content_filter"),
@@ -70,18 +109,20 @@ FAULTS: Mapping[str, Fault] = {
 
 
 def mixture(
-    rates: Mapping[str, float], *, seed: int, otherwise: Callable[[Exchange], Reply | str] | str = "ok"
+    rates: Mapping[str, float], *, seed: int, otherwise: Callable[[Exchange], Reply | str] | Reply | str = "ok"
 ) -> Callable[[Exchange], Reply | str]:
     """A script that misbehaves at random: each fault of `FAULTS` at its rate, and `otherwise` for the rest.
 
     Which request gets which fault depends only on the seed and on the number of the request.
 
     Raises:
-        ValueError: there is no such fault, or the rates add up to more than one.
+        ValueError: there is no such fault, a rate is negative, or the rates add up to more than one.
     """
     unknown = set(rates) - set(FAULTS)
-    if unknown or sum(rates.values()) > 1:
-        raise ValueError(f"unknown faults {sorted(unknown)}" if unknown else "the rates add up to more than 1")
+    if unknown:
+        raise ValueError(f"unknown faults {sorted(unknown)}; there are {sorted(FAULTS)}")
+    if any(rate < 0 for rate in rates.values()) or math.fsum(rates.values()) > 1 + ROUNDING:
+        raise ValueError("rates are shares of all requests: not negative, and together at most 1")
 
     def script(exchange: Exchange) -> Reply | str:
         left = random.Random(f"{seed}:{exchange.number}").random()  # noqa: S311
@@ -90,6 +131,6 @@ def mixture(
             if left < 0:
                 exchange.fault = name
                 return FAULTS[name](exchange)
-        return otherwise if isinstance(otherwise, str) else otherwise(exchange)
+        return otherwise(exchange) if callable(otherwise) else otherwise
 
     return script

@@ -3,75 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import count
-from typing import Any, Self
+from types import TracebackType
+from typing import Self
 
-from .replies import Answer, Reply
-from .wire import Hangup, Wire
+from .answer import Answer
+from .exchange import Exchange, Reply
+from .replies import error_body
+from .wire import Hangup, Malformed, Request, Wire
 
-START_SECONDS = 10.0
 BACKLOG = 4096
 
-
-@dataclass
-class Exchange:
-    """A request, and what became of it. Times are in seconds, on `time.monotonic`'s clock.
-
-    Attributes:
-        number: which request of the server's it is, from 0.
-        body: the request's JSON.
-        headers: with lower-case names.
-        arrived: when the request was there.
-        answered: when the last byte of the reply was sent; None if it never was.
-        hung_up: when the client closed the connection before that; None if it did not.
-        fault: which fault of a mixture it met.
-    """
-
-    number: int
-    body: Mapping[str, Any]
-    headers: Mapping[str, str] = field(repr=False)
-    arrived: float
-    answered: float | None = None
-    hung_up: float | None = None
-    fault: str | None = None
-
-    @property
-    def model(self) -> str:
-        """The model that was asked for."""
-        return str(self.body.get("model"))
-
-    @property
-    def messages(self) -> list[Mapping[str, Any]]:
-        """The conversation."""
-        return list(self.body.get("messages", ()))
-
-    @property
-    def streams(self) -> bool:
-        """Whether a stream was asked for."""
-        return bool(self.body.get("stream"))
-
-    @property
-    def schema(self) -> str | None:
-        """The name of the JSON schema that was asked for."""
-        response_format = self.body.get("response_format") or {}
-        name = response_format.get("json_schema", {}).get("name")
-        return None if name is None else str(name)
-
-    @property
-    def prompt(self) -> str:
-        """The text of the last message."""
-        content = self.messages[-1]["content"] if self.messages else ""
-        if isinstance(content, list):
-            return "".join(part.get("text", "") for part in content)
-        return content or ""
-
-
-Script = str | Reply | Callable[[Exchange], "Reply | str"]
+Script = str | Reply | Callable[[Exchange], Reply | str]
 
 
 class FaultyServer:
@@ -81,121 +30,136 @@ class FaultyServer:
 
     Args:
         script: a text or a reply for every request, or a function that makes one of each request. The function runs in
-            the server's thread.
+            the server's thread and must not wait; replies may (`Hold`, `Answer.gates`). What it raises closes the
+            connection, and is raised again where the context ends.
+        port: the port; a free one if 0.
 
     Attributes:
         exchanges: every request so far, in the order of their arrival; clear it to forget them.
-        connections: how many connections are open.
         accepted: how many connections were ever opened.
+
+    Raises:
+        OSError: the port is taken.
     """
 
-    def __init__(self, script: Script = "ok") -> None:
+    def __init__(self, script: Script = "ok", *, port: int = 0) -> None:
         self.exchanges: list[Exchange] = []
-        self.connections = 0
         self.accepted = 0
-        self._numbers = count()
         self._script = script
+        self._port = port
+        self._numbers = count()
+        self._wires: set[Wire] = set()
         self._changed = threading.Condition()
-        self._ready = threading.Event()
-        self._port = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._thread: threading.Thread | None = None
+        self._failure: Exception | None = None
 
     @property
     def url(self) -> str:
         """The base URL, with `/v1`."""
         return f"http://127.0.0.1:{self._port}/v1"
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._wires)
+
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="faulty-server", daemon=True)
+        listener = socket.create_server(("127.0.0.1", self._port), backlog=BACKLOG)
+        self._port = listener.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, args=(listener,), name="faulty-server", daemon=True)
         self._thread.start()
-        if not self._ready.wait(START_SECONDS):
-            raise RuntimeError("the server did not start")
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._loop is not None and self._stop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
+    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+        if self._failure is not None and (error is None or isinstance(error, Exception)):
+            raise self._failure
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-        """Wait until `condition` holds, looking at it whenever something happens; False if it does not in time."""
+        """Wait until `condition` holds, looking at it whenever something happens; False if it does not in time.
+
+        It blocks its thread: in async code, call it in another one where the client has something to do meanwhile.
+        """
         with self._changed:
             return self._changed.wait_for(condition, seconds)
 
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stop = asyncio.Event()
-        handlers: set[asyncio.Task[None]] = set()
+    def _run(self, listener: socket.socket) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve(listener))
 
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None  # noqa: S101
-            handlers.add(task)
-            with suppress(asyncio.CancelledError):
-                await self._connection(reader, writer)
-            handlers.discard(task)
-
-        server = await asyncio.start_server(handle, "127.0.0.1", 0, backlog=BACKLOG)
-        self._port = server.sockets[0].getsockname()[1]
-        self._ready.set()
+    async def _serve(self, listener: socket.socket) -> None:
+        # Connections that arrive before this runs wait in the backlog.
+        server = await self._loop.create_server(self._wire, sock=listener, backlog=BACKLOG)
         await self._stop.wait()
         server.close()
-        for task in tuple(handlers):
-            task.cancel()
-        await asyncio.gather(*handlers, return_exceptions=True)
+        while self._wires:
+            for wire in tuple(self._wires):
+                wire.stop()
+            await asyncio.sleep(0)
 
-    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
+    def _wire(self) -> Wire:
+        wire = Wire(self._connection, self._closed)
+        self._wires.add(wire)
         self.accepted += 1
-        wire = Wire(reader, writer)
-        try:
-            while True:
-                await self._request(wire)
-        except (Hangup, ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-            self.connections -= 1
-            self._notify()
+        self._notify()
+        return wire
 
-    async def _request(self, wire: Wire) -> None:
-        method, path, headers, body = await wire.receive()
-        if method == "GET":
-            await wire.json({"object": "list", "data": [{"id": "model", "object": "model"}]})
-            return
-        exchange = Exchange(next(self._numbers), body, headers, time.monotonic())
+    def _closed(self, wire: Wire) -> None:
+        self._wires.discard(wire)
+        self._notify()
+
+    async def _connection(self, wire: Wire) -> None:
+        with suppress(Hangup, asyncio.CancelledError):
+            try:
+                while wire.open:
+                    await self._request(wire, await wire.receive())
+            except Malformed as error:
+                await wire.json({"error": error_body(str(error))}, 400)
+            except Exception as error:
+                if not isinstance(error, Hangup):
+                    self._failure = self._failure or error
+            finally:
+                wire.close()
+
+    async def _request(self, wire: Wire, request: Request) -> None:
+        path = request.path.partition("?")[0]
+        if (request.method, path) == ("POST", "/v1/chat/completions"):
+            await self._exchange(wire, request)
+        elif (request.method, path) == ("GET", "/v1/models"):
+            model = {"id": "model", "object": "model", "created": 0, "owned_by": "contemplate"}
+            await wire.json({"object": "list", "data": [model]})
+        else:
+            await wire.json({"error": error_body(f"there is no {request.method} {path}")}, 404)
+        if request.headers.get("connection", "").lower() == "close":
+            wire.close()
+
+    async def _exchange(self, wire: Wire, request: Request) -> None:
+        try:
+            body = json.loads(request.body)
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise Malformed("the body is no JSON object")
+        exchange = Exchange(next(self._numbers), body, request.headers, time.monotonic())
         self.exchanges.append(exchange)
         self._notify()
-        if not path.endswith("/chat/completions"):
-            await wire.json({"error": {"message": f"no such path: {path}"}}, 404)
-            return
-        await self._reply(wire, exchange)
-        self._notify()
-
-    async def _reply(self, wire: Wire, exchange: Exchange) -> None:
-        sending = asyncio.create_task(_reply_to(self._script, exchange).send(wire, exchange))
-        watching = asyncio.create_task(wire.hung_up())
         try:
-            await asyncio.wait((sending, watching), return_when=asyncio.FIRST_COMPLETED)
-            if not sending.done():
-                exchange.hung_up = time.monotonic()
-                raise Hangup
-            sending.result()
-            exchange.answered = time.monotonic()
+            # The client may have gone together with its request.
+            if wire.open:
+                await self._reply(exchange).send(wire, exchange)
+            if wire.open:
+                exchange.answered = time.monotonic()
         finally:
-            sending.cancel()
-            watching.cancel()
-            await asyncio.gather(sending, watching, return_exceptions=True)
+            if exchange.answered is None:
+                exchange.hung_up = wire.left
+            self._notify()
+
+    def _reply(self, exchange: Exchange) -> Reply:
+        reply = self._script(exchange) if callable(self._script) else self._script
+        return Answer(reply) if isinstance(reply, str) else reply
 
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
-
-
-def _reply_to(script: Script, exchange: Exchange) -> Reply:
-    reply = script(exchange) if callable(script) else script
-    return Answer(reply) if isinstance(reply, str) else reply

@@ -3,104 +3,212 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import struct
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, cast
 
 from pydantic_core import to_json
 
-REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
-READ_BYTES = 64 * 1024
+WRITES_AT_ONCE = 32
 
 
 class Hangup(Exception):
-    """The client has closed the connection."""
+    """The connection is closed."""
 
 
-class Wire:
-    """One connection."""
+class Malformed(Exception):
+    """The client sent what is no HTTP request."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-        self._ahead = b""
 
-    async def receive(self) -> tuple[str, str, dict[str, str], Any]:
-        """The next request: method, path, headers with lower-case names, and its JSON.
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it came; the names of its headers in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Wire(asyncio.Protocol):
+    """One connection, and the task that serves it, which is cancelled as soon as the client hangs up.
+
+    A client that closes only its sending half counts as gone, too.
+
+    Args:
+        serve: serves the connection to its end.
+        closed: called once, when the connection is closed on both sides.
+
+    Attributes:
+        open: whether something can be sent.
+        left: when the client hung up, on `time.monotonic`'s clock; None if it did not.
+    """
+
+    def __init__(self, serve: Callable[[Wire], Coroutine[Any, Any, None]], closed: Callable[[Wire], None]) -> None:
+        self.open = True
+        self.left: float | None = None
+        self._serve = serve
+        self._closed = closed
+        self._ahead = bytearray()
+        self._more: asyncio.Future[None] | None = None
+        self._room: asyncio.Future[None] | None = None
+        self._writes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to serve."""
+        self._transport = cast("asyncio.Transport", transport)
+        # Without a buffer of ours, what was sent is with the kernel, and a reset does not take it back.
+        self._transport.set_write_buffer_limits(high=0)
+        self._task = asyncio.get_running_loop().create_task(self._serve(self))
+
+    def data_received(self, data: bytes) -> None:
+        """Keep it for `receive`."""
+        self._ahead += data
+        self._wake()
+
+    def eof_received(self) -> None:
+        """The client will send no more."""
+        self._leave()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """The connection is closed on both sides."""
+        self._leave()
+        self._closed(self)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the server writes."""
+        self._room = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._room = None
+
+    def _leave(self) -> None:
+        if not self.open:
+            return
+        self.open = False
+        self.left = time.monotonic()
+        if self._more is None:
+            self._task.cancel()
+        # A request that came together with the end is still a request.
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
+
+    async def receive(self) -> Request:
+        """The next request.
 
         Raises:
             Hangup: the client closed the connection instead.
+            Malformed: it is none.
         """
-        while b"\r\n\r\n" not in self._ahead:
+        while (end := self._ahead.find(b"\r\n\r\n")) < 0:
             await self._read_more()
-        head, _, self._ahead = self._ahead.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        method, path, _ = first.split(" ", 2)
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        length = int(headers.get("content-length", 0))
-        while len(self._ahead) < length:
+        first, *lines = self._ahead[:end].decode("latin-1").split("\r\n")
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        try:
+            method, path, _ = first.split(" ")
+            if "transfer-encoding" in headers:
+                raise ValueError
+            stop = end + 4 + int(headers.get("content-length", 0))
+        except ValueError:
+            raise Malformed(f"no HTTP/1.1 request with a Content-Length: {first[:80]!r}") from None
+        while len(self._ahead) < stop:
             await self._read_more()
-        body, self._ahead = self._ahead[:length], self._ahead[length:]
-        return method, path, headers, json.loads(body) if body else {}
-
-    async def hung_up(self) -> None:
-        """Wait until the client closes the connection; what it sends meanwhile is kept for `receive`."""
-        with suppress(Hangup):
-            while True:
-                await self._read_more()
+        body = bytes(self._ahead[end + 4 : stop])
+        del self._ahead[:stop]
+        return Request(method, path, headers, body)
 
     async def _read_more(self) -> None:
-        try:
-            data = await self._reader.read(READ_BYTES)
-        except ConnectionError:
-            data = b""
-        if not data:
+        if not self.open:
             raise Hangup
-        self._ahead += data
+        self._more = asyncio.get_running_loop().create_future()
+        try:
+            await self._more
+        finally:
+            self._more = None
+
+    async def raw(self, data: bytes) -> None:
+        """Send bytes as they are; when this returns, the kernel has them.
+
+        Raises:
+            Hangup: the connection is closed.
+        """
+        if not self.open:
+            raise Hangup
+        self._transport.write(data)
+        self._writes += 1
+        if self._room is not None:
+            await self._room
+        elif self._writes % WRITES_AT_ONCE == 0:
+            # Else a stream to a client that reads quickly would let nothing else happen, not even a hangup.
+            await asyncio.sleep(0)
 
     async def head(self, status: int, headers: Mapping[str, str]) -> None:
         """Send the status line and the headers."""
-        lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        await self.raw("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n")
-
-    async def json(self, body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        """Send a whole response."""
-        await self.whole(to_json(body), status, {"content-type": "application/json", **(headers or {})})
+        await self.raw(_head(status, headers))
 
     async def whole(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
         """Send a whole response in one piece."""
-        lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Status')}", f"content-length: {len(body)}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        await self.raw("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+        await self.raw(_head(status, {"content-length": str(len(body)), **headers}) + body)
 
-    async def begin_stream(self) -> None:
-        """Send the head of a stream of events."""
-        await self.head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+    async def json(self, body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        """Send a whole JSON response."""
+        await self.whole(to_json(body), status, {"content-type": "application/json", **(headers or {})})
+
+    async def begin_stream(self, content_type: str = "text/event-stream") -> None:
+        """Send the head of a stream."""
+        await self.head(200, {"content-type": content_type, "transfer-encoding": "chunked"})
 
     async def chunk(self, data: bytes) -> None:
-        """Send one chunk of a chunked body."""
+        """Send one chunk of a stream; an empty one would end it."""
         await self.raw(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def event(self, body: object) -> None:
         """Send one event of a stream."""
         await self.chunk(b"data: " + to_json(body) + b"\n\n")
 
-    async def end_stream(self) -> None:
-        """End a stream as clients expect it."""
-        await self.chunk(b"data: [DONE]\n\n")
-        await self.raw(b"0\r\n\r\n")
+    async def end_stream(self, *, done: bool = True) -> None:
+        """End a stream, by default with the event that chat completions end with."""
+        await self.raw((b"e\r\ndata: [DONE]\n\n\r\n" if done else b"") + b"0\r\n\r\n")
 
-    async def raw(self, data: bytes) -> None:
-        """Send bytes as they are."""
-        self._writer.write(data)
-        await self._writer.drain()
+    def close(self) -> None:
+        """Close the connection once everything is sent."""
+        self.open = False
+        self._transport.close()
 
     def reset(self) -> None:
         """Close the connection with a TCP reset: what has been sent may not even be read."""
-        raw: socket.socket = self._writer.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._writer.transport.abort()
+        self.open = False
+        connection: socket.socket | None = self._transport.get_extra_info("socket")
+        if connection is not None:
+            with suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+    def stop(self) -> None:
+        """Close the connection at once, and end its task."""
+        self.open = False
+        self._task.cancel()
+        self._transport.abort()
+
+
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
+    try:
+        reason = HTTPStatus(status).phrase
+    except ValueError:
+        reason = "Status"
+    lines = [f"HTTP/1.1 {status} {reason}", *(f"{name}: {value}" for name, value in headers.items()), "\r\n"]
+    return "\r\n".join(lines).encode("latin-1")

@@ -1,0 +1,64 @@
+"""LaTeX and markdown that change the look of an answer, and not its value."""
+
+from __future__ import annotations
+
+import re
+
+from .text import ungrouped
+
+_LOOK = str.maketrans(
+    {
+        "\u2212": "-",
+        "\ufe63": "-",
+        "\u2044": "/",
+        "\u00f7": "/",
+        "\u00d7": "*",
+        "\u00b7": "*",
+        "\u22c5": "*",
+        "\u00a0": " ",
+        "\u202f": " ",
+        "\u2009": " ",
+        "~": " ",
+        "\u00b0": "",
+        "$": "",
+        "%": "",
+        "`": "",
+        "\u03c0": "\\pi ",
+        "\u00b2": "^{2}",
+        "\u00b3": "^{3}",
+    }
+)
+_DROPPED = re.compile(
+    r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![A-Za-z])"
+    r"|\\[!,;:$%()\[\]]"
+    r"|\^\s*(?:\\circ|\{\s*\\circ\s*\})"
+)
+_SPACE = re.compile(r"\\(?:q?quad(?![A-Za-z])|\s)")
+_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
+_STYLED = re.compile(r"\\(?:textbf|textit|textrm|mathbf|mathit|boldsymbol|bm)\s*\{([^{}]*)\}")
+_WORDS = re.compile(r"\\(?:text|mathrm|mbox|operatorname)\s*\{([^{}]*)\}")
+_UNIT = re.compile(r"\s*/?\s*\\(?:text|mathrm|mbox|operatorname)\s*\{([^{}]*)\}(?:\s*\^\s*(?:\{-?\d+\}|\d))?$")
+_MEASURED = frozenset("0123456789)}]!")
+
+
+def plain(text: str) -> str:
+    r"""`text` without what only changes its look: sizes, spaces, currency and per cent signs, units, thousands commas.
+
+    `\dfrac` and `\tfrac` become `\frac`.
+    """
+    text = text.strip().strip("*").replace("{,}", ",")
+    text = _DROPPED.sub("", text)
+    text = " ".join(_SPACE.sub(" ", text).translate(_LOOK).split())
+    text = _STYLED.sub(r"\1", _FRACTION.sub(r"\\frac", text)).lstrip(" *").rstrip(" .,;*")
+    text = _WORDS.sub(r" \1 ", _without_units(text)).strip()
+    # "(100,200)" is a pair.
+    return text if text.startswith(("(", "[", "\\{")) else ungrouped(text)
+
+
+def _without_units(text: str) -> str:
+    while (unit := _UNIT.search(text)) is not None:
+        measured = text[: unit.start()].rstrip()
+        if measured[-1:] not in _MEASURED or not any(map(str.isdigit, measured)) or unit.group(1) == "i":
+            break
+        text = measured
+    return text

@@ -1,0 +1,145 @@
+"""The routes: `/v1/chat/completions`, `/v1/models` and `/healthz`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from secrets import token_hex
+from time import time
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ..contemplator import Contemplator
+from ..errors import ConfigurationError
+from .answering import Answering, Asked, Runs
+from .conversation import as_question
+from .problems import INTERNAL, Refused, bad_body, broken, refused
+from .wire import ChatRequest, ModelCard, ModelList
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+
+Minds = Mapping[str, Contemplator[Any]]
+
+
+def create_app(minds: Minds, *, allowed_hosts: Sequence[str] | None = None) -> Starlette:
+    """An ASGI application that offers each of `minds` as a model, under its name.
+
+    It knows no users: whoever reaches it can spend your tokens.
+
+    Args:
+        minds: contemplators by the names by which clients ask for them.
+        allowed_hosts: what a request's `Host` header may say, as for Starlette's `TrustedHostMiddleware`; anything if
+            None. On a loopback address, name it here: it keeps web pages out that pretend to be your own host.
+
+    Raises:
+        ConfigurationError: there are no minds.
+    """
+    return build(minds, Runs(), allowed_hosts=allowed_hosts)
+
+
+def build(minds: Minds, runs: Runs, *, allowed_hosts: Sequence[str] | None = None) -> Starlette:
+    """`create_app`, with `runs` in the caller's hand."""
+    if not minds:
+        raise ConfigurationError("there is nothing to serve", hint='create_app({"contemplate": Contemplator()})')
+    backend = _Backend(minds, runs)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with opened(minds):
+            yield
+
+    return Starlette(
+        routes=[
+            Route("/healthz", backend.health),
+            Route("/v1/models", backend.models),
+            Route("/v1/models/{model:path}", backend.model),
+            Route("/v1/chat/completions", backend.chat, methods=["POST"]),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts, www_redirect=False)],
+        exception_handlers=dict.fromkeys((Refused, HTTPException, ClientDisconnect, Exception), _error_response),
+        lifespan=lifespan,
+    )
+
+
+@asynccontextmanager
+async def opened(minds: Minds) -> AsyncIterator[None]:
+    """Keep the connections of all minds from one run to the next."""
+    async with AsyncExitStack() as stack:
+        for mind in {id(mind): mind for mind in minds.values()}.values():
+            await stack.enter_async_context(mind)
+        yield
+
+
+class _Backend:
+    def __init__(self, minds: Minds, runs: Runs) -> None:
+        self._minds = dict(minds)
+        self._runs = runs
+        self._created = int(time())
+
+    async def health(self, request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def models(self, request: Request) -> Response:
+        return _json(ModelList(data=tuple(map(self._card, self._minds))))
+
+    async def model(self, request: Request) -> Response:
+        name = request.path_params["model"]
+        self._mind(name)
+        return _json(self._card(name))
+
+    async def chat(self, request: Request) -> Answering:
+        try:
+            asked = ChatRequest.model_validate_json(await _body(request))
+        except ValidationError as error:
+            raise bad_body(error) from None
+        usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
+        question = as_question(asked.messages, mark=token_hex(5))
+        mind = self._mind(asked.model)
+        return Answering(Asked(mind, asked.model, question, bool(asked.stream), usage), self._runs)
+
+    def _mind(self, name: str) -> Contemplator[Any]:
+        if name not in self._minds:
+            message = f"there is no model {name!r}; there are: {', '.join(self._minds)}"
+            raise refused(message, status=404, param="model", code="model_not_found")
+        return self._minds[name]
+
+    def _card(self, name: str) -> ModelCard:
+        return ModelCard(id=name, created=self._created)
+
+
+async def _body(request: Request) -> bytes:
+    # A web page can send text or a form to any address without being asked, but not JSON.
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise refused("the request's Content-Type must be application/json", status=415)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise refused(f"the body is larger than {MAX_BODY_BYTES >> 20} MiB", status=413, code="request_too_large")
+    return bytes(body)
+
+
+def _json(body: BaseModel) -> Response:
+    return Response(body.model_dump_json(), media_type="application/json")
+
+
+async def _error_response(request: Request, error: Exception) -> Response:
+    match error:
+        case Refused():
+            return error.problem.response()
+        case HTTPException():
+            message = f"{request.method} {request.url.path}: {error.detail}"
+            response = refused(message, status=error.status_code).problem.response()
+            response.headers.update(error.headers or {})
+            return response
+        case ClientDisconnect():
+            return Response(status_code=400)
+    return broken(INTERNAL, code="internal_error").response()

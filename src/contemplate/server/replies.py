@@ -1,0 +1,171 @@
+"""The two forms of a reply: a stream of chunks (server-sent events), or one completion."""
+
+from __future__ import annotations
+
+from time import time
+from typing import Any, Protocol
+
+import anyio
+from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from ..result import RunResult
+from .pieces import Piece
+from .problems import Problem, Refused, broken
+from .wire import Answer, ApiUsage, Choice, Chunk, ChunkChoice, Completion, Delta, FinishReason
+
+KEEP_ALIVE_SECONDS = 15.0
+
+_STREAM_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Reply(Protocol):
+    """How a client is told of a run. `run_id` is set when the run starts."""
+
+    run_id: str
+
+    async def say(self, piece: Piece) -> None:
+        """Tell what is new."""
+        ...
+
+    async def end(self, result: RunResult[Any], finish_reason: FinishReason) -> None:
+        """Tell that the run is over."""
+        ...
+
+    async def fail(self, problem: Problem) -> None:
+        """Tell that there is no answer."""
+        ...
+
+    async def keep_alive(self) -> None:
+        """Show, until cancelled, that the connection is well."""
+        ...
+
+
+class Whole:
+    """One completion, sent when the run is over."""
+
+    def __init__(self, model: str, scope: Scope, receive: Receive, send: Send) -> None:
+        self.run_id = ""
+        self._model = model
+        self._asgi = scope, receive, send
+        self._reasoning: list[str] = []
+
+    async def say(self, piece: Piece) -> None:
+        """Keep the reasoning; the answer will be in the result."""
+        self._reasoning.append(piece.reasoning)
+
+    async def end(self, result: RunResult[Any], finish_reason: FinishReason) -> None:
+        """Send the completion."""
+        answer = Answer(content=result.text, reasoning_content="".join(self._reasoning) or None)
+        completion = Completion(
+            id=f"chatcmpl-{self.run_id}",
+            created=int(time()),
+            model=self._model,
+            choices=(Choice(message=answer, finish_reason=finish_reason),),
+            usage=ApiUsage.of(result.usage),
+        )
+        await Response(_json(completion), media_type="application/json")(*self._asgi)
+
+    async def fail(self, problem: Problem) -> None:
+        """Send the error."""
+        await problem.response()(*self._asgi)
+
+    async def keep_alive(self) -> None:
+        """There is nothing to send before the end."""
+
+
+class Streamed:
+    """Chunks, each sent when there is something to tell.
+
+    The status is not sent before that, so that a run that fails at once is answered with an error's status.
+    """
+
+    def __init__(self, model: str, include_usage: bool, scope: Scope, receive: Receive, send: Send) -> None:
+        self.run_id = ""
+        self._model = model
+        self._include_usage = include_usage
+        self._asgi = scope, receive, send
+        self._send = send
+        self._created = int(time())
+        self._lock = anyio.Lock()
+        self._open = False
+        self._over = False
+        self._last = anyio.current_time()
+        self._has_content = False
+
+    async def say(self, piece: Piece) -> None:
+        """Send what is new.
+
+        Raises:
+            Refused: the answer has begun anew, and its old beginning cannot be called back.
+        """
+        if piece.restart and self._has_content:
+            message = "the answer broke off and began anew, after its beginning had been sent; ask again"
+            raise Refused(broken(message, status=502, code="answer_restarted"))
+        if piece.reasoning:
+            await self._delta(Delta(reasoning_content=piece.reasoning))
+        if piece.content:
+            self._has_content = True
+            await self._delta(Delta(content=piece.content))
+
+    async def end(self, result: RunResult[Any], finish_reason: FinishReason) -> None:
+        """Send the finish reason, the usage if it was asked for, and the end mark."""
+        await self._delta(Delta(), finish_reason)
+        if self._include_usage:
+            await self._event(_json(self._chunk(usage=ApiUsage.of(result.usage))))
+        await self._event(b"[DONE]")
+        await self._frame(b"", last=True)
+
+    async def fail(self, problem: Problem) -> None:
+        """Send the error: as a response where nothing was sent, else as the last event."""
+        async with self._lock:
+            self._over = not self._open
+        if self._over:
+            await problem.response()(*self._asgi)
+            return
+        await self._event(problem.body)
+        await self._frame(b"", last=True)
+
+    async def keep_alive(self) -> None:
+        """Send a comment after each long silence, for whatever stands between and gives up on silent connections."""
+        while True:
+            await anyio.sleep_until(self._last + KEEP_ALIVE_SECONDS)
+            if anyio.current_time() >= self._last + KEEP_ALIVE_SECONDS:
+                await self._frame(b": keep-alive\n\n")
+
+    async def _delta(self, delta: Delta, finish_reason: FinishReason | None = None) -> None:
+        await self._event(_json(self._chunk(ChunkChoice(delta=delta, finish_reason=finish_reason))))
+
+    def _chunk(self, *choices: ChunkChoice, usage: ApiUsage | None = None) -> Chunk:
+        id_ = f"chatcmpl-{self.run_id}"
+        return Chunk(id=id_, created=self._created, model=self._model, choices=choices, usage=usage)
+
+    async def _event(self, data: bytes) -> None:
+        await self._frame(_event(data))
+
+    async def _frame(self, data: bytes, *, last: bool = False) -> None:
+        # The comments come from a task of their own, and must neither cut into the rest nor come after it.
+        async with self._lock:
+            if self._over:
+                return
+            if not self._open:
+                self._open = True
+                await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+                role = ChunkChoice(delta=Delta(role="assistant", content=""))
+                data = _event(_json(self._chunk(role))) + data
+            self._over = last
+            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+            self._last = anyio.current_time()
+
+
+def _json(body: BaseModel) -> bytes:
+    return body.model_dump_json().encode()
+
+
+def _event(data: bytes) -> bytes:
+    return b"data: " + data + b"\n\n"

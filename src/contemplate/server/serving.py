@@ -1,0 +1,133 @@
+"""`serve`: the backend on a loopback port, until a signal stops it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from ipaddress import ip_address
+from types import FrameType
+
+import anyio
+import uvicorn
+
+from ..contemplator import Contemplator
+from ..errors import ConfigurationError
+from ..models import Model, resolve
+from ..modes import Mode
+from .answering import Runs
+from .app import Minds, build, opened
+from .problems import safe
+
+# For responses that cannot be sent because the client does not read them.
+SECONDS_TO_STOP = 5
+
+_MODES: dict[str, Mode] = {
+    "contemplate": "contemplating",
+    "contemplate-auto": "auto",
+    "contemplate-thinking": "thinking",
+    "contemplate-instant": "instant",
+}
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def serve(
+    model: str | Model | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8400,
+    *,
+    allow_remote: bool = False,
+    announce: Callable[[str], None] = _print_line,
+) -> None:
+    """Serve `model` in each mode, until SIGINT or SIGTERM. Runs that are going on then are cancelled.
+
+    The models are called "contemplate", "contemplate-auto", "contemplate-thinking" and "contemplate-instant".
+
+    Args:
+        model: the model, or its name, as for `Contemplator`.
+        host: the IP address to listen on, or "localhost".
+        port: the port; 0 for a free one.
+        allow_remote: lets `host` be an address that others can reach. There is no authentication: whoever reaches the
+            server can use the model at your cost.
+        announce: is told, in one line, the URL, once requests are answered. By default the line is printed.
+
+    Raises:
+        ConfigurationError: the host is no loopback address, the port is taken, or the model cannot be set up.
+    """
+    found = resolve(model)
+    minds = {name: Contemplator(found, mode=mode) for name, mode in _MODES.items()}
+    with closing(_listen(host, port, allow_remote)) as listener:
+        line = f"Serving at {_url(listener)}/v1 as {', '.join(minds)}, on {safe(found.name)}. Ctrl-C stops it."
+        hosts = None if allow_remote else (*_LOOPBACK_NAMES, host)
+        anyio.run(_serve, minds, listener, hosts, lambda: announce(line))
+
+
+async def _serve(
+    minds: Minds, listener: socket.socket, hosts: tuple[str, ...] | None, on_start: Callable[[], None]
+) -> None:
+    runs = Runs()
+    config = uvicorn.Config(
+        build(minds, runs, allowed_hosts=hosts),
+        # Entered here instead: an error then comes out as it is, and not as a traceback in a log.
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=SECONDS_TO_STOP,
+    )
+    async with opened(minds):
+        await _Server(config, runs, on_start).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, runs: Runs, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._runs = runs
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # First of all: uvicorn waits until every request is answered.
+        self._runs.stop()
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # uvicorn's own raises the signal again when all is over, and so ends the process instead of returning.
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def _listen(host: str, port: int, allow_remote: bool) -> socket.socket:
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else host)
+    except ValueError:
+        raise ConfigurationError(f"{host!r} is no IP address to listen on", hint="use 127.0.0.1") from None
+    if not allow_remote and not address.is_loopback:
+        raise ConfigurationError(
+            f"{host!r} can be reached from other machines, and the server has no authentication: "
+            "whoever reaches it can use the model at your cost",
+            hint="use 127.0.0.1, or allow remote clients explicitly",
+        )
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        return socket.create_server((str(address), port), family=family)
+    except (OSError, OverflowError) as error:
+        raise ConfigurationError(f"cannot listen on {host}:{port}: {error}", hint="choose another port") from None
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"

@@ -1,0 +1,226 @@
+"""The bodies of the chat completions API: https://platform.openai.com/docs/api-reference/chat.
+
+A field that would change the form of the answer is refused where it asks for what is not supported. One that only
+tunes the answer is ignored, and so is every field that is not known.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from pydantic_core import PydanticCustomError
+
+from ..messages import ImagePart, Part, TextPart
+from ..usage import Usage
+
+FinishReason = Literal["stop", "length"]
+
+UNSUPPORTED = "unsupported_parameter"
+IMAGE_URLS = ("https://", "http://", "data:image/")
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+def _part(value: Any) -> TextPart | ImagePart:
+    match value:
+        case {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
+            return TextPart(text=text)
+        case {"type": "image_url", "image_url": {"url": str(url)}} if url.startswith(IMAGE_URLS):
+            return ImagePart(url=url)
+        case {"type": "image_url"}:
+            raise PydanticCustomError("image_url", "image_url.url must be an http(s) URL, or a data: URL of an image")
+        case {"type": "text" | "refusal" as kind}:
+            raise PydanticCustomError("text", "a part of type {kind} needs a text in its field {kind}", {"kind": kind})
+        case {"type": str(kind)}:
+            raise PydanticCustomError(UNSUPPORTED, "parts of type {kind} are not supported", {"kind": kind})
+    raise PydanticCustomError("part", "a part must be an object with a type")
+
+
+def _parts(value: Any) -> Any:
+    if isinstance(value, str):
+        return [{"type": "text", "text": value}]
+    return [] if value is None else value
+
+
+def _only(*supported: JsonValue, hint: str = "") -> AfterValidator:
+    def check(value: JsonValue) -> JsonValue:
+        if value is not None and value not in supported:
+            raise PydanticCustomError(UNSUPPORTED, "not supported yet{hint}", {"hint": hint and f": {hint}"})
+        return value
+
+    return AfterValidator(check)
+
+
+class _Function(_In):
+    name: str
+    arguments: str
+
+
+class ToolCall(_In):
+    """A tool call that stands in the history."""
+
+    id: str
+    function: _Function
+
+
+class ChatMessage(_In):
+    """A message of the conversation so far."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[tuple[Annotated[Part, BeforeValidator(_part)], ...], BeforeValidator(_parts)] = ()
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
+
+
+class StreamOptions(_In):
+    """What a stream shall hold."""
+
+    include_usage: bool | None = None
+
+
+class ChatRequest(_In):
+    """What a client asks for."""
+
+    model: str
+    messages: tuple[ChatMessage, ...] = Field(min_length=1)
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    n: Annotated[JsonValue, _only(1)] = None
+    tools: Annotated[JsonValue, _only([], hint="give the tools to the Contemplator on the server")] = None
+    functions: Annotated[JsonValue, _only([])] = None
+    response_format: Annotated[JsonValue, _only({"type": "text"}, hint="answers are text")] = None
+    logprobs: Annotated[JsonValue, _only(False)] = None
+    modalities: Annotated[JsonValue, _only(["text"])] = None
+
+
+class ApiError(_Out):
+    """What went wrong. `param` names the field of the request at fault, `code` the error for programs."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(_Out):
+    """An error as a body, or as an event of a stream."""
+
+    error: ApiError
+
+
+class InputDetails(_Out):
+    """Where the prompt's tokens came from."""
+
+    cached_tokens: int
+
+
+class OutputDetails(_Out):
+    """What the completion's tokens were spent on."""
+
+    reasoning_tokens: int
+
+
+class ApiUsage(_Out):
+    """The tokens of all calls of a run."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: InputDetails
+    completion_tokens_details: OutputDetails
+
+    @classmethod
+    def of(cls, usage: Usage) -> ApiUsage:
+        """`usage` in the API's terms."""
+        return cls(
+            prompt_tokens=usage.input_tokens,
+            completion_tokens=usage.output_tokens,
+            total_tokens=usage.total_tokens,
+            prompt_tokens_details=InputDetails(cached_tokens=usage.cached_input_tokens),
+            completion_tokens_details=OutputDetails(reasoning_tokens=usage.reasoning_tokens),
+        )
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class Delta(_Out):
+    """What a chunk adds."""
+
+    role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
+    content: str | None = Field(default=None, exclude_if=_is_none)
+    reasoning_content: str | None = Field(default=None, exclude_if=_is_none)
+
+
+class ChunkChoice(_Out):
+    """The only choice of a chunk."""
+
+    index: Literal[0] = 0
+    delta: Delta
+    logprobs: None = None
+    finish_reason: FinishReason | None = None
+
+
+class Chunk(_Out):
+    """An event of a stream."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: tuple[ChunkChoice, ...] = ()
+    usage: ApiUsage | None = Field(default=None, exclude_if=_is_none)
+
+
+class Answer(_Out):
+    """The message of a whole completion."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    reasoning_content: str | None = Field(default=None, exclude_if=_is_none)
+    refusal: None = None
+
+
+class Choice(_Out):
+    """The only choice of a completion."""
+
+    index: Literal[0] = 0
+    message: Answer
+    logprobs: None = None
+    finish_reason: FinishReason
+
+
+class Completion(_Out):
+    """A whole answer."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: tuple[Choice]
+    usage: ApiUsage
+
+
+class ModelCard(_Out):
+    """A contemplator, as a model."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "contemplate"
+
+
+class ModelList(_Out):
+    """All contemplators."""
+
+    object: Literal["list"] = "list"
+    data: tuple[ModelCard, ...]

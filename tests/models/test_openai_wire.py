@@ -1,0 +1,232 @@
+"""The chat completions format, byte by byte: what is read does not depend on how it is cut, and rubbish is an error."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contemplate import ImagePart, Message, ModelSettings
+from contemplate.messages import ToolCall
+from contemplate.models import ModelRequest, ModelResponse, OutputSchema, ToolSpec
+from contemplate.models.openai import sse
+from contemplate.models.openai.errors import retry_after
+from contemplate.models.openai.schema import strict
+from contemplate.models.openai.sse import EventStream
+from contemplate.models.openai.wire import BrokenOff, Collected, WireError, decode, encode
+
+ASKED = ModelRequest((Message.user("hello"),))
+
+
+def cut(raw: bytes, places: list[int]) -> list[bytes]:
+    ends = [0, *sorted(place % (len(raw) + 1) for place in places), len(raw)]
+    return [raw[start:end] for start, end in pairwise(ends)]
+
+
+def events(pieces: list[bytes]) -> list[bytes]:
+    stream = EventStream()
+    found = [event for piece in pieces for event in stream.feed(piece)]
+    return found + list(stream.flush())
+
+
+def read(chunks: list[dict[str, Any]]) -> ModelResponse:
+    collected = Collected(ASKED, model="m")
+    for chunk in chunks:
+        for _ in collected.add(json.dumps(chunk).encode()):
+            pass
+    return collected.response()
+
+
+def delta(finish: str | None = None, **said: Any) -> dict[str, Any]:
+    return {"choices": [{"delta": said, "finish_reason": finish}]}
+
+
+def whole(**said: Any) -> bytes:
+    return json.dumps({"choices": [{"message": said, "finish_reason": "stop"}]}).encode()
+
+
+def call(
+    index: int | None = None, id: str | None = None, name: str | None = None, arguments: str = ""
+) -> dict[str, Any]:
+    made = {"index": index, "id": id, "function": {"name": name, "arguments": arguments}}
+    return {key: value for key, value in made.items() if value is not None}
+
+
+class TestEvents:
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1), max_size=5),
+        st.sampled_from(["\n", "\r\n"]),
+        st.booleans(),
+        st.lists(st.integers(0, 10**6), max_size=12),
+    )
+    def test_however_they_are_cut(self, texts: list[str], newline: str, ended: bool, places: list[int]) -> None:
+        lines = [f": comment{newline}event: x{newline}data: {text}{newline}{newline}" for text in texts]
+        raw = "".join(lines).encode()
+        if not ended:
+            raw = raw.removesuffix((newline * 2).encode())
+        assert events(cut(raw, places)) == [text.encode() for text in texts]
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.binary(max_size=80) | st.text("data: {}[]\r\n:x").map(str.encode), st.lists(st.integers(0, 100)))
+    def test_any_bytes(self, raw: bytes, places: list[int]) -> None:
+        assert events(cut(raw, places)) == events([raw])
+
+    def test_an_event_of_several_lines(self) -> None:
+        assert events([b"data: a\ndata:b\n\n"]) == [b"a\nb"]
+
+    @pytest.mark.parametrize("newline", [b"", b"\n"])
+    def test_an_event_without_an_end_is_an_error_of_the_servers(
+        self, newline: bytes, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 1000)
+        stream = EventStream()
+        with pytest.raises(WireError, match="larger"):
+            for _ in range(200):
+                list(stream.feed(b"data: 0123456789" + newline))
+
+
+class TestResponses:
+    @settings(max_examples=200, deadline=None)
+    @given(st.lists(st.text(max_size=5), max_size=6), st.lists(st.text(max_size=5), max_size=3))
+    def test_the_pieces_make_up_the_whole(self, texts: list[str], thoughts: list[str]) -> None:
+        collected, heard = Collected(ASKED, model="m"), []
+        for chunk in [*({"reasoning": text} for text in thoughts), *({"content": text} for text in texts)]:
+            heard += list(collected.add(json.dumps(delta(**chunk)).encode()))
+        list(collected.add(json.dumps(delta("stop")).encode()))
+        response = collected.response()
+        assert response.message.text == "".join(texts) == "".join(each.text for each in heard)
+        assert response.reasoning == "".join(thoughts) == "".join(each.reasoning for each in heard)
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.binary(max_size=60)
+        | st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ["choices", "delta", "message", "usage", "content", "tool_calls", "error", "index"]
+                    ),
+                    inner,
+                    max_size=3,
+                )
+            ),
+            max_leaves=12,
+        ).map(lambda made: json.dumps(made).encode())
+    )
+    def test_any_body_is_a_response_or_an_error_of_ours(self, body: bytes) -> None:
+        try:
+            decode(body, ASKED, model="m")
+        except WireError as error:
+            assert str(error)
+
+    def test_a_stream_that_ends_too_soon(self) -> None:
+        with pytest.raises(BrokenOff):
+            read([delta(content="half")])
+
+    @pytest.mark.parametrize(
+        "calls",
+        [
+            [call(0, "a", "add", '{"x"'), call(0, arguments=": 1}"), call(1, "b", "mul", "{}")],
+            [call(0, "a", "add", '{"x": 1}'), call(0, "b", "mul", "{}")],
+            [call(None, "a", "add", '{"x": 1}'), call(None, "b", "mul", "{}")],
+            [call(0, "a", "add"), call(1, "b", "mul"), call(1, arguments="{}"), call(0, arguments='{"x": 1}')],
+        ],
+        ids=["in pieces", "all number 0", "without numbers", "interleaved"],
+    )
+    def test_tool_calls_of_a_stream(self, calls: list[dict[str, Any]]) -> None:
+        response = read([*(delta(tool_calls=[each]) for each in calls), delta("tool_calls")])
+        assert response.message.tool_calls == (
+            ToolCall(id="a", name="add", arguments='{"x": 1}'),
+            ToolCall(id="b", name="mul", arguments="{}"),
+        )
+        assert response.finish == "tool_calls"
+
+    @pytest.mark.parametrize("ids", [("a", "b"), ("", ""), (None, None)])
+    def test_tool_calls_of_a_whole_completion_with_ids_or_without(self, ids: tuple[str | None, str | None]) -> None:
+        calls = [call(None, ids[0], "add", '{"x": 1}'), call(None, ids[1], "mul", "{}")]
+        made = decode(whole(tool_calls=calls), ASKED, model="m").message.tool_calls
+        assert [(each.name, each.arguments) for each in made] == [("add", '{"x": 1}'), ("mul", "{}")]
+        assert made[0].id != made[1].id
+
+    @pytest.mark.parametrize(
+        ("reported", "finish"),
+        [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter"), ("eos", "stop")],
+    )
+    def test_finish_reasons(self, reported: str, finish: str) -> None:
+        assert read([delta(reported, content="x")]).finish == finish
+
+    def test_usage_in_full(self) -> None:
+        usage = {
+            "prompt_tokens": 10,
+            "completion_tokens": 7,
+            "prompt_tokens_details": {"cached_tokens": 4},
+            "completion_tokens_details": {"reasoning_tokens": 5},
+            "cost": 0.25,
+        }
+        spent = read([delta("stop", content="x"), {"choices": [], "usage": usage}]).usage
+        assert spent.model_dump() == {
+            "calls": 1,
+            "input_tokens": 10,
+            "cached_input_tokens": 4,
+            "output_tokens": 7,
+            "reasoning_tokens": 5,
+            "cost_usd": 0.25,
+        }
+
+
+class TestRequests:
+    @given(
+        st.lists(
+            st.builds(
+                Message.user,
+                st.text(st.characters(exclude_categories=["Cs"])),
+                st.lists(st.builds(ImagePart, data=st.binary(max_size=9)), max_size=2).map(tuple),
+            ),
+            max_size=3,
+        ).map(tuple),
+        st.booleans(),
+        st.booleans(),
+    )
+    def test_any_conversation_is_json(self, messages: tuple[Message, ...], stream: bool, is_openai: bool) -> None:
+        body = json.loads(encode(ModelRequest(messages), model="m", stream=stream, is_openai=is_openai))
+        for sent, message in zip(body["messages"], messages, strict=True):
+            parts = sent["content"] if message.images else [{"type": "text", "text": sent["content"]}]
+            assert "".join(part["text"] for part in parts if part["type"] == "text") == message.text
+            urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
+            assert [b64decode(url.partition(",")[2]) for url in urls] == [image.data for image in message.images]
+        assert body.get("stream", False) is stream
+
+    def test_openai_itself_is_spoken_to_in_its_own_way(self) -> None:
+        schema: Any = {"type": "object", "properties": {"x": {"type": "string", "maxLength": 3}}}
+        request = ModelRequest(ASKED.messages, ModelSettings(max_tokens=5), output_schema=OutputSchema("s", schema))
+        theirs = json.loads(encode(request, model="m", stream=False, is_openai=True))
+        others = json.loads(encode(request, model="m", stream=False, is_openai=False))
+        assert (theirs["max_completion_tokens"], others["max_tokens"]) == (5, 5)
+        assert "max_tokens" not in theirs
+        assert theirs["response_format"]["json_schema"]["schema"] == strict(schema)
+        assert others["response_format"]["json_schema"]["schema"] == schema
+        assert theirs["response_format"]["json_schema"]["strict"] is True
+
+    @pytest.mark.parametrize(("choice", "sent"), [("auto", None), ("none", "none"), ("required", "required")])
+    def test_tool_choice(self, choice: Any, sent: str | None) -> None:
+        request = ModelRequest(ASKED.messages, tools=(ToolSpec("t", "", {"type": "object"}),), tool_choice=choice)
+        assert json.loads(encode(request, model="m", stream=False, is_openai=True)).get("tool_choice") == sent
+
+
+@given(st.text(st.characters(codec="latin-1")))
+def test_any_retry_after_is_seconds_or_nothing(value: str) -> None:
+    seconds = retry_after({"retry-after": value})
+    assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize("value", ["-5", "nan", "Mon, 01 Jan 0001 00:00:00 GMT", "Mon, 01 Jan 2001 00:00:00 +9999"])
+def test_an_odd_retry_after(value: str) -> None:
+    assert retry_after({"retry-after": value}) in (None, 0.0)

@@ -1,0 +1,116 @@
+"""`serve`: a process of its own, from its first line to the signal that ends it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import IO, Any
+
+import openai
+import pytest
+
+from contemplate import Contemplator
+from contemplate.errors import ConfigurationError
+from contemplate.server import serve
+from contemplate.testing import FaultyServer, ScriptedModel, faulty
+
+PATIENCE = 20.0
+MESSAGES: Any = [{"role": "user", "content": "Why?"}]
+
+
+class Served:
+    """`serve` in a process, on a free port."""
+
+    def __init__(self, model: str) -> None:
+        code = f"from contemplate.server import serve; serve({model!r}, port=0); print('returned')"
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.line = self._out.readline()
+
+    @property
+    def _out(self) -> IO[str]:
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def client(self) -> openai.OpenAI:
+        url = next(word for word in self.line.split() if word.startswith("http://127.0.0.1:"))
+        return openai.OpenAI(base_url=url, api_key="none", timeout=PATIENCE, max_retries=0)
+
+    def stop(self, sent: signal.Signals) -> tuple[int, str, str]:
+        self.process.send_signal(sent)
+        out, err = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def upstream() -> Iterator[FaultyServer]:
+    """A model's server that begins its answers and never ends them."""
+    with FaultyServer(faulty.Silence(after_first_token=True)) as server:
+        yield server
+
+
+@pytest.fixture
+def served(upstream: FaultyServer) -> Iterator[Served]:
+    """`serve` over a model that begins its answers and never ends them."""
+    served = Served(f"{upstream.url}#m")
+    yield served
+    if served.process.poll() is None:
+        served.process.kill()
+        served.process.communicate()
+
+
+def test_one_line_tells_where_and_each_mode_is_a_model(served: Served) -> None:
+    with served.client() as client:
+        names = [each.id for each in client.models.list()]
+    assert names == ["contemplate", "contemplate-auto", "contemplate-thinking", "contemplate-instant"]
+    assert all(name in served.line for name in names)
+    assert served.stop(signal.SIGTERM) == (0, "returned\n", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_cancels_what_is_running_and_ends_the_server(
+    served: Served, upstream: FaultyServer, sent: signal.Signals
+) -> None:
+    with served.client() as client:
+        stream = client.chat.completions.create(model="contemplate-instant", messages=MESSAGES, stream=True)
+        for chunk in stream:
+            if chunk.choices[0].delta.content:
+                break
+        assert served.stop(sent) == (0, "returned\n", "")
+        assert upstream.wait_for(lambda: upstream.exchanges[0].hung_up is not None)
+        with pytest.raises(openai.APIError, match="the server is stopping"):
+            list(stream)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_others_are_not_served_unless_it_is_asked_for(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="no authentication"):
+        serve(ScriptedModel("Yes."), host=host, port=0)
+
+
+@pytest.mark.parametrize("host", ["", "no such host", "example.org"])
+def test_a_host_is_an_address(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="is no IP address"):
+        serve(ScriptedModel("Yes."), host=host)
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{port}"):
+            serve(ScriptedModel("Yes."), port=port)
+
+
+def test_an_error_at_the_start_comes_out_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(self: Contemplator[str]) -> Contemplator[str]:
+        raise ConfigurationError("llama.cpp cannot load it")
+
+    monkeypatch.setattr(Contemplator, "__aenter__", fail)
+    with pytest.raises(ConfigurationError, match=r"llama\.cpp cannot load it"):
+        serve(ScriptedModel("Yes."), host="localhost", port=0)

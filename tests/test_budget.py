@@ -1,0 +1,336 @@
+"""The ledger: it never overspends, whoever waits is woken, first come is first served, and leaving does no harm."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+from anyio.from_thread import start_blocking_portal
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from contemplate import Contemplator, Limits, Usage, aggregators, planners
+from contemplate.budget import DEFAULT_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Ledger, Reservation
+from contemplate.errors import LimitExceeded
+from contemplate.models import ModelRequest
+from contemplate.testing import ScriptedModel
+
+from .support import Watched, out, steps
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A call that asks for its share."""
+
+    aggregator: bool
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    reservation: Reservation | None = None
+    ended: bool = False
+    settled: bool = False
+
+    @property
+    def waits(self) -> bool:
+        return self.reservation is None and not self.ended
+
+    @property
+    def is_out(self) -> bool:
+        return self.reservation is not None and not self.settled
+
+
+class Ledgers(RuleBasedStateMachine):
+    """Calls that come, settle and leave in any order, some of them at the same moment."""
+
+    backend = "asyncio"
+    total = 2000
+    calls = 12
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.portal = self.stack.enter_context(start_blocking_portal(self.backend))
+        self.ledger = Ledger(Limits(total_tokens=self.total, calls=self.calls), keep_for_aggregator=True)
+        self.tickets: list[Ticket] = []
+        self.served: list[Ticket] = []
+
+    def teardown(self) -> None:
+        try:
+            self.portal.call(self._settle_everything)
+            assert out(self.ledger) == (0, 0)
+            assert not any(ticket.waits for ticket in self.tickets), "somebody was never woken"
+        finally:
+            self.stack.close()
+
+    async def _settle_everything(self) -> None:
+        while left := [ticket for ticket in self.tickets if ticket.is_out]:
+            self._settle(left[0], 1.0)
+            await steps(3)
+
+    async def _ask(self, ticket: Ticket, prompt: int, wanted: int | None) -> None:
+        try:
+            with ticket.scope:
+                ticket.reservation = await self.ledger.reserve(prompt, wanted, aggregator=ticket.aggregator)
+                self.served.append(ticket)
+        except LimitExceeded:
+            pass
+        ticket.ended = True
+
+    def _settle(self, ticket: Ticket, share: float) -> None:
+        assert ticket.reservation is not None
+        ticket.settled = True
+        self.ledger.settle(ticket.reservation, Usage(calls=1, output_tokens=int(ticket.reservation.tokens * share)))
+
+    @rule(
+        prompt=st.integers(0, 300),
+        wanted=st.none() | st.integers(1, 900),
+        aggregator=st.integers(0, 5).map(lambda n: not n),
+    )
+    def ask(self, prompt: int, wanted: int | None, aggregator: bool) -> None:
+        async def begin() -> Ticket:
+            return Ticket(aggregator)
+
+        ticket = self.portal.call(begin)
+        self.tickets.append(ticket)
+        self.portal.start_task_soon(self._ask, ticket, prompt, wanted)
+        self.portal.call(steps, 3)
+
+    @precondition(lambda self: any(ticket.is_out for ticket in self.tickets))
+    @rule(data=st.data(), share=st.floats(0, 1), also_cancel=st.booleans(), wait=st.booleans())
+    def settle(self, data: st.DataObject, share: float, also_cancel: bool, wait: bool) -> None:
+        ticket = data.draw(st.sampled_from([each for each in self.tickets if each.is_out]))
+        waiting = [each for each in self.tickets if each.waits]
+        leaver = data.draw(st.sampled_from(waiting)) if waiting and also_cancel else None
+
+        async def both() -> None:
+            # With no step in between, the one who leaves may have been served, and does not know it yet.
+            self._settle(ticket, share)
+            if leaver is not None:
+                leaver.scope.cancel()
+            await steps(3 if wait else 1)
+
+        self.portal.call(both)
+        self.portal.call(steps, 3)
+
+    @precondition(lambda self: any(ticket.waits for ticket in self.tickets))
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        ticket = data.draw(st.sampled_from([each for each in self.tickets if each.waits]))
+
+        async def leave() -> None:
+            ticket.scope.cancel()
+            await steps(3)
+
+        self.portal.call(leave)
+
+    @invariant()
+    def nothing_is_overspent(self) -> None:
+        calls_out, tokens_out = out(self.ledger)
+        assert self.ledger.spent.total_tokens + tokens_out <= self.total
+        assert self.ledger.spent.calls + calls_out <= self.calls
+
+    @invariant()
+    def what_is_out_is_what_was_given_out(self) -> None:
+        given = [ticket.reservation for ticket in self.tickets if ticket.is_out and ticket.reservation is not None]
+        assert out(self.ledger) == (len(given), sum(reservation.tokens for reservation in given))
+
+    @invariant()
+    def the_share_of_the_aggregator_is_kept(self) -> None:
+        subagents = [ticket for ticket in self.served if not ticket.aggregator]
+        assert len(subagents) < self.calls
+
+    @invariant()
+    def who_waits_waits_for_someone(self) -> None:
+        if any(ticket.waits for ticket in self.tickets):
+            assert out(self.ledger)[0] > 0
+
+    @invariant()
+    def first_come_first_served(self) -> None:
+        for line in (True, False):
+            tickets = [ticket for ticket in self.tickets if ticket.aggregator is line]
+            waiting = [place for place, ticket in enumerate(tickets) if ticket.waits]
+            assert not any(ticket.reservation for ticket in tickets[min(waiting, default=len(tickets)) :])
+
+
+class OnTrio(Ledgers):
+    backend = "trio"
+
+
+@pytest.mark.parametrize("machine", [Ledgers, OnTrio])
+def test_any_order_of_events(machine: type[Ledgers]) -> None:
+    run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=30, deadline=None))
+
+
+def ledger(keep: bool = False, **limits: int) -> Ledger:
+    return Ledger(Limits.model_validate(limits), keep_for_aggregator=keep)
+
+
+@pytest.mark.anyio
+class TestReservations:
+    async def test_without_limits_nothing_is_bounded(self) -> None:
+        reservation = await ledger().reserve(10**9, None)
+        assert reservation == Reservation(0, None)
+
+    async def test_what_was_asked_for_is_given_where_it_fits(self) -> None:
+        assert await ledger(total_tokens=1000).reserve(100, 200) == Reservation(300, 200)
+
+    async def test_who_names_no_length_gets_one_that_leaves_room_for_others(self) -> None:
+        assert (await ledger(total_tokens=160_000).reserve(0, None)).output_tokens == DEFAULT_OUTPUT_TOKENS
+        assert (await ledger(total_tokens=16_000).reserve(0, None)).output_tokens == 1000
+        assert (await ledger(total_tokens=500).reserve(0, None)).output_tokens == MIN_OUTPUT_TOKENS
+
+    async def test_the_last_one_gets_what_is_left(self) -> None:
+        assert await ledger(total_tokens=500).reserve(100, 10_000) == Reservation(500, 400)
+
+    async def test_what_can_never_fit_is_refused_at_once(self) -> None:
+        book = ledger(total_tokens=100)
+        with pytest.raises(LimitExceeded, match="total_tokens = 100") as caught:
+            await book.reserve(90, None)
+        assert (caught.value.limit, book.tripped) == ("total_tokens", "total_tokens")
+
+    async def test_the_kept_share_is_for_the_aggregator_alone(self) -> None:
+        book = ledger(keep=True, total_tokens=1000, calls=2)
+        first = await book.reserve(100, 5000)
+        assert first.tokens == 750
+        with pytest.raises(LimitExceeded, match="calls = 2"):
+            await book.reserve(1, 1)
+        assert await book.reserve(100, 100, aggregator=True) == Reservation(200, 100)
+
+    async def test_more_than_reserved_is_booked_and_ends_it(self) -> None:
+        book = ledger(total_tokens=1000)
+        book.settle(await book.reserve(100, 100), Usage(calls=1, input_tokens=5000))
+        with pytest.raises(LimitExceeded):
+            await book.reserve(1, 1)
+
+    async def test_the_aggregator_goes_ahead_of_those_who_wait(self) -> None:
+        book = ledger(total_tokens=1000)
+        first = await book.reserve(0, 1000)
+        order: list[str] = []
+
+        async def wait(name: str, aggregator: bool) -> None:
+            reservation = await book.reserve(0, 600, aggregator=aggregator)
+            order.append(name)
+            book.settle(reservation, Usage(calls=1, output_tokens=10))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait, "subagent", False)
+            await steps(3)
+            group.start_soon(wait, "aggregator", True)
+            await steps(3)
+            book.settle(first, Usage(calls=1))
+        assert order == ["aggregator", "subagent"]
+
+    async def test_a_small_one_does_not_overtake_a_large_one_for_ever(self) -> None:
+        book = ledger(total_tokens=1000)
+        first = await book.reserve(0, 500)
+        order: list[str] = []
+
+        async def wait(name: str, size: int) -> None:
+            reservation = await book.reserve(0, size)
+            order.append(name)
+            book.settle(reservation, Usage(calls=1, output_tokens=1))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait, "large", 900)
+            await steps(3)
+            for _ in range(5):
+                group.start_soon(wait, "small", 200)
+            await steps(3)
+            assert order == []
+            book.settle(first, Usage(calls=1, output_tokens=1))
+        assert order[0] == "large"
+        assert order.count("small") == 5
+
+    async def test_a_crowd_costs_each_of_its_members_only_a_few_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        book, looks, crowd = ledger(total_tokens=100_000), 0, 2000
+        plain = Ledger._try
+
+        def counted(self: Ledger, prompt: int, wanted: int | None, aggregator: bool) -> Reservation | None:
+            nonlocal looks
+            looks += 1
+            return plain(self, prompt, wanted, aggregator)
+
+        monkeypatch.setattr(Ledger, "_try", counted)
+
+        async def one() -> None:
+            reservation = await book.reserve(0, 10_000)
+            await anyio.lowlevel.checkpoint()
+            book.settle(reservation, Usage(calls=1, output_tokens=5))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(crowd):
+                group.start_soon(one)
+        assert book.spent.calls == crowd
+        assert looks <= 3 * crowd
+
+
+@pytest.mark.anyio
+class TestRuns:
+    """Limits hold however many ask at once."""
+
+    @pytest.mark.parametrize("total", [3_000, 20_000])
+    async def test_tokens_of_500_subagents(self, total: int) -> None:
+        watched = Watched()
+
+        async def script(request: ModelRequest) -> str:
+            limit = request.settings.max_tokens
+            assert limit is not None
+            await steps(len(watched.events) % 5)
+            return "x" * 4 * (limit if len(watched.events) % 3 else 1)
+
+        mind = Contemplator(
+            ScriptedModel(script),
+            planner=watched.planner(planners.sample(500, instructions="")),
+            aggregator=aggregators.vote(stop=None),
+            limits=Limits(total_tokens=total),
+            on_event=watched,
+        )
+        result = await mind.run("q")
+        watched.check()
+        assert 0.5 * total < result.usage.total_tokens <= total
+        assert result.stopped_by == "total_tokens"
+        assert {task.outcome for task in result.tasks} == {"answered", "capped"}
+
+    async def test_calls_of_500_subagents(self) -> None:
+        model = ScriptedModel("Answer: 4")
+        mind = Contemplator(
+            model, planner=planners.sample(500), aggregator=aggregators.vote(stop=None), limits=Limits(calls=37)
+        )
+        result = await mind.run("q")
+        assert len(model.requests) == result.usage.calls == 37
+
+    async def test_concurrency_of_500_subagents(self) -> None:
+        running = most = 0
+
+        async def script(request: ModelRequest) -> str:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await steps(50)
+            running -= 1
+            return "Answer: 4"
+
+        mind = Contemplator(
+            ScriptedModel(script),
+            planner=planners.sample(500),
+            aggregator=aggregators.vote(stop=None),
+            limits=Limits(concurrency=8),
+        )
+        assert len((await mind.run("q")).tasks) == 500
+        assert most == 8
+
+    async def test_tools_and_schemas_are_counted_as_part_of_the_prompt(self) -> None:
+        def look_up(what: str) -> str:
+            """Look it up."""
+            return what
+
+        look_up.__doc__ = "Look it up. " * 200
+        mind = Contemplator(ScriptedModel("a"), mode="instant", tools=[look_up], limits=Limits(total_tokens=600))
+        with pytest.raises(Exception, match="total_tokens = 600"):
+            await mind.run("q")
+
+    async def test_a_question_in_chinese_is_not_taken_for_a_third_of_its_tokens(self) -> None:
+        mind = Contemplator(ScriptedModel("a"), mode="instant", limits=Limits(total_tokens=1000))
+        with pytest.raises(Exception, match="total_tokens = 1000"):
+            await mind.run("思" * 1000)

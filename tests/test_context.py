@@ -1,0 +1,239 @@
+"""What planners, agents and aggregators may touch: results, models, notes, and the one door for calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+import pytest
+
+from contemplate import RunContext, Task, TaskResult, Usage
+from contemplate.budget import Ledger
+from contemplate.calls import Caller, Events, estimate
+from contemplate.errors import ConfigurationError, ModelServerError, PlanError
+from contemplate.events import Event, ModelCalled, Noted
+from contemplate.messages import ImagePart, Message
+from contemplate.models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, OutputSchema, ToolSpec
+from contemplate.testing import ScriptedModel
+from contemplate.usage import Limits
+
+from .support import Held, cancelled_after, out, steps
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def a_run(model: Model | None = None, **limits: int) -> AsyncIterator[tuple[RunContext, list[Event]]]:
+    heard: list[Event] = []
+    ledger = Ledger(Limits.model_validate(limits), keep_for_aggregator=False)
+    async with AsyncExitStack() as stack:
+        caller = Caller("run", ledger, Events([heard.append]), stack)
+        model = model or ScriptedModel("yes")
+        yield RunContext(run_id="run", question="q", model=model, caller=caller, deadline=math.inf), heard
+
+
+def asking(text: str = "hello") -> ModelRequest:
+    return ModelRequest((Message.user(text),))
+
+
+class Mute:
+    """A model that never streams, whatever it is given."""
+
+    name = "mute"
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        await steps(1)
+        return ModelResponse(message=Message.assistant("said"), finish="stop", usage=Usage(calls=1), model="mute")
+
+
+class Breaking:
+    """A model that breaks off in the middle."""
+
+    name = "breaking"
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        assert on_delta is not None
+        on_delta(Delta("x" * 30))
+        raise ModelServerError("broke off", model="breaking")
+
+
+class TestResults:
+    async def test_waiting_for_one(self) -> None:
+        async with a_run() as (ctx, _):
+            task = Task(id="a", prompt="")
+            ctx.planned.append(task)
+            result = TaskResult(task=task, outcome="answered")
+            found: list[TaskResult] = []
+
+            async def wait() -> None:
+                found.append(await ctx.finished("a"))
+
+            async with anyio.create_task_group() as group:
+                for _ in range(3):
+                    group.start_soon(wait)
+                await steps(3)
+                assert found == []
+                ctx.record(result)
+            assert found == [result] * 3
+            assert await ctx.finished("a") is result
+
+    async def test_waiting_may_be_given_up(self) -> None:
+        async with a_run() as (ctx, _):
+            task = Task(id="a", prompt="")
+            ctx.planned.append(task)
+            assert not await cancelled_after(3, lambda: ctx.finished("a"))
+            ctx.record(TaskResult(task=task, outcome="failed"))
+            assert (await ctx.finished("a")).outcome == "failed"
+
+    async def test_nobody_has_planned_it(self) -> None:
+        async with a_run() as (ctx, _):
+            with anyio.fail_after(5), pytest.raises(PlanError, match="no task 'a' was planned"):
+                await ctx.finished("a")
+
+    async def test_results_can_be_looked_at_and_not_changed(self) -> None:
+        async with a_run() as (ctx, _):
+            with pytest.raises(TypeError):
+                ctx.results["a"] = None  # type: ignore[index]
+
+    async def test_a_note_is_kept_and_told(self) -> None:
+        async with a_run() as (ctx, heard):
+            ctx.note("mended")
+            assert ctx.notes == ["mended"]
+            assert heard == [Noted(message="mended")]
+
+
+class TestModels:
+    async def test_the_runs_own(self) -> None:
+        model = ScriptedModel("")
+        async with a_run(model) as (ctx, _):
+            assert ctx.model() is ctx.model("scripted") is ctx.model(model) is model
+            assert ctx.model_name(Task(id="a", prompt="")) == "scripted"
+
+    async def test_a_name_that_is_asked_for_again_is_the_same_model(self) -> None:
+        async with a_run() as (ctx, _):
+            name = ctx.use("http://127.0.0.1:9/v1#m")
+            assert ctx.use("http://127.0.0.1:9/v1#m") == name
+            assert ctx.model(name) is ctx.model("http://127.0.0.1:9/v1#m")
+
+    async def test_models_of_one_name_are_told_apart(self) -> None:
+        one, two, three = ScriptedModel("1"), ScriptedModel("2"), ScriptedModel("3")
+        async with a_run(one) as (ctx, _):
+            names = [ctx.use(model) for model in (one, two, three, two)]
+            assert names == ["scripted", "scripted#2", "scripted#3", "scripted#2"]
+            assert [ctx.model(name) for name in names] == [one, two, three, two]
+
+    async def test_no_such_model(self) -> None:
+        async with a_run() as (ctx, _):
+            with pytest.raises(ConfigurationError, match="nobody"):
+                ctx.use("nobody:x")
+
+
+class TestCalls:
+    async def test_a_call_is_named_paid_and_told(self) -> None:
+        async with a_run() as (ctx, heard):
+            response = await ctx.call("subagent", asking(), task="a", turn=2)
+            assert response.message.text == "yes"
+            assert ctx.spent_on("a") == response.usage == ctx._caller.ledger.spent
+            (event,) = heard
+            assert isinstance(event, ModelCalled)
+            assert event.name.model_dump() == {"run": "run", "role": "subagent", "task": "a", "turn": 2}
+            assert (event.finish, event.error, event.usage) == ("stop", None, response.usage)
+
+    async def test_a_model_that_does_not_stream_is_heard_all_the_same(self) -> None:
+        pieces: list[Delta] = []
+        async with a_run(Mute()) as (ctx, _):
+            await ctx.call("planner", asking(), on_delta=pieces.append)
+        assert pieces == [Delta("said")]
+
+    async def test_what_was_written_before_a_failure_was_paid_for(self) -> None:
+        async with a_run(Breaking()) as (ctx, heard):
+            with pytest.raises(ModelServerError):
+                await ctx.call("subagent", asking(), task="a", on_delta=lambda _: None)
+            assert ctx.spent_on("a").output_tokens == 10
+            assert ctx.spent_on("a").calls == 1
+            (event,) = heard
+            assert isinstance(event, ModelCalled)
+            assert event.error is not None
+            assert event.error.kind == "ModelServerError"
+
+    async def test_a_call_that_is_cancelled_is_settled_at_any_step(self) -> None:
+        for count in range(12):
+            async with a_run(Held(["one"]), total_tokens=1000, calls=5, concurrency=1) as (ctx, _):
+                over = await cancelled_after(
+                    count,
+                    lambda ctx=ctx: ctx.call("subagent", asking(), task="a", on_delta=lambda _: None),  # type: ignore[misc]
+                )
+                assert not over
+                assert out(ctx._caller.ledger) == (0, 0)
+                slots = ctx._caller._slots
+                assert slots is not None
+                assert slots.value == 1
+
+    async def test_a_listener_that_raises_in_the_middle_costs_no_call(self) -> None:
+        async with a_run() as (ctx, heard):
+
+            def broken(event: Event) -> None:
+                raise RuntimeError("bad")
+
+            ctx._caller.events.listeners.insert(0, broken)
+            await ctx.call("planner", asking())
+            assert [event.kind for event in heard] == ["model_called"]
+            assert broken not in ctx._caller.events.listeners
+
+
+class TestConnections:
+    async def test_a_model_is_connected_once_and_closed_with_the_run(self) -> None:
+        class Kept(ScriptedModel):
+            opened = closed = 0
+
+            @asynccontextmanager
+            async def connect(self) -> AsyncIterator[None]:
+                self.opened += 1
+                yield
+                self.closed += 1
+
+        model = Kept("yes")
+        async with a_run(model) as (ctx, _):
+            async with anyio.create_task_group() as group:
+                for _ in range(10):
+                    group.start_soon(ctx.call, "subagent", asking())
+            assert (model.opened, model.closed) == (1, 0)
+        assert (model.opened, model.closed) == (1, 1)
+
+    async def test_a_connection_that_fails_is_tried_again(self) -> None:
+        class Late(ScriptedModel):
+            tries = 0
+
+            @asynccontextmanager
+            async def connect(self) -> AsyncIterator[None]:
+                self.tries += 1
+                if self.tries == 1:
+                    raise ConfigurationError("not yet")
+                yield
+
+        model = Late("yes")
+        async with a_run(model) as (ctx, _):
+            with pytest.raises(ConfigurationError, match="not yet"):
+                await ctx.call("subagent", asking())
+            await ctx.call("subagent", asking())
+        assert model.tries == 2
+
+
+class TestEstimates:
+    def test_bytes_and_not_characters_are_counted(self) -> None:
+        assert estimate(asking("思" * 300)) >= 300
+        assert 100 <= estimate(asking("x" * 300)) <= 120
+
+    def test_images_tools_and_schemas_count(self) -> None:
+        plain = asking()
+        picture = ModelRequest((Message.user("hello", (ImagePart(url="http://127.0.0.1/a.png"),)),))
+        tools = ModelRequest(plain.messages, tools=(ToolSpec("t", "x" * 300, {"type": "object"}),))
+        schema = ModelRequest(plain.messages, output_schema=OutputSchema("s", {"description": "x" * 300}))
+        assert estimate(picture) >= estimate(plain) + 1000
+        assert estimate(tools) >= estimate(plain) + 100
+        assert estimate(schema) >= estimate(plain) + 100
+
+    def test_half_a_character_is_no_obstacle(self) -> None:
+        assert estimate(asking("\ud83d")) > 0

@@ -1,0 +1,294 @@
+"""Every value object is what its JSON says, and what its pickle says; it is frozen and closed."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any, get_args
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from contemplate import Limits, Message, ModelSettings, Plan, RunResult, Task, TaskResult, Usage, events, models
+from contemplate.data import Data
+from contemplate.messages import ImagePart, TextPart, ToolCall
+from contemplate.models import ModelResponse, TokenLogprob
+from contemplate.result import Conclusion, Dissent, ErrorInfo
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+NAMES = st.text("abc123é", min_size=1, max_size=4)
+COUNTS = st.integers(0, 10**12)
+SECONDS = st.floats(0, allow_nan=False)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def some(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(strategy, max_size=3).map(tuple)
+
+
+def drawn(kind: type[Data], /, **fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.builds(kind, **fields)
+
+
+IMAGES = drawn(ImagePart, url=st.none() | TEXT, data=st.none() | st.binary(max_size=20), media_type=TEXT)
+PARTS = drawn(TextPart, text=TEXT) | IMAGES
+CALLS = drawn(ToolCall, id=TEXT, name=TEXT, arguments=TEXT)
+MESSAGES = drawn(
+    Message,
+    role=st.sampled_from(["system", "user", "assistant", "tool"]),
+    parts=some(PARTS),
+    tool_calls=some(CALLS),
+    tool_call_id=st.none() | TEXT,
+)
+SETTINGS = drawn(
+    ModelSettings,
+    temperature=st.none() | st.floats(0, 9),
+    top_p=st.none() | st.floats(0.001, 1),
+    max_tokens=st.none() | st.integers(1),
+    seed=st.none() | st.integers(),
+    stop=st.none() | some(TEXT),
+    reasoning_effort=st.sampled_from([None, "none", "high"]),
+    logprobs=st.none() | st.integers(0, 20),
+    timeout=st.none() | st.floats(0.001, allow_nan=False),
+    extra=st.none() | st.dictionaries(TEXT, JSON, max_size=3),
+)
+USAGE = drawn(
+    Usage,
+    calls=COUNTS,
+    input_tokens=COUNTS,
+    cached_input_tokens=COUNTS,
+    output_tokens=COUNTS,
+    reasoning_tokens=COUNTS,
+    cost_usd=st.none() | st.floats(0, 1e6),
+)
+LIMITS = drawn(
+    Limits,
+    seconds=st.none() | st.floats(0.001, allow_nan=False),
+    total_tokens=st.none() | st.integers(1),
+    calls=st.none() | st.integers(1),
+    tasks=st.none() | st.integers(1),
+    concurrency=st.none() | st.integers(1),
+)
+TASKS = drawn(
+    Task,
+    id=NAMES,
+    prompt=TEXT,
+    needs=some(NAMES),
+    kind=st.sampled_from(["part", "candidate", "answer"]),
+    title=st.none() | TEXT,
+    instructions=st.none() | TEXT,
+    model=st.none() | TEXT,
+    settings=st.none() | SETTINGS,
+)
+
+
+def plan_of(names: list[str]) -> Plan:
+    return Plan(
+        tasks=tuple(Task(id=name, prompt="", needs=tuple(names[:place][-2:])) for place, name in enumerate(names))
+    )
+
+
+PLANS = st.lists(NAMES, unique=True, max_size=4).map(plan_of)
+ERRORS = drawn(ErrorInfo, kind=TEXT, message=TEXT, hint=st.none() | TEXT)
+RESULTS = drawn(
+    TaskResult,
+    task=TASKS,
+    outcome=st.sampled_from(["answered", "capped", "failed", "cancelled"]),
+    text=TEXT,
+    output=JSON,
+    images=some(IMAGES),
+    error=st.none() | ERRORS,
+    usage=USAGE,
+    model=st.none() | TEXT,
+    index=COUNTS,
+    started=SECONDS,
+    seconds=SECONDS,
+    messages=some(MESSAGES),
+)
+DISSENT = drawn(Dissent, answer=TEXT, tasks=some(NAMES))
+CONCLUSIONS = drawn(
+    Conclusion,
+    text=TEXT,
+    output=JSON,
+    images=some(IMAGES),
+    support=some(NAMES),
+    dissent=some(DISSENT),
+    complete=st.booleans(),
+)
+RUNS = drawn(
+    RunResult[str],
+    run_id=TEXT,
+    question=TEXT,
+    output=TEXT,
+    text=TEXT,
+    images=some(IMAGES),
+    plan=PLANS,
+    tasks=some(RESULTS),
+    usage=USAGE,
+    seconds=SECONDS,
+    complete=st.booleans(),
+    missing=some(NAMES),
+    stopped_by=st.none() | TEXT,
+    support=some(NAMES),
+    dissent=some(DISSENT),
+    notes=some(TEXT),
+)
+LOGPROBS = drawn(
+    TokenLogprob,
+    token=TEXT,
+    logprob=st.floats(max_value=0, allow_nan=False),
+    top=st.dictionaries(TEXT, st.floats(max_value=0, allow_nan=False), max_size=3),
+)
+RESPONSES = drawn(
+    ModelResponse,
+    message=MESSAGES,
+    finish=st.sampled_from(["stop", "length", "tool_calls", "content_filter"]),
+    usage=USAGE,
+    model=TEXT,
+    reasoning=TEXT,
+    logprobs=st.none() | some(LOGPROBS),
+)
+SPEAKERS = st.sampled_from(["planner", "subagent", "aggregator"])
+CALL_NAMES = drawn(events.CallName, run=TEXT, role=SPEAKERS, task=st.none() | TEXT, turn=COUNTS)
+EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
+    events.RunStarted: drawn(events.RunStarted, run_id=TEXT, question=TEXT, model=TEXT),
+    events.PlanDelta: drawn(events.PlanDelta, text=TEXT),
+    events.TaskPlanned: drawn(events.TaskPlanned, task=TASKS),
+    events.Noted: drawn(events.Noted, message=TEXT),
+    events.PlanReady: drawn(events.PlanReady, plan=PLANS),
+    events.TaskStarted: drawn(events.TaskStarted, task_id=TEXT, model=TEXT),
+    events.TaskDelta: drawn(events.TaskDelta, task_id=TEXT, text=TEXT, reasoning=TEXT, restart=st.booleans()),
+    events.ToolStarted: drawn(events.ToolStarted, task_id=TEXT, tool=TEXT, call_id=TEXT),
+    events.ToolFinished: drawn(
+        events.ToolFinished, task_id=TEXT, tool=TEXT, call_id=TEXT, seconds=SECONDS, error=st.none() | ERRORS
+    ),
+    events.TaskFinished: drawn(events.TaskFinished, result=RESULTS),
+    events.VoteCounted: drawn(
+        events.VoteCounted, task_id=TEXT, votes=st.dictionaries(TEXT, COUNTS, max_size=3), decided=st.booleans()
+    ),
+    events.ModelCalled: drawn(
+        events.ModelCalled,
+        name=CALL_NAMES,
+        model=TEXT,
+        usage=USAGE,
+        seconds=SECONDS,
+        finish=st.none() | TEXT,
+        error=st.none() | ERRORS,
+    ),
+    events.LimitReached: drawn(events.LimitReached, limit=TEXT),
+    events.OutputDelta: drawn(events.OutputDelta, text=TEXT, reasoning=TEXT, restart=st.booleans()),
+    events.RunFinished: drawn(
+        events.RunFinished,
+        run_id=TEXT,
+        text=TEXT,
+        usage=USAGE,
+        seconds=SECONDS,
+        complete=st.booleans(),
+        stopped_by=st.none() | TEXT,
+    ),
+    events.RunFailed: drawn(events.RunFailed, run_id=TEXT, error=ERRORS, usage=USAGE, seconds=SECONDS),
+}
+VALUES: dict[type[Data], st.SearchStrategy[Any]] = {
+    TextPart: drawn(TextPart, text=TEXT),
+    ImagePart: IMAGES,
+    ToolCall: CALLS,
+    Message: MESSAGES,
+    ModelSettings: SETTINGS,
+    Usage: USAGE,
+    Limits: LIMITS,
+    Task: TASKS,
+    Plan: PLANS,
+    ErrorInfo: ERRORS,
+    TaskResult: RESULTS,
+    Dissent: DISSENT,
+    Conclusion: CONCLUSIONS,
+    RunResult[str]: RUNS,
+    TokenLogprob: LOGPROBS,
+    ModelResponse: RESPONSES,
+    events.CallName: CALL_NAMES,
+    **EVENTS,
+}
+EVENT: TypeAdapter[events.Event] = TypeAdapter(events.Event)
+
+
+def every_kind(base: type[Data]) -> set[type[Data]]:
+    """All classes below `base` in the package, without the parametrised ones and those of the adapters."""
+    found: set[type[Data]] = set()
+    for kind in base.__subclasses__():
+        found |= {kind} | every_kind(kind)
+    return {kind for kind in found if kind.__module__.startswith("contemplate.") and "[" not in kind.__name__}
+
+
+def test_no_class_is_forgotten() -> None:
+    assert models.ModelResponse in every_kind(Data)
+    drawn_here = {kind if "[" not in kind.__name__ else RunResult for kind in VALUES}
+    core = {kind for kind in every_kind(Data) if kind.__module__.split(".")[1] not in ("cli", "server")}
+    assert {kind for kind in core if kind.__module__.split(".")[1] in PLAIN} == drawn_here
+
+
+PLAIN = ("messages", "settings", "usage", "plan", "result", "events", "models")
+
+
+def test_every_event_is_in_the_union() -> None:
+    union = get_args(get_args(events.Event)[0])
+    assert set(union) == set(EVENTS)
+    kinds = [kind.model_fields["kind"].default for kind in union]
+    assert len(set(kinds)) == len(kinds)
+
+
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_round_trip(kind: type[Data], data: st.DataObject) -> None:
+    value = data.draw(VALUES[kind])
+    assert type(value).model_validate_json(value.model_dump_json()) == value
+    assert type(value).model_validate(value.model_dump()) == value
+    if "[" not in kind.__name__:
+        assert pickle.loads(pickle.dumps(value)) == value
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.one_of(*EVENTS.values()))
+def test_an_event_is_told_apart_by_its_kind(event: events.Event) -> None:
+    again = EVENT.validate_json(event.model_dump_json())
+    assert type(again) is type(event)
+    assert again == event
+
+
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+def test_closed_and_frozen(kind: type[Data]) -> None:
+    assert kind.model_config["frozen"]
+    with pytest.raises(ValidationError, match="Extra inputs|extra_forbidden"):
+        kind.model_validate({"no such field": 1})
+
+
+class Verdict(BaseModel):
+    holds: bool
+    reasons: tuple[str, ...] = ()
+
+
+class Strict(Verdict):
+    sure: float = 1.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "output"),
+    [(Verdict, Verdict(holds=True, reasons=("a",))), (list[int], [1, 2]), (int, 3), (dict[str, float], {"a": 1.5})],
+)
+def test_a_result_in_any_output_type(kind: Any, output: object) -> None:
+    result = RunResult[kind](run_id="r", question="q", output=output, text="")
+    assert RunResult[kind].model_validate_json(result.model_dump_json()).output == output
+
+
+def test_a_subclass_of_the_output_type_is_dumped_whole() -> None:
+    result = RunResult[Verdict](run_id="r", question="q", output=Strict(holds=True, sure=0.5), text="")
+    assert RunResult[Strict].model_validate_json(result.model_dump_json()).output == Strict(holds=True, sure=0.5)
+
+
+def test_what_is_not_finite_has_a_place_in_json() -> None:
+    assert Limits.model_validate_json(Limits(seconds=float("inf")).model_dump_json()).seconds == float("inf")

@@ -1,0 +1,70 @@
+"""What an import loads, by name and not by clock: nobody pays for what they do not use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+LISTED = """
+import sys, threading, logging
+before = set(sys.modules)
+{}
+assert threading.active_count() == 1, threading.enumerate()
+assert not logging.getLogger("contemplate").handlers
+print(*sorted({{name.split(".")[0] for name in set(sys.modules) - before}}))
+"""
+HEAVY = {
+    "aiohttp",
+    "filelock",
+    "httpx2",
+    "openai",
+    "rich",
+    "starlette",
+    "structlog",
+    "tenacity",
+    "trio",
+    "uvicorn",
+    "xllamacpp",
+}
+
+
+def loaded_by(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LISTED.format(code)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_the_package_alone_loads_nothing_of_anybody_elses() -> None:
+    assert {name for name in loaded_by("import contemplate") if name not in sys.stdlib_module_names} == {"contemplate"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import contemplate; contemplate.Contemplator",
+        "from contemplate import *",
+        "from contemplate import planners, aggregators, answers, models, testing, errors, events",
+        "from contemplate.testing import ScriptedModel, FaultyServer",
+        "from contemplate import Contemplator, testing; Contemplator(testing.ScriptedModel('a'))",
+        "from contemplate.models import OpenAIModel; OpenAIModel('m', base_url='http://127.0.0.1:9/v1')",
+        "from contemplate.models import resolve; resolve('http://127.0.0.1:9/v1#m')",
+        "from contemplate.models import LocalModel",
+        "import contemplate.cli",
+    ],
+)
+def test_what_is_heavy_waits_until_it_is_needed(code: str) -> None:
+    loaded = loaded_by(code)
+    assert "contemplate" in loaded
+    assert not loaded & HEAVY
+
+
+def test_a_run_without_a_network_needs_no_client() -> None:
+    code = (
+        "from contemplate import ask_sync, testing\n"
+        "assert ask_sync('q', model=testing.ScriptedModel('a'), mode='instant').output == 'a'"
+    )
+    assert not loaded_by(code) & HEAVY

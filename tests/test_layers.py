@@ -1,0 +1,72 @@
+"""Imports go downwards only, as `.importlinter` and the package's docstring draw it."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import contemplate
+
+ROOT = Path(__file__).parent.parent
+CONFIG = ROOT / ".importlinter"
+
+
+def layers() -> list[list[str]]:
+    """The layers of `.importlinter`, from the roof down."""
+    parser = configparser.ConfigParser()
+    parser.read(CONFIG)
+    lines = parser["importlinter:contract:layers"]["layers"].split()
+    rows: list[list[str]] = [[]]
+    for word, after in zip(lines, [*lines[1:], ""], strict=True):
+        if word in ("|", ":"):
+            continue
+        rows[-1].append(word)
+        if after not in ("|", ":"):
+            rows.append([])
+    return [row for row in rows if row]
+
+
+def test_every_module_is_in_a_layer() -> None:
+    named = {name for row in layers() for name in row}
+    source = Path(contemplate.__file__).parent
+    there = {path.stem for path in source.iterdir() if (path / "__init__.py").exists() or path.suffix == ".py"}
+    assert there - {"__init__", "_version"} == named
+
+
+def test_the_map_in_the_docstring_is_that_of_the_contract() -> None:
+    place = {name: number for number, row in enumerate(layers()) for name in row}
+    drawn = [line.split("  ")[0] if "  " in line else line for line in _map()]
+    rows = [[word.strip() for word in line.split(",") if word.strip() in place] for line in drawn]
+    assert sum(map(len, rows)) >= 20
+    lowest = -1
+    for row in rows:
+        assert row
+        assert min(place[name] for name in row) > lowest, row
+        lowest = max(place[name] for name in row)
+
+
+def _map() -> list[str]:
+    lines = [line.strip() for line in (contemplate.__doc__ or "").splitlines() if line.startswith("    ")]
+    assert len(lines) >= 8
+    return lines
+
+
+def test_lint_imports() -> None:
+    pytest.importorskip("importlinter", reason="import-linter comes with the extra `lint`")
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as main; main()"]
+    path = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [*command, "--config", str(CONFIG), "--no-cache"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken" in done.stdout

@@ -1,0 +1,124 @@
+"""Prompts: each is a file, each file is used and can be rendered, and none hides in the code."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import contemplate
+from contemplate import prompts
+from contemplate.prompts import fence_mark, fenced, render
+
+SOURCE = Path(contemplate.__file__).parent
+MODULES = sorted(SOURCE.rglob("*.py"))
+FILES = {
+    Path(each.name).stem: each.read_text("utf-8") for each in files(prompts).iterdir() if each.name.endswith(".md")
+}
+LONGEST_STRING = 200
+
+
+def placeholders(text: str) -> set[str]:
+    return set(Template(text).get_identifiers())
+
+
+def calls_of_render() -> Iterator[tuple[set[str], set[str]]]:
+    """For each call: the prompts that it may mean, and the values that it gives."""
+    for module in MODULES:
+        tree = ast.parse(module.read_text("utf-8"))
+        strings = {
+            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "render":
+                given_names = {keyword.arg for keyword in node.keywords if keyword.arg is not None}
+                inside = {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)}
+                # A name that is computed beforehand is one of the module's strings that fit.
+                named = inside or {each for each in strings & set(FILES) if placeholders(FILES[each]) <= given_names}
+                yield {str(each) for each in named}, given_names
+
+
+CALLS = list(calls_of_render())
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_is_used_and_given_all_that_it_wants(name: str) -> None:
+    uses = [values for names, values in CALLS if name in names]
+    assert uses
+    assert all(placeholders(FILES[name]) <= values for values in uses)
+    assert Template(FILES[name]).is_valid()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_can_be_rendered(name: str) -> None:
+    wanted = placeholders(FILES[name])
+    text = render(name, **{value: f"<{value}>" for value in wanted})
+    assert all(f"<{value}>" in text for value in wanted)
+    assert text == text.strip()
+    assert not re.search(r"\$\w", text)
+
+
+def test_each_call_means_a_file() -> None:
+    assert len(CALLS) >= len(FILES) - 2
+    assert all(names and names <= set(FILES) for names, _ in CALLS)
+
+
+def test_a_value_that_is_missing_is_an_error() -> None:
+    with pytest.raises(KeyError, match="question"):
+        render("plan_question")
+
+
+@given(st.text())
+def test_a_value_is_not_looked_at_for_placeholders(question: str) -> None:
+    assert render("plan_question", question=question).endswith(question)
+
+
+def strings_of_code() -> Iterator[tuple[str, int, str]]:
+    for module in MODULES:
+        tree = ast.parse(module.read_text("utf-8"))
+        told = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                text = "".join(str(each.value) for each in node.values if isinstance(each, ast.Constant))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+                text = node.value
+            else:
+                continue
+            yield str(module.relative_to(SOURCE)), node.lineno, text
+
+
+def test_no_prompt_hides_in_the_code() -> None:
+    long = {where for where, _, text in strings_of_code() if len(text) > LONGEST_STRING}
+    assert long <= {"cli/arguments.py"}, "the help of the command line is the only long text in code"
+    assert max(len(text) for _, _, text in strings_of_code()) > 50, "the code was not read"
+
+
+@given(st.text(), st.text(), st.text(), st.text())
+def test_a_mark_is_the_same_in_the_same_place_and_nowhere_else(
+    run: str, place: str, other_run: str, other: str
+) -> None:
+    mark = fence_mark(run, place)
+    assert mark == fence_mark(run, place)
+    assert re.fullmatch(r"[0-9a-f]{10}", mark)
+    if f"{run}/{place}" != f"{other_run}/{other}":
+        assert mark != fence_mark(other_run, other)
+
+
+@given(st.lists(st.text(), max_size=5))
+def test_a_text_cannot_close_its_fence(texts: list[str]) -> None:
+    mark = fence_mark("run", "place")
+    text = fenced([(f"answer {number}", said) for number, said in enumerate(texts)], mark)
+    assert text.count(f"<<end {mark}>>") == len(texts)

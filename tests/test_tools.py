@@ -1,0 +1,221 @@
+"""Tools: the schema comes from the signature, the words from the docstring, and the call fits both."""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import anyio
+import pytest
+from pydantic import BaseModel, Field
+
+from contemplate import Tool, tool
+from contemplate.errors import ConfigurationError, ToolError
+from contemplate.tools import as_tool
+
+pytestmark = pytest.mark.anyio
+
+
+class Place(BaseModel):
+    city: str
+    country: str = "FR"
+
+
+@tool
+async def weather(place: Place, unit: Literal["C", "F"] = "C", days: Annotated[int, Field(ge=1, le=9)] = 1) -> str:
+    """Tell the weather.
+
+    Only for large towns.
+
+    Args:
+        place: where.
+        unit: of the temperature.
+    """
+    return f"{place.city} ({place.country}): 20 {unit}, {days} days"
+
+
+def test_the_schema_of_a_signature() -> None:
+    assert (weather.name, weather.description) == ("weather", "Tell the weather.\nOnly for large towns.")
+    properties: Any = weather.parameters["properties"]
+    assert weather.parameters["required"] == ["place"]
+    assert weather.parameters["additionalProperties"] is False
+    assert list(properties) == ["place", "unit", "days"]
+    assert properties["unit"]["enum"] == ["C", "F"]
+    assert properties["unit"]["description"] == "of the temperature."
+    assert (properties["days"]["minimum"], properties["days"]["default"]) == (1, 1)
+    json.dumps(weather.parameters)
+
+
+async def test_a_call() -> None:
+    assert await weather.call('{"place": {"city": "Lyon"}, "days": 3}') == "Lyon (FR): 20 C, 3 days"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ("{}", "place: Field required"),
+        ('{"place": {"city": "Lyon"}, "days": 10}', "days: Input should be less than or equal to 9"),
+        ('{"place": {"city": "Lyon"}, "when": "now"}', "when: Extra inputs"),
+        ("{oops", "the whole: Invalid JSON"),
+        ("[]", "the whole: Input should be an object"),
+        ("", "place: Field required"),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_told_to_the_model(arguments: str, problem: str) -> None:
+    with pytest.raises(ToolError, match="wrong arguments for weather") as caught:
+        await weather.call(arguments)
+    assert problem in str(caught.value)
+
+
+def odd(copy: str, json: int = 1, schema: Annotated[int, Field(description="how")] = 2, _id: int = 3) -> str:
+    """Do it.
+
+    Args:
+        copy: what to copy.
+    """
+    return f"{copy} {json} {schema} {_id}"
+
+
+async def test_parameters_may_be_called_as_they_like() -> None:
+    made = tool(odd)
+    properties: Any = made.parameters["properties"]
+    assert list(properties) == ["copy", "json", "schema", "_id"]
+    assert properties["copy"]["description"] == "what to copy."
+    assert properties["schema"]["description"] == "how"
+    assert await made.call('{"copy": "a", "_id": 9}') == "a 1 2 9"
+
+
+class Adder:
+    """Adds."""
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+    async def __call__(self, x: int) -> int:
+        return self.start + x
+
+    def later(self, x: int) -> int:
+        """Add, later."""
+        return self.start + x
+
+
+@pytest.mark.parametrize(
+    ("function", "description"),
+    [
+        (Adder(1), "Adds."),
+        (Adder(1).later, "Add, later."),
+        (functools.partial(Adder(0).later, x=2), "Add, later."),
+    ],
+)
+async def test_any_callable_is_a_tool(function: Callable[..., Any], description: str) -> None:
+    made = Tool(function, name="add")
+    assert made.description == description
+    assert await made.call("{}" if isinstance(function, functools.partial) else '{"x": 1}') == "2"
+
+
+def without_a_type(x) -> None:  # type: ignore[no-untyped-def]
+    pass
+
+
+def any_number(*numbers: int) -> None:
+    pass
+
+
+def by_place(x: int, /) -> None:
+    pass
+
+
+def of_nothing(x: Nowhere) -> None:  # type: ignore[name-defined]  # noqa: F821
+    pass
+
+
+def unchecked(x: threading.Thread) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (without_a_type, "'x' has no type"),
+        (any_number, "cannot be passed by name"),
+        (by_place, "cannot be passed by name"),
+        (of_nothing, "signature cannot be read: name 'Nowhere'"),
+        (unchecked, "no schema"),
+        (dict, "signature cannot be read"),
+        (lambda: 1, "cannot be the name"),
+    ],
+)
+def test_a_function_that_cannot_be_one_is_refused(function: Callable[..., Any], problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem):
+        tool(function)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "größe", "x" * 65, "a.b"])
+def test_names_that_providers_refuse(name: str) -> None:
+    if name:
+        with pytest.raises(ConfigurationError, match="cannot be the name"):
+            Tool(odd, name=name)
+    else:
+        assert Tool(odd, name=name).name == "odd"
+
+
+def test_a_decorator_with_arguments() -> None:
+    @tool(name="sum", description="Sums up.")
+    def whatever(x: int) -> int:
+        return x
+
+    assert (whatever.name, whatever.description, repr(whatever)) == ("sum", "Sums up.", "Tool('sum')")
+    assert as_tool(whatever) is whatever
+
+
+@pytest.mark.parametrize(
+    ("returned", "text"),
+    [("as it is", "as it is"), (None, "null"), ({"a": [1, 2.5]}, '{"a":[1,2.5]}'), (Place(city="Lyon"), None)],
+)
+async def test_what_is_returned_becomes_text(returned: object, text: str | None) -> None:
+    def give() -> Any:
+        return returned
+
+    assert await tool(give).call("{}") == (text or '{"city":"Lyon","country":"FR"}')
+
+
+async def test_a_plain_function_runs_in_a_thread_of_its_own() -> None:
+    def where() -> str:
+        return threading.current_thread().name
+
+    assert await tool(where).call("{}") != threading.current_thread().name
+
+
+async def test_a_plain_function_that_hangs_holds_nobody_up() -> None:
+    release = threading.Event()
+
+    def hang() -> None:
+        release.wait(30)
+
+    try:
+        with anyio.move_on_after(0.05) as scope:
+            await tool(hang).call("{}")
+        assert scope.cancelled_caught
+    finally:
+        release.set()
+
+
+async def test_a_plain_function_may_return_something_to_wait_for() -> None:
+    def later() -> Any:
+        async def inner() -> str:
+            return "waited for"
+
+        return inner()
+
+    assert await tool(later).call("{}") == "waited for"
+
+
+async def test_what_it_raises_comes_out() -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("by zero")
+
+    with pytest.raises(ZeroDivisionError, match="by zero"):
+        await tool(broken).call("{}")
