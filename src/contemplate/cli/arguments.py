@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 MODES = ("instant", "thinking", "contemplating", "auto")
 FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
+LAST_PORT = 65_535
 EPILOG = """\
 exit codes: 0 answered; 1 failed; 2 wrong usage; 3 a limit stopped it; 130 interrupted
 environment: OPENAI_API_KEY, OPENAI_BASE_URL; CONTEMPLATE_MODEL, the default model; CONTEMPLATE_API_KEY, for
@@ -74,7 +75,7 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     serve = commands.add_parser("serve", help="serve an OpenAI-compatible endpoint")
     _add_model(serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8400, help="port; 0 picks one (default: %(default)s)")
+    serve.add_argument("--port", type=_port, default=8400, help="port; 0 picks one (default: %(default)s)")
     _add_debugging(serve)
 
 
@@ -88,6 +89,12 @@ def _add_debugging(parser: argparse.ArgumentParser) -> None:
     levels = ("debug", "info", "warning", "error")
     parser.add_argument("--log-level", choices=levels, help="log to standard error")
     parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port")
+    return int(text)
 
 
 def _above_zero(kind: Callable[[str], float]) -> Callable[[str], float]:

@@ -143,7 +143,7 @@ class Live:
             self._console.print()
 
     def _refresh(self) -> None:
-        if self._live is None and not self._written:
+        if self._live is None and not self._over:
             self._live = rich.live.Live(
                 console=self._console,
                 refresh_per_second=REFRESHES_PER_SECOND,
@@ -153,8 +153,8 @@ class Live:
             self._live.start()
 
     def _close(self) -> None:
+        self._over = True
         if self._live is not None:
-            self._over = True
             self._live.stop()
             self._live = None
 

@@ -1,0 +1,84 @@
+"""What the tests of the command line share: a server to ask, and processes to ask it from."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+from contemplate.testing import FaultyServer
+from contemplate.testing.faulty import Exchange, Reply
+
+MERGED = "The merged answer."
+START_SECONDS = 30
+NOWHERE = ["--model", "http://127.0.0.1:9/v1#m"]
+
+
+def plan(*titles: str) -> str:
+    return json.dumps({"tasks": [{"title": title, "prompt": f"Do {title}.", "needs": []} for title in titles]})
+
+
+def merges(exchange: Exchange) -> bool:
+    return "Now answer the whole question" in exchange.prompt
+
+
+def contemplating(exchange: Exchange) -> Reply | str:
+    """The script of a server that plans two tasks, answers them, and merges the answers."""
+    if exchange.schema == "plan":
+        return plan("One", "Two")
+    return MERGED if merges(exchange) else f"Result: {exchange.prompt[-4:]}"
+
+
+def model(server: FaultyServer) -> list[str]:
+    return ["--model", f"{server.url}#m"]
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "contemplate", *arguments]
+
+
+def process(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**os.environ, **environment},
+    )
+
+
+def run(arguments: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    with process(arguments, **environment) as running:
+        out, err = running.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, running.returncode, out, err)
+
+
+def on_terminal(
+    arguments: Sequence[str],
+    *,
+    columns: int = 80,
+    lines: int = 24,
+    meanwhile: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
+    **environment: str,
+) -> tuple[int, str]:
+    """Run a command on a terminal; its exit code, and all that it wrote there, escape sequences included."""
+    leader, follower = pty.openpty()
+    variables = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": str(lines), **environment}
+    with subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower, env=variables) as running:
+        os.close(follower)
+        meanwhile(running)
+        shown = b""
+        while True:
+            try:
+                data = os.read(leader, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            shown += data
+    os.close(leader)
+    return running.returncode, shown.decode().replace("\r\n", "\n")

@@ -1,0 +1,13 @@
+"""No test of the command line depends on the settings of whoever runs it."""
+
+from __future__ import annotations
+
+import pytest
+
+SETTINGS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "CONTEMPLATE_API_KEY", "CONTEMPLATE_MODEL", "NO_COLOR", "FORCE_COLOR")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)

@@ -1,0 +1,143 @@
+"""The live view, on a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from contemplate.testing import FaultyServer
+from contemplate.testing.faulty import Answer, BrokenBody, Exchange, HttpError, Reply
+
+from .asking import MERGED, command, contemplating, merges, model, on_terminal, plan
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+TITLES = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta")
+
+
+def six(exchange: Exchange) -> Reply | str:
+    if exchange.schema == "plan":
+        return Answer(plan(*TITLES), gap=0.02)
+    return Answer(MERGED, first_token_delay=0.3) if merges(exchange) else Answer("word " * 20, gap=0.05)
+
+
+def left_at_the_end(shown: str) -> str:
+    """What was written after the live part was erased for the last time."""
+    return ESCAPES.sub("", shown[shown.rindex("\x1b[2K") :])
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (60, 20), (40, 6), (20, 4)])
+def test_rows_and_answer_stay_in_the_scrollback(columns: int, lines: int) -> None:
+    with FaultyServer(six) as server:
+        code, shown = on_terminal(command("ask", "Why?", *model(server)), columns=columns, lines=lines)
+    assert code == 0
+    left = left_at_the_end(shown)
+    rows = [line.split() for line in left.splitlines() if line.startswith("✓")]
+    label = max(5, columns // 3)
+    assert [row[1] for row in rows] == [t if len(t) <= label else t[: label - 1] + "…" for t in TITLES]
+    assert f"\n\n{MERGED}\n" in left
+    assert "8 calls" in left.replace("\n", " ")
+
+
+def test_a_line_never_fills_the_terminal_while_it_is_redrawn() -> None:
+    with FaultyServer(six) as server:
+        _, shown = on_terminal(command("ask", "Why?", *model(server)), columns=40, lines=10)
+    drawn = ESCAPES.sub("", shown[: shown.rindex("\x1b[2K")])
+    assert max(len(line) for line in re.split("[\r\n]", drawn)) < 40
+
+
+def test_where_not_all_rows_fit_the_rest_is_counted() -> None:
+    with FaultyServer(six) as server:
+        _, shown = on_terminal(command("ask", "Why?", *model(server)), columns=40, lines=6)
+    assert "and 3 more" in shown
+
+
+def test_each_phase_is_seen() -> None:
+    with FaultyServer(six) as server:
+        _, shown = on_terminal(command("ask", "Why?", *model(server)))
+    shown = ESCAPES.sub("", shown)
+    assert shown.index("asking http://127.0.0.1") < shown.index("planning ") < shown.index("merging")
+
+
+def test_without_a_plan_it_is_the_answer_as_it_streams() -> None:
+    with FaultyServer(Answer("Because.", reasoning="Hmm.", first_token_delay=0.3)) as server:
+        code, shown = on_terminal(command("ask", "Why?", "--mode", "instant", *model(server)))
+    assert code == 0
+    assert "thinking Hmm." in ESCAPES.sub("", shown)
+    assert left_at_the_end(shown).startswith("Because.\n1 call · ")
+
+
+def test_why_a_task_failed_is_told_in_full() -> None:
+    message = "this part cannot be done, for reasons that take more than one line to tell"
+
+    def script(exchange: Exchange) -> Reply | str:
+        return HttpError(400, message) if "Do Two." in exchange.prompt else contemplating(exchange)
+
+    with FaultyServer(script) as server:
+        code, shown = on_terminal(command("ask", "Why?", *model(server)), columns=60)
+    assert code == 0
+    left = " ".join(left_at_the_end(shown).split())
+    assert message in left
+    assert "missing: 2" in left
+
+
+def test_an_answer_that_starts_over_says_so() -> None:
+    merged = 0
+
+    def script(exchange: Exchange) -> Reply | str:
+        nonlocal merged
+        merged += merges(exchange)
+        return BrokenBody("This will not be the answer") if merged == 1 else contemplating(exchange)
+
+    with FaultyServer(script) as server:
+        code, shown = on_terminal(command("ask", "Why?", *model(server)))
+    assert code == 0
+    assert f"the answer starts over]\n{MERGED}\n" in left_at_the_end(shown)
+
+
+def test_a_failure_shows_what_was_finished() -> None:
+    def script(exchange: Exchange) -> Reply | str:
+        return HttpError(400, "no merging today") if merges(exchange) else contemplating(exchange)
+
+    with FaultyServer(script) as server:
+        code, shown = on_terminal(command("ask", "Why?", *model(server)))
+    assert code == 1
+    left = left_at_the_end(shown)
+    assert "## One (answered)\n\nResult: One.\n" in left
+    assert left.index("Result: Two.") < left.index("error: ") < left.index("2 of 2 tasks")
+
+
+def test_what_a_model_says_does_not_steer_the_terminal() -> None:
+    evil = "\x1b]0;owned\x07\x9b31m\x1b[2J"
+
+    def script(exchange: Exchange) -> Reply | str:
+        if exchange.schema == "plan":
+            return plan(f"One{evil}", "Two")
+        if "Do Two." in exchange.prompt:
+            return HttpError(400, f"no{evil}")
+        return f"{MERGED}{evil}" if merges(exchange) else f"Result{evil}"
+
+    with FaultyServer(script) as server:
+        code, shown = on_terminal(command("ask", "Why?", *model(server)))
+    assert code == 0
+    assert MERGED in shown
+    for sequence in ("\x1b]", "\x07", "\x9b", "\x1b[2J"):
+        assert sequence not in shown
+
+
+def test_no_colour_where_none_is_wanted() -> None:
+    with FaultyServer(contemplating) as server:
+        _, coloured = on_terminal(command("ask", "Why?", *model(server)))
+        _, shown = on_terminal(command("ask", "Why?", *model(server)), NO_COLOR="1")
+    colours = re.compile(r"\x1b\[(?:\d+;)*3[0-7]m")
+    assert colours.search(coloured)
+    assert not colours.search(shown)
+
+
+def test_logs_are_not_written_over_it() -> None:
+    with FaultyServer(contemplating) as server:
+        code, shown = on_terminal(command("ask", "Why?", "--log-level", "info", *model(server)))
+    assert code == 0
+    assert "\x1b[?25l" not in shown
+    assert "INFO run_finished" in shown
+    assert f"\n{MERGED}\n" in shown

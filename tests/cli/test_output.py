@@ -1,0 +1,148 @@
+"""What comes out of `contemplate ask`, and where."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from contemplate import RunResult
+from contemplate.cli import main
+from contemplate.testing import FaultyServer
+from contemplate.testing.faulty import Answer
+
+from .asking import MERGED, command, contemplating, model, process, run
+
+INSTANT = ["--mode", "instant"]
+
+
+def test_the_answer_alone_is_on_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer(contemplating) as server:
+        assert main(["ask", "Why?", *model(server)]) == 0
+    out, err = capsys.readouterr()
+    assert out == MERGED + "\n"
+    for said in ("planning", "planned 1: One", "started 2", "answered 1 after", "4 calls · "):
+        assert said in err
+
+
+def test_quiet_says_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer(contemplating) as server:
+        assert main(["ask", "Why?", "--quiet", *model(server)]) == 0
+    assert capsys.readouterr() == (MERGED + "\n", "")
+
+
+def test_what_was_cached_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer(Answer("Because.", usage=True, cached_tokens=7)) as server:
+        assert main(["ask", "Why is it so, and why has it never been otherwise?", *INSTANT, *model(server)]) == 0
+    assert "1 call · " in (err := capsys.readouterr().err)
+    assert "(7 cached)" in err
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer(contemplating) as server:
+        assert main(["ask", "Why?", "--json", "--quiet", *model(server)]) == 0
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert document["output"] == document["text"] == MERGED
+    assert document["run_id"]
+    assert document["question"] == "Why?"
+    assert document["complete"] is True
+    assert document["support"] == ["1", "2"]
+    assert [task["outcome"] for task in document["tasks"]] == ["answered", "answered"]
+    assert [task["title"] for task in document["plan"]["tasks"]] == ["One", "Two"]
+    assert document["usage"]["calls"] == 4
+    assert {"seconds", "missing", "stopped_by", "dissent", "notes"} <= document.keys()
+    assert err == ""
+    assert RunResult[str].model_validate_json(out).output == MERGED
+
+
+def test_events(capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer(contemplating) as server:
+        assert main(["ask", "Why?", "--events", *model(server)]) == 0
+    out, err = capsys.readouterr()
+    events = [json.loads(line) for line in out.splitlines()]
+    assert events[0]["kind"] == "run_started"
+    assert events[-1]["kind"] == "run_finished"
+    assert {"plan_delta", "task_planned", "task_delta", "output_delta"} <= {event["kind"] for event in events}
+    assert err == ""
+
+
+def test_a_question_from_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Why,\nreally?\n"))
+    with FaultyServer("Because.") as server:
+        assert main(["ask", "-", *INSTANT, *model(server)]) == 0
+        assert server.exchanges[0].prompt == "Why,\nreally?"
+    assert capsys.readouterr().out == "Because.\n"
+
+
+def test_images(tmp_path: Path) -> None:
+    image = tmp_path / "dot.png"
+    image.write_bytes(b"\x89PNG\r\n\x1a\n....")
+    with FaultyServer("A dot.") as server:
+        assert main(["ask", "What is it?", *INSTANT, "--image", str(image), "--image", str(image), *model(server)]) == 0
+        content = server.exchanges[0].messages[-1]["content"]
+    assert [part["type"] for part in content] == ["text", "image_url", "image_url"]
+
+
+@pytest.mark.parametrize(("mode", "calls"), [("thinking", 1), ("auto", 4)])
+def test_the_other_modes(mode: str, calls: int) -> None:
+    with FaultyServer(contemplating) as server:
+        assert main(["ask", "Why?", "--mode", mode, *model(server)]) == 0
+        assert len(server.exchanges) == calls
+
+
+@pytest.mark.parametrize("locale", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {}])
+def test_it_is_utf_8_whatever_the_locale_says(locale: dict[str, str]) -> None:
+    with FaultyServer("日本 — ça va") as server:
+        done = run(command("ask", "Ça?", *INSTANT, *model(server)), **locale)
+        assert server.exchanges[0].prompt == "Ça?"
+    assert done.returncode == 0
+    assert done.stdout == "日本 — ça va\n"
+
+
+def test_a_question_that_is_not_utf_8_is_read_as_well_as_it_can_be() -> None:
+    with FaultyServer("Coffee.") as server:
+        done = run(command("ask", "caf\udce9?", *INSTANT, *model(server)))
+        assert server.exchanges[0].prompt == "caf\N{REPLACEMENT CHARACTER}?"
+    assert done.stdout == "Coffee.\n"
+
+
+def test_a_file_gets_every_character_of_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer("a\x1b[31m\tb\x07") as server:
+        assert main(["ask", "Why?", *INSTANT, *model(server)]) == 0
+    assert capsys.readouterr().out == "a\x1b[31m\tb\x07\n"
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--events"]])
+def test_a_reader_that_goes_away_is_no_error(form: list[str]) -> None:
+    with FaultyServer("x" * 200_000) as server:
+        with process(command("ask", "x", *INSTANT, "--quiet", *form, *model(server))) as running:
+            assert running.stdout is not None
+            assert running.stderr is not None
+            running.stdout.read(1)
+            running.stdout.close()
+            assert running.stderr.read() == ""
+        assert server.wait_for(lambda: server.connections == 0)
+
+
+def test_a_reader_of_the_progress_that_goes_away_is_no_error_either() -> None:
+    with FaultyServer(contemplating) as server:
+        with process(command("ask", "x", *model(server))) as running:
+            assert running.stderr is not None
+            running.stderr.close()
+            running.wait(60)
+        assert server.wait_for(lambda: server.connections == 0)
+    assert running.returncode == 1
+
+
+def test_logs_on_request() -> None:
+    with FaultyServer("Because.") as server:
+        done = run(command("ask", "Why?", *INSTANT, "--log-level", "info", *model(server)))
+    assert done.returncode == 0
+    assert "INFO model_called" in done.stderr
+    assert "output_tokens=2" in done.stderr
+    assert "Why?" not in done.stderr
+    assert done.stdout == "Because.\n"

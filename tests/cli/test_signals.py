@@ -1,0 +1,155 @@
+"""Ctrl-C and SIGTERM: what was reached is kept, the exit code says which it was, and nothing goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from contemplate.testing import FaultyServer
+from contemplate.testing.faulty import Exchange, Reply, Silence
+
+from .asking import START_SECONDS, command, contemplating, merges, model, on_terminal, plan, process
+
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+class Stuck:
+    """A server that contemplates, and falls silent at some point; then `there` is set."""
+
+    def __init__(self, where: str) -> None:
+        self.there = threading.Event()
+        self._where = where
+
+    def __call__(self, exchange: Exchange) -> Reply | str:
+        here = {"plan": exchange.schema == "plan", "task": "Do Two." in exchange.prompt, "merge": merges(exchange)}
+        if not here[self._where]:
+            return contemplating(exchange)
+        self.there.set()
+        return Silence()
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_what_was_reached_is_printed(number: signal.Signals, code: int, form: list[str]) -> None:
+    script = Stuck("merge")
+    with FaultyServer(script) as server:
+        with process(command("ask", "Why?", *form, *model(server))) as running:
+            assert script.there.wait(START_SECONDS)
+            running.send_signal(number)
+            out, err = running.communicate(timeout=30)
+        assert server.wait_for(lambda: server.connections == 0)
+    assert running.returncode == code
+    assert "Traceback" not in err
+    assert "interrupted; without the calls that were stopped: 3 calls · " in err
+    if form:
+        document = json.loads(out)
+        assert document["error"] == {"kind": "Interrupted", "message": f"interrupted by {number.name}", "hint": None}
+        assert [task["text"] for task in document["partial"]["tasks"]] == ["Result: One.", "Result: Two."]
+        assert document["partial"]["complete"] is False
+        assert document["partial"]["usage"]["calls"] == 3
+    else:
+        assert out == "## One (answered)\n\nResult: One.\n\n## Two (answered)\n\nResult: Two.\n"
+
+
+@pytest.mark.parametrize("where", ["plan", "task"])
+def test_it_ends_in_every_phase(where: str) -> None:
+    script = Stuck(where)
+    with FaultyServer(script) as server:
+        with process(command("ask", "Why?", *model(server))) as running:
+            assert script.there.wait(START_SECONDS)
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=30)
+        assert server.wait_for(lambda: server.connections == 0)
+    assert running.returncode == 130
+    assert "Traceback" not in err
+
+
+def test_events_end_with_a_whole_line() -> None:
+    script = Stuck("task")
+    with FaultyServer(script) as server:
+        with process(command("ask", "Why?", "--events", *model(server))) as running:
+            assert running.stdout is not None
+            kinds = []
+            for line in running.stdout:
+                kinds.append(json.loads(line)["kind"])
+                if kinds[-1] == "task_finished":
+                    break
+            running.send_signal(signal.SIGINT)
+            rest, _ = running.communicate(timeout=30)
+        assert server.wait_for(lambda: server.connections == 0)
+    assert running.returncode == 130
+    assert "task_started" in kinds
+    for line in rest.splitlines():
+        json.loads(line)
+
+
+def test_a_terminal_is_left_as_it_was() -> None:
+    script = Stuck("task")
+
+    def interrupt(running: subprocess.Popen[bytes]) -> None:
+        assert script.there.wait(START_SECONDS)
+        running.send_signal(signal.SIGINT)
+
+    with FaultyServer(script) as server:
+        code, shown = on_terminal(command("ask", "Why?", *model(server)), meanwhile=interrupt)
+    assert code == 130
+    assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
+    assert "stopped" in shown
+    assert "interrupted; " in shown
+
+
+def test_what_was_stopped_is_told_apart_from_what_had_not_started() -> None:
+    there = threading.Event()
+
+    def script(exchange: Exchange) -> Reply | str:
+        if exchange.schema == "plan":
+            return plan("One", "Two").replace('"needs": []}]', '"needs": [1]}]')
+        there.set()
+        return Silence()
+
+    def interrupt(running: subprocess.Popen[bytes]) -> None:
+        assert there.wait(START_SECONDS)
+        running.send_signal(signal.SIGINT)
+
+    with FaultyServer(script) as server:
+        _, shown = on_terminal(command("ask", "Why?", *model(server)), meanwhile=interrupt)
+    assert "stopped" in shown
+    assert "not started" in shown
+
+
+HELD = """
+import sys, threading
+from contemplate.models.local import model
+
+def never(path):
+    print("loading", flush=True)
+    threading.Event().wait()
+
+model.endpoint_for = never
+from contemplate.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_the_second_signal_does_not_wait_for_anything(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(b"GGUF")
+    with process([sys.executable, "-c", HELD, "ask", "Why?", "--quiet", "--model", f"local:{file}"]) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "loading\n"
+        for _ in range(100):
+            running.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(0.2)
+                break
+        else:
+            running.kill()
+    assert running.returncode == code
