@@ -12,6 +12,9 @@ from . import network
 
 NAME = "qwen2.5-coder-0.5b"
 
+# It takes every core: two of them at once would each be slower than one after the other.
+alone = pytest.mark.xdist_group("local model")
+
 
 def name() -> str:
     """The small local model's name, fetched if need be; skips where that was forbidden."""

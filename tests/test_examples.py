@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 BLOCKS = [block for block in find_examples(ROOT / "README.md", ROOT / "docs") if block.prefix == "python"]
 
+pytestmark = local_model.alone
+
 
 @pytest.fixture(autouse=True)
 def _small_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

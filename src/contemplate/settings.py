@@ -21,6 +21,8 @@ class ModelSettings(Data):
         reasoning_effort: for reasoning models.
         logprobs: how many alternatives to report for each token; 0 reports only the chosen one.
         timeout: seconds until a call is given up.
+        first_token_timeout: seconds until a stream is given up that has brought nothing of the answer yet.
+        idle_timeout: seconds until a stream is given up that has brought nothing more.
         extra: further fields of the request's body, passed through as they are.
     """
 
@@ -32,6 +34,8 @@ class ModelSettings(Data):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
     logprobs: int | None = Field(default=None, ge=0, le=20)
     timeout: float | None = Field(default=None, gt=0)
+    first_token_timeout: float | None = Field(default=None, gt=0)
+    idle_timeout: float | None = Field(default=None, gt=0)
     extra: dict[str, JsonValue] | None = None
 
     def over(self, base: ModelSettings | None) -> ModelSettings:

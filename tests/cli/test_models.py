@@ -176,6 +176,7 @@ def test_a_model_is_fetched_when_it_is_asked(cache: Path) -> None:
     assert "llama.cpp cannot load tiny.gguf" in json.loads(done.stdout)["error"]["message"]
 
 
+@local_model.alone
 def test_the_real_thing_answers() -> None:
     done = run(command("ask", "Write the word hello.", "--mode", "instant", "--json", "--model", local_model.name()))
     assert done.returncode == 0, done.stderr

@@ -21,7 +21,10 @@ from contemplate.models.local.server import endpoint_for
 
 from .. import local_model
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, local_model.alone]
+
+# Room for the longest plan that the schema allows.
+PLANNING = ModelSettings(temperature=0, max_tokens=1000)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def model() -> LocalModel:
 
 
 async def test_plan_parallel_tasks_and_synthesis(model: LocalModel) -> None:
-    mind = Contemplator(model, planner=planners.model(3), limits=Limits(calls=8))
+    mind = Contemplator(model, planner=planners.model(3, settings=PLANNING), limits=Limits(calls=8))
     order: list[str] = []
     async with mind.stream("Compare walking and cycling to work: cost, health and time.") as run:
         async for event in run:

@@ -11,8 +11,10 @@ import pytest
 from contemplate import Contemplator, ModelSettings, aggregators, planners
 from contemplate.models import resolve
 
-from ..local_model import name
+from ..local_model import alone, name
 from .conftest import Serve
+
+pytestmark = alone
 
 PATIENCE = 300.0
 QUESTION: Any = [{"role": "user", "content": "Compare cats and dogs as pets for a small flat. Be brief."}]

@@ -19,6 +19,9 @@ from .registry import resolve
 from .retry import Retry
 
 if TYPE_CHECKING:
+    from .fallback import Fallback
+    from .hedge import Hedge
+    from .limit import Limit
     from .local import LocalModel
     from .openai import OpenAIModel
     from .prompted_tools import PromptedTools
@@ -27,6 +30,9 @@ __all__ = [
     "Connectable",
     "Delta",
     "DeltaSink",
+    "Fallback",
+    "Hedge",
+    "Limit",
     "LocalModel",
     "Model",
     "ModelRequest",
@@ -40,7 +46,14 @@ __all__ = [
     "resolve",
 ]
 
-_LAZY = {"LocalModel": ".local", "OpenAIModel": ".openai", "PromptedTools": ".prompted_tools"}
+_LAZY = {
+    "Fallback": ".fallback",
+    "Hedge": ".hedge",
+    "Limit": ".limit",
+    "LocalModel": ".local",
+    "OpenAIModel": ".openai",
+    "PromptedTools": ".prompted_tools",
+}
 
 
 def __getattr__(name: str) -> object:

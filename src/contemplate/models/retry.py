@@ -2,59 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
 
 from ..errors import ConfigurationError, ModelError
-from .base import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse
+from .base import DeltaSink, Model, ModelRequest, ModelResponse
+from .wrapper import Allowance, Restarting, Wrapper
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
+FIRST_RETRIES = 10
+SAVED_RETRIES = 100
 
 
-class Retry:
+class Retry(Wrapper):
     """A model that asks `inner` again after errors that may pass: no connection, timeouts, 408, 409, 429 and 5xx.
 
     The wait doubles from one attempt to the next, with full jitter, and is never shorter than what the server asked
-    for. A stream that breaks after its first piece starts over with `Delta(restart=True)`.
+    for. If it would not end before the deadline of the caller, the error is raised at once. A stream that breaks after
+    its first piece starts over with `Delta(restart=True)`.
 
     Args:
         inner: the model.
         attempts: how often it is asked at most, the first time included.
         longest_wait: seconds; if the server asks for more than that, its error is raised at once.
+        share: retries are at most this share of all calls through this object, whichever run they belong to, and ten
+            more; what is not used is saved, up to a hundred retries.
 
     Raises:
-        ConfigurationError: `attempts` is less than one.
+        ConfigurationError: `attempts` is less than one, or `share` is negative.
     """
 
-    def __init__(self, inner: Model, *, attempts: int = 4, longest_wait: float = LONGEST_WAIT) -> None:
+    def __init__(
+        self, inner: Model, *, attempts: int = 4, longest_wait: float = LONGEST_WAIT, share: float = 0.2
+    ) -> None:
         if attempts < 1:
             raise ConfigurationError(f"Retry(attempts={attempts}): at least one attempt is needed")
-        self.inner = inner
+        if share < 0:
+            raise ConfigurationError(f"Retry(share={share}): a share is not negative")
+        super().__init__(inner)
         self._attempts = attempts
         self._longest_wait = longest_wait
+        self._allowance = Allowance(share, start=FIRST_RETRIES, most=SAVED_RETRIES)
 
     def __repr__(self) -> str:
         return f"Retry({self.inner!r}, attempts={self._attempts})"
-
-    @property
-    def name(self) -> str:
-        """The inner model's name."""
-        return self.inner.name
-
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[None]:
-        """Keep the inner model's connections until the context ends."""
-        async with AsyncExitStack() as stack:
-            if isinstance(self.inner, Connectable):
-                await stack.enter_async_context(self.inner.connect())
-            yield
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
         """Answer `request`, with as many attempts as it takes and are allowed.
@@ -62,15 +58,16 @@ class Retry:
         Raises:
             ModelError: the last attempt's error.
         """
-        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+        from tenacity import AsyncRetrying, retry_if_exception
 
-        sink = None if on_delta is None else _Restarting(on_delta)
+        self._allowance.earn()
+        sink = None if on_delta is None else Restarting(on_delta)
         attempts = AsyncRetrying(
             retry=retry_if_exception(self._may_pass),
-            stop=stop_after_attempt(self._attempts),
+            stop=self._given_up,
             wait=self._wait,
             sleep=anyio.sleep,
-            before_sleep=None if sink is None else sink.start_over,
+            before_sleep=None if sink is None else lambda _: sink.start_over(),
             reraise=True,
         )
         response: ModelResponse = await attempts(self.inner.request, request, sink)
@@ -79,6 +76,14 @@ class Retry:
     def _may_pass(self, error: BaseException) -> bool:
         return isinstance(error, ModelError) and error.transient and (error.retry_after or 0.0) <= self._longest_wait
 
+    def _given_up(self, state: RetryCallState) -> bool:
+        # Asked last of all, and only after a failure that may pass: the allowance is spent on nothing else.
+        if state.attempt_number >= self._attempts:
+            return True
+        if anyio.current_time() + state.upcoming_sleep >= anyio.current_effective_deadline():
+            return True
+        return not self._allowance.spend()
+
     def _wait(self, state: RetryCallState) -> float:
         from tenacity import wait_random_exponential
 
@@ -86,20 +91,3 @@ class Retry:
         error = state.outcome.exception() if state.outcome is not None else None
         asked = error.retry_after if isinstance(error, ModelError) else None
         return max(jittered, asked or 0.0)
-
-
-class _Restarting:
-    """Passes pieces on, and says so when what was passed on is void."""
-
-    def __init__(self, on_delta: DeltaSink) -> None:
-        self._on_delta = on_delta
-        self._said = False
-
-    def __call__(self, delta: Delta) -> None:
-        self._said = True
-        self._on_delta(delta)
-
-    def start_over(self, state: RetryCallState) -> None:
-        if self._said:
-            self._said = False
-            self._on_delta(Delta(restart=True))

@@ -26,6 +26,9 @@ from .wire import BrokenOff, WireError
 
 MAX_MESSAGE = 500
 MIN_KEY = 8
+MAX_RESET_SECONDS = 20.0
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _KEY_LIKE = re.compile(r"\b(sk|rk|pk)-[A-Za-z0-9_\-*]{6,}")
 
 
@@ -75,7 +78,11 @@ def _status_error(error: openai.APIStatusError, model: str, account: Account) ->
     if status in (401, 403):
         return ModelAuthError(said, model=model, status=status, hint="check the API key, and what it may use")
     if status == 429:
-        return ModelRateLimitError(said, model=model, status=status, retry_after=retry_after(error.response.headers))
+        headers = error.response.headers
+        after = retry_after(headers)
+        return ModelRateLimitError(
+            said, model=model, status=status, retry_after=_until_reset(headers) if after is None else after
+        )
     if status == 404:
         hint = f"does {account.base_url} serve this model?"
         return ModelRequestError(said, model=model, status=status, hint=hint)
@@ -97,6 +104,20 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time())
     except ValueError:
         return None
+
+
+def _until_reset(headers: Mapping[str, str]) -> float | None:
+    """Seconds until what is used up is there again, from OpenAI's `x-ratelimit-*` headers, such as "1m3.5s".
+
+    They tell when all of it will be there again, and some of it is earlier: so it is a bounded wait.
+    """
+    waits = []
+    for kind in ("requests", "tokens"):
+        reset = headers.get(f"x-ratelimit-reset-{kind}", "").strip()
+        parts = _DURATION_PART.findall(reset)
+        if headers.get(f"x-ratelimit-remaining-{kind}") == "0" and "".join(map("".join, parts)) == reset != "":
+            waits.append(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    return min(max(waits), MAX_RESET_SECONDS) if waits else None
 
 
 def _cause(error: BaseException) -> str:

@@ -14,6 +14,7 @@ import anyio
 from ...errors import ConfigurationError, ModelTimeoutError
 from ...settings import ModelSettings
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
+from .patience import Patience
 from .pool import CLOSE_SECONDS, Account, client_for
 from .sse import EventStream
 from .wire import Collected, decode, encode
@@ -107,20 +108,24 @@ class OpenAIModel:
     ) -> ModelResponse:
         import httpx2
 
-        response = await client.post(
-            _PATH, cast_to=httpx2.Response, content=body, options={"headers": _JSON}, stream=True
-        )
-        async with _closing(response) as chunks:
-            if "text/event-stream" not in response.headers.get("content-type", ""):
-                body = b"".join([chunk async for chunk in chunks])
-                return _handed_over(decode(body, request, model=self.model), on_delta)
-            collected, events = Collected(request, model=self.model), EventStream()
-            async for chunk in chunks:
-                if _collect(events.feed(chunk), collected, on_delta):
-                    await _drain(chunks)
-                    return collected.response()
-            _collect(events.flush(), collected, on_delta)
-            return collected.response()
+        with Patience(request.settings, self.name) as patience:
+            response = await client.post(
+                _PATH, cast_to=httpx2.Response, content=body, options={"headers": _JSON}, stream=True
+            )
+            async with _closing(response) as chunks:
+                if "text/event-stream" not in response.headers.get("content-type", ""):
+                    patience.end()
+                    body = b"".join([chunk async for chunk in chunks])
+                    return _handed_over(decode(body, request, model=self.model), on_delta)
+                collected, events = Collected(request, model=self.model), EventStream()
+                async for chunk in chunks:
+                    done = _collect(events.feed(chunk), collected, on_delta)
+                    patience.heard(collected.pieces)
+                    if done:
+                        await _drain(chunks)
+                        return collected.response()
+                _collect(events.flush(), collected, on_delta)
+                return collected.response()
 
 
 def _collect(events: Iterator[bytes], collected: Collected, on_delta: DeltaSink) -> bool:

@@ -181,7 +181,10 @@ def decode(body: bytes, request: ModelRequest, *, model: str) -> ModelResponse:
 
 
 class Collected:
-    """A response that is growing, chunk by chunk; a whole completion is a stream of one chunk."""
+    """A response that is growing, chunk by chunk; a whole completion is a stream of one chunk.
+
+    `pieces` counts the chunks that brought something of it: text, reasoning, part of a tool's call, an image.
+    """
 
     def __init__(self, request: ModelRequest, *, model: str) -> None:
         self._request = request
@@ -193,6 +196,7 @@ class Collected:
         self._logprobs: list[TokenLogprob] = []
         self._usage: _Usage | None = None
         self.finish: str | None = None
+        self.pieces = 0
 
     def add(self, body: bytes) -> Iterator[Delta]:
         """Take in one chunk, and yield what it adds.
@@ -228,6 +232,8 @@ class Collected:
             self._images.append(ImagePart(url=image.image_url.url))
         text = said.content or said.refusal or ""
         reasoning = said.reasoning_content or said.reasoning or ""
+        if text or reasoning or said.tool_calls or said.images:
+            self.pieces += 1
         if text or reasoning:
             self._text.append(text)
             self._reasoning.append(reasoning)

@@ -91,7 +91,9 @@ class FaultyServer:
 
     async def _serve(self, listener: socket.socket) -> None:
         # Connections that arrive before this runs wait in the backlog.
-        server = await self._loop.create_server(self._wire, sock=listener, backlog=BACKLOG)
+        server = await self._loop.create_server(
+            lambda: Wire(self._opened, self._closed), sock=listener, backlog=BACKLOG
+        )
         await self._stop.wait()
         server.close()
         while self._wires:
@@ -99,12 +101,11 @@ class FaultyServer:
                 wire.stop()
             await asyncio.sleep(0)
 
-    def _wire(self) -> Wire:
-        wire = Wire(self._connection, self._closed)
+    def _opened(self, wire: Wire) -> asyncio.Task[None]:
         self._wires.add(wire)
         self.accepted += 1
         self._notify()
-        return wire
+        return self._loop.create_task(self._connection(wire))
 
     def _closed(self, wire: Wire) -> None:
         self._wires.discard(wire)

@@ -6,11 +6,11 @@ import asyncio
 import socket
 import struct
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
+from typing import cast
 
 from pydantic_core import to_json
 
@@ -41,18 +41,18 @@ class Wire(asyncio.Protocol):
     A client that closes only its sending half counts as gone, too.
 
     Args:
-        serve: serves the connection to its end.
-        closed: called once, when the connection is closed on both sides.
+        begin: starts the task, once the connection is open.
+        closed: called when it is closed on both sides.
 
     Attributes:
         open: whether something can be sent.
         left: when the client hung up, on `time.monotonic`'s clock; None if it did not.
     """
 
-    def __init__(self, serve: Callable[[Wire], Coroutine[Any, Any, None]], closed: Callable[[Wire], None]) -> None:
+    def __init__(self, begin: Callable[[Wire], asyncio.Task[None]], closed: Callable[[Wire], None]) -> None:
         self.open = True
         self.left: float | None = None
-        self._serve = serve
+        self._begin = begin
         self._closed = closed
         self._ahead = bytearray()
         self._more: asyncio.Future[None] | None = None
@@ -60,11 +60,14 @@ class Wire(asyncio.Protocol):
         self._writes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to serve."""
+        """The client is there."""
         self._transport = cast("asyncio.Transport", transport)
         # Without a buffer of ours, what was sent is with the kernel, and a reset does not take it back.
         self._transport.set_write_buffer_limits(high=0)
-        self._task = asyncio.get_running_loop().create_task(self._serve(self))
+        # asyncio sets it only for sockets that name their protocol, which those of `socket.create_server` do not.
+        connection: socket.socket = self._transport.get_extra_info("socket")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._task = self._begin(self)
 
     def data_received(self, data: bytes) -> None:
         """Keep it for `receive`."""
@@ -192,10 +195,9 @@ class Wire(asyncio.Protocol):
     def reset(self) -> None:
         """Close the connection with a TCP reset: what has been sent may not even be read."""
         self.open = False
-        connection: socket.socket | None = self._transport.get_extra_info("socket")
-        if connection is not None:
-            with suppress(OSError):
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection: socket.socket = self._transport.get_extra_info("socket")
+        with suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
     def stop(self) -> None:

@@ -1,0 +1,100 @@
+"""The patience with streams: which silence is given up, and which is not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from contemplate import Message, ModelSettings
+from contemplate.errors import ModelTimeoutError
+from contemplate.models import Delta, ModelRequest, OpenAIModel, Retry
+from contemplate.testing import FaultyServer
+from contemplate.testing.faulty import Answer, Exchange, Reply, Silence
+from contemplate.testing.faulty.wire import Wire
+
+pytestmark = pytest.mark.anyio
+
+FIRST = ModelSettings(first_token_timeout=0.1)
+IDLE = ModelSettings(idle_timeout=0.1)
+LONG = 30.0
+
+
+def asking(settings: ModelSettings) -> ModelRequest:
+    return ModelRequest((Message.user("hello"),), settings=settings)
+
+
+@pytest.mark.parametrize(
+    ("reply", "settings", "said"),
+    [
+        (Silence(), FIRST, "no first token within 0.1 s .raise ModelSettings.first_token_timeout"),
+        (Silence(ping=0.01), FIRST, "no first token within 0.1 s"),
+        (Silence(after_first_token=True), IDLE, "nothing more within 0.1 s .raise ModelSettings.idle_timeout"),
+        (
+            Silence(after_first_token=True),
+            ModelSettings(first_token_timeout=LONG, idle_timeout=0.1),
+            "nothing more within 0.1 s",
+        ),
+    ],
+)
+async def test_silence_is_given_up(reply: Reply, settings: ModelSettings, said: str) -> None:
+    with FaultyServer(reply) as server:
+        model = OpenAIModel("m", base_url=server.url)
+        with pytest.raises(ModelTimeoutError, match=said) as caught:
+            await model.request(asking(settings), lambda _: None)
+        assert caught.value.transient
+        assert server.wait_for(lambda: server.connections == 0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "settings"),
+    [
+        # The limit is on silence: the whole takes longer than either.
+        (Answer("x" * 40, chunk=1, gap=0.01), ModelSettings(first_token_timeout=0.3, idle_timeout=0.3)),
+        # Neither limit stands in for the other.
+        (Answer("later", first_token_delay=0.25), IDLE),
+        (Answer("slow", chunk=2, gap=0.25), FIRST),
+        # What thinks aloud is not silent, nor is what calls a tool.
+        (Answer("well", reasoning="hm", first_token_delay=0.25), FIRST),
+        (Answer("", pieces=(), tool_calls=[("look", "{}")]), ModelSettings(first_token_timeout=0.3, idle_timeout=0.3)),
+    ],
+)
+async def test_what_speaks_is_heard_out(reply: Answer, settings: ModelSettings) -> None:
+    with FaultyServer(reply) as server:
+        model = OpenAIModel("m", base_url=server.url)
+        response = await model.request(asking(settings), lambda _: None)
+    assert response.message.text == reply.text
+
+
+class LateBody:
+    """A whole response whose head comes at once, and whose body does not."""
+
+    async def send(self, wire: Wire, exchange: Exchange) -> None:
+        body = b'{"choices": [{"message": {"content": "whole"}, "finish_reason": "stop"}]}'
+        await wire.head(200, {"content-type": "application/json", "content-length": str(len(body))})
+        await asyncio.sleep(0.3)
+        await wire.raw(body)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_comes_in_one_piece_is_not_held_to_the_limits_of_streams(stream: bool) -> None:
+    with FaultyServer(LateBody()) as server:
+        model = OpenAIModel("m", base_url=server.url)
+        settings = ModelSettings(first_token_timeout=0.2, idle_timeout=0.05)
+        response = await model.request(asking(settings), (lambda _: None) if stream else None)
+    assert response.message.text == "whole"
+
+
+async def test_a_stream_that_fell_silent_is_asked_for_again() -> None:
+    replies: list[Reply] = [Silence(), Silence(after_first_token=True), Answer("at last")]
+    deltas: list[Delta] = []
+    with FaultyServer(lambda exchange: replies[exchange.number]) as server:
+        model = Retry(OpenAIModel("m", base_url=server.url))
+        settings = ModelSettings(first_token_timeout=0.1, idle_timeout=0.1)
+        response = await model.request(asking(settings), deltas.append)
+        assert len(server.exchanges) == 3
+    assert response.message.text == "at last"
+    heard = ""
+    for delta in deltas:
+        heard = delta.text if delta.restart else heard + delta.text
+    assert heard == "at last"
