@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
 import anyio
 
-from .calls import Caller
+from .calls import Caller, ToolResult
 from .errors import ConfigurationError, PlanError
 from .events import Event, Noted, Speaker
 from .mailbox import Mailbox
-from .messages import ImagePart
+from .messages import ImagePart, ToolCall
 from .models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, resolve
 from .plan import Task
 from .result import Conclusion, TaskResult
@@ -34,6 +34,7 @@ class RunContext:
         planned: the tasks planned so far, in order.
         plan_done: whether the planner has finished.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
+        expire: does what the deadline would do.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class RunContext:
         self.plan_done = False
         self.best: Callable[[], Conclusion] | None = None
         self.notes: list[str] = []
+        self._when_planned: list[Callable[[], None]] = []
         self._caller = caller
         self._model = model
         self._models: dict[str, Model] = {model.name: model}
@@ -63,6 +65,7 @@ class RunContext:
         self._finished: dict[str, anyio.Event] = {}
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
+        self.expire: Callable[[], None] = lambda: None
 
     # What has happened
 
@@ -82,6 +85,16 @@ class RunContext:
                 raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
             await self._finished.setdefault(task_id, anyio.Event()).wait()
         return self._results[task_id]
+
+    def when_planned(self, call: Callable[[], None]) -> None:
+        """Have `call` called when the planner has finished, if it has not."""
+        self._when_planned.append(call)
+
+    def finish_planning(self) -> None:
+        """The planner has finished. For the engine."""
+        self.plan_done = True
+        for call in self._when_planned:
+            call()
 
     def inputs(self, task: Task) -> Sequence[TaskResult]:
         """The results of what `task` needs, in the order in which it names them."""
@@ -175,6 +188,12 @@ class RunContext:
             LimitExceeded: a limit leaves no room for it.
         """
         return await self._caller.call(role, self.model(model), request, task=task, turn=turn, on_delta=on_delta)
+
+    async def use_tool(
+        self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]
+    ) -> ToolResult:
+        """What `use` returns: a tool's text and error. If the run is continued, what it had returned then."""
+        return await self._caller.tool(task, turn, call, use)
 
     @asynccontextmanager
     async def stream(

@@ -127,7 +127,7 @@ def _rescued(run: _Run, ctx: RunContext, limits: Limits, failure: ContemplateErr
     if isinstance(failure, LimitExceeded):
         raise failure
     raise LimitExceeded(
-        f"Limits.seconds = {limits.seconds:g} was over before there was any answer",
+        f"Limits.seconds = {limits.seconds or 0:g} was over before there was any answer",
         limit="seconds",
         hint="raise the limit",
     )
@@ -174,6 +174,7 @@ class _Run:
         """Plan, and run what was planned, until all is done or the time for it is over."""
         try:
             with anyio.CancelScope(deadline=end) as scope:
+                self._ctx.expire = scope.cancel
                 async with anyio.create_task_group() as group:
                     self._ctx.spawn = lambda function: _start(group, function)
                     await self._plan(group)
@@ -181,6 +182,7 @@ class _Run:
                 self.stop("seconds")
         finally:
             self._ctx.spawn = None
+            self._ctx.expire = self.fail
             self.results.close()
 
     def stop(self, limit: str) -> None:
@@ -203,7 +205,7 @@ class _Run:
         except Exception as error:
             self.failure = _failure(PlanError, "the planner", error)
             self.fail()
-        self._ctx.plan_done = True
+        self._ctx.finish_planning()
         if self._ctx.listening:
             self._ctx.emit(PlanReady(plan=Plan.model_construct(tasks=tuple(self._ctx.planned))))
 

@@ -12,8 +12,7 @@ import trio.testing
 
 from contemplate import Message, ModelSettings, Usage
 from contemplate.errors import ConfigurationError, ModelRateLimitError, ModelServerError
-from contemplate.models import Delta, DeltaSink, Limit, ModelRequest, ModelResponse, OpenAIModel, Retry
-from contemplate.models.limit import current_run
+from contemplate.models import Delta, DeltaSink, Limit, ModelRequest, ModelResponse, OpenAIModel, Retry, current_run
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Answer, Exchange, HttpError, Reply
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
+import anyio
+
 from .. import answers
 from ..context import RunContext
 from ..errors import AggregationError, ConfigurationError, QuorumNotReached
@@ -61,19 +63,28 @@ class _Vote(NoModelCalls):
         seen: list[TaskResult] = []
         supporters: dict[str, list[TaskResult]] = {}
         ctx.offer(lambda: self._concluded(ballot, supporters, seen, ctx))
-        async for result in results:
-            seen.append(result)
-            key = self._key_of(result, ctx)
-            ballot.launch(len(ctx.planned))
-            ballot.cast(result.index, key)
-            if key is not None:
-                supporters.setdefault(key, []).append(result)
-            decided = self._decided(ballot, supporters, ctx)
-            if ctx.listening:
-                votes = {each: len(given) for each, given in supporters.items()}
-                ctx.emit(VoteCounted(task_id=result.id, votes=votes, decided=decided))
-            if decided:
-                break
+        with anyio.CancelScope() as counting:
+
+            def planned() -> None:
+                # As long as more could be planned, nothing was decided; and perhaps no other answer will come soon.
+                ballot.launch(len(ctx.planned))
+                if self._decided(ballot, supporters, ctx):
+                    counting.cancel()
+
+            ctx.when_planned(planned)
+            async for result in results:
+                seen.append(result)
+                key = self._key_of(result, ctx)
+                ballot.launch(len(ctx.planned))
+                ballot.cast(result.index, key)
+                if key is not None:
+                    supporters.setdefault(key, []).append(result)
+                decided = self._decided(ballot, supporters, ctx)
+                if ctx.listening:
+                    votes = {each: len(given) for each, given in supporters.items()}
+                    ctx.emit(VoteCounted(task_id=result.id, votes=votes, decided=decided))
+                if decided:
+                    break
         return self._concluded(ballot, supporters, seen, ctx)
 
     def _key_of(self, result: TaskResult, ctx: RunContext) -> str | None:

@@ -14,6 +14,7 @@ from .base import (
     OutputSchema,
     TokenLogprob,
     ToolSpec,
+    current_run,
 )
 from .registry import resolve
 from .retry import Retry
@@ -43,6 +44,7 @@ __all__ = [
     "Retry",
     "TokenLogprob",
     "ToolSpec",
+    "current_run",
     "resolve",
 ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -18,6 +19,9 @@ from ..data import Data
 from ..messages import Message
 from ..settings import ModelSettings
 from ..usage import Usage
+
+# The run within which a call is made: those that wait for one account take turns.
+current_run: ContextVar[str | None] = ContextVar("contemplate_run", default=None)
 
 JsonSchema = dict[str, JsonValue]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import inf
 
@@ -11,16 +10,13 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from ..errors import ConfigurationError, ModelRateLimitError
-from .base import Delta, DeltaSink, Model, ModelRequest, ModelResponse
+from .base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, current_run
 from .pace import Line, Pace, Pass
 from .wrapper import Wrapper
 
 CHARACTERS_PER_TOKEN = 3
 USUAL_OUTPUT_TOKENS = 512.0
 SMOOTHING = 0.1
-
-# Runs take turns: whoever starts a run may set this, for all that is called within it.
-current_run: ContextVar[str | None] = ContextVar("contemplate_run", default=None)
 
 _Allowed = tuple[int | None, int | None, int | None]
 
