@@ -9,7 +9,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from contemplate import Contemplator, Limits, RunContext, Task, aggregators, planners
+from contemplate import Contemplator, Limits, RunContext, Task, TaskResult, aggregators, planners
+from contemplate.aggregators import Aggregator
 from contemplate.errors import AggregationError, JournalError, ModelRequestError, QuorumNotReached, ReplayError
 from contemplate.events import Event, ModelCalled
 from contemplate.journal import Journal
@@ -77,8 +78,8 @@ async def test_an_error_comes_out_as_it_was(journal: Journal) -> None:
     assert shape(again.value.partial) == shape(first.value.partial)  # type: ignore[arg-type]
 
 
-async def arrivals(question: str, results: AsyncIterator[object], ctx: RunContext) -> str:
-    return " ".join([result.id async for result in results])  # type: ignore[attr-defined]
+async def arrivals(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
+    return " ".join([result.id async for result in results])
 
 
 async def test_results_come_in_the_order_in_which_they_came(journal: Journal) -> None:
@@ -202,13 +203,8 @@ async def test_a_divergence_in_one_of_many_tasks_is_not_swallowed(journal: Journ
 
 
 async def test_another_answer_is_a_divergence(journal: Journal) -> None:
-    def mind(aggregator: object) -> Contemplator[str]:
-        return Contemplator(
-            ScriptedModel("x"),
-            planner=planners.sample(2),
-            aggregator=aggregator,
-            journal=journal,  # type: ignore[arg-type]
-        )
+    def mind(aggregator: Aggregator) -> Contemplator[str]:
+        return Contemplator(ScriptedModel("x"), planner=planners.sample(2), aggregator=aggregator, journal=journal)
 
     await mind(aggregators.vote(stop=None, key=str)).run(QUESTION, run_id="r")
     with pytest.raises(ReplayError, match="another answer"):
