@@ -16,7 +16,7 @@ from .aggregators import Aggregator
 from .calls import Listener
 from .errors import ConfigurationError, sole
 from .messages import ImagePart
-from .models import Connectable, Model, current_run, resolve
+from .models import Connectable, Model, RunMark, current_run, resolve
 from .modes import Mode, preset
 from .planners import Planner
 from .result import OutputT, RunResult
@@ -223,7 +223,7 @@ class Contemplator(Generic[OutputT]):
         return self._journal
 
     async def _run(self, job: Job) -> RunResult[OutputT]:
-        token = current_run.set(job.run_id)
+        token = current_run.set(RunMark())
         try:
             if self._journal is None:
                 return await carry_out(self._parts, job)

@@ -20,8 +20,13 @@ from ..messages import Message
 from ..settings import ModelSettings
 from ..usage import Usage
 
-# The run within which a call is made: those that wait for one account take turns.
-current_run: ContextVar[str | None] = ContextVar("contemplate_run", default=None)
+
+class RunMark:
+    """Tells a run from every other, for wrappers that treat each run for itself."""
+
+
+# The run within which a call is made: runs take turns at an account, and each has retries of its own.
+current_run: ContextVar[RunMark | None] = ContextVar("contemplate_run", default=None)
 
 JsonSchema = dict[str, JsonValue]
 

@@ -10,7 +10,7 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from ..errors import ConfigurationError, ModelRateLimitError
-from .base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, current_run
+from .base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, current_run
 from .pace import Line, Pace, Pass
 from .wrapper import Wrapper
 
@@ -97,7 +97,7 @@ class _Heard:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    run: str | None
+    run: RunMark | None
     tokens: float
     turn: anyio.Event = field(default_factory=anyio.Event)
     given: Pass | None = None
@@ -117,7 +117,7 @@ class Gate:
         self._due = inf
         self._usual_output = USUAL_OUTPUT_TOKENS
 
-    async def enter(self, run: str | None, request: ModelRequest) -> Pass:
+    async def enter(self, run: RunMark | None, request: ModelRequest) -> Pass:
         """Wait for a turn."""
         waiter = _Waiter(run, self._estimate(request))
         self._line.join(run, waiter)
