@@ -19,7 +19,8 @@ from .result import ErrorInfo
 from .usage import Usage
 
 if TYPE_CHECKING:
-    from .journal import Entry, Recording
+    from .journal import Entry
+    from .journal.recording import Recording
 
 BYTES_PER_TOKEN = 3
 IMAGE_TOKENS = 1000

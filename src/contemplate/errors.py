@@ -19,6 +19,7 @@
     |   +-- QuorumNotReached       too few tasks were answered
     +-- LimitExceeded              a limit stopped the run before there was any answer
     +-- JournalError               a journal cannot be read or written, or a run in it is going on elsewhere
+        +-- JournalBusy            others were writing in it for too long
         +-- ReplayError            a run that is gone through again does not go as it went
 
 Each message says what happened, where (task, model), and what to do next. An error that ends a run carries, in
@@ -184,6 +185,10 @@ class LimitExceeded(ContemplateError):
 
 class JournalError(ContemplateError):
     """Raised when a journal cannot be read or written, or when a run in it cannot be continued."""
+
+
+class JournalBusy(JournalError):
+    """Raised when others were writing in a journal for too long."""
 
 
 class ReplayError(JournalError):

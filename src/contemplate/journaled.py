@@ -15,8 +15,10 @@ import anyio.to_thread
 from .agent import Answer, TaskContext
 from .context import RunContext
 from .errors import ConfigurationError, ContemplateError, JournalError, revived
-from .journal import Entry, Journal, Recording, Replaying, RunRecord
+from .journal import Entry, Journal, RunRecord
 from .journal.entries import message_of
+from .journal.recording import Recording
+from .journal.replaying import Replaying
 from .messages import Message
 from .plan import Task
 from .result import ErrorInfo, RunResult, TaskResult

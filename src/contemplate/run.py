@@ -28,7 +28,7 @@ from .schema import OutputType
 from .usage import Limits
 
 if TYPE_CHECKING:
-    from .journal import Recording
+    from .journal.recording import Recording
 
 
 @dataclass(frozen=True, slots=True)

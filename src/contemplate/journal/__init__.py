@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from ..errors import ConfigurationError
 from .entries import Entry, RunRecord
-from .recording import Recording
-from .replaying import Replaying
 from .store import Journal
 
-__all__ = ["Entry", "Journal", "Recording", "Replaying", "RunRecord", "open_journal"]
+__all__ = ["Entry", "Journal", "RunRecord", "open_journal"]
 
 _FILE = "sqlite:///"
 

@@ -13,13 +13,13 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from ..errors import JournalError
+from ..errors import JournalBusy, JournalError
 from ..messages import ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo
 from ..usage import Usage
 from .entries import Asked, Entry, Outcome, RunRecord, Voice, digest_of, request_parts, tool_parts
-from .store import PATIENCE, QUICK, Journal, JournalBusy
+from .store import PATIENCE, QUICK, Journal
 
 
 class Recording:

@@ -13,7 +13,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from ..data import Data
-from ..errors import JournalError
+from ..errors import JournalBusy, JournalError
 from .entries import Entry, RunRecord, digest_of
 
 # "ctmp": tells a journal from any other SQLite file.
@@ -36,10 +36,6 @@ CREATE TABLE parts (digest TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 """
 
 DataT = TypeVar("DataT", bound=Data)
-
-
-class JournalBusy(JournalError):
-    """Raised when another process is writing, and there was no time to wait for it."""
 
 
 class Journal:
