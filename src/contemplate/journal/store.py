@@ -7,6 +7,7 @@ import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,19 +22,6 @@ APPLICATION_ID = 0x63746D70
 SCHEMA_VERSION = 1
 QUICK = 0.02
 PATIENCE = 30.0
-
-_SCHEMA = """
-CREATE TABLE runs (run_id TEXT PRIMARY KEY, created REAL NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL);
-CREATE TABLE calls (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    run_id TEXT NOT NULL,
-    slot TEXT NOT NULL,
-    body TEXT NOT NULL,
-    checksum INTEGER NOT NULL,
-    UNIQUE (run_id, slot)
-);
-CREATE TABLE parts (digest TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
-"""
 
 DataT = TypeVar("DataT", bound=Data)
 
@@ -239,7 +227,7 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             # Another process may have made it while we waited.
             if not self._known(connection):
-                for statement in filter(str.strip, _SCHEMA.split(";")):
+                for statement in filter(str.strip, _schema().split(";")):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -279,3 +267,7 @@ class Journal:
 
 def _checksum(body: str) -> int:
     return zlib.crc32(body.encode(errors="surrogatepass"))
+
+
+def _schema() -> str:
+    return files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
