@@ -33,6 +33,9 @@ class RunContext:
         output: the output type that was asked for; None for text.
         planned: the tasks planned so far, in order.
         plan_done: whether the planner has finished.
+        expected: how many tasks the planner will have yielded at most; None if it does not say. With it, a vote can be
+            decided while the planner waits whether it is.
+        outbox: the results that the aggregator is given; for the engine.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
     """
 
@@ -54,6 +57,8 @@ class RunContext:
         self.deadline = deadline
         self.planned: list[Task] = []
         self.plan_done = False
+        self.expected: int | None = None
+        self.outbox: Mailbox[TaskResult] = Mailbox()
         self.best: Callable[[], Conclusion] | None = None
         self.notes: list[str] = []
         self._caller = caller
@@ -61,6 +66,7 @@ class RunContext:
         self._models: dict[str, Model] = {model.name: model}
         self._results: dict[str, TaskResult] = {}
         self._finished: dict[str, anyio.Event] = {}
+        self._released: set[str] = set()
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
 
@@ -83,6 +89,37 @@ class RunContext:
             await self._finished.setdefault(task_id, anyio.Event()).wait()
         return self._results[task_id]
 
+    async def undecided(self) -> None:
+        """Wait until the aggregator has looked at every result so far and wants more.
+
+        If it concludes instead, the planner is ended: what stands after this in it is done only where it is needed.
+        """
+        await self.outbox.read_out()
+
+    def release(self, *task_ids: str) -> None:
+        """Pass on to the aggregator the results of tasks that were `held`.
+
+        Raises:
+            PlanError: one of them has no result yet.
+        """
+        for task_id in task_ids:
+            if task_id not in self._results:
+                raise PlanError(f"task {task_id!r} has no result to release", hint="wait for it: `ctx.finished(id)`")
+            if self._results[task_id].task.held and task_id not in self._released:
+                self._released.add(task_id)
+                self.outbox.put(self._results[task_id])
+
+    def release_if_nothing_else(self) -> bool:
+        """Release what is held if no other task was answered, and say whether it was so. For the engine."""
+        held = {each.id for each in self._results.values() if each.task.held} - self._released
+        if not any(self._results[task_id].answered for task_id in held):
+            return False
+        if any(result.answered for task_id, result in self._results.items() if task_id not in held):
+            return False
+        self.note("nothing else was answered: what the planner had held back is passed on")
+        self.release(*(task.id for task in self.planned if task.id in held))
+        return True
+
     def inputs(self, task: Task) -> Sequence[TaskResult]:
         """The results of what `task` needs, in the order in which it names them."""
         return [self._results[need] for need in task.needs]
@@ -97,6 +134,8 @@ class RunContext:
         waiter = self._finished.pop(result.id, None)
         if waiter is not None:
             waiter.set()
+        if not result.task.held:
+            self.outbox.put(result)
 
     # What to tell
 

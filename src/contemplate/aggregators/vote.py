@@ -57,15 +57,16 @@ class _Vote(NoModelCalls):
         self._quorum = quorum
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
-        ballot = Ballot()
+        ballot, roll = Ballot(), _Roll(ctx)
         seen: list[TaskResult] = []
         supporters: dict[str, list[TaskResult]] = {}
         ctx.offer(lambda: self._concluded(ballot, supporters, seen, ctx))
         async for result in results:
             seen.append(result)
             key = self._key_of(result, ctx)
-            ballot.launch(len(ctx.planned))
-            ballot.cast(result.index, key)
+            call = roll.number(result)
+            ballot.launch(max(len(roll), ctx.expected or 0))
+            ballot.cast(call, key)
             if key is not None:
                 supporters.setdefault(key, []).append(result)
             decided = self._decided(ballot, supporters, ctx)
@@ -98,7 +99,7 @@ class _Vote(NoModelCalls):
             return False
         if self._stop == "beta":
             return ballot.confidence() >= self._confidence
-        return ctx.plan_done and ballot.decided()
+        return (ctx.plan_done or ctx.expected is not None) and ballot.decided()
 
     def _concluded(
         self, ballot: Ballot, supporters: dict[str, list[TaskResult]], seen: list[TaskResult], ctx: RunContext
@@ -120,6 +121,27 @@ class _Vote(NoModelCalls):
             for key, given in supporters.items()
             if key != winner
         ]
-        complete = ctx.plan_done and (ballot.decided() or self._stop == "beta")
+        all_in = ctx.plan_done and (ballot.decided() or self._stop == "beta")
+        complete = all_in or self._decided(ballot, supporters, ctx)
         support = (first.id, *(result.id for result in others))
         return concluded(first, ctx, support=support, dissent=tuple(dissent), complete=complete)
+
+
+class _Roll:
+    """Who votes: each task in the order of the plan, and one that is held back when it is released."""
+
+    def __init__(self, ctx: RunContext) -> None:
+        self._ctx = ctx
+        self._read = 0
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def number(self, result: TaskResult) -> int:
+        """The number of `result`'s call."""
+        for task in self._ctx.planned[self._read :]:
+            if not task.held:
+                self._numbers[task.id] = len(self._numbers)
+        self._read = len(self._ctx.planned)
+        return self._numbers.setdefault(result.id, len(self._numbers))
