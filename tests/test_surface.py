@@ -15,7 +15,7 @@ import pytest
 
 import contemplate
 
-PUBLIC = ["", ".aggregators", ".answers", ".errors", ".events", ".models", ".planners", ".testing"]
+PUBLIC = ["", ".aggregators", ".answers", ".errors", ".events", ".models", ".planners", ".strategies", ".testing"]
 PROVIDERS = re.compile(r"\b(openai\.|httpx|aiohttp|tenacity|structlog|starlette|uvicorn|xllamacpp|rich\.)")
 
 

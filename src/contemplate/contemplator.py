@@ -47,7 +47,8 @@ class Contemplator(Generic[OutputT]):
         model: the model, or its name, such as "openai:gpt-5" or "local:qwen2.5-coder-1.5b". If None:
             `CONTEMPLATE_MODEL`, else OpenAI's if `OPENAI_API_KEY` is set, else a local one.
         mode: a ready pair of planner and aggregator: "instant" (one plain call), "thinking" (one call that takes its
-            time), "contemplating" (plan, fan out, merge), or "auto" (the planner decides whether to fan out).
+            time), "contemplating" (plan, fan out, merge), "auto" (the planner decides whether to fan out), "vote" (at
+            most five samples), or "refine" (an answer, criticised and written anew).
         planner, aggregator: take the place of the mode's.
         agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None.
         tools: functions that subagents may call.

@@ -137,6 +137,18 @@ class RunContext:
         if not result.task.held:
             self.outbox.put(result)
 
+    # What is left
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline; `math.inf` without a limit."""
+        return self.deadline - anyio.current_time()
+
+    @property
+    def calls_left(self) -> float:
+        """How many more model calls the limits have room for; `math.inf` without a limit on calls."""
+        return self._caller.ledger.calls_left
+
     # What to tell
 
     @property
