@@ -93,43 +93,58 @@ def router(
     if not 2 <= probe <= samples:
         raise ConfigurationError(f"planners.router: 2 <= probe <= samples is needed, not {probe=}, {samples=}")
 
-    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        ending = render("answer_line") if ctx.output is None else None
+    return _Router(decompose, probe, samples, key, choose, settings, seed)
 
-        def sample(i: int, *, held: bool) -> Task:
-            asked = ModelSettings(seed=seed + i).over(settings)
-            return Task(
-                id=f"sample-{i + 1}",
-                prompt=question,
-                kind="candidate",
-                title=f"Sample {i + 1}",
-                instructions=ending,
-                settings=asked,
-                held=held,
-            )
 
-        tried = [sample(i, held=True) for i in range(probe)]
+class _Router:
+    def __init__(
+        self,
+        decompose: Planner,
+        probe: int,
+        samples: int,
+        key: Key | None,
+        choose: Callable[[Probe], Route],
+        settings: ModelSettings | None,
+        seed: int,
+    ) -> None:
+        self._decompose = decompose
+        self._probe = probe
+        self._samples = samples
+        self._key = key
+        self._choose = choose
+        self._settings = settings
+        self._seed = seed
+
+    async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        tried = [self._sample(i, question, ctx) for i in range(self._probe)]
         for task in tried:
-            yield task
+            yield task.model_copy(update={"held": True})
         ids = tuple(task.id for task in tried)
-        route = choose(_looked_at([await ctx.finished(each) for each in ids], key, ctx))
+        route = self._choose(_looked_at([await ctx.finished(each) for each in ids], self._key, ctx))
         if route == "decompose":
-            parts = await parts_of(decompose, question, ctx)
+            parts = await parts_of(self._decompose, question, ctx)
             if breadth(parts) >= MIN_BREADTH:
                 for task in parts:
                     yield task
                 return
-            route = "refine"
-        if route == "refine":
+        if route in ("decompose", "refine"):
             said = render("rounds_aggregate")
             yield Task(id="answer", prompt=question, needs=ids, kind="answer", title="Answer", instructions=said)
             return
         ctx.release(*ids)
         if route == "vote":
-            for i in range(probe, samples):
-                yield sample(i, held=False)
+            for i in range(self._probe, self._samples):
+                yield self._sample(i, question, ctx)
 
-    return plan
+    def _sample(self, i: int, question: str, ctx: RunContext) -> Task:
+        return Task(
+            id=f"sample-{i + 1}",
+            prompt=question,
+            kind="candidate",
+            title=f"Sample {i + 1}",
+            instructions=render("answer_line") if ctx.output is None else None,
+            settings=ModelSettings(seed=self._seed + i).over(self._settings),
+        )
 
 
 def breadth(tasks: Sequence[Task]) -> float:
