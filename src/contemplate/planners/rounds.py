@@ -51,7 +51,8 @@ def rounds(
         ending = instructions
         if ending is None and ctx.output is None:
             ending = render("answer_line")
-        improve = render("rounds_revise" if k == 1 else "rounds_aggregate")
+        way = "rounds_revise" if k == 1 else "rounds_aggregate"
+        improve = render(way)
         for number in range(rounds):
             for i in range(n):
                 members = drawn.sample(range(n), k) if number else []

@@ -28,7 +28,7 @@ def sample(
 
     With `wave`, only so many at once, and the next ones when these are done and the aggregator still wants more: fewer
     calls where answers agree, n / wave times the depth where they do not. `vote` then sees that it is decided although
-    the rest was never asked; with its exact stop, `wave=n // 2 + 1` costs nothing but time.
+    the rest was never asked; with its exact stop, it can be after half of them, `wave=(n + 1) // 2`.
 
     Self-consistency, Wang et al. 2022, https://arxiv.org/abs/2203.11171; waves are after ESC, Li et al. 2024,
     https://arxiv.org/abs/2401.10480.
