@@ -32,9 +32,7 @@ async def echo(task: Task, ctx: TaskContext) -> Answer:
     return Answer(f"{task.id}({','.join(each.text for each in ctx.inputs)})")
 
 
-async def run(
-    planner: Planner, aggregator: Aggregator = listing, *, limits: Limits | None = None
-) -> RunResult[str]:
+async def run(planner: Planner, aggregator: Aggregator = listing, *, limits: Limits | None = None) -> RunResult[str]:
     mind = Contemplator(
         ScriptedModel("unused"), planner=planner, agent=echo, aggregator=aggregator, limits=limits, stream=False
     )
