@@ -81,7 +81,7 @@ async def test_a_checker_sends_its_words_to_the_next_attempt(is_async: bool, com
     planner = planners.as_needed(parts("a", "b"), check=check_later if is_async else check)
     result, asked = await run(lambda _: left.pop(0), planner)
     assert result.text == "4"
-    assert (complaint or "It did not pass a check.") in asked[1]
+    assert (str(complaint) if complaint else "It did not pass a check.") in asked[1]
     assert "It was:\n3" in asked[1]
 
 

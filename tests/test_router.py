@@ -99,7 +99,7 @@ async def test_when_calls_are_short_the_probe_is_all_there_is() -> None:
 
 async def test_failed_samples_agree_with_nobody() -> None:
     down = ModelServerError("down", model="m")
-    result = await run([down, "Answer: 4", "Answer: 4"] + ["Answer: 4"] * 6)
+    result = await run([down, *["Answer: 4"] * 8])
     assert (result.output, len(result.tasks)) == ("Answer: 4", 9)
 
 
