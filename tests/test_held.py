@@ -15,7 +15,7 @@ from contemplate.planners import Planner
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
 
-from .support import steps
+from .support import Held, steps
 
 pytestmark = pytest.mark.anyio
 
@@ -209,3 +209,25 @@ async def test_a_mailbox_is_read_out_when_its_reader_waits_again() -> None:
         log.append("idle")
         box.close()
     assert log == [1, 2, "idle", 3, "idle"]
+
+
+async def test_an_interrupted_task_keeps_what_it_had_written_and_nobody_else_is_touched() -> None:
+    model = Held(["half a sen", "tence"])
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        yield Task(id="a", prompt="")
+        yield Task(id="b", prompt="", needs=("a",), model=ctx.use(ScriptedModel("whole", name="other")))
+        await model.started.wait()
+        assert not ctx.interrupt("b")
+        assert ctx.interrupt("a")
+        assert (await ctx.finished("a")).outcome == "cancelled"
+        assert not ctx.interrupt("a")
+
+    mind = Contemplator(model, planner=plan, aggregator=listing, stream=True)
+    with anyio.fail_after(10):
+        result = await mind.run("q")
+    assert [(each.outcome, each.text) for each in result.tasks] == [
+        ("cancelled", "half a sentence"),
+        ("answered", "whole"),
+    ]
+    assert model.running == 0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -67,6 +67,7 @@ class RunContext:
         self._results: dict[str, TaskResult] = {}
         self._finished: dict[str, anyio.Event] = {}
         self._released: set[str] = set()
+        self._running: dict[str, anyio.CancelScope] = {}
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
 
@@ -90,10 +91,7 @@ class RunContext:
         return self._results[task_id]
 
     async def undecided(self) -> None:
-        """Wait until the aggregator has looked at every result so far and wants more.
-
-        If it concludes instead, the planner is ended: what stands after this in it is done only where it is needed.
-        """
+        """Wait until the aggregator has seen every result so far and wants more; if it concludes, the planner ends."""
         await self.outbox.read_out()
 
     def release(self, *task_ids: str) -> None:
@@ -119,6 +117,23 @@ class RunContext:
         self.note("nothing else was answered: what the planner had held back is passed on")
         self.release(*(task.id for task in self.planned if task.id in held))
         return True
+
+    def interrupt(self, task_id: str) -> bool:
+        """Stop a task that is running, and say whether it was. What it had written is kept; it counts as cancelled."""
+        scope = self._running.get(task_id)
+        if scope is not None:
+            scope.cancel()
+        return scope is not None
+
+    @contextmanager
+    def interruptible(self, task_id: str) -> Iterator[None]:
+        """While a task runs. For the engine."""
+        with anyio.CancelScope() as scope:
+            self._running[task_id] = scope
+            try:
+                yield
+            finally:
+                del self._running[task_id]
 
     def inputs(self, task: Task) -> Sequence[TaskResult]:
         """The results of what `task` needs, in the order in which it names them."""

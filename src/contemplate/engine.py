@@ -225,6 +225,12 @@ class _Run:
             group.start_soon(self._run_task, task, group)
 
     async def _run_task(self, task: Task, group: TaskGroup) -> None:
+        with self._ctx.interruptible(task.id):
+            await self._answer(task)
+        for ready in self._graph.finish(task.id):
+            group.start_soon(self._run_task, ready, group)
+
+    async def _answer(self, task: Task) -> None:
         ctx = TaskContext(self._ctx, task, streaming=self._streaming)
         model = self._ctx.model_name(task)
         if self._ctx.listening:
@@ -262,8 +268,6 @@ class _Run:
                     messages=ctx.messages,
                 )
             )
-        for ready in self._graph.finish(task.id):
-            group.start_soon(self._run_task, ready, group)
 
     def _finish(self, result: TaskResult) -> None:
         self._ctx.record(result)

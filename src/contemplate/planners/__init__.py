@@ -12,8 +12,9 @@ from .as_needed import as_needed
 from .base import Planner
 from .direct import direct
 from .model import model
+from .orchestrate import orchestrate
 from .rounds import rounds
 from .router import Probe, Route, router
 from .sample import sample
 
-__all__ = ["Planner", "Probe", "Route", "as_needed", "direct", "model", "rounds", "router", "sample"]
+__all__ = ["Planner", "Probe", "Route", "as_needed", "direct", "model", "orchestrate", "rounds", "router", "sample"]
