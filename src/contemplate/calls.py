@@ -12,6 +12,7 @@ from pydantic_core import to_json
 
 from .budget import Ledger
 from .events import CallName, Event, ModelCalled, Speaker
+from .mailbox import Mailbox
 from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from .result import ErrorInfo
 from .usage import Usage
@@ -78,8 +79,9 @@ class Caller:
         task: str | None,
         turn: int,
         on_delta: DeltaSink | None,
+        within: tuple[str, ...] = (),
     ) -> ModelResponse:
-        """One call.
+        """One call. It is booked on `task`, and on the tasks `within` which that one is nested.
 
         Raises:
             ModelError: the call failed.
@@ -87,9 +89,9 @@ class Caller:
         """
         await self._connect(model)
         if self._slots is None:
-            return await self._paid(role, model, request, task, turn, on_delta)
+            return await self._paid(role, model, request, task, turn, on_delta, within)
         async with self._slots:
-            return await self._paid(role, model, request, task, turn, on_delta)
+            return await self._paid(role, model, request, task, turn, on_delta, within)
 
     async def _paid(
         self,
@@ -99,6 +101,7 @@ class Caller:
         task: str | None,
         turn: int,
         on_delta: DeltaSink | None,
+        within: tuple[str, ...],
     ) -> ModelResponse:
         prompt_tokens = estimate(request)
         wanted = request.settings.max_tokens
@@ -121,8 +124,8 @@ class Caller:
             raise
         finally:
             self.ledger.settle(reservation, usage)
-            if task is not None:
-                self._spent_on[task] = self.spent_on(task) + usage
+            for each in (*within, *filter(None, (task,))):
+                self._spent_on[each] = self.spent_on(each) + usage
             if self.events.listening:
                 name = CallName(run=self._run_id, role=role, task=task, turn=turn)
                 info = None if error is None else ErrorInfo.of(error)
@@ -141,6 +144,77 @@ class Caller:
                     # Whoever comes next tries again.
                     self._connected.discard(id(model))
                     raise
+
+
+class Within(Caller):
+    """The caller of a run that is nested in a task of another: same limits, same connections."""
+
+    def __init__(self, outer: Caller, task: str) -> None:
+        self.ledger = outer.ledger
+        self.events = Events()
+        self._outer = outer
+        self._task = task
+
+    def spent_on(self, task: str) -> Usage:
+        """What the calls for a task of the nested run have cost so far."""
+        return self._outer.spent_on(self._named(task))
+
+    async def call(
+        self,
+        role: Speaker,
+        model: Model,
+        request: ModelRequest,
+        *,
+        task: str | None,
+        turn: int,
+        on_delta: DeltaSink | None,
+        within: tuple[str, ...] = (),
+    ) -> ModelResponse:
+        """One call, paid as its task's: no share is kept for what aggregates within a task.
+
+        Raises:
+            ModelError: the call failed.
+            LimitExceeded: a limit leaves no room for it.
+        """
+        return await self._outer.call(
+            "subagent",
+            model,
+            request,
+            task=self._named(task or role),
+            turn=turn,
+            on_delta=on_delta,
+            within=(self._task, *map(self._named, within)),
+        )
+
+    def _named(self, task: str) -> str:
+        return f"{self._task}/{task}"
+
+
+class StreamedCall:
+    """A call in progress: iterate over its deltas; then `response` is there. Raises what the call raised."""
+
+    def __init__(self) -> None:
+        self.deltas: Mailbox[Delta] = Mailbox()
+        self.response: ModelResponse | None = None
+        self.error: Exception | None = None
+
+    @property
+    def finished(self) -> ModelResponse:
+        """The whole response; only after the last delta."""
+        if self.response is None:
+            raise RuntimeError("the call is not over: iterate over its deltas to the end first")
+        return self.response
+
+    def __aiter__(self) -> StreamedCall:
+        return self
+
+    async def __anext__(self) -> Delta:
+        try:
+            return await self.deltas.__anext__()
+        except StopAsyncIteration:
+            if self.error is not None:
+                raise self.error from None
+            raise
 
 
 class _Meter:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import anyio
 
-from .agent import Agent, AgentFunction
+from .agent import Agent, AgentFunction, Answer, TaskContext
 from .aggregators import Aggregator
 from .budget import Ledger
 from .calls import Caller, Events, Listener
@@ -23,7 +23,8 @@ from .log import log_event, wanted
 from .messages import ImagePart
 from .models import Connectable, Model, resolve
 from .modes import Mode, preset
-from .plan import Plan
+from .nested import contemplate_within
+from .plan import Plan, Task
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, OutputT, RunResult
 from .schema import OutputType
@@ -50,7 +51,8 @@ class Contemplator(Generic[OutputT]):
             time), "contemplating" (plan, fan out, merge), "auto" (the planner decides whether to fan out), "vote" (at
             most five samples), or "refine" (an answer, criticised and written anew).
         planner, aggregator: take the place of the mode's.
-        agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None.
+        agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None. Another contemplator
+            will do as well: each task is then a run of its own, within the limits of the outer one.
         tools: functions that subagents may call.
         output_type: what the output must be, usually a pydantic model; text if `str`.
         instructions: said to every subagent.
@@ -146,6 +148,24 @@ class Contemplator(Generic[OutputT]):
             raise sole(errors) from None
         if left is not None:
             raise left
+
+    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
+        """Answer a task of another contemplator's run: `Contemplator(agent=this)`.
+
+        Calls and tokens are that run's to limit; of one's own limits, those on tasks and seconds hold.
+
+        Raises:
+            ContemplateError: there is no answer.
+        """
+        return await contemplate_within(
+            task,
+            ctx,
+            model=self.model if task.model is None else ctx.run.model(task.model),
+            planner=self._planner,
+            agent=self._agent,
+            aggregator=self._aggregator,
+            limits=self._limits,
+        )
 
     async def __aenter__(self) -> Self:
         """Keep connections from one run to the next, until the block is left."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import anyio
 
-from .calls import Caller
+from .calls import Caller, StreamedCall, Within
 from .errors import ConfigurationError, PlanError
 from .events import Event, Noted, Speaker
 from .mailbox import Mailbox
 from .messages import ImagePart
-from .models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, resolve
+from .models import DeltaSink, Model, ModelRequest, ModelResponse, resolve
 from .plan import Task
 from .result import Conclusion, TaskResult
 from .schema import OutputType
@@ -37,6 +37,7 @@ class RunContext:
             decided while the planner waits whether it is.
         outbox: the results that the aggregator is given; for the engine.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
+        depth: in how many other runs this one is nested.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class RunContext:
         images: tuple[ImagePart, ...] = (),
         output: OutputType[Any] | None = None,
         deadline: float,
+        depth: int = 0,
     ) -> None:
         self.run_id = run_id
         self.question = question
         self.images = images
         self.output = output
         self.deadline = deadline
+        self.depth = depth
         self.planned: list[Task] = []
         self.plan_done = False
         self.expected: int | None = None
@@ -164,6 +167,21 @@ class RunContext:
         """How many more model calls the limits have room for; `math.inf` without a limit on calls."""
         return self._caller.ledger.calls_left
 
+    def within(
+        self, task: Task, question: str, *, model: Model, output: OutputType[Any] | None, deadline: float
+    ) -> RunContext:
+        """A run of its own for `task`, which spends what this one has left. Its events are not told, but for calls."""
+        return RunContext(
+            run_id=f"{self.run_id}/{task.id}",
+            question=question,
+            model=model,
+            caller=Within(self._caller, task.id),
+            images=self.images,
+            output=output,
+            deadline=deadline,
+            depth=self.depth + 1,
+        )
+
     # What to tell
 
     @property
@@ -270,30 +288,3 @@ class RunContext:
             yield streamed
         finally:
             scope.cancel()
-
-
-class StreamedCall:
-    """A call in progress: iterate over its deltas; then `response` is there. Raises what the call raised."""
-
-    def __init__(self) -> None:
-        self.deltas: Mailbox[Delta] = Mailbox()
-        self.response: ModelResponse | None = None
-        self.error: Exception | None = None
-
-    @property
-    def finished(self) -> ModelResponse:
-        """The whole response; only after the last delta."""
-        if self.response is None:
-            raise RuntimeError("the call is not over: iterate over its deltas to the end first")
-        return self.response
-
-    def __aiter__(self) -> StreamedCall:
-        return self
-
-    async def __anext__(self) -> Delta:
-        try:
-            return await self.deltas.__anext__()
-        except StopAsyncIteration:
-            if self.error is not None:
-                raise self.error from None
-            raise
