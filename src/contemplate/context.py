@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -35,7 +35,8 @@ class RunContext:
         plan_done: whether the planner has finished.
         expected: how many tasks the planner will have yielded at most; None if it does not say. With it, a vote can be
             decided while the planner waits whether it is.
-        outbox: the results that the aggregator is given; for the engine.
+        outbox: the results that the aggregator is given; for the engine, as is:
+        running: the cancel scopes of the tasks that are running.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
         depth: in how many other runs this one is nested.
     """
@@ -70,7 +71,7 @@ class RunContext:
         self._results: dict[str, TaskResult] = {}
         self._finished: dict[str, anyio.Event] = {}
         self._released: set[str] = set()
-        self._running: dict[str, anyio.CancelScope] = {}
+        self.running: dict[str, anyio.CancelScope] = {}
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
 
@@ -123,20 +124,10 @@ class RunContext:
 
     def interrupt(self, task_id: str) -> bool:
         """Stop a task that is running, and say whether it was. What it had written is kept; it counts as cancelled."""
-        scope = self._running.get(task_id)
+        scope = self.running.get(task_id)
         if scope is not None:
             scope.cancel()
         return scope is not None
-
-    @contextmanager
-    def interruptible(self, task_id: str) -> Iterator[None]:
-        """While a task runs. For the engine."""
-        with anyio.CancelScope() as scope:
-            self._running[task_id] = scope
-            try:
-                yield
-            finally:
-                del self._running[task_id]
 
     def inputs(self, task: Task) -> Sequence[TaskResult]:
         """The results of what `task` needs, in the order in which it names them."""

@@ -228,8 +228,12 @@ class _Run:
             group.start_soon(self._run_task, task, group)
 
     async def _run_task(self, task: Task, group: TaskGroup) -> None:
-        with self._ctx.interruptible(task.id):
-            await self._answer(task)
+        with anyio.CancelScope() as scope:
+            self._ctx.running[task.id] = scope
+            try:
+                await self._answer(task)
+            finally:
+                del self._ctx.running[task.id]
         for ready in self._graph.finish(task.id):
             group.start_soon(self._run_task, ready, group)
 
