@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from contemplate import Contemplator, Limits, RunContext, Task, TaskResult, aggregators, planners, strategies
+from contemplate import (
+    Answer,
+    Contemplator,
+    Limits,
+    RunContext,
+    Task,
+    TaskContext,
+    TaskResult,
+    aggregators,
+    planners,
+    strategies,
+)
 from contemplate.errors import ConfigurationError, ModelServerError
 from contemplate.models import ModelRequest
 from contemplate.planners import Planner
@@ -184,3 +198,36 @@ async def test_a_limit_on_calls_ends_in_what_there_is() -> None:
 def test_a_negative_depth() -> None:
     with pytest.raises(ConfigurationError, match="depth=-1"):
         planners.as_needed(planners.model(), depth=-1)
+
+
+@given(st.integers(0, 2**32), st.integers(0, 2), st.integers(0, 2), st.floats(0, 1))
+def test_whatever_fails_it_ends_and_every_leaf_has_one_result(seed: int, ways: int, depth: int, rate: float) -> None:
+    chance = random.Random(seed)
+    failed: set[str] = set()
+
+    async def agent(task: Task, ctx: TaskContext) -> Answer:
+        if chance.random() < rate:
+            failed.add(task.id)
+            if chance.random() < 0.5:
+                raise ValueError("it failed")
+            return Answer("UNSOLVED")
+        return Answer("fine")
+
+    released: list[str] = []
+
+    async def listing(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
+        async for result in results:
+            released.append(result.id)
+        return "done"
+
+    planner = planners.as_needed(parts("a", "b", chain=True), strategies=["another way"] * ways, depth=depth)
+    mind = Contemplator(ScriptedModel(""), planner=planner, agent=agent, aggregator=listing)
+    result = anyio.run(mind.run, "q")
+    attempts = 1 + ways
+    assert len(result.tasks) <= attempts * (2 ** (depth + 1) - 1)
+    goals = {each.id.rpartition("-")[0] for each in result.tasks}
+    leaves = {goal for goal in goals if not any(other.startswith(f"{goal}.") for other in goals)}
+    given_up = leaves & {each.rpartition("-")[0] for each in failed if each.endswith(f"-{attempts}")}
+    if result.complete or goals != {"try"}:
+        assert sorted(each.rpartition("-")[0] for each in released if each not in failed) == sorted(leaves - given_up)
+    assert {each.id for each in result.tasks if each.id not in failed and each.answered} <= set(released)
