@@ -112,6 +112,27 @@ def test_numbers_that_contradict_each_other(low: int, high: int) -> None:
         planners.model(high, min_tasks=low)
 
 
+async def test_the_plan_says_which_role_gets_a_task() -> None:
+    drafts = [{**task("a"), "role": "strong"}, {**task("b"), "role": "fast"}, {**task("c"), "role": "nobody"}]
+    usual = ScriptedModel(lambda request: plan_of(*drafts) if request.output_schema is not None else "done")
+    fast, strong = ScriptedModel("done", name="small"), ScriptedModel("done", name="large")
+    planner = planners.model(roles={"fast": fast, "strong": strong})
+    result = await Contemplator(usual, planner=planner, aggregator=aggregators.synthesize()).run("q")
+    assert [each.model for each in result.tasks] == ["large", "small", "scripted"]
+    assert any("task 3" in note and "'nobody'" in note for note in result.notes)
+    asked = usual.requests[0]
+    assert '"fast", "strong"' in asked.messages[0].text
+    assert asked.output_schema is not None
+    assert json.dumps(asked.output_schema.schema).count('"enum": ["fast", "strong"]') == 1
+
+
+async def test_without_roles_a_plan_has_none() -> None:
+    result, model = await run(plan_of({**task("a"), "role": "strong"}, task("b")))
+    assert [each.model for each in result.tasks] == ["scripted"] * 2
+    assert "role" not in json.dumps(model.requests[0].output_schema and model.requests[0].output_schema.schema)
+    assert result.notes == ()
+
+
 async def test_samples_differ_in_seed_and_in_what_is_given() -> None:
     other = ScriptedModel("Answer: 5", name="other")
     model = ScriptedModel("Answer: 4")
@@ -156,7 +177,7 @@ def test_drafts_do_not_depend_on_how_the_text_is_cut(tasks: list[dict[str, objec
     found: list[Draft | str] = []
     for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
         found += reader.feed(text[start:end])
-    assert [each.model_dump() if isinstance(each, Draft) else each for each in found] == tasks
+    assert [each.model_dump(exclude={"role"}) if isinstance(each, Draft) else each for each in found] == tasks
 
 
 @given(st.lists(st.text(alphabet='{}[]"\\:,aé1 \n', max_size=30), max_size=20))

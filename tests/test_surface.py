@@ -15,7 +15,19 @@ import pytest
 
 import contemplate
 
-PUBLIC = ["", ".aggregators", ".answers", ".errors", ".events", ".journal", ".models", ".planners", ".testing"]
+HOMES = "aggregators answers errors events journal models planners strategies testing"
+PUBLIC = ["", *(f".{home}" for home in HOMES.split())]
+    "",
+    ".aggregators",
+    ".answers",
+    ".errors",
+    ".events",
+    ".journal",
+    ".models",
+    ".planners",
+    ".strategies",
+    ".testing",
+]
 PROVIDERS = re.compile(r"\b(openai\.|httpx|aiohttp|tenacity|structlog|starlette|uvicorn|xllamacpp|rich\.)")
 
 

@@ -22,7 +22,7 @@ from ._version import __version__
 # Type checkers take it for typing.TYPE_CHECKING; importing typing takes longer than starting the interpreter.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import aggregators, answers, errors, events, journal, models, planners, testing
+    from . import aggregators, answers, errors, events, journal, models, planners, strategies, testing
     from .agent import Agent, Answer, TaskContext
     from .api import ask, ask_sync
     from .contemplator import Contemplator
@@ -59,7 +59,7 @@ _HOMES = {
     "Limits": "usage",
     "Usage": "usage",
 }
-_MODULES = ("aggregators", "answers", "errors", "events", "journal", "models", "planners", "testing")
+_MODULES = ("aggregators", "answers", "errors", "events", "journal", "models", "planners", "strategies", "testing")
 
 __all__ = [
     "Agent",
@@ -90,6 +90,7 @@ __all__ = [
     "journal",
     "models",
     "planners",
+    "strategies",
     "testing",
     "tool",
 ]

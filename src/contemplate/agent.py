@@ -181,7 +181,7 @@ class Agent:
             system = render("solver")
             said = [task.prompt]
         if ctx.inputs:
-            said.insert(0, _shown(ctx.inputs, fence_mark(ctx.run.run_id, task.id)))
+            said.insert(0, shown(ctx.inputs, fence_mark(ctx.run.run_id, task.id)))
         said += filter(None, (task.instructions, self._instructions))
         return Message.system(system), Message.user("\n\n".join(said), ctx.run.images)
 
@@ -239,13 +239,14 @@ def being_cancelled() -> bool:
     return anyio.current_effective_deadline() == -math.inf
 
 
-def _shown(inputs: Sequence[TaskResult], mark: str) -> str:
+def shown(inputs: Sequence[TaskResult], mark: str) -> str:
     """What a task needs, fenced; what is missing is said to be missing, never left empty."""
-    texts = [(f"result {number}", _text_of(each)) for number, each in enumerate(inputs, start=1)]
+    texts = [(f"result {number}", text_of(each)) for number, each in enumerate(inputs, start=1)]
     return render("inputs", mark=mark, inputs=fenced(texts, mark))
 
 
-def _text_of(result: TaskResult) -> str:
+def text_of(result: TaskResult) -> str:
+    """What others are shown of a result: a text that is missing or cut off says so, and is never left empty."""
     if result.answered:
         return result.text
     if result.outcome == "capped" and result.text:

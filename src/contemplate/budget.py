@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -54,6 +55,13 @@ class Ledger:
         self._kept_tokens = 0
         if keep_for_aggregator and limits.total_tokens is not None:
             self._kept_tokens = min(int(limits.total_tokens * KEPT_SHARE), MAX_KEPT_TOKENS)
+
+    @property
+    def calls_left(self) -> float:
+        """How many more calls there is room for, the aggregator's share left out; `math.inf` without a limit."""
+        if self.limits.calls is None:
+            return math.inf
+        return max(0, self.limits.calls - self._kept_calls - self.spent.calls - self._calls_out)
 
     async def reserve(self, prompt_tokens: int, output_tokens: int | None, *, aggregator: bool = False) -> Reservation:
         """Set aside one call with its tokens; waits while it only fits when others have settled.

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from .budget import Ledger
 from .events import CallName, Event, ModelCalled, Speaker
+from .mailbox import Mailbox
 from .messages import ToolCall
 from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from .result import ErrorInfo
@@ -94,15 +95,16 @@ class Caller:
         task: str | None,
         turn: int,
         on_delta: DeltaSink | None,
+        within: tuple[str, ...] = (),
     ) -> ModelResponse:
-        """One call.
+        """One call. It is booked on `task`, and on the tasks `within` which that one is nested.
 
         Raises:
             ModelError: the call failed.
             LimitExceeded: a limit leaves no room for it.
         """
         name = CallName(run=self._run_id, role=role, task=task, turn=turn)
-        meter = _Meter(on_delta)
+        meter = _Meter(on_delta, within if task is None else (*within, task))
         if self._recording is None:
             return await self._made(name, model, request, meter)
         asked = self._recording.asked(role, task, turn, model.name, request)
@@ -148,9 +150,10 @@ class Caller:
             error = raised
             raise
         finally:
-            self.ledger.book(known.usage)
+            meter.spent = known.usage
+            self.ledger.book(meter.spent)
             finish = None if response is None else response.finish
-            self._tell(name, known.name, known.usage, known.seconds, finish, error, recorded=True)
+            self._tell(name, known.name, meter, known.seconds, finish, error, recorded=True)
         assert response is not None  # noqa: S101
         return response
 
@@ -183,21 +186,22 @@ class Caller:
             raise
         finally:
             self.ledger.settle(reservation, meter.spent)
-            self._tell(name, model.name, meter.spent, perf_counter() - started, finish, error)
+            self._tell(name, model.name, meter, perf_counter() - started, finish, error)
 
     def _tell(
         self,
         name: CallName,
         model: str,
-        usage: Usage,
+        meter: _Meter,
         seconds: float,
         finish: str | None,
         error: BaseException | None,
         *,
         recorded: bool = False,
     ) -> None:
-        if name.task is not None:
-            self._spent_on[name.task] = self.spent_on(name.task) + usage
+        usage = meter.spent
+        for task in meter.booked_on:
+            self._spent_on[task] = self.spent_on(task) + usage
         if self.events.listening:
             info = None if error is None else ErrorInfo.of(error)
             self.events.emit(
@@ -218,11 +222,87 @@ class Caller:
                     raise
 
 
+class Within(Caller):
+    """The caller of a run that is nested in a task of another: same limits, same connections."""
+
+    def __init__(self, outer: Caller, task: str) -> None:
+        self.ledger = outer.ledger
+        self.events = Events()
+        self._outer = outer
+        self._task = task
+
+    def spent_on(self, task: str) -> Usage:
+        """What the calls for a task of the nested run have cost so far."""
+        return self._outer.spent_on(self._named(task))
+
+    async def call(
+        self,
+        role: Speaker,
+        model: Model,
+        request: ModelRequest,
+        *,
+        task: str | None,
+        turn: int,
+        on_delta: DeltaSink | None,
+        within: tuple[str, ...] = (),
+    ) -> ModelResponse:
+        """One call, paid as its task's: no share is kept for what aggregates within a task.
+
+        Raises:
+            ModelError: the call failed.
+            LimitExceeded: a limit leaves no room for it.
+        """
+        return await self._outer.call(
+            "subagent",
+            model,
+            request,
+            task=self._named(task or role),
+            turn=turn,
+            on_delta=on_delta,
+            within=(self._task, *map(self._named, within)),
+        )
+
+    async def tool(self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
+        """One tool call."""
+        return await self._outer.tool(self._named(task), turn, call, use)
+
+    def _named(self, task: str) -> str:
+        return f"{self._task}/{task}"
+
+
+class StreamedCall:
+    """A call in progress: iterate over its deltas; then `response` is there. Raises what the call raised."""
+
+    def __init__(self) -> None:
+        self.deltas: Mailbox[Delta] = Mailbox()
+        self.response: ModelResponse | None = None
+        self.error: Exception | None = None
+
+    @property
+    def finished(self) -> ModelResponse:
+        """The whole response; only after the last delta."""
+        if self.response is None:
+            raise RuntimeError("the call is not over: iterate over its deltas to the end first")
+        return self.response
+
+    def __aiter__(self) -> StreamedCall:
+        return self
+
+    async def __anext__(self) -> Delta:
+        try:
+            return await self.deltas.__anext__()
+        except StopAsyncIteration:
+            if self.error is not None:
+                raise self.error from None
+            raise
+
+
 class _Meter:
     """Passes pieces on and counts them: a call that is cut off is paid for, though nobody reports how much it was."""
 
-    def __init__(self, on_delta: DeltaSink | None) -> None:
+    def __init__(self, on_delta: DeltaSink | None, booked_on: tuple[str, ...]) -> None:
         self.on_delta = on_delta
+        self.booked_on = booked_on
         self.written = 0
         self.spent = Usage()
         self._texts: list[str] = []

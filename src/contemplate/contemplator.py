@@ -11,13 +11,15 @@ from uuid import uuid4
 
 import anyio
 
-from .agent import Agent, AgentFunction
+from .agent import Agent, AgentFunction, Answer, TaskContext
 from .aggregators import Aggregator
 from .calls import Listener
 from .errors import ConfigurationError, sole
 from .messages import ImagePart
 from .models import Connectable, Model, RunMark, current_run, resolve
 from .modes import Mode, preset
+from .nested import contemplate_within
+from .plan import Task
 from .planners import Planner
 from .result import OutputT, RunResult
 from .run import Job, Parts, carry_out
@@ -46,9 +48,11 @@ class Contemplator(Generic[OutputT]):
         model: the model, or its name, such as "openai:gpt-5" or "local:qwen2.5-coder-1.5b". If None:
             `CONTEMPLATE_MODEL`, else OpenAI's if `OPENAI_API_KEY` is set, else a local one.
         mode: a ready pair of planner and aggregator: "instant" (one plain call), "thinking" (one call that takes its
-            time), "contemplating" (plan, fan out, merge), or "auto" (the planner decides whether to fan out).
+            time), "contemplating" (plan, fan out, merge), "auto" (the planner decides whether to fan out), "vote" (at
+            most five samples), or "refine" (an answer, criticised and written anew).
         planner, aggregator: take the place of the mode's.
-        agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None.
+        agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None. Another contemplator
+            will do as well: each task is then a run of its own, within the limits of the outer one.
         tools: functions that subagents may call.
         output_type: what the output must be, usually a pydantic model; text if `str`.
         instructions: said to every subagent.
@@ -185,6 +189,24 @@ class Contemplator(Generic[OutputT]):
         from .journaled import reaggregate
 
         return await reaggregate(self._parts, self._job("reaggregated", (), None, None), self._kept(), run_id)
+
+    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
+        """Answer a task of another contemplator's run: `Contemplator(agent=this)`.
+
+        Calls and tokens are that run's to limit; of one's own limits, those on tasks and seconds hold.
+
+        Raises:
+            ContemplateError: there is no answer.
+        """
+        return await contemplate_within(
+            task,
+            ctx,
+            model=self.model if task.model is None else ctx.run.model(task.model),
+            planner=self._parts.planner,
+            agent=self._parts.agent,
+            aggregator=self._parts.aggregator,
+            limits=self._limits,
+        )
 
     async def __aenter__(self) -> Self:
         """Keep connections from one run to the next, until the block is left."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import anyio
 
-from .calls import Caller, ToolResult
+from .calls import Caller, StreamedCall, ToolResult, Within
 from .errors import ConfigurationError, PlanError
 from .events import Event, Noted, Speaker
 from .mailbox import Mailbox
 from .messages import ImagePart, ToolCall
-from .models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, resolve
+from .models import DeltaSink, Model, ModelRequest, ModelResponse, resolve
 from .plan import Task
 from .result import Conclusion, TaskResult
 from .schema import OutputType
@@ -33,8 +33,13 @@ class RunContext:
         output: the output type that was asked for; None for text.
         planned: the tasks planned so far, in order.
         plan_done: whether the planner has finished.
+        expected: how many tasks the planner will have yielded at most; None if it does not say. With it, a vote can be
+            decided while the planner waits whether it is.
+        outbox: the results that the aggregator is given; for the engine, as is:
+        running: the cancel scopes of the tasks that are running.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
         expire: does what the deadline would do.
+        depth: in how many other runs this one is nested.
     """
 
     def __init__(
@@ -47,14 +52,18 @@ class RunContext:
         images: tuple[ImagePart, ...] = (),
         output: OutputType[Any] | None = None,
         deadline: float,
+        depth: int = 0,
     ) -> None:
         self.run_id = run_id
         self.question = question
         self.images = images
         self.output = output
         self.deadline = deadline
+        self.depth = depth
         self.planned: list[Task] = []
         self.plan_done = False
+        self.expected: int | None = None
+        self.outbox: Mailbox[TaskResult] = Mailbox()
         self.best: Callable[[], Conclusion] | None = None
         self.notes: list[str] = []
         self._when_planned: list[Callable[[], None]] = []
@@ -63,6 +72,8 @@ class RunContext:
         self._models: dict[str, Model] = {model.name: model}
         self._results: dict[str, TaskResult] = {}
         self._finished: dict[str, anyio.Event] = {}
+        self._released: set[str] = set()
+        self.running: dict[str, anyio.CancelScope] = {}
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
         self.expire: Callable[[], None] = lambda: None
@@ -96,6 +107,41 @@ class RunContext:
         for call in self._when_planned:
             call()
 
+    async def undecided(self) -> None:
+        """Wait until the aggregator has seen every result so far and wants more; if it concludes, the planner ends."""
+        await self.outbox.read_out()
+
+    def release(self, *task_ids: str) -> None:
+        """Pass on to the aggregator the results of tasks that were `held`.
+
+        Raises:
+            PlanError: one of them has no result yet.
+        """
+        for task_id in task_ids:
+            if task_id not in self._results:
+                raise PlanError(f"task {task_id!r} has no result to release", hint="wait for it: `ctx.finished(id)`")
+            if self._results[task_id].task.held and task_id not in self._released:
+                self._released.add(task_id)
+                self.outbox.put(self._results[task_id])
+
+    def release_if_nothing_else(self) -> bool:
+        """Release what is held if no other task was answered, and say whether it was so. For the engine."""
+        held = {each.id for each in self._results.values() if each.task.held} - self._released
+        if not any(self._results[task_id].answered for task_id in held):
+            return False
+        if any(result.answered for task_id, result in self._results.items() if task_id not in held):
+            return False
+        self.note("nothing else was answered: what the planner had held back is passed on")
+        self.release(*(task.id for task in self.planned if task.id in held))
+        return True
+
+    def interrupt(self, task_id: str) -> bool:
+        """Stop a task that is running, and say whether it was. What it had written is kept; it counts as cancelled."""
+        scope = self.running.get(task_id)
+        if scope is not None:
+            scope.cancel()
+        return scope is not None
+
     def inputs(self, task: Task) -> Sequence[TaskResult]:
         """The results of what `task` needs, in the order in which it names them."""
         return [self._results[need] for need in task.needs]
@@ -110,6 +156,35 @@ class RunContext:
         waiter = self._finished.pop(result.id, None)
         if waiter is not None:
             waiter.set()
+        if not result.task.held:
+            self.outbox.put(result)
+
+    # What is left
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline; `math.inf` without a limit."""
+        return self.deadline - anyio.current_time()
+
+    @property
+    def calls_left(self) -> float:
+        """How many more model calls the limits have room for; `math.inf` without a limit on calls."""
+        return self._caller.ledger.calls_left
+
+    def within(
+        self, task: Task, question: str, *, model: Model, output: OutputType[Any] | None, deadline: float
+    ) -> RunContext:
+        """A run of its own for `task`, which spends what this one has left. Its events are not told, but for calls."""
+        return RunContext(
+            run_id=f"{self.run_id}/{task.id}",
+            question=question,
+            model=model,
+            caller=Within(self._caller, task.id),
+            images=self.images,
+            output=output,
+            deadline=deadline,
+            depth=self.depth + 1,
+        )
 
     # What to tell
 
@@ -223,30 +298,3 @@ class RunContext:
             yield streamed
         finally:
             scope.cancel()
-
-
-class StreamedCall:
-    """A call in progress: iterate over its deltas; then `response` is there. Raises what the call raised."""
-
-    def __init__(self) -> None:
-        self.deltas: Mailbox[Delta] = Mailbox()
-        self.response: ModelResponse | None = None
-        self.error: Exception | None = None
-
-    @property
-    def finished(self) -> ModelResponse:
-        """The whole response; only after the last delta."""
-        if self.response is None:
-            raise RuntimeError("the call is not over: iterate over its deltas to the end first")
-        return self.response
-
-    def __aiter__(self) -> StreamedCall:
-        return self
-
-    async def __anext__(self) -> Delta:
-        try:
-            return await self.deltas.__anext__()
-        except StopAsyncIteration:
-            if self.error is not None:
-                raise self.error from None
-            raise

@@ -6,6 +6,7 @@ left belongs to the aggregator; the outer one holds the aggregator as well, and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,7 +21,6 @@ from .context import RunContext
 from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError, sole
 from .events import LimitReached, PlanReady, TaskFinished, TaskPlanned, TaskStarted
 from .graph import TaskGraph
-from .mailbox import Mailbox
 from .plan import Plan, Task
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, Outcome, TaskResult
@@ -28,6 +28,7 @@ from .usage import Limits
 
 KEPT_SHARE_OF_TIME = 0.25
 MAX_KEPT_SECONDS = 60.0
+SECONDS_TO_CONCLUDE = 0.1
 
 
 def needs_a_share(aggregator: Aggregator) -> bool:
@@ -58,10 +59,10 @@ async def execute(
     try:
         async with anyio.create_task_group() as group:
             group.start_soon(run.work, _end_of_work(ctx, aggregator, limits))
-            with anyio.CancelScope(deadline=ctx.deadline) as whole:
+            with anyio.CancelScope(deadline=_end_of_all(ctx, aggregator)) as whole:
                 run.fail = whole.cancel
                 try:
-                    conclusion = _as_conclusion(await aggregator(ctx.question, run.results, ctx))
+                    conclusion = _as_conclusion(await aggregator(ctx.question, ctx.outbox, ctx))
                 except Exception as error:
                     failure = _failure(AggregationError, "the aggregator", error)
             group.cancel_scope.cancel()
@@ -74,7 +75,7 @@ async def execute(
     elif run.failure is not None:
         # The planner failed when the answer was there already, or on its way to being cancelled.
         ctx.note(f"the plan was not finished: {run.failure.message}")
-    if ctx.stopped_by is not None or run.failure is not None:
+    if ctx.stopped_by is not None or run.failure is not None or run.makeshift:
         conclusion = conclusion.model_copy(update={"complete": False})
     return conclusion
 
@@ -83,6 +84,11 @@ def _end_of_work(ctx: RunContext, aggregator: Aggregator, limits: Limits) -> flo
     if limits.seconds is None or not needs_a_share(aggregator):
         return ctx.deadline
     return ctx.deadline - min(limits.seconds * KEPT_SHARE_OF_TIME, MAX_KEPT_SECONDS)
+
+
+def _end_of_all(ctx: RunContext, aggregator: Aggregator) -> float:
+    # One that makes no calls has had no time kept for it: it is given a moment for what the end of the work brought.
+    return ctx.deadline if needs_a_share(aggregator) else ctx.deadline + SECONDS_TO_CONCLUDE
 
 
 def _as_conclusion(returned: Conclusion | str) -> Conclusion:
@@ -158,8 +164,8 @@ class _Run:
     def __init__(
         self, ctx: RunContext, planner: Planner, agent: AgentFunction, limits: Limits, streaming: bool
     ) -> None:
-        self.results: Mailbox[TaskResult] = Mailbox()
         self.failure: ContemplateError | None = None
+        self.makeshift = False
         self.fail: Callable[[], None] = lambda: None
         self._ctx = ctx
         self._planner = planner
@@ -169,9 +175,11 @@ class _Run:
         self._graph = TaskGraph()
         self._index: dict[str, int] = {}
         self._began = anyio.current_time()
+        self._end = math.inf
 
     async def work(self, end: float) -> None:
         """Plan, and run what was planned, until all is done or the time for it is over."""
+        self._end = end
         try:
             with anyio.CancelScope(deadline=end) as scope:
                 self._ctx.expire = scope.cancel
@@ -180,10 +188,11 @@ class _Run:
                     await self._plan(group)
             if scope.cancelled_caught and self.failure is None:
                 self.stop("seconds")
+            self.makeshift = self._ctx.release_if_nothing_else()
         finally:
             self._ctx.spawn = None
             self._ctx.expire = self.fail
-            self.results.close()
+            self._ctx.outbox.close()
 
     def stop(self, limit: str) -> None:
         """A limit has cut the work."""
@@ -221,6 +230,16 @@ class _Run:
             group.start_soon(self._run_task, task, group)
 
     async def _run_task(self, task: Task, group: TaskGroup) -> None:
+        with anyio.CancelScope() as scope:
+            self._ctx.running[task.id] = scope
+            try:
+                await self._answer(task)
+            finally:
+                del self._ctx.running[task.id]
+        for ready in self._graph.finish(task.id):
+            group.start_soon(self._run_task, ready, group)
+
+    async def _answer(self, task: Task) -> None:
         ctx = TaskContext(self._ctx, task, streaming=self._streaming)
         model = self._ctx.model_name(task)
         if self._ctx.listening:
@@ -258,11 +277,11 @@ class _Run:
                     messages=ctx.messages,
                 )
             )
-        for ready in self._graph.finish(task.id):
-            group.start_soon(self._run_task, ready, group)
 
     def _finish(self, result: TaskResult) -> None:
+        if result.outcome == "cancelled" and anyio.current_time() >= self._end:
+            # Said before the aggregator sees it: a vote could take it for an abstention, and be decided.
+            self.stop("seconds")
         self._ctx.record(result)
-        self.results.put(result)
         if self._ctx.listening:
             self._ctx.emit(TaskFinished(result=result))

@@ -20,6 +20,8 @@ class Mailbox(Generic[T]):
         self._items: deque[T] = deque()
         self._closed = False
         self._wake = anyio.Event()
+        self._readers = 0
+        self._idle = anyio.Event()
 
     def put(self, item: T) -> None:
         """Add an item; it is dropped if the box is closed."""
@@ -32,6 +34,13 @@ class Mailbox(Generic[T]):
         self._closed = True
         self._wake.set()
 
+    async def read_out(self) -> None:
+        """Wait until whoever reads has taken every item, and waits for another."""
+        while self._items or not self._readers:
+            if self._idle.is_set():
+                self._idle = anyio.Event()
+            await self._idle.wait()
+
     def __aiter__(self) -> Mailbox[T]:
         return self
 
@@ -42,5 +51,10 @@ class Mailbox(Generic[T]):
             # Only an event that nobody waits for any more is replaced, so that two readers cannot lose each other.
             if self._wake.is_set():
                 self._wake = anyio.Event()
-            await self._wake.wait()
+            self._readers += 1
+            self._idle.set()
+            try:
+                await self._wake.wait()
+            finally:
+                self._readers -= 1
         return self._items.popleft()

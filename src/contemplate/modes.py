@@ -10,7 +10,7 @@ from .errors import ConfigurationError
 from .planners import Planner
 from .prompts import render
 
-Mode = Literal["instant", "thinking", "contemplating", "auto"]
+Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine"]
 
 
 class Preset(NamedTuple):
@@ -34,4 +34,8 @@ def preset(mode: Mode) -> Preset:
         return Preset(planners.model(), aggregators.synthesize())
     if mode == "auto":
         return Preset(planners.model(min_tasks=1), aggregators.synthesize())
+    if mode == "vote":
+        return Preset(planners.sample(5, wave=3), aggregators.vote())
+    if mode == "refine":
+        return Preset(planners.rounds(n=1, k=1, rounds=2), aggregators.first())
     raise ConfigurationError(f"there is no mode {mode!r}", hint=f"modes: {', '.join(get_args(Mode))}")

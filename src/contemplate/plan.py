@@ -27,6 +27,8 @@ class Task(Data):
         model: which model answers: a name such as "openai:gpt-5", or one that `RunContext.use` gave out. None is the
             subagents' usual one.
         settings: goes over the subagents' usual settings.
+        held: its result goes to the planner and to the tasks that need it, and to the aggregator only when the planner
+            releases it (`RunContext.release`), or when nothing else was answered.
     """
 
     id: str = Field(min_length=1)
@@ -37,6 +39,7 @@ class Task(Data):
     instructions: str | None = None
     model: str | None = None
     settings: ModelSettings | None = None
+    held: bool = False
 
     @property
     def label(self) -> str:

@@ -9,8 +9,9 @@ Example:
 from __future__ import annotations
 
 from .base import Aggregator
+from .by_kind import by_kind
 from .first import first
 from .synthesize import synthesize
 from .vote import vote
 
-__all__ = ["Aggregator", "first", "synthesize", "vote"]
+__all__ = ["Aggregator", "by_kind", "first", "synthesize", "vote"]

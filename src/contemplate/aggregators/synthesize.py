@@ -35,7 +35,7 @@ class _Synthesize:
         usable, missing = _sorted_out(seen)
         if not usable:
             raise nothing_answered(seen)
-        if len(seen) == 1 and seen[0].answered and seen[0].task.kind == "answer":
+        if len(seen) == 1 and seen[0].answered and seen[0].task.kind != "part":
             return concluded(seen[0], ctx)
         return await self._merged(question, usable, missing, ctx)
 

@@ -59,7 +59,7 @@ class _Vote(NoModelCalls):
         self._quorum = quorum
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
-        ballot = Ballot()
+        ballot, roll = Ballot(), _Roll(ctx)
         seen: list[TaskResult] = []
         supporters: dict[str, list[TaskResult]] = {}
         ctx.offer(lambda: self._concluded(ballot, supporters, seen, ctx))
@@ -67,7 +67,8 @@ class _Vote(NoModelCalls):
 
             def planned() -> None:
                 # As long as more could be planned, nothing was decided; and perhaps no other answer will come soon.
-                ballot.launch(len(ctx.planned))
+                roll.call()
+                ballot.launch(max(len(roll), ctx.expected or 0))
                 if self._decided(ballot, supporters, ctx):
                     counting.cancel()
 
@@ -75,8 +76,9 @@ class _Vote(NoModelCalls):
             async for result in results:
                 seen.append(result)
                 key = self._key_of(result, ctx)
-                ballot.launch(len(ctx.planned))
-                ballot.cast(result.index, key)
+                call = roll.number(result)
+                ballot.launch(max(len(roll), ctx.expected or 0))
+                ballot.cast(call, key)
                 if key is not None:
                     supporters.setdefault(key, []).append(result)
                 decided = self._decided(ballot, supporters, ctx)
@@ -109,7 +111,7 @@ class _Vote(NoModelCalls):
             return False
         if self._stop == "beta":
             return ballot.confidence() >= self._confidence
-        return ctx.plan_done and ballot.decided()
+        return (ctx.plan_done or ctx.expected is not None) and ballot.decided()
 
     def _concluded(
         self, ballot: Ballot, supporters: dict[str, list[TaskResult]], seen: list[TaskResult], ctx: RunContext
@@ -131,6 +133,31 @@ class _Vote(NoModelCalls):
             for key, given in supporters.items()
             if key != winner
         ]
-        complete = ctx.plan_done and (ballot.decided() or self._stop == "beta")
+        all_in = ctx.plan_done and (ballot.decided() or self._stop == "beta")
+        complete = all_in or self._decided(ballot, supporters, ctx)
         support = (first.id, *(result.id for result in others))
         return concluded(first, ctx, support=support, dissent=tuple(dissent), complete=complete)
+
+
+class _Roll:
+    """Who votes: each task in the order of the plan, and one that is held back when it is released."""
+
+    def __init__(self, ctx: RunContext) -> None:
+        self._ctx = ctx
+        self._read = 0
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def number(self, result: TaskResult) -> int:
+        """The number of `result`'s call."""
+        self.call()
+        return self._numbers.setdefault(result.id, len(self._numbers))
+
+    def call(self) -> None:
+        """Take down who was planned since."""
+        for task in self._ctx.planned[self._read :]:
+            if not task.held:
+                self._numbers[task.id] = len(self._numbers)
+        self._read = len(self._ctx.planned)

@@ -8,9 +8,13 @@ Example:
 
 from __future__ import annotations
 
+from .as_needed import as_needed
 from .base import Planner
 from .direct import direct
 from .model import model
+from .orchestrate import orchestrate
+from .rounds import rounds
+from .router import Probe, Route, router
 from .sample import sample
 
-__all__ = ["Planner", "direct", "model", "sample"]
+__all__ = ["Planner", "Probe", "Route", "as_needed", "direct", "model", "orchestrate", "rounds", "router", "sample"]

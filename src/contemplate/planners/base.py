@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from ..context import RunContext
+from ..errors import LimitExceeded, ModelError
 from ..plan import Task
 
 
@@ -18,3 +19,15 @@ class Planner(Protocol):
     def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         """Plan for `question`. What it raises ends the run, with all that was finished in the error's `partial`."""
         ...
+
+
+async def parts_of(planner: Planner, question: str, ctx: RunContext) -> list[Task]:
+    """The whole plan that another planner makes for `question`; nothing, with a note, if its call fails.
+
+    That planner must not wait for results: none of its tasks runs yet.
+    """
+    try:
+        return [task async for task in planner(question, ctx)]
+    except (ModelError, LimitExceeded) as error:
+        ctx.note(f"the question could not be decomposed: {error.message}")
+        return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from ..schema import problems
@@ -18,22 +20,26 @@ class Draft(BaseModel):
     title: str = Field(default="", max_length=400)
     prompt: str = Field(min_length=1, max_length=8000)
     needs: list[int] = Field(default=[], max_length=1000)
+    role: str | None = Field(default=None, max_length=400)
 
 
-def plan_schema(min_tasks: int, max_tasks: int) -> dict[str, JsonValue]:
+def plan_schema(min_tasks: int, max_tasks: int, roles: Sequence[str] = ()) -> dict[str, JsonValue]:
     """The JSON schema of a plan. Every string and array is bounded: small models run on without end otherwise."""
+    properties: dict[str, JsonValue] = {
+        "title": {"type": "string", "maxLength": 60},
+        "prompt": {"type": "string", "maxLength": 400},
+        "needs": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1, "maximum": max(1, max_tasks - 1)},
+            "maxItems": max(1, max_tasks - 1),
+        },
+    }
+    if roles:
+        properties["role"] = {"type": "string", "enum": list(roles)}
     task: dict[str, JsonValue] = {
         "type": "object",
-        "properties": {
-            "title": {"type": "string", "maxLength": 60},
-            "prompt": {"type": "string", "maxLength": 400},
-            "needs": {
-                "type": "array",
-                "items": {"type": "integer", "minimum": 1, "maximum": max(1, max_tasks - 1)},
-                "maxItems": max(1, max_tasks - 1),
-            },
-        },
-        "required": ["title", "prompt", "needs"],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
     return {

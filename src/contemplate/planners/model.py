@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 from ..context import RunContext
 from ..errors import ConfigurationError, ModelError
@@ -22,6 +22,7 @@ def model(
     max_tasks: int = 6,
     *,
     min_tasks: int = 2,
+    roles: Mapping[str, str | Model] | None = None,
     model: str | Model | None = None,
     settings: ModelSettings | None = None,
 ) -> Planner:
@@ -39,6 +40,8 @@ def model(
     Args:
         max_tasks: the most tasks that are run.
         min_tasks: the fewest that the model is asked for.
+        roles: models that a task can be given to, by names that speak for themselves, such as "fast" and "strong": the
+            plan says for each task which. A name that is not among them is the run's own model, with a note.
         model: which model plans; the run's own if None.
         settings: of the planning call.
 
@@ -47,25 +50,34 @@ def model(
     """
     if not 1 <= min_tasks <= max_tasks:
         raise ConfigurationError(f"planners.model: 1 <= min_tasks <= max_tasks is needed, not {min_tasks}, {max_tasks}")
-    return _ModelPlanner(min_tasks, max_tasks, model, settings)
+    return _ModelPlanner(min_tasks, max_tasks, dict(roles or {}), model, settings)
 
 
 class _ModelPlanner:
     def __init__(
-        self, min_tasks: int, max_tasks: int, model: str | Model | None, settings: ModelSettings | None
+        self,
+        min_tasks: int,
+        max_tasks: int,
+        roles: dict[str, str | Model],
+        model: str | Model | None,
+        settings: ModelSettings | None,
     ) -> None:
         self._range = min_tasks, max_tasks
+        self._roles = roles
         self._model = model
         # No bound on tokens here: a reasoning model's thoughts would count, and the schema bounds the plan itself.
         self._settings = settings or ModelSettings()
-        self._schema = OutputSchema("plan", plan_schema(min_tasks, max_tasks))
+        self._schema = OutputSchema("plan", plan_schema(min_tasks, max_tasks, list(roles)))
         name = "plan_optional" if min_tasks == 1 else "plan"
-        self._rules = Message.system(render(name, min_tasks=str(min_tasks), max_tasks=str(max_tasks)))
+        rules = render(name, min_tasks=str(min_tasks), max_tasks=str(max_tasks))
+        if roles:
+            rules += "\n\n" + render("plan_roles", roles=", ".join(f'"{role}"' for role in roles))
+        self._rules = Message.system(rules)
 
     async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         asked = Message.user(render("plan_question", question=question), ctx.images)
         messages: tuple[Message, ...] = (self._rules, asked)
-        desk = _Desk(ctx, *self._range)
+        desk = _Desk(ctx, *self._range, {role: ctx.use(each) for role, each in self._roles.items()})
         for turn in range(MAX_CALLS):
             request = ModelRequest(messages, self._settings, output_schema=self._schema)
             try:
@@ -93,12 +105,13 @@ class _ModelPlanner:
 class _Desk:
     """Makes tasks of drafts, and mends what has only one reading."""
 
-    def __init__(self, ctx: RunContext, min_tasks: int, max_tasks: int) -> None:
+    def __init__(self, ctx: RunContext, min_tasks: int, max_tasks: int, roles: Mapping[str, str]) -> None:
         self.count = 0
         self.handed_out = False
         self.problem = "it holds no task"
         self._ctx = ctx
         self._max_tasks = max_tasks
+        self._roles = roles
         # Where one task is allowed, the first waits for a second: alone, it is the question in other words.
         self._waits = min_tasks == 1
         self._first: Task | None = None
@@ -154,9 +167,14 @@ class _Desk:
         if unknown:
             named = ", ".join(map(str, unknown[:5]))
             self._ctx.note(f"task {self.count} needs {named}, which is no earlier task; the need is dropped")
+        if self._roles and draft.role not in self._roles:
+            self._ctx.note(
+                f"task {self.count} is given to {draft.role!r}, which is no role; it goes to the usual model"
+            )
         return Task(
             id=str(self.count),
             prompt=draft.prompt,
             needs=tuple(map(str, dict.fromkeys(known))),
             title=draft.title.strip() or f"Task {self.count}",
+            model=self._roles.get(draft.role or ""),
         )

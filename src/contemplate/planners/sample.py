@@ -16,6 +16,7 @@ from .base import Planner
 def sample(
     n: int,
     *,
+    wave: int | None = None,
     personas: Sequence[str] = (),
     strategies: Sequence[str] = (),
     models: Sequence[str | Model] = (),
@@ -25,10 +26,16 @@ def sample(
 ) -> Planner:
     """Ask the whole question `n` times at once, each time with another seed. Costs n calls, of depth one.
 
-    Self-consistency, Wang et al. 2022, https://arxiv.org/abs/2203.11171.
+    With `wave`, only so many at once, and the next ones when these are done and the aggregator still wants more: fewer
+    calls where answers agree, n / wave times the depth where they do not. `vote` then sees that it is decided although
+    the rest was never asked; with its exact stop, it can be after half of them, `wave=(n + 1) // 2`.
+
+    Self-consistency, Wang et al. 2022, https://arxiv.org/abs/2203.11171; waves are after ESC, Li et al. 2024,
+    https://arxiv.org/abs/2401.10480.
 
     Args:
-        n: how often.
+        n: how often, at most.
+        wave: how many at once; all if None.
         personas: who the subagent is; sample i gets number i modulo their number. So too:
         strategies: how it goes about the question;
         models: which model answers it.
@@ -38,20 +45,26 @@ def sample(
         seed: the first sample's seed; the next ones count up.
 
     Raises:
-        ConfigurationError: `n` is less than one.
+        ConfigurationError: `n` or `wave` is less than one.
     """
-    if n < 1:
-        raise ConfigurationError(f"planners.sample(n={n}): at least one sample is needed")
+    if n < 1 or (wave is not None and wave < 1):
+        raise ConfigurationError(f"planners.sample({n=}, {wave=}): at least one sample is needed")
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         names = [ctx.use(each) for each in models]
         ending = instructions
         if ending is None and ctx.output is None:
             ending = render("answer_line")
+        if wave is not None:
+            ctx.expected = n
         for i in range(n):
+            if wave is not None and i and i % wave == 0:
+                for earlier in range(i - wave, i):
+                    await ctx.finished(_name(earlier))
+                await ctx.undecided()
             said = (_nth(personas, i), _nth(strategies, i), ending)
             yield Task(
-                id=f"sample-{i + 1}",
+                id=_name(i),
                 prompt=question,
                 kind="candidate",
                 title=f"Sample {i + 1}",
@@ -61,6 +74,10 @@ def sample(
             )
 
     return plan
+
+
+def _name(i: int) -> str:
+    return f"sample-{i + 1}"
 
 
 def _nth(choices: Sequence[str], i: int) -> str | None:

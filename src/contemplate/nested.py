@@ -1,0 +1,85 @@
+"""Contemplating within a task: a run of its own, which spends what the outer run has left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+
+from .agent import AgentFunction, Answer, TaskContext, shown
+from .aggregators import Aggregator
+from .engine import execute
+from .errors import ConfigurationError
+from .models import Model
+from .plan import Task
+from .planners import Planner
+from .prompts import fence_mark, render
+from .usage import Limits
+
+MAX_DEPTH = 16
+
+
+async def contemplate_within(
+    task: Task,
+    ctx: TaskContext,
+    *,
+    model: Model,
+    planner: Planner,
+    agent: AgentFunction,
+    aggregator: Aggregator,
+    limits: Limits,
+) -> Answer:
+    """Answer `task` with a planner, an agent and an aggregator, as if it were a question of its own.
+
+    Args:
+        task: the task.
+        ctx: its view of the outer run.
+        model: the inner run's usual model.
+        planner: plans the inner run.
+        agent: answers its tasks.
+        aggregator: concludes it.
+        limits: those on tasks and seconds hold for the inner run; calls and tokens are counted by the outer one.
+
+    Raises:
+        ConfigurationError: runs are nested too deep.
+        ContemplateError: the inner run came to nothing.
+    """
+    run = ctx.run
+    if run.depth >= MAX_DEPTH:
+        raise ConfigurationError(f"runs are nested more than {MAX_DEPTH} deep", hint="end with a plain Agent")
+    output = None if task.kind == "part" else run.output
+    now, deadline = anyio.current_time(), anyio.current_effective_deadline()
+    if limits.seconds is not None:
+        deadline = min(deadline, now + limits.seconds)
+    seconds = None if deadline == float("inf") else max(deadline - now, 0.001)
+    inner = run.within(task, _question(task, ctx), model=model, output=output, deadline=deadline)
+    conclusion = await execute(
+        inner,
+        planner=planner,
+        agent=agent,
+        aggregator=aggregator,
+        limits=Limits(tasks=limits.tasks, seconds=seconds),
+        streaming=False,
+    )
+    for note in inner.notes:
+        run.note(f"within {task.label!r}: {note}")
+    value: Any = conclusion.output
+    if output is not None and value is None:
+        value = output.parse(conclusion.text)
+    return Answer(
+        conclusion.text,
+        None if output is None else output.dump(value),
+        conclusion.images,
+        "answered" if inner.stopped_by is None else "capped",
+    )
+
+
+def _question(task: Task, ctx: TaskContext) -> str:
+    said = [task.prompt]
+    if task.kind == "part":
+        said = [render("nested", prompt=task.prompt, question=ctx.run.question)]
+    if ctx.inputs:
+        said.insert(0, shown(ctx.inputs, fence_mark(ctx.run.run_id, task.id)))
+    if task.instructions:
+        said.append(task.instructions)
+    return "\n\n".join(said)

@@ -1,0 +1,153 @@
+"""Try; where that fails, try another way; where that fails too, take the question apart."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..context import RunContext
+from ..errors import ConfigurationError
+from ..plan import Task
+from ..prompts import fence_mark, fenced, render
+from ..result import TaskResult
+from .base import Planner, parts_of
+
+Verdict = bool | str
+Check = Callable[[TaskResult], Verdict | Awaitable[Verdict]]
+
+
+def as_needed(
+    decompose: Planner,
+    *,
+    strategies: Sequence[str] | None = None,
+    check: Check | None = None,
+    depth: int = 1,
+) -> Planner:
+    """One attempt; while attempts fail, another one with the next strategy; then `decompose`, and so for each part.
+
+    An attempt fails if it is not answered, if it says that it is UNSOLVED, as it is asked to do rather than guess, or
+    if it does not pass `check`. The next one is told what was wrong. The aggregator is given the attempt that succeeded
+    or, after decomposing, those of the parts: `aggregators.synthesize` suits both, and makes no call for the first.
+    Whatever can be attempted is attempted at the same time, and the next attempts wait for the slowest of these.
+
+    ADaPT, Prasad et al. 2023, https://arxiv.org/abs/2311.05772. Costs one call where it suffices; at worst, with s
+    strategies and p parts, (1 + s) * (1 + p) + 1 for depth 1, and p times that for each level more.
+
+    Args:
+        decompose: plans the parts, such as `planners.model()`; it must not wait for results.
+        strategies: for the attempts after the first, in this order. If None: `strategies.work_backwards`.
+        check: looks at an answered attempt at the whole question: True if it is good; False, or a text that says what
+            is wrong with it, if not. May be async.
+        depth: how often a part may be decomposed further; 0 never decomposes.
+
+    Raises:
+        ConfigurationError: `depth` is negative.
+    """
+    if depth < 0:
+        raise ConfigurationError(f"planners.as_needed(depth={depth}): 0 or more is needed")
+    ways = (render("strategy_work_backwards"),) if strategies is None else tuple(strategies)
+    return _AsNeeded(decompose, ways, check, depth)
+
+
+@dataclass(slots=True, eq=False)
+class _Goal:
+    """The question, or a part of it."""
+
+    task: Task
+    level: int = 0
+    needs: list[_Goal] = field(default_factory=list)
+    parts: list[_Goal] = field(default_factory=list)
+    attempts: int = 0
+    problem: str = ""
+    result: str | None = None
+
+    @property
+    def results(self) -> list[str]:
+        """The ids of the results that stand for it."""
+        return [self.result] if self.result else [each for part in self.parts for each in part.results]
+
+    @property
+    def done(self) -> bool:
+        return self.result is not None or (bool(self.parts) and all(part.done for part in self.parts))
+
+    @property
+    def ready(self) -> bool:
+        return self.result is None and not self.parts and all(need.done for need in self.needs)
+
+
+class _AsNeeded:
+    def __init__(self, decompose: Planner, strategies: Sequence[str], check: Check | None, depth: int) -> None:
+        self._decompose = decompose
+        self._strategies = strategies
+        self._check = check
+        self._depth = depth
+
+    async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        goals = [_Goal(Task(id="try", prompt=question, kind="candidate", title="Answer"))]
+        while ready := [goal for goal in goals if goal.ready]:
+            attempts = [self._attempt(goal, ctx) for goal in ready]
+            for task in attempts:
+                yield task
+            for goal, task in zip(ready, attempts, strict=True):
+                problem = await self._problem(goal, await ctx.finished(task.id))
+                if problem is None:
+                    goal.result = task.id
+                    ctx.release(task.id)
+                    continue
+                goal.problem = problem
+                if goal.attempts > len(self._strategies):
+                    goals += await self._taken_apart(goal, task, ctx)
+
+    def _attempt(self, goal: _Goal, ctx: RunContext) -> Task:
+        said = [goal.task.instructions]
+        if goal.attempts:
+            mark = fence_mark(ctx.run_id, f"{goal.task.id}/{goal.attempts}")
+            said.append(render("another_attempt", mark=mark, problem=fenced([("problem", goal.problem)], mark)))
+            said.append(self._strategies[goal.attempts - 1])
+        if ctx.output is None or goal.task.kind == "part":
+            said.append(render("unsolved"))
+        goal.attempts += 1
+        return goal.task.model_copy(
+            update={
+                "id": f"{goal.task.id}-{goal.attempts}",
+                "needs": tuple(each for need in goal.needs for each in need.results),
+                "instructions": "\n\n".join(filter(None, said)) or None,
+                "held": True,
+            }
+        )
+
+    async def _problem(self, goal: _Goal, result: TaskResult) -> str | None:
+        """What is wrong with an attempt; None if nothing is."""
+        if not result.answered:
+            return f"It was {result.outcome}." if result.error is None else result.error.message
+        if result.text.lstrip(" *#\n").startswith("UNSOLVED"):
+            return result.text
+        if self._check is None or goal.level > 0:
+            return None
+        verdict = self._check(result)
+        if inspect.isawaitable(verdict):
+            verdict = await verdict
+        if isinstance(verdict, str) or not verdict:
+            return f"{verdict or 'It did not pass a check.'}\n\nIt was:\n{result.text}"
+        return None
+
+    async def _taken_apart(self, goal: _Goal, last: Task, ctx: RunContext) -> list[_Goal]:
+        """The goal's parts. If there are none, it is given up, and its last attempt stands for it."""
+        parts = await parts_of(self._decompose, goal.task.prompt, ctx) if goal.level < self._depth else []
+        if len(parts) < 2:
+            ctx.note(f"{goal.task.label!r} was given up after {goal.attempts} attempts")
+            goal.result = last.id
+            if goal.level > 0:
+                # Whoever merges must know that it is missing, and why.
+                ctx.release(last.id)
+            return []
+        known: dict[str, _Goal] = {}
+        for task in parts:
+            named = task.model_copy(update={"id": f"{goal.task.id}.{task.id}"})
+            known[task.id] = _Goal(named, goal.level + 1, [known[need] for need in task.needs])
+        if goal.needs:
+            for part in known.values():
+                part.needs += goal.needs
+        goal.parts = list(known.values())
+        return goal.parts

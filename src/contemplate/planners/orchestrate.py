@@ -1,0 +1,156 @@
+"""A model that leads: it hands out tasks, sees what comes back, and hands out more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from ..agent import text_of
+from ..context import RunContext
+from ..errors import ConfigurationError, LimitExceeded, ModelError, ToolError
+from ..messages import Message, ToolCall
+from ..models import Model, ModelRequest, ToolSpec
+from ..plan import Task
+from ..prompts import fence_mark, fenced, render
+from ..result import ErrorInfo
+from ..settings import ModelSettings
+from ..tools import Tool
+from .base import Planner
+
+
+def orchestrate(
+    max_tasks: int = 12,
+    *,
+    max_turns: int = 12,
+    model: str | Model | None = None,
+    settings: ModelSettings | None = None,
+) -> Planner:
+    """A model delegates as it sees fit, with tools: spawn a task, wait for some, follow one up, interrupt one.
+
+    Subagents run while it goes on. When it uses no tool any more it is done, and the aggregator concludes from all
+    results, as `aggregators.synthesize` does. If it hands out nothing, the question is asked as it is. A follow-up is a
+    new subagent that is shown the result which it follows up.
+
+    The orchestrator-workers pattern, Anthropic 2024, https://www.anthropic.com/engineering/building-effective-agents.
+    Costs one call for each of its turns, and the tasks' own; each wait adds to the depth.
+
+    Args:
+        max_tasks: the most tasks that it may hand out, follow-ups included.
+        max_turns: the most calls that it may make.
+        model: which model leads; the run's own if None. It must be able to use tools.
+        settings: of its calls.
+
+    Raises:
+        ConfigurationError: `max_tasks` or `max_turns` is less than one.
+    """
+    if max_tasks < 1 or max_turns < 1:
+        raise ConfigurationError(f"planners.orchestrate: at least 1 is needed, not {max_tasks=}, {max_turns=}")
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        desk = _Desk(ctx, max_tasks)
+        rules = Message.system(render("orchestrate", max_tasks=str(max_tasks)))
+        messages: tuple[Message, ...] = (rules, Message.user(render("plan_question", question=question), ctx.images))
+        for turn in range(max_turns):
+            request = ModelRequest(messages, settings or ModelSettings(), desk.specs)
+            try:
+                response = await ctx.call("planner", request, model=model, turn=turn)
+            except (ModelError, LimitExceeded) as error:
+                if not ctx.planned:
+                    raise
+                ctx.note(f"nothing more was handed out: {error.message}")
+                break
+            if not response.message.tool_calls:
+                break
+            messages = (*messages, response.message)
+            for call in response.message.tool_calls:
+                messages = (*messages, Message.tool(call.id, await desk.use(call)))
+                for task in desk.handed_out():
+                    yield task
+        else:
+            ctx.note(f"nothing more was handed out: max_turns={max_turns} is reached")
+        if not ctx.planned:
+            yield Task(id="answer", prompt=question, kind="answer", title="Answer")
+
+    return plan
+
+
+class _Desk:
+    """The tools of one run, and what was done with them. Their docstrings are what the model reads."""
+
+    def __init__(self, ctx: RunContext, max_tasks: int) -> None:
+        tools = (Tool(self.spawn), Tool(self.wait), Tool(self.follow_up), Tool(self.interrupt))
+        self._tools = {tool.name: tool for tool in tools}
+        self.specs = tuple(ToolSpec(tool.name, tool.description, tool.parameters) for tool in tools)
+        self._ctx = ctx
+        self._max_tasks = max_tasks
+        self._count = 0
+        self._new: list[Task] = []
+        self._waits = 0
+
+    async def use(self, call: ToolCall) -> str:
+        """What a tool returned, or what was wrong with the call."""
+        try:
+            if call.name not in self._tools:
+                raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
+            return await self._tools[call.name].call(call.arguments)
+        except ToolError as error:
+            info = ErrorInfo.of(error)
+            return render("tool_error", kind=info.kind, message=info.message)
+
+    def handed_out(self) -> list[Task]:
+        """The tasks that are new since the last call."""
+        new, self._new = self._new, []
+        return new
+
+    async def spawn(self, title: str, prompt: str) -> str:
+        """Hand out a task to an expert, who starts at once.
+
+        Args:
+            title: Two to five words.
+            prompt: What to find out or to do, so that it can be understood by itself.
+        """
+        return self._add(title, prompt, ())
+
+    async def follow_up(self, task: str, prompt: str) -> str:
+        """Hand out a task to an expert who is shown the result of an earlier one.
+
+        Args:
+            task: The name of the earlier task.
+            prompt: What is missing, doubtful, or to be done next.
+        """
+        self._known([task])
+        return self._add(f"Follow-up of {task}", prompt, (task,))
+
+    async def wait(self, tasks: list[str]) -> str:
+        """Wait until all of these tasks are done, and see their results.
+
+        Args:
+            tasks: The names of the tasks.
+        """
+        self._known(tasks)
+        self._waits += 1
+        mark = fence_mark(self._ctx.run_id, f"orchestrate/{self._waits}")
+        results = [(task, text_of(await self._ctx.finished(task))) for task in dict.fromkeys(tasks)]
+        return render("orchestrate_results", mark=mark, results=fenced(results, mark))
+
+    async def interrupt(self, task: str) -> str:
+        """Stop a task whose result is no longer needed.
+
+        Args:
+            task: The name of the task.
+        """
+        self._known([task])
+        return f"{task} is stopped." if self._ctx.interrupt(task) else f"{task} was not running."
+
+    def _add(self, title: str, prompt: str, needs: tuple[str, ...]) -> str:
+        if self._count == self._max_tasks:
+            raise ToolError(f"all {self._max_tasks} tasks are handed out; wait for them, or be done")
+        self._count += 1
+        name = f"task-{self._count}"
+        self._new.append(Task(id=name, prompt=prompt, needs=needs, title=title))
+        return f"{name} is handed out."
+
+    def _known(self, tasks: list[str]) -> None:
+        known = [task.id for task in self._ctx.planned]
+        for task in tasks:
+            if task not in known:
+                raise ToolError(f"there is no task {task!r}; there are: {', '.join(known) or 'none yet'}")

@@ -1,0 +1,176 @@
+"""A cheap look first: where a few samples agree, they are the answer; where not, how they differ says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .. import answers
+from ..context import RunContext
+from ..errors import ConfigurationError
+from ..plan import Task
+from ..prompts import render
+from ..result import TaskResult
+from ..settings import ModelSettings
+from .base import Planner, parts_of
+
+Route = Literal["answer", "vote", "refine", "decompose"]
+Key = Callable[[Any], object]
+
+SHORT_WORDS = 6
+MIN_BREADTH = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a few samples have shown.
+
+    Attributes:
+        keys: the key of each sample's answer; None where there is none that could be read.
+        typed: whether the run has an output type.
+        seconds: how long the slowest sample took.
+        seconds_left: until the deadline; `math.inf` without one.
+        calls_left: within the limits; `math.inf` without one.
+    """
+
+    keys: tuple[str | None, ...]
+    typed: bool
+    seconds: float
+    seconds_left: float
+    calls_left: float
+
+    @property
+    def unanimous(self) -> bool:
+        """Whether all samples gave the same answer."""
+        return len(self.keys) > 1 and len(set(self.keys)) == 1 and self.keys[0] is not None
+
+    @property
+    def short(self) -> bool:
+        """Whether most answers are a few words or a value, so that a vote can count them."""
+        votable = [key for key in self.keys if key is not None and (self.typed or len(key.split()) <= SHORT_WORDS)]
+        return 2 * len(votable) > len(self.keys)
+
+
+def usual_route(probe: Probe) -> Route:
+    """What agrees, or leaves no time for more, is the answer; what can be counted is voted on; the rest decomposed."""
+    if probe.unanimous or probe.calls_left < 1 or probe.seconds_left < 2 * probe.seconds:
+        return "answer"
+    return "vote" if probe.short else "decompose"
+
+
+def router(
+    decompose: Planner,
+    *,
+    probe: int = 3,
+    samples: int = 9,
+    key: Key | None = None,
+    choose: Callable[[Probe], Route] = usual_route,
+    settings: ModelSettings | None = None,
+    seed: int = 0,
+) -> Planner:
+    """Ask `probe` times; then stop there ("answer"), "vote" with more samples, "refine", or "decompose".
+
+    A plan that turns out to be a chain is not carried out: fanning out harms sequential work (Kim et al. 2025,
+    https://arxiv.org/abs/2512.08296). Then, as for "refine", one more call makes an answer of the probe's. What comes
+    of it are candidates, parts or one answer: `aggregators.by_kind` suits all.
+
+    Costs `probe` calls of depth one where they agree; `samples` of depth two to vote, probe + 1 to refine, and
+    probe + 1 + parts to decompose.
+
+    Args:
+        decompose: plans the parts, such as `planners.model()`; it must not wait for results.
+        probe: how many samples to look at first.
+        samples: how many there are in all where a vote is taken.
+        key: as for `aggregators.vote`: what makes two answers the same.
+        choose: says which way to go.
+        settings: of every sample.
+        seed: the first sample's seed; the next ones count up.
+
+    Raises:
+        ConfigurationError: not 2 <= probe <= samples.
+    """
+    if not 2 <= probe <= samples:
+        raise ConfigurationError(f"planners.router: 2 <= probe <= samples is needed, not {probe=}, {samples=}")
+
+    return _Router(decompose, probe, samples, key, choose, settings, seed)
+
+
+class _Router:
+    def __init__(
+        self,
+        decompose: Planner,
+        probe: int,
+        samples: int,
+        key: Key | None,
+        choose: Callable[[Probe], Route],
+        settings: ModelSettings | None,
+        seed: int,
+    ) -> None:
+        self._decompose = decompose
+        self._probe = probe
+        self._samples = samples
+        self._key = key
+        self._choose = choose
+        self._settings = settings
+        self._seed = seed
+
+    async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        tried = [self._sample(i, question, ctx) for i in range(self._probe)]
+        for task in tried:
+            yield task.model_copy(update={"held": True})
+        ids = tuple(task.id for task in tried)
+        route = self._choose(_looked_at([await ctx.finished(each) for each in ids], self._key, ctx))
+        if route == "decompose":
+            parts = await parts_of(self._decompose, question, ctx)
+            if breadth(parts) >= MIN_BREADTH:
+                for task in parts:
+                    yield task
+                return
+        if route in ("decompose", "refine"):
+            said = render("rounds_aggregate")
+            yield Task(id="answer", prompt=question, needs=ids, kind="answer", title="Answer", instructions=said)
+            return
+        ctx.release(*ids)
+        if route == "vote":
+            for i in range(self._probe, self._samples):
+                yield self._sample(i, question, ctx)
+
+    def _sample(self, i: int, question: str, ctx: RunContext) -> Task:
+        return Task(
+            id=f"sample-{i + 1}",
+            prompt=question,
+            kind="candidate",
+            title=f"Sample {i + 1}",
+            instructions=render("answer_line") if ctx.output is None else None,
+            settings=ModelSettings(seed=self._seed + i).over(self._settings),
+        )
+
+
+def breadth(tasks: Sequence[Task]) -> float:
+    """How many tasks there are for each one of the longest chain: 1 for a chain, and for a single task."""
+    chain: dict[str, int] = {}
+    for task in tasks:
+        chain[task.id] = 1 + max((chain[need] for need in task.needs), default=0)
+    return len(tasks) / max(chain.values(), default=1)
+
+
+def _looked_at(results: Sequence[TaskResult], key: Key | None, ctx: RunContext) -> Probe:
+    return Probe(
+        keys=tuple(_key_of(result, key, ctx) for result in results),
+        typed=ctx.output is not None,
+        seconds=max(result.seconds for result in results),
+        seconds_left=ctx.seconds_left,
+        calls_left=ctx.calls_left,
+    )
+
+
+def _key_of(result: TaskResult, key: Key | None, ctx: RunContext) -> str | None:
+    if not result.answered:
+        return None
+    made = (key or answers.final)(result.text) if ctx.output is None else (key or answers.typed)(_value(result, ctx))
+    return made if made is None or isinstance(made, str) else answers.typed(made)
+
+
+def _value(result: TaskResult, ctx: RunContext) -> object:
+    return None if ctx.output is None else ctx.output.load(result.output)

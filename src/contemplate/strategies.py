@@ -1,0 +1,25 @@
+"""Ways to go about a question, as texts that a subagent can be given. Any text of your own is one, too.
+
+Example:
+    planners.sample(5, strategies=[strategies.step_by_step, strategies.analogy, "Draw up a table first."])
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from .prompts import render
+
+step_by_step: Final = render("strategy_step_by_step")
+"""Chain of thought, Wei et al. 2022, https://arxiv.org/abs/2201.11903."""
+
+work_backwards: Final = render("strategy_work_backwards")
+"""From what is asked to what is given: Polya, How to Solve It, 1945."""
+
+critique_and_revise: Final = render("strategy_critique_and_revise")
+"""Self-Refine in one call, Madaan et al. 2023, https://arxiv.org/abs/2303.17651."""
+
+analogy: Final = render("strategy_analogy")
+"""Analogical prompting, Yasunaga et al. 2023, https://arxiv.org/abs/2310.01714."""
+
+__all__ = ["analogy", "critique_and_revise", "step_by_step", "work_backwards"]

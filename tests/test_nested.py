@@ -1,0 +1,168 @@
+"""Contemplators within contemplators: one budget, one deadline, and an end to the depth."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import anyio
+import pytest
+from pydantic import BaseModel
+
+from contemplate import Answer, Contemplator, Limits, RunContext, Task, TaskContext, aggregators, planners
+from contemplate.errors import AggregationError
+from contemplate.events import ModelCalled
+from contemplate.models import ModelRequest
+from contemplate.nested import MAX_DEPTH
+from contemplate.planners import Planner
+from contemplate.testing import ScriptedModel
+
+from .support import Watched, cancelled_after, out, running, steps
+
+pytestmark = pytest.mark.anyio
+
+
+def nested(model: ScriptedModel, depth: int) -> Contemplator:
+    """`depth` contemplators within each other; the innermost asks the model."""
+    mind = Contemplator(model, mode="instant")
+    for _ in range(depth - 1):
+        mind = Contemplator(model, planner=planners.direct(), aggregator=aggregators.first(), agent=mind)
+    return mind
+
+
+def parts(*names: str) -> Planner:
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        for place, name in enumerate(names):
+            yield Task(id=name, prompt=f"part {name}", needs=names[:place])
+
+    return plan
+
+
+async def test_a_task_is_a_vote_of_its_own_and_shown_what_it_needs() -> None:
+    model = ScriptedModel(lambda request: "merged" if "final answer" in request.messages[0].text else "Answer: 4")
+    vote = Contemplator(model, planner=planners.sample(3), aggregator=aggregators.vote(stop=None))
+    events = Watched()
+    mind = Contemplator(
+        model, planner=events.planner(parts("a", "b")), agent=vote, aggregator=aggregators.synthesize(), on_event=events
+    )
+    result = await mind.run("the question")
+    assert (result.text, result.usage.calls) == ("merged", 7)
+    assert [(each.text, each.usage.calls) for each in result.tasks] == [("Answer: 4", 3)] * 2
+    asked = model.requests[-2].messages[-1].text
+    assert all(each in asked for each in ("part b", "the question", "Answer: 4", "<<result 1"))
+    called = [event.name.task for event in events.events if isinstance(event, ModelCalled)]
+    assert set(called) == {f"{part}/sample-{i}" for part in "ab" for i in (1, 2, 3)} | {None}
+    events.check()
+
+
+async def test_ten_deep() -> None:
+    model = ScriptedModel("here")
+    result = await nested(model, 10).run("the question")
+    assert (result.output, result.usage.calls, result.tasks[0].usage.calls) == ("here", 1, 1)
+    assert model.requests[0].messages[-1].text == "the question"
+
+
+async def test_deeper_than_allowed_is_an_error_that_says_so() -> None:
+    model = ScriptedModel("here")
+    assert (await nested(model, MAX_DEPTH + 1).run("q")).output == "here"
+    with pytest.raises(AggregationError, match="more than 16 deep"):
+        await nested(model, MAX_DEPTH + 2).run("q")
+
+
+async def test_without_end_it_ends() -> None:
+    mind: Contemplator
+
+    async def again(task: Task, ctx: TaskContext) -> Answer:
+        return await mind(task, ctx)
+
+    mind = Contemplator(ScriptedModel(""), planner=planners.direct(), aggregator=aggregators.first(), agent=again)
+    with pytest.raises(AggregationError, match="more than 16 deep"):
+        await mind.run("q")
+
+
+async def test_ten_levels_of_two_are_a_thousand_calls() -> None:
+    model = ScriptedModel("Answer: 1")
+    mind = Contemplator(model, planner=planners.sample(2), aggregator=aggregators.vote(stop=None))
+    for _ in range(9):
+        mind = Contemplator(model, planner=planners.sample(2), aggregator=aggregators.vote(stop=None), agent=mind)
+    result = await mind.run("q")
+    assert result.usage.calls == len(model.requests) == 2**10
+    assert [each.usage.calls for each in result.tasks] == [2**9] * 2
+
+
+async def test_all_draw_from_the_outer_budget() -> None:
+    model = ScriptedModel("Answer: 1")
+    inner = Contemplator(model, planner=planners.sample(10), aggregator=aggregators.vote(stop=None))
+    mind = Contemplator(
+        model, planner=planners.sample(10), aggregator=aggregators.vote(stop=None), agent=inner, limits=Limits(calls=25)
+    )
+    result = await mind.run("q")
+    assert len(model.requests) == 25
+    assert result.usage.calls == 25
+    assert result.stopped_by == "calls"
+
+
+async def test_the_outer_concurrency_holds() -> None:
+    most = now = 0
+
+    async def reply(request: ModelRequest) -> str:
+        nonlocal most, now
+        now += 1
+        most = max(most, now)
+        await steps(10)
+        now -= 1
+        return "Answer: 1"
+
+    model = ScriptedModel(reply)
+    inner = Contemplator(model, planner=planners.sample(5), aggregator=aggregators.vote(stop=None))
+    mind = Contemplator(
+        model, planner=planners.sample(5), aggregator=aggregators.vote(), agent=inner, limits=Limits(concurrency=3)
+    )
+    await mind.run("q")
+    assert most == 3
+
+
+async def test_typed_candidates_keep_their_type() -> None:
+    class Place(BaseModel):
+        name: str
+
+    model = ScriptedModel('{"name": "Rome"}')
+    inner = Contemplator(model, planner=planners.sample(2), aggregator=aggregators.vote())
+    mind = Contemplator(
+        model, planner=planners.sample(2), aggregator=aggregators.vote(), agent=inner, output_type=Place
+    )
+    assert (await mind.run("q")).output == Place(name="Rome")
+
+
+async def test_the_inner_deadline_ends_only_its_task() -> None:
+    async def hang(request: ModelRequest) -> str:
+        if "part a" in request.messages[-1].text:
+            await anyio.sleep_forever()
+        return "fine"
+
+    inner = Contemplator(ScriptedModel(hang), mode="instant", limits=Limits(seconds=0.2))
+
+    async def agent(task: Task, ctx: TaskContext) -> Answer:
+        return await inner(task, ctx)
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        yield Task(id="a", prompt="part a")
+        yield Task(id="b", prompt="part b")
+
+    mind = Contemplator(ScriptedModel("merged"), planner=plan, agent=agent, aggregator=aggregators.synthesize())
+    with anyio.fail_after(10):
+        result = await mind.run("q")
+    assert [each.outcome for each in result.tasks] == ["capped", "answered"]
+
+
+@pytest.mark.parametrize("count", range(0, 60, 3))
+async def test_cancelled_at_any_step_nothing_is_left(count: int) -> None:
+    model = ScriptedModel("Answer: 1")
+    inner = Contemplator(model, planner=planners.sample(3, wave=1), aggregator=aggregators.vote(stop=None))
+    watched = Watched()
+    planner = watched.planner(planners.rounds(2, 1, 2))
+    mind = Contemplator(model, planner=planner, aggregator=aggregators.vote(), agent=inner, on_event=watched)
+    before = running()
+    await cancelled_after(count, lambda: mind.run("q"))
+    assert running() == before
+    if watched.ctx is not None:
+        assert out(watched.ctx._caller.ledger) == (0, 0)
