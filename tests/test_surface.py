@@ -17,17 +17,6 @@ import contemplate
 
 HOMES = "aggregators answers errors events journal models planners strategies testing"
 PUBLIC = ["", *(f".{home}" for home in HOMES.split())]
-    "",
-    ".aggregators",
-    ".answers",
-    ".errors",
-    ".events",
-    ".journal",
-    ".models",
-    ".planners",
-    ".strategies",
-    ".testing",
-]
 PROVIDERS = re.compile(r"\b(openai\.|httpx|aiohttp|tenacity|structlog|starlette|uvicorn|xllamacpp|rich\.)")
 
 
