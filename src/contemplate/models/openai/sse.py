@@ -47,4 +47,3 @@ class EventStream:
     def flush(self) -> Iterator[bytes]:
         """Yield what the end of the stream completes: some servers leave out the last blank line."""
         yield from self.feed(b"\n\n")
-
