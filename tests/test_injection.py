@@ -1,4 +1,6 @@
-"""What subagents and tools wrote is material: it stays in its fence, is no plan, and is searched for no placeholders."""
+"""What subagents and tools wrote is material: it stays in its fence, and is neither a plan nor a template."""
+
+# ruff: noqa: RUF001 -- look-alikes are what is tried here
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import contemplate
 from contemplate import prompts
-from contemplate.prompts import fence_mark, fenced, render
+from contemplate.prompts import fence_mark, render
 
 SOURCE = Path(contemplate.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))

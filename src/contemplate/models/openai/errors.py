@@ -21,7 +21,7 @@ from ...errors import (
     ModelServerError,
     ModelTimeoutError,
 )
-from .pool import Account
+from .pool import Account, without_passwords
 from .wire import BrokenOff, WireError
 
 MAX_MESSAGE = 500
@@ -133,6 +133,6 @@ def _cause(error: BaseException) -> str:
 def _safe(message: str, account: Account) -> str:
     # What is shorter is no secret, but a placeholder, and would be found in innocent words.
     known = message.replace(account.api_key, "[key]") if len(account.api_key) >= MIN_KEY else message
-    without_key = _KEY_LIKE.sub("[key]", known.replace(account.base_url, account.place))
+    without_key = _KEY_LIKE.sub("[key]", without_passwords(known.replace(account.base_url, account.place)))
     flat = " ".join(without_key.split())
     return flat if len(flat) <= MAX_MESSAGE else flat[:MAX_MESSAGE] + "..."

@@ -174,6 +174,11 @@ def _account(model: str, base_url: str | None, api_key: str | None) -> Account:
         raise ConfigurationError(
             f"{shown(url)!r} is no URL of an endpoint", hint="give one such as http://localhost:8000/v1"
         )
+    if "@" in urlsplit(url).netloc:
+        raise ConfigurationError(
+            f"the URL of {shown(url)!r} holds a password, which a call's key would contradict",
+            hint="give it as api_key",
+        )
     if api_key is None and url == home:
         api_key = os.environ.get("OPENAI_API_KEY")
         if not api_key and home == OPENAI_URL:

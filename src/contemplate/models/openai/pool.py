@@ -24,7 +24,7 @@ MAX_CONNECTIONS = 100_000
 MAX_IDLE_CONNECTIONS = 200
 
 # All up to the last "@" before the path; a password may hold one.
-_USER = re.compile(r"(?<=://)[^/]*@")
+_USER = re.compile(r"(?<=://)[^/\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,12 @@ def shown(url: str) -> str:
     """`url` without what may be secret in it: the user's name and password, and the query."""
     address, mark, model = url.partition("#")
     # By hand: a URL that cannot be parsed is shown as well, in the error that says so.
-    return _USER.sub("", address.partition("?")[0]) + mark + model
+    return without_passwords(address.partition("?")[0]) + mark + model
+
+
+def without_passwords(text: str) -> str:
+    """`text`, with the user's name and password left out of every URL in it."""
+    return _USER.sub("", text)
 
 
 @dataclass(slots=True)
