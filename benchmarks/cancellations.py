@@ -73,7 +73,7 @@ def scripted(rng: random.Random) -> ScriptedModel:
     async def script(request: ModelRequest) -> str | Message | Exception:
         await steps(rng.randrange(6))
         if rng.random() < 0.1:
-            return ModelServerError("overloaded", retry_after=0.0)
+            return ModelServerError("overloaded", model="scripted", retry_after=0.0)
         if request.tools and request.messages[-1].role != "tool":
             calls = (ToolCall(id=str(i), name="slow", arguments=json.dumps({"n": i + 1})) for i in range(2))
             return Message.assistant("", tuple(calls))
