@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import contemplate
 from contemplate import prompts
-from contemplate.prompts import fence_mark, fenced, render
+from contemplate.prompts import fence_mark, render
 
 SOURCE = Path(contemplate.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -106,19 +106,10 @@ def test_no_prompt_hides_in_the_code() -> None:
     assert max(len(text) for _, _, text in strings_of_code()) > 50, "the code was not read"
 
 
-@given(st.text(), st.text(), st.text(), st.text())
-def test_a_mark_is_the_same_in_the_same_place_and_nowhere_else(
-    run: str, place: str, other_run: str, other: str
-) -> None:
-    mark = fence_mark(run, place)
-    assert mark == fence_mark(run, place)
+@given(st.text(), st.lists(st.tuples(st.text(max_size=9), st.text()), min_size=1))
+def test_a_mark_is_the_same_for_the_same_texts_and_no_others(salt: str, texts: list[tuple[str, str]]) -> None:
+    mark = fence_mark(salt, texts)
     assert re.fullmatch(r"[0-9a-f]{10}", mark)
-    if f"{run}/{place}" != f"{other_run}/{other}":
-        assert mark != fence_mark(other_run, other)
-
-
-@given(st.lists(st.text(), max_size=5))
-def test_a_text_cannot_close_its_fence(texts: list[str]) -> None:
-    mark = fence_mark("run", "place")
-    text = fenced([(f"answer {number}", said) for number, said in enumerate(texts)], mark)
-    assert text.count(f"<<end {mark}>>") == len(texts)
+    assert mark == fence_mark(salt, list(texts))
+    assert mark != fence_mark(f"{salt}x", texts)
+    assert mark != fence_mark(salt, [*texts, ("more", "")])

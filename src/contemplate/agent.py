@@ -181,7 +181,7 @@ class Agent:
             system = render("solver")
             said = [task.prompt]
         if ctx.inputs:
-            said.insert(0, shown(ctx.inputs, fence_mark(ctx.run.run_id, task.id)))
+            said.insert(0, shown(ctx.inputs, ctx.run.run_id))
         said += filter(None, (task.instructions, self._instructions))
         return Message.system(system), Message.user("\n\n".join(said), ctx.run.images)
 
@@ -239,9 +239,10 @@ def being_cancelled() -> bool:
     return anyio.current_effective_deadline() == -math.inf
 
 
-def shown(inputs: Sequence[TaskResult], mark: str) -> str:
+def shown(inputs: Sequence[TaskResult], run_id: str) -> str:
     """What a task needs, fenced; what is missing is said to be missing, never left empty."""
     texts = [(f"result {number}", text_of(each)) for number, each in enumerate(inputs, start=1)]
+    mark = fence_mark(run_id, texts)
     return render("inputs", mark=mark, inputs=fenced(texts, mark))
 
 

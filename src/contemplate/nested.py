@@ -13,7 +13,7 @@ from .errors import ConfigurationError
 from .models import Model
 from .plan import Task
 from .planners import Planner
-from .prompts import fence_mark, render
+from .prompts import render
 from .usage import Limits
 
 MAX_DEPTH = 16
@@ -79,7 +79,7 @@ def _question(task: Task, ctx: TaskContext) -> str:
     if task.kind == "part":
         said = [render("nested", prompt=task.prompt, question=ctx.run.question)]
     if ctx.inputs:
-        said.insert(0, shown(ctx.inputs, fence_mark(ctx.run.run_id, task.id)))
+        said.insert(0, shown(ctx.inputs, ctx.run.run_id))
     if task.instructions:
         said.append(task.instructions)
     return "\n\n".join(said)

@@ -42,3 +42,10 @@ def test_what_is_no_port(port: str) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["serve", *NOWHERE, "--port", port])
     assert caught.value.code == 2
+
+
+def test_nothing_is_fetched_for_an_address_that_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetched: list[object] = []
+    monkeypatch.setattr("contemplate.cli.serve.fetch_if_local", lambda *given, **_: fetched.append(given))
+    assert main(["serve", "--model", "local:any", "--host", "0.0.0.0"]) == 2
+    assert not fetched

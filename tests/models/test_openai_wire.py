@@ -80,6 +80,11 @@ class TestEvents:
     def test_an_event_of_several_lines(self) -> None:
         assert events([b"data: a\ndata:b\n\n"]) == [b"a\nb"]
 
+    def test_a_long_line_in_small_pieces_takes_linear_time(self) -> None:
+        # Joined again for each piece, this would be 200 GB to copy.
+        pieces = [b"data: ", *[b"0123456789"] * 200_000, b"\n\n"]
+        assert [len(data) for data in events(pieces)] == [2_000_000]
+
     @pytest.mark.parametrize("newline", [b"", b"\n"])
     def test_an_event_without_an_end_is_an_error_of_the_servers(
         self, newline: bytes, monkeypatch: pytest.MonkeyPatch

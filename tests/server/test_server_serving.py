@@ -114,3 +114,10 @@ def test_an_error_at_the_start_comes_out_as_it_is(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Contemplator, "__aenter__", fail)
     with pytest.raises(ConfigurationError, match=r"llama\.cpp cannot load it"):
         serve(ScriptedModel("Yes."), host="localhost", port=0)
+
+
+@pytest.mark.parametrize("port", [-1, 65_536, 10**30])
+@pytest.mark.usefixtures("no_leftovers")
+def test_what_is_no_port(port: int) -> None:
+    with pytest.raises(ConfigurationError, match="cannot listen"):
+        serve(ScriptedModel("Yes."), port=port)

@@ -71,12 +71,12 @@ class _Synthesize:
     def _messages(
         self, question: str, usable: list[TaskResult], missing: Sequence[TaskResult], ctx: RunContext
     ) -> tuple[Message, ...]:
-        mark = fence_mark(ctx.run_id, "synthesis")
         candidates = all(each.task.kind != "part" for each in usable)
         if candidates:
             # A candidate's place must not speak for it; the run's id makes the order one that can be replayed.
             usable = random.Random(ctx.run_id).sample(usable, len(usable))  # noqa: S311
         texts = [(f"answer {number}", _body(each, candidates)) for number, each in enumerate(usable, start=1)]
+        mark = fence_mark(ctx.run_id, texts)
         said = [
             render("synthesis_question", question=question),
             render("synthesis_material", mark=mark, material=fenced(texts, mark)),

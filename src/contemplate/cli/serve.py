@@ -9,9 +9,11 @@ from .models import fetch_if_local
 
 def serve(options: argparse.Namespace) -> int:
     """Serve the model until interrupted."""
-    # First, so that a missing extra is told of before anything is fetched.
+    # First, so that a missing extra, or an address that is refused, is told of before anything is fetched.
+    from ..server import check_address
     from ..server import serve as run
 
+    check_address(options.host, options.port)
     fetch_if_local(options.model, quiet=False)
     run(options.model, host=options.host, port=options.port)
     return 0

@@ -10,7 +10,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from ..messages import Message, ToolCall
-from ..prompts import render
+from ..prompts import fence_mark, fenced, render
 from .base import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, OutputSchema, ToolSpec
 
 
@@ -117,7 +117,9 @@ def _in_words(messages: Sequence[Message]) -> tuple[Message, ...]:
     for message in messages:
         if message.role == "tool":
             name = names.get(message.tool_call_id or "", "the tool")
-            said.append(Message.user(render("prompted_tool_result", tool=name, result=message.text)))
+            result = [(f"result of {name}", message.text)]
+            mark = fence_mark("", result)
+            said.append(Message.user(render("prompted_tool_result", mark=mark, result=fenced(result, mark))))
         elif message.tool_calls:
             calls = [f'{{"tool": "{call.name}", "arguments": {call.arguments or "{}"}}}' for call in message.tool_calls]
             said.append(Message.assistant("\n".join(filter(None, (message.text, *calls)))))

@@ -64,8 +64,9 @@ def _named(model: str) -> Model:
 
 def _endpoint(url: str) -> Model:
     from .openai import OpenAIModel
+    from .openai.pool import shown
 
     base_url, _, name = url.partition("#")
     if not name:
-        raise ConfigurationError(f"model {url!r} does not say which model", hint="write http://host/v1#NAME")
-    return Retry(OpenAIModel(name, base_url=base_url, api_key=os.environ.get("CONTEMPLATE_API_KEY"), name=url))
+        raise ConfigurationError(f"model {shown(url)!r} does not say which model", hint="write http://host/v1#NAME")
+    return Retry(OpenAIModel(name, base_url=base_url, api_key=os.environ.get("CONTEMPLATE_API_KEY"), name=shown(url)))

@@ -102,8 +102,9 @@ class _AsNeeded:
     def _attempt(self, goal: _Goal, ctx: RunContext) -> Task:
         said = [goal.task.instructions]
         if goal.attempts:
-            mark = fence_mark(ctx.run_id, f"{goal.task.id}/{goal.attempts}")
-            said.append(render("another_attempt", mark=mark, problem=fenced([("problem", goal.problem)], mark)))
+            problem = [("problem", goal.problem)]
+            mark = fence_mark(ctx.run_id, problem)
+            said.append(render("another_attempt", mark=mark, problem=fenced(problem, mark)))
             said.append(self._strategies[goal.attempts - 1])
         if ctx.output is None or goal.task.kind == "part":
             said.append(render("unsolved"))

@@ -84,7 +84,6 @@ class _Desk:
         self._max_tasks = max_tasks
         self._count = 0
         self._new: list[Task] = []
-        self._waits = 0
 
     async def use(self, call: ToolCall) -> str:
         """What a tool returned, or what was wrong with the call."""
@@ -127,9 +126,8 @@ class _Desk:
             tasks: The names of the tasks.
         """
         self._known(tasks)
-        self._waits += 1
-        mark = fence_mark(self._ctx.run_id, f"orchestrate/{self._waits}")
         results = [(task, text_of(await self._ctx.finished(task))) for task in dict.fromkeys(tasks)]
+        mark = fence_mark(self._ctx.run_id, results)
         return render("orchestrate_results", mark=mark, results=fenced(results, mark))
 
     async def interrupt(self, task: str) -> str:

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .app import create_app
-    from .serving import serve
+    from .serving import check_address, serve
 
-__all__ = ["create_app", "serve"]
+__all__ = ["check_address", "create_app", "serve"]
 
-_HOMES = {"create_app": ".app", "serve": ".serving"}
+_HOMES = {"create_app": ".app", "serve": ".serving", "check_address": ".serving"}
 _NEEDED = ("starlette", "uvicorn")
 
 

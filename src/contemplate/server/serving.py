@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import FrameType
 
 import anyio
@@ -23,6 +23,7 @@ from .problems import safe
 
 # For responses that cannot be sent because the client does not read them.
 SECONDS_TO_STOP = 5
+MAX_PORT = 65_535
 
 _MODES: dict[str, Mode] = {
     "contemplate": "contemplating",
@@ -61,6 +62,7 @@ def serve(
     Raises:
         ConfigurationError: the host is no loopback address, the port is taken, or the model cannot be set up.
     """
+    check_address(host, port, allow_remote=allow_remote)
     found = resolve(model)
     minds = {name: Contemplator(found, mode=mode) for name, mode in _MODES.items()}
     with closing(_listen(host, port, allow_remote)) as listener:
@@ -110,7 +112,12 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _listen(host: str, port: int, allow_remote: bool) -> socket.socket:
+def check_address(host: str, port: int, *, allow_remote: bool = False) -> IPv4Address | IPv6Address:
+    """The address of `host`, if it may be listened on.
+
+    Raises:
+        ConfigurationError: it is none, others can reach it and that is not allowed, or `port` is no port.
+    """
     try:
         address = ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
@@ -121,10 +128,19 @@ def _listen(host: str, port: int, allow_remote: bool) -> socket.socket:
             "whoever reaches it can use the model at your cost",
             hint="use 127.0.0.1, or allow remote clients explicitly",
         )
+    if not 0 <= port <= MAX_PORT:
+        raise ConfigurationError(
+            f"cannot listen on {host}:{port}", hint=f"a port is at most {MAX_PORT}; 0 is a free one"
+        )
+    return address
+
+
+def _listen(host: str, port: int, allow_remote: bool) -> socket.socket:
+    address = check_address(host, port, allow_remote=allow_remote)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         return socket.create_server((str(address), port), family=family)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise ConfigurationError(f"cannot listen on {host}:{port}: {error}", hint="choose another port") from None
 
 

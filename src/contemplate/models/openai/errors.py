@@ -21,7 +21,7 @@ from ...errors import (
     ModelServerError,
     ModelTimeoutError,
 )
-from .pool import Account
+from .pool import Account, without_passwords
 from .wire import BrokenOff, WireError
 
 MAX_MESSAGE = 500
@@ -48,19 +48,21 @@ def translated(model: str, account: Account) -> Iterator[None]:
         if isinstance(error.__cause__ or error, httpx2.ConnectTimeout):
             raise _no_connection(error, model, account) from error
         raise ModelTimeoutError(
-            f"{account.base_url} did not answer in time", model=model, hint="raise ModelSettings.timeout, or try later"
+            f"{account.place} did not answer in time", model=model, hint="raise ModelSettings.timeout, or try later"
         ) from error
     except (openai.APIConnectionError, httpx2.TransportError) as error:
         if isinstance(error.__cause__ or error, httpx2.ConnectError):
             raise _no_connection(error, model, account) from error
-        raise ModelConnectionError(f"{account.base_url} broke off: {_cause(error)}", model=model) from error
+        raise ModelConnectionError(
+            f"{account.place} broke off: {_safe(_cause(error), account)}", model=model
+        ) from error
     except BrokenOff as error:
-        raise ModelConnectionError(f"{account.base_url} broke off: {error}", model=model) from None
+        raise ModelConnectionError(f"{account.place} broke off: {error}", model=model) from None
     except WireError as error:
         if error.server:
             raise ModelServerError(_safe(str(error), account), model=model) from None
         raise ModelResponseError(
-            str(error), model=model, hint=f"is {account.base_url} the base URL of a chat completions API?"
+            str(error), model=model, hint=f"is {account.place} the base URL of a chat completions API?"
         ) from None
     except (openai.OpenAIError, httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise ModelError(_safe(str(error), account), model=model) from error
@@ -68,7 +70,9 @@ def translated(model: str, account: Account) -> Iterator[None]:
 
 def _no_connection(error: Exception, model: str, account: Account) -> ModelConnectionError:
     return ModelConnectionError(
-        f"no connection to {account.base_url}: {_cause(error)}", model=model, hint="is the server up, the URL right?"
+        f"no connection to {account.place}: {_safe(_cause(error), account)}",
+        model=model,
+        hint="is the server up, the URL right?",
     )
 
 
@@ -84,7 +88,7 @@ def _status_error(error: openai.APIStatusError, model: str, account: Account) ->
             said, model=model, status=status, retry_after=_until_reset(headers) if after is None else after
         )
     if status == 404:
-        hint = f"does {account.base_url} serve this model?"
+        hint = f"does {account.place} serve this model?"
         return ModelRequestError(said, model=model, status=status, hint=hint)
     if status >= 500 or status in (408, 409):
         after = retry_after(error.response.headers)
@@ -129,6 +133,6 @@ def _cause(error: BaseException) -> str:
 def _safe(message: str, account: Account) -> str:
     # What is shorter is no secret, but a placeholder, and would be found in innocent words.
     known = message.replace(account.api_key, "[key]") if len(account.api_key) >= MIN_KEY else message
-    without_key = _KEY_LIKE.sub("[key]", known)
+    without_key = _KEY_LIKE.sub("[key]", without_passwords(known.replace(account.base_url, account.place)))
     flat = " ".join(without_key.split())
     return flat if len(flat) <= MAX_MESSAGE else flat[:MAX_MESSAGE] + "..."

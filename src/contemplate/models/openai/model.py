@@ -15,7 +15,7 @@ from ...errors import ConfigurationError, ModelTimeoutError
 from ...settings import ModelSettings
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
 from .patience import Patience
-from .pool import CLOSE_SECONDS, Account, client_for
+from .pool import CLOSE_SECONDS, Account, client_for, shown
 from .sse import EventStream
 from .wire import Collected, decode, encode
 
@@ -64,7 +64,7 @@ class OpenAIModel:
         self._is_openai = host.endswith((".openai.com", ".openai.azure.com"))
 
     def __repr__(self) -> str:
-        return f"OpenAIModel({self.model!r}, base_url={self._account.base_url!r})"
+        return f"OpenAIModel({self.model!r}, base_url={self._account.place!r})"
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:
@@ -171,7 +171,14 @@ def _account(model: str, base_url: str | None, api_key: str | None) -> Account:
     home = os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
     url = base_url or home
     if urlsplit(url).scheme not in ("http", "https"):
-        raise ConfigurationError(f"{url!r} is no URL of an endpoint", hint="give one such as http://localhost:8000/v1")
+        raise ConfigurationError(
+            f"{shown(url)!r} is no URL of an endpoint", hint="give one such as http://localhost:8000/v1"
+        )
+    if "@" in urlsplit(url).netloc:
+        raise ConfigurationError(
+            f"the URL of {shown(url)!r} holds a password, which a call's key would contradict",
+            hint="give it as api_key",
+        )
     if api_key is None and url == home:
         api_key = os.environ.get("OPENAI_API_KEY")
         if not api_key and home == OPENAI_URL:

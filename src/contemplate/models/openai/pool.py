@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ MAX_CONNECTIONS = 100_000
 # httpx2's pool looks at every idle connection on every request, so many of them cost more than they save.
 MAX_IDLE_CONNECTIONS = 200
 
+# All up to the last "@" before the path; a password may hold one.
+_USER = re.compile(r"(?<=://)[^/\s]*@")
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
@@ -30,8 +34,25 @@ class Account:
     base_url: str
     api_key: str
 
+    @property
+    def place(self) -> str:
+        """The URL as it may be shown."""
+        return shown(self.base_url)
+
     def __repr__(self) -> str:
-        return f"Account({self.base_url!r})"
+        return f"Account({self.place!r})"
+
+
+def shown(url: str) -> str:
+    """`url` without what may be secret in it: the user's name and password, and the query."""
+    address, mark, model = url.partition("#")
+    # By hand: a URL that cannot be parsed is shown as well, in the error that says so.
+    return without_passwords(address.partition("?")[0]) + mark + model
+
+
+def without_passwords(text: str) -> str:
+    """`text`, with the user's name and password left out of every URL in it."""
+    return _USER.sub("", text)
 
 
 @dataclass(slots=True)

@@ -13,36 +13,37 @@ class EventStream:
     """Cuts a byte stream, however it is chunked, into the `data` of its events."""
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._tail: list[bytes] = []
         self._data: list[bytes] = []
-        self._size = 0
+        self._held = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield the data of every event that `chunk` completes.
+        """Yield the data of every event that `chunk` completes. Each byte is looked at once, however small the chunks.
 
         Raises:
             WireError: one event is larger than 64 MiB.
         """
-        lines = (self._tail + chunk).replace(b"\r\n", b"\n").split(b"\n") if self._tail else _lines(chunk)
-        self._tail = lines.pop()
-        if len(self._tail) + self._size > MAX_EVENT_BYTES:
-            raise WireError("an event of the stream is larger than 64 MiB")
+        *lines, tail = chunk.split(b"\n")
+        if lines:
+            lines[0] = b"".join((*self._tail, lines[0]))
+            self._tail.clear()
+            self._held = sum(map(len, self._data))
+        if tail:
+            self._tail.append(tail)
+            self._held += len(tail)
         for line in lines:
             if line.endswith(b"\r"):
                 line = line[:-1]
             if line.startswith(b"data:"):
-                value = line[6:] if line[5:6] == b" " else line[5:]
-                self._data.append(value)
-                self._size += len(value)
+                self._data.append(line[6:] if line[5:6] == b" " else line[5:])
+                self._held += len(line)
             elif not line and self._data:
                 yield b"\n".join(self._data)
                 self._data.clear()
-                self._size = 0
+                self._held = len(tail)
+        if self._held > MAX_EVENT_BYTES:
+            raise WireError("an event of the stream is larger than 64 MiB")
 
     def flush(self) -> Iterator[bytes]:
         """Yield what the end of the stream completes: some servers leave out the last blank line."""
         yield from self.feed(b"\n\n")
-
-
-def _lines(chunk: bytes) -> list[bytes]:
-    return chunk.split(b"\n")

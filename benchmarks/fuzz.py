@@ -1,0 +1,327 @@
+"""What models and servers may say, mutated, and read by every parser: `python -m benchmarks.fuzz --inputs 1000000`.
+
+Whatever the input: only typed errors come out, the cuts between its pieces change nothing, every task that is cut out
+of a plan is a valid `Draft`, and no input takes long. The same seed gives the same inputs.
+"""
+
+# ruff: noqa: RUF001 -- look-alikes are what is tried here
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+from pydantic import BaseModel
+
+from contemplate import answers
+from contemplate.errors import OutputError
+from contemplate.messages import Message
+from contemplate.models import ModelRequest
+from contemplate.models.openai.sse import EventStream
+from contemplate.models.openai.wire import Collected, WireError, decode
+from contemplate.planners.drafts import Draft, DraftReader
+from contemplate.schema import OutputType
+
+REQUEST = ModelRequest((Message.user("hello"),))
+SECONDS_PER_INPUT = 1.0
+SECONDS_PER_CHARACTER = 20e-6
+MOST_CHARACTERS = 20_000
+
+
+class Point(BaseModel):
+    """A typed output."""
+
+    x: int
+    label: str = ""
+    more: list[float] = []
+
+
+POINT, NUMBERS = OutputType(Point), OutputType(list[int])
+
+HEAD = {"id": "c1", "object": "chat.completion.chunk", "created": 0, "model": "m"}
+
+
+def _chunk(delta: object, finish: str | None = None, **more: object) -> str:
+    return json.dumps({**HEAD, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
+
+
+_CALL = {"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"n"'}}
+EVENTS = (
+    _chunk({"role": "assistant", "content": ""}),
+    _chunk({"content": "Añswer 🙂: 4"}),
+    _chunk({"reasoning_content": "well"}),
+    _chunk({"tool_calls": [_CALL]}),
+    _chunk({"tool_calls": [{**_CALL, "index": 2, "id": "b"}]}),
+    _chunk({"tool_calls": [{"index": 0, "function": {"arguments": ": 1}"}}]}),
+    _chunk({"images": [{"image_url": {"url": "data:image/png;base64,AAAA"}}]}),
+    _chunk({}, "stop"),
+    _chunk({}, "length", usage={"prompt_tokens": 3, "completion_tokens": 5, "cost": 0.1}),
+    json.dumps({**HEAD, "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5}}),
+    json.dumps({"error": {"message": "overloaded"}}),
+    "[DONE]",
+)
+WHOLE = json.dumps(
+    {
+        **HEAD,
+        "choices": [
+            {
+                "message": {"role": "assistant", "content": "Answer: 4", "tool_calls": [_CALL]},
+                "finish_reason": "stop",
+                "logprobs": {"content": [{"token": "4", "logprob": -0.1, "top_logprobs": []}]},
+            }
+        ],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 1}},
+    }
+)
+TASKS = [{"title": f"T{i}", "prompt": f'Do "{i}" {{x}} [é]\\n', "needs": list(range(1, i))} for i in range(1, 5)]
+PLANS = (
+    json.dumps({"tasks": TASKS}),
+    json.dumps(TASKS, indent=2),
+    "Here it is:\n```json\n" + json.dumps({"thought": "a {b", "tasks": TASKS}, ensure_ascii=False) + "\n```\nGood luck",
+    json.dumps({"tasks": [{"title": "", "prompt": "", "needs": [0, -1, 10**20]}, {"prompt": "x" * 8001}]}),
+)
+SAID = (
+    "So it is.\n\nAnswer: **1,234.50**",
+    r"Hence \boxed{\frac{3}{4}} and \boxed{\sqrt{2} + x^{2}}.",
+    "The answer is (B) because A is wrong.",
+    "#### 42",
+    r"Answer: $x = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a}$",
+    "Final answer: 12% of €3.5 million, i.e. 1e9",
+    "answer: ((1+2)*3)/4 - 5^2",
+    "ＡＮＳＷＥＲ：４２ \u200b\u202e",
+)
+TYPED = (
+    '{"x": 1, "label": "a", "more": [1.5, 2]}',
+    'Sure:\n```json\n{"x": 3}\n```',
+    '{"value": [1, 2, 3]}',
+    '{"x": "NaN", "more": [1e999, -0]}',
+)
+DICTIONARY = (
+    *('"', "\\", "{", "}", "[", "]", ",", ":", "\n", "\r", "\r\n", "\n\n", "data:", "data: ", "event: x\n", ": ping\n"),
+    *(
+        "\x00",
+        "\ufeff",
+        "\u2028",
+        "\u202e",
+        "\ud800",
+        "é",
+        "🙂",
+        "null",
+        "true",
+        "-1",
+        "1e999",
+        "NaN",
+        "9" * 400,
+        "\\u12",
+    ),
+    *("Answer:", "####", "\\boxed{", "\\frac{", "^", "**", "(" * 50, "[" * 200, "{" * 200, "}" * 50, "]}", "$", "0/0"),
+)
+
+
+class Broken(Exception):
+    """A promise that an input broke."""
+
+
+def mutated(rng: random.Random, said: str) -> str:
+    """`said`, with up to six wounds."""
+    for _ in range(rng.choice((0, 1, 1, 2, 3, 6))):
+        start = rng.randrange(len(said) + 1)
+        end = min(len(said), start + rng.choice((0, 1, 1, 4, 30)))
+        piece, kind = said[start:end], rng.randrange(6)
+        if kind == 0:
+            piece = ""
+        elif kind == 1:
+            piece *= rng.choice((2, 3, 50))
+        elif kind == 2:
+            piece = chr(rng.randrange(0x250))
+        elif kind == 3:
+            return said[:start] or said
+        else:
+            piece += rng.choice(DICTIONARY) * rng.choice((1, 1, 1, 2, 20))
+        said = (said[:start] + piece + said[end:])[:MOST_CHARACTERS]
+    return said
+
+
+def cut(rng: random.Random, length: int) -> Iterator[slice]:
+    """Any way to cut something of this length into pieces; also into single ones."""
+    most = rng.choice((1, 3, 20, 200, MOST_CHARACTERS))
+    start = 0
+    while start < length:
+        end = start + rng.randint(1, most)
+        yield slice(start, end)
+        start = end
+
+
+def events_of(pieces: list[bytes]) -> list[bytes]:
+    """The events of a stream."""
+    stream = EventStream()
+    found = [data for piece in pieces for data in stream.feed(piece)]
+    return found + list(stream.flush())
+
+
+def _completed(pieces: list[bytes]) -> object:
+    """What the stream of these pieces comes to: its response, or the words of its error."""
+    collected = Collected(REQUEST, model="m")
+    try:
+        said = "".join(delta.text for data in events_of(pieces) if data != b"[DONE]" for delta in collected.add(data))
+        response = collected.response()
+    except WireError as error:
+        return str(error)
+    if said != response.message.text:
+        raise Broken("the pieces are not the whole")
+    # As text: a logprob may be NaN, which equals nothing.
+    return repr(response)
+
+
+def stream(rng: random.Random) -> str:
+    """A stream of chat completion chunks."""
+    events = rng.choices(EVENTS, k=rng.randint(1, 5))
+    said = mutated(rng, rng.choice(("\n\n", "\r\n\r\n")).join(f"data: {event}" for event in events))
+    body = bytearray(said.encode(errors="surrogatepass"))
+    for _ in range(rng.choice((0, 0, 0, 1, 3))):
+        place = rng.randrange(len(body) or 1)
+        body[place : place + 1] = bytes([rng.randrange(256)])
+    whole = bytes(body)
+    if _completed([whole]) != _completed([whole[piece] for piece in cut(rng, len(whole))]):
+        raise Broken("the cuts between pieces change the outcome")
+    return said
+
+
+def completion(rng: random.Random) -> str:
+    """A whole chat completion."""
+    said = mutated(rng, WHOLE)
+    with suppress(WireError):
+        decode(said.encode(errors="surrogatepass"), REQUEST, model="m")
+    return said
+
+
+def plan(rng: random.Random) -> str:
+    """A plan, read while it is written."""
+    said = mutated(rng, rng.choice(PLANS))
+    whole, reader = DraftReader().feed(said), DraftReader()
+    if whole != [each for piece in cut(rng, len(said)) for each in reader.feed(said[piece])]:
+        raise Broken("the cuts between pieces change the plan")
+    for each in whole:
+        if isinstance(each, Draft) and Draft.model_validate(each.model_dump()) != each:
+            raise Broken("a task that is no valid draft")
+    return said
+
+
+KEYS: dict[str, Callable[[str], str | None]] = {
+    "final": answers.final,
+    "math": answers.math,
+    "text": answers.text,
+    "choice": answers.choice({"A": "a cat", "B": "42"}),
+}
+
+
+def key(rng: random.Random) -> str:
+    """An answer's keys."""
+    said = mutated(rng, rng.choice(SAID))
+    for name, key_of in KEYS.items():
+        found = key_of(said)
+        if found is not None and not isinstance(found, str):
+            raise Broken(f"answers.{name} gave {found!r}")
+        if found != key_of(said):
+            raise Broken(f"answers.{name} gives two keys to one text")
+    return said
+
+
+def typed(rng: random.Random) -> str:
+    """A typed output."""
+    said = mutated(rng, rng.choice(TYPED))
+    for output in (POINT, NUMBERS):
+        kind: OutputType[Any] = output
+        try:
+            value = kind.parse(said)
+        except OutputError:
+            continue
+        answers.typed(value)
+        kind.dump(value)
+    return said
+
+
+KINDS: dict[str, Callable[[random.Random], str]] = {
+    "streams": stream,
+    "completions": completion,
+    "plans": plan,
+    "answer keys": key,
+    "typed outputs": typed,
+}
+
+
+@dataclass
+class Tally:
+    """What came of the inputs of one kind."""
+
+    inputs: int = 0
+    crashes: int = 0
+    slow: int = 0
+    slowest: float = 0.0
+    seconds: float = 0.0
+    examples: list[str] = field(default_factory=list)
+
+
+def one(name: str, number: int, seed: int, tally: Tally) -> None:
+    """One input: made, and read."""
+    rng = random.Random(f"{seed}/{name}/{number}")
+    began, said = perf_counter(), ""
+    try:
+        said = KINDS[name](rng)
+    except Exception:
+        tally.crashes += 1
+        if len(tally.examples) < 5:
+            tally.examples.append(f"{name} {number}: {traceback.format_exc(limit=-3)}")
+    seconds = perf_counter() - began
+    tally.inputs += 1
+    tally.seconds += seconds
+    tally.slowest = max(tally.slowest, seconds)
+    tally.slow += seconds > SECONDS_PER_INPUT + SECONDS_PER_CHARACTER * len(said)
+
+
+def fuzz(inputs: int, seed: int) -> dict[str, Tally]:
+    """So many inputs, of every kind in turn."""
+    tallies = {name: Tally() for name in KINDS}
+    names = list(KINDS)
+    for number in range(inputs):
+        name = names[number % len(names)]
+        one(name, number, seed, tallies[name])
+    return tallies
+
+
+def show(tallies: dict[str, Tally]) -> bool:
+    """Print the table, and say whether every promise was kept."""
+    print("| kind          |  inputs | crashes | too slow | slowest, ms | seconds |")
+    print("|---------------|---------|---------|----------|-------------|---------|")
+    whole = Tally(
+        inputs=sum(each.inputs for each in tallies.values()),
+        crashes=sum(each.crashes for each in tallies.values()),
+        slow=sum(each.slow for each in tallies.values()),
+        slowest=max(each.slowest for each in tallies.values()),
+        seconds=sum(each.seconds for each in tallies.values()),
+    )
+    for name, each in {**tallies, "all": whole}.items():
+        print(
+            f"| {name:13} | {each.inputs:7} | {each.crashes:7} | {each.slow:8} | {each.slowest * 1000:11.1f} "
+            f"| {each.seconds:7.1f} |"
+        )
+    for each in tallies.values():
+        for example in each.examples:
+            print(example, file=sys.stderr)
+    return not (whole.crashes or whole.slow)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--inputs", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    sys.exit(0 if show(fuzz(options.inputs, options.seed)) else 1)

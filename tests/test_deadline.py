@@ -1,0 +1,91 @@
+"""A deadline is met within 250 ms however the server misbehaves, and what arrived is concluded from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import anyio
+import pytest
+
+from contemplate import ContemplateError, Contemplator, Limits, RunResult, aggregators, planners
+from contemplate.models import Model, OpenAIModel, Retry
+from contemplate.testing import FaultyServer
+from contemplate.testing.faulty import FAULTS, Answer, Exchange, Reply, Silence
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
+
+SECONDS = 0.6
+GRACE = 0.25
+
+
+async def on_time(mind: Contemplator[str]) -> RunResult[str] | None:
+    """Run `mind` until its deadline; its result, or what its error holds."""
+    began = anyio.current_time()
+    result: RunResult[str] | None = None
+    try:
+        result = await mind.run("What is 2 + 2?")
+    except ContemplateError as error:
+        result = error.partial
+    assert anyio.current_time() - began < SECONDS + GRACE
+    return result
+
+
+def minds(model: Model) -> dict[str, Contemplator[str]]:
+    limits = Limits(seconds=SECONDS)
+    return {
+        "planned": Contemplator(model, planner=planners.model(), aggregator=aggregators.synthesize(), limits=limits),
+        "vote": Contemplator(
+            model, planner=planners.sample(3), aggregator=aggregators.vote(stop=None), limits=limits, stream=False
+        ),
+    }
+
+
+@pytest.mark.parametrize("way", ["planned", "vote"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_every_call_meets_it(fault: str, way: str) -> None:
+    with FaultyServer(FAULTS[fault]) as server:
+        model = Retry(OpenAIModel("m", base_url=server.url, api_key="k"))
+        async with minds(model)[way] as mind:
+            # The first connection of a process costs the import of its transport, which is not the server's doing.
+            await on_time(mind)
+        assert await anyio.to_thread.run_sync(server.wait_for, lambda: server.connections == 0)
+
+
+def after_one(late: Callable[[Exchange], Reply]) -> Callable[[Exchange], Reply | str]:
+    def script(exchange: Exchange) -> Reply | str:
+        return "Answer: 4" if exchange.body.get("seed") in (0, 2) else late(exchange)
+
+    return script
+
+
+async def test_votes_outstanding_are_missing() -> None:
+    with FaultyServer(after_one(lambda _: Silence())) as server:
+        result = await on_time(minds(OpenAIModel("m", base_url=server.url, api_key="k"))["vote"])
+    assert result is not None
+    assert (result.text, result.complete, result.stopped_by) == ("Answer: 4", False, "seconds")
+    assert result.missing == ("sample-2",)
+    assert result.support == ("sample-1", "sample-3")
+    assert [task.outcome for task in result.tasks] == ["answered", "cancelled", "answered"]
+
+
+@pytest.mark.parametrize(
+    "late",
+    [lambda _: Silence(), lambda _: Silence(after_first_token=True), lambda _: Answer("merged", delay=5.0)],
+    ids=["silence", "silence midway", "slow"],
+)
+async def test_where_aggregation_overruns_the_best_candidate_is_returned(late: Callable[[Exchange], Reply]) -> None:
+    def script(exchange: Exchange) -> Reply | str:
+        return late(exchange) if "fences marked" in exchange.prompt else f"candidate {exchange.body['seed']}"
+
+    with FaultyServer(script) as server:
+        mind = Contemplator(
+            OpenAIModel("m", base_url=server.url, api_key="k"),
+            planner=planners.sample(3),
+            aggregator=aggregators.synthesize(),
+            limits=Limits(seconds=SECONDS),
+        )
+        result = await on_time(mind)
+    assert result is not None
+    assert (result.text, result.complete, result.stopped_by) == ("candidate 0", False, "seconds")
+    assert result.missing == ()
+    assert [task.outcome for task in result.tasks] == ["answered"] * 3

@@ -1,0 +1,82 @@
+"""Keys and passwords: in no log, event, error, result or repr, whatever the server says of them."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+import pytest
+
+from contemplate import ContemplateError, Contemplator, aggregators, planners
+from contemplate.errors import ConfigurationError
+from contemplate.events import Event
+from contemplate.models import OpenAIModel, resolve
+from contemplate.models.openai.pool import shown
+from contemplate.testing import FaultyServer
+from contemplate.testing.faulty import FAULTS, Exchange, HttpError, RawBody, Reply
+
+pytestmark = pytest.mark.anyio
+
+KEY, PASSWORD = "an-odd-key-0123456789", "hunt@er2"
+
+
+def echoing(exchange: Exchange) -> Reply:
+    """A server that repeats the key and the address, as some do in their errors."""
+    return HttpError(400, f"wrong: {KEY} at http://user:{PASSWORD}@host, Authorization: Bearer {KEY}")
+
+
+def within(exchange: Exchange) -> Reply:
+    return RawBody(b'{"error": {"message": "no such key %b"}}' % KEY.encode())
+
+
+REPLIES = {name: FAULTS[name] for name in ("error_401", "error_500", "rate_limit", "reset_before", "invalid_json")}
+REPLIES |= {name: FAULTS[name] for name in ("wrong_schema", "wrong_content_type", "no_choices", "closed_during")}
+
+
+@pytest.mark.parametrize("reply", [*REPLIES.values(), echoing, within], ids=[*REPLIES, "echoing", "within"])
+async def test_nothing_tells_them(reply: object, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="contemplate")
+    events: list[Event] = []
+    with FaultyServer(reply) as server:  # type: ignore[arg-type]
+        model = OpenAIModel("m", base_url=server.url, api_key=KEY)
+        mind = Contemplator(model, planner=planners.sample(2), aggregator=aggregators.vote(), on_event=events.append)
+        with pytest.raises(ContemplateError) as caught:
+            await mind.run("q")
+    error = caught.value
+    said = [str(error), repr(error), *(event.model_dump_json() for event in events), repr(model), repr(vars(model))]
+    said += [record.getMessage() for record in caplog.records]
+    said += [error.partial.model_dump_json()] if error.partial is not None else []
+    assert events
+    for text in said:
+        assert not [secret for secret in (KEY, PASSWORD, "er2") if secret in text], text
+
+
+@pytest.mark.parametrize("url", ["http://{}@localhost/v1#m", "http://{}@localhost/v1", "ftp://{}@localhost/v1"])
+def test_a_password_in_a_url_is_refused_and_not_told(url: str) -> None:
+    """Clients would send it in place of the key, or refuse both together in the middle of a run."""
+    secret = url.format(f"user:{PASSWORD}")
+    for make in (resolve, lambda url: OpenAIModel("m", base_url=url, api_key=KEY)):
+        with pytest.raises(ConfigurationError) as caught:
+            make(secret)
+        if make is not resolve or url.startswith("http"):
+            assert "er2" not in "".join(traceback.format_exception_only(caught.value))
+
+
+def test_a_query_is_not_part_of_a_name() -> None:
+    model = resolve("http://localhost:1/v1?key=t0psecret#m")
+    assert model.name == "http://localhost:1/v1#m"
+    assert "t0psecret" not in repr(model)
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://h:1/v1", "http://h:1/v1"),
+        ("http://u:p@h/v1", "http://h/v1"),
+        ("http://u:p@w@h/v1/a@b", "http://h/v1/a@b"),
+        ("https://h/v1?api-key=x#m", "https://h/v1#m"),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_what_is_shown_of_a_url(url: str, place: str) -> None:
+    assert shown(url) == place
