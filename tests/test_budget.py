@@ -180,6 +180,24 @@ class TestReservations:
         assert (await ledger(total_tokens=16_000).reserve(0, None)).output_tokens == 1000
         assert (await ledger(total_tokens=500).reserve(0, None)).output_tokens == MIN_OUTPUT_TOKENS
 
+    async def test_output_tokens_are_capped_apart_from_the_prompt(self) -> None:
+        book = ledger(output_tokens=1000)
+        book.settle(await book.reserve(50_000, 600), Usage(calls=1, input_tokens=50_000, output_tokens=600))
+        last = await book.reserve(50_000, 600)
+        assert last.output_tokens == 400
+        book.settle(last, Usage(calls=1, output_tokens=400))
+        with pytest.raises(LimitExceeded, match="output_tokens = 1000"):
+            await book.reserve(0, 1)
+
+    async def test_the_tighter_limit_on_tokens_decides(self) -> None:
+        assert (await ledger(total_tokens=1000, output_tokens=300).reserve(100, 5000)).output_tokens == 300
+        assert (await ledger(total_tokens=1000, output_tokens=5000).reserve(800, 5000)).output_tokens == 200
+
+    async def test_a_share_of_the_output_is_kept_for_the_aggregator(self) -> None:
+        book = ledger(keep=True, output_tokens=1000)
+        assert (await book.reserve(0, 5000)).output_tokens == 750
+        assert (await book.reserve(0, 250, aggregator=True)).output_tokens == 250
+
     async def test_the_last_one_gets_what_is_left(self) -> None:
         assert await ledger(total_tokens=500).reserve(100, 10_000) == Reservation(500, 400)
 
@@ -291,6 +309,22 @@ class TestRuns:
         assert 0.5 * total < result.usage.total_tokens <= total
         assert result.stopped_by == "total_tokens"
         assert {task.outcome for task in result.tasks} == {"answered", "capped"}
+
+    async def test_output_tokens_of_500_subagents(self) -> None:
+        async def script(request: ModelRequest) -> str:
+            assert request.settings.max_tokens is not None
+            await steps(3)
+            return "x" * 4 * request.settings.max_tokens
+
+        mind = Contemplator(
+            ScriptedModel(script),
+            planner=planners.sample(500),
+            aggregator=aggregators.vote(stop=None),
+            limits=Limits(output_tokens=5000),
+        )
+        result = await mind.run("q")
+        assert 2500 < result.usage.output_tokens <= 5000
+        assert result.stopped_by == "output_tokens"
 
     async def test_calls_of_500_subagents(self) -> None:
         model = ScriptedModel("Answer: 4")
