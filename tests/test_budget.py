@@ -45,13 +45,16 @@ class Ledgers(RuleBasedStateMachine):
 
     backend = "asyncio"
     total = 2000
+    output = 1500
     calls = 12
 
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
         self.portal = self.stack.enter_context(start_blocking_portal(self.backend))
-        self.ledger = Ledger(Limits(total_tokens=self.total, calls=self.calls), keep_for_aggregator=True)
+        self.ledger = Ledger(
+            Limits(total_tokens=self.total, output_tokens=self.output, calls=self.calls), keep_for_aggregator=True
+        )
         self.tickets: list[Ticket] = []
         self.served: list[Ticket] = []
 
@@ -80,7 +83,11 @@ class Ledgers(RuleBasedStateMachine):
     def _settle(self, ticket: Ticket, share: float) -> None:
         assert ticket.reservation is not None
         ticket.settled = True
-        self.ledger.settle(ticket.reservation, Usage(calls=1, output_tokens=int(ticket.reservation.tokens * share)))
+        written = ticket.reservation.output_tokens
+        assert written is not None
+        prompt = ticket.reservation.tokens - written
+        usage = Usage(calls=1, input_tokens=int(prompt * share), output_tokens=int(written * share))
+        self.ledger.settle(ticket.reservation, usage)
 
     @rule(
         prompt=st.integers(0, 300),
@@ -129,6 +136,8 @@ class Ledgers(RuleBasedStateMachine):
         calls_out, tokens_out = out(self.ledger)
         assert self.ledger.spent.total_tokens + tokens_out <= self.total
         assert self.ledger.spent.calls + calls_out <= self.calls
+        written = [each.reservation.output_tokens or 0 for each in self.tickets if each.is_out and each.reservation]
+        assert self.ledger.spent.output_tokens + sum(written) <= self.output
 
     @invariant()
     def what_is_out_is_what_was_given_out(self) -> None:
