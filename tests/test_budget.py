@@ -45,13 +45,16 @@ class Ledgers(RuleBasedStateMachine):
 
     backend = "asyncio"
     total = 2000
+    output = 1500
     calls = 12
 
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
         self.portal = self.stack.enter_context(start_blocking_portal(self.backend))
-        self.ledger = Ledger(Limits(total_tokens=self.total, calls=self.calls), keep_for_aggregator=True)
+        self.ledger = Ledger(
+            Limits(total_tokens=self.total, output_tokens=self.output, calls=self.calls), keep_for_aggregator=True
+        )
         self.tickets: list[Ticket] = []
         self.served: list[Ticket] = []
 
@@ -80,7 +83,11 @@ class Ledgers(RuleBasedStateMachine):
     def _settle(self, ticket: Ticket, share: float) -> None:
         assert ticket.reservation is not None
         ticket.settled = True
-        self.ledger.settle(ticket.reservation, Usage(calls=1, output_tokens=int(ticket.reservation.tokens * share)))
+        written = ticket.reservation.output_tokens
+        assert written is not None
+        prompt = ticket.reservation.tokens - written
+        usage = Usage(calls=1, input_tokens=int(prompt * share), output_tokens=int(written * share))
+        self.ledger.settle(ticket.reservation, usage)
 
     @rule(
         prompt=st.integers(0, 300),
@@ -129,6 +136,8 @@ class Ledgers(RuleBasedStateMachine):
         calls_out, tokens_out = out(self.ledger)
         assert self.ledger.spent.total_tokens + tokens_out <= self.total
         assert self.ledger.spent.calls + calls_out <= self.calls
+        written = [each.reservation.output_tokens or 0 for each in self.tickets if each.is_out and each.reservation]
+        assert self.ledger.spent.output_tokens + sum(written) <= self.output
 
     @invariant()
     def what_is_out_is_what_was_given_out(self) -> None:
@@ -179,6 +188,24 @@ class TestReservations:
         assert (await ledger(total_tokens=160_000).reserve(0, None)).output_tokens == DEFAULT_OUTPUT_TOKENS
         assert (await ledger(total_tokens=16_000).reserve(0, None)).output_tokens == 1000
         assert (await ledger(total_tokens=500).reserve(0, None)).output_tokens == MIN_OUTPUT_TOKENS
+
+    async def test_output_tokens_are_capped_apart_from_the_prompt(self) -> None:
+        book = ledger(output_tokens=1000)
+        book.settle(await book.reserve(50_000, 600), Usage(calls=1, input_tokens=50_000, output_tokens=600))
+        last = await book.reserve(50_000, 600)
+        assert last.output_tokens == 400
+        book.settle(last, Usage(calls=1, output_tokens=400))
+        with pytest.raises(LimitExceeded, match="output_tokens = 1000"):
+            await book.reserve(0, 1)
+
+    async def test_the_tighter_limit_on_tokens_decides(self) -> None:
+        assert (await ledger(total_tokens=1000, output_tokens=300).reserve(100, 5000)).output_tokens == 300
+        assert (await ledger(total_tokens=1000, output_tokens=5000).reserve(800, 5000)).output_tokens == 200
+
+    async def test_a_share_of_the_output_is_kept_for_the_aggregator(self) -> None:
+        book = ledger(keep=True, output_tokens=1000)
+        assert (await book.reserve(0, 5000)).output_tokens == 750
+        assert (await book.reserve(0, 250, aggregator=True)).output_tokens == 250
 
     async def test_the_last_one_gets_what_is_left(self) -> None:
         assert await ledger(total_tokens=500).reserve(100, 10_000) == Reservation(500, 400)
@@ -291,6 +318,22 @@ class TestRuns:
         assert 0.5 * total < result.usage.total_tokens <= total
         assert result.stopped_by == "total_tokens"
         assert {task.outcome for task in result.tasks} == {"answered", "capped"}
+
+    async def test_output_tokens_of_500_subagents(self) -> None:
+        async def script(request: ModelRequest) -> str:
+            assert request.settings.max_tokens is not None
+            await steps(3)
+            return "x" * 4 * request.settings.max_tokens
+
+        mind = Contemplator(
+            ScriptedModel(script),
+            planner=planners.sample(500),
+            aggregator=aggregators.vote(stop=None),
+            limits=Limits(output_tokens=5000),
+        )
+        result = await mind.run("q")
+        assert 2500 < result.usage.output_tokens <= 5000
+        assert result.stopped_by == "output_tokens"
 
     async def test_calls_of_500_subagents(self) -> None:
         model = ScriptedModel("Answer: 4")

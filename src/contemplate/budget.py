@@ -19,7 +19,7 @@ MAX_KEPT_TOKENS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What a call may spend: its prompt and `output_tokens` (None: no limit on tokens)."""
+    """What a call may spend: its prompt and `output_tokens`, together `tokens` (0 and None: no limit on tokens)."""
 
     tokens: int
     output_tokens: int | None
@@ -49,12 +49,12 @@ class Ledger:
         self.tripped: str | None = None
         self._calls_out = 0
         self._tokens_out = 0
+        self._output_out = 0
         self._ahead: deque[_Waiter] = deque()
         self._waiting: deque[_Waiter] = deque()
         self._kept_calls = 1 if keep_for_aggregator and (limits.calls or 0) > 1 else 0
-        self._kept_tokens = 0
-        if keep_for_aggregator and limits.total_tokens is not None:
-            self._kept_tokens = min(int(limits.total_tokens * KEPT_SHARE), MAX_KEPT_TOKENS)
+        self._kept_tokens = _kept(limits.total_tokens) if keep_for_aggregator else 0
+        self._kept_output = _kept(limits.output_tokens) if keep_for_aggregator else 0
 
     @property
     def calls_left(self) -> float:
@@ -102,6 +102,7 @@ class Ledger:
     def _give_back(self, reservation: Reservation) -> None:
         self._calls_out -= 1
         self._tokens_out -= reservation.tokens
+        self._output_out -= reservation.output_tokens or 0
         self._serve()
 
     def _leave(self, waiter: _Waiter) -> None:
@@ -136,22 +137,35 @@ class Ledger:
             kept = 0 if aggregator else self._kept_calls
             if self.spent.calls + self._calls_out >= calls - kept:
                 raise self._refusal("calls", calls)
-        total = self.limits.total_tokens
-        if total is None:
+        rooms = self._rooms(prompt, aggregator)
+        if not rooms:
             return self._out(0, wanted)
-        left = total - self.spent.total_tokens - self._tokens_out - (0 if aggregator else self._kept_tokens)
-        ask = wanted or min(DEFAULT_OUTPUT_TOKENS, max(total // 16, MIN_OUTPUT_TOKENS))
-        if left >= prompt + ask:
+        room, limit, cap = min(rooms)
+        ask = wanted or min(DEFAULT_OUTPUT_TOKENS, max(min(each[2] for each in rooms) // 16, MIN_OUTPUT_TOKENS))
+        if room >= ask:
             return self._out(prompt + ask, ask)
         if self._calls_out:
             return None
-        if left >= prompt + MIN_OUTPUT_TOKENS:
-            return self._out(left, left - prompt)
-        raise self._refusal("total_tokens", total)
+        if room >= MIN_OUTPUT_TOKENS:
+            return self._out(prompt + room, room)
+        raise self._refusal(limit, cap)
+
+    def _rooms(self, prompt: int, aggregator: bool) -> list[tuple[int, str, int]]:
+        """For each limit on tokens: how many a call may write within it, the limit's name, and the limit."""
+        rooms = []
+        total, output = self.limits.total_tokens, self.limits.output_tokens
+        if total is not None:
+            left = total - self.spent.total_tokens - self._tokens_out - (0 if aggregator else self._kept_tokens)
+            rooms.append((left - prompt, "total_tokens", total))
+        if output is not None:
+            left = output - self.spent.output_tokens - self._output_out - (0 if aggregator else self._kept_output)
+            rooms.append((left, "output_tokens", output))
+        return rooms
 
     def _out(self, tokens: int, output_tokens: int | None) -> Reservation:
         self._calls_out += 1
         self._tokens_out += tokens
+        self._output_out += output_tokens or 0
         return Reservation(tokens, output_tokens)
 
     def _refusal(self, limit: str, cap: int) -> LimitExceeded:
@@ -159,3 +173,8 @@ class Ledger:
         return LimitExceeded(
             f"Limits.{limit} = {cap} leaves no room for another call", limit=limit, hint="raise the limit"
         )
+
+
+def _kept(limit: int | None) -> int:
+    """The part of a limit on tokens that is kept for the aggregator."""
+    return 0 if limit is None else min(int(limit * KEPT_SHARE), MAX_KEPT_TOKENS)

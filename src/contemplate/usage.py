@@ -45,6 +45,7 @@ class Limits(Data):
         seconds: wall-clock time. Part of it is kept for the aggregator; then whatever arrived is concluded from.
         total_tokens: input and output tokens of all calls. Reserved before a call and settled after it, so that
             calls which run together cannot exceed it.
+        output_tokens: what the models may write in all calls, reasoning included. Reserved like `total_tokens`.
         calls: model calls. One is kept for the aggregator.
         tasks: tasks that the planner may start.
         concurrency: model calls in flight at one moment.
@@ -52,6 +53,7 @@ class Limits(Data):
 
     seconds: float | None = Field(default=None, gt=0)
     total_tokens: int | None = Field(default=None, gt=0)
+    output_tokens: int | None = Field(default=None, gt=0)
     calls: int | None = Field(default=None, gt=0)
     tasks: int | None = Field(default=None, gt=0)
     concurrency: int | None = Field(default=None, gt=0)

@@ -56,6 +56,7 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     limits = ask.add_argument_group("limits")
     limits.add_argument("--max-seconds", type=_above_zero(float), metavar="S", help="wall-clock time")
     limits.add_argument("--max-tokens", type=_above_zero(int), metavar="N", help="tokens of all calls together")
+    limits.add_argument("--max-output-tokens", type=_above_zero(int), metavar="N", help="what the models write")
     limits.add_argument("--max-calls", type=_above_zero(int), metavar="N", help="model calls")
     limits.add_argument("--concurrency", type=_above_zero(int), metavar="N", help="calls in flight at one moment")
     _add_debugging(ask)

@@ -64,6 +64,7 @@ def _mind(options: argparse.Namespace) -> Contemplator[str]:
     limits = Limits(
         seconds=options.max_seconds,
         total_tokens=options.max_tokens,
+        output_tokens=options.max_output_tokens,
         calls=options.max_calls,
         concurrency=options.concurrency,
     )
