@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from . import network
 
@@ -15,6 +18,13 @@ from . import network
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop that a test runs on."""
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def one_at_a_time() -> Iterator[None]:
+    """Among all processes that test, one at a time goes on from here."""
+    with FileLock(Path(tempfile.gettempdir()) / "contemplate-tests.lock"):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from . import network
 NAME = "qwen2.5-coder-0.5b"
 
 # It takes every core: two of them at once would each be slower than one after the other.
-alone = pytest.mark.xdist_group("local model")
+alone = pytest.mark.usefixtures("one_at_a_time")
 
 
 def name() -> str:

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
 
+from contemplate import ModelSettings
+
 from . import local_model
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 BLOCKS = [block for block in find_examples(ROOT / "README.md", ROOT / "docs") if block.prefix == "python"]
+
+LONGEST_ANSWER = 256
 
 pytestmark = local_model.alone
 
@@ -22,6 +26,8 @@ pytestmark = local_model.alone
 def _small_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("CONTEMPLATE_MODEL", local_model.name())
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    # So small a model often repeats itself to the end of what it may write.
+    monkeypatch.setattr("contemplate.models.local.model.DEFAULT_SETTINGS", ModelSettings(max_tokens=LONGEST_ANSWER))
     yield
 
 

@@ -15,7 +15,18 @@ import pytest
 
 import contemplate
 
-PUBLIC = ["", ".aggregators", ".answers", ".errors", ".events", ".models", ".planners", ".strategies", ".testing"]
+PUBLIC = [
+    "",
+    ".aggregators",
+    ".answers",
+    ".errors",
+    ".events",
+    ".journal",
+    ".models",
+    ".planners",
+    ".strategies",
+    ".testing",
+]
 PROVIDERS = re.compile(r"\b(openai\.|httpx|aiohttp|tenacity|structlog|starlette|uvicorn|xllamacpp|rich\.)")
 
 

@@ -7,6 +7,7 @@ The map of the package, from the roof down; each line imports only from those be
     engine                  two streams meet: tasks in, results out
     planners, aggregators   async generators of tasks; async functions over results; answers: keys that votes count
     context, agent          what the two may touch of a run; one subagent's loop of model and tools
+    journal                 what calls brought, written down, so that runs go on after a crash
     models, testing         the one-method model protocol and its implementations; doubles for tests
     tools, schema, budget, prompts
     messages, plan, result, events, usage, settings, errors     plain frozen data
@@ -21,7 +22,7 @@ from ._version import __version__
 # Type checkers take it for typing.TYPE_CHECKING; importing typing takes longer than starting the interpreter.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import aggregators, answers, errors, events, models, planners, strategies, testing
+    from . import aggregators, answers, errors, events, journal, models, planners, strategies, testing
     from .agent import Agent, Answer, TaskContext
     from .api import ask, ask_sync
     from .contemplator import Contemplator
@@ -58,7 +59,17 @@ _HOMES = {
     "Limits": "usage",
     "Usage": "usage",
 }
-_MODULES = ("aggregators", "answers", "errors", "events", "models", "planners", "strategies", "testing")
+_MODULES = (
+    "aggregators",
+    "answers",
+    "errors",
+    "events",
+    "journal",
+    "models",
+    "planners",
+    "strategies",
+    "testing",
+)
 
 __all__ = [
     "Agent",
@@ -86,6 +97,7 @@ __all__ = [
     "ask_sync",
     "errors",
     "events",
+    "journal",
     "models",
     "planners",
     "strategies",

@@ -54,6 +54,7 @@ class TaskContext:
         text: what has been written so far.
         messages: the conversation so far.
         usage: what the task's calls have cost so far, failed ones included.
+        turn: how many of its model calls have been answered.
     """
 
     def __init__(self, run: RunContext, task: Task, *, streaming: bool) -> None:
@@ -62,7 +63,7 @@ class TaskContext:
         self.inputs: Sequence[TaskResult] = run.inputs(task)
         self.messages: tuple[Message, ...] = ()
         self._written: list[str] = []
-        self._turn = 0
+        self.turn = 0
         self._on_delta: Callable[[Delta], None] | None = self._hear if streaming else None
 
     @property
@@ -92,10 +93,10 @@ class TaskContext:
             request,
             model=self.task.model,
             task=self.task.id,
-            turn=self._turn,
+            turn=self.turn,
             on_delta=self._on_delta,
         )
-        self._turn += 1
+        self.turn += 1
         self._written[:] = [response.message.text]
         self.messages = (*request.messages, response.message)
         return response
@@ -215,20 +216,22 @@ class Agent:
         if run.listening:
             run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
         started = perf_counter()
-        error: ErrorInfo | None = None
-        try:
-            if call.name not in self._tools:
-                raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
-            returned = await self._tools[call.name].call(call.arguments)
-        except (Exception, anyio.get_cancelled_exc_class()) as raised:
-            if not isinstance(raised, Exception) and being_cancelled():
-                raise
-            error = ErrorInfo.of(raised)
-            returned = render("tool_error", kind=error.kind, message=error.message)
+        returned, error = await run.use_tool(task_id, ctx.turn, call, lambda: self._returned(call))
         if run.listening:
             seconds = perf_counter() - started
             run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=error))
         return returned
+
+    async def _returned(self, call: ToolCall) -> tuple[str, ErrorInfo | None]:
+        try:
+            if call.name not in self._tools:
+                raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
+            return await self._tools[call.name].call(call.arguments), None
+        except (Exception, anyio.get_cancelled_exc_class()) as raised:
+            if not isinstance(raised, Exception) and being_cancelled():
+                raise
+            error = ErrorInfo.of(raised)
+            return render("tool_error", kind=error.kind, message=error.message), error
 
 
 def being_cancelled() -> bool:

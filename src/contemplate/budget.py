@@ -92,8 +92,12 @@ class Ledger:
 
     def settle(self, reservation: Reservation, usage: Usage) -> None:
         """Give back a reservation, and book what the call really cost."""
-        self.spent += usage
+        self.book(usage)
         self._give_back(reservation)
+
+    def book(self, usage: Usage) -> None:
+        """Count what was spent without a reservation."""
+        self.spent += usage
 
     def _give_back(self, reservation: Reservation) -> None:
         self._calls_out -= 1

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import anyio
 from pydantic_core import to_json
@@ -13,14 +14,20 @@ from pydantic_core import to_json
 from .budget import Ledger
 from .events import CallName, Event, ModelCalled, Speaker
 from .mailbox import Mailbox
+from .messages import ToolCall
 from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from .result import ErrorInfo
 from .usage import Usage
+
+if TYPE_CHECKING:
+    from .journal import Entry
+    from .journal.recording import Recording
 
 BYTES_PER_TOKEN = 3
 IMAGE_TOKENS = 1000
 
 Listener = Callable[[Event], None]
+ToolResult = tuple[str, ErrorInfo | None]
 
 
 @dataclass(slots=True)
@@ -53,22 +60,36 @@ def _complain(listener: Listener, error: Exception) -> None:
 class Caller:
     """Makes the model calls of one run, within its limits.
 
-    Connections that a model opens are kept until `stack` is closed, at the end of the run.
+    Connections that a model opens are kept until `stack` is closed, at the end of the run. With a `recording`, what a
+    call brings is written down before it is used, and a call whose answer was written down before is not made again.
     """
 
-    def __init__(self, run_id: str, ledger: Ledger, events: Events, stack: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        run_id: str,
+        ledger: Ledger,
+        events: Events,
+        stack: AsyncExitStack,
+        recording: Recording | None = None,
+    ) -> None:
         self.ledger = ledger
         self.events = events
         self._run_id = run_id
         self._stack = stack
+        self._recording = recording
         self._connected: set[int] = set()
         self._spent_on: dict[str, Usage] = {}
+        self._part_of: dict[str, str] = {}
         concurrency = ledger.limits.concurrency
         self._slots = None if concurrency is None else anyio.Semaphore(concurrency)
 
     def spent_on(self, task: str) -> Usage:
         """What the calls for a task have cost so far, failed ones included."""
         return self._spent_on.get(task, Usage())
+
+    def nest(self, task: str, within: str) -> None:
+        """What is spent on `task` is spent on `within`, too."""
+        self._part_of[task] = within
 
     async def call(
         self,
@@ -79,60 +100,119 @@ class Caller:
         task: str | None,
         turn: int,
         on_delta: DeltaSink | None,
-        within: tuple[str, ...] = (),
     ) -> ModelResponse:
-        """One call. It is booked on `task`, and on the tasks `within` which that one is nested.
+        """One call.
 
         Raises:
             ModelError: the call failed.
             LimitExceeded: a limit leaves no room for it.
         """
+        name = CallName(run=self._run_id, role=role, task=task, turn=turn)
+        meter = _Meter(on_delta)
+        if self._recording is None:
+            return await self._made(name, model, request, meter)
+        asked = self._recording.asked(role, task, turn, model.name, request)
+        known = self._recording.find(asked)
+        if known is not None:
+            return await self._recalled(known, self._recording, name, meter)
+        started = perf_counter()
+        try:
+            response = await self._made(name, model, request, meter)
+        except BaseException as error:
+            self._recording.cut_off(asked, started, error, meter.text, meter.spent)
+            raise
+        await self._recording.answered(asked, started, response)
+        return response
+
+    async def tool(self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
+        """One tool call: what `use` returns now, or what it returned when that was written down."""
+        if self._recording is None:
+            return await use()
+        asked = self._recording.asked_tool(task, turn, call)
+        known = self._recording.find(asked)
+        if known is not None:
+            await self._recording.turn(known)
+            return known.text, known.error
+        started = perf_counter()
+        try:
+            returned = await use()
+        except BaseException as error:
+            self._recording.cut_off(asked, started, error, "", Usage())
+            raise
+        await self._recording.returned(asked, started, *returned)
+        return returned
+
+    async def _recalled(self, known: Entry, recording: Recording, name: CallName, meter: _Meter) -> ModelResponse:
+        """What a call brought when it was made; it costs what it cost then."""
+        response = known.response
+        # At once and not in its turn: what a planner has written may be what others are waiting for.
+        meter(Delta(known.text) if response is None else Delta(response.message.text, response.reasoning))
+        error: BaseException | None = None
+        try:
+            await recording.turn(known)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self.ledger.book(known.usage)
+            finish = None if response is None else response.finish
+            self._tell(name, known.name, known.usage, known.seconds, finish, error, recorded=True)
+        assert response is not None  # noqa: S101
+        return response
+
+    async def _made(self, name: CallName, model: Model, request: ModelRequest, meter: _Meter) -> ModelResponse:
         await self._connect(model)
         if self._slots is None:
-            return await self._paid(role, model, request, task, turn, on_delta, within)
+            return await self._paid(name, model, request, meter)
         async with self._slots:
-            return await self._paid(role, model, request, task, turn, on_delta, within)
+            return await self._paid(name, model, request, meter)
 
-    async def _paid(
-        self,
-        role: Speaker,
-        model: Model,
-        request: ModelRequest,
-        task: str | None,
-        turn: int,
-        on_delta: DeltaSink | None,
-        within: tuple[str, ...],
-    ) -> ModelResponse:
+    async def _paid(self, name: CallName, model: Model, request: ModelRequest, meter: _Meter) -> ModelResponse:
         prompt_tokens = estimate(request)
         wanted = request.settings.max_tokens
-        reservation = await self.ledger.reserve(prompt_tokens, wanted, aggregator=role == "aggregator")
+        reservation = await self.ledger.reserve(prompt_tokens, wanted, aggregator=name.role == "aggregator")
         if reservation.output_tokens != wanted:
             settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
             request = replace(request, settings=settings)
-        meter = _Meter(on_delta)
         started = perf_counter()
-        usage, finish, error = Usage(calls=1, cost_usd=None), None, None
+        finish, error = None, None
+        meter.spent = Usage(calls=1, cost_usd=None)
         try:
-            response = await model.request(request, None if on_delta is None else meter)
-            usage, finish = response.usage, response.finish
+            response = await model.request(request, None if meter.on_delta is None else meter)
+            meter.spent, finish = response.usage, response.finish
             meter.catch_up(response)
             return response
         except BaseException as raised:
             error = raised
             if meter.written or not isinstance(raised, Exception):
-                usage = meter.usage(prompt_tokens)
+                meter.spent = meter.usage(prompt_tokens)
             raise
         finally:
-            self.ledger.settle(reservation, usage)
-            for each in (*within, *filter(None, (task,))):
-                self._spent_on[each] = self.spent_on(each) + usage
-            if self.events.listening:
-                name = CallName(run=self._run_id, role=role, task=task, turn=turn)
-                info = None if error is None else ErrorInfo.of(error)
-                seconds = perf_counter() - started
-                self.events.emit(
-                    ModelCalled(name=name, model=model.name, usage=usage, seconds=seconds, finish=finish, error=info)
+            self.ledger.settle(reservation, meter.spent)
+            self._tell(name, model.name, meter.spent, perf_counter() - started, finish, error)
+
+    def _tell(
+        self,
+        name: CallName,
+        model: str,
+        usage: Usage,
+        seconds: float,
+        finish: str | None,
+        error: BaseException | None,
+        *,
+        recorded: bool = False,
+    ) -> None:
+        task = name.task
+        while task is not None:
+            self._spent_on[task] = self.spent_on(task) + usage
+            task = self._part_of.get(task)
+        if self.events.listening:
+            info = None if error is None else ErrorInfo.of(error)
+            self.events.emit(
+                ModelCalled(
+                    name=name, model=model, usage=usage, seconds=seconds, finish=finish, error=info, recorded=recorded
                 )
+            )
 
     async def _connect(self, model: Model) -> None:
         if id(model) not in self._connected:
@@ -168,7 +248,6 @@ class Within(Caller):
         task: str | None,
         turn: int,
         on_delta: DeltaSink | None,
-        within: tuple[str, ...] = (),
     ) -> ModelResponse:
         """One call, paid as its task's: no share is kept for what aggregates within a task.
 
@@ -176,15 +255,17 @@ class Within(Caller):
             ModelError: the call failed.
             LimitExceeded: a limit leaves no room for it.
         """
-        return await self._outer.call(
-            "subagent",
-            model,
-            request,
-            task=self._named(task or role),
-            turn=turn,
-            on_delta=on_delta,
-            within=(self._task, *map(self._named, within)),
-        )
+        name = self._named(task or role)
+        self._outer.nest(name, self._task)
+        return await self._outer.call("subagent", model, request, task=name, turn=turn, on_delta=on_delta)
+
+    def nest(self, task: str, within: str) -> None:
+        """What is spent on `task` is spent on `within`, too."""
+        self._outer.nest(self._named(task), self._named(within))
+
+    async def tool(self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
+        """One tool call of a task of the nested run."""
+        return await self._outer.tool(self._named(task), turn, call, use)
 
     def _named(self, task: str) -> str:
         return f"{self._task}/{task}"
@@ -221,20 +302,29 @@ class _Meter:
     """Passes pieces on and counts them: a call that is cut off is paid for, though nobody reports how much it was."""
 
     def __init__(self, on_delta: DeltaSink | None) -> None:
-        self._on_delta = on_delta
-        self._shown = False
+        self.on_delta = on_delta
         self.written = 0
+        self.spent = Usage()
+        self._texts: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """What was written, and is not void."""
+        return "".join(self._texts)
 
     def __call__(self, delta: Delta) -> None:
         self.written += len(delta.text) + len(delta.reasoning)
-        self._shown = bool(delta.text) or (self._shown and not delta.restart)
-        if self._on_delta is not None:
-            self._on_delta(delta)
+        if delta.restart:
+            self._texts.clear()
+        if delta.text:
+            self._texts.append(delta.text)
+        if self.on_delta is not None:
+            self.on_delta(delta)
 
     def catch_up(self, response: ModelResponse) -> None:
         """Hand over in one piece what a model that does not stream has said."""
-        if response.message.text and not self._shown and self._on_delta is not None:
-            self._on_delta(Delta(response.message.text))
+        if response.message.text and not self._texts and self.on_delta is not None:
+            self.on_delta(Delta(response.message.text))
 
     def usage(self, prompt_tokens: int) -> Usage:
         """An estimate of what the call had cost when it was cut off."""

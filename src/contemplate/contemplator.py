@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Generic, Self
+from typing import TYPE_CHECKING, Any, Generic, Self
 from uuid import uuid4
 
 import anyio
 
 from .agent import Agent, AgentFunction, Answer, TaskContext
 from .aggregators import Aggregator
-from .budget import Ledger
-from .calls import Caller, Events, Listener
-from .context import RunContext
-from .engine import execute, needs_a_share
-from .errors import ConfigurationError, ContemplateError, OutputError, sole
-from .events import RunFailed, RunFinished, RunStarted
-from .log import log_event, wanted
+from .calls import Listener
+from .errors import ConfigurationError, sole
 from .messages import ImagePart
-from .models import Connectable, Model, resolve
+from .models import Connectable, Model, RunMark, current_run, resolve
 from .modes import Mode, preset
 from .nested import contemplate_within
-from .plan import Plan, Task
+from .plan import Task
 from .planners import Planner
-from .result import Conclusion, ErrorInfo, OutputT, RunResult
+from .result import OutputT, RunResult
+from .run import Job, Parts, carry_out
 from .schema import OutputType
 from .settings import ModelSettings
 from .stream import RunStream
@@ -34,9 +30,13 @@ from .sync import run_blocking
 from .tools import Tool
 from .usage import Limits
 
+if TYPE_CHECKING:
+    from .journal import Journal
+
 Image = str | Path | bytes | ImagePart
 
 _TEXT: Any = str
+_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Contemplator(Generic[OutputT]):
@@ -61,6 +61,8 @@ class Contemplator(Generic[OutputT]):
         stream: whether subagents' calls are streamed. If None, when somebody listens or a time limit is set, since
             then what was written until a task is cut off is worth its cost.
         on_event: is told every event of every run.
+        journal: writes down what every call brings, so that a run can be continued, replayed, or concluded from again:
+            "sqlite:///runs.db", "memory:", or a `Journal`.
 
     Raises:
         ConfigurationError: a setting is wrong, or the model cannot be set up.
@@ -81,27 +83,37 @@ class Contemplator(Generic[OutputT]):
         limits: Limits | None = None,
         stream: bool | None = None,
         on_event: Listener | None = None,
+        journal: str | Journal | None = None,
     ) -> None:
         if agent is not None and (tools or instructions or settings):
             raise ConfigurationError(
                 "tools, instructions and settings go to the usual agent, and agent= takes its place",
                 hint="pass them to your Agent(...)",
             )
-        self.model = resolve(model)
         usual = preset(mode)
-        self._planner = planner or usual.planner
-        self._aggregator = aggregator or usual.aggregator
-        self._agent = agent or Agent(tools=tools, instructions=instructions, settings=settings)
-        self._output = None if output_type is str else OutputType(output_type)
-        if self._output is not None:
-            _ = self._output.json_schema
+        output = None if output_type is str else OutputType(output_type)
+        if output is not None:
+            _ = output.json_schema
+        self._parts = Parts(
+            model=resolve(model),
+            planner=planner or usual.planner,
+            agent=agent or Agent(tools=tools, instructions=instructions, settings=settings),
+            aggregator=aggregator or usual.aggregator,
+            output=output,
+            stream=stream,
+        )
         self._limits = limits or Limits()
-        self._stream = stream
         self._on_event = on_event
+        self._journal = None if journal is None else _opened(journal)
         self._open: list[AsyncExitStack] = []
 
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self._parts.model
+
     async def run(
-        self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None
+        self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None, run_id: str | None = None
     ) -> RunResult[OutputT]:
         """Contemplate `question`.
 
@@ -109,30 +121,34 @@ class Contemplator(Generic[OutputT]):
             question: what to answer.
             images: paths, URLs, bytes or image parts that belong to it.
             limits: take the place of the contemplator's, for this run.
+            run_id: what to call the run: 1 to 64 letters, digits, ".", "_" or "-". With a journal, a run of that name
+                goes on where it was: what its calls have brought is not paid for twice. One that was answered in full
+                is not made again.
 
         Raises:
             ContemplateError: there is no answer; what was finished until then is in the error's `partial`.
         """
-        return await self._run(question, images, limits, ())
+        return await self._run(self._job(question, images, limits, run_id))
 
     def run_sync(
-        self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None
+        self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None, run_id: str | None = None
     ) -> RunResult[OutputT]:
         """`run`, for code that is not async. Works where an event loop is running, too, as in a notebook."""
-        return run_blocking(lambda: self.run(question, images=images, limits=limits))
+        return run_blocking(lambda: self.run(question, images=images, limits=limits, run_id=run_id))
 
     @asynccontextmanager
     async def stream(
-        self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None
+        self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None, run_id: str | None = None
     ) -> AsyncIterator[RunStream[OutputT]]:
         """Contemplate `question`, and iterate over the run's events while it goes on.
 
         Leaving the block ends the run. Takes what `run` takes, and the iteration raises what `run` raises.
         """
         stream: RunStream[OutputT] = RunStream()
+        job = self._job(question, images, limits, run_id, stream.put)
 
         async def run() -> None:
-            await stream.follow(self._run(question, images, limits, (stream.put,)))
+            await stream.follow(self._run(job))
 
         left: Exception | None = None
         try:
@@ -157,15 +173,32 @@ class Contemplator(Generic[OutputT]):
         Raises:
             ContemplateError: there is no answer.
         """
-        return await contemplate_within(
-            task,
-            ctx,
-            model=self.model if task.model is None else ctx.run.model(task.model),
-            planner=self._planner,
-            agent=self._agent,
-            aggregator=self._aggregator,
-            limits=self._limits,
-        )
+        return await contemplate_within(task, ctx, parts=self._parts, limits=self._limits)
+
+    async def replay(self, run_id: str) -> RunResult[OutputT]:
+        """Go through a run of the journal again, offline: every call brings what it brought, and none is made.
+
+        Raises:
+            ReplayError: the run goes otherwise than it went; the message shows the call that differs.
+            JournalError: there is no such run, or it was never finished.
+            ContemplateError: what the run had raised.
+        """
+        from .journaled import replay
+
+        return await replay(self._parts, self._job("replayed", (), None, run_id), self._kept())
+
+    async def reaggregate(self, run_id: str) -> RunResult[OutputT]:
+        """Conclude once more from what the subagents of a run had answered: only the aggregator's calls are made.
+
+        The journal keeps it as a run of its own.
+
+        Raises:
+            JournalError: there is no such run, or it was never finished.
+            ContemplateError: there is no answer.
+        """
+        from .journaled import reaggregate
+
+        return await reaggregate(self._parts, self._job("reaggregated", (), None, None), self._kept(), run_id)
 
     async def __aenter__(self) -> Self:
         """Keep connections from one run to the next, until the block is left."""
@@ -178,111 +211,45 @@ class Contemplator(Generic[OutputT]):
     async def __aexit__(self, *_: object) -> None:
         await self._open.pop().aclose()
 
-    async def _run(
-        self, question: str, images: Sequence[Image], limits: Limits | None, listeners: Sequence[Listener]
-    ) -> RunResult[OutputT]:
+    def _job(
+        self,
+        question: str,
+        images: Sequence[Image],
+        limits: Limits | None,
+        run_id: str | None,
+        *listeners: Listener,
+    ) -> Job:
         if not question.strip():
             raise ConfigurationError("the question is empty", hint="ask something")
-        limits = limits or self._limits
-        began = anyio.current_time()
-        run_id = uuid4().hex[:12]
-        events = Events([*listeners, *filter(None, (self._on_event, _logger()))])
-        ledger = Ledger(limits, keep_for_aggregator=needs_a_share(self._aggregator))
-        async with AsyncExitStack() as stack:
-            ctx = RunContext(
-                run_id=run_id,
-                question=question,
-                images=tuple(map(ImagePart.of, images)),
-                output=self._output,
-                model=self.model,
-                caller=Caller(run_id, ledger, events, stack),
-                deadline=math.inf if limits.seconds is None else began + limits.seconds,
-            )
-            if events.listening:
-                events.emit(RunStarted(run_id=run_id, question=question, model=self.model.name))
-            try:
-                conclusion = await execute(
-                    ctx,
-                    planner=self._planner,
-                    agent=self._agent,
-                    aggregator=self._aggregator,
-                    limits=limits,
-                    streaming=self._streams(events, limits),
-                )
-                result = self._result(ctx, conclusion, ledger, began)
-            except ContemplateError as error:
-                error.partial = _collected(ctx, ledger, began, failed=True)
-                _tell_failure(ctx, error, ledger, began)
-                raise
-            except BaseException as error:
-                _tell_failure(ctx, error, ledger, began)
-                raise
-            if events.listening:
-                events.emit(
-                    RunFinished(
-                        run_id=run_id,
-                        text=result.text,
-                        usage=result.usage,
-                        seconds=result.seconds,
-                        complete=result.complete,
-                        stopped_by=result.stopped_by,
-                    )
-                )
-            return result
-
-    def _streams(self, events: Events, limits: Limits) -> bool:
-        if self._stream is not None:
-            return self._stream
-        return events.listening or limits.seconds is not None
-
-    def _result(self, ctx: RunContext, conclusion: Conclusion, ledger: Ledger, began: float) -> RunResult[OutputT]:
-        output: Any = conclusion.text if conclusion.output is None else conclusion.output
-        if self._output is not None and conclusion.output is None:
-            try:
-                output = self._output.parse(conclusion.text)
-            except OutputError as error:
-                raise OutputError(error.message, hint="the aggregator must return the output type") from None
-        return _collected(ctx, ledger, began).model_copy(
-            update={
-                "output": output,
-                "text": conclusion.text,
-                "images": conclusion.images,
-                "complete": conclusion.complete,
-                "support": conclusion.support,
-                "dissent": conclusion.dissent,
-            }
+        if run_id is not None and not _RUN_ID.fullmatch(run_id):
+            raise ConfigurationError(f"run_id {run_id!r:.80}", hint="1 to 64 letters, digits, '.', '_' or '-'")
+        return Job(
+            run_id=run_id or uuid4().hex[:12],
+            question=question,
+            images=tuple(map(ImagePart.of, images)),
+            limits=limits or self._limits,
+            listeners=(*listeners, *filter(None, (self._on_event,))),
         )
 
+    def _kept(self) -> Journal:
+        if self._journal is None:
+            raise ConfigurationError("there is no journal", hint='Contemplator(..., journal="sqlite:///runs.db")')
+        return self._journal
 
-def _collected(ctx: RunContext, ledger: Ledger, began: float, *, failed: bool = False) -> RunResult[Any]:
-    """What a run has reached, without its output."""
-    tasks = sorted(ctx.results.values(), key=lambda result: result.index)
-    lost = {result.id for result in tasks if result.outcome == "failed" or result.outcome == "capped"}
-    if failed or ctx.stopped_by is not None:
-        lost |= {task.id for task in ctx.planned if task.id not in ctx.results}
-        lost |= {result.id for result in tasks if result.outcome == "cancelled"}
-    # The bare class, as one with a parameter cannot be pickled.
-    return RunResult.model_construct(
-        run_id=ctx.run_id,
-        question=ctx.question,
-        output=None,
-        text="",
-        plan=Plan.model_construct(tasks=tuple(ctx.planned)),
-        tasks=tuple(tasks),
-        usage=ledger.spent,
-        seconds=anyio.current_time() - began,
-        complete=False,
-        missing=tuple(task.id for task in ctx.planned if task.id in lost),
-        stopped_by=ctx.stopped_by or ledger.tripped,
-        notes=tuple(ctx.notes),
-    )
+    async def _run(self, job: Job) -> RunResult[OutputT]:
+        token = current_run.set(RunMark())
+        try:
+            if self._journal is None:
+                return await carry_out(self._parts, job)
+            from .journaled import keep_or_continue
+
+            return await keep_or_continue(self._parts, job, self._journal)
+        finally:
+            current_run.reset(token)
 
 
-def _tell_failure(ctx: RunContext, error: BaseException, ledger: Ledger, began: float) -> None:
-    if ctx.listening:
-        seconds = anyio.current_time() - began
-        ctx.emit(RunFailed(run_id=ctx.run_id, error=ErrorInfo.of(error), usage=ledger.spent, seconds=seconds))
+def _opened(journal: str | Journal) -> Journal:
+    # Imported only where it is used, as SQLite is.
+    from .journal import open_journal
 
-
-def _logger() -> Listener | None:
-    return log_event if wanted() else None
+    return open_journal(journal)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
 import anyio
 
-from .calls import Caller, StreamedCall, Within
+from .calls import Caller, StreamedCall, ToolResult, Within
 from .errors import ConfigurationError, PlanError
 from .events import Event, Noted, Speaker
 from .mailbox import Mailbox
-from .messages import ImagePart
+from .messages import ImagePart, ToolCall
 from .models import DeltaSink, Model, ModelRequest, ModelResponse, resolve
 from .plan import Task
 from .result import Conclusion, TaskResult
@@ -39,6 +39,7 @@ class RunContext:
         running: the cancel scopes of the tasks that are running.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
         depth: in how many other runs this one is nested.
+        expire: does what the deadline would do.
     """
 
     def __init__(
@@ -65,15 +66,16 @@ class RunContext:
         self.outbox: Mailbox[TaskResult] = Mailbox()
         self.best: Callable[[], Conclusion] | None = None
         self.notes: list[str] = []
+        self._when_planned: list[Callable[[], None]] = []
         self._caller = caller
         self._model = model
         self._models: dict[str, Model] = {model.name: model}
         self._results: dict[str, TaskResult] = {}
         self._finished: dict[str, anyio.Event] = {}
-        self._released: set[str] = set()
         self.running: dict[str, anyio.CancelScope] = {}
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
+        self.expire: Callable[[], None] = lambda: None
 
     # What has happened
 
@@ -107,19 +109,20 @@ class RunContext:
         for task_id in task_ids:
             if task_id not in self._results:
                 raise PlanError(f"task {task_id!r} has no result to release", hint="wait for it: `ctx.finished(id)`")
-            if self._results[task_id].task.held and task_id not in self._released:
-                self._released.add(task_id)
-                self.outbox.put(self._results[task_id])
+            result = self._results[task_id]
+            if result.task.held:
+                # The plan tells afterwards what was passed on, so that the run can be concluded once more.
+                task = self.planned[result.index] = result.task.model_copy(update={"held": False})
+                result = self._results[task_id] = result.model_copy(update={"task": task})
+                self.outbox.put(result)
 
     def release_if_nothing_else(self) -> bool:
         """Release what is held if no other task was answered, and say whether it was so. For the engine."""
-        held = {each.id for each in self._results.values() if each.task.held} - self._released
-        if not any(self._results[task_id].answered for task_id in held):
-            return False
-        if any(result.answered for task_id, result in self._results.items() if task_id not in held):
+        answered = [result for result in self._results.values() if result.answered]
+        if not answered or not all(result.task.held for result in answered):
             return False
         self.note("nothing else was answered: what the planner had held back is passed on")
-        self.release(*(task.id for task in self.planned if task.id in held))
+        self.release(*(task.id for task in self.planned if task.held and task.id in self._results))
         return True
 
     def interrupt(self, task_id: str) -> bool:
@@ -128,6 +131,16 @@ class RunContext:
         if scope is not None:
             scope.cancel()
         return scope is not None
+
+    def when_planned(self, call: Callable[[], None]) -> None:
+        """Have `call` called when the planner has finished, if it has not."""
+        self._when_planned.append(call)
+
+    def finish_planning(self) -> None:
+        """The planner has finished. For the engine."""
+        self.plan_done = True
+        for call in self._when_planned:
+            call()
 
     def inputs(self, task: Task) -> Sequence[TaskResult]:
         """The results of what `task` needs, in the order in which it names them."""
@@ -250,6 +263,12 @@ class RunContext:
             LimitExceeded: a limit leaves no room for it.
         """
         return await self._caller.call(role, self.model(model), request, task=task, turn=turn, on_delta=on_delta)
+
+    async def use_tool(
+        self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]
+    ) -> ToolResult:
+        """What `use` returns: a tool's text and error. If the run is continued, what it had returned then."""
+        return await self._caller.tool(task, turn, call, use)
 
     @asynccontextmanager
     async def stream(

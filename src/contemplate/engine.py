@@ -6,7 +6,6 @@ left belongs to the aggregator; the outer one holds the aggregator as well, and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -133,7 +132,7 @@ def _rescued(run: _Run, ctx: RunContext, limits: Limits, failure: ContemplateErr
     if isinstance(failure, LimitExceeded):
         raise failure
     raise LimitExceeded(
-        f"Limits.seconds = {limits.seconds:g} was over before there was any answer",
+        f"Limits.seconds = {limits.seconds or 0:g} was over before there was any answer",
         limit="seconds",
         hint="raise the limit",
     )
@@ -175,13 +174,14 @@ class _Run:
         self._graph = TaskGraph()
         self._index: dict[str, int] = {}
         self._began = anyio.current_time()
-        self._end = math.inf
+        self._time = anyio.CancelScope()
 
     async def work(self, end: float) -> None:
         """Plan, and run what was planned, until all is done or the time for it is over."""
-        self._end = end
         try:
             with anyio.CancelScope(deadline=end) as scope:
+                self._time = scope
+                self._ctx.expire = scope.cancel
                 async with anyio.create_task_group() as group:
                     self._ctx.spawn = lambda function: _start(group, function)
                     await self._plan(group)
@@ -190,6 +190,7 @@ class _Run:
             self.makeshift = self._ctx.release_if_nothing_else()
         finally:
             self._ctx.spawn = None
+            self._ctx.expire = self.fail
             self._ctx.outbox.close()
 
     def stop(self, limit: str) -> None:
@@ -212,7 +213,7 @@ class _Run:
         except Exception as error:
             self.failure = _failure(PlanError, "the planner", error)
             self.fail()
-        self._ctx.plan_done = True
+        self._ctx.finish_planning()
         if self._ctx.listening:
             self._ctx.emit(PlanReady(plan=Plan.model_construct(tasks=tuple(self._ctx.planned))))
 
@@ -277,7 +278,7 @@ class _Run:
             )
 
     def _finish(self, result: TaskResult) -> None:
-        if result.outcome == "cancelled" and anyio.current_time() >= self._end:
+        if result.outcome == "cancelled" and self._time.cancel_called:
             # Said before the aggregator sees it: a vote could take it for an abstention, and be decided.
             self.stop("seconds")
         self._ctx.record(result)

@@ -18,6 +18,9 @@
     +-- AggregationError           an aggregator raised, or had nothing to conclude from
     |   +-- QuorumNotReached       too few tasks were answered
     +-- LimitExceeded              a limit stopped the run before there was any answer
+    +-- JournalError               a journal cannot be read or written, or a run in it is going on elsewhere
+        +-- JournalBusy            others were writing in it for too long
+        +-- ReplayError            a run that is gone through again does not go as it went
 
 Each message says what happened, where (task, model), and what to do next. An error that ends a run carries, in
 `partial`, all that had been finished and paid for.
@@ -178,3 +181,25 @@ class LimitExceeded(ContemplateError):
     def __init__(self, message: str, *, limit: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.limit = limit
+
+
+class JournalError(ContemplateError):
+    """Raised when a journal cannot be read or written, or when a run in it cannot be continued."""
+
+
+class JournalBusy(JournalError):
+    """Raised when others were writing in a journal for too long."""
+
+
+class ReplayError(JournalError):
+    """Raised when a replayed run makes a call that the recorded one did not make, or ends otherwise."""
+
+
+def revived(kind: str, message: str, hint: str | None = None) -> ContemplateError:
+    """The error that was once described so. One from outside this package comes back as a `ContemplateError`."""
+    found = globals().get(kind)
+    if not (isinstance(found, type) and issubclass(found, ContemplateError)):
+        return ContemplateError(f"{kind}: {message}", hint=hint)
+    error = found.__new__(found, message)
+    ContemplateError.__init__(error, message, hint=hint)
+    return error

@@ -128,7 +128,10 @@ class VoteCounted(Data):
 
 
 class ModelCalled(Data):
-    """A model call ended, well or not. Holds no prompt and no answer."""
+    """A model call ended, well or not. Holds no prompt and no answer.
+
+    `recorded` says that it was not made now: the journal knew what it had brought.
+    """
 
     kind: Literal["model_called"] = "model_called"
     name: CallName
@@ -137,6 +140,7 @@ class ModelCalled(Data):
     seconds: float
     finish: str | None = None
     error: ErrorInfo | None = None
+    recorded: bool = False
 
 
 class LimitReached(Data):

@@ -12,8 +12,17 @@ import trio.testing
 
 from contemplate import Message, ModelSettings, Usage
 from contemplate.errors import ConfigurationError, ModelRateLimitError, ModelServerError
-from contemplate.models import Delta, DeltaSink, Limit, ModelRequest, ModelResponse, OpenAIModel, Retry
-from contemplate.models.limit import current_run
+from contemplate.models import (
+    Delta,
+    DeltaSink,
+    Limit,
+    ModelRequest,
+    ModelResponse,
+    OpenAIModel,
+    Retry,
+    RunMark,
+    current_run,
+)
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Answer, Exchange, HttpError, Reply
 
@@ -142,7 +151,7 @@ async def test_a_small_run_does_not_wait_for_a_large_one() -> None:
         await model.request(asking(asked[name][-1]))
 
     async def run(name: str, calls: int) -> None:
-        current_run.set(name)
+        current_run.set(RunMark())
         await together(*[lambda number=number: call(name, number) for number in range(calls)])
         done[name] = anyio.current_time() - started
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contemplate import ImagePart, Message, ModelSettings
@@ -121,6 +121,7 @@ class TestResponses:
             max_leaves=12,
         ).map(lambda made: json.dumps(made).encode())
     )
+    @example(b'{"error":{"message":""}}')
     def test_any_body_is_a_response_or_an_error_of_ours(self, body: bytes) -> None:
         try:
             decode(body, ASKED, model="m")

@@ -9,8 +9,8 @@ import anyio
 import pytest
 import trio.testing
 
-from contemplate import Message
-from contemplate.errors import ConfigurationError, ModelError, ModelRateLimitError, ModelServerError
+from contemplate import Contemplator, Message, aggregators, planners
+from contemplate.errors import AggregationError, ConfigurationError, ModelError, ModelRateLimitError, ModelServerError
 from contemplate.models import ModelRequest, OpenAIModel, Retry
 from contemplate.models import retry as module
 from contemplate.models.wrapper import Allowance
@@ -165,6 +165,19 @@ async def test_over_the_wire_within_a_deadline() -> None:
     with server, anyio.fail_after(20), pytest.raises(ModelRateLimitError):
         await Retry(OpenAIModel("m", base_url=server.url)).request(ASKING)
     assert len(server.exchanges) == 1
+
+
+@VIRTUAL
+async def test_a_run_has_retries_of_its_own() -> None:
+    inner = flaky(lambda number: number >= 1000)
+    model = Retry(inner, share=0.25, attempts=8)
+    for _ in range(1000):
+        await model.request(ASKING)
+    mind = Contemplator(model, planner=planners.sample(20), aggregator=aggregators.vote(key=str))
+    with pytest.raises(AggregationError):
+        await mind.run("q")
+    asked = len(inner.requests) - 1000
+    assert asked == 20 + 20 * 0.25 + module.FIRST_RETRIES, "others saved up a hundred, which are not this run's"
 
 
 async def test_a_share_is_not_negative() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Literal
 
+import anyio
+
 from .. import answers
 from ..context import RunContext
 from ..errors import AggregationError, ConfigurationError, QuorumNotReached
@@ -61,20 +63,29 @@ class _Vote(NoModelCalls):
         seen: list[TaskResult] = []
         supporters: dict[str, list[TaskResult]] = {}
         ctx.offer(lambda: self._concluded(ballot, supporters, seen, ctx))
-        async for result in results:
-            seen.append(result)
-            key = self._key_of(result, ctx)
-            call = roll.number(result)
-            ballot.launch(max(len(roll), ctx.expected or 0))
-            ballot.cast(call, key)
-            if key is not None:
-                supporters.setdefault(key, []).append(result)
-            decided = self._decided(ballot, supporters, ctx)
-            if ctx.listening:
-                votes = {each: len(given) for each, given in supporters.items()}
-                ctx.emit(VoteCounted(task_id=result.id, votes=votes, decided=decided))
-            if decided:
-                break
+        with anyio.CancelScope() as counting:
+
+            def planned() -> None:
+                # As long as more could be planned, nothing was decided; and perhaps no other answer will come soon.
+                ballot.launch(len(roll))
+                if self._decided(ballot, supporters, ctx):
+                    counting.cancel()
+
+            ctx.when_planned(planned)
+            async for result in results:
+                seen.append(result)
+                key = self._key_of(result, ctx)
+                call = roll.number(result)
+                ballot.launch(max(len(roll), ctx.expected or 0))
+                ballot.cast(call, key)
+                if key is not None:
+                    supporters.setdefault(key, []).append(result)
+                decided = self._decided(ballot, supporters, ctx)
+                if ctx.listening:
+                    votes = {each: len(given) for each, given in supporters.items()}
+                    ctx.emit(VoteCounted(task_id=result.id, votes=votes, decided=decided))
+                if decided:
+                    break
         return self._concluded(ballot, supporters, seen, ctx)
 
     def _key_of(self, result: TaskResult, ctx: RunContext) -> str | None:
@@ -136,12 +147,12 @@ class _Roll:
         self._numbers: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._numbers)
-
-    def number(self, result: TaskResult) -> int:
-        """The number of `result`'s call."""
         for task in self._ctx.planned[self._read :]:
             if not task.held:
                 self._numbers[task.id] = len(self._numbers)
         self._read = len(self._ctx.planned)
-        return self._numbers.setdefault(result.id, len(self._numbers))
+        return len(self._numbers)
+
+    def number(self, result: TaskResult) -> int:
+        """The number of `result`'s call."""
+        return self._numbers.setdefault(result.id, len(self))

@@ -12,8 +12,10 @@ from .base import (
     ModelRequest,
     ModelResponse,
     OutputSchema,
+    RunMark,
     TokenLogprob,
     ToolSpec,
+    current_run,
 )
 from .registry import resolve
 from .retry import Retry
@@ -41,8 +43,10 @@ __all__ = [
     "OutputSchema",
     "PromptedTools",
     "Retry",
+    "RunMark",
     "TokenLogprob",
     "ToolSpec",
+    "current_run",
     "resolve",
 ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -18,6 +19,14 @@ from ..data import Data
 from ..messages import Message
 from ..settings import ModelSettings
 from ..usage import Usage
+
+
+class RunMark:
+    """Tells a run from every other, for wrappers that treat each run for itself."""
+
+
+# The run within which a call is made: runs take turns at an account, and each has retries of its own.
+current_run: ContextVar[RunMark | None] = ContextVar("contemplate_run", default=None)
 
 JsonSchema = dict[str, JsonValue]
 

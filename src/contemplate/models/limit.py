@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import inf
 
@@ -11,16 +10,13 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from ..errors import ConfigurationError, ModelRateLimitError
-from .base import Delta, DeltaSink, Model, ModelRequest, ModelResponse
+from .base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, current_run
 from .pace import Line, Pace, Pass
 from .wrapper import Wrapper
 
 CHARACTERS_PER_TOKEN = 3
 USUAL_OUTPUT_TOKENS = 512.0
 SMOOTHING = 0.1
-
-# Runs take turns: whoever starts a run may set this, for all that is called within it.
-current_run: ContextVar[str | None] = ContextVar("contemplate_run", default=None)
 
 _Allowed = tuple[int | None, int | None, int | None]
 
@@ -101,7 +97,7 @@ class _Heard:
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    run: str | None
+    run: RunMark | None
     tokens: float
     turn: anyio.Event = field(default_factory=anyio.Event)
     given: Pass | None = None
@@ -121,7 +117,7 @@ class Gate:
         self._due = inf
         self._usual_output = USUAL_OUTPUT_TOKENS
 
-    async def enter(self, run: str | None, request: ModelRequest) -> Pass:
+    async def enter(self, run: RunMark | None, request: ModelRequest) -> Pass:
         """Wait for a turn."""
         waiter = _Waiter(run, self._estimate(request))
         self._line.join(run, waiter)

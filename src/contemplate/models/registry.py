@@ -36,7 +36,7 @@ def resolve(model: str | Model | None) -> Model:
         model = default_name()
     if not isinstance(model, str):
         return model
-    return Retry(_named(model))
+    return _named(model)
 
 
 def _named(model: str) -> Model:
@@ -48,15 +48,16 @@ def _named(model: str) -> Model:
     if provider == "openai":
         from .openai import OpenAIModel
 
-        return OpenAIModel(name)
+        return Retry(OpenAIModel(name))
     if provider == "ollama":
         from .openai import OpenAIModel
 
         url = os.environ.get("OLLAMA_BASE_URL", OLLAMA_URL)
-        return OpenAIModel(name, base_url=url, api_key="ollama", name=model)
+        return Retry(OpenAIModel(name, base_url=url, api_key="ollama", name=model))
     if provider == "local":
         from .local import LocalModel
 
+        # It asks again by itself.
         return LocalModel(name)
     raise ConfigurationError(f"model {model!r}: unknown provider {provider!r}", hint=f"known forms: {FORMS}")
 
@@ -67,4 +68,4 @@ def _endpoint(url: str) -> Model:
     base_url, _, name = url.partition("#")
     if not name:
         raise ConfigurationError(f"model {url!r} does not say which model", hint="write http://host/v1#NAME")
-    return OpenAIModel(name, base_url=base_url, api_key=os.environ.get("CONTEMPLATE_API_KEY"), name=url)
+    return Retry(OpenAIModel(name, base_url=base_url, api_key=os.environ.get("CONTEMPLATE_API_KEY"), name=url))

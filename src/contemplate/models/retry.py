@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import anyio
 
 from ..errors import ConfigurationError, ModelError
-from .base import DeltaSink, Model, ModelRequest, ModelResponse
+from .base import DeltaSink, Model, ModelRequest, ModelResponse, RunMark, current_run
 from .wrapper import Allowance, Restarting, Wrapper
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ class Retry(Wrapper):
         inner: the model.
         attempts: how often it is asked at most, the first time included.
         longest_wait: seconds; if the server asks for more than that, its error is raised at once.
-        share: retries are at most this share of all calls through this object, whichever run they belong to, and ten
-            more; what is not used is saved, up to a hundred retries.
+        share: retries are at most this share of a run's calls, and ten more; and the same for all calls through this
+            object, whichever run they belong to. What is not used is saved, up to a hundred retries.
 
     Raises:
         ConfigurationError: `attempts` is less than one, or `share` is negative.
@@ -47,7 +49,9 @@ class Retry(Wrapper):
         super().__init__(inner)
         self._attempts = attempts
         self._longest_wait = longest_wait
-        self._allowance = Allowance(share, start=FIRST_RETRIES, most=SAVED_RETRIES)
+        self._share = share
+        self._allowance = self._new_allowance()
+        self._of_run: WeakKeyDictionary[RunMark, Allowance] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
         return f"Retry({self.inner!r}, attempts={self._attempts})"
@@ -60,7 +64,8 @@ class Retry(Wrapper):
         """
         from tenacity import AsyncRetrying, retry_if_exception
 
-        self._allowance.earn()
+        for allowance in self._allowances():
+            allowance.earn()
         sink = None if on_delta is None else Restarting(on_delta)
         attempts = AsyncRetrying(
             retry=retry_if_exception(self._may_pass),
@@ -82,7 +87,17 @@ class Retry(Wrapper):
             return True
         if anyio.current_time() + state.upcoming_sleep >= anyio.current_effective_deadline():
             return True
-        return not self._allowance.spend()
+        return not all(allowance.spend() for allowance in self._allowances())
+
+    def _new_allowance(self) -> Allowance:
+        return Allowance(self._share, start=FIRST_RETRIES, most=SAVED_RETRIES)
+
+    def _allowances(self) -> Sequence[Allowance]:
+        """Those that a retry counts against: the run's, and everybody's."""
+        run = current_run.get()
+        if run is None:
+            return (self._allowance,)
+        return self._of_run.setdefault(run, self._new_allowance()), self._allowance
 
     def _wait(self, state: RetryCallState) -> float:
         from tenacity import wait_random_exponential

@@ -15,6 +15,7 @@ from ...settings import ModelSettings
 from ..base import DeltaSink, ModelRequest, ModelResponse
 from ..openai import OpenAIModel
 from ..prompted_tools import PromptedTools
+from ..retry import Retry
 from .catalogue import LocalFile, find
 from .pull import Progress, pull
 from .server import endpoint_for
@@ -96,7 +97,8 @@ class LocalModel:
             settings=self._settings,
             name=self.name,
         )
-        return PromptedTools(served)
+        # Like others, this server may hang up on a connection at the moment in which it is used again.
+        return PromptedTools(Retry(served))
 
     def _fetched(self, file: LocalFile) -> Path:
         if not file.present and self._on_pull is None:

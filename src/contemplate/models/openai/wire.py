@@ -313,6 +313,6 @@ def _logprob(entry: _Logprob) -> TokenLogprob:
 
 
 def _error_text(error: object) -> str:
-    if isinstance(error, dict) and isinstance(error.get("message"), str):
+    if isinstance(error, dict) and isinstance(error.get("message"), str) and error["message"].strip():
         return str(error["message"])
     return "the server reported an error"

@@ -1,0 +1,146 @@
+"""One run's part of a journal, while the run goes on."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import anyio.to_thread
+
+from ..errors import JournalBusy, JournalError
+from ..messages import ToolCall
+from ..models import ModelRequest, ModelResponse
+from ..result import ErrorInfo
+from ..usage import Usage
+from .entries import Asked, Entry, Outcome, RunRecord, Voice, digest_of, request_parts, tool_parts
+from .store import PATIENCE, QUICK, Journal
+
+
+class Recording:
+    """Writes down what a run's calls bring, and gives it back to a run that is continued.
+
+    A call that was answered is not made again. One that failed, or was cut off, is.
+    """
+
+    def __init__(self, journal: Journal, run: RunRecord, entries: Sequence[Entry] = ()) -> None:
+        self.run = run
+        self._complain: Callable[[str], None] = logging.getLogger("contemplate").warning
+        self._time_is_up: Callable[[], None] = lambda: None
+        self._journal = journal
+        self._entries = {entry.slot: entry for entry in entries}
+        self._known = {digest for entry in entries for digest in entry.parts}
+        self._times: Counter[str] = Counter()
+        self._late: list[tuple[Entry, Mapping[str, str]]] = []
+        self._broken = False
+        self._began = perf_counter()
+
+    def attach(self, *, complain: Callable[[str], None], time_is_up: Callable[[], None]) -> None:
+        """Say whom to tell, once, if no more can be written down, and what to do where a deadline had cut the run."""
+        self._complain = complain
+        self._time_is_up = time_is_up
+
+    def asked(self, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> Asked:
+        """A model call's name."""
+        return self._named(role, task, turn, model, request_parts(model, request))
+
+    def asked_tool(self, task: str | None, turn: int, call: ToolCall) -> Asked:
+        """A tool call's name."""
+        return self._named("tool", task, turn, call.name, tool_parts(call))
+
+    def _named(self, role: Voice, task: str | None, turn: int, name: str, parts: Mapping[str, str]) -> Asked:
+        digest = digest_of(*parts)
+        place = f"{role}/{task}/{turn}/{digest}"
+        self._times[place] += 1
+        return Asked(role, task, turn, self._times[place] - 1, name, digest, parts)
+
+    def find(self, asked: Asked) -> Entry | None:
+        """What the call brought when it was made before; None if it is to be made."""
+        entry = self._entries.get(asked.slot)
+        return entry if entry is not None and entry.outcome == "answered" else None
+
+    async def turn(self, entry: Entry) -> None:
+        """Wait until it is time for what is known already."""
+        await anyio.lowlevel.checkpoint()
+
+    async def answered(self, asked: Asked, started: float, response: ModelResponse) -> None:
+        """Write down what a model answered."""
+        await self._keep(asked, self._entry(asked, started, response=response, usage=response.usage))
+
+    async def returned(self, asked: Asked, started: float, text: str, error: ErrorInfo | None) -> None:
+        """Write down what a tool returned. That it failed is an answer too: the model is told."""
+        await self._keep(asked, self._entry(asked, started, text=text, error=error))
+
+    def cut_off(self, asked: Asked, started: float, error: BaseException, text: str, usage: Usage) -> None:
+        """Write down that a call failed or was cancelled, if nobody else is writing; else with the next one."""
+        outcome: Outcome = "failed" if isinstance(error, Exception) else "cancelled"
+        entry = self._entry(asked, started, outcome, text=text, error=ErrorInfo.of(error), usage=usage)
+        self._late.append((entry, asked.parts))
+        with suppress(JournalBusy):
+            self._flush(QUICK)
+
+    def _entry(self, asked: Asked, started: float, outcome: Outcome = "answered", **brought: Any) -> Entry:
+        return Entry.model_construct(
+            role=asked.role,
+            task=asked.task,
+            turn=asked.turn,
+            nth=asked.nth,
+            digest=asked.digest,
+            name=asked.name,
+            parts=tuple(asked.parts),
+            outcome=outcome,
+            started=started - self._began,
+            seconds=perf_counter() - started,
+            **brought,
+        )
+
+    async def _keep(self, asked: Asked, entry: Entry) -> None:
+        self._late.append((entry, asked.parts))
+        try:
+            self._flush(QUICK)
+        except JournalBusy:
+            # Shielded, as the answer is paid for; and another process is done with its writing in a moment.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self._flush, PATIENCE)
+
+    async def finish(self, run: RunRecord) -> None:
+        """Write down how the run ended."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._end, run, PATIENCE)
+
+    def finish_now(self, run: RunRecord) -> None:
+        """Write down how the run ended, while it is being cancelled."""
+        with suppress(JournalBusy):
+            self._end(run, QUICK)
+
+    def _end(self, run: RunRecord, patience: float) -> None:
+        self._flush(patience)
+        self._write(lambda: self._journal.save(run, patience=patience))
+
+    def _flush(self, patience: float) -> None:
+        late, self._late = self._late, []
+        parts = {digest: body for _, each in late for digest, body in each.items() if digest not in self._known}
+        entries = [entry for entry, _ in late]
+        try:
+            self._write(lambda: self._journal.append(self.run.run_id, entries, parts, patience=patience))
+        except JournalBusy:
+            self._late = [*late, *self._late]
+            raise
+        self._known.update(parts)
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """What cannot be written down is not lost to the run, which says so once and goes on."""
+        if self._broken:
+            return
+        try:
+            write()
+        except JournalBusy:
+            raise
+        except (JournalError, ValueError) as error:
+            self._broken = True
+            self._complain(f"what comes is not written down: {error}")

@@ -1,0 +1,114 @@
+"""A run that is gone through once more, offline, as it was."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import anyio
+
+from ..errors import ReplayError, revived
+from ..result import RunResult
+from .entries import Asked, Entry, RunRecord
+from .recording import Recording
+from .store import Journal
+
+LONGEST_WAIT = 1.0
+LINES_SHOWN = 40
+
+
+class Replaying(Recording):
+    """Gives back every call as it ended, in the order in which they ended; makes none, and writes nothing down.
+
+    Attributes:
+        divergence: the first call that was not made when the run was recorded.
+    """
+
+    def __init__(self, journal: Journal, run: RunRecord, entries: Sequence[Entry]) -> None:
+        super().__init__(journal, run, entries)
+        self.divergence: ReplayError | None = None
+        self._order = [entry.slot for entry in entries]
+        self._places = {place: number for number, place in enumerate(self._order)}
+        self._next = 0
+        self._waiting: dict[int, anyio.Event] = {}
+
+    def find(self, asked: Asked) -> Entry:
+        """What the call brought.
+
+        Raises:
+            ReplayError: no such call was made.
+        """
+        entry = self._entries.get(asked.slot)
+        if entry is None:
+            told = f"run {self.run.run_id!r}: {asked.label}: no such call was made when it was recorded"
+            error = ReplayError(told + self._difference(asked))
+            self.divergence = self.divergence or error
+            raise error
+        return entry
+
+    async def turn(self, entry: Entry) -> None:
+        """Wait until all that ended earlier has ended again; then raise what it raised."""
+        place = self._places[entry.slot]
+        while place > self._next:
+            came = self._waiting[place] = anyio.Event()
+            with anyio.move_on_after(LONGEST_WAIT) as patience:
+                await came.wait()
+            if patience.cancelled_caught and place == min(self._waiting):
+                # What should come first was not asked for: its caller was cancelled earlier than then.
+                self._next = place
+            self._waiting.pop(place, None)
+        self._next = max(self._next, place + 1)
+        if self._next in self._waiting:
+            self._waiting[self._next].set()
+        if entry.outcome == "cancelled":
+            await self._cut_off(entry)
+        if entry.error is not None and entry.outcome == "failed" and entry.role != "tool":
+            raise revived(entry.error.kind, entry.error.message, entry.error.hint)
+
+    async def _cut_off(self, entry: Entry) -> None:
+        """Wait to be cancelled, by the aggregator that knows enough, or by the deadline that there was."""
+        result = self.run.result
+        if result is not None and result.stopped_by == "seconds":
+            self._time_is_up()
+        await anyio.sleep(LONGEST_WAIT)
+        self.divergence = ReplayError(
+            f"run {self.run.run_id!r}: {entry.label} was cut off when it was recorded, and is not now"
+        )
+        raise self.divergence
+
+    def compare(self, result: RunResult[Any]) -> None:
+        """Compare how the run went with how it had gone.
+
+        Raises:
+            ReplayError: a call was another one, or the answer is.
+        """
+        if self.divergence is not None:
+            raise self.divergence
+        before = self.run.result
+        if before is not None and before.text != result.text:
+            raise ReplayError(
+                f"run {self.run.run_id!r} ends with another answer than when it was recorded"
+                + _lines([before.text], [result.text]),
+                hint="what was changed since then?",
+            )
+
+    def _difference(self, asked: Asked) -> str:
+        """How the call differs from the one that was made in its place."""
+        alike = [entry for entry in self._entries.values() if entry.label == asked.label]
+        if not alike:
+            return ""
+        before = self._journal.parts(alike[0].parts)
+        return _lines(_readable(before), _readable(asked.parts))
+
+
+def _readable(parts: Mapping[str, str]) -> list[str]:
+    return [json.dumps(json.loads(part), indent=1, ensure_ascii=False, sort_keys=True) for part in parts.values()]
+
+
+def _lines(before: Sequence[str], now: Sequence[str]) -> str:
+    old, new = ("\n".join(texts).splitlines() for texts in (before, now))
+    lines = list(difflib.unified_diff(old, new, "recorded", "now", lineterm="", n=1))
+    more = [f"... and {len(lines) - LINES_SHOWN} lines more"] if len(lines) > LINES_SHOWN else []
+    return "".join(f"\n{line}" for line in (*lines[:LINES_SHOWN], *more))

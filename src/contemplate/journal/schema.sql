@@ -1,0 +1,10 @@
+CREATE TABLE runs (run_id TEXT PRIMARY KEY, created REAL NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL);
+CREATE TABLE calls (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    run_id TEXT NOT NULL,
+    slot TEXT NOT NULL,
+    body TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    UNIQUE (run_id, slot)
+);
+CREATE TABLE parts (digest TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;

@@ -1,0 +1,237 @@
+"""Runs with a journal: continued, not paid for twice, and concluded from again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import anyio.lowlevel
+import pytest
+from pydantic import BaseModel
+
+from contemplate import Contemplator, Limits, Message, RunContext, Task, aggregators, planners, tool
+from contemplate.errors import ConfigurationError, ContemplateError, JournalError, ModelRequestError
+from contemplate.journal import Journal
+from contemplate.messages import ToolCall
+from contemplate.models import ModelRequest
+from contemplate.testing import ScriptedModel
+
+pytestmark = pytest.mark.anyio
+
+QUESTION = "What is to be done?"
+
+
+@pytest.fixture(params=["file", "memory"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Journal:
+    return Journal(tmp_path / "runs.db" if request.param == "file" else None)
+
+
+class Counting(ScriptedModel):
+    """Answers with the last line of the prompt, and fails or stalls where it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(self._answer)
+        self.failing: set[str] = set()
+        self.stalling: set[str] = set()
+        self.asked: Counter[str] = Counter()
+
+    async def _answer(self, request: ModelRequest) -> str:
+        text = request.messages[-1].text
+        self.asked[text] += 1
+        if any(word in text for word in self.failing):
+            raise ModelRequestError("no", model="scripted")
+        if any(word in text for word in self.stalling):
+            await anyio.sleep_forever()
+        return f"answer to {text.splitlines()[-1]}"
+
+
+async def three(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+    yield Task(id="a", prompt="do alpha")
+    yield Task(id="b", prompt="do beta")
+    yield Task(id="c", prompt="do gamma", needs=("a", "b"))
+
+
+async def test_a_cancelled_run_goes_on_where_it_was(journal: Journal) -> None:
+    model = Counting()
+    model.stalling = {"gamma"}
+    mind = Contemplator(model, planner=three, journal=journal)
+    async with anyio.create_task_group() as group:
+        group.start_soon(mind.run, QUESTION)
+        while model.asked.total() < 3:
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    (run,) = journal.runs()
+    assert run.status == "interrupted"
+    model.stalling.clear()
+    before = dict(model.asked)
+    result = await mind.run(QUESTION, run_id=run.run_id)
+    assert result.complete
+    again = [text for text, times in model.asked.items() if times > before.get(text, 0)]
+    assert len(again) == 2, "the task that was cut off, and the synthesis"
+    assert result.usage.calls == 4, "the whole run's, whenever they were made"
+    uninterrupted = await Contemplator(Counting(), planner=three).run(QUESTION, run_id=run.run_id)
+    assert result.output == uninterrupted.output
+
+
+async def test_a_failed_run_asks_only_what_failed(journal: Journal) -> None:
+    model = Counting()
+    model.failing = {"Merge", "gamma", "beta", "alpha"}
+    mind = Contemplator(model, planner=three, journal=journal)
+    with pytest.raises(ContemplateError):
+        await mind.run(QUESTION, run_id="r")
+    run = journal.load("r")
+    assert run is not None
+    assert (run.status, run.error is not None) == ("failed", True)
+    model.failing = set()
+    assert (await mind.run(QUESTION, run_id="r")).complete
+    run = journal.load("r")
+    assert run is not None
+    assert (run.status, run.error) == ("answered", None)
+
+
+async def test_a_run_that_is_over_is_not_made_again(journal: Journal) -> None:
+    model = Counting()
+    mind = Contemplator(model, planner=three, journal=journal)
+    first = await mind.run(QUESTION, run_id="r")
+    made = model.asked.total()
+    again = await mind.run(QUESTION, run_id="r")
+    assert model.asked.total() == made
+    assert again.model_copy(update={"tasks": ()}) == first.model_copy(update={"tasks": ()})
+    assert [task.text for task in again.tasks] == [task.text for task in first.tasks]
+
+
+async def test_another_question_under_that_name(journal: Journal) -> None:
+    mind = Contemplator(Counting(), mode="instant", journal=journal)
+    await mind.run(QUESTION, run_id="r")
+    with pytest.raises(ConfigurationError, match="'r' has asked something else"):
+        await mind.run("Something else?", run_id="r")
+
+
+async def test_samples_of_one_prompt_are_calls_of_their_own(journal: Journal) -> None:
+    model = ScriptedModel(["1", "2", "3", "4", "5"])
+    mind = Contemplator(
+        model, planner=planners.sample(5), aggregator=aggregators.vote(stop=None, key=str), journal=journal
+    )
+    await mind.run(QUESTION, run_id="r")
+    entries = journal.entries("r")
+    assert sorted(entry.response.message.text for entry in entries if entry.response) == ["1", "2", "3", "4", "5"]
+    assert len({entry.slot for entry in entries}) == 5
+
+
+async def test_equal_calls_of_one_task_are_calls_of_their_own(journal: Journal) -> None:
+    async def twice(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        request = ModelRequest((Message.user("the same"),))
+        said = [(await ctx.call("planner", request)).message.text for _ in range(3)]
+        yield Task(id="t", prompt=" ".join(said))
+
+    model = ScriptedModel(["1", "2", "3", "end"])
+    mind = Contemplator(model, planner=twice, aggregator=aggregators.first(), journal=journal)
+    await mind.run(QUESTION, run_id="r")
+    result = await mind.replay("r")
+    assert result.tasks[0].task.prompt == "1 2 3"
+
+
+async def test_a_tool_is_not_used_twice(journal: Journal) -> None:
+    used: list[int] = []
+
+    @tool
+    def charge(amount: int) -> str:
+        """Charge a card."""
+        used.append(amount)
+        return f"charged {amount}"
+
+    fails = True
+    replies = iter([Message.assistant("", (ToolCall(id="1", name="charge", arguments='{"amount": 7}'),))])
+
+    def script(request: ModelRequest) -> Message | str | Exception:
+        if request.messages[-1].role != "tool":
+            return next(replies)
+        return ModelRequestError("no", model="scripted") if fails else f"done: {request.messages[-1].text}"
+
+    mind = Contemplator(ScriptedModel(script), mode="instant", tools=[charge], journal=journal)
+    with pytest.raises(ContemplateError):
+        await mind.run(QUESTION, run_id="r")
+    fails = False
+    result = await mind.run(QUESTION, run_id="r")
+    assert result.output == "done: charged 7"
+    assert used == [7]
+
+
+class Verdict(BaseModel):
+    answer: str
+    sure: bool
+
+
+async def test_typed_output_comes_back_typed(journal: Journal) -> None:
+    model = ScriptedModel('{"answer": "yes", "sure": true}')
+    mind = Contemplator(model, mode="instant", output_type=Verdict, journal=journal)
+    for _ in range(2):
+        assert (await mind.run(QUESTION, run_id="r")).output == Verdict(answer="yes", sure=True)
+    assert (await mind.replay("r")).output == Verdict(answer="yes", sure=True)
+    assert len(model.requests) == 1
+
+
+async def test_a_partial_answer_is_completed_later(journal: Journal) -> None:
+    model = Counting()
+    mind = Contemplator(model, planner=three, journal=journal, limits=Limits(calls=3))
+    first = await mind.run(QUESTION, run_id="r")
+    assert not first.complete
+    asked = dict(model.asked)
+    whole = await mind.run(QUESTION, run_id="r", limits=Limits())
+    assert whole.complete
+    assert {text: model.asked[text] for text in asked if "Merge" not in text and "answer" not in text} == {
+        text: 1 for text in asked if "Merge" not in text and "answer" not in text
+    }
+
+
+async def test_one_run_is_made_by_one_at_a_time(journal: Journal) -> None:
+    model = Counting()
+    model.stalling = {"alpha"}
+    mind = Contemplator(model, planner=three, journal=journal)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: mind.run(QUESTION, run_id="r"))
+        while not model.asked:
+            await anyio.lowlevel.checkpoint()
+        with pytest.raises(JournalError, match="'r' is going on"):
+            await mind.run(QUESTION, run_id="r")
+        group.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("run_id", ["", "a b", "../up", "x" * 65, "naïve"])
+async def test_a_name_that_is_none(run_id: str) -> None:
+    with pytest.raises(ConfigurationError, match="run_id"):
+        await Contemplator(ScriptedModel("a"), mode="instant").run(QUESTION, run_id=run_id)
+
+
+@pytest.mark.parametrize("name", ["runs.db", "sqlite://runs.db", "sqlite:///", "postgres://x"])
+def test_a_journal_of_no_known_kind(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="sqlite:///runs.db"):
+        Contemplator(ScriptedModel("a"), journal=name)
+
+
+async def test_without_a_journal_there_is_nothing_to_replay() -> None:
+    with pytest.raises(ConfigurationError, match="there is no journal"):
+        await Contemplator(ScriptedModel("a")).replay("r")
+
+
+async def test_conclude_once_more(journal: Journal) -> None:
+    model = ScriptedModel(["blue", "red", "blue", "green", "blue"])
+    sampled = Contemplator(
+        model, planner=planners.sample(5), aggregator=aggregators.vote(stop=None, key=str), journal=journal
+    )
+    first = await sampled.run(QUESTION, run_id="r")
+    assert first.output == "blue"
+    judge = ScriptedModel("a fine mixture")
+    merged = Contemplator(judge, aggregator=aggregators.synthesize(), journal=journal)
+    again = await merged.reaggregate("r")
+    assert again.output == "a fine mixture"
+    assert len(judge.requests) == 1, "only the aggregator's call"
+    assert "green" in judge.requests[0].messages[-1].text
+    assert again.usage.calls == 1
+    assert [task.text for task in again.tasks] == [task.text for task in first.tasks]
+    assert all(task.messages for task in again.tasks), "whole conversations, for aggregators that look into them"
+    run = journal.load(again.run_id)
+    assert run is not None
+    assert (run.parent, run.status) == ("r", "answered")
