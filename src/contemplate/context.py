@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from .calls import Caller, StreamedCall, ToolResult, Within
+from .calls import Caller, StreamedCall, ToolResult
 from .errors import ConfigurationError, PlanError
 from .events import Event, Noted, Speaker
 from .mailbox import Mailbox
@@ -19,6 +19,7 @@ from .plan import Task
 from .result import Conclusion, TaskResult
 from .schema import OutputType
 from .usage import Usage
+from .within import Within
 
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
@@ -33,10 +34,8 @@ class RunContext:
         output: the output type that was asked for; None for text.
         planned: the tasks planned so far, in order.
         plan_done: whether the planner has finished.
-        expected: how many tasks the planner will have yielded at most; None if it does not say. With it, a vote can be
-            decided while the planner waits whether it is.
-        outbox: the results that the aggregator is given; for the engine, as is:
-        running: the cancel scopes of the tasks that are running.
+        expected: how many tasks there will be at most, if the planner says so: a vote may be decided before they are.
+        outbox, running: the results for the aggregator, and the running tasks' cancel scopes; for the engine.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
         depth: in how many other runs this one is nested.
         expire: does what the deadline would do.
@@ -117,7 +116,7 @@ class RunContext:
                 self.outbox.put(result)
 
     def release_if_nothing_else(self) -> bool:
-        """Release what is held if no other task was answered, and say whether it was so. For the engine."""
+        """Release what is held if no other task was answered; whether it was so. For the engine."""
         answered = [result for result in self._results.values() if result.answered]
         if not answered or not all(result.task.held for result in answered):
             return False
