@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
 import anyio
 import pytest
@@ -161,3 +162,35 @@ async def test_by_kind_keeps_a_share_if_one_of_the_two_needs_it() -> None:
     vote, merge = aggregators.vote(), aggregators.synthesize()
     assert aggregators.by_kind(candidates=vote, others=vote).model_calls == 0
     assert aggregators.by_kind(candidates=vote, others=merge).model_calls == 1
+
+
+async def test_what_was_released_is_told_by_the_plan_so_that_it_can_be_concluded_again(tmp_path: Path) -> None:
+    mind = Contemplator(
+        ScriptedModel("Answer: 4"),
+        planner=planners.router(planners.model()),
+        aggregator=aggregators.by_kind(candidates=aggregators.vote(), others=aggregators.synthesize()),
+        journal=f"sqlite:///{tmp_path}/runs.db",
+    )
+    first = await mind.run("q")
+    assert [task.held for task in first.plan.tasks] == [False] * 3
+    again = await mind.reaggregate(first.run_id)
+    assert (again.output, again.support) == ("Answer: 4", first.support)
+    replayed = await mind.replay(first.run_id)
+    assert (replayed.output, replayed.usage.calls) == ("Answer: 4", 3)
+
+
+async def test_a_nested_run_is_replayed(tmp_path: Path) -> None:
+    model = ScriptedModel("Answer: 4")
+    inner = Contemplator(model, planner=planners.sample(2), aggregator=aggregators.vote(stop=None))
+    mind = Contemplator(
+        model,
+        planner=planners.rounds(2, 1, 2),
+        aggregator=aggregators.vote(stop=None),
+        agent=inner,
+        journal=f"sqlite:///{tmp_path}/runs.db",
+    )
+    first = await mind.run("q")
+    replayed = await mind.replay(first.run_id)
+    assert len(model.requests) == 8
+    assert replayed.output == first.output
+    assert [each.usage.calls for each in replayed.tasks] == [2] * 4

@@ -79,12 +79,17 @@ class Caller:
         self._recording = recording
         self._connected: set[int] = set()
         self._spent_on: dict[str, Usage] = {}
+        self._part_of: dict[str, str] = {}
         concurrency = ledger.limits.concurrency
         self._slots = None if concurrency is None else anyio.Semaphore(concurrency)
 
     def spent_on(self, task: str) -> Usage:
         """What the calls for a task have cost so far, failed ones included."""
         return self._spent_on.get(task, Usage())
+
+    def nest(self, task: str, within: str) -> None:
+        """What is spent on `task` is spent on `within`, too."""
+        self._part_of[task] = within
 
     async def call(
         self,
@@ -95,16 +100,15 @@ class Caller:
         task: str | None,
         turn: int,
         on_delta: DeltaSink | None,
-        within: tuple[str, ...] = (),
     ) -> ModelResponse:
-        """One call. It is booked on `task`, and on the tasks `within` which that one is nested.
+        """One call.
 
         Raises:
             ModelError: the call failed.
             LimitExceeded: a limit leaves no room for it.
         """
         name = CallName(run=self._run_id, role=role, task=task, turn=turn)
-        meter = _Meter(on_delta, within if task is None else (*within, task))
+        meter = _Meter(on_delta)
         if self._recording is None:
             return await self._made(name, model, request, meter)
         asked = self._recording.asked(role, task, turn, model.name, request)
@@ -200,8 +204,10 @@ class Caller:
         recorded: bool = False,
     ) -> None:
         usage = meter.spent
-        for task in meter.booked_on:
+        task = name.task
+        while task is not None:
             self._spent_on[task] = self.spent_on(task) + usage
+            task = self._part_of.get(task)
         if self.events.listening:
             info = None if error is None else ErrorInfo.of(error)
             self.events.emit(
@@ -220,54 +226,6 @@ class Caller:
                     # Whoever comes next tries again.
                     self._connected.discard(id(model))
                     raise
-
-
-class Within(Caller):
-    """The caller of a run that is nested in a task of another: same limits, same connections."""
-
-    def __init__(self, outer: Caller, task: str) -> None:
-        self.ledger = outer.ledger
-        self.events = Events()
-        self._outer = outer
-        self._task = task
-
-    def spent_on(self, task: str) -> Usage:
-        """What the calls for a task of the nested run have cost so far."""
-        return self._outer.spent_on(self._named(task))
-
-    async def call(
-        self,
-        role: Speaker,
-        model: Model,
-        request: ModelRequest,
-        *,
-        task: str | None,
-        turn: int,
-        on_delta: DeltaSink | None,
-        within: tuple[str, ...] = (),
-    ) -> ModelResponse:
-        """One call, paid as its task's: no share is kept for what aggregates within a task.
-
-        Raises:
-            ModelError: the call failed.
-            LimitExceeded: a limit leaves no room for it.
-        """
-        return await self._outer.call(
-            "subagent",
-            model,
-            request,
-            task=self._named(task or role),
-            turn=turn,
-            on_delta=on_delta,
-            within=(self._task, *map(self._named, within)),
-        )
-
-    async def tool(self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
-        """One tool call."""
-        return await self._outer.tool(self._named(task), turn, call, use)
-
-    def _named(self, task: str) -> str:
-        return f"{self._task}/{task}"
 
 
 class StreamedCall:
@@ -300,9 +258,8 @@ class StreamedCall:
 class _Meter:
     """Passes pieces on and counts them: a call that is cut off is paid for, though nobody reports how much it was."""
 
-    def __init__(self, on_delta: DeltaSink | None, booked_on: tuple[str, ...]) -> None:
+    def __init__(self, on_delta: DeltaSink | None) -> None:
         self.on_delta = on_delta
-        self.booked_on = booked_on
         self.written = 0
         self.spent = Usage()
         self._texts: list[str] = []

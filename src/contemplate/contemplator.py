@@ -165,6 +165,16 @@ class Contemplator(Generic[OutputT]):
         if left is not None:
             raise left
 
+    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
+        """Answer a task of another contemplator's run: `Contemplator(agent=this)`.
+
+        Calls and tokens are that run's to limit; of one's own limits, those on tasks and seconds hold.
+
+        Raises:
+            ContemplateError: there is no answer.
+        """
+        return await contemplate_within(task, ctx, parts=self._parts, limits=self._limits)
+
     async def replay(self, run_id: str) -> RunResult[OutputT]:
         """Go through a run of the journal again, offline: every call brings what it brought, and none is made.
 
@@ -189,24 +199,6 @@ class Contemplator(Generic[OutputT]):
         from .journaled import reaggregate
 
         return await reaggregate(self._parts, self._job("reaggregated", (), None, None), self._kept(), run_id)
-
-    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
-        """Answer a task of another contemplator's run: `Contemplator(agent=this)`.
-
-        Calls and tokens are that run's to limit; of one's own limits, those on tasks and seconds hold.
-
-        Raises:
-            ContemplateError: there is no answer.
-        """
-        return await contemplate_within(
-            task,
-            ctx,
-            model=self.model if task.model is None else ctx.run.model(task.model),
-            planner=self._parts.planner,
-            agent=self._parts.agent,
-            aggregator=self._parts.aggregator,
-            limits=self._limits,
-        )
 
     async def __aenter__(self) -> Self:
         """Keep connections from one run to the next, until the block is left."""

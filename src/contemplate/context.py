@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 
-from .calls import Caller, StreamedCall, ToolResult, Within
+from .calls import Caller, StreamedCall, ToolResult
 from .errors import ConfigurationError, PlanError
 from .events import Event, Noted, Speaker
 from .mailbox import Mailbox
@@ -19,6 +19,7 @@ from .plan import Task
 from .result import Conclusion, TaskResult
 from .schema import OutputType
 from .usage import Usage
+from .within import Within
 
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
@@ -33,13 +34,11 @@ class RunContext:
         output: the output type that was asked for; None for text.
         planned: the tasks planned so far, in order.
         plan_done: whether the planner has finished.
-        expected: how many tasks the planner will have yielded at most; None if it does not say. With it, a vote can be
-            decided while the planner waits whether it is.
-        outbox: the results that the aggregator is given; for the engine, as is:
-        running: the cancel scopes of the tasks that are running.
+        expected: how many tasks there will be at most, if the planner says so: a vote may be decided before they are.
+        outbox, running: the results for the aggregator, and the running tasks' cancel scopes; for the engine.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
-        expire: does what the deadline would do.
         depth: in how many other runs this one is nested.
+        expire: does what the deadline would do.
     """
 
     def __init__(
@@ -72,7 +71,6 @@ class RunContext:
         self._models: dict[str, Model] = {model.name: model}
         self._results: dict[str, TaskResult] = {}
         self._finished: dict[str, anyio.Event] = {}
-        self._released: set[str] = set()
         self.running: dict[str, anyio.CancelScope] = {}
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
@@ -97,16 +95,6 @@ class RunContext:
             await self._finished.setdefault(task_id, anyio.Event()).wait()
         return self._results[task_id]
 
-    def when_planned(self, call: Callable[[], None]) -> None:
-        """Have `call` called when the planner has finished, if it has not."""
-        self._when_planned.append(call)
-
-    def finish_planning(self) -> None:
-        """The planner has finished. For the engine."""
-        self.plan_done = True
-        for call in self._when_planned:
-            call()
-
     async def undecided(self) -> None:
         """Wait until the aggregator has seen every result so far and wants more; if it concludes, the planner ends."""
         await self.outbox.read_out()
@@ -120,19 +108,20 @@ class RunContext:
         for task_id in task_ids:
             if task_id not in self._results:
                 raise PlanError(f"task {task_id!r} has no result to release", hint="wait for it: `ctx.finished(id)`")
-            if self._results[task_id].task.held and task_id not in self._released:
-                self._released.add(task_id)
-                self.outbox.put(self._results[task_id])
+            result = self._results[task_id]
+            if result.task.held:
+                # The plan tells afterwards what was passed on, so that the run can be concluded once more.
+                task = self.planned[result.index] = result.task.model_copy(update={"held": False})
+                result = self._results[task_id] = result.model_copy(update={"task": task})
+                self.outbox.put(result)
 
     def release_if_nothing_else(self) -> bool:
-        """Release what is held if no other task was answered, and say whether it was so. For the engine."""
-        held = {each.id for each in self._results.values() if each.task.held} - self._released
-        if not any(self._results[task_id].answered for task_id in held):
-            return False
-        if any(result.answered for task_id, result in self._results.items() if task_id not in held):
+        """Release what is held if no other task was answered; whether it was so. For the engine."""
+        answered = [result for result in self._results.values() if result.answered]
+        if not answered or not all(result.task.held for result in answered):
             return False
         self.note("nothing else was answered: what the planner had held back is passed on")
-        self.release(*(task.id for task in self.planned if task.id in held))
+        self.release(*(task.id for task in self.planned if task.held and task.id in self._results))
         return True
 
     def interrupt(self, task_id: str) -> bool:
@@ -141,6 +130,16 @@ class RunContext:
         if scope is not None:
             scope.cancel()
         return scope is not None
+
+    def when_planned(self, call: Callable[[], None]) -> None:
+        """Have `call` called when the planner has finished, if it has not."""
+        self._when_planned.append(call)
+
+    def finish_planning(self) -> None:
+        """The planner has finished. For the engine."""
+        self.plan_done = True
+        for call in self._when_planned:
+            call()
 
     def inputs(self, task: Task) -> Sequence[TaskResult]:
         """The results of what `task` needs, in the order in which it names them."""

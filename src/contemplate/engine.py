@@ -6,7 +6,6 @@ left belongs to the aggregator; the outer one holds the aggregator as well, and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -175,13 +174,13 @@ class _Run:
         self._graph = TaskGraph()
         self._index: dict[str, int] = {}
         self._began = anyio.current_time()
-        self._end = math.inf
+        self._time = anyio.CancelScope()
 
     async def work(self, end: float) -> None:
         """Plan, and run what was planned, until all is done or the time for it is over."""
-        self._end = end
         try:
             with anyio.CancelScope(deadline=end) as scope:
+                self._time = scope
                 self._ctx.expire = scope.cancel
                 async with anyio.create_task_group() as group:
                     self._ctx.spawn = lambda function: _start(group, function)
@@ -279,7 +278,7 @@ class _Run:
             )
 
     def _finish(self, result: TaskResult) -> None:
-        if result.outcome == "cancelled" and anyio.current_time() >= self._end:
+        if result.outcome == "cancelled" and self._time.cancel_called:
             # Said before the aggregator sees it: a vote could take it for an abstention, and be decided.
             self.stop("seconds")
         self._ctx.record(result)

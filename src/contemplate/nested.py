@@ -6,38 +6,25 @@ from typing import Any
 
 import anyio
 
-from .agent import AgentFunction, Answer, TaskContext, shown
-from .aggregators import Aggregator
+from .agent import Answer, TaskContext, shown
 from .engine import execute
 from .errors import ConfigurationError
-from .models import Model
 from .plan import Task
-from .planners import Planner
 from .prompts import render
+from .run import Parts
 from .usage import Limits
 
 MAX_DEPTH = 16
 
 
-async def contemplate_within(
-    task: Task,
-    ctx: TaskContext,
-    *,
-    model: Model,
-    planner: Planner,
-    agent: AgentFunction,
-    aggregator: Aggregator,
-    limits: Limits,
-) -> Answer:
-    """Answer `task` with a planner, an agent and an aggregator, as if it were a question of its own.
+async def contemplate_within(task: Task, ctx: TaskContext, *, parts: Parts, limits: Limits) -> Answer:
+    """Answer `task` with a contemplator's parts, as if it were a question of its own.
 
     Args:
         task: the task.
         ctx: its view of the outer run.
         model: the inner run's usual model.
-        planner: plans the inner run.
-        agent: answers its tasks.
-        aggregator: concludes it.
+        parts: the inner contemplator's; a candidate's output type is that of the outer run, and a part is text.
         limits: those on tasks and seconds hold for the inner run; calls and tokens are counted by the outer one.
 
     Raises:
@@ -52,12 +39,13 @@ async def contemplate_within(
     if limits.seconds is not None:
         deadline = min(deadline, now + limits.seconds)
     seconds = None if deadline == float("inf") else max(deadline - now, 0.001)
+    model = parts.model if task.model is None else run.model(task.model)
     inner = run.within(task, _question(task, ctx), model=model, output=output, deadline=deadline)
     conclusion = await execute(
         inner,
-        planner=planner,
-        agent=agent,
-        aggregator=aggregator,
+        planner=parts.planner,
+        agent=parts.agent,
+        aggregator=parts.aggregator,
         limits=Limits(tasks=limits.tasks, seconds=seconds),
         streaming=False,
     )

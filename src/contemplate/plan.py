@@ -28,7 +28,7 @@ class Task(Data):
             subagents' usual one.
         settings: goes over the subagents' usual settings.
         held: its result goes to the planner and to the tasks that need it, and to the aggregator only when the planner
-            releases it (`RunContext.release`), or when nothing else was answered.
+            releases it (`RunContext.release`), or when nothing else was answered; then it is not held any more.
     """
 
     id: str = Field(min_length=1)

@@ -67,8 +67,7 @@ class _Vote(NoModelCalls):
 
             def planned() -> None:
                 # As long as more could be planned, nothing was decided; and perhaps no other answer will come soon.
-                roll.call()
-                ballot.launch(max(len(roll), ctx.expected or 0))
+                ballot.launch(len(roll))
                 if self._decided(ballot, supporters, ctx):
                     counting.cancel()
 
@@ -148,16 +147,12 @@ class _Roll:
         self._numbers: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._numbers)
-
-    def number(self, result: TaskResult) -> int:
-        """The number of `result`'s call."""
-        self.call()
-        return self._numbers.setdefault(result.id, len(self._numbers))
-
-    def call(self) -> None:
-        """Take down who was planned since."""
         for task in self._ctx.planned[self._read :]:
             if not task.held:
                 self._numbers[task.id] = len(self._numbers)
         self._read = len(self._ctx.planned)
+        return len(self._numbers)
+
+    def number(self, result: TaskResult) -> int:
+        """The number of `result`'s call."""
+        return self._numbers.setdefault(result.id, len(self))
