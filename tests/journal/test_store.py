@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -169,9 +170,9 @@ async def test_while_another_writes_the_loop_goes_on_and_nothing_is_lost(tmp_pat
         async def script(_: object) -> str:
             if not other.in_transaction and not ticks:
                 group.start_soon(lock_and_tick)
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
                 while not other.in_transaction:
-                    await anyio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
             return "yes"
 
         mind = Contemplator(ScriptedModel(script), mode="instant", journal=journal)
