@@ -1,7 +1,7 @@
 """Runs that are killed at random moments and continued: `python -m benchmarks.kill --kills 200 --seed 0`.
 
-A process contemplates with a journal, over a scripted HTTP server of this one, and gets SIGKILL at a random moment, from
-the journal's opening to its end; another takes its place, until the run is answered. No call that stood in the journal
+A process contemplates with a journal, over a scripted HTTP server of this one, and gets SIGKILL at a random moment,
+from the journal's opening to its end; another takes its place, until the run is answered. No call that stood in the journal
 at the time of a kill may be asked again, and the answer must be an uninterrupted run's. The processes are forked from
 one that has imported everything and has no thread or event loop yet.
 """
