@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from contemplate import Contemplator, Limits, Usage, aggregators, planners
-from contemplate.budget import DEFAULT_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Ledger, Reservation
+from contemplate.budget import DEFAULT_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Ledger, Reservation, _Ask
 from contemplate.errors import LimitExceeded
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
@@ -273,10 +273,10 @@ class TestReservations:
         book, looks, crowd = ledger(total_tokens=100_000), 0, 2000
         plain = Ledger._try
 
-        def counted(self: Ledger, prompt: int, wanted: int | None, aggregator: bool) -> Reservation | None:
+        def counted(self: Ledger, ask: _Ask) -> Reservation | None:
             nonlocal looks
             looks += 1
-            return plain(self, prompt, wanted, aggregator)
+            return plain(self, ask)
 
         monkeypatch.setattr(Ledger, "_try", counted)
 

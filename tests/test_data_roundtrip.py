@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from contemplate import Limits, Message, ModelSettings, Plan, RunResult, Task, TaskResult, Usage, events, models
+from contemplate import Limits, Message, ModelSettings, Plan, Price, RunResult, Task, TaskResult, Usage, events, models
 from contemplate.data import Data
 from contemplate.messages import ImagePart, TextPart, ToolCall
 from contemplate.models import ModelResponse, TokenLogprob
@@ -66,10 +66,13 @@ USAGE = drawn(
     reasoning_tokens=COUNTS,
     cost_usd=st.none() | st.floats(0, 1e6),
 )
+COSTS = st.floats(0, 1e6)
 LIMITS = drawn(
     Limits,
     seconds=st.none() | st.floats(0.001, allow_nan=False),
     total_tokens=st.none() | st.integers(1),
+    output_tokens=st.none() | st.integers(1),
+    cost_usd=st.none() | st.floats(0.001, 1e6),
     calls=st.none() | st.integers(1),
     tasks=st.none() | st.integers(1),
     concurrency=st.none() | st.integers(1),
@@ -201,6 +204,7 @@ VALUES: dict[type[Data], st.SearchStrategy[Any]] = {
     ModelSettings: SETTINGS,
     Usage: USAGE,
     Limits: LIMITS,
+    Price: drawn(Price, input=COSTS, output=COSTS, cached_input=st.none() | COSTS),
     Task: TASKS,
     Plan: PLANS,
     ErrorInfo: ERRORS,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .settings import ModelSettings
     from .stream import RunStream
     from .tools import Tool, tool
-    from .usage import Limits, Usage
+    from .usage import Limits, Price, Usage
 
 _HOMES = {
     "Agent": "agent",
@@ -57,6 +57,7 @@ _HOMES = {
     "Tool": "tools",
     "tool": "tools",
     "Limits": "usage",
+    "Price": "usage",
     "Usage": "usage",
 }
 _MODULES = ("aggregators", "answers", "errors", "events", "journal", "models", "planners", "strategies", "testing")
@@ -72,6 +73,7 @@ __all__ = [
     "Message",
     "ModelSettings",
     "Plan",
+    "Price",
     "RunContext",
     "RunResult",
     "RunStream",

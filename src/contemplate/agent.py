@@ -147,6 +147,16 @@ class Agent:
         self._max_turns = max_turns
         self._max_repairs = max_repairs
 
+    @property
+    def calls(self) -> tuple[int, int]:
+        """How many model calls a task takes, from ... to ..., repairs not counted."""
+        return 1, self._max_turns if self._tools else 1
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The most tokens that each of its calls may write; None if that is not said."""
+        return self._settings.max_tokens
+
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer `task`.
 

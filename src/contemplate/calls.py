@@ -12,12 +12,13 @@ import anyio
 from pydantic_core import to_json
 
 from .budget import Ledger
+from .errors import ConfigurationError
 from .events import CallName, Event, ModelCalled, Speaker
 from .mailbox import Mailbox
 from .messages import ToolCall
-from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse
+from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, price_of
 from .result import ErrorInfo
-from .usage import Usage
+from .usage import Price, Usage
 
 if TYPE_CHECKING:
     from .journal import Entry
@@ -171,7 +172,10 @@ class Caller:
     async def _paid(self, name: CallName, model: Model, request: ModelRequest, meter: _Meter) -> ModelResponse:
         prompt_tokens = estimate(request)
         wanted = request.settings.max_tokens
-        reservation = await self.ledger.reserve(prompt_tokens, wanted, aggregator=name.role == "aggregator")
+        price = self._price(model)
+        reservation = await self.ledger.reserve(
+            prompt_tokens, wanted, aggregator=name.role == "aggregator", price=price
+        )
         if reservation.output_tokens != wanted:
             settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
             request = replace(request, settings=settings)
@@ -189,8 +193,16 @@ class Caller:
                 meter.spent = meter.usage(prompt_tokens)
             raise
         finally:
+            if price is not None:
+                meter.spent = price.priced(meter.spent)
             self.ledger.settle(reservation, meter.spent)
             self._tell(name, model.name, meter, perf_counter() - started, finish, error)
+
+    def _price(self, model: Model) -> Price | None:
+        price = price_of(model)
+        if price is None and self.ledger.limits_cost:
+            raise unknown_price(model)
+        return price
 
     def _tell(
         self,
@@ -287,6 +299,14 @@ class _Meter:
         """An estimate of what the call had cost when it was cut off."""
         output_tokens = -(-self.written // BYTES_PER_TOKEN)
         return Usage(calls=1, input_tokens=prompt_tokens, output_tokens=output_tokens, cost_usd=None)
+
+
+def unknown_price(model: Model) -> ConfigurationError:
+    """What to say where USD are limited, and nobody knows what `model` costs."""
+    return ConfigurationError(
+        f"Limits.cost_usd is set, and the price of {model.name} is not known",
+        hint="pip install 'contemplate-ai[prices]', or say it: OpenAIModel(..., price=Price(input=..., output=...))",
+    )
 
 
 def estimate(request: ModelRequest) -> int:

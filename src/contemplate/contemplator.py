@@ -15,6 +15,7 @@ from .agent import Agent, AgentFunction, Answer, TaskContext
 from .aggregators import Aggregator
 from .calls import Listener
 from .errors import ConfigurationError, sole
+from .estimate import Estimate, estimated
 from .messages import ImagePart
 from .models import Connectable, Model, RunMark, current_run, resolve
 from .modes import Mode, preset
@@ -135,6 +136,14 @@ class Contemplator(Generic[OutputT]):
     ) -> RunResult[OutputT]:
         """`run`, for code that is not async. Works where an event loop is running, too, as in a notebook."""
         return run_blocking(lambda: self.run(question, images=images, limits=limits, run_id=run_id))
+
+    def estimate(self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None) -> Estimate:
+        """What a run may take in calls, tokens and USD; makes no call.
+
+        Raises:
+            ConfigurationError: the question is empty, or an image cannot be read.
+        """
+        return estimated(self._parts, self._job(question, images, limits, None))
 
     @asynccontextmanager
     async def stream(

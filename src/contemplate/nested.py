@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import anyio
@@ -11,7 +12,7 @@ from .engine import execute
 from .errors import ConfigurationError
 from .plan import Task
 from .prompts import render
-from .run import Parts
+from .run import Parts, limits_within
 from .usage import Limits
 
 MAX_DEPTH = 16
@@ -23,7 +24,6 @@ async def contemplate_within(task: Task, ctx: TaskContext, *, parts: Parts, limi
     Args:
         task: the task.
         ctx: its view of the outer run.
-        model: the inner run's usual model.
         parts: the inner contemplator's; a candidate's output type is that of the outer run, and a part is text.
         limits: those on tasks and seconds hold for the inner run; calls and tokens are counted by the outer one.
 
@@ -35,10 +35,8 @@ async def contemplate_within(task: Task, ctx: TaskContext, *, parts: Parts, limi
     if run.depth >= MAX_DEPTH:
         raise ConfigurationError(f"runs are nested more than {MAX_DEPTH} deep", hint="end with a plain Agent")
     output = None if task.kind == "part" else run.output
-    now, deadline = anyio.current_time(), anyio.current_effective_deadline()
-    if limits.seconds is not None:
-        deadline = min(deadline, now + limits.seconds)
-    seconds = None if deadline == float("inf") else max(deadline - now, 0.001)
+    limits = limits_within(Limits(tasks=limits.tasks, seconds=limits.seconds))
+    deadline = math.inf if limits.seconds is None else anyio.current_time() + limits.seconds
     model = parts.model if task.model is None else run.model(task.model)
     inner = run.within(task, _question(task, ctx), model=model, output=output, deadline=deadline)
     conclusion = await execute(
@@ -46,7 +44,7 @@ async def contemplate_within(task: Task, ctx: TaskContext, *, parts: Parts, limi
         planner=parts.planner,
         agent=parts.agent,
         aggregator=parts.aggregator,
-        limits=Limits(tasks=limits.tasks, seconds=seconds),
+        limits=limits,
         streaming=False,
     )
     for note in inner.notes:

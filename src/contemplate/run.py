@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.lowlevel
 
 from .agent import AgentFunction
 from .aggregators import Aggregator
 from .budget import Ledger
-from .calls import Caller, Events, Listener
+from .calls import Caller, Events, Listener, unknown_price
 from .context import RunContext
 from .engine import execute, needs_a_share
-from .errors import ContemplateError, OutputError
+from .errors import ConfigurationError, ContemplateError, OutputError
 from .events import RunFailed, RunFinished, RunStarted
 from .log import log_event, wanted
 from .messages import ImagePart
-from .models import Model
+from .models import Model, price_of
 from .plan import Plan
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, RunResult
@@ -29,6 +31,11 @@ from .usage import Limits
 
 if TYPE_CHECKING:
     from .journal.recording import Recording
+
+
+MAX_DEPTH = 10
+SHARE_OF_OUTER = 0.1
+MAX_SECONDS_OF_OUTER = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class Job:
 
     def without_clock(self) -> Job:
         """The same, with all the time in the world: what is replayed ends when it ended."""
-        return replace(self, limits=self.limits.model_copy(update={"seconds": None}))
+        return replace(self, limits=self.limits.model_copy(update={"seconds": None, "cost_usd": None}))
 
 
 async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) -> RunResult[Any]:
@@ -66,8 +73,15 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
     """
     began = anyio.current_time()
     events = Events([*job.listeners, *([log_event] if wanted() else [])])
-    ledger = Ledger(job.limits, keep_for_aggregator=needs_a_share(parts.aggregator))
+    outer = _outer_run()
+    limits = job.limits if outer is None else limits_within(job.limits)
+    ledger = Ledger(
+        limits, keep_for_aggregator=needs_a_share(parts.aggregator), outer=None if outer is None else outer.ledger
+    )
+    if ledger.limits_cost and price_of(parts.model) is None:
+        raise unknown_price(parts.model)
     async with AsyncExitStack() as stack:
+        stack.enter_context(_inside(ledger, outer))
         ctx = RunContext(
             run_id=job.run_id,
             question=job.question,
@@ -75,7 +89,7 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
             output=parts.output,
             model=parts.model,
             caller=Caller(job.run_id, ledger, events, stack, recording),
-            deadline=math.inf if job.limits.seconds is None else began + job.limits.seconds,
+            deadline=math.inf if limits.seconds is None else began + limits.seconds,
         )
         if recording is not None:
             recording.attach(complain=ctx.note, time_is_up=lambda: ctx.expire())
@@ -87,10 +101,12 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
                 planner=parts.planner,
                 agent=parts.agent,
                 aggregator=parts.aggregator,
-                limits=job.limits,
-                streaming=_streams(parts, events, job.limits),
+                limits=limits,
+                streaming=_streams(parts, events, limits),
             )
             result = _collected(ctx, ledger, began).model_copy(update=_concluded(parts.output, conclusion))
+            if ledger.tripped is not None and result.missing:
+                result = result.model_copy(update={"complete": False})
         except ContemplateError as error:
             error.partial = _collected(ctx, ledger, began, failed=True)
             _tell_failure(ctx, error, ledger, began)
@@ -110,6 +126,47 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
                 )
             )
         return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Outer:
+    """A run within which others may go on, in its tools or agents: they spend what it has left."""
+
+    ledger: Ledger
+    depth: int
+    loop: object
+
+
+_current: ContextVar[_Outer | None] = ContextVar("contemplate_outer_run", default=None)
+
+
+def _outer_run() -> _Outer | None:
+    """The run within which this code goes on, in the same event loop: a ledger is not made for several threads."""
+    outer = _current.get()
+    if outer is None or outer.loop != anyio.lowlevel.current_token():
+        return None
+    if outer.depth >= MAX_DEPTH:
+        raise ConfigurationError(f"runs are nested more than {MAX_DEPTH} deep", hint="does a tool call its own run?")
+    return outer
+
+
+@contextmanager
+def _inside(ledger: Ledger, outer: _Outer | None) -> Iterator[None]:
+    depth = 1 if outer is None else outer.depth + 1
+    token = _current.set(_Outer(ledger, depth, anyio.lowlevel.current_token()))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def limits_within(limits: Limits) -> Limits:
+    """`limits` for a run within another: over before the other's time is, so that its answer still counts."""
+    left = anyio.current_effective_deadline() - anyio.current_time()
+    left -= min(left * SHARE_OF_OUTER, MAX_SECONDS_OF_OUTER)
+    if left >= (limits.seconds or math.inf):
+        return limits
+    return limits.model_copy(update={"seconds": max(left, 0.001)})
 
 
 def _streams(parts: Parts, events: Events, limits: Limits) -> bool:

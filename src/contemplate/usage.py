@@ -38,6 +38,27 @@ class Usage(Data):
         )
 
 
+class Price(Data):
+    """What a model's tokens cost, in USD for a million of them. `cached_input` None: as much as `input`."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    cached_input: float | None = Field(default=None, ge=0)
+
+    def cost(self, usage: Usage) -> float:
+        """What `usage` costs, in USD."""
+        cached = self.input if self.cached_input is None else self.cached_input
+        fresh = usage.input_tokens - usage.cached_input_tokens
+        return (fresh * self.input + usage.cached_input_tokens * cached + usage.output_tokens * self.output) / 1e6
+
+    def priced(self, usage: Usage) -> Usage:
+        """`usage` with its cost, unless it has one."""
+        return usage if usage.cost_usd is not None else usage.model_copy(update={"cost_usd": self.cost(usage)})
+
+
+FREE = Price(input=0, output=0)
+
+
 class Limits(Data):
     """What a run may spend. None means no limit.
 
@@ -46,6 +67,7 @@ class Limits(Data):
         total_tokens: input and output tokens of all calls. Reserved before a call and settled after it, so that
             calls which run together cannot exceed it.
         output_tokens: what the models may write in all calls, reasoning included. Reserved like `total_tokens`.
+        cost_usd: USD, of all calls. Reserved and settled like tokens; the prices of all models must be known.
         calls: model calls. One is kept for the aggregator.
         tasks: tasks that the planner may start.
         concurrency: model calls in flight at one moment.
@@ -54,6 +76,7 @@ class Limits(Data):
     seconds: float | None = Field(default=None, gt=0)
     total_tokens: int | None = Field(default=None, gt=0)
     output_tokens: int | None = Field(default=None, gt=0)
+    cost_usd: float | None = Field(default=None, gt=0)
     calls: int | None = Field(default=None, gt=0)
     tasks: int | None = Field(default=None, gt=0)
     concurrency: int | None = Field(default=None, gt=0)

@@ -14,6 +14,7 @@ from ..errors import ConfigurationError, ContemplateError, MissingDependencyErro
 from ..models import Model, resolve
 from ..result import ErrorInfo, RunResult
 from ..usage import Limits
+from .estimate import print_estimate
 from .exits import ANSWERED, INTERRUPTED, LIMITED, say
 from .models import fetch_if_local
 from .record import Record
@@ -28,6 +29,8 @@ def ask(options: argparse.Namespace) -> int:
     view = view_for(options)
     try:
         question = _question(options.question)
+        if options.estimate:
+            return print_estimate(_mind(options, fetch=False).estimate(question, images=options.image), options.json)
         ended = anyio.run(_watch, _mind(options), question, options.image, view, record)
     except BrokenPipeError:
         raise
@@ -58,13 +61,15 @@ def _question(given: str) -> str:
     return question.strip()
 
 
-def _mind(options: argparse.Namespace) -> Contemplator[str]:
+def _mind(options: argparse.Namespace, *, fetch: bool = True) -> Contemplator[str]:
     model = _model(options.model)
-    fetch_if_local(options.model, quiet=options.quiet)
+    if fetch:
+        fetch_if_local(options.model, quiet=options.quiet)
     limits = Limits(
         seconds=options.max_seconds,
         total_tokens=options.max_tokens,
         output_tokens=options.max_output_tokens,
+        cost_usd=options.max_cost,
         calls=options.max_calls,
         concurrency=options.concurrency,
     )

@@ -21,6 +21,8 @@ from ..usage import Usage
 from .entries import Asked, Entry, Outcome, RunRecord, Voice, digest_of, request_parts, tool_parts
 from .store import PATIENCE, QUICK, Journal
 
+Late = tuple[Entry, Mapping[str, str]]
+
 
 class Recording:
     """Writes down what a run's calls bring, and gives it back to a run that is continued.
@@ -36,7 +38,8 @@ class Recording:
         self._entries = {entry.slot: entry for entry in entries}
         self._known = {digest for entry in entries for digest in entry.parts}
         self._times: Counter[str] = Counter()
-        self._late: list[tuple[Entry, Mapping[str, str]]] = []
+        self._late: list[Late] = []
+        self._waiting = anyio.Lock()
         self._broken = False
         self._began = perf_counter()
 
@@ -81,8 +84,7 @@ class Recording:
         outcome: Outcome = "failed" if isinstance(error, Exception) else "cancelled"
         entry = self._entry(asked, started, outcome, text=text, error=ErrorInfo.of(error), usage=usage)
         self._late.append((entry, asked.parts))
-        with suppress(JournalBusy):
-            self._flush(QUICK)
+        self._flush_quickly()
 
     def _entry(self, asked: Asked, started: float, outcome: Outcome = "answered", **brought: Any) -> Entry:
         return Entry.model_construct(
@@ -101,36 +103,57 @@ class Recording:
 
     async def _keep(self, asked: Asked, entry: Entry) -> None:
         self._late.append((entry, asked.parts))
-        try:
-            self._flush(QUICK)
-        except JournalBusy:
+        if not self._flush_quickly():
             # Shielded, as the answer is paid for; and another process is done with its writing in a moment.
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self._flush, PATIENCE)
+                await self._flush_patiently()
 
     async def finish(self, run: RunRecord) -> None:
         """Write down how the run ended."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(self._end, run, PATIENCE)
+            await self._flush_patiently()
+            try:
+                await anyio.to_thread.run_sync(self._save, run, PATIENCE)
+            except JournalBusy as error:
+                self._give_up(error)
 
     def finish_now(self, run: RunRecord) -> None:
         """Write down how the run ended, while it is being cancelled."""
-        with suppress(JournalBusy):
-            self._end(run, QUICK)
+        if self._flush_quickly():
+            with suppress(JournalBusy):
+                self._save(run, QUICK)
 
-    def _end(self, run: RunRecord, patience: float) -> None:
-        self._flush(patience)
+    def _save(self, run: RunRecord, patience: float) -> None:
         self._write(lambda: self._journal.save(run, patience=patience))
 
-    def _flush(self, patience: float) -> None:
+    def _flush_quickly(self) -> bool:
+        """Whether all that is late was written; not while somebody waits, so that the event loop waits but once."""
+        if self._waiting.locked():
+            return False
         late, self._late = self._late, []
+        try:
+            self._append(late, QUICK)
+        except JournalBusy:
+            self._late = late
+            return False
+        return True
+
+    async def _flush_patiently(self) -> None:
+        # One thread at a time. What is late is taken here and not there, where more might come in between.
+        async with self._waiting:
+            late, self._late = self._late, []
+            if late:
+                try:
+                    await anyio.to_thread.run_sync(self._append, late, PATIENCE)
+                except JournalBusy as error:
+                    self._give_up(error)
+
+    def _append(self, late: Sequence[Late], patience: float) -> None:
+        if not late:
+            return
         parts = {digest: body for _, each in late for digest, body in each.items() if digest not in self._known}
         entries = [entry for entry, _ in late]
-        try:
-            self._write(lambda: self._journal.append(self.run.run_id, entries, parts, patience=patience))
-        except JournalBusy:
-            self._late = [*late, *self._late]
-            raise
+        self._write(lambda: self._journal.append(self.run.run_id, entries, parts, patience=patience))
         self._known.update(parts)
 
     def _write(self, write: Callable[[], None]) -> None:
@@ -142,5 +165,9 @@ class Recording:
         except JournalBusy:
             raise
         except (JournalError, ValueError) as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        if not self._broken:
             self._broken = True
             self._complain(f"what comes is not written down: {error}")

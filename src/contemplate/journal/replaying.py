@@ -32,7 +32,7 @@ class Replaying(Recording):
         self._order = [entry.slot for entry in entries]
         self._places = {place: number for number, place in enumerate(self._order)}
         self._next = 0
-        self._waiting: dict[int, anyio.Event] = {}
+        self._turns: dict[int, anyio.Event] = {}
 
     def find(self, asked: Asked) -> Entry:
         """What the call brought.
@@ -52,16 +52,16 @@ class Replaying(Recording):
         """Wait until all that ended earlier has ended again; then raise what it raised."""
         place = self._places[entry.slot]
         while place > self._next:
-            came = self._waiting[place] = anyio.Event()
+            came = self._turns[place] = anyio.Event()
             with anyio.move_on_after(LONGEST_WAIT) as patience:
                 await came.wait()
-            if patience.cancelled_caught and place == min(self._waiting):
+            if patience.cancelled_caught and place == min(self._turns):
                 # What should come first was not asked for: its caller was cancelled earlier than then.
                 self._next = place
-            self._waiting.pop(place, None)
+            self._turns.pop(place, None)
         self._next = max(self._next, place + 1)
-        if self._next in self._waiting:
-            self._waiting[self._next].set()
+        if self._next in self._turns:
+            self._turns[self._next].set()
         if entry.outcome == "cancelled":
             await self._cut_off(entry)
         if entry.error is not None and entry.outcome == "failed" and entry.role != "tool":

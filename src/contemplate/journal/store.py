@@ -54,9 +54,11 @@ class Journal:
         Raises:
             JournalError: the file cannot be read.
         """
-        query = "SELECT json_remove(body, '$.result', '$.images') FROM runs ORDER BY created DESC, run_id"
+        query = "SELECT body, checksum FROM runs ORDER BY created DESC, run_id"
         with self._reading() as connection:
-            return [self._parsed(RunRecord, body) for (body,) in connection.execute(query)]
+            rows = connection.execute(query).fetchall()
+        whole = (self._checked(RunRecord, *row) for row in rows)
+        return [run.model_copy(update={"result": None, "images": ()}) for run in whole]
 
     def load(self, run_id: str) -> RunRecord | None:
         """The run called so; None if there is none.
@@ -89,7 +91,7 @@ class Journal:
         with self._reading() as connection:
             for digest in digests:
                 row = connection.execute("SELECT body FROM parts WHERE digest = ?", (digest,)).fetchone()
-                if row is None or digest_of(row[0]) != digest:
+                if row is None or not isinstance(row[0], str) or digest_of(row[0]) != digest:
                     raise self._damaged(f"the text {digest} is {'missing' if row is None else 'not what it was'}")
                 found[digest] = row[0]
         return found
@@ -203,7 +205,11 @@ class Journal:
         try:
             yield
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            # Python's own complaint, that a text is no UTF-8, has no code.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+            if code == sqlite3.SQLITE_CORRUPT:
+                raise self._damaged(str(error)) from error
+            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise JournalBusy(f"journal {self.path}: another process is writing") from error
             raise JournalError(f"journal {self.path}: {error}", hint="is there room, and may it be written?") from error
         except sqlite3.DatabaseError as error:
@@ -250,8 +256,8 @@ class Journal:
             raise JournalError(f"{self.path} is no journal of contemplate", hint="choose another file")
         return False
 
-    def _checked(self, kind: type[DataT], body: str, checksum: int) -> DataT:
-        if _checksum(body) != checksum:
+    def _checked(self, kind: type[DataT], body: object, checksum: object) -> DataT:
+        if not isinstance(body, str) or _checksum(body) != checksum:
             raise self._damaged("a record is not what it was")
         return self._parsed(kind, body)
 

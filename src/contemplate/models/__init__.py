@@ -16,6 +16,7 @@ from .base import (
     TokenLogprob,
     ToolSpec,
     current_run,
+    price_of,
 )
 from .registry import resolve
 from .retry import Retry
@@ -47,6 +48,7 @@ __all__ = [
     "TokenLogprob",
     "ToolSpec",
     "current_run",
+    "price_of",
     "resolve",
 ]
 

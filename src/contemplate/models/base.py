@@ -18,7 +18,7 @@ from pydantic import Field, JsonValue
 from ..data import Data
 from ..messages import Message
 from ..settings import ModelSettings
-from ..usage import Usage
+from ..usage import Price, Usage
 
 
 class RunMark:
@@ -110,6 +110,12 @@ class Model(Protocol):
             ModelError: the call failed; its subclass says how.
         """
         ...
+
+
+def price_of(model: Model) -> Price | None:
+    """What `model`'s tokens cost, if it says so with an attribute `price`."""
+    price = getattr(model, "price", None)
+    return price if isinstance(price, Price) else None
 
 
 @runtime_checkable

@@ -16,7 +16,8 @@ from ..errors import (
     ModelServerError,
     ModelTimeoutError,
 )
-from .base import DeltaSink, Model, ModelRequest, ModelResponse
+from ..usage import Price
+from .base import DeltaSink, Model, ModelRequest, ModelResponse, price_of
 from .wrapper import Restarting, Wrapper
 
 MAY_PASS = (ModelConnectionError, ModelTimeoutError, ModelRateLimitError, ModelServerError)
@@ -61,6 +62,15 @@ class Fallback(Wrapper):
     def name(self) -> str:
         """The models' names."""
         return "|".join(model.name for model, _ in self._models)
+
+    @property
+    def price(self) -> Price | None:
+        """The dearest of the models' prices; None if one is not known."""
+        prices = [price_of(model) for model, _ in self._models]
+        known = [price for price in prices if price is not None]
+        if len(known) < len(prices):
+            return None
+        return Price(input=max(each.input for each in known), output=max(each.output for each in known))
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
         """Answer `request`, by the first model that can.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from .base import Connectable, Delta, DeltaSink, Model
+from ..usage import Price
+from .base import Connectable, Delta, DeltaSink, Model, price_of
 
 
 class Wrapper:
@@ -21,6 +22,11 @@ class Wrapper:
     def name(self) -> str:
         """The inner model's name."""
         return self.inner.name
+
+    @property
+    def price(self) -> Price | None:
+        """The inner model's price."""
+        return price_of(self.inner)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from ..context import RunContext
@@ -19,6 +20,19 @@ class Planner(Protocol):
     def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         """Plan for `question`. What it raises ends the run, with all that was finished in the error's `partial`."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sized:
+    """A planner that says how much it plans, for estimates: its own model calls, and its tasks, each from ... to ..."""
+
+    plan: Planner
+    calls: tuple[int, int]
+    tasks: tuple[int, int]
+
+    def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        """Plan for `question`."""
+        return self.plan(question, ctx)
 
 
 async def parts_of(planner: Planner, question: str, ctx: RunContext) -> list[Task]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from ..context import RunContext
 from ..plan import Task
 from ..settings import ModelSettings
-from .base import Planner
+from .base import Planner, Sized
 
 
 def direct(*, instructions: str | None = None, settings: ModelSettings | None = None) -> Planner:
@@ -23,4 +23,4 @@ def direct(*, instructions: str | None = None, settings: ModelSettings | None = 
             id="answer", prompt=question, kind="answer", title="Answer", instructions=instructions, settings=settings
         )
 
-    return plan
+    return Sized(plan, calls=(0, 0), tasks=(1, 1))

@@ -12,7 +12,7 @@ from ..models import Delta, Model, ModelRequest, ModelResponse, OutputSchema
 from ..plan import Task
 from ..prompts import render
 from ..settings import ModelSettings
-from .base import Planner
+from .base import Planner, Sized
 from .drafts import Draft, DraftReader, plan_schema
 
 MAX_CALLS = 2
@@ -50,7 +50,8 @@ def model(
     """
     if not 1 <= min_tasks <= max_tasks:
         raise ConfigurationError(f"planners.model: 1 <= min_tasks <= max_tasks is needed, not {min_tasks}, {max_tasks}")
-    return _ModelPlanner(min_tasks, max_tasks, dict(roles or {}), model, settings)
+    plan = _ModelPlanner(min_tasks, max_tasks, dict(roles or {}), model, settings)
+    return Sized(plan, calls=(1, MAX_CALLS), tasks=(min_tasks, max_tasks))
 
 
 class _ModelPlanner:

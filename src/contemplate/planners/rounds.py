@@ -10,7 +10,7 @@ from ..errors import ConfigurationError
 from ..plan import Task
 from ..prompts import render
 from ..settings import ModelSettings
-from .base import Planner
+from .base import Planner, Sized
 
 
 def rounds(
@@ -68,7 +68,7 @@ def rounds(
                     held=number < rounds - 1,
                 )
 
-    return plan
+    return Sized(plan, calls=(0, 0), tasks=(n * rounds, n * rounds))
 
 
 def _name(number: int, i: int) -> str:

@@ -10,7 +10,7 @@ from ..models import Model
 from ..plan import Task
 from ..prompts import render
 from ..settings import ModelSettings
-from .base import Planner
+from .base import Planner, Sized
 
 
 def sample(
@@ -73,7 +73,7 @@ def sample(
                 settings=ModelSettings(seed=seed + i).over(settings),
             )
 
-    return plan
+    return Sized(plan, calls=(0, 0), tasks=(wave or n, n))
 
 
 def _name(i: int) -> str:

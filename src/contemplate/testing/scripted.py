@@ -9,7 +9,7 @@ import anyio.lowlevel
 from ..messages import Message
 from ..models import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..models.base import Finish
-from ..usage import Usage
+from ..usage import FREE, Price, Usage
 
 Reply = str | Message | ModelResponse | Exception
 Script = Callable[[ModelRequest], Reply | Awaitable[Reply]]
@@ -27,12 +27,16 @@ class ScriptedModel:
         script: one text for every request; replies in their order; or a function, which may be async.
         name: the model's name.
         chunk: a streamed text comes in pieces of so many characters.
+        price: what its tokens are said to cost.
 
     Attributes:
         requests: every request so far, in order.
     """
 
-    def __init__(self, script: str | Iterable[Reply] | Script, *, name: str = "scripted", chunk: int = 16) -> None:
+    def __init__(
+        self, script: str | Iterable[Reply] | Script, *, name: str = "scripted", chunk: int = 16, price: Price = FREE
+    ) -> None:
+        self.price = price
         self.name = name
         self.requests: list[ModelRequest] = []
         self._chunk = chunk
@@ -71,9 +75,10 @@ class ScriptedModel:
             calls=1,
             input_tokens=sum(len(each.text) for each in request.messages) // CHARACTERS_PER_TOKEN,
             output_tokens=-(-len(message.text) // CHARACTERS_PER_TOKEN),
+            cost_usd=None,
         )
         finish: Finish = "tool_calls" if message.tool_calls else "stop"
-        return ModelResponse(message=message, finish=finish, usage=usage, model=self.name)
+        return ModelResponse(message=message, finish=finish, usage=self.price.priced(usage), model=self.name)
 
 
 def _one_by_one(replies: list[Reply]) -> Script:

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from ...errors import MissingDependencyError
 from ...settings import ModelSettings
+from ...usage import FREE
 from ..base import DeltaSink, ModelRequest, ModelResponse
 from ..openai import OpenAIModel
 from ..prompted_tools import PromptedTools
@@ -51,6 +52,7 @@ class LocalModel:
         # Before a gigabyte is fetched that nothing could run.
         if find_spec("xllamacpp") is None:
             raise MissingDependencyError("a local model", "local")
+        self.price = FREE
         self._settings = (settings or ModelSettings()).over(DEFAULT_SETTINGS)
         self._on_pull = on_pull
         self._ready: PromptedTools | None = None
@@ -80,7 +82,7 @@ class LocalModel:
         """
         model = await self._started()
         response = await model.request(request, on_delta)
-        return response.model_copy(update={"usage": response.usage.model_copy(update={"cost_usd": 0.0})})
+        return response.model_copy(update={"usage": FREE.priced(response.usage)})
 
     async def _started(self) -> PromptedTools:
         if self._ready is None:
@@ -96,6 +98,7 @@ class LocalModel:
             api_key=endpoint.api_key,
             settings=self._settings,
             name=self.name,
+            price=FREE,
         )
         # Like others, this server may hang up on a connection at the moment in which it is used again.
         return PromptedTools(Retry(served))

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.to_thread
 
 from ...errors import ConfigurationError, ModelTimeoutError
 from ...settings import ModelSettings
+from ...usage import Price
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
+from ..prices import listed_price
 from .patience import Patience
 from .pool import CLOSE_SECONDS, Account, client_for, shown
 from .sse import EventStream
@@ -42,6 +45,7 @@ class OpenAIModel:
             that a key never goes to a server that it was not made for.
         settings: the usual settings of its calls; those of a request go over them.
         name: what to call it in events and errors; "openai:MODEL" if None.
+        price: what its tokens cost. If None, it is looked up, where the extra "prices" is installed and knows it.
 
     Raises:
         ConfigurationError: there is no key for an endpoint that wants one, or the URL is none.
@@ -55,6 +59,7 @@ class OpenAIModel:
         api_key: str | None = None,
         settings: ModelSettings | None = None,
         name: str | None = None,
+        price: Price | None = None,
     ) -> None:
         self.model = model
         self.name = name or f"openai:{model}"
@@ -63,6 +68,16 @@ class OpenAIModel:
         host = urlsplit(self._account.base_url).hostname or ""
         self._is_openai = host.endswith((".openai.com", ".openai.azure.com"))
 
+        self._price = price
+        self._price_sought = price is not None
+
+    @property
+    def price(self) -> Price | None:
+        """What its tokens cost; None if that is not known. Looked up once, which takes a moment."""
+        if not self._price_sought:
+            self._price, self._price_sought = listed_price(self.model, self._account.base_url), True
+        return self._price
+
     def __repr__(self) -> str:
         return f"OpenAIModel({self.model!r}, base_url={self._account.place!r})"
 
@@ -70,6 +85,8 @@ class OpenAIModel:
     async def connect(self) -> AsyncIterator[None]:
         """Keep the connections until the context ends."""
         async with client_for(self._account):
+            if not self._price_sought:
+                await anyio.to_thread.run_sync(lambda: self.price)
             yield
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:

@@ -1,0 +1,81 @@
+"""What a run may take, before it is made."""
+
+from __future__ import annotations
+
+from .agent import Agent
+from .calls import estimate
+from .data import Data
+from .messages import Message
+from .models import ModelRequest, price_of
+from .planners.base import Sized
+from .run import Job, Parts
+from .usage import Usage
+
+# A call's prompt beside the question, and its answer, in tokens: rough bounds, for want of a limit.
+PROMPT = (20, 600)
+ANSWER = (20, 1500)
+
+
+class Range(Data):
+    """From `low` to `high`; None is an open end."""
+
+    low: float
+    high: float | None
+
+
+class Estimate(Data):
+    """What a run may take: calls, tokens and USD.
+
+    A rough range, without any call: planners and aggregators say how many calls they make (an open end is one that does
+    not), an answer is taken for 20 to 1,500 tokens long where no setting says otherwise, and failed calls are not
+    counted. `cost_usd` is None where the price is not known.
+    """
+
+    calls: Range
+    input_tokens: Range
+    output_tokens: Range
+    cost_usd: Range | None
+
+
+def estimated(parts: Parts, job: Job) -> Estimate:
+    """What `job` may take, with these parts."""
+    sized = parts.planner if isinstance(parts.planner, Sized) else None
+    planning, tasks = (sized.calls, sized.tasks) if sized else ((0, None), (0, None))
+    each = parts.agent.calls if isinstance(parts.agent, Agent) else (1, None)
+    longest = parts.agent.max_tokens if isinstance(parts.agent, Agent) else None
+    concluding = getattr(parts.aggregator, "model_calls", None)
+    merging = (0, None) if concluding is None else (0, concluding)
+    low = planning[0] + tasks[0] * each[0]
+    low += merging[1] or 0 if tasks[0] > 1 else 0
+    high: float | None = None
+    if None not in (planning[1], tasks[1], each[1], merging[1]):
+        high = (planning[1] or 0) + (tasks[1] or 0) * (each[1] or 0) + (merging[1] or 0)
+    if job.limits.calls is not None:
+        low, high = min(low, job.limits.calls), min(job.limits.calls, high or job.limits.calls)
+    question = estimate(ModelRequest((Message.user(job.question, job.images),)))
+    answer = longest or ANSWER[1]
+    written = Range(low=low * min(ANSWER[0], answer), high=None if high is None else high * answer)
+    # Beside the question, an answer is read by those who need it, and by the aggregator.
+    read = Range(
+        low=low * (question + PROMPT[0]),
+        high=None if high is None else high * (question + PROMPT[1]) + 2 * (tasks[1] or 0) * answer,
+    )
+    return Estimate(
+        calls=Range(low=low, high=high),
+        input_tokens=read,
+        output_tokens=written,
+        cost_usd=_cost(parts, read, written),
+    )
+
+
+def _cost(parts: Parts, read: Range, written: Range) -> Range | None:
+    price = price_of(parts.model)
+    if price is None:
+        return None
+
+    def of(given: float | None, said: float | None) -> float | None:
+        if given is None or said is None:
+            return None
+        return price.cost(Usage(input_tokens=int(given), output_tokens=int(said)))
+
+    return Range(low=of(read.low, written.low) or 0.0, high=of(read.high, written.high))
