@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
+from pydantic import JsonValue
 
 from .agent import AgentFunction
 from .aggregators import Aggregator
@@ -59,6 +60,7 @@ class Job:
     images: tuple[ImagePart, ...] = ()
     limits: Limits = field(default_factory=Limits)
     listeners: Sequence[Listener] = ()
+    labels: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def without_clock(self) -> Job:
         """The same, with all the time in the world: what is replayed ends when it ended."""

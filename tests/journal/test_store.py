@@ -55,7 +55,7 @@ ENTRIES = [
 
 def filled(path: Path, entries: list[Entry]) -> list[RunRecord]:
     with closing(Journal(path)) as journal:
-        run = RunRecord(run_id="r", question=ODD, model="m", created=1.0, settings={"a": [1, None]}, images=(PNG,))
+        run = RunRecord(run_id="r", question=ODD, model="m", created=1.0, labels={"a": [1, None]}, images=(PNG,))
         journal.save(run)
         journal.append("r", entries, {})
         return journal.runs()
