@@ -95,17 +95,22 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
         )
         if recording is not None:
             recording.attach(complain=ctx.note, time_is_up=lambda: ctx.expire())
+            ledger.book(recording.spent_in_vain())
         if events.listening:
             events.emit(RunStarted(run_id=job.run_id, question=job.question, model=parts.model.name))
         try:
-            conclusion = await execute(
-                ctx,
-                planner=parts.planner,
-                agent=parts.agent,
-                aggregator=parts.aggregator,
-                limits=limits,
-                streaming=_streams(parts, events, limits),
-            )
+            try:
+                conclusion = await execute(
+                    ctx,
+                    planner=parts.planner,
+                    agent=parts.agent,
+                    aggregator=parts.aggregator,
+                    limits=limits,
+                    streaming=_streams(parts, events, limits),
+                )
+            finally:
+                if recording is not None:
+                    ledger.book(recording.unclaimed())
             result = _collected(ctx, ledger, began).model_copy(update=_concluded(parts.output, conclusion))
             if ledger.tripped is not None and result.missing:
                 result = result.model_copy(update={"complete": False})

@@ -55,6 +55,7 @@ class Entry(Data):
         nth: how many equal calls went before it.
         name: the model's or the tool's.
         text: what the tool returned; or what a model had written when its call was cut off.
+        usage: what it cost, together with earlier attempts at it that failed or were cut off.
         started, seconds: since the run began, and how long it took.
     """
 
