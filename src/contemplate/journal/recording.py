@@ -87,9 +87,9 @@ class Recording:
         """Wait until it is time for what is known already."""
         await anyio.lowlevel.checkpoint()
 
-    async def answered(self, asked: Asked, started: float, response: ModelResponse) -> None:
-        """Write down what a model answered."""
-        await self._keep(asked, self._entry(asked, started, response=response, usage=response.usage))
+    async def answered(self, asked: Asked, started: float, response: ModelResponse, usage: Usage) -> None:
+        """Write down what a model answered, and what that cost."""
+        await self._keep(asked, self._entry(asked, started, response=response, usage=usage))
 
     async def returned(self, asked: Asked, started: float, text: str, error: ErrorInfo | None) -> None:
         """Write down what a tool returned. That it failed is an answer too: the model is told."""
