@@ -40,6 +40,8 @@ def resolve(model: str | Model | None) -> Model:
 
 
 def _named(model: str) -> Model:
+    from .openai.pool import shown
+
     provider, _, name = model.partition(":")
     if provider in ("http", "https"):
         return _endpoint(model)
@@ -59,7 +61,7 @@ def _named(model: str) -> Model:
 
         # It asks again by itself.
         return LocalModel(name)
-    raise ConfigurationError(f"model {model!r}: unknown provider {provider!r}", hint=f"known forms: {FORMS}")
+    raise ConfigurationError(f"model {shown(model)!r}: unknown provider {provider!r}", hint=f"known forms: {FORMS}")
 
 
 def _endpoint(url: str) -> Model:
