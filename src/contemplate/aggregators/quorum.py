@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 
+import anyio
+
 from ..context import RunContext
 from ..errors import ConfigurationError, QuorumNotReached
 from ..result import Conclusion, TaskResult
@@ -41,25 +43,40 @@ class _Quorum:
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
         gathered: list[TaskResult] = []
-        async for result in results:
-            gathered.append(result)
-            answered = {each.id for each in gathered if each.answered}
-            if len(answered) >= self._enough and answered.issuperset(self._required):
-                return await self._inner(question, _Gathered(gathered), ctx)
-            self._check_possible(gathered, ctx)
-        raise QuorumNotReached(self._lacking(gathered), hint="raise the limits, or ask for less")
+        with anyio.CancelScope() as gathering:
 
-    def _check_possible(self, gathered: list[TaskResult], ctx: RunContext) -> None:
-        """Raise if the quorum can no longer be reached, whatever comes."""
-        lost = [each for each in gathered if not each.answered]
-        too_few = ctx.plan_done and len(ctx.planned) - len(lost) < self._enough
-        if too_few or any(each.id in self._required for each in lost):
-            raise QuorumNotReached(self._lacking(gathered))
+            def planned() -> None:
+                # That too little was planned is known only now; and perhaps no other result will come soon.
+                if self._lost(gathered, ctx):
+                    gathering.cancel()
 
-    def _lacking(self, gathered: list[TaskResult]) -> str:
+            ctx.when_planned(planned)
+            async for result in results:
+                gathered.append(result)
+                if self._reached(gathered) or self._lost(gathered, ctx):
+                    break
+        if not self._reached(gathered):
+            raise QuorumNotReached(self._lacking(gathered, ctx), hint="raise the limits, or ask for less")
+        return await self._inner(question, _Gathered(gathered), ctx)
+
+    def _reached(self, gathered: list[TaskResult]) -> bool:
+        answered = {each.id for each in gathered if each.answered}
+        return len(answered) >= self._enough and answered.issuperset(self._required)
+
+    def _lost(self, gathered: list[TaskResult], ctx: RunContext) -> bool:
+        """Whether the quorum can no longer be reached, whatever comes."""
+        lost = {each.id for each in gathered if not each.answered}
+        if not lost.isdisjoint(self._required):
+            return True
+        planned = {task.id for task in ctx.planned}
+        return ctx.plan_done and (len(planned - lost) < self._enough or not planned.issuperset(self._required))
+
+    def _lacking(self, gathered: list[TaskResult], ctx: RunContext) -> str:
         came = {each.id: each for each in gathered}
         answered = sum(each.answered for each in gathered)
-        said = [f"{answered} tasks were answered, and {self._enough} are needed"] if answered < self._enough else []
+        said = []
+        if answered < self._enough:
+            said.append(f"{answered} of {len(ctx.planned)} tasks were answered, and {self._enough} are needed")
         for name in self._required:
             if name not in came:
                 said.append(f"required task {name!r} gave no result")
