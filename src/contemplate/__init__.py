@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from . import aggregators, answers, errors, events, journal, models, planners, strategies, testing
     from .agent import Agent, Answer, TaskContext
     from .api import ask, ask_sync
+    from .checks import checked
     from .contemplator import Contemplator
     from .context import RunContext
     from .errors import ContemplateError
@@ -42,6 +43,7 @@ _HOMES = {
     "TaskContext": "agent",
     "ask": "api",
     "ask_sync": "api",
+    "checked": "checks",
     "Contemplator": "contemplator",
     "RunContext": "context",
     "ContemplateError": "errors",
@@ -87,6 +89,7 @@ __all__ = [
     "answers",
     "ask",
     "ask_sync",
+    "checked",
     "errors",
     "events",
     "journal",

@@ -10,8 +10,24 @@ from __future__ import annotations
 
 from .base import Aggregator
 from .by_kind import by_kind
+from .check import check
 from .first import first
+from .judge import judge
+from .quorum import quorum
 from .synthesize import synthesize
 from .vote import vote
+from .weights import Weights, by_accuracy, by_confidence
 
-__all__ = ["Aggregator", "by_kind", "first", "synthesize", "vote"]
+__all__ = [
+    "Aggregator",
+    "Weights",
+    "by_accuracy",
+    "by_confidence",
+    "by_kind",
+    "check",
+    "first",
+    "judge",
+    "quorum",
+    "synthesize",
+    "vote",
+]

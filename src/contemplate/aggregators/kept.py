@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from ..context import RunContext
 from ..result import Conclusion, Dissent, TaskResult
+from .base import nothing_answered
 
 
 class NoModelCalls:
@@ -34,3 +36,31 @@ def concluded(
         dissent=dissent,
         complete=complete,
     )
+
+
+def in_launch_order(results: Iterable[TaskResult]) -> list[TaskResult]:
+    """The answered ones, first launched first."""
+    return sorted((each for each in results if each.answered), key=lambda each: each.index)
+
+
+def picked(winner: TaskResult, seen: Iterable[TaskResult], ctx: RunContext, *, complete: bool = True) -> Conclusion:
+    """`winner` as the conclusion, supported by all who said the same, word for word; the others dissent."""
+    said: dict[str, list[str]] = {}
+    for each in in_launch_order(seen):
+        said.setdefault(each.text.strip(), []).append(each.id)
+    alike = said.pop(winner.text.strip(), [])
+    support = (winner.id, *(each for each in alike if each != winner.id))
+    dissent = tuple(Dissent(answer=text, tasks=tuple(tasks)) for text, tasks in said.items())
+    return concluded(winner, ctx, support=support, dissent=dissent, complete=complete)
+
+
+def earliest(ctx: RunContext) -> Conclusion:
+    """The answer that was launched first, for when there is no time for a better choice.
+
+    Raises:
+        AggregationError: nothing was answered.
+    """
+    answered = in_launch_order(ctx.results.values())
+    if not answered:
+        raise nothing_answered(ctx.results.values())
+    return picked(answered[0], answered, ctx, complete=False)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Literal
 
 import anyio
 
 from .. import answers
 from ..context import RunContext
-from ..errors import AggregationError, ConfigurationError, QuorumNotReached
+from ..errors import AggregationError, ConfigurationError
 from ..events import VoteCounted
-from ..result import Conclusion, Dissent, TaskResult
-from .ballot import Ballot
-from .base import nothing_answered
-from .kept import NoModelCalls, concluded
+from ..models import Model
+from ..result import Conclusion, TaskResult
+from .count import Count
+from .meaning import Meanings
+from .weights import Weights
 
 Key = Callable[[Any], object]
 Stop = Literal["exact", "beta"]
@@ -26,13 +27,20 @@ def vote(
     stop: Stop | None = "exact",
     confidence: float = 0.95,
     quorum: int = 1,
+    weights: Weights | None = None,
+    by_meaning: bool = False,
+    model: str | Model | None = None,
 ) -> _Vote:
-    """Plurality vote over canonical keys; a tie goes to the answer that was launched first. Makes no calls.
+    """Vote over canonical keys; a tie goes to the answer that was launched first. Makes no calls, but for `by_meaning`.
 
     With `stop="exact"` it returns, and what is still running is cancelled, as soon as no answer that is still out can
     change the winner: the result is the one that the full vote would give. With `stop="beta"` it returns as soon as
     the leader is likely enough (Adaptive-Consistency, https://arxiv.org/abs/2305.11860): cheaper, not exact, and biased
     towards short answers, because those arrive first.
+
+    With `by_meaning`, a model is asked of each new key whether it says the same as the first answer of each group
+    before it: at most n * (n - 1) / 2 short calls for n answers, and none for equal keys. Answers are then looked at in
+    the order of their launch, so that the groups do not depend on who was faster; that makes an early stop later.
 
     Args:
         key: makes the key of an answer: of its text, or of its value where the run has an output type. None from it
@@ -40,62 +48,106 @@ def vote(
         stop: when to return; None waits for all.
         confidence: for `stop="beta"`: how likely the leader must be, in (0.5, 1).
         quorum: how many answers must have been counted at least, abstentions left out.
+        weights: `by_confidence()` or `by_accuracy(...)`, or your own; every vote counts the same if None.
+        by_meaning: whether answers with different keys may say the same.
+        model: for `by_meaning`: which model is asked; the run's own if None.
 
     Raises:
-        ConfigurationError: `confidence` or `quorum` is out of range.
+        ConfigurationError: `confidence` or `quorum` is out of range, `stop="beta"` is given with `weights`, or `model`
+            without `by_meaning`.
     """
     if not 0.5 < confidence < 1:
         raise ConfigurationError(f"vote(confidence={confidence}): a number between 0.5 and 1 is needed")
     if quorum < 1:
         raise ConfigurationError(f"vote(quorum={quorum}): at least 1 is needed")
-    return _Vote(key, stop, confidence, quorum)
+    if weights is not None and stop == "beta":
+        raise ConfigurationError('vote(stop="beta") counts votes and cannot weigh them', hint='use stop="exact"')
+    if model is not None and not by_meaning:
+        raise ConfigurationError("vote(model=...) is for by_meaning=True", hint="say by_meaning=True")
+    return _Vote(key, stop, confidence, quorum, weights, by_meaning, model)
 
 
-class _Vote(NoModelCalls):
-    def __init__(self, key: Key | None, stop: Stop | None, confidence: float, quorum: int) -> None:
+class _Vote:
+    def __init__(
+        self,
+        key: Key | None,
+        stop: Stop | None,
+        confidence: float,
+        quorum: int,
+        weights: Weights | None,
+        by_meaning: bool,
+        model: str | Model | None,
+    ) -> None:
+        if not by_meaning:
+            self.model_calls = 0
         self._key = key
         self._stop = stop
         self._confidence = confidence
         self._quorum = quorum
+        self._weights = weights
+        self._by_meaning = by_meaning
+        self._model = model
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
-        ballot, roll = Ballot(), _Roll(ctx)
-        seen: list[TaskResult] = []
-        supporters: dict[str, list[TaskResult]] = {}
-        ctx.offer(lambda: self._concluded(ballot, supporters, seen, ctx))
+        count = Count(ctx, self._weights)
+        meanings = Meanings(question, ctx, self._model) if self._by_meaning else None
+        queue = _Queue(count, in_order=self._by_meaning)
+        ctx.offer(lambda: self._cut_off(count, queue, meanings, ctx))
         with anyio.CancelScope() as counting:
 
             def planned() -> None:
                 # As long as more could be planned, nothing was decided; and perhaps no other answer will come soon.
-                ballot.launch(len(roll))
-                if self._decided(ballot, supporters, ctx):
+                count.launch()
+                if self._decided(count, ctx):
                     counting.cancel()
 
             ctx.when_planned(planned)
             async for result in results:
-                seen.append(result)
-                key = self._key_of(result, ctx)
-                call = roll.number(result)
-                ballot.launch(max(len(roll), ctx.expected or 0))
-                ballot.cast(call, key)
-                if key is not None:
-                    supporters.setdefault(key, []).append(result)
-                decided = self._decided(ballot, supporters, ctx)
-                if ctx.listening:
-                    votes = {each: len(given) for each, given in supporters.items()}
-                    ctx.emit(VoteCounted(task_id=result.id, votes=votes, decided=decided))
-                if decided:
-                    break
-        return self._concluded(ballot, supporters, seen, ctx)
+                queue.add(result)
+                if await self._count(queue.due(), count, meanings, ctx):
+                    return self._conclusion(count, ctx)
+            await self._count(queue.rest(), count, meanings, ctx)
+        return self._conclusion(count, ctx)
+
+    async def _count(self, due: Iterator[TaskResult], count: Count, meanings: Meanings | None, ctx: RunContext) -> bool:
+        """Count what is due; whether the vote is decided."""
+        decided = False
+        for result in due:
+            key = self._key_of(result, ctx)
+            if key is not None and meanings is not None:
+                key = await meanings.group(key, result)
+            self._cast(result, key, count, ctx)
+            decided = self._decided(count, ctx)
+            if ctx.listening:
+                ctx.emit(VoteCounted(task_id=result.id, votes=count.votes, decided=decided))
+            if decided:
+                break
+        return decided
+
+    def _cut_off(self, count: Count, queue: _Queue, meanings: Meanings | None, ctx: RunContext) -> Conclusion:
+        """What to conclude when there is no time to ask: what waits in the queue counts by its key."""
+        for result in queue.rest():
+            key = self._key_of(result, ctx)
+            self._cast(result, key if key is None or meanings is None else meanings.known(key), count, ctx)
+        return self._conclusion(count, ctx)
+
+    def _cast(self, result: TaskResult, key: str | None, count: Count, ctx: RunContext) -> None:
+        weight = 1.0
+        try:
+            if key is not None and self._weights is not None:
+                weight = self._weights.weigh(_value_of(result, ctx), ctx.model_name(result.task))
+            count.cast(result, key, weight)
+        except Exception as error:
+            raise AggregationError(
+                f"the answer of task {result.id!r} cannot be weighed: {type(error).__name__}: {error}",
+                hint="return None for an answer without a score, and say highest= where scores go beyond 1",
+            ) from error
 
     def _key_of(self, result: TaskResult, ctx: RunContext) -> str | None:
         if not result.answered:
             return None
-        value: object = result.text
-        key: Key = self._key or answers.final
-        if ctx.output is not None and result.task.kind != "part":
-            value = ctx.output.load(result.output)
-            key = self._key or answers.typed
+        value = _value_of(result, ctx)
+        key: Key = self._key or (answers.final if value is result.text else answers.typed)
         try:
             made = key(value)
         except Exception as error:
@@ -105,54 +157,49 @@ class _Vote(NoModelCalls):
             ) from error
         return made if made is None or isinstance(made, str) else answers.typed(made)
 
-    def _decided(self, ballot: Ballot, supporters: dict[str, list[TaskResult]], ctx: RunContext) -> bool:
-        if self._stop is None or sum(map(len, supporters.values())) < self._quorum:
+    def _decided(self, count: Count, ctx: RunContext) -> bool:
+        if self._stop is None or count.counted < self._quorum:
             return False
         if self._stop == "beta":
-            return ballot.confidence() >= self._confidence
-        return (ctx.plan_done or ctx.expected is not None) and ballot.decided()
+            return count.ballot.confidence() >= self._confidence
+        return (ctx.plan_done or ctx.expected is not None) and count.ballot.decided()
 
-    def _concluded(
-        self, ballot: Ballot, supporters: dict[str, list[TaskResult]], seen: list[TaskResult], ctx: RunContext
-    ) -> Conclusion:
-        winner = ballot.leader()
-        if winner is None:
-            if any(result.answered for result in seen):
-                raise QuorumNotReached(
-                    f"none of the {len(seen)} answers could be read by the vote's key function",
-                    hint="ask for a form that it can read, such as a last line 'Answer: ...', or pass another key=",
-                )
-            raise nothing_answered(seen)
-        counted = sum(map(len, supporters.values()))
-        if counted < self._quorum:
-            raise QuorumNotReached(f"{counted} answers were counted, and quorum={self._quorum} are needed")
-        first, *others = sorted(supporters[winner], key=lambda result: result.index)
-        dissent = [
-            Dissent(answer=key, tasks=tuple(result.id for result in given))
-            for key, given in supporters.items()
-            if key != winner
-        ]
-        all_in = ctx.plan_done and (ballot.decided() or self._stop == "beta")
-        complete = all_in or self._decided(ballot, supporters, ctx)
-        support = (first.id, *(result.id for result in others))
-        return concluded(first, ctx, support=support, dissent=tuple(dissent), complete=complete)
+    def _conclusion(self, count: Count, ctx: RunContext) -> Conclusion:
+        all_in = ctx.plan_done and (count.ballot.decided() or self._stop == "beta")
+        return count.conclusion(quorum=self._quorum, complete=all_in or self._decided(count, ctx))
 
 
-class _Roll:
-    """Who votes: each task in the order of the plan, and one that is held back when it is released."""
+def _value_of(result: TaskResult, ctx: RunContext) -> object:
+    """An answer as keys and weights see it: its text, or its value where the run has an output type."""
+    if ctx.output is not None and result.task.kind != "part":
+        return ctx.output.load(result.output)
+    return result.text
 
-    def __init__(self, ctx: RunContext) -> None:
-        self._ctx = ctx
-        self._read = 0
-        self._numbers: dict[str, int] = {}
 
-    def __len__(self) -> int:
-        for task in self._ctx.planned[self._read :]:
-            if not task.held:
-                self._numbers[task.id] = len(self._numbers)
-        self._read = len(self._ctx.planned)
-        return len(self._numbers)
+class _Queue:
+    """Results on their way to be counted, as they come or in the order of launch; each is kept until it was counted."""
 
-    def number(self, result: TaskResult) -> int:
-        """The number of `result`'s call."""
-        return self._numbers.setdefault(result.id, len(self))
+    def __init__(self, count: Count, *, in_order: bool) -> None:
+        self._count = count
+        self._in_order = in_order
+        self._next = 0
+        self._waiting: dict[int, TaskResult] = {}
+
+    def add(self, result: TaskResult) -> None:
+        """Take in a result."""
+        self._waiting[self._count.number(result)] = result
+
+    def due(self) -> Iterator[TaskResult]:
+        """Those before which no other has to be counted."""
+        if not self._in_order:
+            yield from self.rest()
+        while self._next in self._waiting:
+            yield self._waiting[self._next]
+            self._waiting.pop(self._next)
+            self._next += 1
+
+    def rest(self) -> Iterator[TaskResult]:
+        """All of them, in the order of launch: nothing more will come."""
+        for number in sorted(self._waiting):
+            yield self._waiting[number]
+            self._waiting.pop(number)
