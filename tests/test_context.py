@@ -11,10 +11,11 @@ import pytest
 
 from contemplate import RunContext, Task, TaskResult, Usage
 from contemplate.budget import Ledger
-from contemplate.calls import Caller, Events, estimate
+from contemplate.calls import Caller, Events
 from contemplate.errors import ConfigurationError, ModelServerError, PlanError
 from contemplate.events import Event, ModelCalled, Noted
 from contemplate.messages import ImagePart, Message
+from contemplate.metering import estimate
 from contemplate.models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, OutputSchema, ToolSpec
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Limits

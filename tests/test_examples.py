@@ -23,7 +23,8 @@ pytestmark = local_model.alone
 
 
 @pytest.fixture(autouse=True)
-def _small_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _small_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONTEMPLATE_MODEL", local_model.name())
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     # So small a model often repeats itself to the end of what it may write.

@@ -9,13 +9,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import anyio
-from pydantic_core import to_json
 
 from .budget import Ledger
 from .errors import ConfigurationError
 from .events import CallName, Event, ModelCalled, Speaker
 from .mailbox import Mailbox
 from .messages import ToolCall
+from .metering import Meter, estimate
 from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, price_of
 from .result import ErrorInfo
 from .usage import Price, Usage
@@ -23,9 +23,6 @@ from .usage import Price, Usage
 if TYPE_CHECKING:
     from .journal import Entry
     from .journal.recording import Recording
-
-BYTES_PER_TOKEN = 3
-IMAGE_TOKENS = 1000
 
 Listener = Callable[[Event], None]
 ToolResult = tuple[str, ErrorInfo | None]
@@ -109,7 +106,7 @@ class Caller:
             LimitExceeded: a limit leaves no room for it.
         """
         name = CallName(run=self._run_id, role=role, task=task, turn=turn)
-        meter = _Meter(on_delta)
+        meter = Meter(on_delta)
         if self._recording is None:
             return await self._made(name, model, request, meter)
         asked = self._recording.asked(role, task, turn, model.name, request)
@@ -122,7 +119,7 @@ class Caller:
         except BaseException as error:
             self._recording.cut_off(asked, started, error, meter.text, meter.spent)
             raise
-        await self._recording.answered(asked, started, response)
+        await self._recording.answered(asked, started, response, meter.spent)
         return response
 
     async def tool(self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
@@ -143,7 +140,7 @@ class Caller:
         await self._recording.returned(asked, started, *returned)
         return returned
 
-    async def _recalled(self, known: Entry, recording: Recording, name: CallName, meter: _Meter) -> ModelResponse:
+    async def _recalled(self, known: Entry, recording: Recording, name: CallName, meter: Meter) -> ModelResponse:
         """What a call brought when it was made; it costs what it cost then."""
         response = known.response
         # At once and not in its turn: what a planner has written may be what others are waiting for.
@@ -162,14 +159,14 @@ class Caller:
         assert response is not None  # noqa: S101
         return response
 
-    async def _made(self, name: CallName, model: Model, request: ModelRequest, meter: _Meter) -> ModelResponse:
+    async def _made(self, name: CallName, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
         await self._connect(model)
         if self._slots is None:
             return await self._paid(name, model, request, meter)
         async with self._slots:
             return await self._paid(name, model, request, meter)
 
-    async def _paid(self, name: CallName, model: Model, request: ModelRequest, meter: _Meter) -> ModelResponse:
+    async def _paid(self, name: CallName, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
         prompt_tokens = estimate(request)
         wanted = request.settings.max_tokens
         price = self._price(model)
@@ -208,7 +205,7 @@ class Caller:
         self,
         name: CallName,
         model: str,
-        meter: _Meter,
+        meter: Meter,
         seconds: float,
         finish: str | None,
         error: BaseException | None,
@@ -267,55 +264,9 @@ class StreamedCall:
             raise
 
 
-class _Meter:
-    """Passes pieces on and counts them: a call that is cut off is paid for, though nobody reports how much it was."""
-
-    def __init__(self, on_delta: DeltaSink | None) -> None:
-        self.on_delta = on_delta
-        self.written = 0
-        self.spent = Usage()
-        self._texts: list[str] = []
-
-    @property
-    def text(self) -> str:
-        """What was written, and is not void."""
-        return "".join(self._texts)
-
-    def __call__(self, delta: Delta) -> None:
-        self.written += len(delta.text) + len(delta.reasoning)
-        if delta.restart:
-            self._texts.clear()
-        if delta.text:
-            self._texts.append(delta.text)
-        if self.on_delta is not None:
-            self.on_delta(delta)
-
-    def catch_up(self, response: ModelResponse) -> None:
-        """Hand over in one piece what a model that does not stream has said."""
-        if response.message.text and not self._texts and self.on_delta is not None:
-            self.on_delta(Delta(response.message.text))
-
-    def usage(self, prompt_tokens: int) -> Usage:
-        """An estimate of what the call had cost when it was cut off."""
-        output_tokens = -(-self.written // BYTES_PER_TOKEN)
-        return Usage(calls=1, input_tokens=prompt_tokens, output_tokens=output_tokens, cost_usd=None)
-
-
 def unknown_price(model: Model) -> ConfigurationError:
     """What to say where USD are limited, and nobody knows what `model` costs."""
     return ConfigurationError(
         f"Limits.cost_usd is set, and the price of {model.name} is not known",
         hint="pip install 'contemplate-ai[prices]', or say it: OpenAIModel(..., price=Price(input=..., output=...))",
     )
-
-
-def estimate(request: ModelRequest) -> int:
-    """How many tokens a prompt has, roughly and rather too many than too few."""
-    # Bytes and not characters: a character of Chinese, say, is a token or more by itself.
-    size = sum(len(message.text.encode(errors="replace")) for message in request.messages)
-    size += sum(len(call.arguments) for message in request.messages for call in message.tool_calls)
-    size += sum(len(tool.description) + len(to_json(tool.parameters)) for tool in request.tools)
-    if request.output_schema is not None:
-        size += len(to_json(request.output_schema.schema))
-    images = sum(len(message.images) for message in request.messages)
-    return size // BYTES_PER_TOKEN + IMAGE_TOKENS * images + 8 * len(request.messages)

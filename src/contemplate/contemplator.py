@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self
 from uuid import uuid4
 
 import anyio
+from pydantic import JsonValue
 
 from .agent import Agent, AgentFunction, Answer, TaskContext
 from .aggregators import Aggregator
@@ -64,6 +65,7 @@ class Contemplator(Generic[OutputT]):
         on_event: is told every event of every run.
         journal: writes down what every call brings, so that a run can be continued, replayed, or concluded from again:
             "sqlite:///runs.db", "memory:", or a `Journal`.
+        labels: what the journal keeps with each run, as JSON.
 
     Raises:
         ConfigurationError: a setting is wrong, or the model cannot be set up.
@@ -85,6 +87,7 @@ class Contemplator(Generic[OutputT]):
         stream: bool | None = None,
         on_event: Listener | None = None,
         journal: str | Journal | None = None,
+        labels: Mapping[str, JsonValue] | None = None,
     ) -> None:
         if agent is not None and (tools or instructions or settings):
             raise ConfigurationError(
@@ -106,6 +109,7 @@ class Contemplator(Generic[OutputT]):
         self._limits = limits or Limits()
         self._on_event = on_event
         self._journal = None if journal is None else _opened(journal)
+        self._labels = dict(labels or {})
         self._open: list[AsyncExitStack] = []
 
     @property
@@ -209,6 +213,14 @@ class Contemplator(Generic[OutputT]):
 
         return await reaggregate(self._parts, self._job("reaggregated", (), None, None), self._kept(), run_id)
 
+    def replay_sync(self, run_id: str) -> RunResult[OutputT]:
+        """`replay`, for code that is not async."""
+        return run_blocking(lambda: self.replay(run_id))
+
+    def reaggregate_sync(self, run_id: str) -> RunResult[OutputT]:
+        """`reaggregate`, for code that is not async."""
+        return run_blocking(lambda: self.reaggregate(run_id))
+
     async def __aenter__(self) -> Self:
         """Keep connections from one run to the next, until the block is left."""
         stack = AsyncExitStack()
@@ -238,6 +250,7 @@ class Contemplator(Generic[OutputT]):
             images=tuple(map(ImagePart.of, images)),
             limits=limits or self._limits,
             listeners=(*listeners, *filter(None, (self._on_event,))),
+            labels=self._labels,
         )
 
     def _kept(self) -> Journal:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from .agent import Agent
-from .calls import estimate
 from .data import Data
 from .messages import Message
+from .metering import estimate
 from .models import ModelRequest, price_of
 from .planners.base import Sized
 from .run import Job, Parts

@@ -46,6 +46,7 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
                 "status": "running",
                 "created": record.created or time.time(),
                 "parent": parent or record.parent,
+                "labels": record.labels | dict(job.labels),
             }
         )
         await anyio.to_thread.run_sync(journal.save, record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
+from pydantic import JsonValue
 
 from .agent import AgentFunction
 from .aggregators import Aggregator
@@ -59,6 +60,7 @@ class Job:
     images: tuple[ImagePart, ...] = ()
     limits: Limits = field(default_factory=Limits)
     listeners: Sequence[Listener] = ()
+    labels: Mapping[str, JsonValue] = field(default_factory=dict)
 
     def without_clock(self) -> Job:
         """The same, with all the time in the world: what is replayed ends when it ended."""
@@ -93,17 +95,22 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
         )
         if recording is not None:
             recording.attach(complain=ctx.note, time_is_up=lambda: ctx.expire())
+            ledger.book(recording.spent_in_vain())
         if events.listening:
             events.emit(RunStarted(run_id=job.run_id, question=job.question, model=parts.model.name))
         try:
-            conclusion = await execute(
-                ctx,
-                planner=parts.planner,
-                agent=parts.agent,
-                aggregator=parts.aggregator,
-                limits=limits,
-                streaming=_streams(parts, events, limits),
-            )
+            try:
+                conclusion = await execute(
+                    ctx,
+                    planner=parts.planner,
+                    agent=parts.agent,
+                    aggregator=parts.aggregator,
+                    limits=limits,
+                    streaming=_streams(parts, events, limits),
+                )
+            finally:
+                if recording is not None:
+                    ledger.book(recording.unclaimed())
             result = _collected(ctx, ledger, began).model_copy(update=_concluded(parts.output, conclusion))
             if ledger.tripped is not None and result.missing:
                 result = result.model_copy(update={"complete": False})

@@ -70,7 +70,7 @@ async def test_a_cancelled_run_goes_on_where_it_was(journal: Journal) -> None:
     assert result.complete
     again = [text for text, times in model.asked.items() if times > before.get(text, 0)]
     assert len(again) == 2, "the task that was cut off, and the synthesis"
-    assert result.usage.calls == 4, "the whole run's, whenever they were made"
+    assert result.usage.calls == 5, "the whole run's, whenever they were made, and the one that was cut off"
     uninterrupted = await Contemplator(Counting(), planner=three).run(QUESTION, run_id=run.run_id)
     assert result.output == uninterrupted.output
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -55,7 +56,7 @@ ENTRIES = [
 
 def filled(path: Path, entries: list[Entry]) -> list[RunRecord]:
     with closing(Journal(path)) as journal:
-        run = RunRecord(run_id="r", question=ODD, model="m", created=1.0, settings={"a": [1, None]}, images=(PNG,))
+        run = RunRecord(run_id="r", question=ODD, model="m", created=1.0, labels={"a": [1, None]}, images=(PNG,))
         journal.save(run)
         journal.append("r", entries, {})
         return journal.runs()
@@ -198,3 +199,86 @@ async def test_who_waits_in_vain_keeps_the_answer(tmp_path: Path, monkeypatch: p
         assert result.output == "yes"
         assert "not written down" in " ".join(result.notes)
         other.execute("ROLLBACK")
+
+
+def test_equal_parts_are_stored_once(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path / "j")) as journal:
+        for number in range(3):
+            journal.append("r", [entry(number)], {"a" * 32: "the same long message"})
+        with closing(sqlite3.connect(tmp_path / "j")) as raw:
+            assert raw.execute("SELECT count(*) FROM parts").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("where", ["missing/j", "file/j"])
+def test_a_place_where_no_file_can_be(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match=re.escape(where)):
+        Journal(tmp_path / where).load("r")
+
+
+def test_an_empty_file_becomes_a_journal(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    path.touch()
+    with closing(Journal(path)) as journal:
+        assert journal.load("r") is None
+        journal.append("r", [entry(1)], {})
+        assert len(journal.entries("r")) == 1
+
+
+HOLDING = """
+import sys
+from contemplate.journal import Journal
+with Journal(sys.argv[1]).hold("r"):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_run_is_held_among_processes_and_freed_by_their_death(tmp_path: Path) -> None:
+    path, pipe = tmp_path / "j", subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLDING, path], stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(JournalError, match="'r' is going on in another process"), Journal(path).hold("r"):
+            pass
+        with Journal(path).hold("another"):
+            pass
+        holder.kill()
+    with Journal(path).hold("r"):
+        pass
+    assert not list(tmp_path.glob("*.lock"))
+
+
+FULL = """
+import os, resource, signal, sys
+from contemplate import Contemplator, aggregators, planners
+from contemplate.events import ModelCalled
+from contemplate.testing import ScriptedModel
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path, called = sys.argv[1], 0
+
+def fill(event):
+    global called
+    called += isinstance(event, ModelCalled)
+    if called == 10:
+        size = os.path.getsize(path + "-wal")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+mind = Contemplator(
+    ScriptedModel("words " * 3000), planner=planners.sample(40), aggregator=aggregators.synthesize(),
+    journal="sqlite:///" + path, on_event=fill,
+)
+result = mind.run_sync("q", run_id="r")
+print(len(result.tasks), result.complete, [note for note in result.notes if "not written down" in note])
+"""
+
+
+def test_a_full_disk_costs_no_answer(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, tmp_path / "j"], capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("40 True ['what comes is not written down: journal "), done.stdout
+    with closing(Journal(tmp_path / "j")) as journal:
+        assert 5 <= len(journal.entries("r")) < 40, "what was written before is there"

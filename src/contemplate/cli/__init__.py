@@ -1,8 +1,12 @@
-"""The command line: `contemplate ask`, `models`, `serve`.
+"""The command line: `contemplate ask`, `runs`, `show`, `resume`, `replay`, `reaggregate`, `models`, `serve`.
 
 arguments   what can be said; --help comes from here
 exits       from errors to lines that help, and to exit codes
 ask         one question: the run, watched
+estimate    what a run may take
+place       where runs are written down
+runs        the runs that were: the list, and one as a tree
+again       one of them once more: resume, replay, reaggregate
 views       how it is shown: lines, JSON; live is the view on a terminal
 record      what a run has reached, for when it is interrupted
 signals     Ctrl-C

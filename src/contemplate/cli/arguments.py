@@ -6,12 +6,14 @@ import argparse
 from collections.abc import Callable, Sequence
 
 MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine")
+AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
 LAST_PORT = 65_535
 EPILOG = """\
 exit codes: 0 answered; 1 failed; 2 wrong usage; 3 a limit stopped it; 130 interrupted
 environment: OPENAI_API_KEY, OPENAI_BASE_URL; CONTEMPLATE_MODEL, the default model; CONTEMPLATE_API_KEY, for
-http://host/v1#NAME; CONTEMPLATE_CACHE, where local models are kept"""
+http://host/v1#NAME; CONTEMPLATE_CACHE, where local models are kept; CONTEMPLATE_JOURNAL, where runs
+are written down"""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -32,6 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_ask(commands)
+    _add_runs(commands)
+    _add_again(commands)
     _add_models(commands)
     _add_serve(commands)
     return parser
@@ -54,14 +58,62 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     ask.add_argument("--events", action="store_true", help="print the run's events as JSON lines, as they happen")
     ask.add_argument("--estimate", action="store_true", help="print what the run may take, and make no call")
     ask.add_argument("--quiet", action="store_true", help="no progress on standard error")
-    limits = ask.add_argument_group("limits")
+    ask.add_argument("--run-id", metavar="ID", help="what to call the run; one of that name goes on")
+    ask.add_argument("--no-journal", action="store_true", help="write nothing down")
+    _add_journal(ask)
+    _add_limits(ask)
+    _add_debugging(ask)
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_argument_group("limits")
     limits.add_argument("--max-seconds", type=_above_zero(float), metavar="S", help="wall-clock time")
     limits.add_argument("--max-tokens", type=_above_zero(int), metavar="N", help="tokens of all calls together")
     limits.add_argument("--max-output-tokens", type=_above_zero(int), metavar="N", help="what the models write")
     limits.add_argument("--max-cost", type=_above_zero(float), metavar="USD", help="what all calls cost together")
     limits.add_argument("--max-calls", type=_above_zero(int), metavar="N", help="model calls")
     limits.add_argument("--concurrency", type=_above_zero(int), metavar="N", help="calls in flight at one moment")
-    _add_debugging(ask)
+
+
+def _add_runs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    runs = commands.add_parser("runs", help="list the runs that were written down, the newest first")
+    runs.add_argument("--limit", type=_above_zero(int), default=20, metavar="N", help="so many (default: %(default)s)")
+    runs.add_argument("--json", action="store_true", help="print JSON")
+    show = commands.add_parser("show", help="show a run as a tree, with times, tokens and texts")
+    _add_run(show)
+    show.add_argument("--requests", action="store_true", help="with what was asked")
+    show.add_argument("--json", action="store_true", help="print one JSON document")
+    for parser in (runs, show):
+        _add_journal(parser)
+        _add_debugging(parser)
+
+
+def _add_again(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    resume = commands.add_parser("resume", help="go on with a run: what was answered is not paid for again")
+    replay = commands.add_parser("replay", help="go through a run again, offline, as it was")
+    reaggregate = commands.add_parser("reaggregate", help="conclude once more from what a run's subagents answered")
+    reaggregate.add_argument("--aggregator", choices=AGGREGATORS, required=True, help="how to conclude")
+    for parser in (resume, replay, reaggregate):
+        _add_run(parser)
+        if parser is not replay:
+            _add_model(parser)
+        parser.add_argument("--json", action="store_true", help="print one JSON document")
+        parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+        parser.set_defaults(events=False)
+        _add_journal(parser)
+        if parser is resume:
+            _add_limits(parser)
+        _add_debugging(parser)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="the run's id, or its beginning, or last")
+
+
+def _add_journal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--journal", metavar="FILE", help="where runs are written down (default: in your data directory)"
+    )
 
 
 def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -1,4 +1,4 @@
-"""`contemplate ask`."""
+"""`contemplate ask`, and watching a run."""
 
 from __future__ import annotations
 
@@ -6,32 +6,70 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Mapping, Sequence
+from uuid import uuid4
 
 import anyio
+from pydantic import JsonValue
 
-from ..contemplator import Contemplator
+from ..contemplator import Contemplator, Image
 from ..errors import ConfigurationError, ContemplateError, MissingDependencyError
+from ..journal import Journal
 from ..models import Model, resolve
+from ..models.registry import default_name
 from ..result import ErrorInfo, RunResult
 from ..usage import Limits
 from .estimate import print_estimate
 from .exits import ANSWERED, INTERRUPTED, LIMITED, say
 from .models import fetch_if_local
+from .place import journal_if_any
 from .record import Record
 from .signals import stopping
 from .views import View, view_for
 from .words import spent
 
+LIMITS = {
+    "seconds": "max_seconds",
+    "total_tokens": "max_tokens",
+    "output_tokens": "max_output_tokens",
+    "cost_usd": "max_cost",
+    "calls": "max_calls",
+    "concurrency": "concurrency",
+}
+
 
 def ask(options: argparse.Namespace) -> int:
     """Ask the question, show the run, and return the exit code."""
-    record = Record()
     view = view_for(options)
     try:
         question = _question(options.question)
+        model = model_called(options.model)
+        limits = limits_of(options)
         if options.estimate:
-            return print_estimate(_mind(options, fetch=False).estimate(question, images=options.image), options.json)
-        ended = anyio.run(_watch, _mind(options), question, options.image, view, record)
+            mind = Contemplator(model, mode=options.mode, limits=limits)
+            return print_estimate(mind.estimate(question, images=options.image), options.json)
+        fetch_if_local(options.model, quiet=options.quiet)
+        journal = journal_if_any(options)
+        mind = Contemplator(model, mode=options.mode, limits=limits, journal=journal, labels=_labels(options, limits))
+    except Exception as error:
+        view.stop(ErrorInfo.of(error), None)
+        raise
+    return watch(mind, question, options.image, options.run_id, view, journal)
+
+
+def watch(
+    mind: Contemplator[str],
+    question: str,
+    images: Sequence[Image],
+    run_id: str | None,
+    view: View,
+    journal: Journal | None,
+) -> int:
+    """Make a run, show it, and return the exit code."""
+    record = Record()
+    run_id = run_id or uuid4().hex[:12]
+    try:
+        ended = anyio.run(_watch, mind, question, images, run_id, view, record)
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
@@ -39,14 +77,54 @@ def ask(options: argparse.Namespace) -> int:
         raise
     except Exception as error:
         view.stop(ErrorInfo.of(error), error.partial if isinstance(error, ContemplateError) else None)
+        if isinstance(error, ContemplateError) and error.partial is not None:
+            _say_how_to_go_on(run_id, journal)
         raise
     if isinstance(ended, RunResult):
         view.finish(ended)
+        if record.recorded:
+            say(f"{record.recorded} of the calls had been made before, and were not paid for again")
+        if not ended.complete:
+            _say_how_to_go_on(run_id, journal)
         return LIMITED if ended.stopped_by and not ended.complete else ANSWERED
     partial = record.partial()
     view.stop(_interrupted_by(ended), partial)
     say(f"interrupted; without the calls that were stopped: {spent(partial.usage)}")
+    _say_how_to_go_on(run_id, journal)
     return INTERRUPTED if ended == signal.SIGINT else 128 + ended
+
+
+def model_called(name: str | None) -> Model:
+    """The model that was named, or the default one."""
+    try:
+        return resolve(name)
+    except MissingDependencyError as error:
+        if name is not None:
+            raise
+        raise ConfigurationError(error.message, hint=f"{error.hint}, set OPENAI_API_KEY, or choose a --model") from None
+
+
+def limits_of(options: argparse.Namespace) -> Limits:
+    """The limits that were given."""
+    return Limits(**{limit: getattr(options, option) for limit, option in LIMITS.items()})
+
+
+def _labels(options: argparse.Namespace, limits: Limits) -> Mapping[str, JsonValue]:
+    """How it was asked for, so that it can be gone on with."""
+    from ..models.openai.pool import shown
+
+    name = options.model or default_name()
+    return {
+        "command": "ask",
+        "mode": options.mode,
+        "model": shown(name) if "://" in name else name,
+        "limits": limits.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _say_how_to_go_on(run_id: str, journal: Journal | None) -> None:
+    if journal is not None:
+        say(f"to go on, without paying again for what was answered: contemplate resume {run_id}")
 
 
 def _interrupted_by(number: signal.Signals) -> ErrorInfo:
@@ -61,36 +139,12 @@ def _question(given: str) -> str:
     return question.strip()
 
 
-def _mind(options: argparse.Namespace, *, fetch: bool = True) -> Contemplator[str]:
-    model = _model(options.model)
-    if fetch:
-        fetch_if_local(options.model, quiet=options.quiet)
-    limits = Limits(
-        seconds=options.max_seconds,
-        total_tokens=options.max_tokens,
-        output_tokens=options.max_output_tokens,
-        cost_usd=options.max_cost,
-        calls=options.max_calls,
-        concurrency=options.concurrency,
-    )
-    return Contemplator(model, mode=options.mode, limits=limits)
-
-
-def _model(name: str | None) -> Model:
-    try:
-        return resolve(name)
-    except MissingDependencyError as error:
-        if name is not None:
-            raise
-        raise ConfigurationError(error.message, hint=f"{error.hint}, set OPENAI_API_KEY, or choose a --model") from None
-
-
 async def _watch(
-    mind: Contemplator[str], question: str, images: list[str], view: View, record: Record
+    mind: Contemplator[str], question: str, images: Sequence[Image], run_id: str, view: View, record: Record
 ) -> RunResult[str] | signal.Signals:
     """The result of the run, or the signal that ended it."""
     with anyio.CancelScope() as scope, stopping(scope) as received:
-        async with mind.stream(question, images=images) as run:
+        async with mind.stream(question, images=images, run_id=run_id) as run:
             async for event in run:
                 record.take(event)
                 view.show(event)

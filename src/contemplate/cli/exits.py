@@ -51,6 +51,14 @@ def _command(options: argparse.Namespace) -> int:
         from .models import models
 
         return models(options)
+    if options.command in ("runs", "show"):
+        from .runs import runs, show
+
+        return runs(options) if options.command == "runs" else show(options)
+    if options.command in ("resume", "replay", "reaggregate"):
+        from .again import again
+
+        return again(options)
     from .serve import serve
 
     return serve(options)

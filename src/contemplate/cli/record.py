@@ -20,6 +20,7 @@ class Record:
     planned: list[Task] = field(default_factory=list)
     finished: list[TaskResult] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
+    recorded: int = 0
 
     def take(self, event: Event) -> None:
         """Take in an event."""
@@ -30,8 +31,9 @@ class Record:
                 self.planned.append(task)
             case TaskFinished(result=result):
                 self.finished.append(result)
-            case ModelCalled(usage=usage):
+            case ModelCalled(usage=usage, recorded=recorded):
                 self.usage += usage
+                self.recorded += usage.calls if recorded else 0
             case OutputDelta(text=text, restart=restart):
                 self.text = text if restart else self.text + text
             case _:

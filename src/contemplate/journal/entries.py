@@ -29,7 +29,7 @@ class RunRecord(Data):
         status: "running" also where its process died; "answered" is over for good; "partial" was answered, but a limit
             or a failure left something out; "failed" ended in an error, and "interrupted" was cancelled from outside.
         created: when it began, in seconds since 1970.
-        settings: how it was asked for, if on the command line.
+        labels: what the user keeps with it; the command line keeps how it was asked for.
         parent: the run whose results this one concluded from once more.
         result: what it reached, without the subagents' conversations, which are made of the calls.
     """
@@ -39,7 +39,7 @@ class RunRecord(Data):
     model: str
     status: Status = "running"
     created: float = 0.0
-    settings: dict[str, JsonValue] = Field(default={})
+    labels: dict[str, JsonValue] = Field(default={})
     parent: str | None = None
     images: tuple[ImagePart, ...] = ()
     error: ErrorInfo | None = None
@@ -55,6 +55,7 @@ class Entry(Data):
         nth: how many equal calls went before it.
         name: the model's or the tool's.
         text: what the tool returned; or what a model had written when its call was cut off.
+        usage: what it cost, together with earlier attempts at it that failed or were cut off.
         started, seconds: since the run began, and how long it took.
     """
 

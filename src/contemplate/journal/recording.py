@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
@@ -24,6 +24,9 @@ from .store import PATIENCE, QUICK, Journal
 Late = tuple[Entry, Mapping[str, str]]
 
 
+NOTHING = Usage()
+
+
 class Recording:
     """Writes down what a run's calls bring, and gives it back to a run that is continued.
 
@@ -36,6 +39,7 @@ class Recording:
         self._time_is_up: Callable[[], None] = lambda: None
         self._journal = journal
         self._entries = {entry.slot: entry for entry in entries}
+        self._claimed: set[str] = set()
         self._known = {digest for entry in entries for digest in entry.parts}
         self._times: Counter[str] = Counter()
         self._late: list[Late] = []
@@ -47,6 +51,15 @@ class Recording:
         """Say whom to tell, once, if no more can be written down, and what to do where a deadline had cut the run."""
         self._complain = complain
         self._time_is_up = time_is_up
+
+    def spent_in_vain(self) -> Usage:
+        """What calls have cost before that failed or were cut off, and are to be made again."""
+        return _sum(entry for entry in self._entries.values() if entry.outcome != "answered")
+
+    def unclaimed(self) -> Usage:
+        """What answers have cost that were written down, and that nobody asked for now."""
+        answered = (entry for entry in self._entries.values() if entry.outcome == "answered")
+        return _sum(entry for entry in answered if entry.slot not in self._claimed)
 
     def asked(self, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> Asked:
         """A model call's name."""
@@ -65,15 +78,18 @@ class Recording:
     def find(self, asked: Asked) -> Entry | None:
         """What the call brought when it was made before; None if it is to be made."""
         entry = self._entries.get(asked.slot)
-        return entry if entry is not None and entry.outcome == "answered" else None
+        if entry is None or entry.outcome != "answered":
+            return None
+        self._claimed.add(asked.slot)
+        return entry
 
     async def turn(self, entry: Entry) -> None:
         """Wait until it is time for what is known already."""
         await anyio.lowlevel.checkpoint()
 
-    async def answered(self, asked: Asked, started: float, response: ModelResponse) -> None:
-        """Write down what a model answered."""
-        await self._keep(asked, self._entry(asked, started, response=response, usage=response.usage))
+    async def answered(self, asked: Asked, started: float, response: ModelResponse, usage: Usage) -> None:
+        """Write down what a model answered, and what that cost."""
+        await self._keep(asked, self._entry(asked, started, response=response, usage=usage))
 
     async def returned(self, asked: Asked, started: float, text: str, error: ErrorInfo | None) -> None:
         """Write down what a tool returned. That it failed is an answer too: the model is told."""
@@ -86,7 +102,11 @@ class Recording:
         self._late.append((entry, asked.parts))
         self._flush_quickly()
 
-    def _entry(self, asked: Asked, started: float, outcome: Outcome = "answered", **brought: Any) -> Entry:
+    def _entry(
+        self, asked: Asked, started: float, outcome: Outcome = "answered", usage: Usage = NOTHING, **brought: Any
+    ) -> Entry:
+        earlier = self._entries.get(asked.slot)
+        self._claimed.add(asked.slot)
         return Entry.model_construct(
             role=asked.role,
             task=asked.task,
@@ -96,6 +116,7 @@ class Recording:
             name=asked.name,
             parts=tuple(asked.parts),
             outcome=outcome,
+            usage=usage if earlier is None else usage + earlier.usage,
             started=started - self._began,
             seconds=perf_counter() - started,
             **brought,
@@ -110,6 +131,8 @@ class Recording:
 
     async def finish(self, run: RunRecord) -> None:
         """Write down how the run ended."""
+        # What nobody asked for now was of no use to this answer: a replay is not to wait for it.
+        self._late += [(entry, {}) for slot, entry in self._entries.items() if slot not in self._claimed]
         with anyio.CancelScope(shield=True):
             await self._flush_patiently()
             try:
@@ -171,3 +194,7 @@ class Recording:
         if not self._broken:
             self._broken = True
             self._complain(f"what comes is not written down: {error}")
+
+
+def _sum(entries: Iterable[Entry]) -> Usage:
+    return sum((entry.usage for entry in entries), Usage())

@@ -11,8 +11,9 @@ import anyio
 
 from ..errors import ReplayError, revived
 from ..result import RunResult
+from ..usage import Usage
 from .entries import Asked, Entry, RunRecord
-from .recording import Recording
+from .recording import Recording, _sum
 from .store import Journal
 
 LONGEST_WAIT = 1.0
@@ -40,6 +41,7 @@ class Replaying(Recording):
         Raises:
             ReplayError: no such call was made.
         """
+        self._claimed.add(asked.slot)
         entry = self._entries.get(asked.slot)
         if entry is None:
             told = f"run {self.run.run_id!r}: {asked.label}: no such call was made when it was recorded"
@@ -47,6 +49,14 @@ class Replaying(Recording):
             self.divergence = self.divergence or error
             raise error
         return entry
+
+    def spent_in_vain(self) -> Usage:
+        """Nothing: what failed fails again, and costs what it cost."""
+        return Usage()
+
+    def unclaimed(self) -> Usage:
+        """What calls have cost that nobody asked for now: of earlier attempts at the run."""
+        return _sum(entry for entry in self._entries.values() if entry.slot not in self._claimed)
 
     async def turn(self, entry: Entry) -> None:
         """Wait until all that ended earlier has ended again; then raise what it raised."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -11,10 +10,11 @@ from pydantic_core import to_json
 
 from ..messages import Message, ToolCall
 from ..prompts import fence_mark, fenced, render
-from .base import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, OutputSchema, ToolSpec
+from .base import Delta, DeltaSink, ModelRequest, ModelResponse, OutputSchema, ToolSpec
+from .wrapper import Wrapper
 
 
-class PromptedTools:
+class PromptedTools(Wrapper):
     """A model that tells `inner` about the tools in its prompt, and holds it to a schema: a tool's call, or an answer.
 
     For servers that can follow a JSON schema and models that were not trained to call tools. A turn holds at most one
@@ -23,25 +23,6 @@ class PromptedTools:
     Args:
         inner: the model.
     """
-
-    def __init__(self, inner: Model) -> None:
-        self.inner = inner
-
-    def __repr__(self) -> str:
-        return f"PromptedTools({self.inner!r})"
-
-    @property
-    def name(self) -> str:
-        """The inner model's name."""
-        return self.inner.name
-
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[None]:
-        """Keep the inner model's connections until the context ends."""
-        async with AsyncExitStack() as stack:
-            if isinstance(self.inner, Connectable):
-                await stack.enter_async_context(self.inner.connect())
-            yield
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
         """Answer `request`.

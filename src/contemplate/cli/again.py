@@ -1,0 +1,97 @@
+"""`resume`, `replay` and `reaggregate`: runs that were written down, once more."""
+
+from __future__ import annotations
+
+import argparse
+
+import anyio
+
+from .. import aggregators
+from ..aggregators import Aggregator
+from ..contemplator import Contemplator
+from ..engine import needs_a_share
+from ..errors import ConfigurationError, ContemplateError, JournalError
+from ..journal import Journal, RunRecord
+from ..models import DeltaSink, ModelRequest, ModelResponse
+from ..modes import Mode, preset
+from ..result import ErrorInfo
+from ..usage import Limits
+from .ask import LIMITS, limits_of, model_called, watch
+from .exits import ANSWERED
+from .models import fetch_if_local
+from .place import found, journal_of
+from .views import view_for
+
+
+def again(options: argparse.Namespace) -> int:
+    """Do what was asked for, and return the exit code."""
+    journal = journal_of(options)
+    run = found(journal, options.run)
+    if options.command == "resume":
+        return _resume(options, journal, run)
+    view = view_for(options)
+    try:
+        if options.command == "replay":
+            mind = Contemplator(_Recorded(run.model), mode=_mode(run, "mind.replay"), journal=journal)
+            result = anyio.run(mind.replay, run.run_id)
+        else:
+            mind = _concluding(options, journal, run)
+            result = anyio.run(mind.reaggregate, run.run_id)
+    except ContemplateError as error:
+        view.stop(ErrorInfo.of(error), error.partial)
+        raise
+    view.finish(result)
+    return ANSWERED
+
+
+def _resume(options: argparse.Namespace, journal: Journal, run: RunRecord) -> int:
+    mode = _mode(run, "mind.run")
+    name = options.model or str(run.labels.get("model"))
+    limits = Limits.model_validate(run.labels.get("limits", {}))
+    given = limits_of(options)
+    stopped_by = None if run.result is None else run.result.stopped_by
+    # Time begins anew; of all else, as much is spent already as there was.
+    if stopped_by in LIMITS and stopped_by != "seconds" and getattr(given, stopped_by) is None:
+        option = "--" + LIMITS[stopped_by].replace("_", "-")
+        reached = getattr(limits, stopped_by)
+        raise ConfigurationError(f"run {run.run_id!r} was stopped by its limit, {option} {reached}", hint="raise it")
+    limits = limits.model_copy(update=given.model_dump(exclude_none=True))
+    model = model_called(name)
+    fetch_if_local(name, quiet=options.quiet)
+    mind = Contemplator(model, mode=mode, limits=limits, journal=journal)
+    return watch(mind, run.question, run.images, run.run_id, view_for(options), journal)
+
+
+def _concluding(options: argparse.Namespace, journal: Journal, run: RunRecord) -> Contemplator[str]:
+    aggregator: Aggregator = getattr(aggregators, options.aggregator)()
+    labels = {"command": "reaggregate", "aggregator": options.aggregator}
+    if not needs_a_share(aggregator):
+        return Contemplator(_Recorded(run.model), aggregator=aggregator, journal=journal, labels=labels)
+    name = options.model or run.labels.get("model")
+    if not isinstance(name, str):
+        raise ConfigurationError(f"run {run.run_id!r} does not say how its model was made", hint="--model MODEL")
+    model = model_called(name)
+    fetch_if_local(name, quiet=options.quiet)
+    return Contemplator(model, aggregator=aggregator, journal=journal, labels=labels)
+
+
+def _mode(run: RunRecord, function: str) -> Mode:
+    if run.labels.get("command") != "ask":
+        raise ConfigurationError(
+            f"run {run.run_id!r} was not made by `contemplate ask`, and needs the code that made it",
+            hint=f"{function}(..., run_id={run.run_id!r})" if function == "mind.run" else f"{function}({run.run_id!r})",
+        )
+    mode: Mode = run.labels["mode"]  # type: ignore[assignment]
+    preset(mode)
+    return mode
+
+
+class _Recorded:
+    """Stands in for a model that is not to be called."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        """Refuse."""
+        raise JournalError(f"{self.name} is not to be called now")

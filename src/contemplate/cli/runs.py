@@ -1,0 +1,130 @@
+"""`runs` and `show`: what was written down."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import JsonValue
+from pydantic_core import to_json
+
+from ..journal import Entry, Journal, RunRecord
+from ..journal.entries import message_of
+from ..result import RunResult, TaskResult
+from .exits import ANSWERED
+from .place import found, journal_of
+from .words import printable, spent, summary, why
+
+QUESTION_WIDTH = 60
+INDENT = "    "
+
+
+def runs(options: argparse.Namespace) -> int:
+    """List the runs, and return the exit code."""
+    listed = journal_of(options).runs()[: options.limit]
+    if options.json:
+        _print_json([run.model_dump(mode="json") for run in listed])
+        return ANSWERED
+    for run in listed:
+        question = " ".join(run.question.split())
+        if len(question) > QUESTION_WIDTH:
+            question = question[: QUESTION_WIDTH - 3] + "..."
+        sys.stdout.write(printable(f"{run.run_id:12}  {_when(run)}  {run.status:11}  {question}") + "\n")
+    if not listed:
+        sys.stderr.write("no run was written down yet\n")
+    return ANSWERED
+
+
+def show(options: argparse.Namespace) -> int:
+    """Show a run, and return the exit code."""
+    journal = journal_of(options)
+    run = found(journal, options.run)
+    entries = journal.entries(run.run_id)
+    if options.json:
+        _print_json(_document(journal, run, entries, options.requests))
+        return ANSWERED
+    requests = journal if options.requests else None
+    lines = [*_head(run), *_tree(run, entries, requests), *_end(run)]
+    sys.stdout.write(printable("\n".join(lines)) + "\n")
+    return ANSWERED
+
+
+def _document(journal: Journal, run: RunRecord, entries: Sequence[Entry], requests: bool) -> JsonValue:
+    calls: list[JsonValue] = []
+    for entry in entries:
+        call = entry.model_dump(mode="json")
+        if requests:
+            call["request"] = list(journal.parts(entry.parts).values())
+        calls.append(call)
+    return {**run.model_dump(mode="json"), "calls": calls}
+
+
+def _head(run: RunRecord) -> Iterator[str]:
+    yield f"run {run.run_id} · {_when(run)} · {run.status} · {run.model}"
+    if run.parent is not None:
+        yield f"concludes once more from run {run.parent}"
+    yield from _indented(run.question, "")
+
+
+def _tree(run: RunRecord, entries: Sequence[Entry], requests: Journal | None) -> Iterator[str]:
+    planner = [entry for entry in entries if entry.role == "planner"]
+    if planner:
+        yield "planner"
+        yield from _calls(planner, requests)
+    results = {} if run.result is None else {result.id: result for result in run.result.tasks}
+    tasks = dict.fromkeys([*results, *(entry.task for entry in entries if entry.task is not None)])
+    for task in tasks:
+        yield _task_line(task, results.get(task))
+        yield from _calls([entry for entry in entries if entry.task == task], requests)
+    aggregator = [entry for entry in entries if entry.role == "aggregator"]
+    if aggregator:
+        yield "aggregator"
+        yield from _calls(aggregator, requests)
+
+
+def _task_line(task: str, result: TaskResult | None) -> str:
+    if result is None:
+        return f"task {task}"
+    needs = f" (after {', '.join(result.task.needs)})" if result.task.needs else ""
+    label = f": {result.task.title}" if result.task.title else ""
+    return f"task {task}{label}{needs} · {result.outcome}{why(result)} · {result.seconds:.1f} s"
+
+
+def _calls(entries: Sequence[Entry], requests: Journal | None) -> Iterator[str]:
+    for entry in entries:
+        cost = "" if entry.role == "tool" else f" · {spent(entry.usage)}"
+        error = "" if entry.error is None else f": {entry.error.message}"
+        yield f"{INDENT}{entry.name} · {entry.outcome}{error} · {entry.seconds:.1f} s{cost}"
+        if requests is not None and entry.role != "tool":
+            for part in list(requests.parts(entry.parts).values())[1:]:
+                message = message_of(part)
+                yield from _indented(f"[{message.role}] {message.text}", INDENT * 2)
+        text = entry.text if entry.response is None else entry.response.message.text
+        yield from _indented(text, INDENT * 2)
+
+
+def _end(run: RunRecord) -> Iterator[str]:
+    if run.error is not None:
+        yield f"error: {run.error.message}"
+    result: RunResult[Any] | None = run.result
+    if result is not None:
+        if result.text:
+            yield "answer"
+            yield from _indented(result.text, INDENT)
+        yield from (f"note: {note}" for note in result.notes)
+        yield summary(result)
+
+
+def _indented(text: str, margin: str) -> Iterator[str]:
+    return (f"{margin}{line}" for line in text.strip().splitlines())
+
+
+def _when(run: RunRecord) -> str:
+    return datetime.fromtimestamp(run.created).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(to_json(value, indent=2).decode() + "\n")

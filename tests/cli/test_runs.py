@@ -1,0 +1,203 @@
+"""Runs that are written down: listed, shown, gone on with, replayed, and concluded from again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from contemplate.journal import Journal
+from contemplate.testing import FaultyServer
+from contemplate.testing.faulty import Exchange, HttpError, Reply
+
+from .asking import MERGED, command, contemplating, merges, model, process, run
+
+
+@pytest.fixture
+def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "runs.db"
+    monkeypatch.setenv("CONTEMPLATE_JOURNAL", str(path))
+    return path
+
+
+def asked(server: FaultyServer, *more: str) -> subprocess.CompletedProcess[str]:
+    return run(command("ask", "Which of the two?", *model(server), *more), CONTEMPLATE_API_KEY="sk-very-secret")
+
+
+def bytes_of(journal: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in journal.parent.glob(f"{journal.name}*"))
+
+
+def test_a_run_is_listed_and_shown(journal: Path) -> None:
+    with FaultyServer(contemplating) as server:
+        assert asked(server, "--run-id", "mine").returncode == 0
+    listed = run(command("runs"))
+    assert listed.stdout.startswith("mine ")
+    assert "answered" in listed.stdout
+    assert "Which of the two?" in listed.stdout
+    shown = run(command("show", "mine")).stdout
+    heads = [line.split(" ·")[0] for line in shown.splitlines() if not line.startswith(" ")]
+    assert heads[1:7] == ["Which of the two?", "planner", "task 1: One", "task 2: Two", "aggregator", "answer"]
+    assert "task 1: One · answered" in shown
+    assert f"answer\n    {MERGED}" in shown
+    assert "4 calls" in shown
+    assert "[system]" not in shown
+    assert "[system]" in run(command("show", "last", "--requests")).stdout
+    document = json.loads(run(command("show", "mi", "--json", "--requests")).stdout)
+    assert [call["role"] for call in document["calls"]] == ["planner", "subagent", "subagent", "aggregator"]
+    assert document["result"]["text"] == MERGED
+    assert all(call["request"] for call in document["calls"])
+    assert json.loads(run(command("runs", "--json")).stdout)[0]["run_id"] == "mine"
+    assert b"Which of the two?" in bytes_of(journal)
+    assert b"sk-very-secret" not in bytes_of(journal)
+
+
+def test_a_killed_run_goes_on(journal: Path) -> None:
+    reached = threading.Event()
+    release = threading.Event()
+
+    def script(exchange: Exchange) -> Reply | str:
+        if merges(exchange) and not release.is_set():
+            reached.set()
+            release.wait(30)
+        return contemplating(exchange)
+
+    with FaultyServer(script) as server:
+        with process(command("ask", "Which?", "--run-id", "r", *model(server))) as running:
+            assert reached.wait(30)
+            running.kill()
+            running.communicate()
+        release.set()
+        assert "running" in run(command("runs")).stdout
+        before = len(server.exchanges)
+        done = run(command("resume", "last"))
+        assert (done.returncode, done.stdout) == (0, f"{MERGED}\n"), done.stderr
+        assert len(server.exchanges) == before + 1, "the merging alone"
+    assert "3 of the calls had been made before, and were not paid for again" in done.stderr
+
+
+def test_replay_needs_no_server(journal: Path) -> None:
+    with FaultyServer(contemplating) as server:
+        asked(server, "--run-id", "r")
+    done = run(command("replay", "r"))
+    assert (done.returncode, done.stdout) == (0, f"{MERGED}\n"), done.stderr
+    assert json.loads(run(command("replay", "r", "--json")).stdout)["text"] == MERGED
+
+
+def test_a_replay_that_differs_shows_the_call(journal: Path) -> None:
+    with FaultyServer(contemplating) as server:
+        asked(server, "--run-id", "r")
+    book = Journal(journal)
+    record = book.load("r")
+    assert record is not None
+    book.save(record.model_copy(update={"question": "Another one?"}))
+    book.close()
+    done = run(command("replay", "r"))
+    assert done.returncode == 1
+    assert "planner, turn 0: no such call was made" in done.stderr
+    assert any(line.startswith("-") and "Which of the two?" in line for line in done.stderr.splitlines())
+    assert any(line.startswith("+") and "Another one?" in line for line in done.stderr.splitlines())
+
+
+def test_conclude_once_more(journal: Path) -> None:
+    with FaultyServer(contemplating) as server:
+        asked(server, "--run-id", "r")
+        before = len(server.exchanges)
+        again = run(command("reaggregate", "r", "--aggregator", "synthesize", "--json"))
+        assert json.loads(again.stdout)["text"] == MERGED, again.stderr
+        assert len(server.exchanges) == before + 1
+    first = run(command("reaggregate", "r", "--aggregator", "first", "--json"))
+    assert json.loads(first.stdout)["usage"]["calls"] == 0, "without the server"
+    assert len(run(command("runs")).stdout.splitlines()) == 3
+
+
+def test_a_failure_says_how_to_go_on(journal: Path) -> None:
+    fails = True
+
+    def script(exchange: Exchange) -> Reply | str:
+        return HttpError(400, "not now") if merges(exchange) and fails else contemplating(exchange)
+
+    with FaultyServer(script) as server:
+        done = asked(server, "--run-id", "r")
+        assert done.returncode == 1
+        assert "to go on, without paying again for what was answered: contemplate resume r" in done.stderr
+        fails = False
+        before = len(server.exchanges)
+        assert run(command("resume", "r")).stdout == f"{MERGED}\n"
+        assert len(server.exchanges) == before + 1
+
+
+def test_a_limit_that_stopped_it_is_to_be_raised(journal: Path) -> None:
+    with FaultyServer(contemplating) as server:
+        done = asked(server, "--run-id", "r", "--max-calls", "3")
+        assert done.returncode == 3
+        assert "contemplate resume r" in done.stderr
+        refused = run(command("resume", "r"))
+        assert refused.returncode == 2
+        assert "was stopped by its limit, --max-calls 3" in refused.stderr
+        done = run(command("resume", "r", "--max-calls", "9"))
+        assert (done.returncode, done.stdout) == (0, f"{MERGED}\n"), done.stderr
+
+
+def test_an_unknown_run(journal: Path) -> None:
+    with FaultyServer(contemplating) as server:
+        asked(server, "--run-id", "abc-1")
+        asked(server, "--run-id", "abc-2")
+    for name, said in (("x", "there is no run 'x'"), ("abc", "2 runs begin with 'abc'")):
+        done = run(command("show", name))
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "abc-2, abc-1" in done.stderr
+
+
+def test_nothing_yet(journal: Path) -> None:
+    assert "no run was written down yet" in run(command("runs")).stderr
+    assert run(command("show", "last")).returncode == 2
+
+
+def test_a_run_made_by_code_needs_its_code(journal: Path) -> None:
+    program = (
+        "from contemplate import Contemplator; from contemplate.testing import ScriptedModel; import sys;"
+        "mind = Contemplator(ScriptedModel('a'), mode='instant', journal=f'sqlite:///{sys.argv[1]}');"
+        "mind.run_sync('q', run_id='r')"
+    )
+    done = run([*command()[:1], "-c", program, str(journal)])
+    assert done.returncode == 0, done.stderr
+    assert "answered" in run(command("show", "r")).stdout
+    for again, function in (("resume", "mind.run(..., run_id='r')"), ("replay", "mind.replay('r')")):
+        done = run(command(again, "r"))
+        assert done.returncode == 2
+        assert function in done.stderr
+
+
+def test_nothing_is_written_down_if_not_wanted(journal: Path) -> None:
+    with FaultyServer(contemplating) as server:
+        assert asked(server, "--no-journal").returncode == 0
+    assert not journal.exists()
+
+
+def test_a_journal_that_was_named_must_be_one(journal: Path) -> None:
+    with sqlite3.connect(journal) as other:
+        other.execute("CREATE TABLE mine (x)")
+    before = journal.read_bytes()
+    with FaultyServer(contemplating) as server:
+        done = asked(server)
+        assert done.returncode == 1
+        assert "is no journal of contemplate" in done.stderr
+        assert not server.exchanges
+    assert journal.read_bytes() == before
+
+
+def test_ones_own_may_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "contemplate" / "runs.db"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"not a journal at all, but a text that is long enough" * 50)
+    with FaultyServer(contemplating) as server:
+        done = asked(server)
+    assert (done.returncode, done.stdout) == (0, f"{MERGED}\n")
+    assert "warning: this run is not written down: " in done.stderr
+    assert path.read_bytes().startswith(b"not a journal")
