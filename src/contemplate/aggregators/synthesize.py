@@ -6,8 +6,9 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from ..calls import estimate
 from ..context import RunContext
-from ..errors import AggregationError
+from ..errors import AggregationError, ConfigurationError, ModelError
 from ..events import OutputDelta
 from ..messages import Message
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
@@ -16,18 +17,28 @@ from ..result import Conclusion, TaskResult
 from ..settings import ModelSettings
 from ..typed import parsed, with_schema
 from .base import nothing_answered
+from .condense import MIN_ROOM_TOKENS, Material, Summarise, condensed
 from .kept import concluded
 
 MAX_REPAIRS = 2
+FIRST_SUMMARY_TURN = MAX_REPAIRS + 1
+TOKENS_PER_WORD = 2
 
 
 class _Synthesize:
-    model_calls = 1
-
-    def __init__(self, model: str | Model | None, settings: ModelSettings | None, instructions: str | None) -> None:
+    def __init__(
+        self,
+        model: str | Model | None,
+        settings: ModelSettings | None,
+        instructions: str | None,
+        context: int | None,
+    ) -> None:
+        if context is None:
+            self.model_calls = 1
         self._model = model
         self._settings = settings or ModelSettings()
         self._instructions = instructions
+        self._context = context
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
         ctx.offer(lambda: _laid_side_by_side(ctx))
@@ -52,45 +63,87 @@ class _Synthesize:
                 on_delta(Delta(restart=True))
             return await ctx.call("aggregator", request, model=self._model, turn=turn - 1, on_delta=on_delta)
 
-        request = with_schema(ModelRequest(self._messages(question, usable, missing, ctx), self._settings), ctx.output)
+        material, closing = _material(usable, ctx)
+        if self._context is not None:
+            room = self._room(question, closing, missing, ctx)
+            short = await condensed(material, room, self._summariser(question, ctx))
+            closing = closing if short == material else render("synthesis_summaries")
+            material = short
+        request = self._request(question, material, closing, missing, ctx)
         response = await ask(request)
         output: Any = None
         if ctx.output is not None:
             output, response = await parsed(response, request, ask, ctx.output, repairs=MAX_REPAIRS)
         if response.finish == "content_filter" or not (response.message.text.strip() or response.message.images):
             raise AggregationError(f"the merged answer is empty (finish reason: {response.finish})")
-        complete = not missing and response.finish != "length" and all(each.answered for each in usable)
+        read = {task for each in material for task in each.tasks}
+        all_there = not missing and all(each.answered and each.id in read for each in usable)
         return Conclusion(
             text=response.message.text,
             output=output,
             images=response.message.images,
-            support=tuple(each.id for each in usable),
-            complete=complete,
+            support=tuple(each.id for each in usable if each.id in read),
+            complete=all_there and response.finish != "length",
         )
 
-    def _messages(
-        self, question: str, usable: list[TaskResult], missing: Sequence[TaskResult], ctx: RunContext
-    ) -> tuple[Message, ...]:
-        candidates = all(each.task.kind != "part" for each in usable)
-        if candidates:
-            # A candidate's place must not speak for it; the run's id makes the order one that can be replayed.
-            usable = random.Random(ctx.run_id).sample(usable, len(usable))  # noqa: S311
-        texts = [(f"answer {number}", _body(each, candidates)) for number, each in enumerate(usable, start=1)]
-        mark = fence_mark(ctx.run_id, texts)
-        said = [
-            render("synthesis_question", question=question),
-            render("synthesis_material", mark=mark, material=fenced(texts, mark)),
-        ]
+    def _request(
+        self,
+        question: str,
+        material: Sequence[Material],
+        closing: str,
+        missing: Sequence[TaskResult],
+        ctx: RunContext,
+    ) -> ModelRequest:
+        said = [_read(question, material, ctx)]
         if missing:
             said.append(render("synthesis_missing", missing="; ".join(each.task.label for each in missing)))
-        said.append(render("synthesis_candidates" if candidates else "synthesis_parts"))
+        said.append(closing)
         if self._instructions:
             said.append(self._instructions)
-        return Message.system(render("synthesis")), Message.user("\n\n".join(said), ctx.images)
+        messages = Message.system(render("synthesis")), Message.user("\n\n".join(said), ctx.images)
+        return with_schema(ModelRequest(messages, self._settings), ctx.output)
+
+    def _room(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
+        """How many tokens of material there is room for, beside the longer one of the two prompts."""
+        around = self._request(question, (), closing, missing, ctx), self._summary_request(question, (), 1, ctx)
+        room = (self._context or 0) - max(map(estimate, around))
+        if room < MIN_ROOM_TOKENS:
+            raise ConfigurationError(
+                f"synthesize(context={self._context}) leaves no room for the results beside the question",
+                hint=f"give at least {(self._context or 0) - room + MIN_ROOM_TOKENS}",
+            )
+        return room
+
+    def _summary_request(
+        self, question: str, material: Sequence[Material], tokens: int, ctx: RunContext
+    ) -> ModelRequest:
+        length = render("synthesis_summary_length", words=str(tokens // TOKENS_PER_WORD))
+        messages = (
+            Message.system(render("synthesis_summary")),
+            Message.user(f"{_read(question, material, ctx)}\n\n{length}", ctx.images),
+        )
+        return ModelRequest(messages, self._settings)
+
+    def _summariser(self, question: str, ctx: RunContext) -> Summarise:
+        async def summarise(material: Sequence[Material], tokens: int, number: int) -> str | None:
+            request = self._summary_request(question, material, tokens, ctx)
+            try:
+                # A name of its own for each: the turns of the merging call are counted from 0.
+                response = await ctx.call("aggregator", request, model=self._model, turn=FIRST_SUMMARY_TURN + number)
+            except ModelError as error:
+                ctx.note(f"{len(material)} of the results could not be summed up: {error.message}")
+                return None
+            return response.message.text if response.message.text.strip() else None
+
+        return summarise
 
 
 def synthesize(
-    *, model: str | Model | None = None, settings: ModelSettings | None = None, instructions: str | None = None
+    *,
+    model: str | Model | None = None,
+    settings: ModelSettings | None = None,
+    instructions: str | None = None,
+    context: int | None = None,
 ) -> _Synthesize:
     """Wait for all results, and let a model merge them into one answer. Costs one call.
 
@@ -100,12 +153,38 @@ def synthesize(
 
     After Self-MoA, Li et al. 2025, https://arxiv.org/abs/2502.00674.
 
+    With `context`, results that are together too long for it are summed up first, as many at once as fit, all groups at
+    the same time, and the summaries are merged. One level of summaries is enough for hundreds of thousands of tokens;
+    more are made if need be. Costs one call more for each group, and one more in depth for each level. A group whose
+    call fails is left out, with a note, and the result is incomplete.
+
     Args:
         model: which model merges; the run's own if None.
         settings: of the merging call.
         instructions: said last, such as the form that the answer shall have.
+        context: how many tokens a prompt may have; leave room for the answer. No limit if None.
     """
-    return _Synthesize(model, settings, instructions)
+    return _Synthesize(model, settings, instructions, context)
+
+
+def _material(usable: Sequence[TaskResult], ctx: RunContext) -> tuple[list[Material], str]:
+    """What is to be merged, and what the model is told of it."""
+    candidates = all(each.task.kind != "part" for each in usable)
+    if candidates:
+        # A candidate's place must not speak for it; the run's id makes the order one that can be replayed.
+        usable = random.Random(ctx.run_id).sample(usable, len(usable))  # noqa: S311
+    material = [
+        Material(f"answer {number}", _body(each, candidates), (each.id,)) for number, each in enumerate(usable, start=1)
+    ]
+    return material, render("synthesis_candidates" if candidates else "synthesis_parts")
+
+
+def _read(question: str, material: Sequence[Material], ctx: RunContext) -> str:
+    """The question, and the material between fences."""
+    texts = [(each.label, each.text) for each in material]
+    mark = fence_mark(ctx.run_id, texts)
+    asked = render("synthesis_question", question=question)
+    return f"{asked}\n\n{render('synthesis_material', mark=mark, material=fenced(texts, mark))}"
 
 
 def _sorted_out(seen: Sequence[TaskResult]) -> tuple[list[TaskResult], list[TaskResult]]:
