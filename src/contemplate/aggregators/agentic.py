@@ -74,6 +74,8 @@ class _Agentic:
         usable = sorted((each for each in seen if each.answered or each.messages), key=lambda each: each.index)
         shuffled = random.Random(f"{ctx.run_id}/agentic").sample(usable, len(usable))  # noqa: S311
         finish = await self._finish(question, shuffled, ctx)
+        if ctx.output is None and not finish.solution.strip():
+            raise AggregationError("the aggregating agent's solution is empty", hint="use a stronger model")
         named = {shuffled[number - 1].id for number in finish.support}
         support = tuple(each.id for each in usable if each.id in named) or tuple(each.id for each in answered)
         return Conclusion(
