@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from .context import RunContext
 from .errors import ConfigurationError, ModelResponseError, ToolError
 from .events import OutputDelta, TaskDelta, ToolFinished, ToolStarted
 from .messages import ImagePart, Message, ToolCall
+from .metering import estimate
 from .models import Delta, ModelRequest, ModelResponse, ToolSpec
 from .plan import Task
 from .prompts import fence_mark, fenced, render
@@ -121,6 +122,7 @@ class Agent:
         instructions: said to every subagent, after the task's own.
         settings: of its model calls; a task's own go over them.
         max_turns: model calls for one task, repairs not counted; in the last one it must answer without tools.
+        context: tokens; a conversation that has grown longer must be answered without tools, too. No limit if None.
         max_repairs: how often a model is told that its answer does not fit the output type.
 
     Raises:
@@ -134,6 +136,7 @@ class Agent:
         instructions: str | None = None,
         settings: ModelSettings | None = None,
         max_turns: int = 8,
+        context: int | None = None,
         max_repairs: int = 2,
     ) -> None:
         if max_turns < 1 or max_repairs < 0:
@@ -145,6 +148,7 @@ class Agent:
         self._instructions = instructions
         self._settings = settings or ModelSettings()
         self._max_turns = max_turns
+        self._context = math.inf if context is None else context
         self._max_repairs = max_repairs
 
     @property
@@ -167,12 +171,28 @@ class Agent:
         """
         output = None if task.kind == "part" else ctx.run.output
         settings = self._settings if task.settings is None else task.settings.over(self._settings)
-        messages = self._opening(task, ctx)
+        return await self.converse(self._opening(task, ctx), ctx, settings=settings, output=output)
+
+    async def converse(
+        self,
+        messages: tuple[Message, ...],
+        ctx: TaskContext,
+        *,
+        settings: ModelSettings,
+        output: OutputType[Any] | None = None,
+    ) -> Answer:
+        """Go on from `messages` with model and tools until there is an answer, in the type `output` if there is one.
+
+        Raises:
+            ModelError: a model call failed.
+            OutputError: the answer does not fit the output type, after every repair.
+            LimitExceeded: a limit leaves no room for another call.
+        """
         for turn in range(self._max_turns):
-            last = turn == self._max_turns - 1
-            request = with_schema(
-                ModelRequest(messages, settings, self._specs, "none" if last and self._specs else "auto"), output
-            )
+            request = with_schema(ModelRequest(messages, settings, self._specs), output)
+            last = turn == self._max_turns - 1 or estimate(request) > self._context
+            if last and self._specs:
+                request = replace(request, tool_choice="none")
             response = await ctx.call(request)
             if not response.message.tool_calls:
                 return await self._answer(response, request, ctx, output)

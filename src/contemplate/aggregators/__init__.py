@@ -8,6 +8,7 @@ Example:
 
 from __future__ import annotations
 
+from .agentic import agentic
 from .base import Aggregator
 from .by_kind import by_kind
 from .check import check
@@ -21,6 +22,7 @@ from .weights import Weights, by_accuracy, by_confidence
 __all__ = [
     "Aggregator",
     "Weights",
+    "agentic",
     "by_accuracy",
     "by_confidence",
     "by_kind",

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
-from ..calls import BYTES_PER_TOKEN
 from ..errors import AggregationError
+from ..metering import BYTES_PER_TOKEN
 from .together import together
 
 FENCE_TOKENS = 32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 from ..context import RunContext
@@ -45,13 +45,19 @@ def in_launch_order(results: Iterable[TaskResult]) -> list[TaskResult]:
 
 def picked(winner: TaskResult, seen: Iterable[TaskResult], ctx: RunContext, *, complete: bool = True) -> Conclusion:
     """`winner` as the conclusion, supported by all who said the same, word for word; the others dissent."""
+    answered = in_launch_order(seen)
+    alike = [each.id for each in answered if each.text.strip() == winner.text.strip() and each.id != winner.id]
+    support = (winner.id, *alike)
+    return concluded(winner, ctx, support=support, dissent=dissent(answered, support), complete=complete)
+
+
+def dissent(answered: Iterable[TaskResult], support: Collection[str]) -> tuple[Dissent, ...]:
+    """What those said that are no support; who said the same, word for word, together."""
     said: dict[str, list[str]] = {}
-    for each in in_launch_order(seen):
-        said.setdefault(each.text.strip(), []).append(each.id)
-    alike = said.pop(winner.text.strip(), [])
-    support = (winner.id, *(each for each in alike if each != winner.id))
-    dissent = tuple(Dissent(answer=text, tasks=tuple(tasks)) for text, tasks in said.items())
-    return concluded(winner, ctx, support=support, dissent=dissent, complete=complete)
+    for each in answered:
+        if each.id not in support:
+            said.setdefault(each.text.strip(), []).append(each.id)
+    return tuple(Dissent(answer=text, tasks=tuple(tasks)) for text, tasks in said.items())
 
 
 def earliest(ctx: RunContext) -> Conclusion:

@@ -6,11 +6,11 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from ..calls import estimate
 from ..context import RunContext
 from ..errors import AggregationError, ConfigurationError, ModelError
 from ..events import OutputDelta
 from ..messages import Message
+from ..metering import estimate
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from ..prompts import fence_mark, fenced, render
 from ..result import Conclusion, TaskResult

@@ -1,0 +1,126 @@
+"""An agent that looks into what the subagents did before it answers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, create_model
+from pydantic_core import to_json
+
+from ..agent import Agent, TaskContext
+from ..context import RunContext
+from ..errors import AggregationError, ConfigurationError, OutputError
+from ..messages import Message
+from ..models import Model, ModelRequest, ModelResponse
+from ..plan import Task
+from ..prompts import render
+from ..result import Conclusion, TaskResult
+from ..schema import OutputType
+from ..settings import ModelSettings
+from .base import nothing_answered
+from .kept import concluded, dissent, earliest, in_launch_order
+from .trajectories import Trajectories
+
+
+def agentic(
+    *,
+    model: str | Model | None = None,
+    settings: ModelSettings | None = None,
+    max_turns: int = 12,
+    context: int = 64_000,
+) -> _Agentic:
+    """Wait for all results, and let an agent look into them with tools until it can answer. Costs up to `max_turns`.
+
+    It is told how many trajectories there are and how long each is, and may read solutions, search in a trajectory's
+    steps, and read some of them: what a tool returned outranks what somebody made of it. So it reads a part of what was
+    done, where merging reads only answers, and summing up reads all. It finishes with a solution, the trajectories on
+    which it rests, and a reason; in its last turn, or when the conversation is longer than `context`, it must. The
+    trajectories are anonymous and shuffled, by the run's id.
+
+    After AggAgent, Lee et al. 2026, https://arxiv.org/abs/2604.11753.
+
+    Args:
+        model: which model aggregates; the run's own if None. It must be able to use tools.
+        settings: of its calls.
+        max_turns: the most calls that it may make, repairs of its last answer left out.
+        context: tokens, of the conversation.
+
+    Raises:
+        ConfigurationError: `max_turns` or `context` is less than one.
+    """
+    if max_turns < 1 or context < 1:
+        raise ConfigurationError(f"agentic({max_turns=}, {context=}): at least 1 is needed")
+    return _Agentic(model, settings or ModelSettings(), max_turns, context)
+
+
+class _Agentic:
+    def __init__(self, model: str | Model | None, settings: ModelSettings, max_turns: int, context: int) -> None:
+        self._model = model
+        self._settings = settings
+        self._max_turns = max_turns
+        self._context = context
+
+    async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
+        ctx.offer(lambda: earliest(ctx))
+        seen = [result async for result in results]
+        answered = in_launch_order(seen)
+        if not answered:
+            raise nothing_answered(seen)
+        if len(seen) == 1 and seen[0].task.kind != "part":
+            return concluded(seen[0], ctx)
+        # Those that were cut off, or failed, may have found something on the way.
+        usable = sorted((each for each in seen if each.answered or each.messages), key=lambda each: each.index)
+        shuffled = random.Random(f"{ctx.run_id}/agentic").sample(usable, len(usable))  # noqa: S311
+        finish = await self._finish(question, shuffled, ctx)
+        if ctx.output is None and not finish.solution.strip():
+            raise AggregationError("the aggregating agent's solution is empty", hint="use a stronger model")
+        named = {shuffled[number - 1].id for number in finish.support}
+        support = tuple(each.id for each in usable if each.id in named) or tuple(each.id for each in answered)
+        return Conclusion(
+            text=finish.solution if ctx.output is None else to_json(ctx.output.dump(finish.solution)).decode(),
+            output=None if ctx.output is None else finish.solution,
+            support=support,
+            dissent=dissent(answered, support),
+            complete=all(each.answered for each in seen),
+        )
+
+    async def _finish(self, question: str, shuffled: list[TaskResult], ctx: RunContext) -> Any:
+        trajectories = Trajectories(shuffled, ctx.run_id)
+        agent = Agent(tools=trajectories.tools, max_turns=self._max_turns, context=self._context)
+        said = render("agentic_question", question=question, trajectories=trajectories.overview)
+        messages = Message.system(render("agentic")), Message.user(said, ctx.images)
+        output = _finish_of(len(shuffled), ctx.output)
+        reader = _Reader(ctx, Task(id="aggregator", prompt=question), self._model)
+        try:
+            answer = await agent.converse(messages, reader, settings=self._settings, output=output)
+        except OutputError as error:
+            raise AggregationError(
+                f"the aggregating agent's answer cannot be read: {error.message}", hint="use a stronger model"
+            ) from None
+        if answer.outcome != "answered":
+            raise AggregationError(
+                "the aggregating agent did not finish", hint="raise its settings' max_tokens, or use a stronger model"
+            )
+        return output.load(answer.output)
+
+
+class _Reader(TaskContext):
+    """The context of an agent that answers no task: it speaks, and pays, as the aggregator."""
+
+    def __init__(self, run: RunContext, task: Task, model: str | Model | None) -> None:
+        super().__init__(run, task, streaming=False)
+        self._model = model
+
+    async def call(self, request: ModelRequest) -> ModelResponse:
+        response = await self.run.call("aggregator", request, model=self._model, turn=self.turn)
+        self.turn += 1
+        return response
+
+
+def _finish_of(count: int, output: OutputType[Any] | None) -> OutputType[Any]:
+    """What the agent ends with. An answer, and not a tool: what a tool does is not done again when a run is resumed."""
+    number: Any = Annotated[Literal[tuple(range(1, count + 1))], BeforeValidator(int)]
+    solution: Any = str if output is None else output.type
+    return OutputType(create_model("Finish", reason=(str, ...), support=(list[number], ...), solution=(solution, ...)))
