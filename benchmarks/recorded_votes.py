@@ -12,15 +12,19 @@ import os
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
-from contemplate import answers
+import anyio
+
+from contemplate import Answer, Contemplator, RunContext, Task, TaskContext, TaskResult, aggregators, answers
 from contemplate.aggregators.ballot import Ballot
 from contemplate.aggregators.weights import log_odds
+from contemplate.errors import AggregationError
+from contemplate.testing import ScriptedModel
 
 from .game24 import makes_24
 from .recordings import Question, load
@@ -201,6 +205,30 @@ def _misplaced(classes: Mapping[str | None, Sequence[str | None]]) -> int:
     return sum(map(len, classes.values())) - sum(best.values())
 
 
+async def found_by_check(recorded: Question) -> bool:
+    """Whether `aggregators.check` finds an answer that makes 24 among the recorded ones; each run is a whole one."""
+
+    async def answer(task: Task, ctx: TaskContext) -> Answer:
+        return Answer(given[task.id])
+
+    async def makes_24_of_these(result: TaskResult) -> bool:
+        return makes_24(recorded.question, result.text)
+
+    async def samples(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        for name in given:
+            yield Task(id=name, prompt=question, kind="candidate")
+
+    given = {f"sample-{number}": sample.answer or "" for number, sample in enumerate(recorded.samples, start=1)}
+    mind = Contemplator(
+        ScriptedModel([]), planner=samples, agent=answer, aggregator=aggregators.check(makes_24_of_these)
+    )
+    try:
+        result = await mind.run(recorded.question)
+    except AggregationError:
+        return False
+    return result.support[0] in given and makes_24(recorded.question, result.output)
+
+
 def measure(name: str, questions: Sequence[Question], tries: Tries) -> Measured:
     """All that is measured of a set; `tries` are the sums of `count` over its questions."""
     single = [sum(each.correct for each in question.samples) / len(question.samples) for question in questions]
@@ -219,10 +247,7 @@ def measure(name: str, questions: Sequence[Question], tries: Tries) -> Measured:
         measured.weighted_used = weighted.used / weighted.tries
         measured.weighted_other_answers = weighted.other_answer
     if name in KNOWN_CHECKED:
-        measured.checked = sum(
-            any(makes_24(question.question, sample.answer or "") for sample in question.samples)
-            for question in questions
-        )
+        measured.checked = sum(anyio.run(found_by_check, question) for question in questions)
     if any(sample.raw is not None for question in questions for sample in question.samples):
         measured.raw_vote, measured.key_vote, measured.key_differs = compare_keys(questions)
     measured.failures = list(_failures(name, measured))

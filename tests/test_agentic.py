@@ -137,7 +137,8 @@ async def test_at_its_budget_of_tokens_it_must_finish() -> None:
     def aggregate(request: ModelRequest) -> Reply:
         if request.tool_choice == "none":
             return finishing("blue")
-        return uses(*[("get_solution", {"trajectory": 1})] * 10)
+        reading: tuple[str, dict[str, object]] = ("get_solution", {"trajectory": 1})
+        return uses(*[reading] * 10)
 
     model = acting(aggregate, lambda seed: "long " * 500)
     assert (await aggregated(model, context=5000)).output == "blue"
@@ -217,10 +218,11 @@ async def test_typed_solutions() -> None:
     assert json.loads(result.text) == {"name": "blue"}
 
 
-@pytest.mark.parametrize("how", [{"max_turns": 0}, {"context": 0}])
-def test_settings_out_of_range(how: dict[str, int]) -> None:
-    with pytest.raises(ConfigurationError):
-        aggregators.agentic(**how)
+def test_settings_out_of_range() -> None:
+    with pytest.raises(ConfigurationError, match="max_turns=0"):
+        aggregators.agentic(max_turns=0)
+    with pytest.raises(ConfigurationError, match="context=0"):
+        aggregators.agentic(context=0)
 
 
 # The tools by themselves

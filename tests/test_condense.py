@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from contemplate import Contemplator, Limits, RunResult, aggregators, planners
 from contemplate.aggregators.condense import MIN_ROOM_TOKENS, Material, condensed
-from contemplate.metering import estimate
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError
+from contemplate.metering import estimate
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 
