@@ -15,31 +15,31 @@ from contemplate.testing.faulty import FAULTS, Answer, Exchange, Reply, Silence
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
 
 SECONDS = 0.5
+# Where others are to have answered before.
+LONGER = 2.0
 # For a machine with other things to do. How late a run ends at most, `python -m benchmarks.chaos` prints.
 GRACE = 2.0
 
 
-async def on_time(mind: Contemplator[str]) -> RunResult[str] | None:
+async def on_time(mind: Contemplator[str], seconds: float) -> RunResult[str] | None:
     """Run `mind` until its deadline; its result, or what its error holds."""
     # The first connection of a process costs the import of its transport, which is not the server's doing.
     async with mind:
         began = anyio.current_time()
         result: RunResult[str] | None = None
         try:
-            result = await mind.run("What is 2 + 2?")
+            result = await mind.run("What is 2 + 2?", limits=Limits(seconds=seconds))
         except ContemplateError as error:
             result = error.partial
-        assert anyio.current_time() - began < SECONDS + GRACE
+        assert anyio.current_time() - began < seconds + GRACE
     return result
 
 
 def minds(model: Model) -> dict[str, Contemplator[str]]:
-    limits = Limits(seconds=SECONDS)
+    vote = aggregators.vote(stop=None)
     return {
-        "planned": Contemplator(model, planner=planners.model(), aggregator=aggregators.synthesize(), limits=limits),
-        "vote": Contemplator(
-            model, planner=planners.sample(3), aggregator=aggregators.vote(stop=None), limits=limits, stream=False
-        ),
+        "planned": Contemplator(model, planner=planners.model(), aggregator=aggregators.synthesize()),
+        "vote": Contemplator(model, planner=planners.sample(3), aggregator=vote, stream=False),
     }
 
 
@@ -48,7 +48,7 @@ def minds(model: Model) -> dict[str, Contemplator[str]]:
 async def test_every_call_meets_it(fault: str, way: str) -> None:
     with FaultyServer(FAULTS[fault]) as server:
         model = Retry(OpenAIModel("m", base_url=server.url, api_key="k"))
-        await on_time(minds(model)[way])
+        await on_time(minds(model)[way], SECONDS)
         assert await anyio.to_thread.run_sync(server.wait_for, lambda: server.connections == 0)
 
 
@@ -61,7 +61,7 @@ def after_one(late: Callable[[Exchange], Reply]) -> Callable[[Exchange], Reply |
 
 async def test_votes_outstanding_are_missing() -> None:
     with FaultyServer(after_one(lambda _: Silence())) as server:
-        result = await on_time(minds(OpenAIModel("m", base_url=server.url, api_key="k"))["vote"])
+        result = await on_time(minds(OpenAIModel("m", base_url=server.url, api_key="k"))["vote"], LONGER)
     assert result is not None
     assert (result.text, result.complete, result.stopped_by) == ("Answer: 4", False, "seconds")
     assert result.missing == ("sample-2",)
@@ -83,9 +83,8 @@ async def test_where_aggregation_overruns_the_best_candidate_is_returned(late: C
             OpenAIModel("m", base_url=server.url, api_key="k"),
             planner=planners.sample(3),
             aggregator=aggregators.synthesize(),
-            limits=Limits(seconds=SECONDS),
         )
-        result = await on_time(mind)
+        result = await on_time(mind, LONGER)
     assert result is not None
     assert (result.text, result.complete, result.stopped_by) == ("candidate 0", False, "seconds")
     assert result.missing == ()

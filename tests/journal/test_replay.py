@@ -149,7 +149,7 @@ async def test_a_run_that_was_cut_off_by_its_deadline(journal: Journal) -> None:
         yield Task(id="b", prompt="beta")
 
     def mind(model: ScriptedModel) -> Contemplator[str]:
-        return Contemplator(model, planner=two, journal=journal, limits=Limits(seconds=0.4))
+        return Contemplator(model, planner=two, journal=journal, limits=Limits(seconds=0.8))
 
     first = await mind(ScriptedModel(script)).run(QUESTION, run_id="r")
     assert (first.stopped_by, first.missing) == ("seconds", ("b",))
@@ -168,7 +168,7 @@ async def test_an_aggregator_that_was_cut_off(journal: Journal) -> None:
         yield Task(id="b", prompt="beta")
 
     def mind(model: ScriptedModel) -> Contemplator[str]:
-        return Contemplator(model, planner=two, journal=journal, limits=Limits(seconds=0.4))
+        return Contemplator(model, planner=two, journal=journal, limits=Limits(seconds=0.8))
 
     first = await mind(ScriptedModel(script)).run(QUESTION, run_id="r")
     assert first.stopped_by == "seconds"
