@@ -45,7 +45,9 @@ async def test_what_is_not_needed_any_more_is_cancelled() -> None:
 
     mind = Contemplator(ScriptedModel(script), planner=planners.sample(3), aggregator=aggregators.check(is_seven))
     result = await mind.run("q")
-    assert [task.outcome for task in result.tasks] == ["cancelled", "answered", "cancelled"]
+    # The last one may not even have been planned.
+    assert [task.outcome for task in result.tasks][:2] == ["cancelled", "answered"]
+    assert {task.outcome for task in result.tasks[2:]} <= {"cancelled"}
 
 
 async def test_a_plain_check_does_not_hold_up_the_event_loop() -> None:

@@ -47,7 +47,9 @@ async def run(
 
 async def test_enough() -> None:
     result = await run("a", "b", "c", "d", enough=2, hang="cd")
-    assert [task.outcome for task in result.tasks] == ["answered", "answered", "cancelled", "cancelled"]
+    # The last ones may not even have been planned.
+    assert {task.id for task in result.tasks if task.answered} == {"a", "b"}
+    assert {task.outcome for task in result.tasks[2:]} <= {"cancelled"}
     assert result.output == "Answer: a"
     assert [each.tasks for each in result.dissent] == [("b",)]
 
@@ -66,7 +68,9 @@ async def test_a_required_one_that_fails_ends_the_run_at_once() -> None:
     with pytest.raises(QuorumNotReached, match="required task 'b': b is down") as raised:
         await run("a", "b", "c", required=["b"], hang="c", fail="b")
     assert raised.value.partial is not None
-    assert [task.outcome for task in raised.value.partial.tasks] == ["answered", "failed", "cancelled"]
+    outcomes = {task.id: task.outcome for task in raised.value.partial.tasks}
+    assert outcomes["b"] == "failed"
+    assert outcomes.get("c", "cancelled") == "cancelled"
 
 
 async def test_too_few_can_still_come() -> None:
