@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self
-from uuid import uuid4
 
 import anyio
 from pydantic import JsonValue
@@ -24,7 +23,7 @@ from .nested import contemplate_within
 from .plan import Task
 from .planners import Planner
 from .result import OutputT, RunResult
-from .run import Job, Parts, carry_out
+from .run import Job, Parts, carry_out, new_run_id
 from .schema import OutputType
 from .settings import ModelSettings
 from .stream import RunStream
@@ -245,7 +244,7 @@ class Contemplator(Generic[OutputT]):
         if run_id is not None and not _RUN_ID.fullmatch(run_id):
             raise ConfigurationError(f"run_id {run_id!r:.80}", hint="1 to 64 letters, digits, '.', '_' or '-'")
         return Job(
-            run_id=run_id or uuid4().hex[:12],
+            run_id=run_id or new_run_id(),
             question=question,
             images=tuple(map(ImagePart.of, images)),
             limits=limits or self._limits,

@@ -44,12 +44,12 @@ def estimated(parts: Parts, job: Job) -> Estimate:
     each = parts.agent.calls if isinstance(parts.agent, Agent) else (1, None)
     longest = parts.agent.max_tokens if isinstance(parts.agent, Agent) else None
     concluding = getattr(parts.aggregator, "model_calls", None)
-    merging = (0, None) if concluding is None else (0, concluding)
-    low = planning[0] + tasks[0] * each[0]
-    low += merging[1] or 0 if tasks[0] > 1 else 0
+    # One result is passed on as it is; an agent that aggregates may be done after one call.
+    merges_at_least = 1 if concluding and tasks[0] > 1 else 0
+    low = planning[0] + tasks[0] * each[0] + merges_at_least
     high: float | None = None
-    if None not in (planning[1], tasks[1], each[1], merging[1]):
-        high = (planning[1] or 0) + (tasks[1] or 0) * (each[1] or 0) + (merging[1] or 0)
+    if planning[1] is not None and tasks[1] is not None and each[1] is not None and concluding is not None:
+        high = planning[1] + tasks[1] * each[1] + concluding
     if job.limits.calls is not None:
         low, high = min(low, job.limits.calls), min(job.limits.calls, high or job.limits.calls)
     question = estimate(ModelRequest((Message.user(job.question, job.images),)))

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
-from uuid import uuid4
 
 import anyio
 import anyio.to_thread
+from pydantic import ValidationError
 
 from .agent import Answer, TaskContext
 from .context import RunContext
@@ -65,8 +65,13 @@ async def _written_down(parts: Parts, job: Job, recording: Recording) -> RunResu
     except BaseException as error:
         recording.finish_now(run.model_copy(update={"status": "interrupted", "error": ErrorInfo.of(error)}))
         raise
-    stored = result if parts.output is None else result.model_copy(update={"output": parts.output.dump(result.output)})
-    status = "answered" if result.complete else "partial"
+    stored, status = result, "answered" if result.complete else "partial"
+    if parts.output is not None:
+        try:
+            stored = result.model_copy(update={"output": parts.output.dump(result.output)})
+        except ValueError:
+            # An output of another type, of somebody's own aggregator: it is paid for, and concluded again if need be.
+            stored, status = result.model_copy(update={"output": None}), "partial"
     await recording.finish(run.model_copy(update={"status": status, "error": None, "result": stored}))
     return result
 
@@ -74,7 +79,13 @@ async def _written_down(parts: Parts, job: Job, recording: Recording) -> RunResu
 def _as_it_was(parts: Parts, result: RunResult[Any]) -> RunResult[Any]:
     if parts.output is None:
         return result
-    return result.model_copy(update={"output": parts.output.load(result.output)})
+    try:
+        output = parts.output.load(result.output)
+    except ValidationError:
+        hint = "give another run_id, or conclude once more: mind.reaggregate(run_id)"
+        told = f"run {result.run_id!r} was answered, and not as a {parts.output.name}"
+        raise ConfigurationError(told, hint=hint) from None
+    return result.model_copy(update={"output": output})
 
 
 async def replay(parts: Parts, job: Job, journal: Journal) -> RunResult[Any]:
@@ -128,11 +139,6 @@ async def finished(journal: Journal, run_id: str) -> RunRecord:
     if record.result is None:
         raise JournalError(f"run {run_id!r} is not over ({record.status})", hint="continue it first, with this run_id")
     return record
-
-
-def new_run_id() -> str:
-    """A name that no other run has."""
-    return uuid4().hex[:12]
 
 
 def _conversations(journal: Journal, entries: list[Entry]) -> dict[str, tuple[Message, ...]]:

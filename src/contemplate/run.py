@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import anyio
 import anyio.lowlevel
@@ -65,6 +66,11 @@ class Job:
     def without_clock(self) -> Job:
         """The same, with all the time in the world: what is replayed ends when it ended."""
         return replace(self, limits=self.limits.model_copy(update={"seconds": None, "cost_usd": None}))
+
+
+def new_run_id() -> str:
+    """A name that no other run has."""
+    return uuid4().hex[:12]
 
 
 async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) -> RunResult[Any]:

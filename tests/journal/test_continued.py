@@ -11,7 +11,18 @@ import anyio.lowlevel
 import pytest
 from pydantic import BaseModel
 
-from contemplate import Contemplator, Limits, Message, RunContext, Task, aggregators, planners, tool
+from contemplate import (
+    Conclusion,
+    Contemplator,
+    Limits,
+    Message,
+    RunContext,
+    Task,
+    TaskResult,
+    aggregators,
+    planners,
+    tool,
+)
 from contemplate.errors import ConfigurationError, ContemplateError, JournalError, ModelRequestError
 from contemplate.journal import Journal
 from contemplate.messages import ToolCall
@@ -235,3 +246,24 @@ async def test_conclude_once_more(journal: Journal) -> None:
     run = journal.load(again.run_id)
     assert run is not None
     assert (run.parent, run.status) == ("r", "answered")
+
+
+async def test_an_output_that_cannot_be_written_down_is_returned(journal: Journal) -> None:
+    async def odd(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
+        return Conclusion(text="odd", output=object())
+
+    mind = Contemplator(
+        ScriptedModel("a"), planner=planners.sample(1), aggregator=odd, output_type=Verdict, journal=journal
+    )
+    result = await mind.run(QUESTION, run_id="r")
+    assert result.text == "odd"
+    run = journal.load("r")
+    assert run is not None
+    assert run.status == "partial"
+
+
+async def test_another_type_for_a_run_that_is_over(journal: Journal) -> None:
+    await Contemplator(ScriptedModel("plain words"), mode="instant", journal=journal).run(QUESTION, run_id="r")
+    typed = Contemplator(ScriptedModel([]), mode="instant", output_type=Verdict, journal=journal)
+    with pytest.raises(ConfigurationError, match="'r' was answered, and not as a Verdict"):
+        await typed.run(QUESTION, run_id="r")

@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from uuid import uuid4
 
 import anyio
 from pydantic import JsonValue
@@ -18,6 +17,7 @@ from ..journal import Journal
 from ..models import Model, resolve
 from ..models.registry import default_name
 from ..result import ErrorInfo, RunResult
+from ..run import new_run_id
 from ..usage import Limits
 from .estimate import print_estimate
 from .exits import ANSWERED, INTERRUPTED, LIMITED, say
@@ -67,7 +67,7 @@ def watch(
 ) -> int:
     """Make a run, show it, and return the exit code."""
     record = Record()
-    run_id = run_id or uuid4().hex[:12]
+    run_id = run_id or new_run_id()
     try:
         ended = anyio.run(_watch, mind, question, images, run_id, view, record)
     except BrokenPipeError:

@@ -20,11 +20,13 @@ def journal_of(options: argparse.Namespace) -> Journal:
     Raises:
         JournalError: it cannot be opened.
     """
-    journal = Journal(_named(options) or _default())
+    path = Path(_named(options) or _default())
     try:
-        journal.path.parent.mkdir(parents=True, exist_ok=True) if journal.path else None
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise JournalError(f"journal {journal.path}: {error}", hint="choose another: --journal FILE") from error
+        raise JournalError(f"journal {path}: {error}", hint="choose another: --journal FILE") from error
+    journal = Journal(path)
+    # Opened only when it is read or written: an error is to come before anything is asked.
     journal.load("")
     return journal
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
+from ..checks import Check, problem_with
 from ..context import RunContext
 from ..errors import ConfigurationError
 from ..plan import Task
 from ..prompts import fence_mark, fenced, render
 from ..result import TaskResult
 from .base import Planner, parts_of
-
-Verdict = bool | str
-Check = Callable[[TaskResult], Verdict | Awaitable[Verdict]]
 
 
 def as_needed(
@@ -126,12 +123,8 @@ class _AsNeeded:
             return result.text
         if self._check is None or goal.level > 0:
             return None
-        verdict = self._check(result)
-        if inspect.isawaitable(verdict):
-            verdict = await verdict
-        if isinstance(verdict, str) or not verdict:
-            return f"{verdict or 'It did not pass a check.'}\n\nIt was:\n{result.text}"
-        return None
+        problem = await problem_with(result, self._check)
+        return None if problem is None else f"{problem}\n\nIt was:\n{result.text}"
 
     async def _taken_apart(self, goal: _Goal, last: Task, ctx: RunContext) -> list[_Goal]:
         """The goal's parts. If there are none, it is given up, and its last attempt stands for it."""
