@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from uuid import UUID
 
 import anyio
 import pytest
@@ -130,14 +129,13 @@ def test_numbers_that_make_no_sense(n: int, k: int, rounds: int) -> None:
         planners.rounds(n, k, rounds)
 
 
-async def test_the_same_run_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def requests(run_id: UUID) -> list[ModelRequest]:
-        monkeypatch.setattr("contemplate.contemplator.uuid4", lambda: run_id)
+async def test_the_same_run_draws_the_same() -> None:
+    async def requests(run_id: str) -> list[ModelRequest]:
         model = ScriptedModel(lambda request: f"Answer: {request.settings.seed}")
         mind = Contemplator(model, planner=planners.rounds(6, 3, 2), aggregator=aggregators.vote(stop=None))
-        await mind.run("q")
+        await mind.run("q", run_id=run_id)
         return sorted(model.requests, key=lambda request: request.settings.seed or 0)
 
-    first = await requests(UUID(int=1))
-    assert await requests(UUID(int=1)) == first
-    assert await requests(UUID(int=2 << 80)) != first
+    first = await requests("one")
+    assert await requests("one") == first
+    assert await requests("two") != first
