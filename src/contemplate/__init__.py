@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .contemplator import Contemplator
     from .context import RunContext
     from .errors import ContemplateError
+    from .mcp import mcp_tools
     from .messages import ImagePart, Message
     from .plan import Plan, Task
     from .result import Conclusion, RunResult, TaskResult
@@ -47,6 +48,7 @@ _HOMES = {
     "Contemplator": "contemplator",
     "RunContext": "context",
     "ContemplateError": "errors",
+    "mcp_tools": "mcp",
     "ImagePart": "messages",
     "Message": "messages",
     "Plan": "plan",
@@ -93,6 +95,7 @@ __all__ = [
     "errors",
     "events",
     "journal",
+    "mcp_tools",
     "models",
     "planners",
     "strategies",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ from .result import ErrorInfo, Outcome, TaskResult
 from .schema import OutputType
 from .settings import ModelSettings
 from .tools import Tool, as_tool
+from .toolsets import Toolset
 from .typed import parsed, with_schema
 from .usage import Usage
 
@@ -118,12 +120,15 @@ class Agent:
     """The usual subagent: it is shown the question, its task and what the task needs, and may use tools.
 
     Args:
-        tools: functions it may call; those of one turn run at the same time.
+        tools: functions it may call, and toolsets such as `mcp_tools(...)`; calls of one turn run at the same time.
         instructions: said to every subagent, after the task's own.
         settings: of its model calls; a task's own go over them.
         max_turns: model calls for one task, repairs not counted; in the last one it must answer without tools.
         context: tokens; a conversation that has grown longer must be answered without tools, too. No limit if None.
         max_repairs: how often a model is told that its answer does not fit the output type.
+
+    Attributes:
+        toolsets: where more tools come from while a run goes on.
 
     Raises:
         ConfigurationError: two tools have one name, or a number is too small.
@@ -132,7 +137,7 @@ class Agent:
     def __init__(
         self,
         *,
-        tools: Sequence[Tool | Callable[..., Any]] = (),
+        tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
         instructions: str | None = None,
         settings: ModelSettings | None = None,
         max_turns: int = 8,
@@ -141,20 +146,35 @@ class Agent:
     ) -> None:
         if max_turns < 1 or max_repairs < 0:
             raise ConfigurationError(f"max_turns={max_turns}, max_repairs={max_repairs}: at least 1 and 0 are needed")
-        self._tools = {each.name: each for each in map(as_tool, tools)}
-        if len(self._tools) != len(tools):
-            raise ConfigurationError("two tools have the same name", hint="name one of them: @tool(name=...)")
-        self._specs = tuple(ToolSpec(each.name, each.description, each.parameters) for each in self._tools.values())
+        self.toolsets = tuple(each for each in tools if isinstance(each, Toolset))
+        self._equip([as_tool(each) for each in tools if not isinstance(each, Toolset)])
         self._instructions = instructions
         self._settings = settings or ModelSettings()
         self._max_turns = max_turns
         self._context = math.inf if context is None else context
         self._max_repairs = max_repairs
 
+    def _equip(self, tools: Sequence[Tool]) -> None:
+        self._tools: dict[str, Tool] = {}
+        for each in tools:
+            if self._tools.setdefault(each.name, each) is not each:
+                raise ConfigurationError(
+                    f"two tools have the same name: {each.name!r}",
+                    hint="name one of them: @tool(name=...), or mcp_tools(..., prefix=...)",
+                )
+        self._specs = tuple(ToolSpec(each.name, each.description, each.parameters) for each in self._tools.values())
+
+    async def _complete(self, run: RunContext) -> Agent:
+        """This agent, with the tools of its toolsets."""
+        whole = copy(self)
+        whole.toolsets = ()
+        whole._equip([*self._tools.values(), *[tool for each in self.toolsets for tool in await run.tools_of(each)]])
+        return whole
+
     @property
     def calls(self) -> tuple[int, int]:
         """How many model calls a task takes, from ... to ..., repairs not counted."""
-        return 1, self._max_turns if self._tools else 1
+        return 1, self._max_turns if self._tools or self.toolsets else 1
 
     @property
     def max_tokens(self) -> int | None:
@@ -169,6 +189,8 @@ class Agent:
             OutputError: the answer does not fit the output type, after every repair.
             LimitExceeded: a limit leaves no room for another call.
         """
+        if self.toolsets:
+            return await (await self._complete(ctx.run))(task, ctx)
         output = None if task.kind == "part" else ctx.run.output
         settings = self._settings if task.settings is None else task.settings.over(self._settings)
         return await self.converse(self._opening(task, ctx), ctx, settings=settings, output=output)

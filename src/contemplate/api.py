@@ -11,6 +11,7 @@ from .modes import Mode
 from .result import OutputT, RunResult
 from .sync import run_blocking
 from .tools import Tool
+from .toolsets import Toolset
 from .usage import Limits
 
 _TEXT: Any = str
@@ -22,7 +23,7 @@ async def ask(
     model: str | Model | None = None,
     mode: Mode = "contemplating",
     images: Sequence[Image] = (),
-    tools: Sequence[Tool | Callable[..., Any]] = (),
+    tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
     output_type: type[OutputT] = _TEXT,
     limits: Limits | None = None,
 ) -> RunResult[OutputT]:
@@ -43,7 +44,7 @@ def ask_sync(
     model: str | Model | None = None,
     mode: Mode = "contemplating",
     images: Sequence[Image] = (),
-    tools: Sequence[Tool | Callable[..., Any]] = (),
+    tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
     output_type: type[OutputT] = _TEXT,
     limits: Limits | None = None,
 ) -> RunResult[OutputT]:

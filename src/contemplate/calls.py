@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 import anyio
 
 from .budget import Ledger
-from .errors import ConfigurationError
+from .errors import ConfigurationError, revived
 from .events import CallName, Event, ModelCalled, Speaker
 from .mailbox import Mailbox
 from .messages import ToolCall
 from .metering import Meter, estimate
 from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, price_of
 from .result import ErrorInfo
+from .tools import Tool
+from .toolsets import Toolset, Toolsets
 from .usage import Price, Usage
 
 if TYPE_CHECKING:
@@ -58,8 +60,9 @@ def _complain(listener: Listener, error: Exception) -> None:
 class Caller:
     """Makes the model calls of one run, within its limits.
 
-    Connections that a model opens are kept until `stack` is closed, at the end of the run. With a `recording`, what a
-    call brings is written down before it is used, and a call whose answer was written down before is not made again.
+    Connections that a model opens are kept until `stack` is closed, at the end of the run, and so are toolsets. With a
+    `recording`, what a call brings is written down before it is used, and a call whose answer was written down before
+    is not made again.
     """
 
     def __init__(
@@ -69,12 +72,14 @@ class Caller:
         events: Events,
         stack: AsyncExitStack,
         recording: Recording | None = None,
+        toolsets: Toolsets | None = None,
     ) -> None:
         self.ledger = ledger
         self.events = events
         self._run_id = run_id
         self._stack = stack
         self._recording = recording
+        self._toolsets = toolsets
         self._connected: set[int] = set()
         self._spent_on: dict[str, Usage] = {}
         self._part_of: dict[str, str] = {}
@@ -122,7 +127,9 @@ class Caller:
         await self._recording.answered(asked, started, response, meter.spent)
         return response
 
-    async def tool(self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
+    async def tool(
+        self, task: str | None, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]
+    ) -> ToolResult:
         """One tool call: what `use` returns now, or what it returned when that was written down."""
         if self._recording is None:
             return await use()
@@ -139,6 +146,28 @@ class Caller:
             raise
         await self._recording.returned(asked, started, *returned)
         return returned
+
+    async def tools_of(self, toolset: Toolset) -> Sequence[Tool]:
+        """The tools of `toolset`: those that it has now, or that it had when that was written down.
+
+        Raises:
+            ContemplateError: it cannot be opened.
+        """
+        if self._toolsets is None:
+            raise RuntimeError("toolsets are opened only within a run")
+        opened = self._toolsets.opened(toolset)
+
+        async def listed() -> ToolResult:
+            return await opened.listed(), None
+
+        async with opened.listing:
+            if opened.tools is None:
+                call = ToolCall(id=toolset.name, name=toolset.name, arguments="")
+                text, error = await self.tool(None, 0, call, listed)
+                if error is not None:
+                    raise revived(error.kind, error.message, error.hint)
+                opened.tools = opened.made(text)
+            return opened.tools
 
     async def _recalled(self, known: Entry, recording: Recording, name: CallName, meter: Meter) -> ModelResponse:
         """What a call brought when it was made; it costs what it cost then."""

@@ -29,6 +29,7 @@ from .settings import ModelSettings
 from .stream import RunStream
 from .sync import run_blocking
 from .tools import Tool
+from .toolsets import Toolset
 from .usage import Limits
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Contemplator(Generic[OutputT]):
         planner, aggregator: take the place of the mode's.
         agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None. Another contemplator
             will do as well: each task is then a run of its own, within the limits of the outer one.
-        tools: functions that subagents may call.
+        tools: functions that subagents may call, and toolsets such as `mcp_tools(...)`.
         output_type: what the output must be, usually a pydantic model; text if `str`.
         instructions: said to every subagent.
         settings: of the subagents' calls.
@@ -78,7 +79,7 @@ class Contemplator(Generic[OutputT]):
         planner: Planner | None = None,
         aggregator: Aggregator | None = None,
         agent: AgentFunction | None = None,
-        tools: Sequence[Tool | Callable[..., Any]] = (),
+        tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
         output_type: type[OutputT] = _TEXT,
         instructions: str | None = None,
         settings: ModelSettings | None = None,

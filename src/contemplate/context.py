@@ -18,6 +18,8 @@ from .models import DeltaSink, Model, ModelRequest, ModelResponse, resolve
 from .plan import Task
 from .result import Conclusion, TaskResult
 from .schema import OutputType
+from .tools import Tool
+from .toolsets import Toolset
 from .usage import Usage
 from .within import Within
 
@@ -268,6 +270,14 @@ class RunContext:
     ) -> ToolResult:
         """What `use` returns: a tool's text and error. If the run is continued, what it had returned then."""
         return await self._caller.tool(task, turn, call, use)
+
+    async def tools_of(self, toolset: Toolset) -> Sequence[Tool]:
+        """The tools of `toolset`, which is opened when it is first asked for, and closed with the run.
+
+        Raises:
+            ContemplateError: it cannot be opened.
+        """
+        return await self._caller.tools_of(toolset)
 
     @asynccontextmanager
     async def stream(

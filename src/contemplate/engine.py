@@ -202,6 +202,9 @@ class _Run:
 
     async def _plan(self, group: TaskGroup) -> None:
         try:
+            # Before anything is paid for: without its tools the work would be in vain.
+            for toolset in getattr(self._agent, "toolsets", ()):
+                await self._ctx.tools_of(toolset)
             async with _closing(self._planner(self._ctx.question, self._ctx)) as tasks:
                 async for task in tasks:
                     if self._limits.tasks is not None and len(self._ctx.planned) >= self._limits.tasks:

@@ -14,6 +14,7 @@
     |   +-- ModelResponseError     its answer could not be understood
     +-- PlanError                  a planner raised, or its plan cannot be run
     +-- ToolError                  a tool failed; the model is told and goes on
+    |   +-- ToolServerError        the server that a tool belongs to cannot be started or reached, or is gone
     +-- OutputError                the answer does not fit the output type
     +-- AggregationError           an aggregator raised, or had nothing to conclude from
     |   +-- QuorumNotReached       too few tasks were answered
@@ -157,6 +158,10 @@ class PlanError(ContemplateError):
 
 class ToolError(ContemplateError):
     """Raised by a tool to tell the model, in words, why a call failed."""
+
+
+class ToolServerError(ToolError):
+    """Raised when the server of a tool cannot be started or reached, or is gone."""
 
 
 class OutputError(ContemplateError):

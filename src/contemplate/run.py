@@ -29,6 +29,7 @@ from .plan import Plan
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, RunResult
 from .schema import OutputType
+from .toolsets import toolsets
 from .usage import Limits
 
 if TYPE_CHECKING:
@@ -90,13 +91,14 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
         raise unknown_price(parts.model)
     async with AsyncExitStack() as stack:
         stack.enter_context(_inside(ledger, outer))
+        opened = await stack.enter_async_context(toolsets())
         ctx = RunContext(
             run_id=job.run_id,
             question=job.question,
             images=job.images,
             output=parts.output,
             model=parts.model,
-            caller=Caller(job.run_id, ledger, events, stack, recording),
+            caller=Caller(job.run_id, ledger, events, stack, recording, opened),
             deadline=math.inf if limits.seconds is None else began + limits.seconds,
         )
         if recording is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from .calls import Caller, Events, ToolResult
 from .events import Speaker
 from .messages import ToolCall
 from .models import DeltaSink, Model, ModelRequest, ModelResponse
+from .tools import Tool
+from .toolsets import Toolset
 from .usage import Usage
 
 
@@ -48,9 +50,15 @@ class Within(Caller):
         """What is spent on `task` is spent on `within`, too."""
         self._outer.nest(self._named(task), self._named(within))
 
-    async def tool(self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
+    async def tool(
+        self, task: str | None, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]
+    ) -> ToolResult:
         """One tool call of a task of the nested run."""
-        return await self._outer.tool(self._named(task), turn, call, use)
+        return await self._outer.tool(self._named(task or "tool"), turn, call, use)
+
+    async def tools_of(self, toolset: Toolset) -> Sequence[Tool]:
+        """The tools of `toolset`, which is opened once for the outer run and all that is nested in it."""
+        return await self._outer.tools_of(toolset)
 
     def _named(self, task: str) -> str:
         return f"{self._task}/{task}"

@@ -1,0 +1,104 @@
+"""A real MCP server for tests, made with the official package: over stdio, or with "http" on a free loopback port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import anyio
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Image
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+server = MCPServer("test", log_level="ERROR")
+PIXEL = b"\x89PNG\r\n\x1a\n" + bytes(8)
+
+
+@server.tool(annotations=ToolAnnotations(read_only_hint=True))
+def add(a: int, b: int = 1) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+@server.tool(name="places.list")
+def places() -> list[str]:
+    """Name two places."""
+    return ["Lyon", "Oslo"]
+
+
+@server.tool()
+def picture() -> list[str | Image]:
+    """Show a picture."""
+    return ["a pixel", Image(data=PIXEL, format="png")]
+
+
+@server.tool()
+def data() -> CallToolResult:
+    """Data, and no text."""
+    return CallToolResult(content=[], structured_content={"n": [1, 2]})
+
+
+@server.tool()
+def refuse() -> CallToolResult:
+    """Fail, and repeat a secret."""
+    said = f"no such row; key {os.environ.get('TEST_KEY')}"
+    return CallToolResult(content=[TextContent(type="text", text=said)], is_error=True)
+
+
+@server.tool()
+async def hang() -> str:
+    """Never answer."""
+    await anyio.sleep_forever()
+    return ""
+
+
+@server.tool()
+def die() -> str:
+    """End the server."""
+    os._exit(3)
+
+
+@server.tool()
+def child() -> int:
+    """Start a process that would outlive its parent."""
+    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)", *sys.argv[1:]]).pid
+
+
+def locked(app: ASGIApp) -> ASGIApp:
+    """`app`, for those who know the key."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        key = os.environ.get("TEST_KEY", "").encode()
+        if scope["type"] == "http" and key and dict(scope["headers"]).get(b"authorization") != b"Bearer " + key:
+            await Response("wrong key", 401)(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return serve
+
+
+def main() -> None:
+    if "slow" in sys.argv:
+        time.sleep(300)
+    if "stubborn" in sys.argv:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if "http" not in sys.argv:
+        server.run()
+    else:
+        listening = socket.create_server(("127.0.0.1", 0))
+        print(listening.getsockname()[1], flush=True)
+        config = uvicorn.Config(locked(server.streamable_http_app()), log_level="critical")
+        uvicorn.Server(config).run(sockets=[listening])
+    if "stubborn" in sys.argv:
+        time.sleep(300)
+
+
+if __name__ == "__main__":
+    main()
