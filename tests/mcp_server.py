@@ -93,7 +93,8 @@ def main() -> None:
         server.run()
     else:
         listening = socket.create_server(("127.0.0.1", 0))
-        print(listening.getsockname()[1], flush=True)
+        sys.stdout.write(f"{listening.getsockname()[1]}\n")
+        sys.stdout.flush()
         config = uvicorn.Config(locked(server.streamable_http_app()), log_level="critical")
         uvicorn.Server(config).run(sockets=[listening])
     if "stubborn" in sys.argv:

@@ -19,6 +19,7 @@ HEAVY = {
     "aiohttp",
     "filelock",
     "httpx2",
+    "mcp",
     "openai",
     "rich",
     "starlette",
@@ -53,6 +54,7 @@ def test_the_package_alone_loads_nothing_of_anybody_elses() -> None:
         "from contemplate.models import OpenAIModel; OpenAIModel('m', base_url='http://127.0.0.1:9/v1')",
         "from contemplate.models import resolve; resolve('http://127.0.0.1:9/v1#m')",
         "from contemplate.models import LocalModel",
+        "from contemplate import mcp_tools; mcp_tools('a command')",
         "import contemplate.cli",
     ],
 )

@@ -17,7 +17,9 @@ import contemplate
 
 HOMES = "aggregators answers errors events journal models planners strategies testing"
 PUBLIC = ["", *(f".{home}" for home in HOMES.split())]
-PROVIDERS = re.compile(r"\b(openai\.|httpx|aiohttp|tenacity|structlog|starlette|uvicorn|xllamacpp|rich\.)")
+PROVIDERS = re.compile(
+    r"\b(openai\.|httpx|aiohttp|tenacity|structlog|starlette|uvicorn|xllamacpp|mcp\.(?!mcp_tools)|mcp_types|rich\.)"
+)
 
 
 def module(name: str) -> ModuleType:
