@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import anyio
 from pydantic import JsonValue
@@ -44,6 +44,15 @@ class AgentFunction(Protocol):
 
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer `task`. What it raises becomes the error of a failed result; siblings go on."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """An agent that gets ready before a run's first task."""
+
+    async def prepare(self, run: RunContext) -> None:
+        """Get ready. What it raises ends the run before any model is called."""
         ...
 
 
@@ -127,9 +136,6 @@ class Agent:
         context: tokens; a conversation that has grown longer must be answered without tools, too. No limit if None.
         max_repairs: how often a model is told that its answer does not fit the output type.
 
-    Attributes:
-        toolsets: where more tools come from while a run goes on.
-
     Raises:
         ConfigurationError: two tools have one name, or a number is too small.
     """
@@ -146,7 +152,7 @@ class Agent:
     ) -> None:
         if max_turns < 1 or max_repairs < 0:
             raise ConfigurationError(f"max_turns={max_turns}, max_repairs={max_repairs}: at least 1 and 0 are needed")
-        self.toolsets = tuple(each for each in tools if isinstance(each, Toolset))
+        self._toolsets = tuple(each for each in tools if isinstance(each, Toolset))
         self._equip([as_tool(each) for each in tools if not isinstance(each, Toolset)])
         self._instructions = instructions
         self._settings = settings or ModelSettings()
@@ -164,17 +170,26 @@ class Agent:
                 )
         self._specs = tuple(ToolSpec(each.name, each.description, each.parameters) for each in self._tools.values())
 
+    async def prepare(self, run: RunContext) -> None:
+        """Open the toolsets, so that one that cannot be opened ends the run before anything is paid for.
+
+        Raises:
+            ToolServerError: a server cannot be started or reached.
+            ConfigurationError: two tools have one name.
+        """
+        await self._complete(run)
+
     async def _complete(self, run: RunContext) -> Agent:
         """This agent, with the tools of its toolsets."""
         whole = copy(self)
-        whole.toolsets = ()
-        whole._equip([*self._tools.values(), *[tool for each in self.toolsets for tool in await run.tools_of(each)]])
+        whole._toolsets = ()
+        whole._equip([*self._tools.values(), *[tool for each in self._toolsets for tool in await run.tools_of(each)]])
         return whole
 
     @property
     def calls(self) -> tuple[int, int]:
         """How many model calls a task takes, from ... to ..., repairs not counted."""
-        return 1, self._max_turns if self._tools or self.toolsets else 1
+        return 1, self._max_turns if self._tools or self._toolsets else 1
 
     @property
     def max_tokens(self) -> int | None:
@@ -189,7 +204,7 @@ class Agent:
             OutputError: the answer does not fit the output type, after every repair.
             LimitExceeded: a limit leaves no room for another call.
         """
-        if self.toolsets:
+        if self._toolsets:
             return await (await self._complete(ctx.run))(task, ctx)
         output = None if task.kind == "part" else ctx.run.output
         settings = self._settings if task.settings is None else task.settings.over(self._settings)

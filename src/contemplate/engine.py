@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from .agent import AgentFunction, Answer, TaskContext, being_cancelled
+from .agent import AgentFunction, Answer, Preparing, TaskContext, being_cancelled
 from .aggregators import Aggregator
 from .context import RunContext
 from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError, sole
@@ -202,9 +202,9 @@ class _Run:
 
     async def _plan(self, group: TaskGroup) -> None:
         try:
-            # Before anything is paid for: without its tools the work would be in vain.
-            for toolset in getattr(self._agent, "toolsets", ()):
-                await self._ctx.tools_of(toolset)
+            if isinstance(self._agent, Preparing):
+                # Before anything is paid for: without its tools the work would be in vain.
+                await self._agent.prepare(self._ctx)
             async with _closing(self._planner(self._ctx.question, self._ctx)) as tasks:
                 async for task in tasks:
                     if self._limits.tasks is not None and len(self._ctx.planned) >= self._limits.tasks:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from os import SEEK_END
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -19,6 +19,11 @@ from .connection import Choice, Connection, all_tools
 SHORTEST_SECRET = 4
 LONGEST_REASON = 400
 MOST_READ = 65_536
+
+# The shell leads the server's process group, and outlasts it: whatever the server's end, what it had started ends, too.
+WITH_ITS_CHILDREN: tuple[str, ...] = (
+    ("/bin/sh", "-c", 'trap : TERM; "$@"; kill -KILL 0', "sh") if os.name == "posix" else ()
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +76,7 @@ class Server:
             from mcp import StdioServerParameters
             from mcp.client.stdio import stdio_client
 
-            program, *words = self.command
+            program, *words = *WITH_ITS_CHILDREN, *self.command
             start = StdioServerParameters(command=program, args=words, env=dict(self.env), cwd=self.cwd)
             async with stdio_client(start, errlog=seen.said) as streams:  # type: ignore[arg-type]
                 yield streams
@@ -134,5 +139,5 @@ class _Seen:
         self.status = response.status_code
 
     def last_line(self) -> str:
-        self.said.seek(max(0, self.said.seek(0, SEEK_END) - MOST_READ))
+        self.said.seek(max(0, self.said.seek(0, os.SEEK_END) - MOST_READ))
         return next(filter(None, map(str.strip, self.said.read().decode(errors="replace").splitlines()[::-1])), "")

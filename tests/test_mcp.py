@@ -1,0 +1,552 @@
+"""MCP: real servers, made with the official package, as processes over stdio and over HTTP on loopback."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anyio
+import psutil
+import pytest
+
+from contemplate import Agent, Contemplator, Limits, Message, RunResult, Task, checked, mcp_tools, planners, tool
+from contemplate.errors import (
+    ConfigurationError,
+    ContemplateError,
+    LimitExceeded,
+    MissingDependencyError,
+    ModelServerError,
+    PlanError,
+    ToolError,
+    ToolServerError,
+)
+from contemplate.events import Event, RunFailed, ToolFinished, ToolStarted
+from contemplate.journal import Journal
+from contemplate.messages import ToolCall
+from contemplate.models import ModelRequest
+from contemplate.testing import ScriptedModel
+from contemplate.toolsets import Toolset
+
+from . import mcp_server
+from .support import cancelled_after, steps
+
+SERVER = str(Path(mcp_server.__file__))
+SECRET = "s3cret-value-9"
+PATIENCE = 20.0
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
+
+
+def processes(token: str) -> list[psutil.Process]:
+    """The processes that `token` was given to, among their words."""
+    return [each for each in psutil.process_iter(["cmdline"]) if token in (each.info["cmdline"] or ())]
+
+
+def servers(token: str) -> list[psutil.Process]:
+    """The Python processes among them that are servers, and not their shells or children."""
+    return [each for each in processes(token) if each.info["cmdline"][1:2] == [SERVER]]
+
+
+@pytest.fixture
+def token() -> Iterator[str]:
+    """What marks a test's processes; none of them may be there when the test is over."""
+    mark = f"test-{uuid4().hex}"
+    yield mark
+    left = processes(mark)
+    for each in left:
+        each.kill()
+    assert not left
+
+
+class OverHttp:
+    def __init__(self, *words: str, key: str = "") -> None:
+        command = [sys.executable, SERVER, "http", *words]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "TEST_KEY": key})
+        assert self.process.stdout is not None
+        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}/mcp"
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def over_http() -> Iterator[OverHttp]:
+    server = OverHttp(key=SECRET)
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def mortal() -> Iterator[OverHttp]:
+    server = OverHttp()
+    yield server
+    server.end()
+
+
+Make = Callable[..., Toolset]
+
+
+@pytest.fixture(params=["stdio", "http"])
+def make(request: pytest.FixtureRequest, token: str) -> Make:
+    """`mcp_tools` for a server that speaks the one or the other way, and keeps a secret."""
+    if request.param == "stdio":
+        return lambda **options: mcp_tools([sys.executable, SERVER, token], env={"TEST_KEY": SECRET}, **options)
+    url = request.getfixturevalue("over_http").url
+    return lambda **options: mcp_tools(url, headers={"Authorization": f"Bearer {SECRET}"}, **options)
+
+
+def local(token: str, *words: str, **options: Any) -> Toolset:
+    return mcp_tools([sys.executable, SERVER, token, *words], **options)
+
+
+def asks(*calls: tuple[str, dict[str, Any]]) -> Message:
+    return Message.assistant(
+        "", tuple(ToolCall(id=f"c{n}", name=name, arguments=json.dumps(given)) for n, (name, given) in enumerate(calls))
+    )
+
+
+async def told(toolset: Toolset, *calls: tuple[str, dict[str, Any]]) -> list[str]:
+    """What the model is told when it makes `calls`, all in one turn."""
+    model = ScriptedModel([asks(*calls), "done"])
+    result = await Contemplator(model, mode="instant", tools=[toolset]).run("?")
+    assert result.output == "done"
+    return [each.text for each in model.requests[1].messages if each.role == "tool"]
+
+
+async def until(true: Callable[[], object]) -> None:
+    with anyio.fail_after(PATIENCE):
+        while not true():
+            await anyio.sleep(0.01)
+
+
+# What the model is shown and told
+
+
+async def test_schemas_and_words_are_the_servers_own(make: Make) -> None:
+    model = ScriptedModel("yes")
+    await Contemplator(model, mode="instant", tools=[make()]).run("?")
+    there = {each.name.replace(".", "_"): each for each in await mcp_server.server.list_tools()}
+    shown = {each.name: each for each in model.requests[0].tools}
+    assert shown.keys() == there.keys()
+    assert shown["add"].description == "Add two numbers."
+    for name, spec in shown.items():
+        assert spec.parameters == there[name].input_schema
+
+
+async def test_what_tools_return(make: Make) -> None:
+    calls = [("add", {"a": 41}), ("places_list", {}), ("picture", {}), ("data", {})]
+    left_out = "[a result of the type image/png stood here, which cannot be shown]"
+    assert await told(make(), *calls) == ["42", "Lyon\nOslo", f"a pixel\n{left_out}", '{"n":[1,2]}']
+
+
+async def test_what_fails_is_told_to_the_model(make: Make) -> None:
+    toolset = make(timeout=0.5)
+    refused, wrong, late = await told(toolset, ("refuse", {}), ("add", {"a": "x"}), ("hang", {}))
+    assert refused == "The tool failed. ToolError: no such row; key [secret]"
+    assert wrong.startswith("The tool failed. ToolError: ")
+    assert "valid integer" in wrong
+    assert late == "The tool failed. ToolError: hang did not answer within 0.5 seconds"
+
+
+@pytest.mark.parametrize(("arguments", "problem"), [("[1]", "not a JSON object"), ("{", "wrong arguments for add: ")])
+async def test_arguments_that_are_no_object(token: str, arguments: str, problem: str) -> None:
+    async with local(token).open_tools() as tools:
+        with pytest.raises(ToolError, match=problem):
+            await tools.call("add", arguments)
+        with pytest.raises(ToolError, match="no longer has this tool"):
+            await tools.call("gone", "{}")
+
+
+# Names
+
+
+async def test_two_servers_with_tools_of_one_name(token: str) -> None:
+    clash = Contemplator(ScriptedModel("x"), mode="instant", tools=[local(token), local(token)])
+    error = await failing(clash)
+    assert isinstance(error, ConfigurationError)
+    assert str(error).startswith("two tools have the same name: 'add' (")
+    assert "prefix=" in str(error)
+    model = ScriptedModel([asks(("a_add", {"a": 1}), ("b_add", {"a": 2})), "done"])
+    tools = [local(token, prefix="a_"), local(token, prefix="b_")]
+    await Contemplator(model, mode="instant", tools=tools).run("?")
+    assert [each.text for each in model.requests[1].messages[-2:]] == ["2", "3"]
+
+
+async def test_a_choice_of_tools(mortal: OverHttp) -> None:
+    async def shown(**choice: Any) -> set[str]:
+        async with mcp_tools(mortal.url, **choice).open_tools() as tools:
+            return {each.name for each in tools.specs}
+
+    everything = await shown()
+    assert await shown(include=["add", "places.list"]) == {"add", "places_list"}
+    assert await shown(exclude=["die"]) == everything - {"die"}
+    assert await shown(include=["add", "die"], exclude=["die"], prefix="x-") == {"x-add"}
+    assert {len(name) for name in await shown(prefix="y" * 62, include=["add"])} == {64}
+    for wrong in ({"include": ["ad"]}, {"exclude": ["ad"]}, {"include": ["ad", "add"]}):
+        with pytest.raises(ConfigurationError, match=r"has no tool 'ad' \(there are: add, "):
+            await shown(**wrong)
+    with pytest.raises(ConfigurationError, match="two tools get one name"):
+        await shown(prefix="y" * 64)
+
+
+@pytest.mark.parametrize(
+    ("server", "name"),
+    [
+        ("/usr/bin/uvx some-server --key hush", "uvx some-server"),
+        ("python -m a.server hush", "python -m a.server"),
+        ("npx -y hush", "npx"),
+        ("env KEY=hush server", "env"),
+        (["a program", "b c"], "a program b c"),
+        ("https://host:1/mcp?key=hush#hush", "https://host:1/mcp"),
+    ],
+)
+def test_names_tell_no_secrets(server: str | Sequence[str], name: str) -> None:
+    toolset = mcp_tools(server)
+    assert toolset.name == name
+    assert repr(toolset) == f"mcp_tools({name!r})"
+
+
+@pytest.mark.parametrize(
+    ("server", "options", "problem"),
+    [
+        ("", {}, "command is empty"),
+        ([], {}, "command is empty"),
+        ("https://me:hush@host/mcp", {}, "user's name"),
+        ("https://host/mcp", {"env": {"KEY": "hush"}}, "env and cwd are for commands"),
+        ("https://host/mcp", {"cwd": "/"}, "env and cwd are for commands"),
+        ("server", {"headers": {"KEY": "hush"}}, "headers for URLs"),
+        ("server", {"timeout": 0}, "above 0"),
+        ("server", {"start_timeout": -1}, "above 0"),
+    ],
+)
+def test_options_that_do_not_fit(server: str | list[str], options: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ConfigurationError, match=problem) as raised:
+        mcp_tools(server, **options)
+    assert "hush" not in str(raised.value)
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contemplate.mcp.find_spec", lambda name: importlib.util.find_spec(f"no_such_{name}"))
+    with pytest.raises(MissingDependencyError, match=r"contemplate-ai\[mcp\]"):
+        mcp_tools("server")
+
+
+# Servers that are dead
+
+
+async def failing(mind: Contemplator[Any]) -> ContemplateError:
+    with pytest.raises(ContemplateError) as raised:
+        await mind.run("?")
+    assert raised.value.partial is not None
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("server", "problem"),
+    [
+        (["no-such-program"], "MCP server 'no-such-program' cannot be started: .*not found.*is it installed"),
+        ([sys.executable, "-c", "import nothing_there"], "cannot be started: ModuleNotFoundError.*nothing_there"),
+        ([sys.executable, "-c", "raise SystemExit(1)"], "cannot be started: Connection closed"),
+        (["cat"], "MCP server 'cat' cannot be started: .*does it speak MCP"),
+        ("http://127.0.0.1:9/mcp", "'http://127.0.0.1:9/mcp' cannot be reached: .*is it running"),
+    ],
+)
+async def test_one_that_cannot_be_started_ends_the_run(server: str | list[str], problem: str) -> None:
+    model = ScriptedModel("x")
+    events: list[Event] = []
+    error = await failing(Contemplator(model, tools=[mcp_tools(server)], on_event=events.append))
+    assert isinstance(error, ToolServerError)
+    assert re.search(problem, str(error)), str(error)
+    assert isinstance(events[-1], RunFailed)
+    assert not model.requests
+
+
+async def test_one_that_takes_too_long_to_start(token: str) -> None:
+    error = await failing(Contemplator(ScriptedModel("x"), tools=[local(token, "slow", start_timeout=0.3)]))
+    assert isinstance(error, ToolServerError)
+    assert "was not ready after 0.3 seconds (raise start_timeout" in str(error)
+
+
+async def test_one_that_refuses_the_key(over_http: OverHttp) -> None:
+    wrong = mcp_tools(over_http.url, headers={"Authorization": "Bearer wrong-key-1"})
+    error = await failing(Contemplator(ScriptedModel("x"), tools=[wrong]))
+    assert (
+        str(error) == f"MCP server {over_http.url!r} cannot be reached: HTTP status 401 (which headers= does it want?)"
+    )
+
+
+async def test_one_that_dies_at_work(token: str) -> None:
+    model = ScriptedModel([asks(("die", {}), ("fine", {})), asks(("add", {"a": 1})), "done"])
+    events: list[Event] = []
+
+    @tool
+    def fine() -> str:
+        """Work."""
+        return "fine"
+
+    mind = Contemplator(model, mode="instant", tools=[local(token, name="mine"), fine], on_event=events.append)
+    assert (await mind.run("?")).output == "done"
+    gone = "The tool failed. ToolServerError: MCP server 'mine' is gone"
+    assert [each.text for each in model.requests[2].messages if each.role == "tool"] == [gone, "fine", gone]
+    errors = [each.error.kind for each in events if isinstance(each, ToolFinished) and each.error is not None]
+    assert errors == ["ToolServerError"] * 2
+
+
+async def test_one_that_is_killed_in_mid_run(token: str) -> None:
+    async def script(request: ModelRequest) -> Message | str:
+        if len(model.requests) == 1:
+            (server,) = servers(token)
+            server.kill()
+            await until(lambda: not processes(token))
+            return asks(("add", {"a": 1}))
+        return request.messages[-1].text
+
+    model = ScriptedModel(script)
+    result = await Contemplator(model, mode="instant", tools=[local(token, name="mine")]).run("?")
+    assert result.output == "The tool failed. ToolServerError: MCP server 'mine' is gone"
+
+
+async def test_one_that_is_killed_while_a_tool_is_used(token: str) -> None:
+    async def kill() -> None:
+        await until(lambda: servers(token) and model.requests)
+        servers(token)[0].kill()
+
+    model = ScriptedModel([asks(("hang", {})), "done"])
+    async with anyio.create_task_group() as group:
+        group.start_soon(kill)
+        result = await Contemplator(model, mode="instant", tools=[local(token)]).run("?")
+    assert "is gone" in model.requests[1].messages[-1].text
+    assert result.output == "done"
+
+
+async def test_one_over_http_that_is_killed_in_mid_run(mortal: OverHttp) -> None:
+    def script(request: ModelRequest) -> Message | str:
+        if len(model.requests) == 2:
+            mortal.end()
+        return asks(("add", {"a": 1})) if len(model.requests) < 4 else "done"
+
+    model = ScriptedModel(script)
+    result = await Contemplator(model, mode="instant", tools=[mcp_tools(mortal.url, timeout=5)]).run("?")
+    assert result.output == "done"
+    said = [each.text for each in model.requests[3].messages if each.role == "tool"]
+    gone = f"The tool failed. ToolServerError: MCP server {mortal.url!r} is gone"
+    assert said == ["2", gone, gone]
+
+
+# Processes never outlive the run
+
+
+async def test_the_server_lives_as_long_as_the_run(token: str) -> None:
+    there: list[int] = []
+
+    def script(request: ModelRequest) -> str:
+        there.append(len(servers(token)))
+        return "x"
+
+    mind = Contemplator(ScriptedModel(script), planner=planners.sample(3), mode="vote", tools=[local(token)])
+    await mind.run("?")
+    assert there == [1, 1, 1]
+    assert not processes(token)
+    await mind.run("?")
+    assert there == [1] * 6
+
+
+@pytest.mark.parametrize("end", ["add", "die"])
+async def test_what_a_server_started_ends_with_it(token: str, end: str) -> None:
+    started: list[int] = []
+
+    def script(request: ModelRequest) -> Message | str:
+        if len(model.requests) == 1:
+            return asks(("child", {}))
+        if len(model.requests) == 2:
+            started.append(int(request.messages[-1].text))
+            assert psutil.pid_exists(started[0])
+            return asks((end, {"a": 1}))
+        return "done"
+
+    model = ScriptedModel(script)
+    await Contemplator(model, mode="instant", tools=[local(token)]).run("?")
+    await until(lambda: not processes(token))
+    assert started
+
+
+async def test_one_that_will_not_end_is_killed(token: str) -> None:
+    model = ScriptedModel("x")
+    began = time.monotonic()
+    await Contemplator(model, mode="instant", tools=[local(token, "stubborn")]).run("?")
+    # It was killed, and may still be on its way out.
+    await until(lambda: not processes(token))
+    assert time.monotonic() - began < PATIENCE
+
+
+async def test_a_run_that_is_cancelled(token: str) -> None:
+    used = anyio.Event()
+
+    def hear(event: Event) -> None:
+        if isinstance(event, ToolStarted):
+            used.set()
+
+    model = ScriptedModel([asks(("hang", {}))])
+    mind = Contemplator(model, mode="instant", tools=[local(token)], on_event=hear)
+    async with anyio.create_task_group() as group:
+        group.start_soon(mind.run, "?")
+        await used.wait()
+        assert servers(token)
+        group.cancel_scope.cancel()
+    assert not processes(token)
+
+
+@pytest.mark.parametrize("number", [1, 3, 10, 30, 60, 100, 200, 400, 1000])
+async def test_a_run_that_is_cancelled_while_the_server_starts(token: str, number: int) -> None:
+    mind = Contemplator(ScriptedModel("x"), mode="instant", tools=[local(token)])
+    await cancelled_after(number, lambda: mind.run("?"))
+    assert not processes(token)
+
+
+async def test_a_deadline_that_passes_while_a_tool_is_used(token: str) -> None:
+    mind = Contemplator(ScriptedModel([asks(("hang", {}))]), mode="instant", tools=[local(token)])
+    with pytest.raises(LimitExceeded):
+        await mind.run("?", limits=Limits(seconds=3))
+    assert not processes(token)
+
+
+async def test_a_deadline_that_passes_while_the_server_starts(token: str) -> None:
+    mind = Contemplator(ScriptedModel("x"), mode="instant", tools=[local(token, "slow")])
+    with pytest.raises(LimitExceeded):
+        await mind.run("?", limits=Limits(seconds=0.3))
+    assert not processes(token)
+
+
+async def test_a_planner_that_raises(token: str) -> None:
+    async def plan(question: str, ctx: Any) -> AsyncIterator[Task]:
+        assert servers(token)
+        yield Task(id="a", prompt=str(1 // 0))
+
+    with pytest.raises(PlanError, match="ZeroDivisionError"):
+        await Contemplator(ScriptedModel("x"), planner=plan, tools=[local(token)]).run("?")
+    assert not processes(token)
+
+
+async def test_a_users_block_that_raises(token: str) -> None:
+    mind = Contemplator(ScriptedModel([asks(("hang", {}))]), mode="instant", tools=[local(token)])
+    with pytest.raises(ZeroDivisionError):
+        async with mind.stream("?") as stream:
+            async for event in stream:
+                if isinstance(event, ToolStarted):
+                    assert servers(token)
+                    raise ZeroDivisionError
+    assert not processes(token)
+
+
+def test_a_process_that_is_killed(token: str) -> None:
+    code = (
+        "import sys; from contemplate import Contemplator, mcp_tools; from contemplate.testing import ScriptedModel\n"
+        "import anyio\n"
+        "async def wait(request): print('asked', flush=True); await anyio.sleep_forever()\n"
+        "Contemplator(ScriptedModel(wait), mode='instant', tools=[mcp_tools(sys.argv[1:])]).run_sync('?')"
+    )
+    command = [sys.executable, "-c", code, sys.executable, SERVER, token]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as ours:
+        assert ours.stdout is not None
+        assert ours.stdout.readline() == b"asked\n"
+        assert servers(token)
+        ours.send_signal(signal.SIGKILL)
+    psutil.wait_procs(processes(token), timeout=PATIENCE)
+    assert not processes(token)
+
+
+# Together with the rest
+
+
+def test_blocking_code(token: str) -> None:
+    model = ScriptedModel([asks(("add", {"a": 2, "b": 3})), "5"])
+    assert Contemplator(model, mode="instant", tools=[local(token)]).run_sync("?").output == "5"
+    assert model.requests[1].messages[-1].text == "5"
+
+
+async def test_an_agent_within_another_agents_function(token: str) -> None:
+    model = ScriptedModel([asks(("add", {"a": 2})), "3"])
+    agent = checked(Agent(tools=[local(token)]), lambda result: True)
+    assert (await Contemplator(model, mode="instant", agent=agent).run("?")).output == "3"
+    assert model.requests[1].messages[-1].text == "3"
+
+
+async def test_contemplators_within_a_run_share_its_server(token: str) -> None:
+    there: set[int] = set()
+
+    async def script(request: ModelRequest) -> Message | str:
+        await steps(5)
+        there.update(each.pid for each in servers(token))
+        return "x" if request.messages[-1].role == "tool" else asks(("add", {"a": 2}))
+
+    model = ScriptedModel(script)
+    inner = Contemplator(model, mode="instant", tools=[local(token)])
+    await Contemplator(model, planner=planners.sample(3), mode="vote", agent=inner).run("?")
+    assert len(there) == 1
+    assert len(model.requests) == 6
+
+
+async def test_an_estimate_knows_that_there_are_tools(token: str) -> None:
+    calls = Contemplator(ScriptedModel("x"), mode="instant", tools=[local(token)]).estimate("?").calls
+    assert (calls.low, calls.high) == (1, 8)
+
+
+async def test_a_replay_and_a_finished_run_start_nothing(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal()
+    toolset = local(token)
+    model = ScriptedModel([asks(("add", {"a": 2})), "3"])
+    mind = Contemplator(model, mode="instant", tools=[toolset], journal=journal)
+    first = await mind.run("?", run_id="r")
+    monkeypatch.setattr(type(toolset), "open_tools", None)
+    again: RunResult[str] = await mind.replay("r")
+    assert again.output == first.output == "3"
+    assert (await mind.run("?", run_id="r")).output == "3"
+    assert (await mind.reaggregate("r")).output == "3"
+    assert len(model.requests) == 2
+
+
+async def test_a_run_that_goes_on_uses_no_tool_twice(token: str) -> None:
+    journal = Journal()
+    broken = ModelServerError("out of order", model="scripted")
+    model = ScriptedModel([asks(("add", {"a": 2})), broken, asks(("add", {"a": 10})), "done"])
+    mind = Contemplator(model, mode="instant", tools=[local(token)], journal=journal)
+    with pytest.raises(ContemplateError):
+        await mind.run("?", run_id="r")
+    assert (await mind.run("?", run_id="r")).output == "done"
+    assert len(model.requests) == 4
+    calls = [each for each in journal.entries("r") if each.role == "tool" and each.task is not None]
+    assert [each.text for each in calls] == ["3", "11"]
+
+
+async def test_secrets_stand_nowhere(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    journal = Journal()
+    events: list[Event] = []
+    model = ScriptedModel([asks(("refuse", {}), ("add", {"a": "x"}), ("hang", {})), "done"])
+    toolset = make(timeout=0.3)
+    mind = Contemplator(model, mode="instant", tools=[toolset], journal=journal, on_event=events.append)
+    result = await mind.run("?", run_id="r")
+    kept = [journal.load("r"), *journal.entries("r")]
+    assert SECRET not in repr((toolset, events, result, kept))
+    assert "[secret]" in repr(result)
+    assert SECRET not in caplog.text
+
+
+async def test_a_server_that_repeats_a_secret_and_dies() -> None:
+    code = "import os, sys; sys.exit('wrong key: ' + os.environ['KEY'])"
+    wrong = mcp_tools([sys.executable, "-c", code], env={"KEY": SECRET})
+    error = await failing(Contemplator(ScriptedModel("x"), tools=[wrong]))
+    assert error.message == "MCP server 'python' cannot be started: wrong key: [secret]"
