@@ -358,10 +358,12 @@ async def test_the_server_lives_as_long_as_the_run(token: str) -> None:
 
     mind = Contemplator(ScriptedModel(script), planner=planners.sample(3), mode="vote", tools=[local(token)])
     await mind.run("?")
-    assert there == [1, 1, 1]
+    assert set(there) == {1}
     assert not processes(token)
+    before = len(there)
     await mind.run("?")
-    assert there == [1] * 6
+    assert len(there) > before
+    assert set(there) == {1}
 
 
 @pytest.mark.parametrize("end", ["add", "die"])
@@ -496,7 +498,8 @@ async def test_contemplators_within_a_run_share_its_server(token: str) -> None:
     inner = Contemplator(model, mode="instant", tools=[local(token)])
     await Contemplator(model, planner=planners.sample(3), mode="vote", agent=inner).run("?")
     assert len(there) == 1
-    assert len(model.requests) == 6
+    # A vote may be decided before its last sample is done.
+    assert len(model.requests) >= 4
 
 
 async def test_an_estimate_knows_that_there_are_tools(token: str) -> None:
