@@ -7,18 +7,19 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import contemplate
 from contemplate import Contemplator, ImagePart, RunContext, Task, aggregators, planners, tool
-from contemplate.errors import ConfigurationError
+from contemplate.errors import ConfigurationError, ContemplateError, QuorumNotReached
 from contemplate.events import Event, OutputDelta, Speaker, TaskDelta
 from contemplate.journal import Journal
 from contemplate.messages import MAX_IMAGE_BYTES, Message
 from contemplate.models import ModelRequest, OpenAIModel
+from contemplate.models.openai.images import Images
 from contemplate.testing import FaultyServer, ScriptedModel
-from contemplate.testing.faulty import Answer, Exchange, Reply
-
-pytestmark = pytest.mark.anyio
+from contemplate.testing.faulty import Answer, Exchange, HttpError, Reply
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
 JPEG = b"\xff\xd8\xff" + bytes(500)
@@ -49,6 +50,7 @@ async def two_parts(question: str, ctx: RunContext) -> AsyncIterator[Task]:
 # Images in
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     "images_to", [("planner",), ("subagent",), ("aggregator",), ("planner", "aggregator"), (), None], ids=str
 )
@@ -69,6 +71,7 @@ async def test_images_reach_whom_the_user_chooses(images_to: tuple[Speaker, ...]
     assert shown == {role: int(role in (everyone if images_to is None else images_to)) for role in everyone}
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("images_to", ["planner", ["judge"]])
 async def test_roles_that_there_are_not_are_refused(images_to: Any) -> None:
     with pytest.raises(ConfigurationError, match="images_to"):
@@ -78,6 +81,7 @@ async def test_roles_that_there_are_not_are_refused(images_to: Any) -> None:
 # Images out, over HTTP
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("stream", [False, True])
 async def test_images_beside_the_text(stream: bool) -> None:
     with FaultyServer(Answer("Here.", extra={"images": as_field(URL, "https://example.org/cat.png", URL)})) as server:
@@ -87,6 +91,7 @@ async def test_images_beside_the_text(stream: bool) -> None:
     assert result.tasks[0].images == result.images
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_image_without_a_word_is_an_answer(stream: bool) -> None:
     with FaultyServer(Answer("", extra={"images": as_field(URL)})) as server:
@@ -94,6 +99,7 @@ async def test_an_image_without_a_word_is_an_answer(stream: bool) -> None:
     assert (result.text, result.images, result.complete) == ("", (MADE,), True)
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("chunk", [1, 7, 100, 100_000])
 async def test_an_image_within_the_text_is_no_text(chunk: int) -> None:
     said: list[Event] = []
@@ -107,6 +113,7 @@ async def test_an_image_within_the_text_is_no_text(chunk: int) -> None:
     assert URL[-40:] not in repr(said)
 
 
+@pytest.mark.anyio
 async def test_content_in_parts() -> None:
     parts = [
         {"type": "text", "text": "Here "},
@@ -127,6 +134,7 @@ BAD = {
 }
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("why", BAD)
 async def test_a_malformed_image_does_not_cost_the_text(why: str) -> None:
     with FaultyServer(Answer("The answer.", extra={"images": as_field(BAD[why], URL)})) as server:
@@ -137,6 +145,7 @@ async def test_a_malformed_image_does_not_cost_the_text(why: str) -> None:
     assert len(note) < 200
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("images", ["cat", {"url": URL}, [None, 5, {"b64": "AAAA"}, {"image_url": {}}]])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_images_in_an_unknown_form_do_not_cost_the_text(images: Any, stream: bool) -> None:
@@ -146,6 +155,7 @@ async def test_images_in_an_unknown_form_do_not_cost_the_text(images: Any, strea
     assert bool(result.notes) == isinstance(images, list)
 
 
+@pytest.mark.anyio
 async def test_an_image_that_is_cut_off_is_dropped() -> None:
     with FaultyServer(Answer(f"Look: ![cat]({URL[:-300]}", finish="length")) as server:
         result = await instant(server, stream=True).run("Draw.")
@@ -153,11 +163,39 @@ async def test_an_image_that_is_cut_off_is_dropped() -> None:
     assert "cut off" in result.notes[0]
 
 
+@pytest.mark.anyio
 async def test_an_example_in_an_explanation_stays_text() -> None:
     text = "So: ![alt](data:image/png;base64,iVBORw0KGgo...) or ![alt](https://example.org/a.png)!"
     with FaultyServer(Answer(text, chunk=5)) as server:
         result = await instant(server, stream=True).run("How are images embedded?")
     assert (result.text, result.images, result.notes) == (text, (), ())
+
+
+PIECES = [
+    "Look ",
+    "!",
+    "[",
+    "]",
+    "(",
+    ")",
+    "![cat]",
+    "![cat](",
+    f"![cat]({URL})",
+    f"![cat]({URL[:80]}",
+    "\n",
+    "data:image/png;base64,",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.integers(1, 90))
+def test_pieces_bring_what_the_whole_brings(text: str, size: int) -> None:
+    whole, growing = Images(), Images()
+    at_once = whole.told(text) + whole.rest()
+    pieces = [growing.told(text[start : start + size]) for start in range(0, len(text), size)]
+    assert "".join(pieces) + growing.rest() == at_once
+    assert (growing.found, growing.notes) == (whole.found, whole.notes)
+    if URL not in text and URL[:80] not in text:
+        assert at_once == text
 
 
 # Whose images they are
@@ -168,6 +206,7 @@ def drawing(request: ModelRequest) -> Message:
     return Message.assistant("cat", images=(OTHER if asked.startswith("two") else MADE,))
 
 
+@pytest.mark.anyio
 async def test_first_and_vote_keep_the_images_of_the_answer_that_they_take() -> None:
     model = ScriptedModel(drawing)
     for aggregator in (aggregators.first(), aggregators.vote()):
@@ -176,6 +215,27 @@ async def test_first_and_vote_keep_the_images_of_the_answer_that_they_take() -> 
         assert len(result.images) == 1
 
 
+@pytest.mark.anyio
+async def test_images_without_words_abstain_and_are_not_lost() -> None:
+    model = ScriptedModel(lambda request: Message.assistant("", images=drawing(request).images))
+    with pytest.raises(QuorumNotReached) as failed:
+        await Contemplator(model, planner=two_candidates, aggregator=aggregators.vote()).run("Draw.")
+    assert failed.value.partial is not None
+    assert [each.images for each in failed.value.partial.tasks] == [(MADE,), (OTHER,)]
+
+
+@pytest.mark.anyio
+async def test_what_a_tool_drew_outlives_its_task() -> None:
+    def script(exchange: Exchange) -> Reply | str:
+        return HttpError(400) if exchange.messages[-1]["role"] == "tool" else calling("draw")(exchange)
+
+    with FaultyServer(script) as server, pytest.raises(ContemplateError) as failed:
+        await instant(server, tools=[draw]).run("Draw.")
+    assert failed.value.partial is not None
+    assert failed.value.partial.tasks[0].images == (MADE,)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("own", [(), (OTHER,)])
 async def test_synthesize_takes_its_own_images_or_those_that_it_rests_on(own: tuple[ImagePart, ...]) -> None:
     async def agent(task: Task, ctx: Any) -> Any:
@@ -213,6 +273,7 @@ def calling(name: str) -> Any:
     return script
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize(("name", "images"), [("draw", (MADE,)), ("two", (MADE, OTHER))])
 async def test_what_a_tool_draws_comes_with_the_answer(name: str, images: tuple[ImagePart, ...]) -> None:
     with FaultyServer(calling(name)) as server:
@@ -226,6 +287,7 @@ async def test_what_a_tool_draws_comes_with_the_answer(name: str, images: tuple[
 # Journal
 
 
+@pytest.mark.anyio
 async def test_images_survive_a_crash_and_a_replay() -> None:
     journal = Journal()
     with FaultyServer(calling("draw")) as server:

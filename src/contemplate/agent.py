@@ -201,7 +201,7 @@ class Agent:
                 break
             results = await self._use_tools(response.message.tool_calls, ctx)
             messages = ctx.messages = (*messages, response.message, *results)
-        return Answer(response.message.text, images=_images(ctx.messages), outcome="capped")
+        return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
 
     def _opening(self, task: Task, ctx: TaskContext) -> tuple[Message, ...]:
         # What all subagents share comes first and byte for byte the same, so that prefix caches hit.
@@ -221,7 +221,7 @@ class Agent:
     ) -> Answer:
         if response.finish == "content_filter":
             raise ModelResponseError("the provider's content filter stopped the answer", model=response.model)
-        images = _images((*request.messages, response.message))
+        images = images_made((*request.messages, response.message))
         if response.finish == "length":
             return Answer(response.message.text, images=images, outcome="capped")
         if output is None:
@@ -275,7 +275,7 @@ def _as_result(returned: str | tuple[Part, ...]) -> ToolResult:
     return ToolResult("\n".join(filter(None, (made.text, note))), images=made.images)
 
 
-def _images(messages: Sequence[Message]) -> tuple[ImagePart, ...]:
+def images_made(messages: Sequence[Message]) -> tuple[ImagePart, ...]:
     """What a subagent and its tools made: all images but those that it was shown, each once."""
     made = [image for message in messages if message.role != "user" for image in message.images]
     return tuple(image for place, image in enumerate(made) if image not in made[:place])

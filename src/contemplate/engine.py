@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from .agent import AgentFunction, Answer, TaskContext, being_cancelled
+from .agent import AgentFunction, Answer, TaskContext, being_cancelled, images_made
 from .aggregators import Aggregator
 from .context import RunContext
 from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError, sole
@@ -259,7 +259,7 @@ class _Run:
             outcome, error = "failed", raised
         finally:
             # Also when the task is cancelled: what it had written is kept, and was paid for.
-            said = answer or Answer(ctx.text)
+            said = answer or Answer(ctx.text, images=images_made(ctx.messages))
             self._finish(
                 TaskResult.model_construct(
                     task=task,

@@ -46,7 +46,7 @@ class Tool:
         return f"Tool({self.name!r})"
 
     async def call(self, arguments: str) -> str | tuple[Part, ...]:
-        """Run the function with `arguments`, a JSON object, and return what it returned: text, or parts if it made images.
+        """Run the function with `arguments`, a JSON object, and return what it returned: text, or parts with images.
 
         Raises:
             ToolError: the arguments do not fit the schema.

@@ -174,7 +174,9 @@ def test_images_of_a_run_that_is_over_are_saved_without_asking(
     ask = ["ask", "Draw.", *INSTANT, "--run-id", "drawn", "--journal", str(tmp_path / "runs.db")]
     with FaultyServer(Answer("A cat.", extra=DRAWN)) as server:
         assert main([*ask, "--events", *model(server)]) == 0
-        assert "/9j/" not in capsys.readouterr().out
+        out, err = capsys.readouterr()
+        assert "/9j/" not in out
+        assert "--run-id drawn --save-images DIR" in err
         assert main([*ask, "--save-images", str(tmp_path), *model(server)]) == 0
         assert len(server.exchanges) == 1
     assert (tmp_path / "drawn-1.jpg").exists()

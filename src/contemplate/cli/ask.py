@@ -87,6 +87,8 @@ def watch(
         view.finish(ended)
         if folder is not None:
             folder.save(ended)
+        elif ended.images:
+            say(f"images in the answer: {len(ended.images)}; to save them: --run-id {run_id} --save-images DIR")
         if record.recorded:
             say(f"{record.recorded} of the calls had been made before, and were not paid for again")
         if not ended.complete:
