@@ -15,7 +15,7 @@ from .calls import ToolResult
 from .context import RunContext
 from .errors import ConfigurationError, ModelResponseError, ToolError
 from .events import OutputDelta, TaskDelta, ToolFinished, ToolStarted
-from .messages import ImagePart, Message, Part, ToolCall
+from .messages import ImagePart, Message, Part, ToolCall, images_made
 from .metering import estimate
 from .models import Delta, ModelRequest, ModelResponse, ToolSpec
 from .plan import Task
@@ -273,12 +273,6 @@ def _as_result(returned: str | tuple[Part, ...]) -> ToolResult:
     made = Message(role="tool", parts=returned)
     note = render("tool_images", number=str(len(made.images)))
     return ToolResult("\n".join(filter(None, (made.text, note))), images=made.images)
-
-
-def images_made(messages: Sequence[Message]) -> tuple[ImagePart, ...]:
-    """What a subagent and its tools made: all images but those that it was shown, each once."""
-    made = [image for message in messages if message.role != "user" for image in message.images]
-    return tuple(image for place, image in enumerate(made) if image not in made[:place])
 
 
 def being_cancelled() -> bool:

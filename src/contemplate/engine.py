@@ -14,12 +14,13 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from .agent import AgentFunction, Answer, TaskContext, being_cancelled, images_made
+from .agent import AgentFunction, Answer, TaskContext, being_cancelled
 from .aggregators import Aggregator
 from .context import RunContext
 from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError, sole
 from .events import LimitReached, PlanReady, TaskFinished, TaskPlanned, TaskStarted
 from .graph import TaskGraph
+from .messages import images_made
 from .plan import Plan, Task
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, Outcome, TaskResult

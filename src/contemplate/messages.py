@@ -6,6 +6,7 @@ import base64
 import binascii
 import mimetypes
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -170,3 +171,9 @@ class Message(Data):
     def tool(cls, call_id: str, text: str, images: tuple[ImagePart, ...] = ()) -> Message:
         """What a tool returned for the call `call_id`. Its images are the user's: no model is shown them."""
         return cls(role="tool", parts=(TextPart(text=text), *images), tool_call_id=call_id)
+
+
+def images_made(messages: Sequence[Message]) -> tuple[ImagePart, ...]:
+    """What a subagent and its tools made: all images but those that it was shown, each once."""
+    made = [image for message in messages if message.role != "user" for image in message.images]
+    return tuple(image for place, image in enumerate(made) if image not in made[:place])
