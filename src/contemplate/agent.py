@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import anyio
 from pydantic import JsonValue
 
+from .calls import ToolResult
 from .context import RunContext
 from .errors import ConfigurationError, ModelResponseError, ToolError
 from .events import OutputDelta, TaskDelta, ToolFinished, ToolStarted
-from .messages import ImagePart, Message, ToolCall
+from .messages import ImagePart, Message, Part, ToolCall, images_made
 from .metering import estimate
 from .models import Delta, ModelRequest, ModelResponse, ToolSpec
 from .plan import Task
@@ -200,7 +201,7 @@ class Agent:
                 break
             results = await self._use_tools(response.message.tool_calls, ctx)
             messages = ctx.messages = (*messages, response.message, *results)
-        return Answer(response.message.text, outcome="capped")
+        return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
 
     def _opening(self, task: Task, ctx: TaskContext) -> tuple[Message, ...]:
         # What all subagents share comes first and byte for byte the same, so that prefix caches hit.
@@ -213,14 +214,14 @@ class Agent:
         if ctx.inputs:
             said.insert(0, shown(ctx.inputs, ctx.run.run_id))
         said += filter(None, (task.instructions, self._instructions))
-        return Message.system(system), Message.user("\n\n".join(said), ctx.run.images)
+        return Message.system(system), Message.user("\n\n".join(said), ctx.run.images_for("subagent"))
 
     async def _answer(
         self, response: ModelResponse, request: ModelRequest, ctx: TaskContext, output: OutputType[Any] | None
     ) -> Answer:
         if response.finish == "content_filter":
             raise ModelResponseError("the provider's content filter stopped the answer", model=response.model)
-        images = response.message.images
+        images = images_made((*request.messages, response.message))
         if response.finish == "length":
             return Answer(response.message.text, images=images, outcome="capped")
         if output is None:
@@ -231,7 +232,7 @@ class Agent:
         return Answer(response.message.text, output.dump(value), images)
 
     async def _use_tools(self, calls: Sequence[ToolCall], ctx: TaskContext) -> tuple[Message, ...]:
-        said: dict[int, str] = {}
+        said: dict[int, ToolResult] = {}
 
         async def use(place: int, call: ToolCall) -> None:
             said[place] = await self._use(call, ctx)
@@ -239,29 +240,39 @@ class Agent:
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls):
                 group.start_soon(use, place, call)
-        return tuple(Message.tool(call.id, said[place]) for place, call in enumerate(calls))
+        return tuple(Message.tool(call.id, said[place].text, said[place].images) for place, call in enumerate(calls))
 
-    async def _use(self, call: ToolCall, ctx: TaskContext) -> str:
+    async def _use(self, call: ToolCall, ctx: TaskContext) -> ToolResult:
         run, task_id = ctx.run, ctx.task.id
         if run.listening:
             run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
         started = perf_counter()
-        returned, error = await run.use_tool(task_id, ctx.turn, call, lambda: self._returned(call))
+        returned = await run.use_tool(task_id, ctx.turn, call, lambda: self._returned(call))
         if run.listening:
             seconds = perf_counter() - started
-            run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=error))
+            run.emit(
+                ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=returned.error)
+            )
         return returned
 
-    async def _returned(self, call: ToolCall) -> tuple[str, ErrorInfo | None]:
+    async def _returned(self, call: ToolCall) -> ToolResult:
         try:
             if call.name not in self._tools:
                 raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
-            return await self._tools[call.name].call(call.arguments), None
+            return _as_result(await self._tools[call.name].call(call.arguments))
         except (Exception, anyio.get_cancelled_exc_class()) as raised:
             if not isinstance(raised, Exception) and being_cancelled():
                 raise
             error = ErrorInfo.of(raised)
-            return render("tool_error", kind=error.kind, message=error.message), error
+            return ToolResult(render("tool_error", kind=error.kind, message=error.message), error)
+
+
+def _as_result(returned: str | tuple[Part, ...]) -> ToolResult:
+    if isinstance(returned, str):
+        return ToolResult(returned)
+    made = Message(role="tool", parts=returned)
+    note = render("tool_images", number=str(len(made.images)))
+    return ToolResult("\n".join(filter(None, (made.text, note))), images=made.images)
 
 
 def being_cancelled() -> bool:
@@ -279,7 +290,7 @@ def shown(inputs: Sequence[TaskResult], run_id: str) -> str:
 def text_of(result: TaskResult) -> str:
     """What others are shown of a result: a text that is missing or cut off says so, and is never left empty."""
     if result.answered:
-        return result.text
+        return result.text if result.text.strip() or not result.images else render("only_images")
     if result.outcome == "capped" and result.text:
         return render("incomplete", text=result.text)
     return render("missing")

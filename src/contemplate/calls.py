@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
@@ -14,7 +14,7 @@ from .budget import Ledger
 from .errors import ConfigurationError
 from .events import CallName, Event, ModelCalled, Speaker
 from .mailbox import Mailbox
-from .messages import ToolCall
+from .messages import ImagePart, ToolCall
 from .metering import Meter, estimate
 from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, price_of
 from .result import ErrorInfo
@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from .journal.recording import Recording
 
 Listener = Callable[[Event], None]
-ToolResult = tuple[str, ErrorInfo | None]
+
+
+class ToolResult(NamedTuple):
+    """What a tool returned. Its images are the user's; `text` says that there are some."""
+
+    text: str
+    error: ErrorInfo | None = None
+    images: tuple[ImagePart, ...] = ()
 
 
 @dataclass(slots=True)
@@ -130,7 +137,7 @@ class Caller:
         known = self._recording.find(asked)
         if known is not None:
             await self._recording.turn(known)
-            return known.text, known.error
+            return ToolResult(known.text, known.error, known.images)
         started = perf_counter()
         try:
             returned = await use()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self
@@ -16,6 +16,7 @@ from .aggregators import Aggregator
 from .calls import Listener
 from .errors import ConfigurationError, sole
 from .estimate import Estimate, estimated
+from .events import EVERYONE, Speaker
 from .messages import ImagePart
 from .models import Connectable, Model, RunMark, current_run, resolve
 from .modes import Mode, preset
@@ -61,6 +62,7 @@ class Contemplator(Generic[OutputT]):
         limits: what a run may spend.
         stream: whether subagents' calls are streamed. If None, when somebody listens or a time limit is set, since
             then what was written until a task is cut off is worth its cost.
+        images_to: who is shown a question's images: any of "planner", "subagent", "aggregator".
         on_event: is told every event of every run.
         journal: writes down what every call brings, so that a run can be continued, replayed, or concluded from again:
             "sqlite:///runs.db", "memory:", or a `Journal`.
@@ -84,6 +86,7 @@ class Contemplator(Generic[OutputT]):
         settings: ModelSettings | None = None,
         limits: Limits | None = None,
         stream: bool | None = None,
+        images_to: Collection[Speaker] = EVERYONE,
         on_event: Listener | None = None,
         journal: str | Journal | None = None,
         labels: Mapping[str, JsonValue] | None = None,
@@ -104,6 +107,7 @@ class Contemplator(Generic[OutputT]):
             aggregator=aggregator or usual.aggregator,
             output=output,
             stream=stream,
+            images_to=_roles(images_to),
         )
         self._limits = limits or Limits()
         self._on_event = on_event
@@ -267,6 +271,12 @@ class Contemplator(Generic[OutputT]):
             return await keep_or_continue(self._parts, job, self._journal)
         finally:
             current_run.reset(token)
+
+
+def _roles(images_to: Collection[Speaker]) -> frozenset[Speaker]:
+    if isinstance(images_to, str) or not EVERYONE.issuperset(images_to):
+        raise ConfigurationError(f"images_to={images_to!r:.100}", hint=f"a list of some of {sorted(EVERYONE)}")
+    return frozenset(images_to)
 
 
 def _opened(journal: str | Journal) -> Journal:

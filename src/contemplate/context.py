@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,7 @@ import anyio
 
 from .calls import Caller, StreamedCall, ToolResult
 from .errors import ConfigurationError, PlanError
-from .events import Event, Noted, Speaker
+from .events import EVERYONE, Event, Noted, Speaker
 from .mailbox import Mailbox
 from .messages import ImagePart, ToolCall
 from .models import DeltaSink, Model, ModelRequest, ModelResponse, resolve
@@ -30,7 +30,7 @@ class RunContext:
     Attributes:
         run_id: the run's id.
         question: what the user asked.
-        images: what the user showed.
+        images: what the user showed; `images_for` says who is shown it.
         output: the output type that was asked for; None for text.
         planned: the tasks planned so far, in order.
         plan_done: whether the planner has finished.
@@ -49,6 +49,7 @@ class RunContext:
         model: Model,
         caller: Caller,
         images: tuple[ImagePart, ...] = (),
+        images_to: Collection[Speaker] = EVERYONE,
         output: OutputType[Any] | None = None,
         deadline: float,
         depth: int = 0,
@@ -56,6 +57,7 @@ class RunContext:
         self.run_id = run_id
         self.question = question
         self.images = images
+        self._images_to = images_to
         self.output = output
         self.deadline = deadline
         self.depth = depth
@@ -170,8 +172,19 @@ class RunContext:
         """How many more model calls the limits have room for; `math.inf` without a limit on calls."""
         return self._caller.ledger.calls_left
 
+    def images_for(self, role: Speaker) -> tuple[ImagePart, ...]:
+        """What the user showed, if `role` is to see it."""
+        return self.images if role in self._images_to else ()
+
     def within(
-        self, task: Task, question: str, *, model: Model, output: OutputType[Any] | None, deadline: float
+        self,
+        task: Task,
+        question: str,
+        *,
+        model: Model,
+        output: OutputType[Any] | None,
+        deadline: float,
+        images_to: Collection[Speaker] = EVERYONE,
     ) -> RunContext:
         """A run of its own for `task`, which spends what this one has left. Its events are not told, but for calls."""
         return RunContext(
@@ -179,7 +192,8 @@ class RunContext:
             question=question,
             model=model,
             caller=Within(self._caller, task.id),
-            images=self.images,
+            images=self.images_for("subagent"),
+            images_to=images_to,
             output=output,
             deadline=deadline,
             depth=self.depth + 1,
@@ -261,12 +275,16 @@ class RunContext:
             ModelError: the call failed.
             LimitExceeded: a limit leaves no room for it.
         """
-        return await self._caller.call(role, self.model(model), request, task=task, turn=turn, on_delta=on_delta)
+        chosen = self.model(model)
+        response = await self._caller.call(role, chosen, request, task=task, turn=turn, on_delta=on_delta)
+        for note in response.notes:
+            self.note(f"{chosen.name}: {note}")
+        return response
 
     async def use_tool(
         self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]
     ) -> ToolResult:
-        """What `use` returns: a tool's text and error. If the run is continued, what it had returned then."""
+        """What `use` returns: a tool's text, error and images. If the run is continued, what it had returned then."""
         return await self._caller.tool(task, turn, call, use)
 
     @asynccontextmanager

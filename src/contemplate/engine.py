@@ -20,6 +20,7 @@ from .context import RunContext
 from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError, sole
 from .events import LimitReached, PlanReady, TaskFinished, TaskPlanned, TaskStarted
 from .graph import TaskGraph
+from .messages import images_made
 from .plan import Plan, Task
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, Outcome, TaskResult
@@ -259,7 +260,7 @@ class _Run:
             outcome, error = "failed", raised
         finally:
             # Also when the task is cancelled: what it had written is kept, and was paid for.
-            said = answer or Answer(ctx.text)
+            said = answer or Answer(ctx.text, images=images_made(ctx.messages))
             self._finish(
                 TaskResult.model_construct(
                     task=task,

@@ -15,6 +15,7 @@ from .result import ErrorInfo, TaskResult
 from .usage import Usage
 
 Speaker = Literal["planner", "subagent", "aggregator"]
+EVERYONE: frozenset[Speaker] = frozenset({"planner", "subagent", "aggregator"})
 
 
 class CallName(Data):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, c
 from pydantic_core import to_json
 
 from .errors import ConfigurationError, ToolError
+from .messages import ImagePart, Part, TextPart
 from .schema import problems
 
 
@@ -44,8 +45,8 @@ class Tool:
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
 
-    async def call(self, arguments: str) -> str:
-        """Run the function with `arguments`, a JSON object, and return what it returned, as text.
+    async def call(self, arguments: str) -> str | tuple[Part, ...]:
+        """Run the function with `arguments`, a JSON object, and return what it returned: text, or parts with images.
 
         Raises:
             ToolError: the arguments do not fit the schema.
@@ -57,12 +58,12 @@ class Tool:
             raise ToolError(f"wrong arguments for {self.name}: {problems(error)}") from None
         values = {str(field.alias): getattr(checked, name) for name, field in type(checked).model_fields.items()}
         if inspect.iscoroutinefunction(self._function):
-            return _as_text(await self._function(**values))
+            return _said(await self._function(**values))
         # In a tuple, because trio refuses what is to be awaited.
         (returned,) = await anyio.to_thread.run_sync(lambda: (self._function(**values),), abandon_on_cancel=True)
         if isinstance(returned, Awaitable):
             returned = await returned
-        return _as_text(returned)
+        return _said(returned)
 
 
 @overload
@@ -76,7 +77,8 @@ def tool(
 
     The parameters need type annotations; those that have a default are optional. A docstring in Google, NumPy or
     reST style tells the model what the function and each parameter is for. To refuse a call, raise `ToolError` with
-    a message that the model can act on; it is told of any other exception as well.
+    a message that the model can act on; it is told of any other exception as well. An `ImagePart` that is returned,
+    alone or in a list with text, is the user's: it comes with the answer, and the model is told that it was made.
 
     Raises:
         ConfigurationError: a parameter has no annotation, or one that pydantic cannot validate.
@@ -137,6 +139,14 @@ def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(function, partial):
         function = function.func
     return function
+
+
+def _said(returned: object) -> str | tuple[Part, ...]:
+    """Text; or, for an image or a list or tuple in which there are some, parts."""
+    members = returned if isinstance(returned, (list, tuple)) else (returned,)
+    if not any(isinstance(each, ImagePart) for each in members):
+        return _as_text(returned)
+    return tuple(each if isinstance(each, ImagePart) else TextPart(text=_as_text(each)) for each in members)
 
 
 def _as_text(returned: object) -> str:

@@ -48,7 +48,10 @@ def orchestrate(
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         desk = _Desk(ctx, max_tasks)
         rules = Message.system(render("orchestrate", max_tasks=str(max_tasks)))
-        messages: tuple[Message, ...] = (rules, Message.user(render("plan_question", question=question), ctx.images))
+        messages: tuple[Message, ...] = (
+            rules,
+            Message.user(render("plan_question", question=question), ctx.images_for("planner")),
+        )
         for turn in range(max_turns):
             request = ModelRequest(messages, settings or ModelSettings(), desk.specs)
             try:
@@ -90,7 +93,7 @@ class _Desk:
         try:
             if call.name not in self._tools:
                 raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
-            return await self._tools[call.name].call(call.arguments)
+            return str(await self._tools[call.name].call(call.arguments))
         except ToolError as error:
             info = ErrorInfo.of(error)
             return render("tool_error", kind=info.kind, message=info.message)
