@@ -100,24 +100,27 @@ class Spent:
 
 
 class Simulation:
-    """One model, and one wrapper around it that lives as long as a user's process: it has to learn what is late."""
+    """One model, and for each way one wrapper that lives as long as a user's process: it has to learn what is late."""
 
     def __init__(self) -> None:
         self._model = Timed()
-        self._hedge = Hedge(self._model)
+        self._wrapped: dict[str, Model] = {
+            name: Hedge(self._model) if way.hedged else self._model for name, way in WAYS.items()
+        }
 
     async def warm_up(self) -> None:
-        """Let the wrapper see as many first tokens as it needs before it makes a second call."""
+        """Let the wrappers see as many first tokens as they need before they make a second call."""
         rng = random.Random("warm-up")
         self._model.turn = lambda _: Turn(first_token(rng), 0, "warm")
-        for _ in range(OBSERVATIONS_NEEDED):
-            await self._hedge.request(ModelRequest((Message.user("hello"),)))
+        for wrapped in self._wrapped.values():
+            for _ in range(OBSERVATIONS_NEEDED):
+                await wrapped.request(ModelRequest((Message.user("hello"),)))
 
     async def votes(self, draw: Draw) -> dict[str, Spent]:
         """The same draw in every way."""
         spent = {GATHERED: await self._spent(draw, lambda: self._gathered(draw))}
-        for name, way in WAYS.items():
-            spent[name] = await self._spent(draw, lambda: self._voted(draw, way))  # noqa: B023
+        for name in WAYS:
+            spent[name] = await self._spent(draw, lambda: self._voted(draw, name))  # noqa: B023
         return spent
 
     async def _spent(self, draw: Draw, vote: Callable[[], Awaitable[str | None]]) -> Spent:
@@ -133,9 +136,12 @@ class Simulation:
                 group.start_soon(self._model.request, asked)
         return draw.winner()
 
-    async def _voted(self, draw: Draw, way: Way) -> str | None:
-        model: Model = self._hedge if way.hedged else self._model
-        mind = Contemplator(model, planner=planners.sample(len(draw.turns)), aggregator=aggregators.vote(stop=way.stop))
+    async def _voted(self, draw: Draw, way: str) -> str | None:
+        mind = Contemplator(
+            self._wrapped[way],
+            planner=planners.sample(len(draw.turns)),
+            aggregator=aggregators.vote(stop=WAYS[way].stop),
+        )
         result = await mind.run(draw.question)
         assert result.complete
         return answers.final(result.text)

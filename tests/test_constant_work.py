@@ -20,7 +20,7 @@ from contemplate.models import Limit, ModelRequest
 from contemplate.testing import ScriptedModel
 
 FEW, MANY = 64, 512
-MOST_GROWTH = 1.05
+MOST_GROWTH = 1.02
 
 PACKAGE = str(Path(contemplate.__file__).parent)
 
