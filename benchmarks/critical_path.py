@@ -21,7 +21,7 @@ import anyio
 from contemplate import Contemplator, Limits, ModelSettings, RunContext, Task, aggregators
 from contemplate.models import Hedge, Limit, Model
 
-from .virtual import SETTINGS, Timed, Turn, decoding, first_token, quantile, run_virtually, taken
+from .virtual import SETTINGS, Timed, Turn, calls_for, decoding, first_token, quantile, run_virtually, taken
 
 FEWEST_TASKS, MOST_TASKS, MOST_NEEDS = 4, 40, 3
 SECONDS_TO_PLAN_ONE = 1.5
@@ -80,18 +80,10 @@ class Graph:
             depth.append(1 + max((depth[need] for need in needs), default=-1))
         return [[i for i, level in enumerate(depth) if level == each] for each in range(max(depth) + 1)]
 
-    def turn(self) -> Callable[[int | None], Turn]:
-        """What each call does; a call without a seed is the aggregator's."""
-        asked: set[int] = set()
-
-        def turn(seed: int | None) -> Turn:
-            if seed is None:
-                return self.aggregation
-            first = self.second[seed] if seed in asked else self.turns[seed].first
-            asked.add(seed)
-            return Turn(first, self.turns[seed].decode, self.turns[seed].text)
-
-        return turn
+    def calls(self) -> Callable[[int | None], Turn]:
+        """What each call does; one without a seed is the aggregator's."""
+        of_tasks = calls_for(self.turns, self.second)
+        return lambda seed: self.aggregation if seed is None else of_tasks(seed)
 
     async def plan(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         """A planner that writes its plan as slowly as a model does."""
@@ -136,7 +128,7 @@ class Ways:
         return times
 
     async def _contemplated(self, graph: Graph, model: Model, slots: int | None = None) -> None:
-        self._model.turn = graph.turn()
+        self._model.turn = graph.calls()
         mind = Contemplator(
             model, planner=graph.plan, aggregator=aggregators.synthesize(), limits=Limits(concurrency=slots)
         )

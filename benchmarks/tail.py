@@ -24,7 +24,7 @@ from contemplate.models import Hedge, Model, ModelRequest
 from contemplate.models.hedge import OBSERVATIONS_NEEDED
 
 from .recordings import Question, load
-from .virtual import SETTINGS, Timed, Turn, decoding, first_token, quantile, run_virtually, taken
+from .virtual import SETTINGS, Timed, Turn, calls_for, decoding, first_token, quantile, run_virtually, taken
 
 SIZES = (8, 16, 64)
 FEWEST_SAMPLES = 10
@@ -34,7 +34,7 @@ ALL_SETS = "all questions"
 GATHERED = "gather all"
 EXACT = "exact stop + hedge"
 BETA = "Beta 0.95 + hedge"
-ALL_HEDGED = "all, hedge"
+ALL_HEDGED = "full vote + hedge"
 EXACT_ALONE = "exact stop"
 
 
@@ -69,19 +69,6 @@ class Draw:
         said = [f"So it is.\n\nAnswer: {sample.answer or ''}" for sample in rng.choices(question.samples, k=n)]
         turns = tuple(Turn(first_token(rng), decoding(rng), each) for each in said)
         return cls(question.question or question.id, turns, tuple(first_token(rng) for _ in said))
-
-    def turn(self) -> Callable[[int | None], Turn]:
-        """What each call does."""
-        asked: set[int] = set()
-
-        def turn(seed: int | None) -> Turn:
-            assert seed is not None
-            known = self.turns[seed]
-            first = self.second[seed] if seed in asked else known.first
-            asked.add(seed)
-            return Turn(first, known.decode, known.text)
-
-        return turn
 
     def winner(self) -> str | None:
         """Which answer most calls give, and of several such the one that was asked for first: by hand."""
@@ -125,7 +112,7 @@ class Simulation:
 
     async def _spent(self, draw: Draw, vote: Callable[[], Awaitable[str | None]]) -> Spent:
         tokens, calls = self._model.tokens, self._model.calls
-        self._model.turn = draw.turn()
+        self._model.turn = calls_for(draw.turns, draw.second)
         seconds, winner = await taken(vote)
         return Spent(seconds, self._model.tokens - tokens, self._model.calls - calls, winner)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import anyio
@@ -54,6 +54,21 @@ def first_token(rng: random.Random) -> float:
 def decoding(rng: random.Random) -> float:
     """Seconds from a first token to the last."""
     return rng.lognormvariate(math.log(DECODE_MEDIAN), DECODE_SIGMA)
+
+
+def calls_for(turns: Sequence[Turn], second: Sequence[float]) -> Callable[[int | None], Turn]:
+    """The next call for a seed: its turn, and then, if one is made, a second that waits anew for its first token."""
+    asked: set[int] = set()
+
+    def next_call(seed: int | None) -> Turn:
+        assert seed is not None
+        turn = turns[seed]
+        if seed in asked:
+            turn = replace(turn, first=second[seed])
+        asked.add(seed)
+        return turn
+
+    return next_call
 
 
 class Timed:

@@ -123,11 +123,11 @@ class Ballot:
         wins_ties = not self._weighted and leader.first < self._earliest_out
         if room == 0 and not wins_ties:
             return False
+        if not others:
+            return True
         # Who is safe from the strongest of the others is safe from all.
-        return all(
-            rival.weight < room or (rival.weight == room and wins_ties and leader.first < rival.first)
-            for rival in others[:1]
-        )
+        rival = others[0]
+        return rival.weight < room or (rival.weight == room and wins_ties and leader.first < rival.first)
 
     def confidence(self) -> float:
         """How sure it is, by the two largest counts, that the leader is the most likely answer."""
