@@ -33,6 +33,7 @@ class RunContext:
         images: what the user showed; `images_for` says who is shown it.
         output: the output type that was asked for; None for text.
         planned: the tasks planned so far, in order.
+        places: where each of them stands there, by id.
         plan_done: whether the planner has finished.
         expected: how many tasks there will be at most, if the planner says so: a vote may be decided before they are.
         outbox, running: the results for the aggregator, and the running tasks' cancel scopes; for the engine.
@@ -62,6 +63,7 @@ class RunContext:
         self.deadline = deadline
         self.depth = depth
         self.planned: list[Task] = []
+        self.places: dict[str, int] = {}
         self.plan_done = False
         self.expected: int | None = None
         self.outbox: Mailbox[TaskResult] = Mailbox()
@@ -92,7 +94,7 @@ class RunContext:
             PlanError: no such task was planned so far: its result might never come.
         """
         if task_id not in self._results:
-            if not any(task.id == task_id for task in reversed(self.planned)):
+            if task_id not in self.places:
                 raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
             await self._finished.setdefault(task_id, anyio.Event()).wait()
         return self._results[task_id]
@@ -132,6 +134,11 @@ class RunContext:
         if scope is not None:
             scope.cancel()
         return scope is not None
+
+    def add(self, task: Task) -> None:
+        """A task was planned. For the engine."""
+        self.places[task.id] = len(self.planned)
+        self.planned.append(task)
 
     def when_planned(self, call: Callable[[], None]) -> None:
         """Have `call` called when the planner has finished, if it has not."""

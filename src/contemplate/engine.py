@@ -173,7 +173,6 @@ class _Run:
         self._limits = limits
         self._streaming = streaming
         self._graph = TaskGraph()
-        self._index: dict[str, int] = {}
         self._began = anyio.current_time()
         self._time = anyio.CancelScope()
 
@@ -222,8 +221,7 @@ class _Run:
         if not isinstance(task, Task):
             raise PlanError(f"the planner yielded {task!r:.100}, which is no task", hint="yield a Task")
         ready = self._graph.add(task)
-        self._index[task.id] = len(self._ctx.planned)
-        self._ctx.planned.append(task)
+        self._ctx.add(task)
         if self._ctx.listening:
             self._ctx.emit(TaskPlanned(task=task))
         if ready:
@@ -271,7 +269,7 @@ class _Run:
                     error=None if error is None else ErrorInfo.of(error),
                     usage=ctx.usage,
                     model=model,
-                    index=self._index[task.id],
+                    index=self._ctx.places[task.id],
                     started=started - self._began,
                     seconds=anyio.current_time() - started,
                     messages=ctx.messages,
