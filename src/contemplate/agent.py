@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol
@@ -11,15 +11,18 @@ from typing import Any, Protocol
 import anyio
 from pydantic import JsonValue
 
+from .calls import ToolResult
 from .context import RunContext
 from .errors import ConfigurationError, ModelResponseError, ToolError
 from .events import OutputDelta, TaskDelta, ToolFinished, ToolStarted
 from .messages import ImagePart, Message, ToolCall
 from .metering import estimate
 from .models import Delta, ModelRequest, ModelResponse, ToolSpec
-from .plan import Task
+from .plan import Program, Task
+from .programs import how_to, printed
 from .prompts import fence_mark, fenced, render
 from .result import ErrorInfo, Outcome, TaskResult
+from .sandbox import require, run_program
 from .schema import OutputType
 from .settings import ModelSettings
 from .tools import Tool, as_tool
@@ -167,11 +170,30 @@ class Agent:
         Raises:
             ModelError: a model call failed.
             OutputError: the answer does not fit the output type, after every repair.
+            ProgramError: the task is to be answered by a program, and none gave an answer.
             LimitExceeded: a limit leaves no room for another call.
         """
         output = None if task.kind == "part" else ctx.run.output
         settings = self._settings if task.settings is None else task.settings.over(self._settings)
+        if task.program is not None:
+            return await self._programmed(task.program, ctx, settings, output)
         return await self.converse(self._opening(task, ctx), ctx, settings=settings, output=output)
+
+    async def _programmed(
+        self, program: Program, ctx: TaskContext, settings: ModelSettings, output: OutputType[Any] | None
+    ) -> Answer:
+        require()
+        opening = self._opening(ctx.task, ctx, how_to(self._tools.values(), output))
+        functions = {each.identifier: each.value for each in self._tools.values()}
+
+        async def run(code: str) -> tuple[str, ErrorInfo | None]:
+            call = ToolCall(id=f"program-{ctx.turn}", name="program", arguments=code)
+            return await _use(call, ctx, lambda: run_program(code, program, functions))
+
+        request = ModelRequest(opening, settings)
+        done = await printed(request, ctx.call, run, program, output, salt=ctx.run.run_id)
+        ctx.messages = done.messages
+        return Answer(done.text, done.output, outcome="answered" if done.complete else "capped")
 
     async def converse(
         self,
@@ -202,7 +224,7 @@ class Agent:
             messages = ctx.messages = (*messages, response.message, *results)
         return Answer(response.message.text, outcome="capped")
 
-    def _opening(self, task: Task, ctx: TaskContext) -> tuple[Message, ...]:
+    def _opening(self, task: Task, ctx: TaskContext, *more: str) -> tuple[Message, ...]:
         # What all subagents share comes first and byte for byte the same, so that prefix caches hit.
         if task.kind == "part":
             system = render("subagent", question=ctx.run.question)
@@ -212,7 +234,7 @@ class Agent:
             said = [task.prompt]
         if ctx.inputs:
             said.insert(0, shown(ctx.inputs, ctx.run.run_id))
-        said += filter(None, (task.instructions, self._instructions))
+        said += filter(None, (task.instructions, self._instructions, *more))
         return Message.system(system), Message.user("\n\n".join(said), ctx.run.images)
 
     async def _answer(
@@ -234,34 +256,39 @@ class Agent:
         said: dict[int, str] = {}
 
         async def use(place: int, call: ToolCall) -> None:
-            said[place] = await self._use(call, ctx)
+            said[place], _ = await _use(call, ctx, lambda: self._call(call))
 
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls):
                 group.start_soon(use, place, call)
         return tuple(Message.tool(call.id, said[place]) for place, call in enumerate(calls))
 
-    async def _use(self, call: ToolCall, ctx: TaskContext) -> str:
-        run, task_id = ctx.run, ctx.task.id
-        if run.listening:
-            run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
-        started = perf_counter()
-        returned, error = await run.use_tool(task_id, ctx.turn, call, lambda: self._returned(call))
-        if run.listening:
-            seconds = perf_counter() - started
-            run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=error))
-        return returned
+    async def _call(self, call: ToolCall) -> str:
+        if call.name not in self._tools:
+            raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
+        return await self._tools[call.name].call(call.arguments)
 
-    async def _returned(self, call: ToolCall) -> tuple[str, ErrorInfo | None]:
-        try:
-            if call.name not in self._tools:
-                raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
-            return await self._tools[call.name].call(call.arguments), None
-        except (Exception, anyio.get_cancelled_exc_class()) as raised:
-            if not isinstance(raised, Exception) and being_cancelled():
-                raise
-            error = ErrorInfo.of(raised)
-            return render("tool_error", kind=error.kind, message=error.message), error
+
+async def _use(call: ToolCall, ctx: TaskContext, use: Callable[[], Awaitable[str]]) -> ToolResult:
+    run, task_id = ctx.run, ctx.task.id
+    if run.listening:
+        run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
+    started = perf_counter()
+    returned, error = await run.use_tool(task_id, ctx.turn, call, lambda: _returned(use))
+    if run.listening:
+        seconds = perf_counter() - started
+        run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=error))
+    return returned, error
+
+
+async def _returned(use: Callable[[], Awaitable[str]]) -> ToolResult:
+    try:
+        return await use(), None
+    except (Exception, anyio.get_cancelled_exc_class()) as raised:
+        if not isinstance(raised, Exception) and being_cancelled():
+            raise
+        error = ErrorInfo.of(raised)
+        return render("tool_error", kind=error.kind, message=error.message), error
 
 
 def being_cancelled() -> bool:

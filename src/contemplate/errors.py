@@ -163,6 +163,10 @@ class OutputError(ContemplateError):
     """Raised when an answer does not fit the output type, after every repair allowed."""
 
 
+class ProgramError(ContemplateError):
+    """Raised when a program that a model wrote gave no answer, after every repair allowed."""
+
+
 class AggregationError(ContemplateError):
     """Raised when an aggregator failed, or had nothing to conclude from."""
 
