@@ -245,6 +245,14 @@ async def test_without_the_extra_nothing_is_asked(monkeypatch: pytest.MonkeyPatc
         planners.as_needed(planners.model(), strategies=[strategies.code])
 
 
+async def test_where_programs_cannot_be_run_the_model_is_not_to_blame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONTY_BIN", "/nowhere/monty")
+    result = await result_of(block("print(1)"))
+    assert (result.outcome, result.usage.calls) == ("failed", 1)
+    assert result.error is not None
+    assert result.error.kind != "ProgramError"
+
+
 async def test_a_reply_that_was_cut_off_is_not_run() -> None:
 
     cut = ModelResponse(

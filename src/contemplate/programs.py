@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from .errors import ModelResponseError, OutputError, ProgramError
+from .errors import ModelResponseError, OutputError, ProgramError, revived
 from .messages import Message
 from .models import ModelRequest, ModelResponse
 from .plan import Program
@@ -71,6 +71,7 @@ async def printed(
     Raises:
         ModelError: a call failed.
         ProgramError: there was no answer, after every repair.
+        ContemplateError: programs cannot be run here.
         LimitExceeded: a limit leaves no room for another call.
     """
     messages = request.messages
@@ -86,12 +87,14 @@ async def printed(
             problem, complaint = "it wrote none", render("program_missing")
         else:
             said, error = await run(code)
-            problem = "" if error is None else error.message
             if error is None:
                 try:
                     return _answer(code, said, output, messages)
                 except OutputError as raised:
-                    problem = raised.message
+                    error = ErrorInfo.of(raised)
+            elif error.kind != "ProgramError":
+                raise revived(error.kind, error.message, error.hint)
+            problem = error.message
             complaint = _complaint(problem, salt)
         messages = (*messages, Message.user(complaint))
     raise ProgramError(f"no program gave an answer, after {program.repairs} repairs; the last: {problem}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from importlib.util import find_spec
@@ -96,7 +97,8 @@ class _Session:
 
         self._printed: list[str] = []
         self._room = program.output_kib * 1024
-        self._busy = False
+        self._lock = threading.Lock()
+        self._busy = self._left = False
         self._pool: Monty = Monty(max_processes=1)
         self._limits = program
         self._session: MontySession | None = None
@@ -105,11 +107,15 @@ class _Session:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        # A session that is still at work would have to be waited for; it ends when its thread lets go of it.
-        if self._session is not None and not self._busy:
+        with self._lock:
+            self._left = True
+            if not self._busy:
+                self._close()
+
+    def _close(self) -> None:
+        if self._session is not None:
             self._session.__exit__(None, None, None)
-        self._pool.__exit__(None, None, None)
-        self._session = None
+            self._pool.__exit__(None, None, None)
 
     async def run(self, code: str, functions: Mapping[str, Function]) -> str:
         from pydantic_monty import MontyComplete
@@ -164,14 +170,19 @@ class _Session:
         return partial(snapshot.resume, {"return_value": returned})
 
     async def _in_thread(self, step: Callable[[], T]) -> T:
-        self._busy = True
+        return await anyio.to_thread.run_sync(self._closing, step, abandon_on_cancel=True, limiter=_limiter())
+
+    def _closing(self, step: Callable[[], T]) -> T:
+        """In the thread: `step`; and the end of it all, if whoever wanted it was cancelled and did not wait."""
+        with self._lock:
+            self._busy = True
         try:
-            returned = await anyio.to_thread.run_sync(step, abandon_on_cancel=True, limiter=_limiter())
-        except Exception:
-            self._busy = False
-            raise
-        self._busy = False
-        return returned
+            return step()
+        finally:
+            with self._lock:
+                self._busy = False
+                if self._left:
+                    self._close()
 
 
 def _limiter() -> anyio.CapacityLimiter:
