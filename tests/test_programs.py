@@ -62,11 +62,20 @@ async def test_what_the_program_prints_last_is_the_answer() -> None:
         ("print(10 ** 30)", str(10**30)),
         ("print(-7 / 2)", "-7/2"),
         ("9 * 2", "18"),
+        ("def main():\n    print(18)\nprint(main())", "18"),
+        ("print(100000.3 + 0.1)", "500002/5"),
+        ("print('1' * 400 + '.5')", "1" * 400 + ".5"),
         ("print('x = 3')\nprint()\nprint(True and 5)\nprint()", "5"),
     ],
 )
 async def test_printed_numbers_are_counted_by_their_value(code: str, key: str) -> None:
     assert answers.math((await result_of(block(code))).text) == key
+
+
+async def test_none_is_no_answer() -> None:
+    result = await result_of(block("print(None)"), block("print(3)"))
+    assert "printed None" in result.messages[3].text
+    assert result.text.endswith("Answer: 3")
 
 
 async def test_the_last_block_of_python_counts() -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import Any, Protocol
 
 import anyio
 from pydantic import JsonValue
 
-from .calls import ToolResult
 from .context import RunContext
 from .errors import ConfigurationError, ModelResponseError, ToolError
-from .events import OutputDelta, TaskDelta, ToolFinished, ToolStarted
+from .events import OutputDelta, TaskDelta
 from .messages import ImagePart, Message, ToolCall
 from .metering import estimate
 from .models import Delta, ModelRequest, ModelResponse, ToolSpec
@@ -25,6 +23,7 @@ from .result import ErrorInfo, Outcome, TaskResult
 from .sandbox import require, run_program
 from .schema import OutputType
 from .settings import ModelSettings
+from .tool_calls import used
 from .tools import Tool, as_tool
 from .typed import parsed, with_schema
 from .usage import Usage
@@ -188,7 +187,7 @@ class Agent:
 
         async def run(code: str) -> tuple[str, ErrorInfo | None]:
             call = ToolCall(id=f"program-{ctx.turn}", name="program", arguments=code)
-            return await _use(call, ctx, lambda: run_program(code, program, functions))
+            return await used(call, ctx.run, ctx.task.id, ctx.turn, lambda: run_program(code, program, functions))
 
         request = ModelRequest(opening, settings)
         done = await printed(request, ctx.call, run, program, output, salt=ctx.run.run_id)
@@ -256,7 +255,7 @@ class Agent:
         said: dict[int, str] = {}
 
         async def use(place: int, call: ToolCall) -> None:
-            said[place], _ = await _use(call, ctx, lambda: self._call(call))
+            said[place], _ = await used(call, ctx.run, ctx.task.id, ctx.turn, lambda: self._call(call))
 
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls):
@@ -267,33 +266,6 @@ class Agent:
         if call.name not in self._tools:
             raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
         return await self._tools[call.name].call(call.arguments)
-
-
-async def _use(call: ToolCall, ctx: TaskContext, use: Callable[[], Awaitable[str]]) -> ToolResult:
-    run, task_id = ctx.run, ctx.task.id
-    if run.listening:
-        run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
-    started = perf_counter()
-    returned, error = await run.use_tool(task_id, ctx.turn, call, lambda: _returned(use))
-    if run.listening:
-        seconds = perf_counter() - started
-        run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=error))
-    return returned, error
-
-
-async def _returned(use: Callable[[], Awaitable[str]]) -> ToolResult:
-    try:
-        return await use(), None
-    except (Exception, anyio.get_cancelled_exc_class()) as raised:
-        if not isinstance(raised, Exception) and being_cancelled():
-            raise
-        error = ErrorInfo.of(raised)
-        return render("tool_error", kind=error.kind, message=error.message), error
-
-
-def being_cancelled() -> bool:
-    """Whether the current task is being cancelled, and not only something that it waited for."""
-    return anyio.current_effective_deadline() == -math.inf
 
 
 def shown(inputs: Sequence[TaskResult], run_id: str) -> str:

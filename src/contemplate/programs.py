@@ -23,7 +23,7 @@ from .tools import Tool
 Ask = Callable[[ModelRequest], Awaitable[ModelResponse]]
 Run = Callable[[str], Awaitable[tuple[str, ErrorInfo | None]]]
 
-_FLOAT = re.compile(r"-?\d+\.\d+")
+_FLOAT = re.compile(r"-?\d{1,15}\.\d+")
 DECIMALS = 10
 
 
@@ -104,7 +104,11 @@ def _answer(code: str, said: str, output: OutputType[Any] | None, messages: tupl
     heard = (*messages, Message.user(render("program_printed", printed=said)))
     if output is not None:
         return Printed(said, output.dump(output.parse(said)), heard)
-    answer = _tidied(said.splitlines()[-1])
+    # `print(main())` prints a None after all that `main` has printed.
+    lines = [line for line in said.splitlines() if line.strip() not in ("", "None")]
+    if not lines:
+        raise OutputError("the program printed None")
+    answer = _tidied(lines[-1])
     return Printed(render("program_answer", program=code, printed=said, answer=answer), None, heard)
 
 

@@ -106,7 +106,7 @@ class _AsNeeded:
             said.append(render("another_attempt", mark=mark, problem=fenced(problem, mark)))
             words, program = self._strategies[goal.attempts - 1]
             said.append(words)
-        # A program that cannot be written fails; it has no words of its own.
+        # Where a program is asked for, it is a failure that there is none: no word for it is needed.
         if program is None and (ctx.output is None or goal.task.kind == "part"):
             said.append(render("unsolved"))
         goal.attempts += 1
