@@ -203,7 +203,8 @@ async def test_the_tools_can_be_called_from_the_program() -> None:
     code = "there = stock(['fig', 'pear'])\nprint(sum(price(name, count=n) for name, n in there.items()))"
     result = await result_of(block(code), agent=agent)
     assert result.text.endswith("Answer: 6.0")
-    assert "- price(fruit, count=1): What a fruit costs." in result.messages[1].text
+    assert "\nfrom tools import price, stock\n" in result.messages[1].text
+    assert "- price(fruit: str, count: int = 1): What a fruit costs." in result.messages[1].text
 
 
 async def test_what_a_tool_raises_is_raised_in_the_program() -> None:

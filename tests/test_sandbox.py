@@ -217,8 +217,22 @@ async def test_json_goes_both_ways(value: JsonValue) -> None:
     assert seen == [value, value]
 
 
+@pytest.mark.parametrize("code", ["def price(fruit):\n    return 0.5", "x = 1\nasync  def price(): 1"])
+async def test_a_function_that_is_given_cannot_be_made_up(code: str) -> None:
+    assert "price exists already" in await problem(code)
+    assert await run_program("def prices(): return price()\nprint(prices())", SMALL, FUNCTIONS) == "1.5"
+
+
 async def test_a_function_can_have_another_name_in_the_program() -> None:
-    assert await run_program("cost = price\nprint(cost('fig') * 2)", SMALL, FUNCTIONS) == "3.0"
+    for code in (
+        "cost = price\nprint(cost('fig') * 2)",
+        "from tools import price\nprint(price('fig') * 2)",
+        "from tools import price as cost\nprint(cost('fig') * 2)",
+        "import tools\nprint(tools.price('fig') * 2)",
+    ):
+        assert await run_program(code, SMALL, FUNCTIONS) == "3.0"
+    assert "ImportError" in await problem("from tools import cost")
+    assert "AttributeError" in await problem("import tools\nprint(tools.price.__globals__)")
 
 
 async def test_many_programs_at_once() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,12 +44,13 @@ class Printed:
     complete: bool = True
 
 
-def how_to(tools: Iterable[Tool], output: OutputType[Any] | None) -> str:
+def how_to(tools: Collection[Tool], output: OutputType[Any] | None) -> str:
     """What a model is told that shall write a program."""
     said = [render("strategy_code", modules=MODULES)]
-    signatures = [f"- {each.signature}: {each.description}" for each in tools]
-    if signatures:
-        said.append(render("strategy_code_tools", tools="\n".join(signatures)))
+    if tools:
+        names = ", ".join(each.identifier for each in tools)
+        signatures = "\n".join(f"- {each.signature}: {each.description}" for each in tools)
+        said.append(render("strategy_code_tools", names=names, tools=signatures))
     if output is not None:
         said.append(render("strategy_code_output", schema=to_json(output.json_schema).decode()))
     return "\n\n".join(said)

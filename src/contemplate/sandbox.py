@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MODULES = "math, datetime, re, json, random, itertools, collections"
+TOOLS = "tools"
 MAX_DEPTH = 500
 MAX_CALLS = 1000
 MAX_ERROR_CHARACTERS = 1500
 
 _FENCED = re.compile(r"^[ ]{0,3}```[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ ]{0,3}```|\Z)", re.MULTILINE | re.DOTALL)
+_DEFINED = re.compile(r"^\s*(?:async\s+)?def\s+(\w+)", re.MULTILINE)
 _threads: RunVar[anyio.CapacityLimiter] = RunVar("contemplate.sandbox.threads")
 
 
@@ -70,7 +72,7 @@ async def run_program(code: str, program: Program, functions: Mapping[str, Funct
     Args:
         code: Python.
         program: the limits.
-        functions: what it may call, by name; they run in the event loop.
+        functions: what it may call, by name, or import from a module `tools`; they run in the event loop.
 
     Raises:
         ProgramError: it could not be read, failed, printed nothing, or was over a limit; the message is for a model.
@@ -79,6 +81,10 @@ async def run_program(code: str, program: Program, functions: Mapping[str, Funct
     require()
     from pydantic_monty import MontyError
 
+    for name in _DEFINED.findall(code):
+        # Small models make up a function that they are to call, and with it what it returns.
+        if name in functions:
+            raise ProgramError(f"the function {name} exists already: do not define it, import it from {TOOLS}")
     try:
         async with _Session(program) as session:
             printed = await session.run(code, functions)
@@ -120,7 +126,7 @@ class _Session:
     async def run(self, code: str, functions: Mapping[str, Function]) -> str:
         from pydantic_monty import MontyComplete
 
-        snapshot = await self._in_thread(partial(self._start, code))
+        snapshot = await self._in_thread(partial(self._start, code, functions))
         while not isinstance(snapshot, MontyComplete):
             snapshot = await self._in_thread(await self._answered(snapshot, functions))
         printed = "".join(self._printed)
@@ -128,7 +134,9 @@ class _Session:
             return str(snapshot.output)
         return printed
 
-    def _start(self, code: str) -> SyncSnapshot:
+    def _start(self, code: str, functions: Mapping[str, Function]) -> SyncSnapshot:
+        from pydantic_monty import ExternalModule
+
         self._pool.__enter__()
         self._session = session = self._pool.checkout(
             limits={
@@ -138,6 +146,7 @@ class _Session:
                 "max_suspensions": MAX_CALLS,
             },
             os_policy={"sleep": "zero"},
+            external_modules={TOOLS: ExternalModule(dict(functions))},
         )
         session.__enter__()
         return session.feed_start(code, print_callback=self._hear)
@@ -157,9 +166,9 @@ class _Session:
             return snapshot.resume if function is None else partial(snapshot.resume, value=function)
         if not isinstance(snapshot, FunctionSnapshot):
             raise ProgramError("it waits for something that never comes")
+        name = str(snapshot.function_name).removeprefix(f"{TOOLS}.")
         if snapshot.is_os_function:
-            return snapshot.resume_not_handled
-        name = str(snapshot.function_name)
+            return snapshot.resume_auto if name == "import" else snapshot.resume_not_handled
         if name not in functions:
             return partial(snapshot.resume, {"exception": NameError(f"name {name!r} is not defined")})
         try:

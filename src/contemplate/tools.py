@@ -70,9 +70,10 @@ class Tool:
 
     @property
     def signature(self) -> str:
-        """How a program calls it, such as "price(fruit, count=1)"."""
+        """How a program calls it, such as "price(fruit: str, count: int = 1)"."""
         said = (
-            str(each.alias) if each.is_required() else f"{each.alias}={each.default!r}"
+            f"{each.alias}: {inspect.formatannotation(each.annotation)}"
+            + ("" if each.is_required() else f" = {each.default!r}")
             for each in self._arguments.model_fields.values()
         )
         return f"{self.identifier}({', '.join(said)})"
