@@ -20,6 +20,7 @@ HEAVY = {
     "filelock",
     "httpx2",
     "openai",
+    "pydantic_monty",
     "rich",
     "starlette",
     "structlog",

@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from .agent import AgentFunction, Answer, TaskContext, being_cancelled
+from .agent import AgentFunction, Answer, TaskContext
 from .aggregators import Aggregator
 from .context import RunContext
 from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError, sole
@@ -24,6 +24,7 @@ from .messages import images_made
 from .plan import Plan, Task
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, Outcome, TaskResult
+from .tool_calls import being_cancelled
 from .usage import Limits
 
 KEPT_SHARE_OF_TIME = 0.25

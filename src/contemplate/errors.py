@@ -15,6 +15,7 @@
     +-- PlanError                  a planner raised, or its plan cannot be run
     +-- ToolError                  a tool failed; the model is told and goes on
     +-- OutputError                the answer does not fit the output type
+    +-- ProgramError               no program that a model wrote gave an answer
     +-- AggregationError           an aggregator raised, or had nothing to conclude from
     |   +-- QuorumNotReached       too few tasks were answered
     +-- LimitExceeded              a limit stopped the run before there was any answer
@@ -161,6 +162,10 @@ class ToolError(ContemplateError):
 
 class OutputError(ContemplateError):
     """Raised when an answer does not fit the output type, after every repair allowed."""
+
+
+class ProgramError(ContemplateError):
+    """Raised when a program that a model wrote gave no answer, after every repair allowed."""
 
 
 class AggregationError(ContemplateError):

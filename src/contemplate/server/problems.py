@@ -17,6 +17,7 @@ from ..errors import (
     ModelRateLimitError,
     ModelTimeoutError,
     OutputError,
+    ProgramError,
 )
 from .wire import UNSUPPORTED, ApiError, ErrorBody
 
@@ -28,6 +29,7 @@ _STATUS: tuple[tuple[type[ContemplateError], int], ...] = (
     (ModelError, 502),
     (AggregationError, 502),
     (OutputError, 502),
+    (ProgramError, 502),
     (LimitExceeded, 503),
 )
 _SECRET = re.compile(r"(?<=://)[^/@\s]+(?=@)|\b(?:sk|rk|pk)-[\w*-]{6,}|(?<=bearer )\S+", re.IGNORECASE)
