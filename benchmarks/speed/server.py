@@ -1,0 +1,130 @@
+"""A cheap server that speaks just enough of OpenAI's protocol: `python -m benchmarks.speed.server`, which prints its URL.
+
+It answers every question with the same words, after as long as the path says. Under `/50/v1` an answer takes 50 ms, or,
+where it is streamed, that long to its first chunk. Under `/hold-1000/v1` answers wait until 1,000 requests do, or no
+further request has come for a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+CHUNKS = 200
+CHUNK_SECONDS = 0.005
+QUIET_SECONDS = 1.0
+# dspy asks for its own marks around an answer, and would ask again if there were none.
+START, STOP = "[[ ## answer ## ]]\n", "\n\n[[ ## completed ## ]]"
+TEXT = START + "It is so. " * 10 + STOP
+USAGE = {"prompt_tokens": 40, "completion_tokens": 40, "total_tokens": 80}
+COMMON = {"id": "chatcmpl-1", "created": 1, "model": "m"}
+
+
+def _whole() -> bytes:
+    message = {"role": "assistant", "content": TEXT}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    body = json.dumps({**COMMON, "object": "chat.completion", "choices": [choice], "usage": USAGE}).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+
+def _event(data: str) -> bytes:
+    line = f"data: {data}\n\n".encode()
+    return b"%x\r\n%s\r\n" % (len(line), line)
+
+
+def _chunk(text: str | None = None, finish: str | None = None, *, usage: bool = False) -> bytes:
+    delta = {} if text is None else {"role": "assistant", "content": text}
+    choices = [] if usage else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    counted = USAGE if usage else None
+    return _event(json.dumps({**COMMON, "object": "chat.completion.chunk", "choices": choices, "usage": counted}))
+
+
+WHOLE = _whole()
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+PIECES = [_chunk(word) for word in (START, *["It is. "] * (CHUNKS - 2), STOP)]
+END = _chunk(finish="stop") + _chunk(usage=True) + _event("[DONE]") + b"0\r\n\r\n"
+
+
+class _Held:
+    """Answers that wait for each other."""
+
+    def __init__(self) -> None:
+        self._waiting: list[_Connection] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, connection: _Connection, until: int) -> None:
+        self._waiting.append(connection)
+        if self._timer is not None:
+            self._timer.cancel()
+        if len(self._waiting) >= until:
+            self._release()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._release)
+
+    def _release(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.answer()
+
+
+HELD = _Held()
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, with one request at a time."""
+
+    transport: asyncio.Transport
+    read = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.read += data
+        head, found, body = self.read.partition(b"\r\n\r\n")
+        if not found:
+            return
+        _, known, length = head.lower().partition(b"content-length: ")
+        if (len(body) < int(length.partition(b"\r\n")[0])) if known else not body.endswith(b"0\r\n\r\n"):
+            return
+        self.read = b""
+        self._asked(head.split(b"/", 2)[1].decode(), b'"stream":true' in body.replace(b" ", b""))
+
+    def _asked(self, pace: str, streamed: bool) -> None:
+        name, _, until = pace.partition("-")
+        if name == "hold":
+            HELD.add(self, int(until))
+            return
+        then = self._stream if streamed else self.answer
+        asyncio.get_running_loop().call_later(int(pace) / 1000, then)
+
+    def answer(self) -> None:
+        self.transport.write(WHOLE)
+
+    def _stream(self) -> None:
+        self.transport.write(HEAD)
+        self._piece(0, asyncio.get_running_loop().time())
+
+    def _piece(self, index: int, at: float) -> None:
+        if self.transport.is_closing():
+            return
+        if index == CHUNKS:
+            self.transport.write(END)
+            return
+        self.transport.write(PIECES[index])
+        at += CHUNK_SECONDS
+        asyncio.get_running_loop().call_at(at, self._piece, index + 1, at)
+
+
+async def main() -> None:
+    """Serve until the standard input ends."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=16384)
+    print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
