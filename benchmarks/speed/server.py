@@ -1,8 +1,8 @@
 """A cheap server that speaks just enough of OpenAI's protocol: `python -m benchmarks.speed.server`, which prints its URL.
 
-It answers every question with the same words, after as long as the path says. Under `/50/v1` an answer takes 50 ms, or,
-where it is streamed, that long to its first chunk. Under `/hold-1000/v1` answers wait until 1,000 requests do, or no
-further request has come for a second.
+It answers every question with the same words, streamed or not, after as long as the path says: under `/50/v1` after
+50 ms. Under `/stream-200/v1` it answers at once, and streams 200 chunks, one every 5 ms. Under `/hold-1000/v1` answers
+wait until 1,000 requests do, or no further request has come for half a second.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import asyncio
 import json
 import sys
 
-CHUNKS = 200
 CHUNK_SECONDS = 0.005
-QUIET_SECONDS = 1.0
+QUIET_SECONDS = 0.5
 # dspy asks for its own marks around an answer, and would ask again if there were none.
 START, STOP = "[[ ## answer ## ]]\n", "\n\n[[ ## completed ## ]]"
 TEXT = START + "It is so. " * 10 + STOP
@@ -42,19 +41,19 @@ def _chunk(text: str | None = None, finish: str | None = None, *, usage: bool = 
 
 WHOLE = _whole()
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-PIECES = [_chunk(word) for word in (START, *["It is. "] * (CHUNKS - 2), STOP)]
-END = _chunk(finish="stop") + _chunk(usage=True) + _event("[DONE]") + b"0\r\n\r\n"
+FIRST, NEXT, LAST = _chunk(START), _chunk("It is so. "), _chunk(STOP)
+END = LAST + _chunk(finish="stop") + _chunk(usage=True) + _event("[DONE]") + b"0\r\n\r\n"
 
 
 class _Held:
     """Answers that wait for each other."""
 
     def __init__(self) -> None:
-        self._waiting: list[_Connection] = []
+        self._waiting: list[tuple[_Connection, bool]] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, connection: _Connection, until: int) -> None:
-        self._waiting.append(connection)
+    def add(self, connection: _Connection, until: int, streamed: bool) -> None:
+        self._waiting.append((connection, streamed))
         if self._timer is not None:
             self._timer.cancel()
         if len(self._waiting) >= until:
@@ -64,8 +63,8 @@ class _Held:
 
     def _release(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.answer()
+        for each, streamed in waiting:
+            each.answer(streamed)
 
 
 HELD = _Held()
@@ -93,29 +92,28 @@ class _Connection(asyncio.Protocol):
         self._asked(head.split(b"/", 2)[1].decode(), b'"stream":true' in body.replace(b" ", b""))
 
     def _asked(self, pace: str, streamed: bool) -> None:
-        name, _, until = pace.partition("-")
+        loop = asyncio.get_running_loop()
+        name, _, number = pace.rpartition("-")
         if name == "hold":
-            HELD.add(self, int(until))
-            return
-        then = self._stream if streamed else self.answer
-        asyncio.get_running_loop().call_later(int(pace) / 1000, then)
+            HELD.add(self, int(number), streamed)
+        elif name == "stream" and streamed:
+            self.transport.write(HEAD + FIRST)
+            loop.call_later(CHUNK_SECONDS, self._piece, int(number) - 2, loop.time() + CHUNK_SECONDS)
+        else:
+            loop.call_later(0 if name else int(number) / 1000, self.answer, streamed)
 
-    def answer(self) -> None:
-        self.transport.write(WHOLE)
+    def answer(self, streamed: bool) -> None:
+        self.transport.write(HEAD + FIRST + 10 * NEXT + END if streamed else WHOLE)
 
-    def _stream(self) -> None:
-        self.transport.write(HEAD)
-        self._piece(0, asyncio.get_running_loop().time())
-
-    def _piece(self, index: int, at: float) -> None:
+    def _piece(self, left: int, at: float) -> None:
         if self.transport.is_closing():
             return
-        if index == CHUNKS:
+        if left == 0:
             self.transport.write(END)
             return
-        self.transport.write(PIECES[index])
+        self.transport.write(NEXT)
         at += CHUNK_SECONDS
-        asyncio.get_running_loop().call_at(at, self._piece, index + 1, at)
+        asyncio.get_running_loop().call_at(at, self._piece, left - 1, at)
 
 
 async def main() -> None:

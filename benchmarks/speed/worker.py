@@ -30,7 +30,7 @@ async def do(ways: Ways, way: str, n: int, at_once: int) -> int:
 async def measured(ways: Ways, *, way: str, n: int, at_once: int, warm: int) -> dict[str, float]:
     """Seconds of wall time and of CPU (user and system, all threads), and KiB of memory before and at most."""
     if warm:
-        await do(ways, way, warm, 1)
+        await ways[0](warm)
     base = _resident()
     wall, cpu = perf_counter(), process_time()
     pieces = await do(ways, way, n, at_once)
