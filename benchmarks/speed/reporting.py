@@ -9,9 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .contenders import BASE
+from .contenders import BASE, CONTENDERS
 from .scenarios import CHUNKS, SCENARIOS, Job, Scenario
 
+PEERS = {each.name for each in CONTENDERS if " " not in each.name}
 IDEAL_MS = {"fan_out": 150.0, "hundred": 600.0}
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
@@ -60,7 +61,7 @@ def tables(results: Mapping[str, Any]) -> str:
 
 def _about(results: Mapping[str, Any]) -> str:
     machine = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items() if " " not in name)
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items() if name in PEERS)
     return (
         f"Measured {results['date']} on {machine['cores']} cores ({machine['cpu']}, {machine['system']}), "
         f"Python {machine['python']}, openai {results['versions'].get(BASE, '?')}, {versions}. "

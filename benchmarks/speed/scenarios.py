@@ -9,7 +9,7 @@ from .contenders import CONTENDERS, FEATURES, Contender
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`at_once` fan-outs over n subagents each, or n streams, in so many rounds; first `warm` subagents, not measured."""
+    """`at_once` fan-outs to n subagents, or n streams, in so many rounds; before, `warm` that do not count."""
 
     n: int
     rounds: int

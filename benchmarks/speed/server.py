@@ -1,8 +1,8 @@
-"""A cheap server that speaks just enough of OpenAI's protocol: `python -m benchmarks.speed.server`, which prints its URL.
+"""A cheap server with just enough of OpenAI's protocol: `python -m benchmarks.speed.server`, which prints its URL.
 
 It answers every question with the same words, streamed or not, after as long as the path says: under `/50/v1` after
 50 ms. Under `/stream-200/v1` it answers at once, and streams 200 chunks, one every 5 ms. Under `/hold-1000/v1` answers
-wait until 1,000 requests do, or no further request has come for half a second.
+wait until 1,000 requests do, or no further request has come for a while.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import json
 import sys
 
 CHUNK_SECONDS = 0.005
-QUIET_SECONDS = 0.5
+# A client that has begun a wave may well pause in it: to open connections, or to collect garbage.
+QUIET_SECONDS, PAUSE_SECONDS = 0.3, 8.0
 # dspy asks for its own marks around an answer, and would ask again if there were none.
 START, STOP = "[[ ## answer ## ]]\n", "\n\n[[ ## completed ## ]]"
 TEXT = START + "It is so. " * 10 + STOP
@@ -59,7 +60,8 @@ class _Held:
         if len(self._waiting) >= until:
             self._release()
         else:
-            self._timer = asyncio.get_running_loop().call_later(QUIET_SECONDS, self._release)
+            quiet = QUIET_SECONDS if len(self._waiting) <= 8 else PAUSE_SECONDS
+            self._timer = asyncio.get_running_loop().call_later(quiet, self._release)
 
     def _release(self) -> None:
         waiting, self._waiting = self._waiting, []

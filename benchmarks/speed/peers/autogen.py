@@ -1,4 +1,4 @@
-"""autogen: an `AssistantAgent` for each subagent, since an agent remembers what it was asked, and one client for all."""
+"""autogen: an `AssistantAgent` for each subagent, since it remembers what it was asked, and one client for all."""
 
 from __future__ import annotations
 
