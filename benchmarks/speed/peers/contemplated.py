@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from contemplate import Contemplator, Limits, RunContext, Task, TaskResult, aggregators
@@ -53,7 +52,7 @@ async def opened(url: str, on: Collection[str] = ("events", "limits")) -> AsyncI
             limits=LIMITS if "limits" in on else None,
             on_event=count if "events" in on else None,
             stream="stream" in on,
-            journal=str(Path(folder) / "journal.db") if "journal" in on else None,
+            journal=f"sqlite:///{folder}/runs.db" if "journal" in on else None,
         )
         reader = Contemplator(model, planner=unplanned, aggregator=last, limits=LIMITS, stream=True, on_event=count)
         async with mind, reader:
