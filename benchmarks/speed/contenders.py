@@ -74,33 +74,47 @@ class Contender:
         self._stamp.write_text(json.dumps(self.requirements))
 
 
+# `import contemplate` alone loads nothing yet.
+USED = "from contemplate import Contemplator"
 FAST = (f"{ROOT}[fast]",)
 EVERYTHING = ("events", "limits")
-CONTEMPLATE = Contender("contemplate[fast]", "contemplated", FAST, "contemplate", EVERYTHING)
+CONTEMPLATE = Contender("contemplate[fast]", "contemplated", FAST, USED, EVERYTHING)
 
 CONTENDERS = (
-    Contender("openai + gather", "openai_gather", ("openai",), "openai"),
-    Contender("openai with aiohttp + gather", "openai_aiohttp", ("openai[aiohttp]",), "openai, aiohttp"),
+    Contender("openai + gather", "openai_gather", ("openai",), "import openai"),
+    Contender("openai with aiohttp + gather", "openai_aiohttp", ("openai[aiohttp]",), "import openai, aiohttp"),
     CONTEMPLATE,
-    Contender("contemplate", "contemplated", (str(ROOT),), "contemplate", EVERYTHING),
-    Contender("dspy", "dspy_module", ("dspy",), "dspy"),
-    Contender("autogen", "autogen", ("autogen-agentchat", "autogen-ext[openai]"), "autogen_agentchat.agents"),
-    Contender("agent-framework", "agent_framework_agent", ("agent-framework-openai",), "agent_framework.openai"),
-    Contender("langgraph", "langgraph_send", ("langgraph", "langchain-openai"), "langgraph.graph, langchain_openai"),
-    Contender("openai-agents", "openai_agents", ("openai-agents",), "agents"),
-    Contender("pydantic-ai", "pydantic_ai_agent", ("pydantic-ai-slim[openai]",), "pydantic_ai"),
-    Contender("aiohttp by hand", "by_hand", ("openai[aiohttp]",), "aiohttp"),
+    Contender("contemplate", "contemplated", (str(ROOT),), USED, EVERYTHING),
+    Contender("dspy", "dspy_module", ("dspy",), "import dspy"),
+    Contender(
+        "autogen",
+        "autogen",
+        ("autogen-agentchat", "autogen-ext[openai]"),
+        "from autogen_agentchat.agents import AssistantAgent",
+    ),
+    Contender(
+        "agent-framework",
+        "agent_framework_agent",
+        ("agent-framework-openai",),
+        "from agent_framework.openai import OpenAIChatCompletionClient",
+    ),
+    Contender(
+        "langgraph", "langgraph_send", ("langgraph", "langchain-openai"), "import langgraph.graph, langchain_openai"
+    ),
+    Contender("openai-agents", "openai_agents", ("openai-agents",), "from agents import Agent, Runner"),
+    Contender("pydantic-ai", "pydantic_ai_agent", ("pydantic-ai-slim[openai]",), "from pydantic_ai import Agent"),
+    Contender("aiohttp by hand", "by_hand", ("openai[aiohttp]",), "import aiohttp"),
 )
 BASE = CONTENDERS[0].name
 """What the ratios are relative to."""
 
 FEATURES = (
-    Contender("nothing", "contemplated", FAST, "contemplate"),
-    Contender("events", "contemplated", FAST, "contemplate", ("events",)),
-    Contender("limits", "contemplated", FAST, "contemplate", ("limits",)),
-    Contender("events and limits", "contemplated", FAST, "contemplate", EVERYTHING),
-    Contender("events, limits and streaming", "contemplated", FAST, "contemplate", (*EVERYTHING, "stream")),
-    Contender("events, limits and journal", "contemplated", FAST, "contemplate", (*EVERYTHING, "journal")),
+    Contender("nothing", "contemplated", FAST, USED),
+    Contender("events", "contemplated", FAST, USED, ("events",)),
+    Contender("limits", "contemplated", FAST, USED, ("limits",)),
+    Contender("events and limits", "contemplated", FAST, USED, EVERYTHING),
+    Contender("events, limits and streaming", "contemplated", FAST, USED, (*EVERYTHING, "stream")),
+    Contender("events, limits and journal", "contemplated", FAST, USED, (*EVERYTHING, "journal")),
 )
 
 

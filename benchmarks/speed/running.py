@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import random
+import resource
 import subprocess
 import sys
 import time
@@ -37,7 +38,7 @@ class Worker:
 
     def __init__(self, contender: Contender, url: str, stack: ExitStack) -> None:
         distribution = contender.requirements[0].replace(str(ROOT), "contemplate-ai").partition("[")[0]
-        command = [contender.python, "-m", "benchmarks.speed.worker", contender.module, url, distribution]
+        command = [str(contender.python), "-m", "benchmarks.speed.worker", contender.module, url, distribution]
         self.contender = contender
         self._process = stack.enter_context(
             subprocess.Popen(
@@ -61,7 +62,8 @@ class Worker:
         """
         assert self._process.stdin is not None
         print(json.dumps(order), file=self._process.stdin, flush=True)
-        return self._answer()
+        taken: dict[str, float] = self._answer()
+        return taken
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None
@@ -101,10 +103,11 @@ def _started(contender: Contender, url: str, stack: ExitStack) -> Worker | None:
 
 def commands(own: Contender) -> dict[str, tuple[Contender, list[str]]]:
     """What is started and ended at once: an interpreter, imports, the command line."""
-    everyone = {f"import {each.imports}": (each, ["-c", f"import {each.imports}"]) for each in CONTENDERS}
+    everyone = {each.imports: (each, ["-c", each.imports]) for each in CONTENDERS}
     return {
         "nothing": (own, ["-c", ""]),
         "import openai": (own, ["-c", "import openai"]),
+        "import contemplate": (own, ["-c", "import contemplate"]),
         "contemplate --version": (own, [str(own.home / "bin" / "contemplate"), "--version"]),
         "contemplate --help": (own, [str(own.home / "bin" / "contemplate"), "--help"]),
         **{name: command for name, command in everyone.items() if name != "import openai"},
@@ -127,8 +130,8 @@ def starts(own: Contender, rounds: int, rng: random.Random) -> Rounds:
 
 
 def _cpu_of_children() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
+    times = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return times.ru_utime + times.ru_stime
 
 
 def _modules(contender: Contender, arguments: list[str]) -> int:

@@ -11,7 +11,7 @@ import dspy
 from . import KEY, MODEL, QUESTION, Ways, parts
 
 
-class FanOut(dspy.Module):
+class FanOut(dspy.Module):  # type: ignore[misc]
     """Plan, work, aggregate."""
 
     def __init__(self) -> None:
