@@ -34,7 +34,7 @@ def measure(options: argparse.Namespace) -> None:
     chosen = {each.name: each for each in SCENARIOS if not options.only or each.name in options.only}
     for name in [*chosen, *(["starts"] if not options.only or "starts" in options.only else [])]:
         if name == "starts":
-            scenarios[name] = running.starts(contenders.CONTEMPLATE, min(options.rounds, 5), rng)
+            scenarios[name] = running.starts(contenders.CONTEMPLATE, min(options.rounds, 3), rng)
         else:
             scenarios[name] = running.run(chosen[name].at_most(options.rounds, options.n), rng, versions)
         print(f"{time.monotonic() - begun:.0f} s: {name} is done", flush=True)
