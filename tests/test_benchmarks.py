@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import cancellations, critical_path, fuzz, tail
+from benchmarks.speed import contenders, reporting, running, worker
+from benchmarks.speed.peers import contemplated, openai_gather
 from contemplate.testing import ScriptedModel
 
 
@@ -83,3 +85,35 @@ def test_another_answer_is_seen() -> None:
     votes = {way: tail.Spent(10.0, 100.0, 8, "1") for way in (tail.GATHERED, tail.EXACT, tail.BETA)}
     votes[tail.EXACT] = replace(votes[tail.EXACT], winner="2")
     assert len(tail.show([tail.Row(tail.ALL_SETS, 8, "0", votes)])) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("way", ["fan_out", "stream"])
+async def test_the_ways_of_the_speed_benchmark(way: str) -> None:
+    with running.server() as url:
+        pace = f"{url}/stream-200/v1"
+        for opened in (contemplated.opened, openai_gather.opened):
+            async with opened(pace) as ways:
+                took = await worker.measured(ways, way=way, n=4, at_once=2, warm=1)
+            assert took["cpu"] > 0
+            assert took["pieces"] == (4 * 200 if way == "stream" else 0)
+
+
+def test_a_report_is_written_between_its_markers(tmp_path: Path) -> None:
+    slow, fast = {"cpu": 0.066, "wall": 0.4}, {"cpu": 0.033, "wall": 0.2}
+    results = {
+        "date": "2026-01-01",
+        "machine": running.machine(),
+        "versions": {contenders.BASE: "1"},
+        "scenarios": {"fan_out": {"64": {contenders.BASE: [slow], "contemplate": [fast, fast], "dspy": []}}},
+    }
+    page = tmp_path / "performance.md"
+    page.write_text(f"Before\n{reporting.BEGIN}\nold\n{reporting.END}\nAfter")
+    reporting.write(results, page)
+    text = page.read_text()
+    assert text.startswith("Before")
+    assert text.endswith("After")
+    assert "old" not in text
+    assert "| contemplate | 500 (0.50) | 200 (0.50) |" in text
+    assert "<svg" in (tmp_path / "performance" / "fan-out-64-cpu.svg").read_text()
