@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import sniffio
 from anyio.abc import TaskGroup
 
 from .agent import AgentFunction, Answer, TaskContext
@@ -30,6 +31,8 @@ from .usage import Limits
 KEPT_SHARE_OF_TIME = 0.25
 MAX_KEPT_SECONDS = 60.0
 SECONDS_TO_CONCLUDE = 0.1
+# One turn of asyncio's event loop costs as much as starting some tasks. Trio starts those of one turn in any order.
+TASKS_AT_A_TIME = {"asyncio": 8, "trio": 1}
 
 
 def needs_a_share(aggregator: Aggregator) -> bool:
@@ -202,6 +205,7 @@ class _Run:
                 self._ctx.emit(LimitReached(limit=limit))
 
     async def _plan(self, group: TaskGroup) -> None:
+        at_a_time = TASKS_AT_A_TIME[sniffio.current_async_library()]
         try:
             async with _closing(self._planner(self._ctx.question, self._ctx)) as tasks:
                 async for task in tasks:
@@ -209,8 +213,9 @@ class _Run:
                         self.stop("tasks")
                         break
                     self._add(task, group)
-                    # A planner that never waits would keep everyone else waiting.
-                    await anyio.lowlevel.checkpoint()
+                    if len(self._ctx.planned) % at_a_time == 0:
+                        # A planner that never waits would keep everyone else waiting.
+                        await anyio.lowlevel.checkpoint()
         except Exception as error:
             self.failure = _failure(PlanError, "the planner", error)
             self.fail()
@@ -226,17 +231,21 @@ class _Run:
         if self._ctx.listening:
             self._ctx.emit(TaskPlanned(task=task))
         if ready:
-            group.start_soon(self._run_task, task, group)
+            self._dispatch(task, group)
+
+    def _dispatch(self, task: Task, group: TaskGroup) -> None:
+        # Its scope is there before it runs, so that it can be interrupted from now on.
+        self._ctx.running[task.id] = anyio.CancelScope()
+        group.start_soon(self._run_task, task, group)
 
     async def _run_task(self, task: Task, group: TaskGroup) -> None:
-        with anyio.CancelScope() as scope:
-            self._ctx.running[task.id] = scope
+        with self._ctx.running[task.id]:
             try:
                 await self._answer(task)
             finally:
                 del self._ctx.running[task.id]
         for ready in self._graph.finish(task.id):
-            group.start_soon(self._run_task, ready, group)
+            self._dispatch(ready, group)
 
     async def _answer(self, task: Task) -> None:
         ctx = TaskContext(self._ctx, task, streaming=self._streaming)
