@@ -86,7 +86,7 @@ class Caller:
         self._spent_on: dict[str, Usage] = {}
         self._part_of: dict[str, str] = {}
         concurrency = ledger.limits.concurrency
-        self._slots = None if concurrency is None else anyio.Semaphore(concurrency)
+        self._slots = None if concurrency is None else anyio.Semaphore(concurrency, fast_acquire=True)
 
     def spent_on(self, task: str) -> Usage:
         """What the calls for a task have cost so far, failed ones included."""

@@ -60,8 +60,8 @@ class Contemplator(Generic[OutputT]):
         instructions: said to every subagent.
         settings: of the subagents' calls.
         limits: what a run may spend.
-        stream: whether subagents' calls are streamed. If None, when somebody listens or a time limit is set, since
-            then what was written until a task is cut off is worth its cost.
+        stream: whether subagents' calls and the answer are streamed. If None, when somebody listens or a time limit is
+            set, since then what was written until a task is cut off is worth its cost.
         images_to: who is shown a question's images: any of "planner", "subagent", "aggregator".
         on_event: is told every event of every run.
         journal: writes down what every call brings, so that a run can be continued, replayed, or concluded from again:

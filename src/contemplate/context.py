@@ -39,6 +39,7 @@ class RunContext:
         outbox, running: the results for the aggregator, and the running tasks' cancel scopes; for the engine.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
         depth: in how many other runs this one is nested.
+        streaming: whether calls are streamed whose pieces somebody wants.
         expire: does what the deadline would do.
     """
 
@@ -54,6 +55,7 @@ class RunContext:
         output: OutputType[Any] | None = None,
         deadline: float,
         depth: int = 0,
+        streaming: bool = False,
     ) -> None:
         self.run_id = run_id
         self.question = question
@@ -62,6 +64,7 @@ class RunContext:
         self.output = output
         self.deadline = deadline
         self.depth = depth
+        self.streaming = streaming
         self.planned: list[Task] = []
         self.places: dict[str, int] = {}
         self.plan_done = False

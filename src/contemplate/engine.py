@@ -47,7 +47,6 @@ async def execute(
     agent: AgentFunction,
     aggregator: Aggregator,
     limits: Limits,
-    streaming: bool,
 ) -> Conclusion:
     """Run `planner`'s tasks through `agent`, and return what `aggregator` concludes.
 
@@ -57,7 +56,7 @@ async def execute(
     Raises:
         ContemplateError: the planner or the aggregator failed, or the time was up with nothing to conclude from.
     """
-    run = _Run(ctx, planner, agent, limits, streaming)
+    run = _Run(ctx, planner, agent, limits)
     failure: ContemplateError | None = None
     conclusion: Conclusion | None = None
     try:
@@ -165,9 +164,7 @@ def _start(group: TaskGroup, function: Callable[[], Coroutine[Any, Any, None]]) 
 
 
 class _Run:
-    def __init__(
-        self, ctx: RunContext, planner: Planner, agent: AgentFunction, limits: Limits, streaming: bool
-    ) -> None:
+    def __init__(self, ctx: RunContext, planner: Planner, agent: AgentFunction, limits: Limits) -> None:
         self.failure: ContemplateError | None = None
         self.makeshift = False
         self.fail: Callable[[], None] = lambda: None
@@ -175,7 +172,6 @@ class _Run:
         self._planner = planner
         self._agent = agent
         self._limits = limits
-        self._streaming = streaming
         self._graph = TaskGraph()
         self._began = anyio.current_time()
         self._time = anyio.CancelScope()
@@ -248,7 +244,7 @@ class _Run:
             self._dispatch(ready, group)
 
     async def _answer(self, task: Task) -> None:
-        ctx = TaskContext(self._ctx, task, streaming=self._streaming)
+        ctx = TaskContext(self._ctx, task, streaming=self._ctx.streaming)
         model = self._ctx.model_name(task)
         if self._ctx.listening:
             self._ctx.emit(TaskStarted(task_id=task.id, model=model))
@@ -270,7 +266,7 @@ class _Run:
             # Also when the task is cancelled: what it had written is kept, and was paid for.
             said = answer or Answer(ctx.text, images=images_made(ctx.messages))
             self._finish(
-                TaskResult.model_construct(
+                TaskResult(
                     task=task,
                     outcome=outcome,
                     text=said.text,

@@ -47,7 +47,6 @@ async def contemplate_within(task: Task, ctx: TaskContext, *, parts: Parts, limi
         agent=parts.agent,
         aggregator=parts.aggregator,
         limits=limits,
-        streaming=False,
     )
     for note in inner.notes:
         run.note(f"within {task.label!r}: {note}")

@@ -100,6 +100,7 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
             model=parts.model,
             caller=Caller(job.run_id, ledger, events, stack, recording),
             deadline=math.inf if limits.seconds is None else began + limits.seconds,
+            streaming=_streams(parts, events, limits),
         )
         if recording is not None:
             recording.attach(complain=ctx.note, time_is_up=lambda: ctx.expire())
@@ -114,7 +115,6 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
                     agent=parts.agent,
                     aggregator=parts.aggregator,
                     limits=limits,
-                    streaming=_streams(parts, events, limits),
                 )
             finally:
                 if recording is not None:

@@ -59,7 +59,7 @@ class _Synthesize:
         async def ask(request: ModelRequest) -> ModelResponse:
             nonlocal turn
             turn += 1
-            on_delta = _shown(ctx) if ctx.listening else None
+            on_delta = _shown(ctx) if ctx.listening and ctx.streaming else None
             if turn > 1 and on_delta is not None:
                 on_delta(Delta(restart=True))
             return await ctx.call("aggregator", request, model=self._model, turn=turn - 1, on_delta=on_delta)
