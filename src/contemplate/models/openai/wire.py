@@ -141,7 +141,7 @@ def encode(request: ModelRequest, *, model: str, stream: bool, is_openai: bool) 
 
 def _message(message: Message) -> dict[str, Any]:
     said: dict[str, Any] = {"role": message.role}
-    if message.images and message.role == "user":
+    if message.role == "user" and message.images:
         said["content"] = [_part(part) for part in message.parts]
     else:
         said["content"] = message.text or (None if message.tool_calls else "")
