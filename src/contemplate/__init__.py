@@ -22,7 +22,7 @@ from ._version import __version__
 # Type checkers take it for typing.TYPE_CHECKING; importing typing takes longer than starting the interpreter.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import aggregators, answers, errors, events, journal, models, planners, strategies, testing
+    from . import aggregators, answers, errors, events, journal, models, modes, planners, strategies, testing
     from .agent import Agent, Answer, TaskContext
     from .api import ask, ask_sync
     from .checks import checked
@@ -62,7 +62,18 @@ _HOMES = {
     "Price": "usage",
     "Usage": "usage",
 }
-_MODULES = ("aggregators", "answers", "errors", "events", "journal", "models", "planners", "strategies", "testing")
+_MODULES = (
+    "aggregators",
+    "answers",
+    "errors",
+    "events",
+    "journal",
+    "models",
+    "modes",
+    "planners",
+    "strategies",
+    "testing",
+)
 
 __all__ = [
     "Agent",
@@ -94,6 +105,7 @@ __all__ = [
     "events",
     "journal",
     "models",
+    "modes",
     "planners",
     "strategies",
     "testing",

@@ -216,12 +216,14 @@ class Agent:
             if last and self._specs:
                 request = replace(request, tool_choice="none")
             response = await ctx.call(request)
-            if not response.message.tool_calls:
+            calls = response.message.tool_calls
+            results = await self._use_tools(calls, ctx) if calls and not last else ()
+            heard = () if last else _heard(ctx)
+            if not calls and not heard:
                 return await self._answer(response, request, ctx, output)
             if last:
                 break
-            results = await self._use_tools(response.message.tool_calls, ctx)
-            messages = ctx.messages = (*messages, response.message, *results)
+            messages = ctx.messages = (*messages, response.message, *results, *heard)
         return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
 
     def _opening(self, task: Task, ctx: TaskContext, *more: str) -> tuple[Message, ...]:
@@ -267,6 +269,11 @@ class Agent:
         if call.name not in self._tools:
             raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
         return await self._tools[call.name].call(call.arguments)
+
+
+def _heard(ctx: TaskContext) -> tuple[Message, ...]:
+    """What others have said to the subagent while it was at work."""
+    return tuple(Message.user(render("told", text=text)) for text in ctx.run.told(ctx.task.id))
 
 
 def shown(inputs: Sequence[TaskResult], run_id: str) -> str:

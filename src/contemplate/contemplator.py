@@ -19,7 +19,7 @@ from .estimate import Estimate, estimated
 from .events import EVERYONE, Speaker
 from .messages import ImagePart
 from .models import Connectable, Model, RunMark, current_run, resolve
-from .modes import Mode, preset
+from .modes import Mode, Preset, preset
 from .nested import contemplate_within
 from .plan import Task
 from .planners import Planner
@@ -51,7 +51,8 @@ class Contemplator(Generic[OutputT]):
             `CONTEMPLATE_MODEL`, else OpenAI's if `OPENAI_API_KEY` is set, else a local one.
         mode: a ready pair of planner and aggregator: "instant" (one plain call), "thinking" (one call that takes its
             time), "contemplating" (plan, fan out, merge), "auto" (the planner decides whether to fan out), "vote" (at
-            most five samples), or "refine" (an answer, criticised and written anew).
+            most five samples), "refine" (an answer, criticised and written anew), or "council" (four ways to go about
+            it, and a chair; `modes.council(...)` makes one of several models).
         planner, aggregator: take the place of the mode's.
         agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None. Another contemplator
             will do as well: each task is then a run of its own, within the limits of the outer one.
@@ -76,7 +77,7 @@ class Contemplator(Generic[OutputT]):
         self,
         model: str | Model | None = None,
         *,
-        mode: Mode = "contemplating",
+        mode: Mode | Preset = "contemplating",
         planner: Planner | None = None,
         aggregator: Aggregator | None = None,
         agent: AgentFunction | None = None,

@@ -79,6 +79,7 @@ class RunContext:
         self._results: dict[str, TaskResult] = {}
         self._finished: dict[str, anyio.Event] = {}
         self.running: dict[str, anyio.CancelScope] = {}
+        self._letters: dict[str, list[str]] = {}
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
         self.expire: Callable[[], None] = lambda: None
@@ -137,6 +138,17 @@ class RunContext:
         if scope is not None:
             scope.cancel()
         return scope is not None
+
+    def tell(self, task_id: str, text: str) -> bool:
+        """Say something to the subagent of a running task, and say whether it was; it hears it before its next turn."""
+        if task_id not in self.running:
+            return False
+        self._letters.setdefault(task_id, []).append(text)
+        return True
+
+    def told(self, task_id: str) -> Sequence[str]:
+        """What was said to the subagent of a task since it was last asked for."""
+        return self._letters.pop(task_id, ())
 
     def add(self, task: Task) -> None:
         """A task was planned. For the engine."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine")
+MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council")
 AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
 LAST_PORT = 65_535
