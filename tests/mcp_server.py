@@ -13,7 +13,15 @@ import anyio
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Image
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import (
+    AudioContent,
+    CallToolResult,
+    EmbeddedResource,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+    ToolAnnotations,
+)
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -43,6 +51,15 @@ def picture() -> list[str | Image]:
 def data() -> CallToolResult:
     """Data, and no text."""
     return CallToolResult(content=[], structured_content={"n": [1, 2]})
+
+
+@server.tool()
+def files() -> CallToolResult:
+    """A note, a sound, and a link."""
+    note = TextResourceContents(uri="file:///note", text="a note")
+    sound = AudioContent(type="audio", data="AAAA", mime_type="audio/wav")
+    page = ResourceLink(type="resource_link", name="page", uri="https://localhost/page")
+    return CallToolResult(content=[EmbeddedResource(type="resource", resource=note), sound, page])
 
 
 @server.tool()

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+import random
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import permutations, product
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate.aggregators.ballot import Ballot, beta_confidence
+from contemplate.aggregators.ballot import STRONGEST, Ballot, beta_confidence
 from contemplate.aggregators.weights import log_odds, self_assessed
 
 Votes = Sequence[tuple[str | None, float]]
@@ -89,6 +90,19 @@ def test_a_weighted_vote_that_is_decided_stays_so(
                 assert winner(votes) == ballot.leader()
     assert ballot.decided()
     assert ballot.out == 0
+
+
+@given(st.lists(st.sampled_from("abcdefghijklmno"), max_size=60), st.randoms(use_true_random=False))
+def test_the_strongest_are_those_who_would_win_one_after_the_other(keys: list[str], rng: random.Random) -> None:
+    ballot = Ballot()
+    ballot.launch(len(keys))
+    came: list[tuple[int, str]] = []
+    for call in rng.sample(range(len(keys)), len(keys)):
+        ballot.cast(call, keys[call])
+        came.append((call, keys[call]))
+        firsts = {key: number for number, key in sorted(came, reverse=True)}
+        counts = Counter(key for _, key in came)
+        assert ballot.strongest == tuple(sorted(counts, key=lambda key: (-counts[key], firsts[key]))[:STRONGEST])
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([0.1, 0.2, 0.3, 0.6])), min_size=1, max_size=5))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from benchmarks import cancellations, fuzz
+from benchmarks import cancellations, critical_path, fuzz, tail
+from benchmarks.speed import contenders, reporting, running, worker
+from benchmarks.speed.peers import contemplated, openai_gather
 from contemplate.testing import ScriptedModel
 
 
@@ -41,3 +46,74 @@ async def test_what_is_left_is_seen() -> None:
     run.counted.out += 1
     gate.pace.window.out += 1
     assert run.left(set()) == ["tasks", "calls", "places in a limiter"]
+
+
+def test_a_run_takes_as_long_as_its_longest_path() -> None:
+    rows = critical_path.measured(12, seed=1)
+    assert critical_path.show(rows) == []
+    for row in rows:
+        assert row.seconds[critical_path.UNLIMITED] == pytest.approx(row.floor)
+        assert row.seconds[critical_path.BY_LEVEL] >= row.floor - critical_path.ROUNDING
+        assert row.seconds[critical_path.HEDGED] <= row.floor + critical_path.ROUNDING
+        for slots in critical_path.SLOTS:
+            assert row.least(slots) - critical_path.ROUNDING <= row.seconds[critical_path.limited(slots)]
+
+
+def test_a_dispatch_that_is_too_slow_is_seen() -> None:
+    row = critical_path.measured(1, seed=1)[0]
+    slow = {way: 1.1 * max(row.floor, row.bound(1)) for way in row.seconds}
+    assert len(critical_path.show([replace(row, seconds=slow)])) == 2 + len(critical_path.SLOTS)
+
+
+VOTES = Path(os.environ.get("CONTEMPLATE_DATA", Path(__file__).parents[2] / "shared" / "data")) / "votes"
+
+
+@pytest.mark.skipif(
+    not VOTES.is_dir(), reason=f"recorded votes are not in {VOTES}; set CONTEMPLATE_DATA to their parent"
+)
+def test_early_stops_and_hedges_save_time_and_change_no_answer() -> None:
+    rows = tail.measured(tail.together(tail.usable(VOTES)), 10, seed=1, sizes=(16,))
+    spent = [row.spent for row in rows]
+    for each in spent:
+        assert each[tail.EXACT].winner == each[tail.ALL_HEDGED].winner == each[tail.GATHERED].winner
+    assert sum(each[tail.EXACT].seconds for each in spent) < 0.7 * sum(each[tail.GATHERED].seconds for each in spent)
+    assert sum(each[tail.EXACT].tokens for each in spent) < sum(each[tail.GATHERED].tokens for each in spent)
+    assert any(each[tail.ALL_HEDGED].calls > 16 for each in spent)
+
+
+def test_another_answer_is_seen() -> None:
+    votes = {way: tail.Spent(10.0, 100.0, 8, "1") for way in (tail.GATHERED, tail.EXACT, tail.BETA)}
+    votes[tail.EXACT] = replace(votes[tail.EXACT], winner="2")
+    assert len(tail.show([tail.Row(tail.ALL_SETS, 8, "0", votes)])) == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("way", ["fan_out", "stream"])
+async def test_the_ways_of_the_speed_benchmark(way: str) -> None:
+    with running.server() as url:
+        pace = f"{url}/stream-200/v1"
+        for opened in (contemplated.opened, openai_gather.opened):
+            async with opened(pace) as ways:
+                took = await worker.measured(ways, way=way, n=4, at_once=2, warm=1)
+            assert took["cpu"] > 0
+            assert took["pieces"] == (4 * 200 if way == "stream" else 0)
+
+
+def test_a_report_is_written_between_its_markers(tmp_path: Path) -> None:
+    slow, fast = {"cpu": 0.066, "wall": 0.4}, {"cpu": 0.033, "wall": 0.2}
+    results = {
+        "date": "2026-01-01",
+        "machine": running.machine(),
+        "versions": {contenders.BASE: "1"},
+        "scenarios": {"fan_out": {"64": {contenders.BASE: [slow], "contemplate": [fast, fast], "dspy": []}}},
+    }
+    page = tmp_path / "performance.md"
+    page.write_text(f"Before\n{reporting.BEGIN}\nold\n{reporting.END}\nAfter")
+    reporting.write(results, page)
+    text = page.read_text()
+    assert text.startswith("Before")
+    assert text.endswith("After")
+    assert "old" not in text
+    assert "| contemplate | 500 (0.50) | 200 (0.50) |" in text
+    assert "<svg" in (tmp_path / "performance" / "fan-out-64-cpu.svg").read_text()

@@ -64,7 +64,7 @@ class TestResults:
     async def test_waiting_for_one(self) -> None:
         async with a_run() as (ctx, _):
             task = Task(id="a", prompt="")
-            ctx.planned.append(task)
+            ctx.add(task)
             result = TaskResult(task=task, outcome="answered")
             found: list[TaskResult] = []
 
@@ -83,7 +83,7 @@ class TestResults:
     async def test_waiting_may_be_given_up(self) -> None:
         async with a_run() as (ctx, _):
             task = Task(id="a", prompt="")
-            ctx.planned.append(task)
+            ctx.add(task)
             assert not await cancelled_after(3, lambda: ctx.finished("a"))
             ctx.record(TaskResult(task=task, outcome="failed"))
             assert (await ctx.finished("a")).outcome == "failed"

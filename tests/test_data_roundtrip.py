@@ -14,6 +14,7 @@ from contemplate import Limits, Message, ModelSettings, Plan, Price, RunResult, 
 from contemplate.data import Data
 from contemplate.messages import ImagePart, TextPart, ToolCall
 from contemplate.models import ModelResponse, TokenLogprob
+from contemplate.plan import Program
 from contemplate.result import Conclusion, Dissent, ErrorInfo
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -77,6 +78,13 @@ LIMITS = drawn(
     tasks=st.none() | st.integers(1),
     concurrency=st.none() | st.integers(1),
 )
+PROGRAMS = drawn(
+    Program,
+    seconds=st.floats(0.001, 1e6),
+    memory_mib=st.integers(1),
+    output_kib=st.integers(1),
+    repairs=st.integers(0),
+)
 TASKS = drawn(
     Task,
     id=NAMES,
@@ -87,6 +95,7 @@ TASKS = drawn(
     instructions=st.none() | TEXT,
     model=st.none() | TEXT,
     settings=st.none() | SETTINGS,
+    program=st.none() | PROGRAMS,
 )
 
 
@@ -205,6 +214,7 @@ VALUES: dict[type[Data], st.SearchStrategy[Any]] = {
     Usage: USAGE,
     Limits: LIMITS,
     Price: drawn(Price, input=COSTS, output=COSTS, cached_input=st.none() | COSTS),
+    Program: PROGRAMS,
     Task: TASKS,
     Plan: PLANS,
     ErrorInfo: ERRORS,

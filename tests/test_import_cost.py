@@ -21,6 +21,7 @@ HEAVY = {
     "httpx2",
     "mcp",
     "openai",
+    "pydantic_monty",
     "rich",
     "starlette",
     "structlog",

@@ -19,7 +19,19 @@ import anyio
 import psutil
 import pytest
 
-from contemplate import Agent, Contemplator, Limits, Message, RunResult, Task, checked, mcp_tools, planners, tool
+from contemplate import (
+    Agent,
+    Contemplator,
+    Limits,
+    Message,
+    RunResult,
+    Task,
+    checked,
+    mcp_tools,
+    planners,
+    strategies,
+    tool,
+)
 from contemplate.errors import (
     ConfigurationError,
     ContemplateError,
@@ -148,8 +160,28 @@ async def test_schemas_and_words_are_the_servers_own(make: Make) -> None:
 
 async def test_what_tools_return(make: Make) -> None:
     calls = [("add", {"a": 41}), ("places_list", {}), ("picture", {}), ("data", {})]
-    left_out = "[a result of the type image/png stood here, which cannot be shown]"
-    assert await told(make(), *calls) == ["42", "Lyon\nOslo", f"a pixel\n{left_out}", '{"n":[1,2]}']
+    note = "[images made: 1; the user gets them with your answer]"
+    assert await told(make(), *calls) == ["42", "Lyon\nOslo", f"a pixel\n{note}", '{"n":[1,2]}']
+
+
+async def test_images_come_with_the_answer(make: Make) -> None:
+    model = ScriptedModel([asks(("picture", {})), "there"])
+    result = await Contemplator(model, mode="instant", tools=[make()]).run("?")
+    assert [each.data for each in result.images] == [mcp_server.PIXEL]
+
+
+async def test_what_is_neither_text_nor_image_is_named(token: str) -> None:
+    left_out = "[a result of the type audio/wav stood here, which cannot be shown]"
+    assert await told(local(token), ("files", {})) == [f"a note\n{left_out}\npage: https://localhost/page"]
+
+
+async def test_programs_can_use_them(token: str) -> None:
+    program = "from tools import add, places_list\nprint(add(20, b=22), places_list())"
+    model = ScriptedModel(f"```python\n{program}\n```")
+    planner = planners.sample(1, strategies=[strategies.code])
+    result = await Contemplator(model, planner=planner, mode="vote", tools=[local(token)]).run("?")
+    assert "42 Lyon\nOslo" in result.text
+    assert "add(a: integer, b: integer = ...): Add two numbers." in model.requests[0].messages[-1].text
 
 
 async def test_what_fails_is_told_to_the_model(make: Make) -> None:

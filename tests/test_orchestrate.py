@@ -8,7 +8,7 @@ from collections.abc import Callable
 import anyio
 import pytest
 
-from contemplate import Contemplator, Limits, Message, aggregators, planners
+from contemplate import Agent, Contemplator, Limits, Message, aggregators, planners
 from contemplate.errors import ConfigurationError, ModelServerError
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
@@ -133,6 +133,7 @@ async def test_who_needs_an_interrupted_task_runs_without_it() -> None:
         (wait("task-9"), "no task 'task-9'; there are: task-1"),
         (("follow_up", {"task": "x", "prompt": "y"}), "no task 'x'"),
         (("interrupt", {"task": "x"}), "no task 'x'"),
+        (("message", {"task": "x", "text": "y"}), "no task 'x'"),
         (("delegate", {}), "there is no tool 'delegate'"),
         (("spawn", {"prompt": 5}), "wrong arguments for spawn"),
     ],
@@ -179,3 +180,55 @@ async def test_a_limit_on_calls_ends_the_handing_out() -> None:
 def test_numbers_that_make_no_sense() -> None:
     with pytest.raises(ConfigurationError, match="max_tasks=0"):
         planners.orchestrate(0)
+
+
+def says(text: str, task: str = "task-1") -> tuple[str, dict[str, object]]:
+    return "message", {"task": task, "text": text}
+
+
+async def test_a_subagent_at_work_hears_what_the_leader_says() -> None:
+    told = anyio.Event()
+    asked: list[ModelRequest] = []
+
+    async def reply(request: ModelRequest) -> Turn:
+        if "Your task:" not in request.messages[1].text:
+            if any("before its next turn" in message.text for message in request.messages):
+                told.set()
+            return await team(request)
+        asked.append(request)
+        if len(asked) == 1:
+            await told.wait()
+            return "3 feet"
+        return "1 metre"
+
+    team = Team(use(spawn("measure")), use(says("in metres")), use(wait("task-1")), use(says("and now?")), "DONE")
+    mind = Contemplator(ScriptedModel(reply), planner=planners.orchestrate(), aggregator=aggregators.synthesize())
+    with anyio.fail_after(10):
+        result = await mind.run("q")
+    assert result.tasks[0].text == "1 metre"
+    assert len(asked) == 2
+    assert [message.role for message in asked[1].messages[-2:]] == ["assistant", "user"]
+    assert "in metres" in asked[1].messages[-1].text
+    assert "hand out a follow-up" in team.told()[-1]
+
+
+async def test_one_that_has_no_turn_left_answers_all_the_same() -> None:
+    told = anyio.Event()
+
+    async def reply(request: ModelRequest) -> Turn:
+        if "Your task:" in request.messages[1].text:
+            await told.wait()
+            return "3 feet"
+        if any("before its next turn" in message.text for message in request.messages):
+            told.set()
+        return await team(request)
+
+    team = Team(use(spawn("measure")), use(says("in metres")), "DONE")
+    mind = Contemplator(
+        ScriptedModel(reply),
+        planner=planners.orchestrate(),
+        agent=Agent(max_turns=1),
+        aggregator=aggregators.synthesize(),
+    )
+    with anyio.fail_after(10):
+        assert (await mind.run("q")).tasks[0].text == "3 feet"

@@ -77,6 +77,12 @@ async def test_the_beta_stop_ends_the_waves_too() -> None:
     assert result.complete
 
 
+async def test_the_beta_stop_waits_for_nothing_that_cannot_matter() -> None:
+    result, asked = await run("abaabaaa", 7, stop="beta")
+    assert asked == 7, "five to two is not likely enough by itself, and yet decided"
+    assert result.complete
+
+
 async def test_an_aggregator_that_wants_all_gets_all() -> None:
     result, asked = await run("aaaaaa", 2, stop=None)
     assert asked == 6

@@ -22,7 +22,7 @@ from ._version import __version__
 # Type checkers take it for typing.TYPE_CHECKING; importing typing takes longer than starting the interpreter.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import aggregators, answers, errors, events, journal, models, planners, strategies, testing
+    from . import aggregators, answers, errors, events, journal, models, modes, planners, strategies, testing
     from .agent import Agent, Answer, TaskContext
     from .api import ask, ask_sync
     from .checks import checked
@@ -64,7 +64,18 @@ _HOMES = {
     "Price": "usage",
     "Usage": "usage",
 }
-_MODULES = ("aggregators", "answers", "errors", "events", "journal", "models", "planners", "strategies", "testing")
+_MODULES = (
+    "aggregators",
+    "answers",
+    "errors",
+    "events",
+    "journal",
+    "models",
+    "modes",
+    "planners",
+    "strategies",
+    "testing",
+)
 
 __all__ = [
     "Agent",
@@ -97,6 +108,7 @@ __all__ = [
     "journal",
     "mcp_tools",
     "models",
+    "modes",
     "planners",
     "strategies",
     "testing",

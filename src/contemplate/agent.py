@@ -6,23 +6,26 @@ import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from time import perf_counter
 from typing import Any, Protocol, runtime_checkable
 
 import anyio
 from pydantic import JsonValue
 
+from .calls import ToolResult
 from .context import RunContext
 from .errors import ConfigurationError, ModelResponseError, ToolError
-from .events import OutputDelta, TaskDelta, ToolFinished, ToolStarted
-from .messages import ImagePart, Message, ToolCall
+from .events import OutputDelta, TaskDelta
+from .messages import ImagePart, Message, Part, ToolCall, images_made
 from .metering import estimate
 from .models import Delta, ModelRequest, ModelResponse, ToolSpec
-from .plan import Task
+from .plan import Program, Task
+from .programs import how_to, printed
 from .prompts import fence_mark, fenced, render
-from .result import ErrorInfo, Outcome, TaskResult
+from .result import Outcome, TaskResult
+from .sandbox import require, run_program
 from .schema import OutputType
 from .settings import ModelSettings
+from .tool_calls import used
 from .tools import Tool, as_tool
 from .toolsets import Toolset
 from .typed import parsed, with_schema
@@ -202,13 +205,32 @@ class Agent:
         Raises:
             ModelError: a model call failed.
             OutputError: the answer does not fit the output type, after every repair.
+            ProgramError: the task is to be answered by a program, and none gave an answer.
             LimitExceeded: a limit leaves no room for another call.
         """
         if self._toolsets:
             return await (await self._complete(ctx.run))(task, ctx)
         output = None if task.kind == "part" else ctx.run.output
         settings = self._settings if task.settings is None else task.settings.over(self._settings)
+        if task.program is not None:
+            return await self._programmed(task.program, ctx, settings, output)
         return await self.converse(self._opening(task, ctx), ctx, settings=settings, output=output)
+
+    async def _programmed(
+        self, program: Program, ctx: TaskContext, settings: ModelSettings, output: OutputType[Any] | None
+    ) -> Answer:
+        require()
+        opening = self._opening(ctx.task, ctx, how_to(self._tools.values(), output))
+        functions = {each.identifier: each.value for each in self._tools.values()}
+
+        async def run(code: str) -> ToolResult:
+            call = ToolCall(id=f"program-{ctx.turn}", name="program", arguments=code)
+            return await used(call, ctx.run, ctx.task.id, ctx.turn, lambda: run_program(code, program, functions))
+
+        request = ModelRequest(opening, settings)
+        done = await printed(request, ctx.call, run, program, output, salt=ctx.run.run_id)
+        ctx.messages = done.messages
+        return Answer(done.text, done.output, outcome="answered" if done.complete else "capped")
 
     async def converse(
         self,
@@ -231,15 +253,17 @@ class Agent:
             if last and self._specs:
                 request = replace(request, tool_choice="none")
             response = await ctx.call(request)
-            if not response.message.tool_calls:
+            calls = response.message.tool_calls
+            results = await self._use_tools(calls, ctx) if calls and not last else ()
+            heard = () if last else _heard(ctx)
+            if not calls and not heard:
                 return await self._answer(response, request, ctx, output)
             if last:
                 break
-            results = await self._use_tools(response.message.tool_calls, ctx)
-            messages = ctx.messages = (*messages, response.message, *results)
-        return Answer(response.message.text, outcome="capped")
+            messages = ctx.messages = (*messages, response.message, *results, *heard)
+        return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
 
-    def _opening(self, task: Task, ctx: TaskContext) -> tuple[Message, ...]:
+    def _opening(self, task: Task, ctx: TaskContext, *more: str) -> tuple[Message, ...]:
         # What all subagents share comes first and byte for byte the same, so that prefix caches hit.
         if task.kind == "part":
             system = render("subagent", question=ctx.run.question)
@@ -249,15 +273,15 @@ class Agent:
             said = [task.prompt]
         if ctx.inputs:
             said.insert(0, shown(ctx.inputs, ctx.run.run_id))
-        said += filter(None, (task.instructions, self._instructions))
-        return Message.system(system), Message.user("\n\n".join(said), ctx.run.images)
+        said += filter(None, (task.instructions, self._instructions, *more))
+        return Message.system(system), Message.user("\n\n".join(said), ctx.run.images_for("subagent"))
 
     async def _answer(
         self, response: ModelResponse, request: ModelRequest, ctx: TaskContext, output: OutputType[Any] | None
     ) -> Answer:
         if response.finish == "content_filter":
             raise ModelResponseError("the provider's content filter stopped the answer", model=response.model)
-        images = response.message.images
+        images = images_made((*request.messages, response.message))
         if response.finish == "length":
             return Answer(response.message.text, images=images, outcome="capped")
         if output is None:
@@ -268,42 +292,25 @@ class Agent:
         return Answer(response.message.text, output.dump(value), images)
 
     async def _use_tools(self, calls: Sequence[ToolCall], ctx: TaskContext) -> tuple[Message, ...]:
-        said: dict[int, str] = {}
+        said: dict[int, ToolResult] = {}
 
         async def use(place: int, call: ToolCall) -> None:
-            said[place] = await self._use(call, ctx)
+            said[place] = await used(call, ctx.run, ctx.task.id, ctx.turn, lambda: self._call(call))
 
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls):
                 group.start_soon(use, place, call)
-        return tuple(Message.tool(call.id, said[place]) for place, call in enumerate(calls))
+        return tuple(Message.tool(call.id, said[place].text, said[place].images) for place, call in enumerate(calls))
 
-    async def _use(self, call: ToolCall, ctx: TaskContext) -> str:
-        run, task_id = ctx.run, ctx.task.id
-        if run.listening:
-            run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
-        started = perf_counter()
-        returned, error = await run.use_tool(task_id, ctx.turn, call, lambda: self._returned(call))
-        if run.listening:
-            seconds = perf_counter() - started
-            run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=error))
-        return returned
-
-    async def _returned(self, call: ToolCall) -> tuple[str, ErrorInfo | None]:
-        try:
-            if call.name not in self._tools:
-                raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
-            return await self._tools[call.name].call(call.arguments), None
-        except (Exception, anyio.get_cancelled_exc_class()) as raised:
-            if not isinstance(raised, Exception) and being_cancelled():
-                raise
-            error = ErrorInfo.of(raised)
-            return render("tool_error", kind=error.kind, message=error.message), error
+    async def _call(self, call: ToolCall) -> str | tuple[Part, ...]:
+        if call.name not in self._tools:
+            raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
+        return await self._tools[call.name].call(call.arguments)
 
 
-def being_cancelled() -> bool:
-    """Whether the current task is being cancelled, and not only something that it waited for."""
-    return anyio.current_effective_deadline() == -math.inf
+def _heard(ctx: TaskContext) -> tuple[Message, ...]:
+    """What others have said to the subagent while it was at work."""
+    return tuple(Message.user(render("told", text=text)) for text in ctx.run.told(ctx.task.id))
 
 
 def shown(inputs: Sequence[TaskResult], run_id: str) -> str:
@@ -316,7 +323,7 @@ def shown(inputs: Sequence[TaskResult], run_id: str) -> str:
 def text_of(result: TaskResult) -> str:
     """What others are shown of a result: a text that is missing or cut off says so, and is never left empty."""
     if result.answered:
-        return result.text
+        return result.text if result.text.strip() or not result.images else render("only_images")
     if result.outcome == "capped" and result.text:
         return render("incomplete", text=result.text)
     return render("missing")

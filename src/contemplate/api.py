@@ -7,7 +7,7 @@ from typing import Any
 
 from .contemplator import Contemplator, Image
 from .models import Model
-from .modes import Mode
+from .modes import Mode, Preset
 from .result import OutputT, RunResult
 from .sync import run_blocking
 from .tools import Tool
@@ -21,7 +21,7 @@ async def ask(
     question: str,
     *,
     model: str | Model | None = None,
-    mode: Mode = "contemplating",
+    mode: Mode | Preset = "contemplating",
     images: Sequence[Image] = (),
     tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
     output_type: type[OutputT] = _TEXT,
@@ -42,7 +42,7 @@ def ask_sync(
     question: str,
     *,
     model: str | Model | None = None,
-    mode: Mode = "contemplating",
+    mode: Mode | Preset = "contemplating",
     images: Sequence[Image] = (),
     tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
     output_type: type[OutputT] = _TEXT,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 
@@ -14,7 +14,7 @@ from .budget import Ledger
 from .errors import ConfigurationError, revived
 from .events import CallName, Event, ModelCalled, Speaker
 from .mailbox import Mailbox
-from .messages import ToolCall
+from .messages import ImagePart, ToolCall
 from .metering import Meter, estimate
 from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, price_of
 from .result import ErrorInfo
@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from .journal.recording import Recording
 
 Listener = Callable[[Event], None]
-ToolResult = tuple[str, ErrorInfo | None]
+
+
+class ToolResult(NamedTuple):
+    """What a tool returned. Its images are the user's; `text` says that there are some."""
+
+    text: str
+    error: ErrorInfo | None = None
+    images: tuple[ImagePart, ...] = ()
 
 
 @dataclass(slots=True)
@@ -84,7 +91,7 @@ class Caller:
         self._spent_on: dict[str, Usage] = {}
         self._part_of: dict[str, str] = {}
         concurrency = ledger.limits.concurrency
-        self._slots = None if concurrency is None else anyio.Semaphore(concurrency)
+        self._slots = None if concurrency is None else anyio.Semaphore(concurrency, fast_acquire=True)
 
     def spent_on(self, task: str) -> Usage:
         """What the calls for a task have cost so far, failed ones included."""
@@ -137,7 +144,7 @@ class Caller:
         known = self._recording.find(asked)
         if known is not None:
             await self._recording.turn(known)
-            return known.text, known.error
+            return ToolResult(known.text, known.error, known.images)
         started = perf_counter()
         try:
             returned = await use()
@@ -158,15 +165,15 @@ class Caller:
         opened = self._toolsets.opened(toolset)
 
         async def listed() -> ToolResult:
-            return await opened.listed(), None
+            return ToolResult(await opened.listed())
 
         async with opened.listing:
             if opened.tools is None:
                 call = ToolCall(id=toolset.name, name=toolset.name, arguments="")
-                text, error = await self.tool(None, 0, call, listed)
-                if error is not None:
-                    raise revived(error.kind, error.message, error.hint)
-                opened.tools = opened.made(text)
+                known = await self.tool(None, 0, call, listed)
+                if known.error is not None:
+                    raise revived(known.error.kind, known.error.message, known.error.hint)
+                opened.tools = opened.made(known.text)
             return opened.tools
 
     async def _recalled(self, known: Entry, recording: Recording, name: CallName, meter: Meter) -> ModelResponse:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self
@@ -16,9 +16,10 @@ from .aggregators import Aggregator
 from .calls import Listener
 from .errors import ConfigurationError, sole
 from .estimate import Estimate, estimated
+from .events import EVERYONE, Speaker
 from .messages import ImagePart
 from .models import Connectable, Model, RunMark, current_run, resolve
-from .modes import Mode, preset
+from .modes import Mode, Preset, preset
 from .nested import contemplate_within
 from .plan import Task
 from .planners import Planner
@@ -51,7 +52,8 @@ class Contemplator(Generic[OutputT]):
             `CONTEMPLATE_MODEL`, else OpenAI's if `OPENAI_API_KEY` is set, else a local one.
         mode: a ready pair of planner and aggregator: "instant" (one plain call), "thinking" (one call that takes its
             time), "contemplating" (plan, fan out, merge), "auto" (the planner decides whether to fan out), "vote" (at
-            most five samples), or "refine" (an answer, criticised and written anew).
+            most five samples), "refine" (an answer, criticised and written anew), or "council" (four ways to go about
+            it, and a chair; `modes.council(...)` makes one of several models).
         planner, aggregator: take the place of the mode's.
         agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None. Another contemplator
             will do as well: each task is then a run of its own, within the limits of the outer one.
@@ -60,8 +62,9 @@ class Contemplator(Generic[OutputT]):
         instructions: said to every subagent.
         settings: of the subagents' calls.
         limits: what a run may spend.
-        stream: whether subagents' calls are streamed. If None, when somebody listens or a time limit is set, since
-            then what was written until a task is cut off is worth its cost.
+        stream: whether subagents' calls and the answer are streamed. If None, when somebody listens or a time limit is
+            set, since then what was written until a task is cut off is worth its cost.
+        images_to: who is shown a question's images: any of "planner", "subagent", "aggregator".
         on_event: is told every event of every run.
         journal: writes down what every call brings, so that a run can be continued, replayed, or concluded from again:
             "sqlite:///runs.db", "memory:", or a `Journal`.
@@ -75,7 +78,7 @@ class Contemplator(Generic[OutputT]):
         self,
         model: str | Model | None = None,
         *,
-        mode: Mode = "contemplating",
+        mode: Mode | Preset = "contemplating",
         planner: Planner | None = None,
         aggregator: Aggregator | None = None,
         agent: AgentFunction | None = None,
@@ -85,6 +88,7 @@ class Contemplator(Generic[OutputT]):
         settings: ModelSettings | None = None,
         limits: Limits | None = None,
         stream: bool | None = None,
+        images_to: Collection[Speaker] = EVERYONE,
         on_event: Listener | None = None,
         journal: str | Journal | None = None,
         labels: Mapping[str, JsonValue] | None = None,
@@ -105,6 +109,7 @@ class Contemplator(Generic[OutputT]):
             aggregator=aggregator or usual.aggregator,
             output=output,
             stream=stream,
+            images_to=_roles(images_to),
         )
         self._limits = limits or Limits()
         self._on_event = on_event
@@ -268,6 +273,12 @@ class Contemplator(Generic[OutputT]):
             return await keep_or_continue(self._parts, job, self._journal)
         finally:
             current_run.reset(token)
+
+
+def _roles(images_to: Collection[Speaker]) -> frozenset[Speaker]:
+    if isinstance(images_to, str) or not EVERYONE.issuperset(images_to):
+        raise ConfigurationError(f"images_to={images_to!r:.100}", hint=f"a list of some of {sorted(EVERYONE)}")
+    return frozenset(images_to)
 
 
 def _opened(journal: str | Journal) -> Journal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +11,7 @@ import anyio
 
 from .calls import Caller, StreamedCall, ToolResult
 from .errors import ConfigurationError, PlanError
-from .events import Event, Noted, Speaker
+from .events import EVERYONE, Event, Noted, Speaker
 from .mailbox import Mailbox
 from .messages import ImagePart, ToolCall
 from .models import DeltaSink, Model, ModelRequest, ModelResponse, resolve
@@ -32,14 +32,16 @@ class RunContext:
     Attributes:
         run_id: the run's id.
         question: what the user asked.
-        images: what the user showed.
+        images: what the user showed; `images_for` says who is shown it.
         output: the output type that was asked for; None for text.
         planned: the tasks planned so far, in order.
+        places: where each of them stands there, by id.
         plan_done: whether the planner has finished.
         expected: how many tasks there will be at most, if the planner says so: a vote may be decided before they are.
         outbox, running: the results for the aggregator, and the running tasks' cancel scopes; for the engine.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
         depth: in how many other runs this one is nested.
+        streaming: whether calls are streamed whose pieces somebody wants.
         expire: does what the deadline would do.
     """
 
@@ -51,17 +53,22 @@ class RunContext:
         model: Model,
         caller: Caller,
         images: tuple[ImagePart, ...] = (),
+        images_to: Collection[Speaker] = EVERYONE,
         output: OutputType[Any] | None = None,
         deadline: float,
         depth: int = 0,
+        streaming: bool = False,
     ) -> None:
         self.run_id = run_id
         self.question = question
         self.images = images
+        self._images_to = images_to
         self.output = output
         self.deadline = deadline
         self.depth = depth
+        self.streaming = streaming
         self.planned: list[Task] = []
+        self.places: dict[str, int] = {}
         self.plan_done = False
         self.expected: int | None = None
         self.outbox: Mailbox[TaskResult] = Mailbox()
@@ -74,6 +81,7 @@ class RunContext:
         self._results: dict[str, TaskResult] = {}
         self._finished: dict[str, anyio.Event] = {}
         self.running: dict[str, anyio.CancelScope] = {}
+        self._letters: dict[str, list[str]] = {}
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
         self.expire: Callable[[], None] = lambda: None
@@ -92,7 +100,7 @@ class RunContext:
             PlanError: no such task was planned so far: its result might never come.
         """
         if task_id not in self._results:
-            if not any(task.id == task_id for task in reversed(self.planned)):
+            if task_id not in self.places:
                 raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
             await self._finished.setdefault(task_id, anyio.Event()).wait()
         return self._results[task_id]
@@ -133,6 +141,22 @@ class RunContext:
             scope.cancel()
         return scope is not None
 
+    def tell(self, task_id: str, text: str) -> bool:
+        """Say something to the subagent of a running task, and say whether it was; it hears it before its next turn."""
+        if task_id not in self.running:
+            return False
+        self._letters.setdefault(task_id, []).append(text)
+        return True
+
+    def told(self, task_id: str) -> Sequence[str]:
+        """What was said to the subagent of a task since it was last asked for."""
+        return self._letters.pop(task_id, ())
+
+    def add(self, task: Task) -> None:
+        """A task was planned. For the engine."""
+        self.places[task.id] = len(self.planned)
+        self.planned.append(task)
+
     def when_planned(self, call: Callable[[], None]) -> None:
         """Have `call` called when the planner has finished, if it has not."""
         self._when_planned.append(call)
@@ -172,8 +196,19 @@ class RunContext:
         """How many more model calls the limits have room for; `math.inf` without a limit on calls."""
         return self._caller.ledger.calls_left
 
+    def images_for(self, role: Speaker) -> tuple[ImagePart, ...]:
+        """What the user showed, if `role` is to see it."""
+        return self.images if role in self._images_to else ()
+
     def within(
-        self, task: Task, question: str, *, model: Model, output: OutputType[Any] | None, deadline: float
+        self,
+        task: Task,
+        question: str,
+        *,
+        model: Model,
+        output: OutputType[Any] | None,
+        deadline: float,
+        images_to: Collection[Speaker] = EVERYONE,
     ) -> RunContext:
         """A run of its own for `task`, which spends what this one has left. Its events are not told, but for calls."""
         return RunContext(
@@ -181,7 +216,8 @@ class RunContext:
             question=question,
             model=model,
             caller=Within(self._caller, task.id),
-            images=self.images,
+            images=self.images_for("subagent"),
+            images_to=images_to,
             output=output,
             deadline=deadline,
             depth=self.depth + 1,
@@ -263,12 +299,16 @@ class RunContext:
             ModelError: the call failed.
             LimitExceeded: a limit leaves no room for it.
         """
-        return await self._caller.call(role, self.model(model), request, task=task, turn=turn, on_delta=on_delta)
+        chosen = self.model(model)
+        response = await self._caller.call(role, chosen, request, task=task, turn=turn, on_delta=on_delta)
+        for note in response.notes:
+            self.note(f"{chosen.name}: {note}")
+        return response
 
     async def use_tool(
         self, task: str, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]
     ) -> ToolResult:
-        """What `use` returns: a tool's text and error. If the run is continued, what it had returned then."""
+        """What `use` returns: a tool's text, error and images. If the run is continued, what it had returned then."""
         return await self._caller.tool(task, turn, call, use)
 
     async def tools_of(self, toolset: Toolset) -> Sequence[Tool]:

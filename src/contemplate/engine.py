@@ -12,22 +12,27 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
+import sniffio
 from anyio.abc import TaskGroup
 
-from .agent import AgentFunction, Answer, Preparing, TaskContext, being_cancelled
+from .agent import AgentFunction, Answer, Preparing, TaskContext
 from .aggregators import Aggregator
 from .context import RunContext
 from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError, sole
 from .events import LimitReached, PlanReady, TaskFinished, TaskPlanned, TaskStarted
 from .graph import TaskGraph
+from .messages import images_made
 from .plan import Plan, Task
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, Outcome, TaskResult
+from .tool_calls import being_cancelled
 from .usage import Limits
 
 KEPT_SHARE_OF_TIME = 0.25
 MAX_KEPT_SECONDS = 60.0
 SECONDS_TO_CONCLUDE = 0.1
+# One turn of asyncio's event loop costs as much as starting some tasks. Trio starts those of one turn in any order.
+TASKS_AT_A_TIME = {"asyncio": 8, "trio": 1}
 
 
 def needs_a_share(aggregator: Aggregator) -> bool:
@@ -42,7 +47,6 @@ async def execute(
     agent: AgentFunction,
     aggregator: Aggregator,
     limits: Limits,
-    streaming: bool,
 ) -> Conclusion:
     """Run `planner`'s tasks through `agent`, and return what `aggregator` concludes.
 
@@ -52,7 +56,7 @@ async def execute(
     Raises:
         ContemplateError: the planner or the aggregator failed, or the time was up with nothing to conclude from.
     """
-    run = _Run(ctx, planner, agent, limits, streaming)
+    run = _Run(ctx, planner, agent, limits)
     failure: ContemplateError | None = None
     conclusion: Conclusion | None = None
     try:
@@ -160,9 +164,7 @@ def _start(group: TaskGroup, function: Callable[[], Coroutine[Any, Any, None]]) 
 
 
 class _Run:
-    def __init__(
-        self, ctx: RunContext, planner: Planner, agent: AgentFunction, limits: Limits, streaming: bool
-    ) -> None:
+    def __init__(self, ctx: RunContext, planner: Planner, agent: AgentFunction, limits: Limits) -> None:
         self.failure: ContemplateError | None = None
         self.makeshift = False
         self.fail: Callable[[], None] = lambda: None
@@ -170,9 +172,7 @@ class _Run:
         self._planner = planner
         self._agent = agent
         self._limits = limits
-        self._streaming = streaming
         self._graph = TaskGraph()
-        self._index: dict[str, int] = {}
         self._began = anyio.current_time()
         self._time = anyio.CancelScope()
 
@@ -201,6 +201,7 @@ class _Run:
                 self._ctx.emit(LimitReached(limit=limit))
 
     async def _plan(self, group: TaskGroup) -> None:
+        at_a_time = TASKS_AT_A_TIME[sniffio.current_async_library()]
         try:
             if isinstance(self._agent, Preparing):
                 # Before anything is paid for: without its tools the work would be in vain.
@@ -211,8 +212,9 @@ class _Run:
                         self.stop("tasks")
                         break
                     self._add(task, group)
-                    # A planner that never waits would keep everyone else waiting.
-                    await anyio.lowlevel.checkpoint()
+                    if len(self._ctx.planned) % at_a_time == 0:
+                        # A planner that never waits would keep everyone else waiting.
+                        await anyio.lowlevel.checkpoint()
         except Exception as error:
             self.failure = _failure(PlanError, "the planner", error)
             self.fail()
@@ -224,25 +226,28 @@ class _Run:
         if not isinstance(task, Task):
             raise PlanError(f"the planner yielded {task!r:.100}, which is no task", hint="yield a Task")
         ready = self._graph.add(task)
-        self._index[task.id] = len(self._ctx.planned)
-        self._ctx.planned.append(task)
+        self._ctx.add(task)
         if self._ctx.listening:
             self._ctx.emit(TaskPlanned(task=task))
         if ready:
-            group.start_soon(self._run_task, task, group)
+            self._dispatch(task, group)
+
+    def _dispatch(self, task: Task, group: TaskGroup) -> None:
+        # Its scope is there before it runs, so that it can be interrupted from now on.
+        self._ctx.running[task.id] = anyio.CancelScope()
+        group.start_soon(self._run_task, task, group)
 
     async def _run_task(self, task: Task, group: TaskGroup) -> None:
-        with anyio.CancelScope() as scope:
-            self._ctx.running[task.id] = scope
+        with self._ctx.running[task.id]:
             try:
                 await self._answer(task)
             finally:
                 del self._ctx.running[task.id]
         for ready in self._graph.finish(task.id):
-            group.start_soon(self._run_task, ready, group)
+            self._dispatch(ready, group)
 
     async def _answer(self, task: Task) -> None:
-        ctx = TaskContext(self._ctx, task, streaming=self._streaming)
+        ctx = TaskContext(self._ctx, task, streaming=self._ctx.streaming)
         model = self._ctx.model_name(task)
         if self._ctx.listening:
             self._ctx.emit(TaskStarted(task_id=task.id, model=model))
@@ -262,9 +267,9 @@ class _Run:
             outcome, error = "failed", raised
         finally:
             # Also when the task is cancelled: what it had written is kept, and was paid for.
-            said = answer or Answer(ctx.text)
+            said = answer or Answer(ctx.text, images=images_made(ctx.messages))
             self._finish(
-                TaskResult.model_construct(
+                TaskResult(
                     task=task,
                     outcome=outcome,
                     text=said.text,
@@ -273,7 +278,7 @@ class _Run:
                     error=None if error is None else ErrorInfo.of(error),
                     usage=ctx.usage,
                     model=model,
-                    index=self._index[task.id],
+                    index=self._ctx.places[task.id],
                     started=started - self._began,
                     seconds=anyio.current_time() - started,
                     messages=ctx.messages,

@@ -16,6 +16,7 @@
     +-- ToolError                  a tool failed; the model is told and goes on
     |   +-- ToolServerError        the server that a tool belongs to cannot be started or reached, or is gone
     +-- OutputError                the answer does not fit the output type
+    +-- ProgramError               no program that a model wrote gave an answer
     +-- AggregationError           an aggregator raised, or had nothing to conclude from
     |   +-- QuorumNotReached       too few tasks were answered
     +-- LimitExceeded              a limit stopped the run before there was any answer
@@ -166,6 +167,10 @@ class ToolServerError(ToolError):
 
 class OutputError(ContemplateError):
     """Raised when an answer does not fit the output type, after every repair allowed."""
+
+
+class ProgramError(ContemplateError):
+    """Raised when a program that a model wrote gave no answer, after every repair allowed."""
 
 
 class AggregationError(ContemplateError):

@@ -15,6 +15,7 @@ from .result import ErrorInfo, TaskResult
 from .usage import Usage
 
 Speaker = Literal["planner", "subagent", "aggregator"]
+EVERYONE: frozenset[Speaker] = frozenset({"planner", "subagent", "aggregator"})
 
 
 class CallName(Data):
@@ -119,7 +120,7 @@ class TaskFinished(Data):
 
 
 class VoteCounted(Data):
-    """A vote was counted. `votes` maps each answer, as it is counted, to its number of votes."""
+    """A vote was counted. `votes` maps the strongest answers, ten at most, to their numbers of votes, leader first."""
 
     kind: Literal["vote_counted"] = "vote_counted"
     task_id: str

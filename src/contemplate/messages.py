@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import mimetypes
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -16,6 +19,10 @@ from .errors import ConfigurationError
 Role = Literal["system", "user", "assistant", "tool"]
 
 MAX_IMAGE_BYTES = 20 * 1024 * 1024
+
+_DATA_URL = re.compile(r"data:(?P<media_type>[^;,]{0,100})(?:;[^;,]{0,100})*?;base64,", re.IGNORECASE)
+_IMAGE_TYPE = re.compile(r"image/[a-z0-9.+-]{1,60}")
+_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class TextPart(Data):
@@ -60,6 +67,31 @@ class ImagePart(Data):
             )
         return cls(data=raw, media_type=media_type)
 
+    @classmethod
+    def from_url(cls, url: str) -> ImagePart:
+        """Make a part from what a model sent as an image: a `data:` URL by value, one of http(s) by reference.
+
+        Raises:
+            ValueError: it is no image, or larger than 20 MiB.
+        """
+        if url[:8].lower().startswith(("http://", "https://")):
+            return cls(url=url)
+        head = _DATA_URL.match(url)
+        if head is None:
+            raise ValueError("its URL is neither of http(s) nor base64 data")
+        if (len(url) - head.end()) * 3 // 4 > MAX_IMAGE_BYTES:
+            raise ValueError("it is larger than 20 MiB")
+        body = "".join(url[head.end() :].split()).translate(_URL_SAFE).rstrip("=")
+        try:
+            raw = base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError("it is not valid base64") from None
+        # Some declare PNG whatever it is.
+        media_type = _sniffed(raw) or head["media_type"].lower()
+        if not raw or not _IMAGE_TYPE.fullmatch(media_type):
+            raise ValueError("its data is no image")
+        return cls(data=raw, media_type=media_type)
+
     def as_url(self) -> str:
         """The part as one URL; raw bytes become a `data:` URL (RFC 2397)."""
         if self.url is not None:
@@ -68,6 +100,13 @@ class ImagePart(Data):
 
 
 def _sniff(raw: bytes) -> str:
+    media_type = _sniffed(raw)
+    if media_type is None:
+        raise ConfigurationError("the bytes given as an image are no PNG, JPEG, GIF or WebP", hint="give image bytes")
+    return media_type
+
+
+def _sniffed(raw: bytes) -> str | None:
     for magic, media_type in (
         (b"\x89PNG\r\n\x1a\n", "image/png"),
         (b"\xff\xd8\xff", "image/jpeg"),
@@ -77,7 +116,7 @@ def _sniff(raw: bytes) -> str:
             return media_type
     if raw[:4] == b"RIFF" and raw[8:12] == b"WEBP":
         return "image/webp"
-    raise ConfigurationError("the bytes given as an image are no PNG, JPEG, GIF or WebP", hint="give image bytes")
+    return None
 
 
 Part = Annotated[TextPart | ImagePart, Field(discriminator="kind")]
@@ -129,6 +168,12 @@ class Message(Data):
         return cls(role="assistant", parts=(*said, *images), tool_calls=tool_calls)
 
     @classmethod
-    def tool(cls, call_id: str, text: str) -> Message:
-        """What a tool returned for the call `call_id`."""
-        return cls(role="tool", parts=(TextPart(text=text),), tool_call_id=call_id)
+    def tool(cls, call_id: str, text: str, images: tuple[ImagePart, ...] = ()) -> Message:
+        """What a tool returned for the call `call_id`. Its images are the user's: no model is shown them."""
+        return cls(role="tool", parts=(TextPart(text=text), *images), tool_call_id=call_id)
+
+
+def images_made(messages: Sequence[Message]) -> tuple[ImagePart, ...]:
+    """What a subagent and its tools made: all images but those that it was shown, each once."""
+    made = [image for message in messages if message.role != "user" for image in message.images]
+    return tuple(image for place, image in enumerate(made) if image not in made[:place])

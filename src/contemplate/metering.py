@@ -54,5 +54,5 @@ def estimate(request: ModelRequest) -> int:
     size += sum(len(tool.description) + len(to_json(tool.parameters)) for tool in request.tools)
     if request.output_schema is not None:
         size += len(to_json(request.output_schema.schema))
-    images = sum(len(message.images) for message in request.messages)
+    images = sum(len(message.images) for message in request.messages if message.role == "user")
     return size // BYTES_PER_TOKEN + IMAGE_TOKENS * images + 8 * len(request.messages)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-from . import aggregators, planners
+from . import aggregators, planners, strategies
 from .aggregators import Aggregator
 from .errors import ConfigurationError
+from .models import Model
 from .planners import Planner
 from .prompts import render
 
-Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine"]
+Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council"]
+
+
+_WAYS = (strategies.step_by_step, strategies.work_backwards, strategies.critique_and_revise, strategies.analogy)
 
 
 class Preset(NamedTuple):
@@ -20,12 +24,31 @@ class Preset(NamedTuple):
     aggregator: Aggregator
 
 
-def preset(mode: Mode) -> Preset:
-    """The pair called `mode`.
+def council(*members: str | Model) -> Preset:
+    """Several models answer each by itself, and the contemplator's own model, in the chair, concludes from all answers.
+
+    The chair sees them anonymous and shuffled. Costs a call for each member and one more, of depth two. Without
+    members, the contemplator's model is asked four times, each time to go about the question in another way.
+
+    Mixture-of-Agents with one layer, Wang et al. 2024, https://arxiv.org/abs/2406.04692.
+
+    Example:
+        Contemplator("openai:gpt-5", mode=modes.council("openai:gpt-5-mini", "openrouter:deepseek/deepseek-v3.2"))
+    """
+    ways = () if members else _WAYS
+    # Members may say whatever they like: nobody counts their answers.
+    asked = planners.sample(len(members or ways), models=members, strategies=ways, instructions="")
+    return Preset(asked, aggregators.synthesize())
+
+
+def preset(mode: Mode | Preset) -> Preset:
+    """The pair called `mode`; `mode` itself if it is one.
 
     Raises:
         ConfigurationError: there is no such mode.
     """
+    if isinstance(mode, Preset):
+        return mode
     if mode == "instant":
         return Preset(planners.direct(), aggregators.first())
     if mode == "thinking":
@@ -38,4 +61,9 @@ def preset(mode: Mode) -> Preset:
         return Preset(planners.sample(5, wave=3), aggregators.vote())
     if mode == "refine":
         return Preset(planners.rounds(n=1, k=1, rounds=2), aggregators.first())
+    if mode == "council":
+        return council()
     raise ConfigurationError(f"there is no mode {mode!r}", hint=f"modes: {', '.join(get_args(Mode))}")
+
+
+__all__ = ["Mode", "Preset", "council", "preset"]

@@ -38,14 +38,15 @@ async def contemplate_within(task: Task, ctx: TaskContext, *, parts: Parts, limi
     limits = limits_within(Limits(tasks=limits.tasks, seconds=limits.seconds))
     deadline = math.inf if limits.seconds is None else anyio.current_time() + limits.seconds
     model = parts.model if task.model is None else run.model(task.model)
-    inner = run.within(task, _question(task, ctx), model=model, output=output, deadline=deadline)
+    inner = run.within(
+        task, _question(task, ctx), model=model, output=output, deadline=deadline, images_to=parts.images_to
+    )
     conclusion = await execute(
         inner,
         planner=parts.planner,
         agent=parts.agent,
         aggregator=parts.aggregator,
         limits=limits,
-        streaming=False,
     )
     for note in inner.notes:
         run.note(f"within {task.label!r}: {note}")

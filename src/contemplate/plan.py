@@ -13,6 +13,22 @@ from .settings import ModelSettings
 TaskKind = Literal["part", "candidate", "answer"]
 
 
+class Program(Data):
+    """That a task is answered by a program, which the model writes and the library runs; and its limits.
+
+    Args:
+        seconds: how long it may run, the time in which it waits for tools not counted.
+        memory_mib: MiB that it may use.
+        output_kib: KiB that it may print.
+        repairs: how often the model is told what went wrong, and writes it anew.
+    """
+
+    seconds: float = Field(default=5.0, gt=0)
+    memory_mib: int = Field(default=64, ge=1)
+    output_kib: int = Field(default=16, ge=1)
+    repairs: int = Field(default=2, ge=0)
+
+
 class Task(Data):
     """One piece of work for one subagent.
 
@@ -27,6 +43,7 @@ class Task(Data):
         model: which model answers: a name such as "openai:gpt-5", or one that `RunContext.use` gave out. None is the
             subagents' usual one.
         settings: goes over the subagents' usual settings.
+        program: has the task answered by a program, within these limits.
         held: its result goes to the planner and to the tasks that need it, and to the aggregator only when the planner
             releases it (`RunContext.release`), or when nothing else was answered; then it is not held any more.
     """
@@ -39,6 +56,7 @@ class Task(Data):
     instructions: str | None = None
     model: str | None = None
     settings: ModelSettings | None = None
+    program: Program | None = None
     held: bool = False
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -21,7 +21,7 @@ from .calls import Caller, Events, Listener, unknown_price
 from .context import RunContext
 from .engine import execute, needs_a_share
 from .errors import ConfigurationError, ContemplateError, OutputError
-from .events import RunFailed, RunFinished, RunStarted
+from .events import EVERYONE, RunFailed, RunFinished, RunStarted, Speaker
 from .log import log_event, wanted
 from .messages import ImagePart
 from .models import Model, price_of
@@ -51,6 +51,7 @@ class Parts:
     aggregator: Aggregator
     output: OutputType[Any] | None = None
     stream: bool | None = None
+    images_to: Collection[Speaker] = EVERYONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,12 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
             run_id=job.run_id,
             question=job.question,
             images=job.images,
+            images_to=parts.images_to,
             output=parts.output,
             model=parts.model,
             caller=Caller(job.run_id, ledger, events, stack, recording, opened),
             deadline=math.inf if limits.seconds is None else began + limits.seconds,
+            streaming=_streams(parts, events, limits),
         )
         if recording is not None:
             recording.attach(complain=ctx.note, time_is_up=lambda: ctx.expire())
@@ -114,7 +117,6 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
                     agent=parts.agent,
                     aggregator=parts.aggregator,
                     limits=limits,
-                    streaming=_streams(parts, events, limits),
                 )
             finally:
                 if recording is not None:

@@ -1,14 +1,19 @@
-"""Ways to go about a question, as texts that a subagent can be given. Any text of your own is one, too.
+"""Ways to go about a question, most of them texts that a subagent can be given. Any text of your own is one, too.
 
 Example:
-    planners.sample(5, strategies=[strategies.step_by_step, strategies.analogy, "Draw up a table first."])
+    planners.sample(5, strategies=[strategies.step_by_step, strategies.code, "Draw up a table first."])
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from .plan import Program
 from .prompts import render
+from .sandbox import require
+
+Strategy = str | Program
+Way = tuple[str | None, Program | None]
 
 step_by_step: Final = render("strategy_step_by_step")
 """Chain of thought, Wei et al. 2022, https://arxiv.org/abs/2201.11903."""
@@ -22,4 +27,20 @@ critique_and_revise: Final = render("strategy_critique_and_revise")
 analogy: Final = render("strategy_analogy")
 """Analogical prompting, Yasunaga et al. 2023, https://arxiv.org/abs/2310.01714."""
 
-__all__ = ["analogy", "critique_and_revise", "step_by_step", "work_backwards"]
+code: Final = Program()
+"""Program of Thoughts, Chen et al. 2022, https://arxiv.org/abs/2211.12588; PAL, https://arxiv.org/abs/2211.10435."""
+
+
+def split(strategy: Strategy) -> Way:
+    """What a strategy says, and the program that it wants; one of them is None.
+
+    Raises:
+        MissingDependencyError: it wants a program, and the extra "code" is not installed.
+    """
+    if isinstance(strategy, str):
+        return strategy, None
+    require()
+    return None, strategy
+
+
+__all__ = ["Program", "Strategy", "analogy", "code", "critique_and_revise", "step_by_step", "work_backwards"]

@@ -10,9 +10,10 @@ from typing import Any, get_type_hints, overload
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from .errors import ConfigurationError, ToolError
+from .messages import ImagePart, Part, TextPart
 from .schema import problems
 
 
@@ -44,25 +45,58 @@ class Tool:
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
 
-    async def call(self, arguments: str) -> str:
-        """Run the function with `arguments`, a JSON object, and return what it returned, as text.
+    async def call(self, arguments: str) -> str | tuple[Part, ...]:
+        """Run the function with `arguments`, a JSON object, and return what it returned: text, or parts with images.
 
         Raises:
             ToolError: the arguments do not fit the schema.
             Exception: whatever the function raises.
         """
+        return _said(await self._run(arguments or "{}"))
+
+    async def value(self, *args: Any, **kwargs: Any) -> JsonValue:
+        """Run the function as a program would, and return what it returned, as JSON data.
+
+        Raises:
+            ToolError: the arguments do not fit the schema.
+            Exception: whatever the function raises.
+        """
+        names = [str(each.alias) for each in self._arguments.model_fields.values()]
+        if len(args) > len(names):
+            raise ToolError(f"{self.name} takes {len(names)} arguments, not {len(args)}")
+        arguments = {**dict(zip(names, args, strict=False)), **kwargs}
+        returned = await self._run(to_json(arguments, fallback=str))
+        data: JsonValue = from_json(to_json(returned, fallback=str))
+        return data
+
+    @property
+    def signature(self) -> str:
+        """How a program calls it, such as "price(fruit: str, count: int = 1)"."""
+        said = (
+            f"{each.alias}: {inspect.formatannotation(each.annotation)}"
+            + ("" if each.is_required() else f" = {each.default!r}")
+            for each in self._arguments.model_fields.values()
+        )
+        return f"{self.identifier}({', '.join(said)})"
+
+    @property
+    def identifier(self) -> str:
+        """Its name in a program, where "-" is no letter."""
+        return self.name.replace("-", "_")
+
+    async def _run(self, arguments: str | bytes) -> object:
         try:
-            checked = self._arguments.model_validate_json(arguments or "{}")
+            checked = self._arguments.model_validate_json(arguments)
         except ValidationError as error:
             raise ToolError(f"wrong arguments for {self.name}: {problems(error)}") from None
         values = {str(field.alias): getattr(checked, name) for name, field in type(checked).model_fields.items()}
         if inspect.iscoroutinefunction(self._function):
-            return _as_text(await self._function(**values))
+            return await self._function(**values)
         # In a tuple, because trio refuses what is to be awaited.
         (returned,) = await anyio.to_thread.run_sync(lambda: (self._function(**values),), abandon_on_cancel=True)
         if isinstance(returned, Awaitable):
             returned = await returned
-        return _as_text(returned)
+        return returned
 
 
 @overload
@@ -76,7 +110,8 @@ def tool(
 
     The parameters need type annotations; those that have a default are optional. A docstring in Google, NumPy or
     reST style tells the model what the function and each parameter is for. To refuse a call, raise `ToolError` with
-    a message that the model can act on; it is told of any other exception as well.
+    a message that the model can act on; it is told of any other exception as well. An `ImagePart` that is returned,
+    alone or in a list with text, is the user's: it comes with the answer, and the model is told that it was made.
 
     Raises:
         ConfigurationError: a parameter has no annotation, or one that pydantic cannot validate.
@@ -137,6 +172,14 @@ def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     while isinstance(function, partial):
         function = function.func
     return function
+
+
+def _said(returned: object) -> str | tuple[Part, ...]:
+    """Text; or, for an image or a list or tuple in which there are some, parts."""
+    members = returned if isinstance(returned, (list, tuple)) else (returned,)
+    if not any(isinstance(each, ImagePart) for each in members):
+        return _as_text(returned)
+    return tuple(each if isinstance(each, ImagePart) else TextPart(text=_as_text(each)) for each in members)
 
 
 def _as_text(returned: object) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic import TypeAdapter
+from pydantic import JsonValue, TypeAdapter
+from pydantic_core import from_json, to_json
 
-from .errors import sole
+from .errors import ToolError, sole
+from .messages import Part, TextPart
 from .models import ToolSpec
 from .tools import Tool
 
@@ -25,7 +27,7 @@ class OpenToolset(Protocol):
         """Its tools, as models see them."""
         ...
 
-    async def call(self, name: str, arguments: str) -> str:
+    async def call(self, name: str, arguments: str) -> str | tuple[Part, ...]:
         """Use the tool `name` with `arguments`, a JSON object.
 
         Raises:
@@ -80,7 +82,7 @@ class Opened:
         """The tools of which `listed` tells."""
         return [_Tool(spec, self._call) for spec in _LISTED.validate_json(listed)]
 
-    async def _call(self, name: str, arguments: str) -> str:
+    async def _call(self, name: str, arguments: str) -> str | tuple[Part, ...]:
         return await (await self._ready()).call(name, arguments)
 
     async def _ready(self) -> OpenToolset:
@@ -135,12 +137,40 @@ async def toolsets() -> AsyncIterator[Toolsets]:
 
 
 class _Tool(Tool):
-    def __init__(self, spec: ToolSpec, call: Callable[[str, str], Awaitable[str]]) -> None:
+    """A tool that is known by its schema only."""
+
+    def __init__(self, spec: ToolSpec, call: Callable[[str, str], Awaitable[str | tuple[Part, ...]]]) -> None:
         self.name, self.description, self.parameters = spec.name, spec.description, spec.parameters
         self._call = call
 
-    async def call(self, arguments: str) -> str:
+    async def call(self, arguments: str) -> str | tuple[Part, ...]:
         return await self._call(self.name, arguments)
+
+    async def value(self, *args: Any, **kwargs: Any) -> JsonValue:
+        if len(args) > len(self._properties):
+            raise ToolError(f"{self.name} takes {len(self._properties)} arguments, not {len(args)}")
+        given = {**dict(zip(self._properties, args, strict=False)), **kwargs}
+        said = await self.call(to_json(given, fallback=str).decode())
+        text = said if isinstance(said, str) else "\n".join(each.text for each in said if isinstance(each, TextPart))
+        try:
+            data: JsonValue = from_json(text)
+        except ValueError:
+            return text
+        return data
+
+    @property
+    def signature(self) -> str:
+        required = self.parameters.get("required")
+        needed = required if isinstance(required, list) else []
+        said = (f"{name}: {kind}" + ("" if name in needed else " = ...") for name, kind in self._properties.items())
+        return f"{self.identifier}({', '.join(said)})"
+
+    @property
+    def _properties(self) -> dict[str, str]:
+        """Its parameters, each with its type as far as the schema says it in a word."""
+        properties = self.parameters.get("properties")
+        known = properties if isinstance(properties, dict) else {}
+        return {name: str(each.get("type", "any")) if isinstance(each, dict) else "any" for name, each in known.items()}
 
 
 _LISTED: TypeAdapter[Listed] = TypeAdapter(Listed)

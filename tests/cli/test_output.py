@@ -146,3 +146,55 @@ def test_logs_on_request() -> None:
     assert "output_tokens=2" in done.stderr
     assert "Why?" not in done.stderr
     assert done.stdout == "Because.\n"
+
+
+DRAWN = {"images": [{"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{'/9j/' * 999}"}}] * 2}
+
+
+def test_images_are_saved_and_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "new" / "pictures"
+    ask = ["ask", "Draw.", *INSTANT, "--run-id", "r", "--no-journal", "--save-images", str(folder)]
+    with FaultyServer(Answer("A cat.", extra=DRAWN)) as server:
+        assert main([*ask, *model(server)]) == 0
+        out, err = capsys.readouterr()
+        assert out == "A cat.\n"
+        assert f"image: {folder / 'r-1.jpg'}" in err
+        saved = (folder / "r-1.jpg").read_bytes()
+        assert saved.startswith(b"\xff\xd8\xff")
+        (folder / "r-1.jpg").write_bytes(b"mine")
+        assert main([*ask, *model(server)]) == 0
+    assert (folder / "r-1.jpg").read_bytes() == b"mine"
+    assert (folder / "r-1-2.jpg").read_bytes() == saved
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_images_of_a_run_that_is_over_are_saved_without_asking(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = ["ask", "Draw.", *INSTANT, "--run-id", "drawn", "--journal", str(tmp_path / "runs.db")]
+    with FaultyServer(Answer("A cat.", extra=DRAWN)) as server:
+        assert main([*ask, "--events", *model(server)]) == 0
+        out, err = capsys.readouterr()
+        assert "/9j/" not in out
+        assert "--run-id drawn --save-images DIR" in err
+        assert main([*ask, "--save-images", str(tmp_path), *model(server)]) == 0
+        assert len(server.exchanges) == 1
+    assert (tmp_path / "drawn-1.jpg").exists()
+
+
+def test_a_directory_that_cannot_be_written_to_is_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with FaultyServer("A cat.") as server:
+        assert main(["ask", "Draw.", *INSTANT, "--save-images", str(tmp_path / "file"), *model(server)]) == 2
+        assert server.exchanges == []
+    assert "--save-images" in capsys.readouterr().err
+
+
+def test_an_image_that_was_not_sent_along_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "https://example.org/cat.png"
+    with FaultyServer(Answer("A cat.", extra={"images": [{"image_url": {"url": url}}]})) as server:
+        assert main(["ask", "Draw.", *INSTANT, "--save-images", str(tmp_path), *model(server)]) == 0
+    assert f"image: {url}" in capsys.readouterr().err
+    assert list(tmp_path.glob("*.png")) == []

@@ -153,7 +153,7 @@ async def test_logprobs_and_images_are_read() -> None:
     response, _, _ = await ask(RawBody(json.dumps({"choices": [choice]}).encode()))
     assert response.logprobs is not None
     assert (response.logprobs[0].logprob, response.logprobs[0].top) == (-0.5, {"b": -1.5})
-    assert response.message.images[0].url == "data:image/png;base64,AAAA"
+    assert response.message.images[0].as_url() == "data:image/png;base64,AAAA"
 
 
 async def test_a_schema_is_sent() -> None:

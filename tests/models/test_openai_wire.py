@@ -103,7 +103,7 @@ class TestResponses:
         collected, heard = Collected(ASKED, model="m"), []
         for chunk in [*({"reasoning": text} for text in thoughts), *({"content": text} for text in texts)]:
             heard += list(collected.add(json.dumps(delta(**chunk)).encode()))
-        list(collected.add(json.dumps(delta("stop")).encode()))
+        heard += list(collected.add(json.dumps(delta("stop")).encode()))
         response = collected.response()
         assert response.message.text == "".join(texts) == "".join(each.text for each in heard)
         assert response.reasoning == "".join(thoughts) == "".join(each.reasoning for each in heard)

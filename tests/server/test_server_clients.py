@@ -13,7 +13,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from contemplate import Contemplator, Limits, aggregators, planners
+from contemplate import Contemplator, ImagePart, Limits, Message, aggregators, planners
 from contemplate.errors import ModelAuthError, ModelRateLimitError
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
@@ -216,6 +216,20 @@ def test_conversation_and_images_reach_the_model(client: Any) -> None:
     assert [each.url for each in said.images] == [picture]
     for part in ("Be brief.", "Hello", "Hi!", "What is this?"):
         assert part in said.text
+
+
+@pytest.mark.parametrize("text", ["A cat.", ""])
+def test_images_of_the_answer(client: Any, text: str) -> None:
+    drawn = ImagePart(data=b"\x89PNG\r\n\x1a\n....")
+    api = client(instant(ScriptedModel(lambda _: Message.assistant(text, images=(drawn,)))))
+    expected = [{"type": "image_url", "image_url": {"url": drawn.as_url()}, "index": 0}]
+    message = api.chat.completions.create(model="m", messages=QUESTION).choices[0].message
+    assert (message.content, message.images) == (text, expected)
+    chunks = list(api.chat.completions.create(model="m", messages=QUESTION, stream=True))
+    shown = [getattr(chunk.choices[0].delta, "images", None) for chunk in chunks]
+    assert [each for each in shown if each] == [expected]
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == text
 
 
 def test_what_only_tunes_and_what_is_unknown_is_ignored(client: Any) -> None:

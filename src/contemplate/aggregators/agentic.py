@@ -20,7 +20,7 @@ from ..result import Conclusion, TaskResult
 from ..schema import OutputType
 from ..settings import ModelSettings
 from .base import nothing_answered
-from .kept import concluded, dissent, earliest, in_launch_order
+from .kept import concluded, dissent, earliest, images_of, in_launch_order
 from .trajectories import Trajectories
 
 
@@ -81,6 +81,7 @@ class _Agentic:
         return Conclusion(
             text=finish.solution if ctx.output is None else to_json(ctx.output.dump(finish.solution)).decode(),
             output=None if ctx.output is None else finish.solution,
+            images=images_of(each for each in answered if each.id in support),
             support=support,
             dissent=dissent(answered, support),
             complete=all(each.answered for each in seen),
@@ -90,7 +91,7 @@ class _Agentic:
         trajectories = Trajectories(shuffled, ctx.run_id)
         agent = Agent(tools=trajectories.tools, max_turns=self._max_turns, context=self._context)
         said = render("agentic_question", question=question, trajectories=trajectories.overview)
-        messages = Message.system(render("agentic")), Message.user(said, ctx.images)
+        messages = Message.system(render("agentic")), Message.user(said, ctx.images_for("aggregator"))
         output = _finish_of(len(shuffled), ctx.output)
         reader = _Reader(ctx, Task(id="aggregator", prompt=question), self._model)
         try:

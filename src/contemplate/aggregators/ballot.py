@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+STRONGEST = 10
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Tally:
     key: str
     weight: int | Fraction
@@ -23,12 +25,13 @@ class Ballot:
     """A plurality vote among calls that were launched in the order 0, 1, 2, ... and answer in any order.
 
     Most votes win; a tie goes to the answer whose earliest supporter was launched first. Weights are added exactly, so
-    that the result never depends on who was faster.
+    that the result never depends on who was faster. A vote costs the same however many different answers there are.
     """
 
     def __init__(self) -> None:
         self._tallies: dict[str, _Tally] = {}
-        self._leader: _Tally | None = None
+        # The strongest few, in order. A tally only gains, so that no other can pass them without a vote of its own.
+        self._best: list[_Tally] = []
         self._out: dict[int, int | Fraction] = {}
         self._reach: int | Fraction = 0
         self._launched = 0
@@ -44,6 +47,11 @@ class Ballot:
     def votes(self) -> Mapping[str, float]:
         """The weight of each answer's votes."""
         return {key: float(tally.weight) for key, tally in self._tallies.items()}
+
+    @property
+    def strongest(self) -> tuple[str, ...]:
+        """The answers with the most votes, ten at most, beginning with the leader."""
+        return tuple(tally.key for tally in self._best)
 
     def launch(self, calls: int, *, heaviest: float = 1) -> None:
         """There are now `calls` calls in all; there can only be more of them than before.
@@ -81,12 +89,21 @@ class Ballot:
             tally = self._tallies[key] = _Tally(key, 0, call)
         tally.weight += exact
         tally.first = min(tally.first, call)
-        if self._leader is None or tally.beats(self._leader):
-            self._leader = tally
+        self._rank(tally)
+
+    def _rank(self, tally: _Tally) -> None:
+        best = self._best
+        if tally not in best:
+            best.append(tally)
+        place = best.index(tally)
+        while place and tally.beats(best[place - 1]):
+            best[place - 1 : place + 1] = tally, best[place - 1]
+            place -= 1
+        del best[STRONGEST:]
 
     def leader(self) -> str | None:
         """The answer that wins if no more votes come; None if there is no vote."""
-        return None if self._leader is None else self._leader.key
+        return self._best[0].key if self._best else None
 
     def decided(self) -> bool:
         """Whether no vote that is still out can change the winner: the exact rule.
@@ -97,25 +114,24 @@ class Ballot:
         """
         if not self._out:
             return True
-        leader = self._leader
-        if leader is None or leader.weight < self._reach:
+        if not self._best or self._best[0].weight < self._reach:
             return False
+        leader, *others = self._best
         while self._earliest_out not in self._out:
             self._earliest_out += 1
         room = leader.weight - self._reach
         wins_ties = not self._weighted and leader.first < self._earliest_out
         if room == 0 and not wins_ties:
             return False
-        return all(
-            rival.weight < room or (rival.weight == room and wins_ties and leader.first < rival.first)
-            for rival in self._tallies.values()
-            if rival is not leader
-        )
+        if not others:
+            return True
+        # Who is safe from the strongest of the others is safe from all.
+        rival = others[0]
+        return rival.weight < room or (rival.weight == room and wins_ties and leader.first < rival.first)
 
     def confidence(self) -> float:
         """How sure it is, by the two largest counts, that the leader is the most likely answer."""
-        counts = sorted((round(each.weight) for each in self._tallies.values()), reverse=True)
-        first, second = (*counts, 0, 0)[:2]
+        first, second = (*(round(each.weight) for each in self._best[:2]), 0, 0)[:2]
         return beta_confidence(first, second)
 
 

@@ -18,11 +18,13 @@ class Count:
     Attributes:
         ballot: the votes.
         seen: every result that was counted, abstentions and failures too.
+        counted: how many answers have been counted, abstentions left out.
     """
 
     def __init__(self, ctx: RunContext, weights: Weights | None) -> None:
         self.ballot = Ballot()
         self.seen: list[TaskResult] = []
+        self.counted = 0
         self._supporters: dict[str, list[TaskResult]] = {}
         self._ctx = ctx
         self._weights = weights
@@ -30,14 +32,9 @@ class Count:
         self._numbers: dict[str, int] = {}
 
     @property
-    def counted(self) -> int:
-        """How many answers have been counted, abstentions left out."""
-        return sum(map(len, self._supporters.values()))
-
-    @property
     def votes(self) -> dict[str, int]:
-        """How many have given each answer."""
-        return {key: len(given) for key, given in self._supporters.items()}
+        """How many have given each of the strongest answers."""
+        return {key: len(self._supporters[key]) for key in self.ballot.strongest}
 
     def launch(self) -> None:
         """Each planned task has a vote, in the order of the plan; one that is held back has it when it is released."""
@@ -71,6 +68,7 @@ class Count:
         self.ballot.cast(self.number(result), key, weight)
         self.seen.append(result)
         if key is not None and weight > 0:
+            self.counted += 1
             self._supporters.setdefault(key, []).append(result)
 
     def conclusion(self, *, quorum: int, complete: bool) -> Conclusion:

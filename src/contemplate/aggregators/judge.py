@@ -102,7 +102,7 @@ class _Judge:
             return await ctx.call("aggregator", request, model=self._model, turn=turn - 1)
 
         choice = _choice_of(numbers)
-        messages = Message.system(render("judge")), Message.user(said, ctx.images)
+        messages = Message.system(render("judge")), Message.user(said, ctx.images_for("aggregator"))
         request = with_schema(ModelRequest(messages, self._settings), choice)
         try:
             chosen, _ = await parsed(await ask(request), request, ask, choice, repairs=MAX_REPAIRS)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 from ..context import RunContext
+from ..messages import ImagePart
 from ..result import Conclusion, Dissent, TaskResult
 from .base import nothing_answered
 
@@ -36,6 +37,11 @@ def concluded(
         dissent=dissent,
         complete=complete,
     )
+
+
+def images_of(results: Iterable[TaskResult]) -> tuple[ImagePart, ...]:
+    """The images of all of them, each once: those of an answer that was written from theirs, and shows none itself."""
+    return tuple({image.as_url(): image for each in results for image in each.images}.values())
 
 
 def in_launch_order(results: Iterable[TaskResult]) -> list[TaskResult]:

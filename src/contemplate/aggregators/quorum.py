@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Iterable
 
 import anyio
 
@@ -42,7 +43,7 @@ class _Quorum:
         self._required = required
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
-        gathered: list[TaskResult] = []
+        gathered = _Gathered(self._required)
         with anyio.CancelScope() as gathering:
 
             def planned() -> None:
@@ -52,50 +53,61 @@ class _Quorum:
 
             ctx.when_planned(planned)
             async for result in results:
-                gathered.append(result)
+                gathered.add(result)
                 if self._reached(gathered) or self._lost(gathered, ctx):
                     break
         if not self._reached(gathered):
             raise QuorumNotReached(self._lacking(gathered, ctx), hint="raise the limits, or ask for less")
-        return await self._inner(question, _Gathered(gathered), ctx)
+        return await self._inner(question, gathered, ctx)
 
-    def _reached(self, gathered: list[TaskResult]) -> bool:
-        answered = {each.id for each in gathered if each.answered}
-        return len(answered) >= self._enough and answered.issuperset(self._required)
+    def _reached(self, gathered: _Gathered) -> bool:
+        return gathered.answered >= self._enough and not gathered.lacking
 
-    def _lost(self, gathered: list[TaskResult], ctx: RunContext) -> bool:
+    def _lost(self, gathered: _Gathered, ctx: RunContext) -> bool:
         """Whether the quorum can no longer be reached, whatever comes."""
-        lost = {each.id for each in gathered if not each.answered}
-        if not lost.isdisjoint(self._required):
+        if any(name in gathered.lost for name in gathered.lacking):
             return True
-        planned = {task.id for task in ctx.planned}
-        return ctx.plan_done and (len(planned - lost) < self._enough or not planned.issuperset(self._required))
+        if not ctx.plan_done:
+            return False
+        return len(ctx.planned) - len(gathered.lost) < self._enough or any(
+            name not in ctx.places for name in gathered.lacking
+        )
 
-    def _lacking(self, gathered: list[TaskResult], ctx: RunContext) -> str:
-        came = {each.id: each for each in gathered}
-        answered = sum(each.answered for each in gathered)
+    def _lacking(self, gathered: _Gathered, ctx: RunContext) -> str:
         said = []
-        if answered < self._enough:
-            said.append(f"{answered} of {len(ctx.planned)} tasks were answered, and {self._enough} are needed")
-        for name in self._required:
-            if name not in came:
+        if gathered.answered < self._enough:
+            said.append(f"{gathered.answered} of {len(ctx.planned)} tasks were answered, and {self._enough} are needed")
+        for name in gathered.lacking:
+            if name in gathered.lost:
+                lost = gathered.lost[name]
+                said.append(f"required task {name!r}: {lost.outcome if lost.error is None else lost.error.message}")
+            else:
                 said.append(f"required task {name!r} gave no result")
-            elif not came[name].answered:
-                error = came[name].error
-                said.append(f"required task {name!r}: {came[name].outcome if error is None else error.message}")
         return "; ".join(said)
 
 
 class _Gathered:
-    """A stream of what is there already."""
+    """What is there already, and then a stream of it. `lacking` are the required tasks that are not answered."""
 
-    def __init__(self, results: list[TaskResult]) -> None:
-        self._results = iter(results)
+    def __init__(self, required: Iterable[str]) -> None:
+        self.answered = 0
+        self.lost: dict[str, TaskResult] = {}
+        self.lacking = dict.fromkeys(required)
+        self._results: deque[TaskResult] = deque()
+
+    def add(self, result: TaskResult) -> None:
+        """Take in a result."""
+        self._results.append(result)
+        if result.answered:
+            self.answered += 1
+            self.lacking.pop(result.id, None)
+        else:
+            self.lost[result.id] = result
 
     def __aiter__(self) -> _Gathered:
         return self
 
     async def __anext__(self) -> TaskResult:
-        for result in self._results:
-            return result
-        raise StopAsyncIteration
+        if not self._results:
+            raise StopAsyncIteration
+        return self._results.popleft()

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+from ..agent import text_of
 from ..context import RunContext
 from ..errors import AggregationError, ConfigurationError, ModelError
 from ..events import OutputDelta
@@ -18,7 +19,7 @@ from ..settings import ModelSettings
 from ..typed import parsed, with_schema
 from .base import nothing_answered
 from .condense import MIN_ROOM_TOKENS, Material, Summarise, condensed
-from .kept import concluded
+from .kept import concluded, images_of
 
 MAX_REPAIRS = 2
 FIRST_SUMMARY_TURN = MAX_REPAIRS + 1
@@ -58,7 +59,7 @@ class _Synthesize:
         async def ask(request: ModelRequest) -> ModelResponse:
             nonlocal turn
             turn += 1
-            on_delta = _shown(ctx) if ctx.listening else None
+            on_delta = _shown(ctx) if ctx.listening and ctx.streaming else None
             if turn > 1 and on_delta is not None:
                 on_delta(Delta(restart=True))
             return await ctx.call("aggregator", request, model=self._model, turn=turn - 1, on_delta=on_delta)
@@ -81,7 +82,7 @@ class _Synthesize:
         return Conclusion(
             text=response.message.text,
             output=output,
-            images=response.message.images,
+            images=response.message.images or images_of(each for each in usable if each.id in read),
             support=tuple(each.id for each in usable if each.id in read),
             complete=all_there and response.finish != "length",
         )
@@ -100,7 +101,7 @@ class _Synthesize:
         said.append(closing)
         if self._instructions:
             said.append(self._instructions)
-        messages = Message.system(render("synthesis")), Message.user("\n\n".join(said), ctx.images)
+        messages = Message.system(render("synthesis")), Message.user("\n\n".join(said), ctx.images_for("aggregator"))
         return with_schema(ModelRequest(messages, self._settings), ctx.output)
 
     def _room(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
@@ -120,7 +121,7 @@ class _Synthesize:
         length = render("synthesis_summary_length", words=str(tokens // TOKENS_PER_WORD))
         messages = (
             Message.system(render("synthesis_summary")),
-            Message.user(f"{_read(question, material, ctx)}\n\n{length}", ctx.images),
+            Message.user(f"{_read(question, material, ctx)}\n\n{length}", ctx.images_for("aggregator")),
         )
         return ModelRequest(messages, self._settings)
 
@@ -208,7 +209,7 @@ def _shown(ctx: RunContext) -> DeltaSink:
 
 
 def _body(result: TaskResult, candidates: bool) -> str:
-    text = result.text if result.answered else render("incomplete", text=result.text)
+    text = text_of(result)
     return text if candidates else f"Task: {result.task.label}\n{text}"
 
 
@@ -221,4 +222,5 @@ def _laid_side_by_side(ctx: RunContext) -> Conclusion:
     if ctx.output is not None or usable[0].task.kind != "part":
         return concluded(usable[0], ctx, complete=False)
     text = "\n\n".join(f"## {each.task.label}\n\n{each.text.strip()}" for each in usable)
-    return Conclusion(text=text, support=tuple(each.id for each in usable), complete=False)
+    support = tuple(each.id for each in usable)
+    return Conclusion(text=text, images=images_of(usable), support=support, complete=False)

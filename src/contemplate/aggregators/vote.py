@@ -35,8 +35,8 @@ def vote(
 
     With `stop="exact"` it returns, and what is still running is cancelled, as soon as no answer that is still out can
     change the winner: the result is the one that the full vote would give. With `stop="beta"` it returns as soon as
-    the leader is likely enough (Adaptive-Consistency, https://arxiv.org/abs/2305.11860): cheaper, not exact, and biased
-    towards short answers, because those arrive first.
+    the leader is likely enough (Adaptive-Consistency, https://arxiv.org/abs/2305.11860), or the vote decided: cheaper,
+    not exact, and biased towards short answers, because those arrive first.
 
     With `by_meaning`, a model is asked of each new key whether it says the same as the first answer of each group
     before it: at most n * (n - 1) / 2 short calls for n answers, and none for equal keys. Answers are then looked at in
@@ -160,8 +160,8 @@ class _Vote:
     def _decided(self, count: Count, ctx: RunContext) -> bool:
         if self._stop is None or count.counted < self._quorum:
             return False
-        if self._stop == "beta":
-            return count.ballot.confidence() >= self._confidence
+        if self._stop == "beta" and count.ballot.confidence() >= self._confidence:
+            return True
         return (ctx.plan_done or ctx.expected is not None) and count.ballot.decided()
 
     def _conclusion(self, count: Count, ctx: RunContext) -> Conclusion:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine")
+MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council")
 AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
 LAST_PORT = 65_535
@@ -54,6 +54,7 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _add_model(ask)
     ask.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
     ask.add_argument("--image", action="append", default=[], metavar="FILE", help="an image file or URL; repeatable")
+    ask.add_argument("--save-images", metavar="DIR", help="write the answer's images there; nothing is overwritten")
     ask.add_argument("--json", action="store_true", help="print one JSON document: output, plan, tasks, usage, ...")
     ask.add_argument("--events", action="store_true", help="print the run's events as JSON lines, as they happen")
     ask.add_argument("--estimate", action="store_true", help="print what the run may take, and make no call")

@@ -21,6 +21,7 @@ from ..run import new_run_id
 from ..usage import Limits
 from .estimate import print_estimate
 from .exits import ANSWERED, INTERRUPTED, LIMITED, say
+from .images import Folder
 from .models import fetch_if_local
 from .place import journal_if_any
 from .record import Record
@@ -45,6 +46,7 @@ def ask(options: argparse.Namespace) -> int:
         question = _question(options.question)
         model = model_called(options.model)
         limits = limits_of(options)
+        folder = None if options.save_images is None else Folder(options.save_images)
         if options.estimate:
             mind = Contemplator(model, mode=options.mode, limits=limits)
             return print_estimate(mind.estimate(question, images=options.image), options.json)
@@ -54,7 +56,7 @@ def ask(options: argparse.Namespace) -> int:
     except Exception as error:
         view.stop(ErrorInfo.of(error), None)
         raise
-    return watch(mind, question, options.image, options.run_id, view, journal)
+    return watch(mind, question, options.image, options.run_id, view, journal, folder)
 
 
 def watch(
@@ -64,6 +66,7 @@ def watch(
     run_id: str | None,
     view: View,
     journal: Journal | None,
+    folder: Folder | None = None,
 ) -> int:
     """Make a run, show it, and return the exit code."""
     record = Record()
@@ -82,6 +85,10 @@ def watch(
         raise
     if isinstance(ended, RunResult):
         view.finish(ended)
+        if folder is not None:
+            folder.save(ended)
+        elif ended.images:
+            say(f"images in the answer: {len(ended.images)}; to save them: --run-id {run_id} --save-images DIR")
         if record.recorded:
             say(f"{record.recorded} of the calls had been made before, and were not paid for again")
         if not ended.complete:

@@ -12,6 +12,11 @@ from ..events import Event, LimitReached, Noted, PlanDelta, TaskFinished, TaskPl
 from ..result import ErrorInfo, RunResult
 from .words import printable, reached, summary, why
 
+# What images hold is left out of the events: it may be megabytes a line.
+_IMAGE_DATA: Any = {
+    "result": {"images": {"__all__": {"data"}}, "messages": {"__all__": {"parts": {"__all__": {"data"}}}}}
+}
+
 
 class View(Protocol):
     """Something that shows a run. Either `finish` or `stop` is the last thing that it is told."""
@@ -45,11 +50,11 @@ def view_for(options: argparse.Namespace) -> View:
 
 
 class EventLines:
-    """Every event as one line of JSON, on standard output."""
+    """Every event as one line of JSON, on standard output, without the data of images."""
 
     def show(self, event: Event) -> None:
         """Print the event."""
-        _print(event.model_dump_json() + "\n")
+        _print(event.model_dump_json(exclude=_IMAGE_DATA) + "\n")
 
     def finish(self, result: RunResult[str]) -> None:
         """The last event has said it."""

@@ -54,7 +54,7 @@ class Entry(Data):
         digest: of the request; `parts` are the digests of what it is made of, its messages last.
         nth: how many equal calls went before it.
         name: the model's or the tool's.
-        text: what the tool returned; or what a model had written when its call was cut off.
+        text, images: what the tool returned; or what a model had written when its call was cut off.
         usage: what it cost, together with earlier attempts at it that failed or were cut off.
         started, seconds: since the run began, and how long it took.
     """
@@ -68,6 +68,7 @@ class Entry(Data):
     outcome: Outcome
     response: ModelResponse | None = None
     text: str = ""
+    images: tuple[ImagePart, ...] = ()
     error: ErrorInfo | None = None
     usage: Usage = Usage()
     started: float = 0.0

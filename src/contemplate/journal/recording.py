@@ -14,7 +14,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from ..errors import JournalBusy, JournalError
-from ..messages import ToolCall
+from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo
 from ..usage import Usage
@@ -91,9 +91,11 @@ class Recording:
         """Write down what a model answered, and what that cost."""
         await self._keep(asked, self._entry(asked, started, response=response, usage=usage))
 
-    async def returned(self, asked: Asked, started: float, text: str, error: ErrorInfo | None) -> None:
+    async def returned(
+        self, asked: Asked, started: float, text: str, error: ErrorInfo | None, images: tuple[ImagePart, ...]
+    ) -> None:
         """Write down what a tool returned. That it failed is an answer too: the model is told."""
-        await self._keep(asked, self._entry(asked, started, text=text, error=error))
+        await self._keep(asked, self._entry(asked, started, text=text, error=error, images=images))
 
     def cut_off(self, asked: Asked, started: float, error: BaseException, text: str, usage: Usage) -> None:
         """Write down that a call failed or was cancelled, if nobody else is writing; else with the next one."""

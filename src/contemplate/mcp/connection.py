@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import anyio
 from pydantic_core import from_json, to_json
 
 from ..errors import ConfigurationError, ToolError, ToolServerError
+from ..messages import ImagePart, Part, TextPart
 from ..models import ToolSpec
 from ..prompts import render
 
@@ -83,7 +85,7 @@ class Connection:
             ToolSpec(name, each.description or each.title or "", each.input_schema) for name, each in self.tools.items()
         )
 
-    async def call(self, name: str, arguments: str) -> str:
+    async def call(self, name: str, arguments: str) -> str | tuple[Part, ...]:
         """Use the tool `name` with `arguments`, a JSON object.
 
         Raises:
@@ -102,7 +104,7 @@ class Connection:
             return await self._called(self.tools[name].name, given)
         raise ToolError(f"{name} did not answer within {self.timeout:g} seconds")
 
-    async def _called(self, name: str, arguments: dict[str, Any]) -> str:
+    async def _called(self, name: str, arguments: dict[str, Any]) -> str | tuple[Part, ...]:
         from mcp import MCPError
         from mcp_types import CONNECTION_CLOSED
 
@@ -116,8 +118,9 @@ class Connection:
                 raise self.gone() from None
             raise ToolError(self.hidden(str(error))) from None
         if result.is_error:
-            raise ToolError(self.hidden(_text(result)) or f"{name} failed")
-        return _text(result)
+            said = _said(result)
+            raise ToolError(self.hidden(said if isinstance(said, str) else "") or f"{name} failed")
+        return _said(result)
 
 
 async def all_tools(client: Client) -> list[Tool]:
@@ -130,19 +133,29 @@ async def all_tools(client: Client) -> list[Tool]:
     return tools
 
 
-def _text(result: CallToolResult) -> str:
+def _said(result: CallToolResult) -> str | tuple[Part, ...]:
+    """What a result says, and the images in it."""
     # A server says the same in both; the structured form is for programs.
     if not result.content and result.structured_content is not None:
         return to_json(result.structured_content).decode()
-    return "\n".join(map(_block, result.content))
+    said = [_block(block) for block in result.content]
+    text = "\n".join(each for each in said if isinstance(each, str))
+    images = [each for each in said if isinstance(each, ImagePart)]
+    return (TextPart(text=text), *images) if images else text
 
 
-def _block(block: ContentBlock) -> str:
+def _block(block: ContentBlock) -> str | ImagePart:
     if block.type == "text":
         return block.text
     if block.type == "resource_link":
         return f"{block.name}: {block.uri}"
     if block.type == "resource":
-        kind = block.resource.mime_type or "resource"
-        return getattr(block.resource, "text", None) or render("tool_left_out", kind=kind)
-    return render("tool_left_out", kind=block.mime_type)
+        text = getattr(block.resource, "text", None)
+        if text is not None:
+            return str(text)
+        kind, data = block.resource.mime_type or "resource", getattr(block.resource, "blob", "")
+    else:
+        kind, data = block.mime_type, block.data
+    with suppress(ValueError):
+        return ImagePart.from_url(f"data:{kind};base64,{data}")
+    return render("tool_left_out", kind=kind)

@@ -82,7 +82,7 @@ class TokenLogprob(Data):
 
 
 class ModelResponse(Data):
-    """A whole response. `model` is the name that the provider reports."""
+    """A whole response. `model` is the name that the provider reports; `notes` say what could not be read of it."""
 
     message: Message
     finish: Finish
@@ -90,6 +90,7 @@ class ModelResponse(Data):
     model: str
     reasoning: str = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
 DeltaSink = Callable[[Delta], None]

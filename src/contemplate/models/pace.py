@@ -8,6 +8,7 @@ Line     who is next: first come, first served within a run, and one run after t
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from math import inf
@@ -169,7 +170,8 @@ class Line(Generic[Item]):
     """Waiters of several runs: each run's in their order, and one run after the other."""
 
     def __init__(self) -> None:
-        self._runs: dict[Hashable, dict[Item, None]] = {}
+        # Ordered ones, as a plain dictionary looks for its first entry among all that were removed before.
+        self._runs: OrderedDict[Hashable, OrderedDict[Item, None]] = OrderedDict()
 
     @property
     def first(self) -> Item | None:
@@ -180,7 +182,7 @@ class Line(Generic[Item]):
 
     def join(self, run: Hashable, item: Item) -> None:
         """Stand at the end of one's run; a run that nobody else waits for comes last."""
-        self._runs.setdefault(run, {})[item] = None
+        self._runs.setdefault(run, OrderedDict())[item] = None
 
     def leave(self, run: Hashable, item: Item) -> None:
         """Wait no more."""
@@ -193,4 +195,4 @@ class Line(Generic[Item]):
         """`item` is served; the next turn is another run's."""
         self.leave(run, item)
         if run in self._runs:
-            self._runs[run] = self._runs.pop(run)
+            self._runs.move_to_end(run)

@@ -121,7 +121,7 @@ def _read(response: ModelResponse, request: ModelRequest) -> ModelResponse:
     if turn.answer is None:
         return response
     text = turn.answer if isinstance(turn.answer, str) else to_json(turn.answer).decode()
-    return response.model_copy(update={"message": Message.assistant(text)})
+    return response.model_copy(update={"message": Message.assistant(text, images=response.message.images)})
 
 
 class _AnswerOnly:

@@ -11,13 +11,14 @@ from ..errors import ConfigurationError
 from ..plan import Task
 from ..prompts import fence_mark, fenced, render
 from ..result import TaskResult
+from ..strategies import Strategy, Way, split, work_backwards
 from .base import Planner, parts_of
 
 
 def as_needed(
     decompose: Planner,
     *,
-    strategies: Sequence[str] | None = None,
+    strategies: Sequence[Strategy] | None = None,
     check: Check | None = None,
     depth: int = 1,
 ) -> Planner:
@@ -40,10 +41,11 @@ def as_needed(
 
     Raises:
         ConfigurationError: `depth` is negative.
+        MissingDependencyError: `strategies.code` is among the strategies, and its extra is not installed.
     """
     if depth < 0:
         raise ConfigurationError(f"planners.as_needed(depth={depth}): 0 or more is needed")
-    ways = (render("strategy_work_backwards"),) if strategies is None else tuple(strategies)
+    ways = [split(each) for each in ((work_backwards,) if strategies is None else strategies)]
     return _AsNeeded(decompose, ways, check, depth)
 
 
@@ -74,7 +76,7 @@ class _Goal:
 
 
 class _AsNeeded:
-    def __init__(self, decompose: Planner, strategies: Sequence[str], check: Check | None, depth: int) -> None:
+    def __init__(self, decompose: Planner, strategies: Sequence[Way], check: Check | None, depth: int) -> None:
         self._decompose = decompose
         self._strategies = strategies
         self._check = check
@@ -97,13 +99,15 @@ class _AsNeeded:
                     goals += await self._taken_apart(goal, task, ctx)
 
     def _attempt(self, goal: _Goal, ctx: RunContext) -> Task:
-        said = [goal.task.instructions]
+        said, program = [goal.task.instructions], goal.task.program
         if goal.attempts:
             problem = [("problem", goal.problem)]
             mark = fence_mark(ctx.run_id, problem)
             said.append(render("another_attempt", mark=mark, problem=fenced(problem, mark)))
-            said.append(self._strategies[goal.attempts - 1])
-        if ctx.output is None or goal.task.kind == "part":
+            words, program = self._strategies[goal.attempts - 1]
+            said.append(words)
+        # Where a program is asked for, it is a failure that there is none: no word for it is needed.
+        if program is None and (ctx.output is None or goal.task.kind == "part"):
             said.append(render("unsolved"))
         goal.attempts += 1
         return goal.task.model_copy(
@@ -111,6 +115,7 @@ class _AsNeeded:
                 "id": f"{goal.task.id}-{goal.attempts}",
                 "needs": tuple(each for need in goal.needs for each in need.results),
                 "instructions": "\n\n".join(filter(None, said)) or None,
+                "program": program,
                 "held": True,
             }
         )

@@ -76,7 +76,7 @@ class _ModelPlanner:
         self._rules = Message.system(rules)
 
     async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        asked = Message.user(render("plan_question", question=question), ctx.images)
+        asked = Message.user(render("plan_question", question=question), ctx.images_for("planner"))
         messages: tuple[Message, ...] = (self._rules, asked)
         desk = _Desk(ctx, *self._range, {role: ctx.use(each) for role, each in self._roles.items()})
         for turn in range(MAX_CALLS):

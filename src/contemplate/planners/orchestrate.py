@@ -13,7 +13,7 @@ from ..plan import Task
 from ..prompts import fence_mark, fenced, render
 from ..result import ErrorInfo
 from ..settings import ModelSettings
-from ..tools import Tool
+from ..tools import as_tool
 from .base import Planner
 
 
@@ -24,7 +24,7 @@ def orchestrate(
     model: str | Model | None = None,
     settings: ModelSettings | None = None,
 ) -> Planner:
-    """A model delegates as it sees fit, with tools: spawn a task, wait for some, follow one up, interrupt one.
+    """A model delegates as it sees fit, with tools: spawn, wait, message, follow up, interrupt.
 
     Subagents run while it goes on. When it uses no tool any more it is done, and the aggregator concludes from all
     results, as `aggregators.synthesize` does. If it hands out nothing, the question is asked as it is. A follow-up is a
@@ -48,7 +48,10 @@ def orchestrate(
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         desk = _Desk(ctx, max_tasks)
         rules = Message.system(render("orchestrate", max_tasks=str(max_tasks)))
-        messages: tuple[Message, ...] = (rules, Message.user(render("plan_question", question=question), ctx.images))
+        messages: tuple[Message, ...] = (
+            rules,
+            Message.user(render("plan_question", question=question), ctx.images_for("planner")),
+        )
         for turn in range(max_turns):
             request = ModelRequest(messages, settings or ModelSettings(), desk.specs)
             try:
@@ -77,7 +80,8 @@ class _Desk:
     """The tools of one run, and what was done with them. Their docstrings are what the model reads."""
 
     def __init__(self, ctx: RunContext, max_tasks: int) -> None:
-        tools = (Tool(self.spawn), Tool(self.wait), Tool(self.follow_up), Tool(self.interrupt))
+        uses = (self.spawn, self.wait, self.message, self.follow_up, self.interrupt)
+        tools = tuple(as_tool(use) for use in uses)
         self._tools = {tool.name: tool for tool in tools}
         self.specs = tuple(ToolSpec(tool.name, tool.description, tool.parameters) for tool in tools)
         self._ctx = ctx
@@ -90,7 +94,7 @@ class _Desk:
         try:
             if call.name not in self._tools:
                 raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
-            return await self._tools[call.name].call(call.arguments)
+            return str(await self._tools[call.name].call(call.arguments))
         except ToolError as error:
             info = ErrorInfo.of(error)
             return render("tool_error", kind=info.kind, message=info.message)
@@ -129,6 +133,18 @@ class _Desk:
         results = [(task, text_of(await self._ctx.finished(task))) for task in dict.fromkeys(tasks)]
         mark = fence_mark(self._ctx.run_id, results)
         return render("orchestrate_results", mark=mark, results=fenced(results, mark))
+
+    async def message(self, task: str, text: str) -> str:
+        """Say something to an expert who is still at work, who takes it into account.
+
+        Args:
+            task: The name of the expert's task.
+            text: What the expert has to know now.
+        """
+        self._known([task])
+        if not self._ctx.tell(task, text):
+            raise ToolError(f"{task} is not at work; hand out a follow-up if something is missing")
+        return f"{task} hears it before its next turn."
 
     async def interrupt(self, task: str) -> str:
         """Stop a task whose result is no longer needed.

@@ -66,6 +66,7 @@ def router(
     samples: int = 9,
     key: Key | None = None,
     choose: Callable[[Probe], Route] = usual_route,
+    instructions: str | None = None,
     settings: ModelSettings | None = None,
     seed: int = 0,
 ) -> Planner:
@@ -84,6 +85,7 @@ def router(
         samples: how many there are in all where a vote is taken.
         key: as for `aggregators.vote`: what makes two answers the same.
         choose: says which way to go.
+        instructions: how to state the answer, as for `planners.sample`.
         settings: of every sample.
         seed: the first sample's seed; the next ones count up.
 
@@ -93,7 +95,7 @@ def router(
     if not 2 <= probe <= samples:
         raise ConfigurationError(f"planners.router: 2 <= probe <= samples is needed, not {probe=}, {samples=}")
 
-    return _Router(decompose, probe, samples, key, choose, settings, seed)
+    return _Router(decompose, probe, samples, key, choose, instructions, settings, seed)
 
 
 class _Router:
@@ -104,6 +106,7 @@ class _Router:
         samples: int,
         key: Key | None,
         choose: Callable[[Probe], Route],
+        instructions: str | None,
         settings: ModelSettings | None,
         seed: int,
     ) -> None:
@@ -112,6 +115,7 @@ class _Router:
         self._samples = samples
         self._key = key
         self._choose = choose
+        self._instructions = instructions
         self._settings = settings
         self._seed = seed
 
@@ -137,12 +141,15 @@ class _Router:
                 yield self._sample(i, question, ctx)
 
     def _sample(self, i: int, question: str, ctx: RunContext) -> Task:
+        ending = self._instructions
+        if ending is None and ctx.output is None:
+            ending = render("answer_line")
         return Task(
             id=f"sample-{i + 1}",
             prompt=question,
             kind="candidate",
             title=f"Sample {i + 1}",
-            instructions=render("answer_line") if ctx.output is None else None,
+            instructions=ending,
             settings=ModelSettings(seed=self._seed + i).over(self._settings),
         )
 

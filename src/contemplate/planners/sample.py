@@ -10,6 +10,7 @@ from ..models import Model
 from ..plan import Task
 from ..prompts import render
 from ..settings import ModelSettings
+from ..strategies import Strategy, split
 from .base import Planner, Sized
 
 
@@ -18,7 +19,7 @@ def sample(
     *,
     wave: int | None = None,
     personas: Sequence[str] = (),
-    strategies: Sequence[str] = (),
+    strategies: Sequence[Strategy] = (),
     models: Sequence[str | Model] = (),
     instructions: str | None = None,
     settings: ModelSettings | None = None,
@@ -46,9 +47,11 @@ def sample(
 
     Raises:
         ConfigurationError: `n` or `wave` is less than one.
+        MissingDependencyError: `strategies.code` is among the strategies, and its extra is not installed.
     """
     if n < 1 or (wave is not None and wave < 1):
         raise ConfigurationError(f"planners.sample({n=}, {wave=}): at least one sample is needed")
+    ways = [split(each) for each in strategies] or [(None, None)]
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         names = [ctx.use(each) for each in models]
@@ -62,7 +65,8 @@ def sample(
                 for earlier in range(i - wave, i):
                     await ctx.finished(_name(earlier))
                 await ctx.undecided()
-            said = (_nth(personas, i), _nth(strategies, i), ending)
+            words, program = ways[i % len(ways)]
+            said = (_nth(personas, i), words, instructions if program else ending)
             yield Task(
                 id=_name(i),
                 prompt=question,
@@ -70,6 +74,7 @@ def sample(
                 title=f"Sample {i + 1}",
                 instructions="\n\n".join(filter(None, said)) or None,
                 model=_nth(names, i),
+                program=program,
                 settings=ModelSettings(seed=seed + i).over(settings),
             )
 

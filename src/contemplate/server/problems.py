@@ -17,6 +17,7 @@ from ..errors import (
     ModelRateLimitError,
     ModelTimeoutError,
     OutputError,
+    ProgramError,
     ToolServerError,
 )
 from .wire import UNSUPPORTED, ApiError, ErrorBody
@@ -29,6 +30,7 @@ _STATUS: tuple[tuple[type[ContemplateError], int], ...] = (
     (ModelError, 502),
     (AggregationError, 502),
     (OutputError, 502),
+    (ProgramError, 502),
     (ToolServerError, 502),
     (LimitExceeded, 503),
 )

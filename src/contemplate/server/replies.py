@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from ..result import RunResult
 from .pieces import Piece
 from .problems import Problem, Refused, broken
-from .wire import Answer, ApiUsage, Choice, Chunk, ChunkChoice, Completion, Delta, FinishReason
+from .wire import Answer, ApiUsage, Choice, Chunk, ChunkChoice, Completion, Delta, FinishReason, Image
 
 KEEP_ALIVE_SECONDS = 15.0
 
@@ -61,7 +61,11 @@ class Whole:
 
     async def end(self, result: RunResult[Any], finish_reason: FinishReason) -> None:
         """Send the completion."""
-        answer = Answer(content=result.text, reasoning_content="".join(self._reasoning) or None)
+        answer = Answer(
+            content=result.text,
+            reasoning_content="".join(self._reasoning) or None,
+            images=Image.all_of(result.images),
+        )
         completion = Completion(
             id=f"chatcmpl-{self.run_id}",
             created=int(time()),
@@ -114,7 +118,9 @@ class Streamed:
             await self._delta(Delta(content=piece.content))
 
     async def end(self, result: RunResult[Any], finish_reason: FinishReason) -> None:
-        """Send the finish reason, the usage if it was asked for, and the end mark."""
+        """Send the images, the finish reason, the usage if it was asked for, and the end mark."""
+        if result.images:
+            await self._delta(Delta(images=Image.all_of(result.images)))
         await self._delta(Delta(), finish_reason)
         if self._include_usage:
             await self._event(_json(self._chunk(usage=ApiUsage.of(result.usage))))

@@ -6,6 +6,7 @@ tunes the answer is ignored, and so is every field that is not known.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
@@ -153,12 +154,32 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+class ImageUrl(_Out):
+    """Where an image is: a `data:` URL, or one of http(s)."""
+
+    url: str
+
+
+class Image(_Out):
+    """An image of the answer. OpenAI's own API has none in chat completions; this is OpenRouter's form."""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: ImageUrl
+    index: int
+
+    @classmethod
+    def all_of(cls, images: Sequence[ImagePart]) -> tuple[Image, ...] | None:
+        """`images` in the API's terms; None if there are none."""
+        return tuple(cls(image_url=ImageUrl(url=each.as_url()), index=i) for i, each in enumerate(images)) or None
+
+
 class Delta(_Out):
     """What a chunk adds."""
 
     role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
     content: str | None = Field(default=None, exclude_if=_is_none)
     reasoning_content: str | None = Field(default=None, exclude_if=_is_none)
+    images: tuple[Image, ...] | None = Field(default=None, exclude_if=_is_none)
 
 
 class ChunkChoice(_Out):
@@ -187,6 +208,7 @@ class Answer(_Out):
     role: Literal["assistant"] = "assistant"
     content: str
     reasoning_content: str | None = Field(default=None, exclude_if=_is_none)
+    images: tuple[Image, ...] | None = Field(default=None, exclude_if=_is_none)
     refusal: None = None
 
 

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from ...messages import ImagePart, Message, TextPart, ToolCall
 from ...usage import Usage
 from ..base import Delta, Finish, ModelRequest, ModelResponse, TokenLogprob
+from .images import Images
 from .schema import strict
 
 CHARACTERS_PER_TOKEN = 4
@@ -35,21 +36,13 @@ class _ToolCall(_Wire):
     function: _Function = _Function()
 
 
-class _ImageUrl(_Wire):
-    url: str
-
-
-class _Image(_Wire):
-    image_url: _ImageUrl
-
-
 class _Said(_Wire):
-    content: str | None = None
+    content: str | list[Any] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: list[_ToolCall] | None = None
-    images: list[_Image] | None = None
+    images: Any = None
 
 
 class _TopLogprob(_Wire):
@@ -148,7 +141,7 @@ def encode(request: ModelRequest, *, model: str, stream: bool, is_openai: bool) 
 
 def _message(message: Message) -> dict[str, Any]:
     said: dict[str, Any] = {"role": message.role}
-    if message.images and message.role == "user":
+    if message.role == "user" and message.images:
         said["content"] = [_part(part) for part in message.parts]
     else:
         said["content"] = message.text or (None if message.tool_calls else "")
@@ -192,7 +185,7 @@ class Collected:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, tuple[str, str, list[str]]] = {}
-        self._images: list[ImagePart] = []
+        self._images = Images()
         self._logprobs: list[TokenLogprob] = []
         self._usage: _Usage | None = None
         self.finish: str | None = None
@@ -223,16 +216,19 @@ class Collected:
         said = choice.delta or choice.message
         if said is not None:
             yield from self._say(said, whole=choice.delta is None)
+        rest = self._images.rest() if self.finish is not None else ""
+        if rest:
+            self._text.append(rest)
+            yield Delta(rest)
 
     def _say(self, said: _Said, *, whole: bool) -> Iterator[Delta]:
         for place, call in enumerate(said.tool_calls or ()):
             # A whole completion numbers its calls by their place in the list.
             self._tool_call(call, place if whole else call.index)
-        for image in said.images or ():
-            self._images.append(ImagePart(url=image.image_url.url))
-        text = said.content or said.refusal or ""
+        self._images.beside(said.images)
+        text = self._images.content(said.content) or said.refusal or ""
         reasoning = said.reasoning_content or said.reasoning or ""
-        if text or reasoning or said.tool_calls or said.images:
+        if said.content or text or reasoning or said.tool_calls or said.images:
             self.pieces += 1
         if text or reasoning:
             self._text.append(text)
@@ -269,12 +265,13 @@ class Collected:
         elif calls:
             finish = "tool_calls"
         return ModelResponse(
-            message=Message.assistant(text, calls, tuple(self._images)),
+            message=Message.assistant(text, calls, tuple(self._images.found)),
             finish=finish,
             usage=self._spent(text, reasoning, calls),
             model=self._model,
             reasoning=reasoning,
             logprobs=tuple(self._logprobs) or None,
+            notes=tuple(self._images.notes),
         )
 
     def _spent(self, text: str, reasoning: str, calls: tuple[ToolCall, ...]) -> Usage:

@@ -32,7 +32,7 @@ class Answer:
         usage: whether the usage is reported; or what is reported.
         cached_tokens: how many prompt tokens are said to be cached.
         reasoning: what is streamed as reasoning first.
-        extra: further fields of the message.
+        extra: further fields of the message, such as images; in a stream, those of a chunk after the text.
     """
 
     text: str = "ok"
@@ -81,6 +81,8 @@ class Answer:
         for place, piece in enumerate(self._pieces()):
             await self._before(place)
             await wire.event(chunk_of(exchange, {"content": piece} if piece else {}))
+        if self.extra:
+            await wire.event(chunk_of(exchange, self.extra))
         for delta in self._calls():
             await wire.event(chunk_of(exchange, delta))
         await wire.event(chunk_of(exchange, {}, self.finish))

@@ -1,0 +1,239 @@
+"""Ways of thinking, with a real model, on school mathematics: `python -m benchmarks.gsm8k QUESTIONS --journal FILE`.
+
+Every call is kept in the journal, from which the table is made: with `--offline` nothing else is done. Stopped at any
+point, it goes on where it was. Ways that only count the same samples otherwise begin with what the journal has of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import math
+import random
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import NormalDist, fmean, stdev
+
+import anyio
+
+from contemplate import Contemplator, ModelSettings, aggregators, answers, planners, strategies
+from contemplate.aggregators.vote import Stop
+from contemplate.errors import ContemplateError
+from contemplate.journal import Journal
+from contemplate.models import Model, OpenAIModel, resolve
+from contemplate.usage import FREE
+
+AT_ONCE = 8
+SAMPLES = 8
+BRIEFLY = (
+    "Think step by step, briefly: one short sentence with one calculation for each step. "
+    'Then end with one line of the form "Answer: ..." that holds the final number and nothing else.'
+)
+GREEDY = ModelSettings(temperature=0, max_tokens=320)
+SAMPLED = ModelSettings(temperature=0.7, max_tokens=320)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way of thinking: how to set it up, and whose samples it counts if it makes none of its own."""
+
+    set_up: Callable[[Model, Journal], Contemplator[str]]
+    samples_of: str | None = None
+
+
+def _greedy(model: Model, journal: Journal) -> Contemplator[str]:
+    once = planners.direct(instructions=BRIEFLY, settings=GREEDY)
+    return Contemplator(model, planner=once, aggregator=aggregators.first(), journal=journal)
+
+
+def _votes(stop: Stop | None) -> Callable[[Model, Journal], Contemplator[str]]:
+    # One after the other: eight questions at once keep the machine busy, and each keeps its prompt in the cache.
+    def set_up(model: Model, journal: Journal) -> Contemplator[str]:
+        samples = planners.sample(SAMPLES, wave=1, instructions=BRIEFLY, settings=SAMPLED)
+        return Contemplator(model, planner=samples, aggregator=aggregators.vote(stop=stop), journal=journal)
+
+    return set_up
+
+
+def _routed(model: Model, journal: Journal) -> Contemplator[str]:
+    routed = planners.router(planners.model(), samples=SAMPLES, instructions=BRIEFLY, settings=SAMPLED)
+    concluded = aggregators.by_kind(candidates=aggregators.vote(), others=aggregators.synthesize())
+    return Contemplator(model, planner=routed, aggregator=concluded, journal=journal)
+
+
+def _mixed(model: Model, journal: Journal) -> Contemplator[str]:
+    ways = (strategies.step_by_step, strategies.work_backwards, strategies.analogy, strategies.critique_and_revise)
+    samples = planners.sample(5, wave=1, strategies=ways, instructions=BRIEFLY, settings=SAMPLED)
+    return Contemplator(model, planner=samples, aggregator=aggregators.vote(), journal=journal)
+
+
+WAYS: Mapping[str, Way] = {
+    "greedy": Way(_greedy),
+    "vote": Way(_votes(None)),
+    "vote, exact stop": Way(_votes("exact"), "vote"),
+    "vote, beta stop": Way(_votes("beta"), "vote"),
+    "router": Way(_routed, "vote"),
+    "mixed": Way(_mixed),
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its right answer, a number as text."""
+
+    id: str
+    question: str
+    gold: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a question: seconds are those of its calls, of which eight share the machine."""
+
+    right: bool
+    calls: int
+    prompt_tokens: int
+    written_tokens: int
+    seconds: float
+
+
+def load(path: Path, n: int, seed: int) -> list[Question]:
+    """`n` of the questions in a file, always the same ones for a seed."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    return [Question(str(row["id"]), row["question"], row["gold"]) for row in random.Random(seed).sample(rows, n)]
+
+
+def run_id(way: str, question: Question) -> str:
+    """What the run that asks `question` in this way is called in the journal."""
+    return f"{way}.{question.id}".replace(", ", "-").replace(" ", "-")
+
+
+async def ask(way: str, questions: Iterable[Question], model: Model, journal: Journal) -> None:
+    """Ask all `questions`, eight at a time; those that were answered are not asked again."""
+    mind = WAYS[way].set_up(model, journal)
+    slots = anyio.Semaphore(AT_ONCE)
+
+    async def one(question: Question) -> None:
+        async with slots:
+            name = run_id(way, question)
+            source = WAYS[way].samples_of
+            if source is not None and journal.load(name) is None:
+                begin_with(journal, run_id(source, question), name)
+            try:
+                await mind.run(question.question, run_id=name)
+            except ContemplateError as error:
+                print(f"{name}: {error}", file=sys.stderr)
+
+    async with mind, anyio.create_task_group() as group:
+        for question in questions:
+            group.start_soon(one, question)
+
+
+def begin_with(journal: Journal, source: str, name: str) -> None:
+    """Give the run `name`, which is not there yet, all the calls that the run `source` has made."""
+    record = journal.load(source)
+    if record is None:
+        return
+    fresh = {"run_id": name, "parent": source, "status": "interrupted", "result": None, "error": None}
+    journal.save(record.model_copy(update=fresh))
+    journal.append(name, journal.entries(source), {})
+
+
+def looked_up(way: str, question: Question, journal: Journal) -> Outcome | None:
+    """What the journal has of `question` asked in this way; None if it was not asked to the end."""
+    name = run_id(way, question)
+    record = journal.load(name)
+    if record is None or (record.result is None and record.status != "failed"):
+        return None
+    result = record.result
+    used = {task.id for task in result.tasks if task.usage.calls} if result is not None else set()
+    entries = [entry for entry in journal.entries(name) if entry.task in used and entry.outcome == "answered"]
+    right = result is not None and answers.math(str(result.output or "")) == answers.math(question.gold)
+    return Outcome(
+        right and record.status != "failed",
+        len(entries),
+        sum(entry.usage.input_tokens for entry in entries),
+        sum(entry.usage.output_tokens for entry in entries),
+        sum(entry.seconds for entry in entries) / AT_ONCE,
+    )
+
+
+def wilson(right: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
+    z = NormalDist().inv_cdf(0.975)
+    middle = (right + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(right * (n - right) / n + z * z / 4)
+    return middle - half, middle + half
+
+
+def gain(outcomes: Sequence[Outcome], base: Sequence[Outcome]) -> tuple[float, float]:
+    """How much more is right than in `base`, which are the same questions; and half the 95 % interval of that."""
+    differences = [float(new.right) - float(old.right) for new, old in zip(outcomes, base, strict=True)]
+    spread = stdev(differences) if len(differences) > 1 else math.inf
+    return fmean(differences), NormalDist().inv_cdf(0.975) * spread / math.sqrt(len(differences))
+
+
+def table(questions: Sequence[Question], journal: Journal) -> str:
+    """All ways that were asked, in markdown, over the questions that each of them was asked."""
+    found = {way: _found(way, questions, journal) for way in WAYS}
+    lines = [
+        "| | questions | right | 95 % interval | against greedy | calls | tokens read | tokens written | seconds |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for way, outcomes in found.items():
+        if outcomes:
+            lines.append(_row(way, outcomes, found["greedy"]))
+    return "\n".join(lines)
+
+
+def _found(way: str, questions: Sequence[Question], journal: Journal) -> dict[str, Outcome]:
+    return {each.id: outcome for each in questions if (outcome := looked_up(way, each, journal)) is not None}
+
+
+def _row(way: str, outcomes: Mapping[str, Outcome], greedy: Mapping[str, Outcome]) -> str:
+    n = len(outcomes)
+    right = sum(each.right for each in outcomes.values())
+    low, high = wilson(right, n)
+    both = outcomes.keys() & greedy.keys()
+    more, half = gain([outcomes[each] for each in both], [greedy[each] for each in both]) if both else (0.0, math.inf)
+    mean = [
+        fmean(getattr(each, name) for each in outcomes.values())
+        for name in ("calls", "prompt_tokens", "written_tokens", "seconds")
+    ]
+    against = "" if way == "greedy" else f"{100 * more:+.1f} ± {100 * half:.1f}"
+    return (
+        f"| {way} | {n} | {100 * right / n:.1f} % | {100 * low:.1f} to {100 * high:.1f} | {against} "
+        f"| {mean[0]:.1f} | {mean[1]:.0f} | {mean[2]:.0f} | {mean[3]:.1f} |"
+    )
+
+
+def main() -> None:
+    """Ask what was not asked yet, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("file", type=Path, help="the questions, *.jsonl.gz: id, question, gold")
+    parser.add_argument("--journal", type=Path, required=True, help="where every call is kept")
+    parser.add_argument("--model", default="local:qwen2.5-coder-1.5b")
+    parser.add_argument("--base-url", help="where an OpenAI-compatible server runs it; in this process if not given")
+    parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0, help="which questions")
+    parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS), metavar="WAY")
+    parser.add_argument("--offline", action="store_true", help="only make the table")
+    given = parser.parse_args()
+    questions = load(given.file, given.questions, given.seed)
+    journal = Journal(given.journal)
+    if not given.offline:
+        model = resolve(given.model)
+        if given.base_url is not None:
+            model = OpenAIModel(given.model, base_url=given.base_url, api_key="none", price=FREE)
+        for way in given.ways:
+            anyio.run(ask, way, questions, model, journal)
+            print(f"{way}: done", file=sys.stderr)
+    print(table(questions, journal))
+
+
+if __name__ == "__main__":
+    main()

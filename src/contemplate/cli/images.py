@@ -1,0 +1,57 @@
+"""`--save-images`: the images of an answer, as files."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..messages import ImagePart
+from ..result import RunResult
+from .exits import say
+
+
+class Folder:
+    """Where images are written to; it is made if it is not there.
+
+    Raises:
+        ConfigurationError: nothing can be written there. Said now, before a run is paid for.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=self._path):
+                pass
+        except OSError as error:
+            raise ConfigurationError(
+                f"--save-images {path!r}: {error.strerror or error}", hint="name a directory that can be written to"
+            ) from None
+
+    def save(self, result: RunResult[Any]) -> None:
+        """Write the images, and say where they are. What cannot be written is said as well: the answer is there."""
+        for number, image in enumerate(result.images, start=1):
+            try:
+                image = image if image.url is None else ImagePart.from_url(image.url)
+                say(f"image: {image.url if image.data is None else self._written(image, result.run_id, number)}")
+            except (OSError, ValueError) as error:
+                say(f"image {number} was not saved: {error}")
+
+    def _written(self, image: ImagePart, run_id: str, number: int) -> Path:
+        suffix = mimetypes.guess_extension(image.media_type, strict=False) or ".img"
+        for attempt in count(1):
+            again = "" if attempt == 1 else f"-{attempt}"
+            path = self._path / f"{run_id}-{number}{again}{suffix}"
+            try:
+                file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+            except FileExistsError:
+                continue
+            with os.fdopen(file, "wb") as opened:
+                opened.write(image.data or b"")
+            return path
+        raise AssertionError("unreachable")

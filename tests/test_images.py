@@ -1,0 +1,306 @@
+"""Images: who is shown the user's, and what becomes of those that models and tools make."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import contemplate
+from contemplate import Contemplator, ImagePart, RunContext, Task, aggregators, planners, tool
+from contemplate.errors import ConfigurationError, ContemplateError, QuorumNotReached
+from contemplate.events import Event, OutputDelta, Speaker, TaskDelta
+from contemplate.journal import Journal
+from contemplate.messages import MAX_IMAGE_BYTES, Message
+from contemplate.models import ModelRequest, OpenAIModel
+from contemplate.models.openai.images import Images
+from contemplate.testing import FaultyServer, ScriptedModel
+from contemplate.testing.faulty import Answer, Exchange, HttpError, Reply
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
+JPEG = b"\xff\xd8\xff" + bytes(500)
+URL = "data:image/png;base64," + base64.b64encode(PNG).decode()
+MADE = ImagePart(data=PNG, media_type="image/png")
+OTHER = ImagePart(data=JPEG, media_type="image/jpeg")
+
+
+def as_field(*urls: str) -> list[dict[str, Any]]:
+    return [{"type": "image_url", "image_url": {"url": url}, "index": place} for place, url in enumerate(urls)]
+
+
+def instant(server: FaultyServer, **more: Any) -> Contemplator[str]:
+    model = OpenAIModel("model", base_url=server.url, api_key="key")
+    return Contemplator(model, planner=planners.direct(), aggregator=aggregators.first(), **more)
+
+
+async def two_candidates(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+    for name in ("one", "two"):
+        yield Task(id=name, prompt=name, kind="candidate")
+
+
+async def two_parts(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+    for name in ("one", "two"):
+        yield Task(id=name, prompt=name)
+
+
+# Images in
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "images_to", [("planner",), ("subagent",), ("aggregator",), ("planner", "aggregator"), (), None], ids=str
+)
+async def test_images_reach_whom_the_user_chooses(images_to: tuple[Speaker, ...] | None) -> None:
+    shown: dict[str, int] = {}
+
+    def script(request: ModelRequest) -> str:
+        planning = request.output_schema is not None
+        merging = "Now answer the whole question" in request.messages[-1].text
+        role = "planner" if planning else "aggregator" if merging else "subagent"
+        shown[role] = max(shown.get(role, 0), len(request.messages[-1].images))
+        return '{"tasks": [{"title": "A", "prompt": "a"}, {"title": "B", "prompt": "b"}]}' if planning else "Done."
+
+    given = {} if images_to is None else {"images_to": images_to}
+    mind = Contemplator(ScriptedModel(script), **given)  # type: ignore[arg-type]
+    await mind.run("What is it?", images=[PNG])
+    everyone = ("planner", "subagent", "aggregator")
+    assert shown == {role: int(role in (everyone if images_to is None else images_to)) for role in everyone}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("images_to", ["planner", ["judge"]])
+async def test_roles_that_there_are_not_are_refused(images_to: Any) -> None:
+    with pytest.raises(ConfigurationError, match="images_to"):
+        Contemplator(ScriptedModel("Yes."), images_to=images_to)
+
+
+# Images out, over HTTP
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_images_beside_the_text(stream: bool) -> None:
+    with FaultyServer(Answer("Here.", extra={"images": as_field(URL, "https://example.org/cat.png", URL)})) as server:
+        result = await instant(server, stream=stream).run("Draw.")
+    assert result.text == "Here."
+    assert result.images == (MADE, ImagePart(url="https://example.org/cat.png"))
+    assert result.tasks[0].images == result.images
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_image_without_a_word_is_an_answer(stream: bool) -> None:
+    with FaultyServer(Answer("", extra={"images": as_field(URL)})) as server:
+        result = await instant(server, stream=stream).run("Draw.")
+    assert (result.text, result.images, result.complete) == ("", (MADE,), True)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("chunk", [1, 7, 100, 100_000])
+async def test_an_image_within_the_text_is_no_text(chunk: int) -> None:
+    said: list[Event] = []
+    with FaultyServer(Answer(f"Look! ![a [cat] ![a cat]({URL}) Nice![", chunk=chunk)) as server:
+        result = await instant(server, stream=True, on_event=said.append).run("Draw.")
+        whole = await instant(server, stream=False).run("Draw.")
+    assert result.text == whole.text == "Look! ![a [cat]  Nice!["
+    assert result.images == whole.images == (MADE,)
+    assert "".join(each.text for each in said if isinstance(each, OutputDelta)) == result.text
+    assert "".join(each.text for each in said if isinstance(each, TaskDelta)) == result.text
+    assert URL[-40:] not in repr(said)
+
+
+@pytest.mark.anyio
+async def test_content_in_parts() -> None:
+    parts = [
+        {"type": "text", "text": "Here "},
+        *as_field(URL),
+        {"type": "thinking"},
+        {"type": "text", "text": "it is."},
+    ]
+    with FaultyServer(Answer(extra={"content": parts})) as server:
+        result = await instant(server, stream=False).run("Draw.")
+    assert (result.text, result.images) == ("Here it is.", (MADE,))
+
+
+BAD = {
+    "its data is no image": "data:application/pdf;base64,JVBERi0xLjQ=",
+    "it is not valid base64": "data:image/png;base64,AAAAA",
+    "neither of http": "file:///etc/passwd",
+    "larger than 20 MiB": "data:image/png;base64," + "A" * (MAX_IMAGE_BYTES * 4 // 3 + 8),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("why", BAD)
+async def test_a_malformed_image_does_not_cost_the_text(why: str) -> None:
+    with FaultyServer(Answer("The answer.", extra={"images": as_field(BAD[why], URL)})) as server:
+        result = await instant(server, stream=False).run("Draw.")
+    assert (result.text, result.images, result.complete) == ("The answer.", (MADE,), True)
+    [note] = result.notes
+    assert why in note
+    assert len(note) < 200
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("images", ["cat", {"url": URL}, [None, 5, {"b64": "AAAA"}, {"image_url": {}}]])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_images_in_an_unknown_form_do_not_cost_the_text(images: Any, stream: bool) -> None:
+    with FaultyServer(Answer("The answer.", extra={"images": images})) as server:
+        result = await instant(server, stream=stream).run("Draw.")
+    assert (result.text, result.images) == ("The answer.", ())
+    assert bool(result.notes) == isinstance(images, list)
+
+
+@pytest.mark.anyio
+async def test_an_image_that_is_cut_off_is_dropped() -> None:
+    with FaultyServer(Answer(f"Look: ![cat]({URL[:-300]}", finish="length")) as server:
+        result = await instant(server, stream=True).run("Draw.")
+    assert (result.text, result.images) == ("Look: ", ())
+    assert "cut off" in result.notes[0]
+
+
+@pytest.mark.anyio
+async def test_an_example_in_an_explanation_stays_text() -> None:
+    text = "So: ![alt](data:image/png;base64,iVBORw0KGgo...) or ![alt](https://example.org/a.png)!"
+    with FaultyServer(Answer(text, chunk=5)) as server:
+        result = await instant(server, stream=True).run("How are images embedded?")
+    assert (result.text, result.images, result.notes) == (text, (), ())
+
+
+PIECES = [
+    "Look ",
+    "!",
+    "[",
+    "]",
+    "(",
+    ")",
+    "![cat]",
+    "![cat](",
+    f"![cat]({URL})",
+    f"![cat]({URL[:80]}",
+    "\n",
+    "data:image/png;base64,",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.integers(1, 90))
+def test_pieces_bring_what_the_whole_brings(text: str, size: int) -> None:
+    whole, growing = Images(), Images()
+    at_once = whole.told(text) + whole.rest()
+    pieces = [growing.told(text[start : start + size]) for start in range(0, len(text), size)]
+    assert "".join(pieces) + growing.rest() == at_once
+    assert (growing.found, growing.notes) == (whole.found, whole.notes)
+    if URL not in text and URL[:80] not in text:
+        assert at_once == text
+
+
+# Whose images they are
+
+
+def drawing(request: ModelRequest) -> Message:
+    asked = request.messages[-1].text
+    return Message.assistant("cat", images=(OTHER if asked.startswith("two") else MADE,))
+
+
+@pytest.mark.anyio
+async def test_first_and_vote_keep_the_images_of_the_answer_that_they_take() -> None:
+    model = ScriptedModel(drawing)
+    for aggregator in (aggregators.first(), aggregators.vote()):
+        result = await Contemplator(model, planner=two_candidates, aggregator=aggregator).run("Draw.")
+        assert result.images == next(each.images for each in result.tasks if each.id == result.support[0])
+        assert len(result.images) == 1
+
+
+@pytest.mark.anyio
+async def test_images_without_words_abstain_and_are_not_lost() -> None:
+    model = ScriptedModel(lambda request: Message.assistant("", images=drawing(request).images))
+    with pytest.raises(QuorumNotReached) as failed:
+        await Contemplator(model, planner=two_candidates, aggregator=aggregators.vote()).run("Draw.")
+    assert failed.value.partial is not None
+    assert [each.images for each in failed.value.partial.tasks] == [(MADE,), (OTHER,)]
+
+
+@pytest.mark.anyio
+async def test_what_a_tool_drew_outlives_its_task() -> None:
+    def script(exchange: Exchange) -> Reply | str:
+        return HttpError(400) if exchange.messages[-1]["role"] == "tool" else calling("draw")(exchange)
+
+    with FaultyServer(script) as server, pytest.raises(ContemplateError) as failed:
+        await instant(server, tools=[draw]).run("Draw.")
+    assert failed.value.partial is not None
+    assert failed.value.partial.tasks[0].images == (MADE,)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("own", [(), (OTHER,)])
+async def test_synthesize_takes_its_own_images_or_those_that_it_rests_on(own: tuple[ImagePart, ...]) -> None:
+    async def agent(task: Task, ctx: Any) -> Any:
+        return contemplate.Answer("", images=(MADE,) if task.id == "one" else (MADE, OTHER))
+
+    model = ScriptedModel(lambda request: Message.assistant("Merged.", images=own))
+    result = await Contemplator(model, planner=two_parts, agent=agent, aggregator=aggregators.synthesize()).run("Draw.")
+    assert result.text == "Merged."
+    assert result.images == (own or (MADE, OTHER))
+    assert "no words, but an image" in model.requests[0].messages[-1].text
+    assert model.requests[0].messages[-1].images == ()
+
+
+# Tools
+
+
+@tool
+def draw(what: str) -> ImagePart:
+    """Draw it."""
+    return ImagePart.of(PNG)
+
+
+@tool
+def two(what: str) -> list[Any]:
+    """Draw it twice."""
+    return ["As you wish.", ImagePart.of(PNG), ImagePart.of(JPEG)]
+
+
+def calling(name: str) -> Any:
+    def script(exchange: Exchange) -> Reply | str:
+        if exchange.messages[-1]["role"] == "tool":
+            return Answer("Drawn.")
+        return Answer("", tool_calls=((name, '{"what": "a cat"}'),))
+
+    return script
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("name", "images"), [("draw", (MADE,)), ("two", (MADE, OTHER))])
+async def test_what_a_tool_draws_comes_with_the_answer(name: str, images: tuple[ImagePart, ...]) -> None:
+    with FaultyServer(calling(name)) as server:
+        result = await instant(server, tools=[draw, two]).run("Draw.")
+        told = server.exchanges[-1].messages[-1]["content"]
+    assert (result.text, result.images) == ("Drawn.", images)
+    assert f"images made: {len(images)}" in told
+    assert told.startswith("As you wish.") == (name == "two")
+
+
+# Journal
+
+
+@pytest.mark.anyio
+async def test_images_survive_a_crash_and_a_replay() -> None:
+    journal = Journal()
+    with FaultyServer(calling("draw")) as server:
+        mind = instant(server, tools=[draw], journal=journal)
+        result = await mind.run("Draw.", run_id="r")
+        made = len(server.exchanges)
+        record = journal.load("r")
+        assert record is not None
+        # As if the process had died after its last call.
+        journal.save(record.model_copy(update={"status": "running", "result": None}))
+        resumed = await mind.run("Draw.", run_id="r")
+        replayed = await mind.replay("r")
+        assert len(server.exchanges) == made
+    assert result.images == resumed.images == replayed.images == (MADE,)
+    again = await Contemplator(ScriptedModel("no"), aggregator=aggregators.first(), journal=journal).reaggregate("r")
+    assert again.images == (MADE,)
