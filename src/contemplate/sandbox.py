@@ -79,7 +79,7 @@ async def run_program(code: str, program: Program, functions: Mapping[str, Funct
         MissingDependencyError: the extra "code" is not installed.
     """
     require()
-    from pydantic_monty import MontyError
+    from pydantic_monty import MontyCrashedError, MontyError
 
     for name in _DEFINED.findall(code):
         # Small models make up a function that they are to call, and with it what it returns.
@@ -88,6 +88,9 @@ async def run_program(code: str, program: Program, functions: Mapping[str, Funct
     try:
         async with _Session(program) as session:
             printed = await session.run(code, functions)
+    except MontyCrashedError:
+        # On a busy machine its process is killed before it says so itself.
+        raise ProgramError(f"its process was ended, at its time limit of {program.seconds:g} s or before") from None
     except MontyError as error:
         raise ProgramError(_told(error)) from None
     if not printed.strip():
