@@ -26,7 +26,7 @@ from contemplate.journal import Journal
 from contemplate.models import Model, OpenAIModel, resolve
 from contemplate.usage import FREE
 
-AT_ONCE = 8
+AT_ONCE = 24
 SAMPLES = 8
 BRIEFLY = (
     "Think step by step, briefly: one short sentence with one calculation for each step. "
@@ -49,8 +49,13 @@ def _greedy(model: Model, journal: Journal) -> Contemplator[str]:
     return Contemplator(model, planner=once, aggregator=aggregators.first(), journal=journal)
 
 
-def _votes(stop: Stop | None) -> Callable[[Model, Journal], Contemplator[str]]:
-    # One after the other: eight questions at once keep the machine busy, and each keeps its prompt in the cache.
+def _code(model: Model, journal: Journal) -> Contemplator[str]:
+    once = planners.sample(1, strategies=[strategies.code], settings=GREEDY)
+    return Contemplator(model, planner=once, aggregator=aggregators.first(), journal=journal)
+
+
+def _votes(stop: Stop) -> Callable[[Model, Journal], Contemplator[str]]:
+    # One after the other: many questions at once keep the machine busy, and each keeps its prompt in the cache.
     def set_up(model: Model, journal: Journal) -> Contemplator[str]:
         samples = planners.sample(SAMPLES, wave=1, instructions=BRIEFLY, settings=SAMPLED)
         return Contemplator(model, planner=samples, aggregator=aggregators.vote(stop=stop), journal=journal)
@@ -65,17 +70,19 @@ def _routed(model: Model, journal: Journal) -> Contemplator[str]:
 
 
 def _mixed(model: Model, journal: Journal) -> Contemplator[str]:
-    ways = (strategies.step_by_step, strategies.work_backwards, strategies.analogy, strategies.critique_and_revise)
-    samples = planners.sample(5, wave=1, strategies=ways, instructions=BRIEFLY, settings=SAMPLED)
+    others = [f"{way}\n\n{BRIEFLY}" for way in (strategies.work_backwards, strategies.analogy)]
+    ways = (BRIEFLY, strategies.code, *others, strategies.code)
+    # The strategies say how to answer, and a program answers otherwise: so there are no instructions for all.
+    samples = planners.sample(5, wave=1, strategies=ways, instructions="", settings=SAMPLED)
     return Contemplator(model, planner=samples, aggregator=aggregators.vote(), journal=journal)
 
 
 WAYS: Mapping[str, Way] = {
     "greedy": Way(_greedy),
-    "vote": Way(_votes(None)),
-    "vote, exact stop": Way(_votes("exact"), "vote"),
-    "vote, beta stop": Way(_votes("beta"), "vote"),
-    "router": Way(_routed, "vote"),
+    "code": Way(_code),
+    "vote, exact stop": Way(_votes("exact")),
+    "vote, beta stop": Way(_votes("beta"), "vote, exact stop"),
+    "router": Way(_routed, "vote, exact stop"),
     "mixed": Way(_mixed),
 }
 
@@ -91,7 +98,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a question: seconds are those of its calls, of which eight share the machine."""
+    """What came of a question: seconds are those of its calls, of which `AT_ONCE` share the machine."""
 
     right: bool
     calls: int
@@ -113,7 +120,7 @@ def run_id(way: str, question: Question) -> str:
 
 
 async def ask(way: str, questions: Iterable[Question], model: Model, journal: Journal) -> None:
-    """Ask all `questions`, eight at a time; those that were answered are not asked again."""
+    """Ask all `questions`, `AT_ONCE` at a time; those that were answered are not asked again."""
     mind = WAYS[way].set_up(model, journal)
     slots = anyio.Semaphore(AT_ONCE)
 
