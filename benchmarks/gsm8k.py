@@ -71,7 +71,7 @@ def _routed(model: Model, journal: Journal) -> Contemplator[str]:
 
 def _mixed(model: Model, journal: Journal) -> Contemplator[str]:
     others = [f"{way}\n\n{BRIEFLY}" for way in (strategies.work_backwards, strategies.analogy)]
-    ways = (BRIEFLY, strategies.code, *others, strategies.code)
+    ways: tuple[str | strategies.Program, ...] = (BRIEFLY, strategies.code, *others, strategies.code)
     # The strategies say how to answer, and a program answers otherwise: so there are no instructions for all.
     samples = planners.sample(5, wave=1, strategies=ways, instructions="", settings=SAMPLED)
     return Contemplator(model, planner=samples, aggregator=aggregators.vote(), journal=journal)
@@ -218,6 +218,10 @@ def _row(way: str, outcomes: Mapping[str, Outcome], greedy: Mapping[str, Outcome
     )
 
 
+def _model(name: str, base_url: str | None) -> Model:
+    return resolve(name) if base_url is None else OpenAIModel(name, base_url=base_url, api_key="none", price=FREE)
+
+
 def main() -> None:
     """Ask what was not asked yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -233,9 +237,7 @@ def main() -> None:
     questions = load(given.file, given.questions, given.seed)
     journal = Journal(given.journal)
     if not given.offline:
-        model = resolve(given.model)
-        if given.base_url is not None:
-            model = OpenAIModel(given.model, base_url=given.base_url, api_key="none", price=FREE)
+        model = _model(given.model, given.base_url)
         for way in given.ways:
             anyio.run(ask, way, questions, model, journal)
             print(f"{way}: done", file=sys.stderr)

@@ -51,7 +51,7 @@ KEY = "sk-secret-0123456789"
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of sending; on trio it is httpx2 in any case."""
     if request.param == "httpx2":
-        monkeypatch.setattr(pool, "_has_aiohttp", lambda: False)
+        monkeypatch.setattr(pool, "on_asyncio_with_aiohttp", lambda: False)
     return str(request.param)
 
 

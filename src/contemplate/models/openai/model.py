@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,19 +18,16 @@ from ...usage import Price
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..prices import listed_price
 from .patience import Patience
-from .pool import CLOSE_SECONDS, Account, client_for, shown
+from .pool import Account, endpoint_of, shown
 from .sse import EventStream
 from .wire import Collected, decode, encode
 
 if TYPE_CHECKING:
-    import httpx2
-    import openai
+    from .endpoint import Endpoint
 
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_TIMEOUT = 600.0
 DRAIN_SECONDS = 0.1
-_PATH = "/chat/completions"
-_JSON = {"Content-Type": "application/json"}
 
 
 class OpenAIModel:
@@ -84,7 +81,7 @@ class OpenAIModel:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:
         """Keep the connections until the context ends."""
-        async with client_for(self._account):
+        async with endpoint_of(self._account):
             if not self._price_sought:
                 await anyio.to_thread.run_sync(lambda: self.price)
             yield
@@ -101,45 +98,33 @@ class OpenAIModel:
             request = replace(request, settings=request.settings.over(self.settings))
         body = encode(request, model=self.model, stream=on_delta is not None, is_openai=self._is_openai)
         seconds = request.settings.timeout or DEFAULT_TIMEOUT
-        async with client_for(self._account) as client:
+        async with endpoint_of(self._account) as endpoint:
             with translated(self.name, self._account):
                 try:
                     with anyio.fail_after(seconds):
                         if on_delta is None:
-                            return await self._whole(client, body, request)
-                        return await self._streamed(client, body, request, on_delta)
+                            return decode(await endpoint.post(body), request, model=self.model)
+                        return await self._streamed(endpoint, body, request, on_delta)
                 except TimeoutError:
                     raise ModelTimeoutError(
                         f"no complete answer within {seconds:g} s", model=self.name, hint="raise ModelSettings.timeout"
                     ) from None
 
-    async def _whole(self, client: openai.AsyncOpenAI, body: bytes, request: ModelRequest) -> ModelResponse:
-        import httpx2
-
-        # The typed methods of the client spend most of their time on transforming and validating what is not used.
-        response = await client.post(_PATH, cast_to=httpx2.Response, content=body, options={"headers": _JSON})
-        return decode(response.content, request, model=self.model)
-
     async def _streamed(
-        self, client: openai.AsyncOpenAI, body: bytes, request: ModelRequest, on_delta: DeltaSink
+        self, endpoint: Endpoint, body: bytes, request: ModelRequest, on_delta: DeltaSink
     ) -> ModelResponse:
-        import httpx2
-
         with Patience(request.settings, self.name) as patience:
-            response = await client.post(
-                _PATH, cast_to=httpx2.Response, content=body, options={"headers": _JSON}, stream=True
-            )
-            async with _closing(response) as chunks:
-                if "text/event-stream" not in response.headers.get("content-type", ""):
+            async with endpoint.stream(body) as stream:
+                if "text/event-stream" not in stream.content_type:
                     patience.end()
-                    body = b"".join([chunk async for chunk in chunks])
-                    return _handed_over(decode(body, request, model=self.model), on_delta)
+                    whole = b"".join([piece async for piece in stream.pieces])
+                    return _handed_over(decode(whole, request, model=self.model), on_delta)
                 collected, events = Collected(request, model=self.model), EventStream()
-                async for chunk in chunks:
-                    done = _collect(events.feed(chunk), collected, on_delta)
+                async for piece in stream.pieces:
+                    done = _collect(events.feed(piece), collected, on_delta)
                     patience.heard(collected.pieces)
                     if done:
-                        await _drain(chunks)
+                        await _drain(stream.pieces)
                         return collected.response()
                 _collect(events.flush(), collected, on_delta)
                 return collected.response()
@@ -167,21 +152,6 @@ async def _drain(chunks: AsyncIterator[bytes]) -> None:
     with anyio.move_on_after(DRAIN_SECONDS):
         async for _ in chunks:
             pass
-
-
-@asynccontextmanager
-async def _closing(response: httpx2.Response) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The pieces of the body; the response is closed in any case, also when the call is cancelled."""
-    chunks = response.aiter_bytes()
-    try:
-        yield chunks
-    finally:
-        with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-            await response.aclose()
-            # httpx2's generators do not close each other; stepped on once closed, each comes to its own end.
-            with suppress(Exception):
-                async for _ in chunks:
-                    pass
 
 
 def _account(model: str, base_url: str | None, api_key: str | None) -> Account:

@@ -1,4 +1,4 @@
-"""One client, and so one pool of connections, for each account and event loop, open while somebody needs it."""
+"""One endpoint, and so one pool of connections, for each account and event loop, open while somebody needs it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+from urllib.request import getproxies
 
 import anyio
 import sniffio
 from anyio.lowlevel import RunVar
 
 if TYPE_CHECKING:
-    import httpx2
-    import openai
+    from .endpoint import Endpoint
 
-CONNECT_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
-# The default of 1,000 fails a wave of more calls than that; None means 100 to the aiohttp transport.
-MAX_CONNECTIONS = 100_000
 # httpx2's pool looks at every idle connection on every request, so many of them cost more than they save.
 MAX_IDLE_CONNECTIONS = 200
 
@@ -57,63 +55,53 @@ def without_passwords(text: str) -> str:
 
 @dataclass(slots=True)
 class _Shared:
-    client: openai.AsyncOpenAI
+    endpoint: Endpoint
     users: int = 0
 
 
 # An event loop of its own has connections of its own: sharing them across loops fails in ways that are hard to read.
-_open_clients: RunVar[dict[Account, _Shared]] = RunVar("contemplate_openai_clients")
+_open: RunVar[dict[Account, _Shared]] = RunVar("contemplate_openai_endpoints")
 
 
 @asynccontextmanager
-async def client_for(account: Account) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The client of `account` in this event loop; the last one to leave closes it."""
-    clients = _open_clients.get(None)
-    if clients is None:
-        clients = {}
-        _open_clients.set(clients)
-    shared = clients.get(account)
+async def endpoint_of(account: Account) -> AsyncIterator[Endpoint]:
+    """The endpoint of `account` in this event loop; the last one to leave closes it."""
+    endpoints = _open.get(None)
+    if endpoints is None:
+        endpoints = {}
+        _open.set(endpoints)
+    shared = endpoints.get(account)
     if shared is None:
-        shared = clients[account] = _Shared(_new_client(account))
+        shared = endpoints[account] = _Shared(_new_endpoint(account))
     shared.users += 1
     try:
-        yield shared.client
+        yield shared.endpoint
     finally:
         shared.users -= 1
         if shared.users == 0:
-            del clients[account]
+            del endpoints[account]
             with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-                await shared.client.close()
+                await shared.endpoint.aclose()
 
 
-def _new_client(account: Account) -> openai.AsyncOpenAI:
+def _new_endpoint(account: Account) -> Endpoint:
     import httpx2
     import openai
 
+    from .endpoint import MAX_CONNECTIONS, TIMEOUT, Address, trusted
+    from .on_httpx2 import Httpx2Endpoint
+
     limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE_CONNECTIONS)
-    # No bound on the wait for a connection: that is what `Limits.concurrency` is for.
-    timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
-    return openai.AsyncOpenAI(
-        api_key=account.api_key,
-        base_url=account.base_url,
-        max_retries=0,
-        timeout=timeout,
-        http_client=_http_client(limits, timeout),
-    )
+    http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=TIMEOUT, verify=trusted())
+    client = openai.AsyncOpenAI(api_key=account.api_key, base_url=account.base_url, http_client=http)
+    address = Address.of(client)
+    if on_asyncio_with_aiohttp() and not set(getproxies()) - {"no"}:
+        from .on_aiohttp import AiohttpEndpoint
+
+        return AiohttpEndpoint(address)
+    return Httpx2Endpoint(address, http)
 
 
-def _http_client(limits: httpx2.Limits, timeout: httpx2.Timeout) -> httpx2.AsyncClient:
-    import openai
-
-    if sniffio.current_async_library() == "asyncio" and _has_aiohttp():
-        import httpx2
-
-        unlimited = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
-        return openai.DefaultAioHttpClient(limits=unlimited, timeout=timeout)
-    return openai.DefaultAsyncHttpxClient(limits=limits, timeout=timeout)
-
-
-def _has_aiohttp() -> bool:
-    from importlib.util import find_spec
-
-    return find_spec("aiohttp") is not None
+def on_asyncio_with_aiohttp() -> bool:
+    """Whether aiohttp is installed, and works here."""
+    return sniffio.current_async_library() == "asyncio" and find_spec("aiohttp") is not None

@@ -1,0 +1,94 @@
+"""The way of a request to its server and back, once the `openai` package has said where to, and with which headers.
+
+It says so once for an account. To have it make every request anew takes several times as long as all the rest of a call:
+options are copied, headers merged and URLs parsed that are always the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from ssl import SSLContext
+from typing import Protocol
+
+import httpx2
+import openai
+
+CONNECT_SECONDS = 30.0
+# The default of 1,000 fails a wave of more calls than that.
+MAX_CONNECTIONS = 100_000
+
+# No bound on the wait for a connection: that is what `Limits.concurrency` is for.
+TIMEOUT = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where chat completions are asked for, and the headers that every request has."""
+
+    url: str
+    headers: dict[str, str]
+
+    @classmethod
+    def of(cls, client: openai.AsyncOpenAI) -> Address:
+        """What `client` says."""
+        said = {**client.default_headers, **client.auth_headers}
+        headers = {name: value for name, value in said.items() if isinstance(value, str)}
+        url = client.base_url.copy_with(path=f"{client.base_url.path}chat/completions")
+        return cls(str(url), headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A response whose body can be read piece by piece."""
+
+    content_type: str
+    pieces: AsyncIterator[bytes]
+
+
+class Endpoint(Protocol):
+    """What posts requests, and keeps connections for them.
+
+    Its methods raise `openai.APIStatusError` for a response that is no success, and `openai.APIConnectionError`, with
+    the reason as its cause, if there is none.
+    """
+
+    async def post(self, body: bytes) -> bytes:
+        """The whole response to `body`."""
+        ...
+
+    def stream(self, body: bytes) -> AbstractAsyncContextManager[Stream]:
+        """The response to `body` as it comes; leaving the block ends it."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
+
+
+@cache
+def trusted() -> SSLContext:
+    """Whom to trust. Made once: it takes longer than a call."""
+    return httpx2.create_ssl_context()
+
+
+def refused(address: Address, status: int, headers: Mapping[str, str], body: bytes) -> openai.APIStatusError:
+    """The error of the `openai` package for a response that is no success."""
+    response = httpx2.Response(status, headers=headers, request=httpx2.Request("POST", address.url))
+    try:
+        message = str(json.loads(body)["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        message = response.reason_phrase or "no success"
+    return openai.APIStatusError(message, response=response, body=None)
+
+
+@contextmanager
+def broken_off(address: Address) -> Iterator[None]:
+    """Raise the error of the `openai` package where httpx2 has one of the connection."""
+    try:
+        yield
+    except httpx2.TransportError as error:
+        raise openai.APIConnectionError(request=httpx2.Request("POST", address.url)) from error
