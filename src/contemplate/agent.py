@@ -249,7 +249,7 @@ class Agent:
         """
         for turn in range(self._max_turns):
             request = with_schema(ModelRequest(messages, settings, self._specs), output)
-            last = turn == self._max_turns - 1 or estimate(request) > self._context
+            last = turn == self._max_turns - 1 or (self._context < math.inf and estimate(request) > self._context)
             if last and self._specs:
                 request = replace(request, tool_choice="none")
             response = await ctx.call(request)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import anyio
 
 from .errors import LimitExceeded
-from .usage import Limits, Price, Usage
+from .usage import NOTHING, Limits, Price, Usage
 
 MIN_OUTPUT_TOKENS = 64
 DEFAULT_OUTPUT_TOKENS = 4096
@@ -68,7 +68,7 @@ class Ledger:
     """
 
     def __init__(self, limits: Limits, *, keep_for_aggregator: bool, outer: Ledger | None = None) -> None:
-        self.spent = Usage()
+        self.spent = NOTHING
         self.limits = limits
         self.tripped: str | None = None
         self._outer = outer
@@ -87,6 +87,12 @@ class Ledger:
     def limits_cost(self) -> bool:
         """Whether USD are limited, here or in an outer run."""
         return self.limits.cost_usd is not None or (self._outer is not None and self._outer.limits_cost)
+
+    @property
+    def limits_tokens(self) -> bool:
+        """Whether it matters how long a prompt is, here or in an outer run."""
+        of_length = (self.limits.total_tokens, self.limits.cost_usd)
+        return of_length != (None, None) or (self._outer is not None and self._outer.limits_tokens)
 
     @property
     def calls_left(self) -> float:

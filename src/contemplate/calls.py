@@ -15,12 +15,12 @@ from .errors import ConfigurationError, revived
 from .events import CallName, Event, ModelCalled, Speaker
 from .mailbox import Mailbox
 from .messages import ImagePart, ToolCall
-from .metering import Meter, estimate
+from .metering import ONE_CALL, Meter, estimate
 from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, price_of
 from .result import ErrorInfo
 from .tools import Tool
 from .toolsets import Toolset, Toolsets
-from .usage import Price, Usage
+from .usage import NOTHING, Price, Usage
 
 if TYPE_CHECKING:
     from .journal import Entry
@@ -95,7 +95,7 @@ class Caller:
 
     def spent_on(self, task: str) -> Usage:
         """What the calls for a task have cost so far, failed ones included."""
-        return self._spent_on.get(task, Usage())
+        return self._spent_on.get(task, NOTHING)
 
     def nest(self, task: str, within: str) -> None:
         """What is spent on `task` is spent on `within`, too."""
@@ -149,7 +149,7 @@ class Caller:
         try:
             returned = await use()
         except BaseException as error:
-            self._recording.cut_off(asked, started, error, "", Usage())
+            self._recording.cut_off(asked, started, error, "", NOTHING)
             raise
         await self._recording.returned(asked, started, *returned)
         return returned
@@ -203,7 +203,8 @@ class Caller:
             return await self._paid(name, model, request, meter)
 
     async def _paid(self, name: CallName, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
-        prompt_tokens = estimate(request)
+        # Without a limit on tokens nobody asks how many a prompt has.
+        prompt_tokens = estimate(request) if self.ledger.limits_tokens else 0
         wanted = request.settings.max_tokens
         price = self._price(model)
         reservation = await self.ledger.reserve(
@@ -214,7 +215,7 @@ class Caller:
             request = replace(request, settings=settings)
         started = perf_counter()
         finish, error = None, None
-        meter.spent = Usage(calls=1, cost_usd=None)
+        meter.spent = ONE_CALL
         try:
             response = await model.request(request, None if meter.on_delta is None else meter)
             meter.spent, finish = response.usage, response.finish
@@ -223,7 +224,7 @@ class Caller:
         except BaseException as raised:
             error = raised
             if meter.written or not isinstance(raised, Exception):
-                meter.spent = meter.usage(prompt_tokens)
+                meter.spent = meter.usage(prompt_tokens or estimate(request))
             raise
         finally:
             if price is not None:
@@ -251,7 +252,8 @@ class Caller:
         usage = meter.spent
         task = name.task
         while task is not None:
-            self._spent_on[task] = self.spent_on(task) + usage
+            known = self._spent_on.get(task)
+            self._spent_on[task] = usage if known is None else known + usage
             task = self._part_of.get(task)
         if self.events.listening:
             info = None if error is None else ErrorInfo.of(error)

@@ -235,7 +235,7 @@ class _Run:
     def _dispatch(self, task: Task, group: TaskGroup) -> None:
         # Its scope is there before it runs, so that it can be interrupted from now on.
         self._ctx.running[task.id] = anyio.CancelScope()
-        group.start_soon(self._run_task, task, group)
+        group.start_soon(self._run_task, task, group, name=task.id)
 
     async def _run_task(self, task: Task, group: TaskGroup) -> None:
         with self._ctx.running[task.id]:

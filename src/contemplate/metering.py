@@ -5,10 +5,11 @@ from __future__ import annotations
 from pydantic_core import to_json
 
 from .models import Delta, DeltaSink, ModelRequest, ModelResponse
-from .usage import Usage
+from .usage import NOTHING, Usage
 
 BYTES_PER_TOKEN = 3
 IMAGE_TOKENS = 1000
+ONE_CALL = Usage(calls=1, cost_usd=None)
 
 
 class Meter:
@@ -17,7 +18,7 @@ class Meter:
     def __init__(self, on_delta: DeltaSink | None) -> None:
         self.on_delta = on_delta
         self.written = 0
-        self.spent = Usage()
+        self.spent = NOTHING
         self._texts: list[str] = []
 
     @property

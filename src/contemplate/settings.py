@@ -40,7 +40,7 @@ class ModelSettings(Data):
 
     def over(self, base: ModelSettings | None) -> ModelSettings:
         """These settings, with `base` where they say nothing."""
-        if base is None:
+        if base is None or not base.model_fields_set:
             return self
-        said = {name: getattr(self, name) for name in type(self).model_fields if getattr(self, name) is not None}
-        return base.model_copy(update=said)
+        said = {name: value for name in self.model_fields_set if (value := getattr(self, name)) is not None}
+        return base.model_copy(update=said) if said else base

@@ -38,6 +38,9 @@ class Usage(Data):
         )
 
 
+NOTHING = Usage()
+
+
 class Price(Data):
     """What a model's tokens cost, in USD for a million of them. `cached_input` None: as much as `input`."""
 

@@ -17,14 +17,11 @@ from ..errors import JournalBusy, JournalError
 from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo
-from ..usage import Usage
+from ..usage import NOTHING, Usage
 from .entries import Asked, Entry, Outcome, RunRecord, Voice, digest_of, request_parts, tool_parts
 from .store import PATIENCE, QUICK, Journal
 
 Late = tuple[Entry, Mapping[str, str]]
-
-
-NOTHING = Usage()
 
 
 class Recording:
@@ -199,4 +196,4 @@ class Recording:
 
 
 def _sum(entries: Iterable[Entry]) -> Usage:
-    return sum((entry.usage for entry in entries), Usage())
+    return sum((entry.usage for entry in entries), NOTHING)

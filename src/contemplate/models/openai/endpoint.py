@@ -1,7 +1,7 @@
 """The way of a request to its server and back, once the `openai` package has said where to, and with which headers.
 
-It says so once for an account. To have it make every request anew takes several times as long as all the rest of a call:
-options are copied, headers merged and URLs parsed that are always the same.
+It says so once for an account. To have it make every request anew takes several times as long as all the rest of a
+call: options are copied, headers merged and URLs parsed that are always the same.
 """
 
 from __future__ import annotations

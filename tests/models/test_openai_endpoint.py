@@ -1,0 +1,110 @@
+"""The way of a request: what the `openai` package says of it, and what it meets."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import openai
+import pytest
+from pydantic_core import to_json
+
+from contemplate import Message
+from contemplate.errors import ModelConnectionError, ModelRateLimitError, ModelRequestError
+from contemplate.models import Delta, ModelRequest, OpenAIModel
+from contemplate.models.openai import pool
+from contemplate.models.openai.endpoint import Address
+from contemplate.testing import FaultyServer
+from contemplate.testing.faulty import Answer, Exchange, HttpError
+from contemplate.testing.faulty.wire import Wire
+
+pytestmark = pytest.mark.anyio
+
+KEY = "sk-secret-0123456789"
+# Those of the connection, and two that the package adds to tell its own attempts apart.
+OF_EACH = {"host", "connection", "accept-encoding", "content-length", "x-stainless-retry-count", "x-stainless-timeout"}
+ASKING = ModelRequest((Message.user("hello"),))
+
+
+@pytest.fixture(params=["aiohttp", "httpx2"])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "httpx2":
+        monkeypatch.setattr(pool, "on_asyncio_with_aiohttp", lambda: False)
+    return str(request.param)
+
+
+async def ask(url: str, *, stream: bool = False) -> str:
+    said: list[Delta] = []
+    model = OpenAIModel("m", base_url=url, api_key=KEY)
+    return (await model.request(ASKING, said.append if stream else None)).message.text
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_requests_have_the_headers_of_the_package(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-1")
+    with FaultyServer() as server:
+        await ask(server.url)
+        async with openai.AsyncOpenAI(api_key=KEY, base_url=server.url) as client:
+            await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}])
+        ours, theirs = (_without(exchange.headers) for exchange in server.exchanges)
+    assert ours == theirs
+    assert (ours["openai-organization"], ours["openai-project"]) == ("org-1", "project-1")
+
+
+def _without(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in OF_EACH and "timeout" not in name}
+
+
+def test_a_base_url_keeps_its_query() -> None:
+    client = openai.AsyncOpenAI(api_key=KEY, base_url="http://localhost:1/openai/v1?api-version=preview")
+    assert Address.of(client).url == "http://localhost:1/openai/v1/chat/completions?api-version=preview"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("status", [307, 308])
+async def test_redirects_are_followed(status: int, stream: bool, transport: str) -> None:
+    with FaultyServer("from elsewhere") as there:
+        moved = HttpError(status, headers={"location": f"{there.url}/chat/completions"})
+        with FaultyServer(moved) as here:
+            assert await ask(here.url, stream=stream) == "from elsewhere"
+        (exchange,) = there.exchanges
+    assert exchange.prompt == "hello"
+    # Another host, and so none of its business.
+    assert KEY not in exchange.headers.get("authorization", "")
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An answer as some proxies send it."""
+
+    async def send(self, wire: Wire, exchange: Exchange) -> None:
+        whole = gzip.compress(to_json(Answer("unpacked").completion(exchange)))
+        await wire.whole(whole, 200, {"content-type": "application/json", "content-encoding": "gzip"})
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_packed_responses_are_unpacked(stream: bool, transport: str) -> None:
+    with FaultyServer(Packed()) as server:
+        assert await ask(server.url, stream=stream) == "unpacked"
+
+
+async def test_proxies_are_used(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultyServer() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
+        # This server is no proxy; it says that it was asked as one is.
+        with pytest.raises(ModelRequestError, match="there is no POST http://models.example/v1/chat/completions"):
+            await ask("http://models.example/v1")
+
+
+async def test_an_error_tells_its_cause(transport: str) -> None:
+    with FaultyServer(HttpError(429, "slow down", headers={"retry-after": "3"})) as server:
+        with pytest.raises(ModelRateLimitError, match="HTTP 429: slow down") as caught:
+            await ask(server.url)
+    assert caught.value.retry_after == 3
+    assert isinstance(caught.value.__cause__, openai.APIStatusError)
+    assert caught.value.__cause__.status_code == 429
+    with pytest.raises(ModelConnectionError, match="no connection to http://127.0.0.1") as lost:
+        await ask(server.url)
+    assert isinstance(lost.value.__cause__, openai.APIConnectionError)
