@@ -25,8 +25,9 @@ from contemplate import answers
 from contemplate.errors import OutputError
 from contemplate.messages import Message
 from contemplate.models import ModelRequest
+from contemplate.models.openai.collected import Collected, decode
 from contemplate.models.openai.sse import EventStream
-from contemplate.models.openai.wire import Collected, WireError, decode
+from contemplate.models.openai.wire import WireError
 from contemplate.planners.drafts import Draft, DraftReader
 from contemplate.schema import OutputType
 

@@ -99,9 +99,9 @@ async def test_proxies_are_used(transport: str, monkeypatch: pytest.MonkeyPatch)
 
 
 async def test_an_error_tells_its_cause(transport: str) -> None:
-    with FaultyServer(HttpError(429, "slow down", headers={"retry-after": "3"})) as server:
-        with pytest.raises(ModelRateLimitError, match="HTTP 429: slow down") as caught:
-            await ask(server.url)
+    limited = HttpError(429, "slow down", headers={"retry-after": "3"})
+    with FaultyServer(limited) as server, pytest.raises(ModelRateLimitError, match="HTTP 429: slow down") as caught:
+        await ask(server.url)
     assert caught.value.retry_after == 3
     assert isinstance(caught.value.__cause__, openai.APIStatusError)
     assert caught.value.__cause__.status_code == 429

@@ -15,10 +15,11 @@ from contemplate import ImagePart, Message, ModelSettings
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest, ModelResponse, OutputSchema, ToolSpec
 from contemplate.models.openai import sse
+from contemplate.models.openai.collected import Collected, decode
 from contemplate.models.openai.errors import retry_after
 from contemplate.models.openai.schema import strict
 from contemplate.models.openai.sse import EventStream
-from contemplate.models.openai.wire import BrokenOff, Collected, WireError, decode, encode
+from contemplate.models.openai.wire import BrokenOff, WireError, encode
 
 ASKED = ModelRequest((Message.user("hello"),))
 
@@ -142,10 +143,12 @@ class TestResponses:
         [
             [call(0, "a", "add", '{"x"'), call(0, arguments=": 1}"), call(1, "b", "mul", "{}")],
             [call(0, "a", "add", '{"x": 1}'), call(0, "b", "mul", "{}")],
+            [call(0, "a", "add", '{"x"'), call(0, arguments=": 1}"), call(0, "b", "mul", "{"), call(0, arguments="}")],
             [call(None, "a", "add", '{"x": 1}'), call(None, "b", "mul", "{}")],
             [call(0, "a", "add"), call(1, "b", "mul"), call(1, arguments="{}"), call(0, arguments='{"x": 1}')],
+            [call(1, "a", "add", '{"x"'), call(7, "b", "mul", "{"), call(1, arguments=": 1}"), call(7, arguments="}")],
         ],
-        ids=["in pieces", "all number 0", "without numbers", "interleaved"],
+        ids=["in pieces", "all number 0", "all number 0, in pieces", "without numbers", "interleaved", "with gaps"],
     )
     def test_tool_calls_of_a_stream(self, calls: list[dict[str, Any]]) -> None:
         response = read([*(delta(tool_calls=[each]) for each in calls), delta("tool_calls")])

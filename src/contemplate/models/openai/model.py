@@ -17,10 +17,11 @@ from ...settings import ModelSettings
 from ...usage import Price
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..prices import listed_price
+from .collected import Collected, decode
 from .patience import Patience
 from .pool import Account, endpoint_of, shown
 from .sse import EventStream
-from .wire import Collected, decode, encode
+from .wire import encode
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint

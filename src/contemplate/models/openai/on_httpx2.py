@@ -33,8 +33,7 @@ class Httpx2Endpoint:
         """The response to `body` as it comes."""
         with broken_off(self._address):
             response = await self._http.send(self._request(body), stream=True)
-            packed = "content-encoding" in response.headers
-            pieces = response.aiter_bytes() if packed else aiter(response.stream)
+            pieces = response.aiter_bytes()
             try:
                 if not response.is_success:
                     raise refused(self._address, response.status_code, response.headers, await response.aread())

@@ -1,4 +1,4 @@
-"""The chat completions format: requests to JSON, JSON to responses.
+"""The chat completions format: requests as JSON, and the JSON of responses as it comes.
 
 Only the fields that are used are decoded; whatever else a server sends is ignored.
 https://platform.openai.com/docs/api-reference/chat
@@ -6,19 +6,14 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 
-from ...messages import ImagePart, Message, TextPart, ToolCall
-from ...usage import Usage
-from ..base import Delta, Finish, ModelRequest, ModelResponse, TokenLogprob
-from .images import Images
+from ...messages import ImagePart, Message, TextPart
+from ..base import ModelRequest
 from .schema import strict
-
-CHARACTERS_PER_TOKEN = 4
 
 
 class _Wire(BaseModel):
@@ -30,39 +25,49 @@ class _Function(_Wire):
     arguments: str | None = None
 
 
-class _ToolCall(_Wire):
+class ToolCallPiece(_Wire):
+    """A tool call, or a piece of one: `index` tells the calls of a stream apart, or `id` does."""
+
     index: int = 0
     id: str | None = None
     function: _Function = _Function()
 
 
-class _Said(_Wire):
+class Said(_Wire):
+    """What a message says, or a piece of it."""
+
     content: str | list[Any] | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[ToolCallPiece] | None = None
     images: Any = None
 
 
-class _TopLogprob(_Wire):
+class TopLogprob(_Wire):
+    """A token that was likely."""
+
     token: str
     logprob: float
 
 
-class _Logprob(_TopLogprob):
-    top_logprobs: list[_TopLogprob] = []
+class Logprob(TopLogprob):
+    """A token that was written."""
+
+    top_logprobs: list[TopLogprob] = []
 
 
-class _Logprobs(_Wire):
-    content: list[_Logprob] | None = None
+class Logprobs(_Wire):
+    """The tokens of a choice."""
+
+    content: list[Logprob] | None = None
 
 
 class _Choice(_Wire):
-    message: _Said | None = None
-    delta: _Said | None = None
+    message: Said | None = None
+    delta: Said | None = None
     finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
+    logprobs: Logprobs | None = None
 
 
 class _InputDetails(_Wire):
@@ -73,7 +78,9 @@ class _OutputDetails(_Wire):
     reasoning_tokens: int | None = None
 
 
-class _Usage(_Wire):
+class WireUsage(_Wire):
+    """What was counted."""
+
     prompt_tokens: int = 0
     completion_tokens: int = 0
     prompt_tokens_details: _InputDetails | None = None
@@ -81,10 +88,12 @@ class _Usage(_Wire):
     cost: float | None = None
 
 
-class _Completion(_Wire):
+class Completion(_Wire):
+    """A whole completion (`message`), or a chunk of a stream (`delta`), or an error."""
+
     model: str | None = None
     choices: list[_Choice] = []
-    usage: _Usage | None = None
+    usage: WireUsage | None = None
     error: Any = None
 
 
@@ -159,157 +168,3 @@ def _part(part: TextPart | ImagePart) -> dict[str, Any]:
     if isinstance(part, TextPart):
         return {"type": "text", "text": part.text}
     return {"type": "image_url", "image_url": {"url": part.as_url()}}
-
-
-def decode(body: bytes, request: ModelRequest, *, model: str) -> ModelResponse:
-    """A whole, unstreamed response.
-
-    Raises:
-        WireError: `body` is no chat completion.
-    """
-    collected = Collected(request, model=model)
-    for _ in collected.add(body):
-        pass
-    return collected.response()
-
-
-class Collected:
-    """A response that is growing, chunk by chunk; a whole completion is a stream of one chunk.
-
-    `pieces` counts the chunks that brought something of it: text, reasoning, part of a tool's call, an image.
-    """
-
-    def __init__(self, request: ModelRequest, *, model: str) -> None:
-        self._request = request
-        self._model = model
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._calls: dict[int, tuple[str, str, list[str]]] = {}
-        self._images = Images()
-        self._logprobs: list[TokenLogprob] = []
-        self._usage: _Usage | None = None
-        self.finish: str | None = None
-        self.pieces = 0
-
-    def add(self, body: bytes) -> Iterator[Delta]:
-        """Take in one chunk, and yield what it adds.
-
-        Raises:
-            WireError: `body` is no (piece of a) chat completion.
-        """
-        try:
-            chunk = _Completion.model_validate_json(body)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the whole"
-            raise WireError(f"the server sent what is no chat completion: {where}: {first['msg']}") from None
-        if chunk.error:
-            raise WireError(_error_text(chunk.error), server=True)
-        self._model = chunk.model or self._model
-        self._usage = chunk.usage or self._usage
-        if not chunk.choices:
-            return
-        choice = chunk.choices[0]
-        self.finish = choice.finish_reason or self.finish
-        if choice.logprobs is not None and choice.logprobs.content:
-            self._logprobs.extend(map(_logprob, choice.logprobs.content))
-        said = choice.delta or choice.message
-        if said is not None:
-            yield from self._say(said, whole=choice.delta is None)
-        rest = self._images.rest() if self.finish is not None else ""
-        if rest:
-            self._text.append(rest)
-            yield Delta(rest)
-
-    def _say(self, said: _Said, *, whole: bool) -> Iterator[Delta]:
-        for place, call in enumerate(said.tool_calls or ()):
-            # A whole completion numbers its calls by their place in the list.
-            self._tool_call(call, place if whole else call.index)
-        self._images.beside(said.images)
-        text = self._images.content(said.content) or said.refusal or ""
-        reasoning = said.reasoning_content or said.reasoning or ""
-        if said.content or text or reasoning or said.tool_calls or said.images:
-            self.pieces += 1
-        if text or reasoning:
-            self._text.append(text)
-            self._reasoning.append(reasoning)
-            yield Delta(text, reasoning)
-
-    def _tool_call(self, call: _ToolCall, index: int) -> None:
-        # Some servers stream every call as number 0, and tell them apart by their ids.
-        known = self._calls.get(index)
-        slot = index if known is None or not call.id or known[0] == call.id else len(self._calls)
-        name, arguments = call.function.name or "", call.function.arguments or ""
-        if slot not in self._calls:
-            self._calls[slot] = (call.id or f"call_{slot}", name, [arguments])
-        else:
-            id_, known_name, pieces = self._calls[slot]
-            pieces.append(arguments)
-            self._calls[slot] = (id_, known_name or name, pieces)
-
-    def response(self) -> ModelResponse:
-        """What was collected, as a whole.
-
-        Raises:
-            BrokenOff: the response ended before it was complete.
-        """
-        if self.finish is None:
-            raise BrokenOff("the response ended before it was complete")
-        text, reasoning = "".join(self._text), "".join(self._reasoning)
-        calls = tuple(
-            ToolCall(id=id_, name=name, arguments="".join(parts)) for id_, name, parts in self._calls.values()
-        )
-        finish: Finish = "stop"
-        if self.finish in ("length", "content_filter"):
-            finish = self.finish  # type: ignore[assignment]
-        elif calls:
-            finish = "tool_calls"
-        return ModelResponse(
-            message=Message.assistant(text, calls, tuple(self._images.found)),
-            finish=finish,
-            usage=self._spent(text, reasoning, calls),
-            model=self._model,
-            reasoning=reasoning,
-            logprobs=tuple(self._logprobs) or None,
-            notes=tuple(self._images.notes),
-        )
-
-    def _spent(self, text: str, reasoning: str, calls: tuple[ToolCall, ...]) -> Usage:
-        reported = self._usage
-        if reported is None:
-            written = len(text) + len(reasoning) + sum(len(call.arguments) for call in calls)
-            return Usage(
-                calls=1,
-                input_tokens=estimate(self._request),
-                output_tokens=-(-written // CHARACTERS_PER_TOKEN),
-                cost_usd=None,
-            )
-        cached = reported.prompt_tokens_details and reported.prompt_tokens_details.cached_tokens
-        thought = reported.completion_tokens_details and reported.completion_tokens_details.reasoning_tokens
-        return Usage(
-            calls=1,
-            input_tokens=reported.prompt_tokens,
-            cached_input_tokens=cached or 0,
-            output_tokens=reported.completion_tokens,
-            reasoning_tokens=thought or 0,
-            cost_usd=reported.cost,
-        )
-
-
-def estimate(request: ModelRequest) -> int:
-    """Roughly how many tokens `request` has, for servers that report no usage."""
-    return sum(len(message.text) for message in request.messages) // CHARACTERS_PER_TOKEN + 1
-
-
-def _logprob(entry: _Logprob) -> TokenLogprob:
-    return TokenLogprob(
-        token=entry.token,
-        logprob=entry.logprob,
-        top={other.token: other.logprob for other in entry.top_logprobs},
-    )
-
-
-def _error_text(error: object) -> str:
-    if isinstance(error, dict) and isinstance(error.get("message"), str) and error["message"].strip():
-        return str(error["message"])
-    return "the server reported an error"
