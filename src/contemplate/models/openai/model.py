@@ -34,7 +34,8 @@ DRAIN_SECONDS = 0.1
 class OpenAIModel:
     """A model behind an OpenAI-compatible chat completions endpoint.
 
-    Calls go through the `openai` package, one client for each account and event loop; its own retries are off.
+    Where its calls go, and with which headers, the `openai` package says; connections are kept for each account and
+    event loop.
 
     Args:
         model: the name that the server knows, such as "gpt-5".
