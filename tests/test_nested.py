@@ -126,6 +126,20 @@ async def test_all_draw_from_the_outer_budget() -> None:
     assert result.stopped_by == "calls"
 
 
+async def test_what_is_left_out_within_is_left_out_of_the_whole() -> None:
+    def reply(request: ModelRequest) -> str | Exception:
+        return RuntimeError("down") if "part b" in request.messages[-1].text else "fine"
+
+    inner = Contemplator(ScriptedModel(reply), planner=parts("a", "b"), aggregator=aggregators.synthesize())
+    for _ in range(2):
+        inner = Contemplator(
+            ScriptedModel("unused"), planner=planners.direct(), aggregator=aggregators.first(), agent=inner
+        )
+    result = await inner.run("q")
+    assert (result.output, result.complete, result.tasks[0].outcome) == ("fine", False, "answered")
+    assert result.notes == ("within 'Answer': within 'Answer': something was left out of the answer",)
+
+
 async def test_the_outer_concurrency_holds() -> None:
     most = now = 0
 

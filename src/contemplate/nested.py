@@ -46,6 +46,10 @@ async def contemplate_within(task: Task, ctx: TaskContext, *, parts: Parts, limi
         )
     for note in inner.notes:
         run.note(f"within {task.label!r}: {note}")
+    if not conclusion.complete:
+        run.lacking = True
+        if not inner.lacking:
+            run.note(f"within {task.label!r}: something was left out of the answer")
     value: Any = conclusion.output
     if output is not None and value is None:
         value = output.parse(conclusion.text)

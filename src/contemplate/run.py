@@ -124,8 +124,6 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
                 if recording is not None:
                     ledger.book(recording.unclaimed())
             result = _collected(ctx, ledger, began).model_copy(update=_concluded(parts.output, conclusion))
-            if ledger.tripped is not None and result.missing:
-                result = result.model_copy(update={"complete": False})
         except ContemplateError as error:
             error.partial = _collected(ctx, ledger, began, failed=True)
             _tell_failure(ctx, error, ledger, began)
