@@ -212,7 +212,7 @@ def ten_deep(model: ScriptedModel, limits: Limits) -> Contemplator:
     return mind
 
 
-@pytest.mark.parametrize("calls", [1, 2, 3, 700, 1023, 1024, 1025])
+@pytest.mark.parametrize("calls", [2, 700, 1023, 1024])
 async def test_a_budget_is_exact_through_ten_levels(calls: int) -> None:
     model = ScriptedModel("Answer: 1")
     before = running()
