@@ -71,7 +71,7 @@ def _routed(model: Model, journal: Journal) -> Contemplator[str]:
 
 def _mixed(model: Model, journal: Journal) -> Contemplator[str]:
     others = [f"{way}\n\n{BRIEFLY}" for way in (strategies.work_backwards, strategies.analogy)]
-    ways: tuple[strategies.Strategy, ...] = (BRIEFLY, strategies.code, *others, strategies.code)
+    ways = (BRIEFLY, strategies.code, *others, strategies.code)
     # The strategies say how to answer, and a program answers otherwise: so there are no instructions for all.
     samples = planners.sample(5, wave=1, strategies=ways, instructions="", settings=SAMPLED)
     return Contemplator(model, planner=samples, aggregator=aggregators.vote(), journal=journal)
