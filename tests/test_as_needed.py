@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Literal
 
 import anyio
 import pytest
@@ -19,19 +21,21 @@ from contemplate import (
     Task,
     TaskContext,
     TaskResult,
+    Usage,
     aggregators,
     planners,
     strategies,
 )
 from contemplate.errors import ConfigurationError, ModelServerError
-from contemplate.models import ModelRequest
+from contemplate.messages import Message
+from contemplate.models import ModelRequest, ModelResponse
 from contemplate.planners import Planner
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
 
-Reply = str | Exception
+Reply = str | ModelResponse | Exception
 Check = Callable[[TaskResult], bool | str | Awaitable[bool | str]]
 
 
@@ -76,7 +80,7 @@ async def test_a_failure_brings_the_next_strategy_which_is_told_why(failure: Rep
     assert (result.text, result.usage.calls) == ("fine", 3)
     assert strategies.analogy in asked[1]
     assert "Draw a table." in asked[2]
-    assert ("down" if isinstance(failure, Exception) else failure) in asked[1]
+    assert (failure if isinstance(failure, str) else "down") in asked[1]
     assert [each.id for each in result.tasks] == ["try-1", "try-2", "try-3"]
     assert result.support == ("try-3",)
 
@@ -96,7 +100,17 @@ async def test_a_checker_sends_its_words_to_the_next_attempt(is_async: bool, com
     result, asked = await run(lambda _: left.pop(0), planner)
     assert result.text == "4"
     assert (str(complaint) if complaint else "It did not pass a check.") in asked[1]
-    assert "It was:\n3" in asked[1]
+    assert re.search(r"<<attempt \w+>>\n3\n<<end", asked[1])
+
+
+@pytest.mark.parametrize("finish", ["length", "stop"])
+async def test_what_was_cut_off_is_shown_to_the_next_attempt(finish: Literal["length", "stop"]) -> None:
+    cut = ModelResponse(message=Message.assistant("so far"), finish=finish, usage=Usage(calls=1), model="m")
+    left: list[Reply] = [cut, "fine"]
+    result, asked = await run(lambda _: left.pop(0), planners.as_needed(parts("a", "b")))
+    assert (result.text, len(asked)) == (("fine", 2) if finish == "length" else ("so far", 1))
+    if finish == "length":
+        assert "it was cut off.)\nso far" in asked[1]
 
 
 async def test_then_it_is_decomposed_and_the_parts_are_merged() -> None:

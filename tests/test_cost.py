@@ -227,7 +227,7 @@ class TestRunsWithinRuns:
             return (await minds[0].run("x")).output
 
         minds.append(Contemplator(ScriptedModel(calling("again")), mode="instant", tools=[again]))
-        assert "nested more than 10 deep" in (await minds[0].run("x")).output
+        assert "nested more than 16 deep" in (await minds[0].run("x")).output
 
     async def test_side_by_side_they_are_strangers(self) -> None:
         mind = Contemplator(ScriptedModel("7"), mode="instant", limits=Limits(calls=1))

@@ -88,24 +88,6 @@ async def test_a_task_is_shown_what_it_needs() -> None:
     assert [task.index for task in result.tasks] == [0, 1, 2]
 
 
-async def test_a_graph_of_300_tasks_runs_in_order() -> None:
-    agent = Workers()
-    planned = [
-        Task(id=str(i), prompt="", needs=tuple(str(j) for j in {i - 1, i // 2, i // 3} if 0 <= j < i))
-        for i in range(300)
-    ]
-    result = await mind(agent, tasks(*planned)).run("q")
-    place = {task_id: order for order, task_id in enumerate(agent.order)}
-    assert len(result.tasks) == 300
-    assert all(place[need] < place[task.id] for task in planned for need in task.needs)
-
-
-async def test_5000_tasks_at_once() -> None:
-    agent = Workers()
-    result = await mind(agent, tasks(*(Task(id=str(i), prompt="") for i in range(5000)))).run("q")
-    assert sum(task.answered for task in result.tasks) == 5000
-
-
 async def test_one_failure_costs_nobody_else_anything() -> None:
     agent = Workers(fail=lambda task: task.id == "a")
     planner = tasks(Task(id="a", prompt=""), Task(id="b", prompt=""), Task(id="c", prompt="", needs=("a", "b")))
@@ -130,28 +112,6 @@ async def test_when_the_aggregator_returns_the_rest_is_cancelled() -> None:
     assert result.output == "enough"
     assert agent.running == 0
     assert [task.outcome for task in result.tasks] == ["cancelled"] * 20
-
-
-async def test_an_aggregator_that_looks_at_nothing() -> None:
-    async def nothing(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
-        return "no matter"
-
-    assert (await mind(Workers(hold=True), planners.sample(3), nothing).run("q")).output == "no matter"
-
-
-async def test_a_planner_that_goes_on_after_the_aggregator_returned_is_closed() -> None:
-    closed = anyio.Event()
-
-    async def forever(question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        try:
-            for i in range(10**9):
-                yield Task(id=str(i), prompt="")
-        finally:
-            closed.set()
-
-    result = await mind(Workers(), forever, aggregators.first()).run("q")
-    assert result.complete
-    assert closed.is_set()
 
 
 async def test_a_planner_can_wait_for_results_and_plan_on() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +70,36 @@ async def test_images_reach_whom_the_user_chooses(images_to: tuple[Speaker, ...]
     await mind.run("What is it?", images=[PNG])
     everyone = ("planner", "subagent", "aggregator")
     assert shown == {role: int(role in (everyone if images_to is None else images_to)) for role in everyone}
+
+
+@pytest.mark.anyio
+async def test_paths_urls_and_bytes_reach_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "dot.png"
+    path.write_bytes(PNG)
+    given: list[str | Path | bytes | ImagePart] = [path, str(path), PNG, MADE, URL, "https://example.org/cat.png"]
+    with FaultyServer("A cat.") as server:
+        await instant(server).run("What is it?", images=given)
+        (exchange,) = server.exchanges
+    sent = exchange.body["messages"][-1]["content"][1:]
+    assert [part["image_url"]["url"] for part in sent] == [URL] * 5 + ["https://example.org/cat.png"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [("no.png", None, "no such file"), ("notes.txt", b"words", "not an image"), ("big.png", b"", "20 MiB")],
+)
+async def test_what_is_no_image_is_refused_by_name(
+    name: str, content: bytes | None, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content or PNG)
+    monkeypatch.setattr("contemplate.messages.MAX_IMAGE_BYTES", 100 if not content else MAX_IMAGE_BYTES)
+    model = ScriptedModel("never asked")
+    with pytest.raises(ConfigurationError, match=f"{name}.*{problem}"):
+        await Contemplator(model, mode="instant").run("What is it?", images=[path])
+    assert not model.requests
 
 
 @pytest.mark.anyio

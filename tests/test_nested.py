@@ -11,9 +11,10 @@ from pydantic import BaseModel
 from contemplate import Answer, Contemplator, Limits, RunContext, Task, TaskContext, aggregators, planners
 from contemplate.errors import AggregationError
 from contemplate.events import ModelCalled
+from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
-from contemplate.nested import MAX_DEPTH
 from contemplate.planners import Planner
+from contemplate.run import MAX_DEPTH
 from contemplate.testing import ScriptedModel
 
 from .support import Watched, cancelled_after, out, running, steps
@@ -64,8 +65,9 @@ async def test_ten_deep() -> None:
 async def test_deeper_than_allowed_is_an_error_that_says_so() -> None:
     model = ScriptedModel("here")
     assert (await nested(model, MAX_DEPTH + 1).run("q")).output == "here"
-    with pytest.raises(AggregationError, match="more than 16 deep"):
+    with pytest.raises(AggregationError, match="more than 16 deep") as caught:
         await nested(model, MAX_DEPTH + 2).run("q")
+    assert len(str(caught.value)) < 250, "it is said once, not once for each level"
 
 
 async def test_without_end_it_ends() -> None:
@@ -77,6 +79,29 @@ async def test_without_end_it_ends() -> None:
     mind = Contemplator(ScriptedModel(""), planner=planners.direct(), aggregator=aggregators.first(), agent=again)
     with pytest.raises(AggregationError, match="more than 16 deep"):
         await mind.run("q")
+
+
+async def test_tasks_and_tools_are_counted_together() -> None:
+    """Half of the runs are in tasks of the others, half in tools."""
+    ran = 0
+
+    async def reply(request: ModelRequest) -> str | Message:
+        if request.messages[-1].role == "tool":
+            return request.messages[-1].text
+        return Message.assistant("", (ToolCall(id="1", name="again", arguments="{}"),))
+
+    async def again() -> str:
+        """Ask oneself."""
+        nonlocal ran
+        ran += 1
+        return (await outer.run("q")).output
+
+    inner = Contemplator(ScriptedModel(reply), mode="instant", tools=[again])
+    outer = Contemplator(
+        ScriptedModel("unused"), planner=planners.direct(), aggregator=aggregators.first(), agent=inner
+    )
+    assert "nested more than 16 deep" in (await outer.run("q")).output
+    assert ran == MAX_DEPTH // 2
 
 
 async def test_ten_levels_of_two_are_a_thousand_calls() -> None:
@@ -99,6 +124,20 @@ async def test_all_draw_from_the_outer_budget() -> None:
     assert len(model.requests) == 25
     assert result.usage.calls == 25
     assert result.stopped_by == "calls"
+
+
+async def test_what_is_left_out_within_is_left_out_of_the_whole() -> None:
+    def reply(request: ModelRequest) -> str | Exception:
+        return RuntimeError("down") if "part b" in request.messages[-1].text else "fine"
+
+    inner = Contemplator(ScriptedModel(reply), planner=parts("a", "b"), aggregator=aggregators.synthesize())
+    for _ in range(2):
+        inner = Contemplator(
+            ScriptedModel("unused"), planner=planners.direct(), aggregator=aggregators.first(), agent=inner
+        )
+    result = await inner.run("q")
+    assert (result.output, result.complete, result.tasks[0].outcome) == ("fine", False, "answered")
+    assert result.notes == ("within 'Answer': within 'Answer': something was left out of the answer",)
 
 
 async def test_the_outer_concurrency_holds() -> None:

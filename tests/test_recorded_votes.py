@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks.game24 import makes_24
-from benchmarks.recorded_votes import KNOWN_CHECKED, KNOWN_WEIGHTED, Tries, compare_keys, count, measure, show, weigh
+from benchmarks.recorded_votes import (
+    KNOWN_BETA,
+    KNOWN_CHECKED,
+    KNOWN_WEIGHTED,
+    SAMPLES_TOLERANCE,
+    Tries,
+    compare_keys,
+    count,
+    measure,
+    show,
+    weigh,
+)
 from benchmarks.recordings import Question, Sample, load
 from contemplate import answers
 
@@ -34,6 +45,16 @@ def test_the_exact_stop_gives_the_full_votes_answer(name: str) -> None:
     assert tries.other_answer == 0
     assert tries.used < tries.samples
     assert tries.beta_used <= tries.samples
+
+
+@pytest.mark.parametrize("name", KNOWN_BETA)
+def test_the_beta_stop_is_right_as_often_and_as_early_as_known(name: str) -> None:
+    accuracy, used, tolerance = KNOWN_BETA[name]
+    tries = Tries()
+    for question in RECORDED[name]:
+        tries.add(count(question, seeds=8 if len(RECORDED[name]) > 200 else 60))
+    assert 100 * tries.beta_right / tries.tries == pytest.approx(accuracy, abs=tolerance)
+    assert tries.beta_used / tries.tries == pytest.approx(used, abs=SAMPLES_TOLERANCE)
 
 
 @pytest.mark.parametrize("name", KNOWN_WEIGHTED)

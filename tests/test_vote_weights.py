@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from contemplate import Contemplator, Limits, RunResult, aggregators, answers, planners
+from contemplate import Contemplator, Limits, ModelSettings, RunResult, aggregators, answers, planners
 from contemplate.aggregators import Weights
 from contemplate.aggregators.weights import stated_confidence
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError, QuorumNotReached
@@ -344,6 +344,7 @@ def test_what_limits_need_to_know() -> None:
     [
         lambda: aggregators.vote(weights=aggregators.by_confidence(), stop="beta"),
         lambda: aggregators.vote(model="openai:x"),
+        lambda: aggregators.vote(settings=ModelSettings(temperature=0)),
         lambda: aggregators.by_confidence(temperature=0),
         lambda: aggregators.by_confidence(highest=0),
         lambda: aggregators.by_confidence(temperature=1e-4),

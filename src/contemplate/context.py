@@ -41,6 +41,7 @@ class RunContext:
         outbox, running: the results for the aggregator, and the running tasks' cancel scopes; for the engine.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
         depth: in how many other runs this one is nested.
+        lacking: whether a task was answered by a run of its own that had something left out; for the engine.
         streaming: whether calls are streamed whose pieces somebody wants.
         expire: does what the deadline would do.
     """
@@ -84,6 +85,7 @@ class RunContext:
         self._letters: dict[str, list[str]] = {}
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
+        self.lacking = False
         self.expire: Callable[[], None] = lambda: None
 
     # What has happened
@@ -195,6 +197,11 @@ class RunContext:
     def calls_left(self) -> float:
         """How many more model calls the limits have room for; `math.inf` without a limit on calls."""
         return self._caller.ledger.calls_left
+
+    @property
+    def tripped(self) -> str | None:
+        """The first limit on calls, tokens or USD that had no room for a call; None if there was room for all."""
+        return self._caller.ledger.tripped
 
     def images_for(self, role: Speaker) -> tuple[ImagePart, ...]:
         """What the user showed, if `role` is to see it."""

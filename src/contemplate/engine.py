@@ -78,9 +78,13 @@ async def execute(
     elif run.failure is not None:
         # The planner failed when the answer was there already, or on its way to being cancelled.
         ctx.note(f"the plan was not finished: {run.failure.message}")
-    if ctx.stopped_by is not None or run.failure is not None or run.makeshift:
+    if ctx.stopped_by is not None or run.failure is not None or run.makeshift or ctx.lacking or _found_no_room(ctx):
         conclusion = conclusion.model_copy(update={"complete": False})
     return conclusion
+
+
+def _found_no_room(ctx: RunContext) -> bool:
+    return ctx.tripped is not None and any(each.outcome in ("failed", "capped") for each in ctx.results.values())
 
 
 def _end_of_work(ctx: RunContext, aggregator: Aggregator, limits: Limits) -> float:

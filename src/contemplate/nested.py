@@ -9,13 +9,10 @@ import anyio
 
 from .agent import Answer, TaskContext, shown
 from .engine import execute
-from .errors import ConfigurationError
 from .plan import Task
 from .prompts import render
-from .run import Parts, limits_within
+from .run import Parts, limits_within, one_deeper
 from .usage import Limits
-
-MAX_DEPTH = 16
 
 
 async def contemplate_within(task: Task, ctx: TaskContext, *, parts: Parts, limits: Limits) -> Answer:
@@ -32,8 +29,6 @@ async def contemplate_within(task: Task, ctx: TaskContext, *, parts: Parts, limi
         ContemplateError: the inner run came to nothing.
     """
     run = ctx.run
-    if run.depth >= MAX_DEPTH:
-        raise ConfigurationError(f"runs are nested more than {MAX_DEPTH} deep", hint="end with a plain Agent")
     output = None if task.kind == "part" else run.output
     limits = limits_within(Limits(tasks=limits.tasks, seconds=limits.seconds))
     deadline = math.inf if limits.seconds is None else anyio.current_time() + limits.seconds
@@ -41,15 +36,20 @@ async def contemplate_within(task: Task, ctx: TaskContext, *, parts: Parts, limi
     inner = run.within(
         task, _question(task, ctx), model=model, output=output, deadline=deadline, images_to=parts.images_to
     )
-    conclusion = await execute(
-        inner,
-        planner=parts.planner,
-        agent=parts.agent,
-        aggregator=parts.aggregator,
-        limits=limits,
-    )
+    with one_deeper(run.depth):
+        conclusion = await execute(
+            inner,
+            planner=parts.planner,
+            agent=parts.agent,
+            aggregator=parts.aggregator,
+            limits=limits,
+        )
     for note in inner.notes:
         run.note(f"within {task.label!r}: {note}")
+    if not conclusion.complete:
+        run.lacking = True
+        if not inner.lacking:
+            run.note(f"within {task.label!r}: something was left out of the answer")
     value: Any = conclusion.output
     if output is not None and value is None:
         value = output.parse(conclusion.text)

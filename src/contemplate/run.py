@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .journal.recording import Recording
 
 
-MAX_DEPTH = 10
+MAX_DEPTH = 16
 SHARE_OF_OUTER = 0.1
 MAX_SECONDS_OF_OUTER = 5.0
 
@@ -90,8 +90,9 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
     )
     if ledger.limits_cost and price_of(parts.model) is None:
         raise unknown_price(parts.model)
+    depth = 0 if outer is None else deeper(outer.depth)
     async with AsyncExitStack() as stack:
-        stack.enter_context(_inside(ledger, outer))
+        stack.enter_context(_inside(_Outer(ledger, depth, anyio.lowlevel.current_token())))
         opened = await stack.enter_async_context(toolsets())
         ctx = RunContext(
             run_id=job.run_id,
@@ -102,6 +103,7 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
             model=parts.model,
             caller=Caller(job.run_id, ledger, events, stack, recording, opened),
             deadline=math.inf if limits.seconds is None else began + limits.seconds,
+            depth=depth,
             streaming=_streams(parts, events, limits),
         )
         if recording is not None:
@@ -122,8 +124,6 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
                 if recording is not None:
                     ledger.book(recording.unclaimed())
             result = _collected(ctx, ledger, began).model_copy(update=_concluded(parts.output, conclusion))
-            if ledger.tripped is not None and result.missing:
-                result = result.model_copy(update={"complete": False})
         except ContemplateError as error:
             error.partial = _collected(ctx, ledger, began, failed=True)
             _tell_failure(ctx, error, ledger, began)
@@ -160,21 +160,42 @@ _current: ContextVar[_Outer | None] = ContextVar("contemplate_outer_run", defaul
 def _outer_run() -> _Outer | None:
     """The run within which this code goes on, in the same event loop: a ledger is not made for several threads."""
     outer = _current.get()
-    if outer is None or outer.loop != anyio.lowlevel.current_token():
-        return None
-    if outer.depth >= MAX_DEPTH:
-        raise ConfigurationError(f"runs are nested more than {MAX_DEPTH} deep", hint="does a tool call its own run?")
-    return outer
+    return None if outer is None or outer.loop != anyio.lowlevel.current_token() else outer
 
 
 @contextmanager
-def _inside(ledger: Ledger, outer: _Outer | None) -> Iterator[None]:
-    depth = 1 if outer is None else outer.depth + 1
-    token = _current.set(_Outer(ledger, depth, anyio.lowlevel.current_token()))
+def _inside(outer: _Outer | None) -> Iterator[None]:
+    token = _current.set(outer)
     try:
         yield
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def one_deeper(depth: int) -> Iterator[None]:
+    """What goes on in here is a run within one that is nested in `depth` others, and has the same budget.
+
+    Raises:
+        ConfigurationError: that is too deep.
+    """
+    outer, inner = _current.get(), deeper(depth)
+    with _inside(None if outer is None else replace(outer, depth=inner)):
+        yield
+
+
+def deeper(depth: int) -> int:
+    """In how many others a run is nested that is a tool's or a task's of one that is nested in `depth` others.
+
+    Raises:
+        ConfigurationError: that is too deep.
+    """
+    if depth >= MAX_DEPTH:
+        raise ConfigurationError(
+            f"runs are nested more than {MAX_DEPTH} deep",
+            hint="does a tool or an agent call its own run? let the innermost contemplator have a plain Agent",
+        )
+    return depth + 1
 
 
 def limits_within(limits: Limits) -> Limits:

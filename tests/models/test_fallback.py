@@ -17,7 +17,7 @@ from contemplate.errors import (
     ModelRequestError,
     ModelServerError,
 )
-from contemplate.models import Delta, DeltaSink, Fallback, ModelRequest, ModelResponse, OpenAIModel, Retry
+from contemplate.models import Delta, DeltaSink, Fallback, Model, ModelRequest, ModelResponse, OpenAIModel, Retry
 from contemplate.models.fallback import Circuit
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import FAULTS
@@ -43,6 +43,13 @@ async def test_the_next_model_answers_and_says_so() -> None:
     assert (response.message.text, response.model) == ("here", "second")
     assert [len(each.requests) for each in (first, second, third)] == [1, 1, 0]
     assert model.name == "first|second|third"
+
+
+@pytest.mark.parametrize("models", ["ollama:llama3.2", ["ollama:llama3.2"], ["ollama:llama3.2", ScriptedModel("x")]])
+async def test_models_may_be_named(models: str | list[str | Model]) -> None:
+    assert Fallback(models).name.startswith("ollama:llama3.2")
+    with pytest.raises(ConfigurationError, match="unknown provider 'nobody'"):
+        Fallback(["nobody:x"])
 
 
 async def test_while_the_first_answers_no_other_is_asked() -> None:

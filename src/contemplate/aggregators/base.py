@@ -31,6 +31,9 @@ def nothing_answered(results: Iterable[TaskResult]) -> AggregationError:
     if not seen:
         return AggregationError("no task was finished", hint="raise the limits, or look at the planner")
     first = next((each for each in seen if each.error is not None), seen[0])
+    if len(seen) == 1 and first.error is not None and first.error.kind == AggregationError.__name__:
+        # It was a run of its own, which has said it already.
+        return AggregationError(first.error.message, hint=first.error.hint)
     why = first.outcome if first.error is None else f"{first.error.kind}: {first.error.message}"
     hint = None if first.error is None else first.error.hint
     return AggregationError(f"none of the {len(seen)} tasks was answered; {first.id!r}: {why}", hint=hint)

@@ -31,10 +31,11 @@ class Meanings:
     A key that was sorted once is never asked about again. A judge that fails has not said that two are the same.
     """
 
-    def __init__(self, question: str, ctx: RunContext, model: str | Model | None) -> None:
+    def __init__(self, question: str, ctx: RunContext, model: str | Model | None, settings: ModelSettings) -> None:
         self._question = question
         self._ctx = ctx
         self._model = model
+        self._settings = settings
         self._firsts: dict[str, str] = {}
         self._group_of: dict[str, str] = {}
         self._turn = 0
@@ -65,8 +66,7 @@ class Meanings:
         texts = [("answer 1", one), ("answer 2", other)]
         mark = fence_mark(self._ctx.run_id, texts)
         said = render("same_meaning", question=self._question, mark=mark, answers=fenced(texts, mark))
-        # Greedy: the same two answers should get the same verdict.
-        request = with_schema(ModelRequest((Message.user(said),), ModelSettings(temperature=0)), _VERDICT)
+        request = with_schema(ModelRequest((Message.user(said),), self._settings), _VERDICT)
         try:
             verdict, _ = await parsed(await self._ask(request), request, self._ask, _VERDICT, repairs=MAX_REPAIRS)
         except (ModelError, OutputError) as error:

@@ -13,6 +13,7 @@ from ..errors import AggregationError, ConfigurationError
 from ..events import VoteCounted
 from ..models import Model
 from ..result import Conclusion, TaskResult
+from ..settings import ModelSettings
 from .count import Count
 from .meaning import Meanings
 from .weights import Weights
@@ -30,6 +31,7 @@ def vote(
     weights: Weights | None = None,
     by_meaning: bool = False,
     model: str | Model | None = None,
+    settings: ModelSettings | None = None,
 ) -> _Vote:
     """Vote over canonical keys; a tie goes to the answer that was launched first. Makes no calls, but for `by_meaning`.
 
@@ -51,10 +53,12 @@ def vote(
         weights: `by_confidence()` or `by_accuracy(...)`, or your own; every vote counts the same if None.
         by_meaning: whether answers with different keys may say the same.
         model: for `by_meaning`: which model is asked; the run's own if None.
+        settings: for `by_meaning`: of these calls. With a temperature of 0, where the model takes one, the same two
+            answers get the same verdict in each run.
 
     Raises:
         ConfigurationError: `confidence` or `quorum` is out of range, `stop="beta"` is given with `weights`, or `model`
-            without `by_meaning`.
+            or `settings` without `by_meaning`.
     """
     if not 0.5 < confidence < 1:
         raise ConfigurationError(f"vote(confidence={confidence}): a number between 0.5 and 1 is needed")
@@ -62,9 +66,10 @@ def vote(
         raise ConfigurationError(f"vote(quorum={quorum}): at least 1 is needed")
     if weights is not None and stop == "beta":
         raise ConfigurationError('vote(stop="beta") counts votes and cannot weigh them', hint='use stop="exact"')
-    if model is not None and not by_meaning:
-        raise ConfigurationError("vote(model=...) is for by_meaning=True", hint="say by_meaning=True")
-    return _Vote(key, stop, confidence, quorum, weights, by_meaning, model)
+    for name, given in (("model", model), ("settings", settings)):
+        if given is not None and not by_meaning:
+            raise ConfigurationError(f"vote({name}=...) is for by_meaning=True", hint="say by_meaning=True")
+    return _Vote(key, stop, confidence, quorum, weights, by_meaning, model, settings)
 
 
 class _Vote:
@@ -77,6 +82,7 @@ class _Vote:
         weights: Weights | None,
         by_meaning: bool,
         model: str | Model | None,
+        settings: ModelSettings | None,
     ) -> None:
         if not by_meaning:
             self.model_calls = 0
@@ -87,10 +93,11 @@ class _Vote:
         self._weights = weights
         self._by_meaning = by_meaning
         self._model = model
+        self._settings = settings or ModelSettings()
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
         count = Count(ctx, self._weights)
-        meanings = Meanings(question, ctx, self._model) if self._by_meaning else None
+        meanings = Meanings(question, ctx, self._model, self._settings) if self._by_meaning else None
         queue = _Queue(count, in_order=self._by_meaning)
         ctx.offer(lambda: self._cut_off(count, queue, meanings, ctx))
         with anyio.CancelScope() as counting:

@@ -18,6 +18,7 @@ from ..errors import (
 )
 from ..usage import Price
 from .base import DeltaSink, Model, ModelRequest, ModelResponse, price_of
+from .registry import resolve
 from .wrapper import Restarting, Wrapper
 
 MAY_PASS = (ModelConnectionError, ModelTimeoutError, ModelRateLimitError, ModelServerError)
@@ -31,19 +32,19 @@ class Fallback(Wrapper):
     piece starts over, with the next model, with `Delta(restart=True)`.
 
     Args:
-        models: in the order in which they are asked.
+        models: in the order in which they are asked; or their names.
         on: the errors after which the next one is asked. By default those that may pass: a refused key or a wrong
             request is for you to know of, and not to be covered up.
         failures: how many of these on end leave a model out.
         seconds: for how long.
 
     Raises:
-        ConfigurationError: there is no model, or `failures` is less than one.
+        ConfigurationError: there is no model, or none of that name, or `failures` is less than one.
     """
 
     def __init__(
         self,
-        models: Sequence[Model],
+        models: Sequence[str | Model],
         *,
         on: tuple[type[ContemplateError], ...] = MAY_PASS,
         failures: int = 5,
@@ -51,8 +52,9 @@ class Fallback(Wrapper):
     ) -> None:
         if not models or failures < 1:
             raise ConfigurationError(f"Fallback({len(models)} models, failures={failures}): at least one is needed")
-        super().__init__(models[0])
-        self._models = [(model, Circuit(failures, seconds)) for model in models]
+        found = [resolve(model) for model in ([models] if isinstance(models, str) else models)]
+        super().__init__(found[0])
+        self._models = [(model, Circuit(failures, seconds)) for model in found]
         self._on = on
 
     def __repr__(self) -> str:

@@ -14,6 +14,9 @@ from ..result import TaskResult
 from ..strategies import Strategy, Way, split, work_backwards
 from .base import Planner, parts_of
 
+UNSOLVED = "UNSOLVED"
+Wrong = Sequence[tuple[str, str]]
+
 
 def as_needed(
     decompose: Planner,
@@ -58,7 +61,7 @@ class _Goal:
     needs: list[_Goal] = field(default_factory=list)
     parts: list[_Goal] = field(default_factory=list)
     attempts: int = 0
-    problem: str = ""
+    wrong: Wrong = ()
     result: str | None = None
 
     @property
@@ -89,26 +92,25 @@ class _AsNeeded:
             for task in attempts:
                 yield task
             for goal, task in zip(ready, attempts, strict=True):
-                problem = await self._problem(goal, await ctx.finished(task.id))
-                if problem is None:
+                wrong = await self._wrong(goal, await ctx.finished(task.id))
+                if not wrong:
                     goal.result = task.id
                     ctx.release(task.id)
                     continue
-                goal.problem = problem
+                goal.wrong = wrong
                 if goal.attempts > len(self._strategies):
                     goals += await self._taken_apart(goal, task, ctx)
 
     def _attempt(self, goal: _Goal, ctx: RunContext) -> Task:
         said, program = [goal.task.instructions], goal.task.program
         if goal.attempts:
-            problem = [("problem", goal.problem)]
-            mark = fence_mark(ctx.run_id, problem)
-            said.append(render("another_attempt", mark=mark, problem=fenced(problem, mark)))
+            mark = fence_mark(ctx.run_id, goal.wrong)
+            said.append(render("another_attempt", mark=mark, problem=fenced(goal.wrong, mark)))
             words, program = self._strategies[goal.attempts - 1]
             said.append(words)
         # Where a program is asked for, it is a failure that there is none: no word for it is needed.
         if program is None and (ctx.output is None or goal.task.kind == "part"):
-            said.append(render("unsolved"))
+            said.append(render("unsolved", word=UNSOLVED))
         goal.attempts += 1
         return goal.task.model_copy(
             update={
@@ -120,16 +122,18 @@ class _AsNeeded:
             }
         )
 
-    async def _problem(self, goal: _Goal, result: TaskResult) -> str | None:
-        """What is wrong with an attempt; None if nothing is."""
+    async def _wrong(self, goal: _Goal, result: TaskResult) -> Wrong:
+        """What is wrong with an attempt, as texts with their labels; nothing if it is good."""
+        if result.error is not None:
+            return [("problem", result.error.message)]
         if not result.answered:
-            return f"It was {result.outcome}." if result.error is None else result.error.message
-        if result.text.lstrip(" *#\n").startswith("UNSOLVED"):
-            return result.text
+            return [("attempt", render("incomplete", text=result.text))]
+        if result.text.lstrip(" *#\n").startswith(UNSOLVED):
+            return [("problem", result.text)]
         if self._check is None or goal.level > 0:
-            return None
+            return ()
         problem = await problem_with(result, self._check)
-        return None if problem is None else f"{problem}\n\nIt was:\n{result.text}"
+        return () if problem is None else [("problem", problem), ("attempt", result.text)]
 
     async def _taken_apart(self, goal: _Goal, last: Task, ctx: RunContext) -> list[_Goal]:
         """The goal's parts. If there are none, it is given up, and its last attempt stands for it."""
