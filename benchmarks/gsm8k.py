@@ -2,6 +2,7 @@
 
 Every call is kept in the journal, from which the table is made: with `--offline` nothing else is done. Stopped at any
 point, it goes on where it was. Ways that only count the same samples otherwise begin with what the journal has of them.
+With `--raw FILE` what all calls brought is read from there first, and written there at the end, without the questions.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ import math
 import random
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from statistics import NormalDist, fmean, stdev
 
@@ -22,7 +26,7 @@ import anyio
 from contemplate import Contemplator, ModelSettings, aggregators, answers, planners, strategies
 from contemplate.aggregators.vote import Stop
 from contemplate.errors import ContemplateError
-from contemplate.journal import Journal
+from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.models import Model, OpenAIModel, resolve
 from contemplate.usage import FREE
 
@@ -58,14 +62,18 @@ def _votes(stop: Stop) -> Callable[[Model, Journal], Contemplator[str]]:
     # One after the other: many questions at once keep the machine busy, and each keeps its prompt in the cache.
     def set_up(model: Model, journal: Journal) -> Contemplator[str]:
         samples = planners.sample(SAMPLES, wave=1, instructions=BRIEFLY, settings=SAMPLED)
-        return Contemplator(model, planner=samples, aggregator=aggregators.vote(stop=stop), journal=journal)
+        return Contemplator(
+            model, planner=samples, aggregator=aggregators.vote(key=answers.math, stop=stop), journal=journal
+        )
 
     return set_up
 
 
 def _routed(model: Model, journal: Journal) -> Contemplator[str]:
-    routed = planners.router(planners.model(), samples=SAMPLES, instructions=BRIEFLY, settings=SAMPLED)
-    concluded = aggregators.by_kind(candidates=aggregators.vote(), others=aggregators.synthesize())
+    routed = planners.router(
+        planners.model(), samples=SAMPLES, key=answers.math, instructions=BRIEFLY, settings=SAMPLED
+    )
+    concluded = aggregators.by_kind(candidates=aggregators.vote(key=answers.math), others=aggregators.synthesize())
     return Contemplator(model, planner=routed, aggregator=concluded, journal=journal)
 
 
@@ -74,15 +82,15 @@ def _mixed(model: Model, journal: Journal) -> Contemplator[str]:
     ways: tuple[str | strategies.Program, ...] = (BRIEFLY, strategies.code, *others, strategies.code)
     # The strategies say how to answer, and a program answers otherwise: so there are no instructions for all.
     samples = planners.sample(5, wave=1, strategies=ways, instructions="", settings=SAMPLED)
-    return Contemplator(model, planner=samples, aggregator=aggregators.vote(), journal=journal)
+    return Contemplator(model, planner=samples, aggregator=aggregators.vote(key=answers.math), journal=journal)
 
 
 WAYS: Mapping[str, Way] = {
     "greedy": Way(_greedy),
-    "code": Way(_code),
     "vote, exact stop": Way(_votes("exact")),
     "vote, beta stop": Way(_votes("beta"), "vote, exact stop"),
     "router": Way(_routed, "vote, exact stop"),
+    "code": Way(_code),
     "mixed": Way(_mixed),
 }
 
@@ -119,23 +127,26 @@ def run_id(way: str, question: Question) -> str:
     return f"{way}.{question.id}".replace(", ", "-").replace(" ", "-")
 
 
-async def ask(way: str, questions: Iterable[Question], model: Model, journal: Journal) -> None:
-    """Ask all `questions`, `AT_ONCE` at a time; those that were answered are not asked again."""
-    mind = WAYS[way].set_up(model, journal)
+async def ask(ways: Sequence[str], questions: Iterable[Question], model: Model, journal: Journal) -> None:
+    """Ask all `questions`, `AT_ONCE` at a time, each in all ways; what was answered is not asked again."""
+    minds = {way: WAYS[way].set_up(model, journal) for way in ways}
     slots = anyio.Semaphore(AT_ONCE)
 
     async def one(question: Question) -> None:
         async with slots:
-            name = run_id(way, question)
-            source = WAYS[way].samples_of
-            if source is not None and journal.load(name) is None:
-                begin_with(journal, run_id(source, question), name)
-            try:
-                await mind.run(question.question, run_id=name)
-            except ContemplateError as error:
-                print(f"{name}: {error}", file=sys.stderr)
+            for way, mind in minds.items():
+                name = run_id(way, question)
+                source = WAYS[way].samples_of
+                if source is not None and journal.load(name) is None:
+                    begin_with(journal, run_id(source, question), name)
+                try:
+                    await mind.run(question.question, run_id=name)
+                except ContemplateError as error:
+                    print(f"{name}: {error}", file=sys.stderr)
 
-    async with mind, anyio.create_task_group() as group:
+    async with AsyncExitStack() as stack, anyio.create_task_group() as group:
+        for mind in minds.values():
+            await stack.enter_async_context(mind)
         for question in questions:
             group.start_soon(one, question)
 
@@ -148,6 +159,26 @@ def begin_with(journal: Journal, source: str, name: str) -> None:
     fresh = {"run_id": name, "parent": source, "status": "interrupted", "result": None, "error": None}
     journal.save(record.model_copy(update=fresh))
     journal.append(name, journal.entries(source), {})
+
+
+def take_in(journal: Journal, raw: Path, questions: Iterable[Question], model: str) -> None:
+    """Put what `raw` has into `journal`, but for runs that it knows."""
+    known = {run_id(way, question): question.question for question in questions for way in WAYS}
+    with gzip.open(raw, "rt", encoding="utf-8") as lines:
+        calls = [(row["run"], Entry.model_validate(row["call"])) for row in map(json.loads, lines)]
+    for name, entries in groupby(calls, key=itemgetter(0)):
+        if name in known and journal.load(name) is None:
+            journal.save(RunRecord(run_id=name, question=known[name], model=model, status="interrupted"))
+            journal.append(name, [entry for _, entry in entries], {})
+
+
+def give_out(journal: Journal, raw: Path, questions: Iterable[Question]) -> None:
+    """Write what all calls brought, a line of JSON each, into `raw`."""
+    with gzip.open(raw, "wt", encoding="utf-8") as lines:
+        for name in sorted(run_id(way, question) for question in questions for way in WAYS):
+            for entry in journal.entries(name):
+                call = entry.model_dump(mode="json", exclude_defaults=True, exclude={"parts"})
+                print(json.dumps({"run": name, "call": call}), file=lines)
 
 
 def looked_up(way: str, question: Question, journal: Journal) -> Outcome | None:
@@ -232,15 +263,19 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="which questions")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS), metavar="WAY")
+    parser.add_argument("--raw", type=Path, help="what all calls brought, *.jsonl.gz: read before, written after")
     parser.add_argument("--offline", action="store_true", help="only make the table")
     given = parser.parse_args()
     questions = load(given.file, given.questions, given.seed)
     journal = Journal(given.journal)
-    if not given.offline:
-        model = _model(given.model, given.base_url)
-        for way in given.ways:
-            anyio.run(ask, way, questions, model, journal)
-            print(f"{way}: done", file=sys.stderr)
+    if given.raw is not None and given.raw.exists():
+        take_in(journal, given.raw, questions, given.model)
+    try:
+        if not given.offline:
+            anyio.run(ask, given.ways, questions, _model(given.model, given.base_url), journal)
+    finally:
+        if given.raw is not None:
+            give_out(journal, given.raw, questions)
     print(table(questions, journal))
 
 
