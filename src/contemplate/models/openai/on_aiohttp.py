@@ -10,9 +10,8 @@ import httpx2
 from yarl import URL
 
 from .endpoint import CONNECT_SECONDS, MAX_CONNECTIONS, Address, Stream, broken_off, refused, trusted
+from .pool import IDLE_SECONDS
 
-# Many servers hang up on a connection that was idle for five seconds, and a request on its way then is lost.
-IDLE_SECONDS = 4.0
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
 

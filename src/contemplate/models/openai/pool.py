@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint
 
 CLOSE_SECONDS = 1.0
-# httpx2's pool looks at every idle connection on every request, so many of them cost more than they save.
-MAX_IDLE_CONNECTIONS = 200
+# Many servers hang up on a connection that was idle for five seconds, and a request on its way then is lost.
+IDLE_SECONDS = 4.0
 
 # All up to the last "@" before the path; a password may hold one.
 _USER = re.compile(r"(?<=://)[^/\s]*@")
@@ -85,21 +85,21 @@ async def endpoint_of(account: Account) -> AsyncIterator[Endpoint]:
 
 
 def _new_endpoint(account: Account) -> Endpoint:
-    import httpx2
     import openai
 
-    from .endpoint import MAX_CONNECTIONS, TIMEOUT, Address, trusted
-    from .on_httpx2 import Httpx2Endpoint
+    from .endpoint import TIMEOUT, Address, trusted
+    from .on_httpx2 import Httpx2Endpoint, UsualEndpoint
 
-    limits = httpx2.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE_CONNECTIONS)
-    http = openai.DefaultAsyncHttpxClient(limits=limits, timeout=TIMEOUT, verify=trusted())
-    client = openai.AsyncOpenAI(api_key=account.api_key, base_url=account.base_url, http_client=http)
-    address = Address.of(client)
-    if on_asyncio_with_aiohttp() and not set(getproxies()) - {"no"}:
+    http = openai.DefaultAsyncHttpxClient(timeout=TIMEOUT, verify=trusted())
+    address = Address.of(openai.AsyncOpenAI(api_key=account.api_key, base_url=account.base_url, http_client=http))
+    usual = UsualEndpoint(address, http)
+    if set(getproxies()) - {"no"}:
+        return usual
+    if on_asyncio_with_aiohttp():
         from .on_aiohttp import AiohttpEndpoint
 
         return AiohttpEndpoint(address)
-    return Httpx2Endpoint(address, http)
+    return Httpx2Endpoint(address, usual)
 
 
 def on_asyncio_with_aiohttp() -> bool:
