@@ -14,7 +14,7 @@ from .errors import ConfigurationError, PlanError
 from .events import EVERYONE, Event, Noted, Speaker
 from .mailbox import Mailbox
 from .messages import ImagePart, ToolCall
-from .models import DeltaSink, Model, ModelRequest, ModelResponse, resolve
+from .models import DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
 from .plan import Task
 from .result import Conclusion, TaskResult
 from .schema import OutputType
@@ -42,6 +42,7 @@ class RunContext:
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
         depth: in how many other runs this one is nested.
         streaming: whether calls are streamed whose pieces somebody wants.
+        tools: those that subagents have, for planners; empty where the agent does not say.
         expire: does what the deadline would do.
     """
 
@@ -67,6 +68,7 @@ class RunContext:
         self.deadline = deadline
         self.depth = depth
         self.streaming = streaming
+        self.tools: Sequence[ToolSpec] = ()
         self.planned: list[Task] = []
         self.places: dict[str, int] = {}
         self.plan_done = False
@@ -221,6 +223,7 @@ class RunContext:
             output=output,
             deadline=deadline,
             depth=self.depth + 1,
+            streaming=self.streaming,
         )
 
     # What to tell
