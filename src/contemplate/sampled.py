@@ -52,8 +52,7 @@ class Sampled:
                 return samples.unanswered(error)
             raise
         ctx.adopt(samples.contexts[answer.support[0]])
-        if len(answer.support) == 1 and answer.dissent:
-            run.note(f"no two samples of {task.label!r} agree; the first one stands")
+        samples.note(answer)
         return answer
 
 
@@ -109,6 +108,15 @@ class _Samples:
         written = next((each for each in started if each is not None and each.text), None)
         if written is not None:
             self._ctx.adopt(written)
+
+    def note(self, answer: Answer) -> None:
+        """Say what makes a vote worth less than it looks."""
+        label, run = self._task.label, self._ctx.run
+        if len(answer.support) == 1 and answer.dissent:
+            run.note(f"no two samples of {label!r} agree; the first one stands")
+        lost = [each for each in self._ends.values() if isinstance(each, Exception)]
+        if lost:
+            run.note(f"{len(lost)} of the {self._task.samples} samples of {label!r} failed: {lost[0]}")
 
     def unanswered(self, error: AggregationError) -> Answer:
         """How the first sample ended that was cut off, or else the first that failed; `error` if one was answered.
