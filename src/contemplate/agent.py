@@ -211,7 +211,7 @@ class Agent:
         for name in tools:
             if name not in self._tools:
                 there = f"the agent's tools: {', '.join(self._tools)}" if self._tools else "the agent has no tools"
-                raise ConfigurationError(f"task {task.id!r} is to use {name!r}, which is no tool", hint=there)
+                raise ConfigurationError(f"task {task.label!r} is to use {name!r}, which is no tool", hint=there)
         narrow = copy(self)
         narrow._equip([tool for name, tool in self._tools.items() if name in tools])
         return narrow

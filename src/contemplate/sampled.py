@@ -81,6 +81,7 @@ class _Samples:
             yield task.model_copy(
                 update={
                     "id": name,
+                    "title": task.label,
                     # The inner run's model is the task's, and what the task needs is in the outer run.
                     "needs": (),
                     "model": None,
