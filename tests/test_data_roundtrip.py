@@ -96,6 +96,8 @@ TASKS = drawn(
     model=st.none() | TEXT,
     settings=st.none() | SETTINGS,
     program=st.none() | PROGRAMS,
+    samples=st.integers(1, 99),
+    tools=st.none() | some(NAMES),
 )
 
 
@@ -107,6 +109,7 @@ def plan_of(names: list[str]) -> Plan:
 
 PLANS = st.lists(NAMES, unique=True, max_size=4).map(plan_of)
 ERRORS = drawn(ErrorInfo, kind=TEXT, message=TEXT, hint=st.none() | TEXT)
+DISSENT = drawn(Dissent, answer=TEXT, tasks=some(NAMES))
 RESULTS = drawn(
     TaskResult,
     task=TASKS,
@@ -121,8 +124,9 @@ RESULTS = drawn(
     started=SECONDS,
     seconds=SECONDS,
     messages=some(MESSAGES),
+    support=some(NAMES),
+    dissent=some(DISSENT),
 )
-DISSENT = drawn(Dissent, answer=TEXT, tasks=some(NAMES))
 CONCLUSIONS = drawn(
     Conclusion,
     text=TEXT,

@@ -21,7 +21,7 @@ from .models import Delta, ModelRequest, ModelResponse, ToolSpec
 from .plan import Program, Task
 from .programs import how_to, printed
 from .prompts import fence_mark, fenced, render
-from .result import Outcome, TaskResult
+from .result import Dissent, Outcome, TaskResult
 from .sandbox import require, run_program
 from .schema import OutputType
 from .settings import ModelSettings
@@ -34,12 +34,17 @@ from .usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an agent makes of a task. "capped" means that a limit of the agent's own cut it short."""
+    """What an agent makes of a task. "capped" means that a limit of the agent's own cut it short.
+
+    `support` and `dissent` are for one that asks several subagents: on whose answers this one rests, and the others.
+    """
 
     text: str
     output: JsonValue = None
     images: tuple[ImagePart, ...] = ()
     outcome: Outcome = "answered"
+    support: tuple[str, ...] = ()
+    dissent: tuple[Dissent, ...] = ()
 
 
 class AgentFunction(Protocol):
@@ -57,6 +62,12 @@ class Preparing(Protocol):
     async def prepare(self, run: RunContext) -> None:
         """Get ready. What it raises ends the run before any model is called."""
         ...
+
+
+async def prepare(agent: AgentFunction, run: RunContext) -> None:
+    """Have `agent` get ready, if it is one that does."""
+    if isinstance(agent, Preparing):
+        await agent.prepare(run)
 
 
 class TaskContext:
@@ -115,6 +126,11 @@ class TaskContext:
         self._written[:] = [response.message.text]
         self.messages = (*request.messages, response.message)
         return response
+
+    def adopt(self, other: TaskContext) -> None:
+        """Take what was reached in another context for what was reached in this one."""
+        self.messages = other.messages
+        self._written[:] = other._written
 
     def _hear(self, delta: Delta) -> None:
         if delta.restart:
@@ -180,7 +196,8 @@ class Agent:
             ToolServerError: a server cannot be started or reached.
             ConfigurationError: two tools have one name.
         """
-        await self._complete(run)
+        whole = await self._complete(run) if self._toolsets else self
+        run.tools = whole._specs
 
     async def _complete(self, run: RunContext) -> Agent:
         """This agent, with the tools of its toolsets."""
@@ -188,6 +205,16 @@ class Agent:
         whole._toolsets = ()
         whole._equip([*self._tools.values(), *[tool for each in self._toolsets for tool in await run.tools_of(each)]])
         return whole
+
+    def _with_only(self, tools: Sequence[str], task: Task) -> Agent:
+        """This agent, with no other tools than these."""
+        for name in tools:
+            if name not in self._tools:
+                there = f"the agent's tools: {', '.join(self._tools)}" if self._tools else "the agent has no tools"
+                raise ConfigurationError(f"task {task.label!r} is to use {name!r}, which is no tool", hint=there)
+        narrow = copy(self)
+        narrow._equip([tool for name, tool in self._tools.items() if name in tools])
+        return narrow
 
     @property
     def calls(self) -> tuple[int, int]:
@@ -203,13 +230,18 @@ class Agent:
         """Answer `task`.
 
         Raises:
+            ConfigurationError: the task names a tool that there is not.
             ModelError: a model call failed.
             OutputError: the answer does not fit the output type, after every repair.
             ProgramError: the task is to be answered by a program, and none gave an answer.
             LimitExceeded: a limit leaves no room for another call.
         """
-        if self._toolsets:
-            return await (await self._complete(ctx.run))(task, ctx)
+        agent = await self._complete(ctx.run) if self._toolsets else self
+        if task.tools is not None:
+            agent = agent._with_only(task.tools, task)
+        return await agent._work(task, ctx)
+
+    async def _work(self, task: Task, ctx: TaskContext) -> Answer:
         output = None if task.kind == "part" else ctx.run.output
         settings = self._settings if task.settings is None else task.settings.over(self._settings)
         if task.program is not None:

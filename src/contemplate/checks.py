@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import anyio.to_thread
 
-from .agent import AgentFunction, Answer, TaskContext
+from .agent import AgentFunction, Answer, TaskContext, prepare
+from .context import RunContext
 from .errors import ConfigurationError, OutputError
 from .plan import Task
 from .prompts import fence_mark, fenced, render
@@ -66,20 +67,30 @@ def checked(agent: AgentFunction, check: Check, *, attempts: int = 2) -> AgentFu
     if attempts < 1:
         raise ConfigurationError(f"checked(attempts={attempts}): at least 1 is needed")
 
-    async def answer(task: Task, ctx: TaskContext) -> Answer:
+    return _Checked(agent, check, attempts)
+
+
+class _Checked:
+    def __init__(self, agent: AgentFunction, check: Check, attempts: int) -> None:
+        self._agent = agent
+        self._check = check
+        self._attempts = attempts
+
+    async def prepare(self, run: RunContext) -> None:
+        await prepare(self._agent, run)
+
+    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         attempt = task
-        for number in range(1, attempts + 1):
-            given = await agent(attempt, ctx)
+        for number in range(1, self._attempts + 1):
+            given = await self._agent(attempt, ctx)
             if given.outcome != "answered":
                 return given
-            problem = await problem_with(_as_result(task, given, ctx), check)
+            problem = await problem_with(_as_result(task, given, ctx), self._check)
             if problem is None:
                 return given
-            if number < attempts:
+            if number < self._attempts:
                 attempt = _told(task, problem, given.text, ctx)
-        raise OutputError(f"the answer did not pass the check after {attempts} attempts: {problem}")
-
-    return answer
+        raise OutputError(f"the answer did not pass the check after {self._attempts} attempts: {problem}")
 
 
 def _as_result(task: Task, given: Answer, ctx: TaskContext) -> TaskResult:

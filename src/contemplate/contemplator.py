@@ -25,6 +25,7 @@ from .plan import Task
 from .planners import Planner
 from .result import OutputT, RunResult
 from .run import Job, Parts, carry_out, new_run_id
+from .sampled import Sampled
 from .schema import OutputType
 from .settings import ModelSettings
 from .stream import RunStream
@@ -105,7 +106,7 @@ class Contemplator(Generic[OutputT]):
         self._parts = Parts(
             model=resolve(model),
             planner=planner or usual.planner,
-            agent=agent or Agent(tools=tools, instructions=instructions, settings=settings),
+            agent=Sampled(agent or Agent(tools=tools, instructions=instructions, settings=settings)),
             aggregator=aggregator or usual.aggregator,
             output=output,
             stream=stream,

@@ -14,7 +14,7 @@ from .errors import ConfigurationError, PlanError
 from .events import EVERYONE, Event, Noted, Speaker
 from .mailbox import Mailbox
 from .messages import ImagePart, ToolCall
-from .models import DeltaSink, Model, ModelRequest, ModelResponse, resolve
+from .models import DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
 from .plan import Task
 from .result import Conclusion, TaskResult
 from .schema import OutputType
@@ -43,6 +43,7 @@ class RunContext:
         depth: in how many other runs this one is nested.
         lacking: whether a task was answered by a run of its own that had something left out; for the engine.
         streaming: whether calls are streamed whose pieces somebody wants.
+        tools: those that subagents have, for planners; empty where the agent does not say.
         expire: does what the deadline would do.
     """
 
@@ -68,6 +69,7 @@ class RunContext:
         self.deadline = deadline
         self.depth = depth
         self.streaming = streaming
+        self.tools: Sequence[ToolSpec] = ()
         self.planned: list[Task] = []
         self.places: dict[str, int] = {}
         self.plan_done = False
@@ -228,6 +230,7 @@ class RunContext:
             output=output,
             deadline=deadline,
             depth=self.depth + 1,
+            streaming=self.streaming,
         )
 
     # What to tell

@@ -15,7 +15,7 @@ import anyio.lowlevel
 import sniffio
 from anyio.abc import TaskGroup
 
-from .agent import AgentFunction, Answer, Preparing, TaskContext
+from .agent import AgentFunction, Answer, TaskContext, prepare
 from .aggregators import Aggregator
 from .context import RunContext
 from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError, sole
@@ -207,9 +207,8 @@ class _Run:
     async def _plan(self, group: TaskGroup) -> None:
         at_a_time = TASKS_AT_A_TIME[sniffio.current_async_library()]
         try:
-            if isinstance(self._agent, Preparing):
-                # Before anything is paid for: without its tools the work would be in vain.
-                await self._agent.prepare(self._ctx)
+            # Before anything is paid for: without its tools the work would be in vain.
+            await prepare(self._agent, self._ctx)
             async with _closing(self._planner(self._ctx.question, self._ctx)) as tasks:
                 async for task in tasks:
                     if self._limits.tasks is not None and len(self._ctx.planned) >= self._limits.tasks:
@@ -286,6 +285,8 @@ class _Run:
                     started=started - self._began,
                     seconds=anyio.current_time() - started,
                     messages=ctx.messages,
+                    support=said.support,
+                    dissent=said.dissent,
                 )
             )
 

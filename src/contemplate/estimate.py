@@ -9,6 +9,7 @@ from .metering import estimate
 from .models import ModelRequest, price_of
 from .planners.base import Sized
 from .run import Job, Parts
+from .sampled import Sampled
 from .usage import Usage
 
 # A call's prompt beside the question, and its answer, in tokens: rough bounds, for want of a limit.
@@ -40,16 +41,17 @@ class Estimate(Data):
 def estimated(parts: Parts, job: Job) -> Estimate:
     """What `job` may take, with these parts."""
     sized = parts.planner if isinstance(parts.planner, Sized) else None
-    planning, tasks = (sized.calls, sized.tasks) if sized else ((0, None), (0, None))
-    each = parts.agent.calls if isinstance(parts.agent, Agent) else (1, None)
-    longest = parts.agent.max_tokens if isinstance(parts.agent, Agent) else None
+    planning, tasks, most = (sized.calls, sized.tasks, sized.samples) if sized else ((0, None), (0, None), 1)
+    agent = parts.agent.agent if isinstance(parts.agent, Sampled) else parts.agent
+    each = agent.calls if isinstance(agent, Agent) else (1, None)
+    longest = agent.max_tokens if isinstance(agent, Agent) else None
     concluding = getattr(parts.aggregator, "model_calls", None)
     # One result is passed on as it is; an agent that aggregates may be done after one call.
     merges_at_least = 1 if concluding and tasks[0] > 1 else 0
     low = planning[0] + tasks[0] * each[0] + merges_at_least
     high: float | None = None
     if planning[1] is not None and tasks[1] is not None and each[1] is not None and concluding is not None:
-        high = planning[1] + tasks[1] * each[1] + concluding
+        high = planning[1] + tasks[1] * most * each[1] + concluding
     if job.limits.calls is not None:
         low, high = min(low, job.limits.calls), min(job.limits.calls, high or job.limits.calls)
     question = estimate(ModelRequest((Message.user(job.question, job.images),)))

@@ -175,7 +175,8 @@ class _Past:
             await self._arrived[before].wait()
         self._arrived[task.id].set()
         result = self._results.get(task.id)
-        ctx.messages = self._spoken.get(task.id, ())
+        spoke = result.support[0] if result is not None and task.samples > 1 and result.support else task.id
+        ctx.messages = self._spoken.get(spoke, ())
         return _again(result)
 
 
@@ -184,4 +185,4 @@ def _again(result: TaskResult | None) -> Answer:
         return Answer("", outcome="cancelled")
     if result.outcome == "failed" and result.error is not None:
         raise revived(result.error.kind, result.error.message, result.error.hint)
-    return Answer(result.text, result.output, result.images, result.outcome)
+    return Answer(result.text, result.output, result.images, result.outcome, result.support, result.dissent)

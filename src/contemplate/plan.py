@@ -44,6 +44,8 @@ class Task(Data):
             subagents' usual one.
         settings: goes over the subagents' usual settings.
         program: has the task answered by a program, within these limits.
+        samples: how many subagents answer it, each by itself; what comes of it is the answer that most of them give.
+        tools: the names of those of the agent's tools that it may use; all of them if None.
         held: its result goes to the planner and to the tasks that need it, and to the aggregator only when the planner
             releases it (`RunContext.release`), or when nothing else was answered; then it is not held any more.
     """
@@ -57,6 +59,8 @@ class Task(Data):
     model: str | None = None
     settings: ModelSettings | None = None
     program: Program | None = None
+    samples: int = Field(default=1, ge=1)
+    tools: tuple[str, ...] | None = None
     held: bool = False
 
     @property

@@ -34,6 +34,13 @@ class ErrorInfo(Data):
         return cls(kind=type(error).__name__, message=str(error) or repr(error))
 
 
+class Dissent(Data):
+    """An answer that did not prevail, and the tasks that gave it."""
+
+    answer: str
+    tasks: tuple[str, ...]
+
+
 class TaskResult(Data):
     """What came of a task.
 
@@ -45,6 +52,8 @@ class TaskResult(Data):
         index: the launch order within the run, from 0.
         output: the parsed value, as JSON, where the task was asked for the run's output type.
         started, seconds: when it started, in seconds since the run did, and how long it took.
+        support, dissent: where it was put to several subagents: on whose answers it rests, by the names of their calls,
+            and what the others said.
         messages: the whole conversation of the subagent, tool calls and results included.
     """
 
@@ -60,6 +69,8 @@ class TaskResult(Data):
     started: float = 0.0
     seconds: float = 0.0
     messages: tuple[Message, ...] = ()
+    support: tuple[str, ...] = ()
+    dissent: tuple[Dissent, ...] = ()
 
     @property
     def id(self) -> str:
@@ -70,13 +81,6 @@ class TaskResult(Data):
     def answered(self) -> bool:
         """Whether the text is a complete answer."""
         return self.outcome == "answered"
-
-
-class Dissent(Data):
-    """An answer that did not become the output, and the tasks that gave it."""
-
-    answer: str
-    tasks: tuple[str, ...]
 
 
 class Conclusion(Data):

@@ -24,11 +24,15 @@ class Planner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """A planner that says how much it plans, for estimates: its own model calls, and its tasks, each from ... to ..."""
+    """A planner that says how much it plans, for estimates: its own model calls, and its tasks, each from ... to ...
+
+    `samples` is the most that one of its tasks may ask for.
+    """
 
     plan: Planner
     calls: tuple[int, int]
     tasks: tuple[int, int]
+    samples: int = 1
 
     def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         """Plan for `question`."""

@@ -13,7 +13,10 @@ MAX_DEPTH = 64
 
 
 class Draft(BaseModel):
-    """A task as the model writes it. `needs` names earlier tasks by their number, from 1."""
+    """A task as the model writes it. `needs` names earlier tasks by their number, from 1.
+
+    What was perhaps not even asked for may be anything, so that no task is lost for it.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -21,9 +24,13 @@ class Draft(BaseModel):
     prompt: str = Field(min_length=1, max_length=8000)
     needs: list[int] = Field(default=[], max_length=1000)
     role: str | None = Field(default=None, max_length=400)
+    samples: JsonValue = None
+    tools: JsonValue = None
 
 
-def plan_schema(min_tasks: int, max_tasks: int, roles: Sequence[str] = ()) -> dict[str, JsonValue]:
+def plan_schema(
+    min_tasks: int, max_tasks: int, roles: Sequence[str] = (), *, samples: int = 1, tools: Sequence[str] = ()
+) -> dict[str, JsonValue]:
     """The JSON schema of a plan. Every string and array is bounded: small models run on without end otherwise."""
     properties: dict[str, JsonValue] = {
         "title": {"type": "string", "maxLength": 60},
@@ -36,6 +43,11 @@ def plan_schema(min_tasks: int, max_tasks: int, roles: Sequence[str] = ()) -> di
     }
     if roles:
         properties["role"] = {"type": "string", "enum": list(roles)}
+    if samples > 1:
+        properties["samples"] = {"type": "integer", "minimum": 1, "maximum": samples}
+    if tools:
+        names: JsonValue = {"type": "string", "enum": list(tools)}
+        properties["tools"] = {"type": "array", "items": names, "maxItems": len(tools)}
     task: dict[str, JsonValue] = {
         "type": "object",
         "properties": properties,
