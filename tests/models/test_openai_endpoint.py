@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import anyio
+import anyio.to_thread
 import openai
 import pytest
 from pydantic_core import to_json
@@ -13,10 +16,10 @@ from pydantic_core import to_json
 from contemplate import Message
 from contemplate.errors import ModelConnectionError, ModelRateLimitError, ModelRequestError
 from contemplate.models import Delta, ModelRequest, OpenAIModel
-from contemplate.models.openai import pool
+from contemplate.models.openai import on_httpx2, pool
 from contemplate.models.openai.endpoint import Address
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer, Exchange, HttpError
+from contemplate.testing.faulty import Answer, Exchange, Hold, HttpError
 from contemplate.testing.faulty.wire import Wire
 
 pytestmark = pytest.mark.anyio
@@ -108,3 +111,21 @@ async def test_an_error_tells_its_cause(transport: str) -> None:
     with pytest.raises(ModelConnectionError, match="no connection to http://127.0.0.1") as lost:
         await ask(server.url)
     assert isinstance(lost.value.__cause__, openai.APIConnectionError)
+
+
+async def test_idle_connections_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "on_asyncio_with_aiohttp", lambda: False)
+    monkeypatch.setattr(on_httpx2, "IDLE_SECONDS", 0.0)
+    gate = threading.Event()
+    with FaultyServer(lambda exchange: Hold(gate) if exchange.number < 8 else "ok") as server:
+        model = OpenAIModel("m", base_url=server.url, api_key=KEY)
+        async with model.connect():
+            async with anyio.create_task_group() as group:
+                for _ in range(8):
+                    group.start_soon(model.request, ASKING)
+                assert await anyio.to_thread.run_sync(server.wait_for, lambda: server.connections == 8)
+                gate.set()
+            await model.request(ASKING)
+            assert await anyio.to_thread.run_sync(server.wait_for, lambda: server.connections == 1)
+        assert server.accepted == 8
+        assert server.wait_for(lambda: server.connections == 0)
