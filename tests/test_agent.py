@@ -322,7 +322,8 @@ async def test_settings_of_a_task_go_over_those_of_the_agent() -> None:
     await Contemplator(model, planner=plan, aggregator=aggregators.first(), agent=agent).run("the question")
     (request,) = model.requests
     assert request.settings == ModelSettings(temperature=0, max_tokens=9)
-    assert request.messages[-1].text.endswith("Be brief.\n\nBe kind.")
+    assert request.messages[-1].text.endswith("Be brief.")
+    assert request.messages[0].text.endswith("Be kind."), "what all are told stands in what all share"
     assert "the question" in request.messages[0].text
 
 

@@ -149,7 +149,7 @@ class Agent:
 
     Args:
         tools: functions it may call, and toolsets such as `mcp_tools(...)`; calls of one turn run at the same time.
-        instructions: said to every subagent, after the task's own.
+        instructions: said to every subagent, in the system message, which all of them share.
         settings: of its model calls; a task's own go over them.
         max_turns: model calls for one task, repairs not counted; in the last one it must answer without tools.
         context: tokens; a conversation that has grown longer must be answered without tools, too. No limit if None.
@@ -296,17 +296,17 @@ class Agent:
         return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
 
     def _opening(self, task: Task, ctx: TaskContext, *more: str) -> tuple[Message, ...]:
-        # What all subagents share comes first and byte for byte the same, so that prefix caches hit.
+        # What all subagents share comes first and byte for byte the same, so that prefix caches hit; then what some do.
+        inputs = [shown(ctx.inputs, ctx.run.run_id)] if ctx.inputs else []
         if task.kind == "part":
             system = render("subagent", question=ctx.run.question)
-            said = [render("task", prompt=task.prompt)]
+            said = [*inputs, render("task", prompt=task.prompt)]
         else:
             system = render("solver")
-            said = [task.prompt]
-        if ctx.inputs:
-            said.insert(0, shown(ctx.inputs, ctx.run.run_id))
-        said += filter(None, (task.instructions, self._instructions, *more))
-        return Message.system(system), Message.user("\n\n".join(said), ctx.run.images_for("subagent"))
+            said = [task.prompt, *inputs]
+        for_all = "\n\n".join(filter(None, (system, self._instructions)))
+        own = "\n\n".join([*said, *filter(None, (task.instructions, *more))])
+        return Message.system(for_all), Message.user(own, ctx.run.images_for("subagent"))
 
     async def _answer(
         self, response: ModelResponse, request: ModelRequest, ctx: TaskContext, output: OutputType[Any] | None

@@ -158,8 +158,8 @@ class Message(Data):
 
     @classmethod
     def user(cls, text: str, images: tuple[ImagePart, ...] = ()) -> Message:
-        """What the user says, and shows."""
-        return cls(role="user", parts=(TextPart(text=text), *images))
+        """What the user shows, and says: images come first, as several calls often share them and not the words."""
+        return cls(role="user", parts=(*images, TextPart(text=text)))
 
     @classmethod
     def assistant(cls, text: str, tool_calls: tuple[ToolCall, ...] = (), images: tuple[ImagePart, ...] = ()) -> Message:
