@@ -80,7 +80,7 @@ async def test_paths_urls_and_bytes_reach_the_server(tmp_path: Path) -> None:
     with FaultyServer("A cat.") as server:
         await instant(server).run("What is it?", images=given)
         (exchange,) = server.exchanges
-    sent = exchange.body["messages"][-1]["content"][1:]
+    sent = exchange.body["messages"][-1]["content"][:-1]
     assert [part["image_url"]["url"] for part in sent] == [URL] * 5 + ["https://example.org/cat.png"]
 
 

@@ -39,7 +39,7 @@ def asked(
 
 def shared(first: ModelRequest, second: ModelRequest) -> str:
     """With what the messages of both begin, as they go over the wire."""
-    return os.path.commonprefix([messages(first), messages(second)])
+    return os.path.commonprefix([messages(first), messages(second)])  # noqa: RUF071
 
 
 def messages(request: ModelRequest) -> str:

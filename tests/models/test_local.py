@@ -55,6 +55,21 @@ async def test_a_vote(model: LocalModel) -> None:
     assert result.support
 
 
+async def test_what_eight_calls_share_is_read_once(model: LocalModel) -> None:
+    shared = Message.system("\n".join(f"- Lot {number} holds {number * 7 % 90} crates." for number in range(60)))
+    found: list[float] = []
+
+    async def ask(number: int) -> None:
+        asked = Message.user(f"What does lot {number} hold?")
+        usage = (await model.request(ModelRequest((shared, asked), ModelSettings(max_tokens=8)))).usage
+        found.append(usage.cached_input_tokens / usage.input_tokens)
+
+    async with model.connect(), anyio.create_task_group() as group:
+        for number in range(8):
+            group.start_soon(ask, number)
+    assert sum(share >= 0.9 for share in found) >= 7, found
+
+
 async def test_a_tool_call(model: LocalModel) -> None:
     calls: list[tuple[int, int]] = []
 

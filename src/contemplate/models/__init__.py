@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .local import LocalModel
     from .openai import OpenAIModel
     from .prompted_tools import PromptedTools
+    from .warm import Warm
 
 __all__ = [
     "Connectable",
@@ -47,6 +48,7 @@ __all__ = [
     "RunMark",
     "TokenLogprob",
     "ToolSpec",
+    "Warm",
     "current_run",
     "price_of",
     "resolve",
@@ -59,6 +61,7 @@ _LAZY = {
     "LocalModel": ".local",
     "OpenAIModel": ".openai",
     "PromptedTools": ".prompted_tools",
+    "Warm": ".warm",
 }
 
 

@@ -19,7 +19,8 @@ from ..prompted_tools import PromptedTools
 from ..retry import Retry
 from .catalogue import LocalFile, find
 from .pull import Progress, pull
-from .server import endpoint_for
+from .server import CONTEXT_TOKENS, endpoint_for
+from .spread import Spread
 
 # A small model that loops would otherwise fill its whole context before it stops.
 DEFAULT_SETTINGS = ModelSettings(max_tokens=1024)
@@ -86,7 +87,9 @@ class LocalModel:
 
     async def _started(self) -> PromptedTools:
         if self._ready is None:
-            self._ready = await anyio.to_thread.run_sync(self._start)
+            started = await anyio.to_thread.run_sync(self._start)
+            # Others may have started it meanwhile.
+            self._ready = self._ready or started
         return self._ready
 
     def _start(self) -> PromptedTools:
@@ -101,7 +104,7 @@ class LocalModel:
             price=FREE,
         )
         # Like others, this server may hang up on a connection at the moment in which it is used again.
-        return PromptedTools(Retry(served))
+        return PromptedTools(Retry(Spread(served, endpoint.slots, CONTEXT_TOKENS)))
 
     def _fetched(self, file: LocalFile) -> Path:
         if not file.present and self._on_pull is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigurationError, MissingDependencyError
+from .slots import Slots
 
 SLOTS = 8
 CONTEXT_TOKENS = 32_768
@@ -16,10 +18,11 @@ CONTEXT_TOKENS = 32_768
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model is served, and the key that keeps other users of this machine out."""
+    """Where a model is served, the key that keeps other users of this machine out, and the server's slots."""
 
     base_url: str
     api_key: str
+    slots: Slots
 
     def __repr__(self) -> str:
         return f"Endpoint({self.base_url!r})"
@@ -33,7 +36,7 @@ def endpoint_for(path: Path) -> Endpoint:
     """The endpoint that serves the model at `path`; the first call loads it, which takes seconds. Blocks.
 
     The server runs in threads of this process, so that it cannot outlive it. Requests share their context: 32,768
-    tokens over eight slots, with the prefixes that prompts have in common computed once.
+    tokens over eight slots.
 
     Raises:
         MissingDependencyError: the extra "local" is not installed.
@@ -52,6 +55,7 @@ def _start(path: Path) -> tuple[Endpoint, Any]:
     except ImportError:
         raise MissingDependencyError("a local model", "local") from None
     key = secrets.token_urlsafe(24)
+    slots = Slots()
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.hostnames = ["127.0.0.1"]
@@ -62,10 +66,14 @@ def _start(path: Path) -> tuple[Endpoint, Any]:
     params.kv_unified = True
     params.cont_batching = True
     params.cache_prompt = True
+    # An idle slot keeps what it has read; otherwise the next call would clear it.
+    params.cache_idle_slots = False
+    params.slot_save_path = f"{slots.folder}{os.sep}"
     params.ui = False
     params.verbosity = -1
     try:
         server = xllamacpp.Server(params)
     except Exception as error:
         raise ConfigurationError(f"llama.cpp cannot load {path.name}: {error}", hint="is the file whole?") from error
-    return Endpoint(f"{server.listening_address}/v1", key), server
+    slots.serve(server.listening_address, key)
+    return Endpoint(f"{server.listening_address}/v1", key, slots), server
