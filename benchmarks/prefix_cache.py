@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os.path
 import random
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -148,7 +148,8 @@ def shared_tokens(asked: Sequence[tuple[Message, ...]], endpoint: Endpoint) -> i
         _posted(endpoint, "/apply-template", {"messages": [{"role": m.role, "content": m.text} for m in messages]})
         for messages in asked
     ]
-    common = os.path.commonprefix([prompt["prompt"] for prompt in prompts])  # noqa: RUF071
+    alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*(each["prompt"] for each in prompts), strict=False))
+    common = "".join(letters[0] for letters in alike)
     return len(_posted(endpoint, "/tokenize", {"content": common, "parse_special": True})["tokens"])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cancellations, critical_path, fuzz, tail
+from benchmarks import cancellations, critical_path, fuzz, prefix_cache, tail
 from benchmarks.speed import contenders, reporting, running, worker
 from benchmarks.speed.peers import contemplated, openai_gather
 from contemplate.testing import ScriptedModel
@@ -85,6 +85,23 @@ def test_another_answer_is_seen() -> None:
     votes = {way: tail.Spent(10.0, 100.0, 8, "1") for way in (tail.GATHERED, tail.EXACT, tail.BETA)}
     votes[tail.EXACT] = replace(votes[tail.EXACT], winner="2")
     assert len(tail.show([tail.Row(tail.ALL_SETS, 8, "0", votes)])) == 2
+
+
+@pytest.mark.parametrize(("cached", "failures"), [([0, *[2900] * 7], 0), ([0, 2600, *[2900] * 6], 1)])
+def test_a_context_that_is_read_more_than_once_is_seen(cached: list[int], failures: int) -> None:
+    read = [
+        prefix_cache.Run(way, 0, 3000, seconds, (3050,) * 8, tuple(found), 256)
+        for way, seconds, found in ((prefix_cache.BY_ITSELF, 400.0, [0] * 8), (prefix_cache.ONCE, 100.0, cached))
+    ]
+    assert len(prefix_cache.show(read)) == failures
+    assert read[1].read == 8 * 3050 - sum(cached)
+
+
+def test_each_round_has_a_context_of_its_own() -> None:
+    one, other = (prefix_cache.context(name, 1000) for name in ("a", "b"))
+    assert one == prefix_cache.context("a", 1000)
+    assert one[:100] != other[:100]
+    assert 1000 < len(one) < 8000
 
 
 @pytest.mark.anyio

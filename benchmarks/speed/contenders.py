@@ -115,6 +115,11 @@ FEATURES = (
     Contender("events and limits", "contemplated", FAST, USED, EVERYTHING),
     Contender("events, limits and streaming", "contemplated", FAST, USED, (*EVERYTHING, "stream")),
     Contender("events, limits and journal", "contemplated", FAST, USED, (*EVERYTHING, "journal")),
+    Contender("Retry", "contemplated", FAST, USED, ("retry",)),
+    Contender("Limit", "contemplated", FAST, USED, ("limiter",)),
+    Contender("Hedge, which streams", "contemplated", FAST, USED, ("hedge",)),
+    Contender("Warm", "contemplated", FAST, USED, ("warm",)),
+    Contender("logs, all of them", "contemplated", FAST, USED, ("logs",)),
 )
 
 

@@ -7,15 +7,28 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import anyio
 import pytest
 from pydantic import BaseModel, Field
 
-from contemplate import Contemplator, Limits, Message, ModelSettings, aggregators, answers, planners, tool
+from contemplate import (
+    Contemplator,
+    Limits,
+    Message,
+    ModelSettings,
+    RunContext,
+    Task,
+    TaskResult,
+    aggregators,
+    answers,
+    planners,
+    tool,
+)
 from contemplate.errors import ConfigurationError
-from contemplate.events import PlanReady, TaskStarted
+from contemplate.events import Event, ModelCalled, PlanReady, TaskStarted
 from contemplate.models import Delta, LocalModel, ModelRequest, OutputSchema
 from contemplate.models.local.server import endpoint_for
 
@@ -53,21 +66,6 @@ async def test_a_vote(model: LocalModel) -> None:
     result = await mind.run("What is 7 + 5?")
     assert answers.math(result.output) == "12"
     assert result.support
-
-
-async def test_what_eight_calls_share_is_read_once(model: LocalModel) -> None:
-    shared = Message.system("\n".join(f"- Lot {number} holds {number * 7 % 90} crates." for number in range(60)))
-    found: list[float] = []
-
-    async def ask(number: int) -> None:
-        asked = Message.user(f"What does lot {number} hold?")
-        usage = (await model.request(ModelRequest((shared, asked), ModelSettings(max_tokens=8)))).usage
-        found.append(usage.cached_input_tokens / usage.input_tokens)
-
-    async with model.connect(), anyio.create_task_group() as group:
-        for number in range(8):
-            group.start_soon(ask, number)
-    assert sum(share >= 0.9 for share in found) >= 7, found
 
 
 async def test_a_tool_call(model: LocalModel) -> None:
@@ -117,6 +115,44 @@ async def test_common_prefixes_are_computed_once(model: LocalModel) -> None:
     first = await model.request(ModelRequest((long, Message.user("What does item 3 cost?")), settings))
     again = await model.request(ModelRequest((long, Message.user("And item 9?")), settings))
     assert again.usage.cached_input_tokens > 0.8 * first.usage.input_tokens
+
+
+async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> None:
+    called: list[ModelCalled] = []
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        for number in range(8):
+            yield Task(id=str(number), prompt=f"What does item {number} cost?")
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, ModelCalled):
+            called.append(event)
+
+    facts = " ".join(f"Item {i} costs {i * 7} crowns." for i in range(80))
+    mind = Contemplator(
+        model,
+        planner=plan,
+        aggregator=_first_when_all_are_done,
+        settings=ModelSettings(max_tokens=4),
+        on_event=on_event,
+    )
+    result = await mind.run(f"What is dear, and what is cheap? {facts}")
+    # Their own part is a line each.
+    own = 40
+    shared = [each.usage.cached_input_tokens / (each.usage.input_tokens - own) for each in called]
+    assert len(shared) == 8
+    assert min(each.usage.input_tokens for each in called) > 900
+    assert sum(share >= 0.9 for share in shared) >= 7
+    assert min(shared) < 0.9, "somebody has read it"
+    assert result.usage.cached_input_tokens == sum(each.usage.cached_input_tokens for each in called)
+    slots = endpoint_for(model._file.path).slots  # type: ignore[union-attr]
+    assert slots.folder.stat().st_mode & 0o077 == 0
+    assert list(slots.folder.iterdir()) == [], "what was read is kept in no file"
+
+
+async def _first_when_all_are_done(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
+    texts = [each.text async for each in results]
+    return texts[0]
 
 
 async def test_eight_at_once_and_a_cancelled_one_frees_its_slot(model: LocalModel) -> None:

@@ -140,7 +140,7 @@ async def test_who_comes_while_another_is_under_way_shares_with_it(server: Serve
 
 
 async def test_copies_leave_room_in_the_context(server: Server) -> None:
-    await together(Spread(server, server, 4 * PROMPT_TOKENS), asking(0), asking(1))
+    await together(Spread(server, server, 4 * PROMPT_TOKENS - 1), asking(0), asking(1))
     assert server.copied == [(0, (1, 2))]
 
 

@@ -1,15 +1,16 @@
-"""contemplate, with what is named in `on`: events, limits, journal, stream."""
+"""contemplate, with what is named in `on`: events, limits, journal, stream, limiter, hedge, retry, warm, logs."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import ExitStack, asynccontextmanager
 from tempfile import TemporaryDirectory
 
 from contemplate import Contemplator, Limits, RunContext, Task, TaskResult, aggregators
 from contemplate.events import Event, TaskDelta
 from contemplate.messages import Message
-from contemplate.models import ModelRequest, OpenAIModel
+from contemplate.models import Hedge, Limit, Model, ModelRequest, OpenAIModel, Retry, Warm
 
 from . import KEY, MODEL, QUESTION, Ways, parts
 
@@ -34,6 +35,26 @@ async def last(question: str, results: AsyncIterator[TaskResult], ctx: RunContex
     return [result.text async for result in results][-1]
 
 
+def wrapped(model: Model, on: Collection[str]) -> Model:
+    """`model` with the wrappers that are named in `on`, in the order that the docs advise."""
+    if "hedge" in on:
+        model = Hedge(model)
+    if "limiter" in on:
+        model = Limit(model, requests_per_minute=10**9, tokens_per_minute=10**12, concurrency=10**5)
+    if "warm" in on:
+        model = Warm(model)
+    return Retry(model) if "retry" in on else model
+
+
+def log_to(path: str) -> Callable[[], None]:
+    """Write all that a run logs into a file; what is returned closes it."""
+    handler = logging.FileHandler(path)
+    log = logging.getLogger("contemplate")
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    return handler.close
+
+
 @asynccontextmanager
 async def opened(url: str, on: Collection[str] = ("events", "limits")) -> AsyncIterator[Ways]:
     """Ask `url`."""
@@ -43,8 +64,11 @@ async def opened(url: str, on: Collection[str] = ("events", "limits")) -> AsyncI
         nonlocal seen
         seen += isinstance(event, TaskDelta) and bool(event.text)
 
-    with TemporaryDirectory() as folder:
-        model = OpenAIModel(MODEL, base_url=url, api_key=KEY)
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())
+        model = wrapped(OpenAIModel(MODEL, base_url=url, api_key=KEY), on)
+        if "logs" in on:
+            stack.callback(log_to(f"{folder}/log"))
         mind = Contemplator(
             model,
             planner=planned,

@@ -75,9 +75,9 @@ class Warm(Wrapper):
 
     def _pays(self) -> bool:
         price = self.price
-        return (
-            price is None or price.input == 0 or (price.cached_input is not None and price.cached_input < price.input)
-        )
+        if price is None or price.input == 0:
+            return True
+        return price.cached_input is not None and price.cached_input < price.input
 
 
 class _Leader:

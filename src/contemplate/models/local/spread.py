@@ -18,7 +18,6 @@ from .slots import Slots
 
 LEAST_TOKENS = 256
 TOGETHER_SECONDS = 0.02
-SHARE_FOR_COPIES = 0.75
 FEWEST_COPIES = 4
 
 
@@ -99,7 +98,8 @@ class Spread(Wrapper):
         extra = (request.settings.extra or {}) | {"id_slot": first}
         settings = ModelSettings(max_tokens=1, extra=extra).over(request.settings)
         usage = (await self.inner.request(replace(request, settings=settings))).usage
-        room = int(self._context * SHARE_FOR_COPIES) // max(1, usage.input_tokens) - 1
+        # Copies that nobody uses are given up by the server when it needs their room.
+        room = self._context // max(1, usage.input_tokens) - 1
         targets = others[: max(0, room)]
         self._slots.copies = 1 + await anyio.to_thread.run_sync(
             self._slots.copy, first, targets, abandon_on_cancel=True
@@ -107,7 +107,7 @@ class Spread(Wrapper):
         return usage
 
     def _take_slot(self, beginnings: Beginnings) -> None:
-        """A call with another prompt takes a slot; when half of the copies may be gone, they are made anew."""
+        """A call with another prompt takes a slot: when too few copies may be left, they are made anew."""
         self._slots.copies -= 1
         if self._slots.copies < FEWEST_COPIES:
             beginnings.forget()
