@@ -177,6 +177,8 @@ def give_out(journal: Journal, raw: Path, questions: Iterable[Question]) -> None
     with gzip.open(raw, "wt", encoding="utf-8") as lines:
         for name in sorted(run_id(way, question) for question in questions for way in WAYS):
             for entry in journal.entries(name):
+                if entry.outcome != "answered":
+                    continue
                 call = entry.model_dump(mode="json", exclude_defaults=True, exclude={"parts"})
                 print(json.dumps({"run": name, "call": call}), file=lines)
 
@@ -189,7 +191,11 @@ def looked_up(way: str, question: Question, journal: Journal) -> Outcome | None:
         return None
     result = record.result
     used = {task.id for task in result.tasks if task.usage.calls} if result is not None else set()
-    entries = [entry for entry in journal.entries(name) if entry.task in used and entry.outcome == "answered"]
+    known = journal.entries(name)
+    if any(entry.outcome == "failed" and entry.role != "tool" for entry in known):
+        # The server was not there: that says nothing of the model.
+        return None
+    entries = [entry for entry in known if entry.task in used and entry.outcome == "answered"]
     right = result is not None and answers.math(str(result.output or "")) == answers.math(question.gold)
     return Outcome(
         right and record.status != "failed",
