@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from .contenders import CONTENDERS, ROOT, Contender
@@ -76,6 +77,11 @@ class Worker:
 def run(scenario: Scenario, rng: random.Random, versions: dict[str, str]) -> dict[str, Rounds]:
     """All rounds of all jobs, by n."""
     taken: dict[str, Rounds] = {}
+    if scenario.apart:
+        for one in scenario.contenders:
+            for n, rounds in run(replace(scenario, apart=False, contenders=(one,)), rng, versions).items():
+                taken.setdefault(n, {}).update(rounds)
+        return taken
     with ExitStack() as stack:
         url = f"{stack.enter_context(server())}/{scenario.path}/v1"
         workers = [each for one in scenario.contenders if one.is_there and (each := _started(one, url, stack))]

@@ -36,6 +36,8 @@ class Scenario:
     path: str
     jobs: tuple[Job, ...]
     contenders: tuple[Contender, ...] = CONTENDERS
+    apart: bool = False
+    """Whether each has a server of its own: two would have more connections than one process may open files."""
 
     def at_most(self, rounds: int, n: int) -> Scenario:
         """The same, made smaller."""
@@ -56,6 +58,6 @@ SCENARIOS = (
     Scenario("hundred", "200", (Job(8, 2, at_once=100),)),
     Scenario("stream", f"stream-{CHUNKS}", (Job(16, 3, "stream"),)),
     Scenario("memory_1000", "hold-1000", (Job(1000, 1),)),
-    Scenario("memory_10000", "hold-10000", (Job(10_000, 1),), HOLDS_MANY),
+    Scenario("memory_10000", "hold-10000", (Job(10_000, 1),), HOLDS_MANY, apart=True),
     Scenario("features", "50", (Job(64, 7, warm=64),), FEATURES),
 )
