@@ -1,15 +1,27 @@
-"""contemplate, with what is named in `on`: events, limits, journal, stream."""
+"""contemplate, with what is named in `on`.
+
+events      a listener that looks at each of them
+limits      on time, tokens, calls and concurrency
+logs        at level INFO, through structlog as it comes, formatted, and written nowhere
+retry       `models.Retry` around the model
+limiter     `models.Limit` around it, which never has to make a call wait
+hedge       `models.Hedge` around it, which streams, and makes no second call
+journal     in SQLite, on the disk
+stream      calls are streamed
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+import logging
+import os
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from tempfile import TemporaryDirectory
 
 from contemplate import Contemplator, Limits, RunContext, Task, TaskResult, aggregators
 from contemplate.events import Event, TaskDelta
 from contemplate.messages import Message
-from contemplate.models import ModelRequest, OpenAIModel
+from contemplate.models import Hedge, Limit, Model, ModelRequest, OpenAIModel, Retry
 
 from . import KEY, MODEL, QUESTION, Ways, parts
 
@@ -34,6 +46,31 @@ async def last(question: str, results: AsyncIterator[TaskResult], ctx: RunContex
     return [result.text async for result in results][-1]
 
 
+def wrapped(model: Model, on: Collection[str]) -> Model:
+    """`model` in the wrappers that are on, in the order that they are made for."""
+    if "hedge" in on:
+        model = Hedge(model, share=0)
+    if "limiter" in on:
+        model = Limit(model, requests_per_minute=10**8, tokens_per_minute=10**12, concurrency=10**5)
+    return Retry(model) if "retry" in on else model
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """Write logs at level INFO."""
+    log = logging.getLogger("contemplate")
+    with open(os.devnull, "w") as nowhere:
+        handler = logging.StreamHandler(nowhere)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            log.setLevel(logging.NOTSET)
+            log.removeHandler(handler)
+
+
 @asynccontextmanager
 async def opened(url: str, on: Collection[str] = ("events", "limits")) -> AsyncIterator[Ways]:
     """Ask `url`."""
@@ -43,8 +80,8 @@ async def opened(url: str, on: Collection[str] = ("events", "limits")) -> AsyncI
         nonlocal seen
         seen += isinstance(event, TaskDelta) and bool(event.text)
 
-    with TemporaryDirectory() as folder:
-        model = OpenAIModel(MODEL, base_url=url, api_key=KEY)
+    with TemporaryDirectory() as folder, logged() if "logs" in on else nullcontext():
+        model = wrapped(OpenAIModel(MODEL, base_url=url, api_key=KEY), on)
         mind = Contemplator(
             model,
             planner=planned,
