@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import random
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import cancellations, critical_path, fuzz, prefix_cache, tail
-from benchmarks.speed import contenders, reporting, running, worker
-from benchmarks.speed.peers import contemplated, openai_gather
+from benchmarks.speed import contenders, goals, profile, reporting, rooms, running, scenarios, worker
+from benchmarks.speed.peers import contemplated, model_alone, openai_gather
 from contemplate.testing import ScriptedModel
 
 
@@ -117,6 +120,119 @@ async def test_the_ways_of_the_speed_benchmark(way: str) -> None:
             assert took["pieces"] == (4 * 200 if way == "stream" else 0)
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("feature", contenders.FEATURES, ids=lambda feature: feature.name)
+async def test_each_feature_can_be_switched_on(feature: contenders.Contender) -> None:
+    log = logging.getLogger("contemplate")
+    with running.server() as url:
+        pace = f"{url}/0/v1"
+        opened = model_alone.opened(pace) if feature is contenders.ALONE else contemplated.opened(pace, feature.on)
+        async with opened as ways:
+            assert log.isEnabledFor(logging.INFO) == ("logs" in feature.on)
+            # From its 51st call on, a hedge knows which are late.
+            assert (await worker.measured(ways, way="fan_out", n=60, at_once=1, warm=60))["cpu"] > 0
+    assert not log.handlers
+
+
+def test_features_are_switched_on_in_the_model_and_around_it() -> None:
+    model = contemplated.wrapped(ScriptedModel("a"), ("hedge", "limiter", "retry"))
+    assert repr(model).startswith("Retry(Limit(Hedge(")
+    inner = ScriptedModel("a")
+    assert contemplated.wrapped(inner, ()) is inner
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_where_memory_goes() -> None:
+    with running.server() as url:
+        found = await profile.held(f"{url}/hold-101/v1", contenders.EVERYTHING, 100)
+    assert {"contemplate.engine", "contemplate.agent", "contemplate.models.openai", "asyncio"} <= found.keys()
+    whole = sum(size for size, _ in found.values())
+    assert 5_000 < whole < 100_000
+    assert f"| all | {whole:,.0f} |" in profile.memory_table(found)
+
+
+def frame(function: str, file: str) -> dict[str, str]:
+    return {"name": function, "file": file}
+
+
+def test_where_time_goes() -> None:
+    seen = {
+        "shared": {
+            "frames": [
+                frame("BaseEventLoop.run_forever", "/usr/lib/python3.11/asyncio/base_events.py"),
+                frame("OpenAIModel.request", f"{rooms.HOME}/models/openai/model.py"),
+                frame("ClientSession._request", "/venv/lib/python3.11/site-packages/aiohttp/client.py"),
+                frame("_find_and_load", "<frozen importlib._bootstrap>"),
+                frame("Condition.wait", "/usr/lib/python3.11/threading.py"),
+            ]
+        },
+        "profiles": [{"samples": [[0, 1, 2], [0, 1], [0, 3], [4]], "weights": [3, 1, 50, 50]}],
+    }
+    table = profile.cpu_tables(seen)
+    assert "| aiohttp | 75.0 | 75.0 |" in table
+    assert "| contemplate.models.openai | 25.0 | 100.0 |" in table
+    assert "| asyncio | 0.0 | 100.0 |" in table
+    assert "| `ClientSession._request` of aiohttp | 75.0 | 75.0 |" in table
+    assert "stdlib" not in table
+
+
+@pytest.mark.skipif(not profile.spy(), reason="py-spy is not installed")
+def test_a_process_is_watched(tmp_path: Path) -> None:
+    out = tmp_path / "profile.json"
+    try:
+        profile.sampled(contenders.EVERYTHING, 16, 2.0, out)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"py-spy may not watch here: {error.stderr}")
+    found = {each.name for each in rooms.shares(profile.stacks(json.loads(out.read_text())), lambda one: one.room)}
+    assert {"asyncio", "contemplate.engine", "contemplate.models.openai"} <= found
+
+
+@pytest.mark.parametrize(
+    ("path", "room"),
+    [
+        (f"{rooms.HOME}/engine.py", "contemplate.engine"),
+        (f"{rooms.HOME}/aggregators/vote.py", "contemplate.aggregators"),
+        ("/a/lib/python3.11/site-packages/pydantic/_internal/_fields.py", "pydantic"),
+        ("/a/lib/python3.11/site-packages/typing_extensions.py", "typing_extensions"),
+        ("/work/contemplate/venv/lib/python3.11/site-packages/aiohttp/client.py", "aiohttp"),
+        ("/a/lib/python3.11/asyncio/tasks.py", "asyncio"),
+        ("/a/lib/python3.11/contextlib.py", "contextlib"),
+        ("/a/lib/python3.11/threading.py", "stdlib"),
+        ("<string>", "stdlib"),
+        (contemplated.__file__, "benchmarks"),
+    ],
+)
+def test_whose_a_file_is(path: str, room: str) -> None:
+    assert rooms.room_of(path) == room
+
+
+def test_goals_are_held_against_what_was_measured() -> None:
+    rounds = {contenders.BASE: [{"cpu": 0.1, "wall": 1.0}], goals.FAST: [{"cpu": 0.03, "wall": 0.45}], "dspy": []}
+    found = goals.reached({"scenarios": {"fan_out": {"256": rounds}}})
+    assert [(goal.most, round(value, 2)) for goal, value in found] == [(0.4, 0.3), (2.1, 3.0)]
+    yes, no = goals.table(found).splitlines()[-2:]
+    assert yes.endswith("| 0.30 x | yes |")
+    assert no.endswith("| 3.00 x | **no** |")
+
+
+def test_all_goals_have_figures_in_a_whole_run() -> None:
+    took = {"cpu": 1.0, "wall": 1.0, "base_kib": 0.0, "peak_kib": 1.0}
+    measured = {
+        each.name: {str(job.n): {one.name: [took] for one in each.contenders} for job in each.jobs}
+        for each in scenarios.SCENARIOS
+    }
+    starts = {"starts": {name: [took] for name in running.commands(contenders.CONTEMPLATE)}}
+    assert len(goals.reached({"scenarios": measured | starts})) == len(goals.GOALS)
+
+
+def test_compiled_files_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("OTHER_API_KEY", "k")
+    assert not {"PYTHONDONTWRITEBYTECODE", "OTHER_API_KEY"} & contenders.CONTEMPLATE.environ.keys()
+
+
 def test_a_report_is_written_between_its_markers(tmp_path: Path) -> None:
     slow, fast = {"cpu": 0.066, "wall": 0.4}, {"cpu": 0.033, "wall": 0.2}
     results = {
@@ -126,7 +242,7 @@ def test_a_report_is_written_between_its_markers(tmp_path: Path) -> None:
         "scenarios": {"fan_out": {"64": {contenders.BASE: [slow], "contemplate": [fast, fast], "dspy": []}}},
     }
     page = tmp_path / "performance.md"
-    page.write_text(f"Before\n{reporting.BEGIN}\nold\n{reporting.END}\nAfter")
+    page.write_text("Before\n<!-- measured -->\nold\n<!-- /measured -->\nAfter")
     reporting.write(results, page)
     text = page.read_text()
     assert text.startswith("Before")
@@ -134,3 +250,7 @@ def test_a_report_is_written_between_its_markers(tmp_path: Path) -> None:
     assert "old" not in text
     assert "| contemplate | 500 (0.50) | 200 (0.50) |" in text
     assert "<svg" in (tmp_path / "performance" / "fan-out-64-cpu.svg").read_text()
+    reporting.write(results, page)
+    assert page.read_text() == text
+    with pytest.raises(ValueError, match="has no <!-- cpu -->"):
+        reporting.put("", page, "cpu")

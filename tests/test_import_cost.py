@@ -44,6 +44,14 @@ def test_the_package_alone_loads_nothing_of_anybody_elses() -> None:
     assert {name for name in loaded_by("import contemplate") if name not in sys.stdlib_module_names} == {"contemplate"}
 
 
+def test_its_types_load_what_they_are_made_of() -> None:
+    made_of = {"annotated_types", "anyio", "pydantic", "pydantic_core", "sniffio", "typing_extensions"}
+    loaded = loaded_by("from contemplate import *")
+    # The interpreter's own build configuration is named after the machine.
+    strange = {name for name in loaded - sys.stdlib_module_names if not name.startswith("_sysconfigdata")}
+    assert strange - {"typing_inspection"} == {"contemplate", *made_of}
+
+
 @pytest.mark.parametrize(
     "code",
     [

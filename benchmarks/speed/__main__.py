@@ -14,6 +14,8 @@ from typing import Any
 from . import contenders, reporting, running
 from .scenarios import SCENARIOS
 
+STARTS, ROUNDS_OF_STARTS = "starts", 9
+
 
 def measure(options: argparse.Namespace) -> None:
     """Everything, round by round; what is measured already is in the file if the rest fails."""
@@ -31,12 +33,15 @@ def measure(options: argparse.Namespace) -> None:
         "versions": versions,
         "scenarios": scenarios,
     }
-    chosen = {each.name: each for each in SCENARIOS if not options.only or each.name in options.only}
-    for name in [*chosen, *(["starts"] if not options.only or "starts" in options.only else [])]:
-        if name == "starts":
-            scenarios[name] = running.starts(contenders.CONTEMPLATE, min(options.rounds, 3), rng)
+    files = running.open_many_files()
+    chosen = {each.name: each.at_most(options.rounds, options.n) for each in SCENARIOS}
+    for name in options.only or (*chosen, STARTS):
+        if name == STARTS:
+            scenarios[name] = running.starts(contenders.CONTEMPLATE, min(options.rounds, ROUNDS_OF_STARTS), rng)
+        elif chosen[name].open_files > files:
+            print(f"SKIPPED: {name}: raise `ulimit -n` to {chosen[name].open_files}", file=sys.stderr, flush=True)
         else:
-            scenarios[name] = running.run(chosen[name].at_most(options.rounds, options.n), rng, versions)
+            scenarios[name] = running.run(chosen[name], rng, versions)
         print(f"{time.monotonic() - begun:.0f} s: {name} is done", flush=True)
         options.out.write_text(json.dumps(results | {"seconds": round(time.monotonic() - begun)}, indent=1) + "\n")
 
@@ -46,9 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("setup", help="make an environment for each contender")
-    run = verbs.add_parser("run", help="measure; about ten minutes")
+    run = verbs.add_parser("run", help="measure everything, which takes a while")
     run.add_argument("--out", type=Path, required=True, help="a JSON file of every round")
-    run.add_argument("--only", nargs="+", help="these scenarios")
+    run.add_argument("--only", nargs="+", choices=(*(each.name for each in SCENARIOS), STARTS), help="these alone")
     run.add_argument("--rounds", type=int, default=100, help="at most so many of each")
     run.add_argument("--n", type=int, default=100_000, help="at most so many subagents")
     run.add_argument("--seed", type=int, default=0, help="of the order in which contenders take their turns")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .contenders import BASE, CONTENDERS
+from . import goals
+from .contenders import BASE, CONTENDERS, NOTHING
 from .scenarios import CHUNKS, SCENARIOS, Job, Scenario
 
 PEERS = {each.name for each in CONTENDERS if " " not in each.name}
 IDEAL_MS = {"fan_out": 150.0, "hundred": 600.0}
-BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
 Round = Mapping[str, float]
 Column = tuple[str, Callable[[Round], float], bool]
@@ -35,6 +34,8 @@ def columns(name: str, job: Job) -> list[Column]:
                 ("peak, MiB", lambda took: took["peak_kib"] / 1024, False),
                 ("CPU, s", lambda took: took["cpu"], False),
             ]
+        case "features":
+            return [cpu, ("wall, ms", wall[1], False)]
         case "hundred":
             return [wall, cpu, ("peak, MiB", lambda took: took["peak_kib"] / 1024, True)]
         case _:
@@ -56,15 +57,18 @@ def tables(results: Mapping[str, Any]) -> str:
             ("modules", lambda took: took["modules"], False),
         ]
         parts.append("### To start\n\n" + _rows("command", shown, starts, "import openai"))
+    if reached := goals.reached(results):
+        parts.insert(1, f"### Goals\n\n{goals.table(reached)}")
     return "\n\n".join(parts)
 
 
 def _about(results: Mapping[str, Any]) -> str:
     machine = results["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items() if name in PEERS)
+    versions = {"openai" if name == BASE else name: version for name, version in results["versions"].items()}
+    named = "".join(f", {name} {version}" for name, version in versions.items() if name in {"openai", *PEERS})
     return (
         f"Measured {results['date']} on {machine['cores']} cores ({machine['cpu']}, {machine['system']}), "
-        f"Python {machine['python']}, openai {results['versions'].get(BASE, '?')}, {versions}. "
+        f"Python {machine['python']}{named}. "
         f"Medians; in brackets the ratio to `{BASE}`."
     )
 
@@ -79,7 +83,7 @@ def _table(scenario: Scenario, job: Job, rounds: Mapping[str, list[Round]]) -> s
         "features": f"What each feature costs, N = {job.n}",
     }
     title = titles.get(scenario.name, f"Memory, {job.n:,} subagents in flight")
-    base = "nothing" if scenario.name == "features" else BASE
+    base = NOTHING.name if scenario.name == "features" else BASE
     rows = _rows("on" if scenario.name == "features" else "", columns(scenario.name, job), rounds, base)
     return f"### {title}{ideal} ({count} rounds)\n\n{rows}"
 
@@ -139,14 +143,24 @@ def write(results: Mapping[str, Any], page: Path) -> None:
     Raises:
         ValueError: the page has no markers.
     """
-    text = page.read_text()
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{page} has no {BEGIN} ... {END}")
     folder = page.parent / page.stem
+    drawn = charts(results)
+    pictures = [f"![{title}]({folder.name}/{name})" for name, (title, _) in drawn.items()]
+    put("\n\n".join([*pictures, tables(results)]), page, "measured")
     folder.mkdir(exist_ok=True)
-    pictures = []
-    for name, (title, drawn) in charts(results).items():
-        (folder / name).write_text(drawn)
-        pictures.append(f"![{title}]({folder.name}/{name})")
-    body = "\n\n".join([BEGIN, *pictures, tables(results), END])
-    page.write_text(re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: body, text, flags=re.DOTALL))
+    for name, (_, svg) in drawn.items():
+        (folder / name).write_text(svg)
+
+
+def put(body: str, page: Path, mark: str) -> None:
+    """Write `body` between the markers `<!-- mark -->` and `<!-- /mark -->` of `page`.
+
+    Raises:
+        ValueError: the page has no such markers.
+    """
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    before, found, rest = page.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{page} has no {begin} ... {end}")
+    page.write_text(f"{before}{begin}\n\n{body}\n\n{end}{after}")

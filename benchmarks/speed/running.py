@@ -34,6 +34,13 @@ def server() -> Iterator[str]:
             process.kill()
 
 
+def open_many_files() -> int:
+    """Allow this process, and those that it starts, as many open files as it may have; how many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
 class Worker:
     """A contender's process."""
 
@@ -121,9 +128,10 @@ def commands(own: Contender) -> dict[str, tuple[Contender, list[str]]]:
 
 
 def starts(own: Contender, rounds: int, rng: random.Random) -> Rounds:
-    """Seconds to start and end each command, and the modules that it loaded, in turn."""
+    """Seconds to start and end each command, in turn, and the modules that it loads."""
     there = {name: one for name, one in commands(own).items() if one[0].is_there}
     taken: Rounds = {name: [] for name in there}
+    modules = {name: float(_modules(contender, arguments)) for name, (contender, arguments) in there.items()}
     for turn in range(rounds + 1):
         for name in rng.sample(list(there), len(there)):
             contender, arguments = there[name]
@@ -131,7 +139,7 @@ def starts(own: Contender, rounds: int, rng: random.Random) -> Rounds:
             subprocess.run([contender.python, *arguments], env=contender.environ, stdout=subprocess.DEVNULL, check=True)
             if turn:  # The first time, files are compiled and read from the disk.
                 took = {"wall": time.perf_counter() - begun, "cpu": _cpu_of_children() - before}
-                taken[name].append(took | {"modules": float(_modules(contender, arguments))})
+                taken[name].append(took | {"modules": modules[name]})
     return taken
 
 
@@ -141,14 +149,10 @@ def _cpu_of_children() -> float:
 
 
 def _modules(contender: Contender, arguments: list[str]) -> int:
-    flag, code = arguments
-    if flag != "-c":
-        return 0
-    counted = f"{code}\nimport sys\nprint(len(sys.modules))"
-    done = subprocess.run(
-        [contender.python, "-c", counted], env=contender.environ, capture_output=True, text=True, check=True
-    )
-    return int(done.stdout.split()[-1])
+    """How many modules are loaded, those of the interpreter's own start included."""
+    command = [str(contender.python), "-X", "importtime", *arguments]
+    done = subprocess.run(command, env=contender.environ, capture_output=True, text=True, check=True)
+    return sum(line.startswith("import time:") for line in done.stderr.splitlines()) - 1
 
 
 def machine() -> dict[str, str | int]:

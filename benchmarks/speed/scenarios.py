@@ -39,6 +39,11 @@ class Scenario:
     apart: bool = False
     """Whether each has a server of its own: two would have more connections than one process may open files."""
 
+    @property
+    def open_files(self) -> int:
+        """How many files a process must be allowed to have open."""
+        return max(each.at_once * each.n for each in self.jobs) + FILES_BESIDES
+
     def at_most(self, rounds: int, n: int) -> Scenario:
         """The same, made smaller."""
         jobs = {replace(each, rounds=min(each.rounds, rounds), n=min(each.n, n)): None for each in self.jobs}
@@ -46,14 +51,16 @@ class Scenario:
 
 
 CHUNKS = 200
-# The default clients keep to 1,000 connections; httpx2 looks at each of them at every turn, and takes minutes.
-HOLDS_MANY = tuple(each for each in CONTENDERS if each.name in ("contemplate[fast]", "aiohttp by hand"))
+# The default clients keep to 1,000 connections; httpx2's pool looks at each of them at every turn, and takes minutes.
+HOLDS_MANY = tuple(each for each in CONTENDERS if each.module in ("contemplated", "by_hand"))
+FILES_BESIDES = 100
+"""What a process has open besides its connections."""
 
 SCENARIOS = (
     Scenario(
         "fan_out",
         "50",
-        (Job(8, 7), Job(64, 5, warm=64), Job(256, 3, warm=64), Job(1024, 2, warm=64)),
+        (Job(8, 7), Job(64, 5, warm=64), Job(256, 5, warm=64), Job(1024, 3, warm=64)),
     ),
     Scenario("hundred", "200", (Job(8, 2, at_once=100),)),
     Scenario("stream", f"stream-{CHUNKS}", (Job(16, 3, "stream"),)),

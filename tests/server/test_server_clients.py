@@ -13,8 +13,9 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from contemplate import Contemplator, ImagePart, Limits, Message, aggregators, planners
+from contemplate import Contemplator, ImagePart, Limits, Message, Usage, aggregators, planners
 from contemplate.errors import ModelAuthError, ModelRateLimitError
+from contemplate.events import Event, ModelCalled, RunFinished
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
@@ -117,6 +118,20 @@ def test_usage_comes_in_a_chunk_of_its_own_when_asked_for(client: Any) -> None:
     assert last.usage.total_tokens == last.usage.prompt_tokens + last.usage.completion_tokens > 100
     assert last.usage.prompt_tokens_details.cached_tokens == 0
     assert last.usage.completion_tokens_details.reasoning_tokens == 0
+
+
+def test_what_came_from_a_prefix_cache_is_told(client: Any) -> None:
+    usage = Usage(calls=1, input_tokens=2000, cached_input_tokens=1920, output_tokens=5)
+    said = ModelResponse(message=Message.assistant("ok"), finish="stop", usage=usage, model="m")
+    events: list[Event] = []
+    api = client({"m": Contemplator(ScriptedModel(lambda _: said), mode="instant", on_event=events.append)})
+    options = {"include_usage": True}
+    *_, last = api.chat.completions.create(model="m", messages=QUESTION, stream=True, stream_options=options)
+    whole = api.chat.completions.create(model="m", messages=QUESTION)
+    for told in (last.usage, whole.usage):
+        assert told.prompt_tokens_details.cached_tokens == 1920
+    for kind in (ModelCalled, RunFinished):
+        assert [event.usage.cached_input_tokens for event in events if isinstance(event, kind)] == [1920, 1920]
 
 
 def test_a_whole_completion_holds_answer_progress_and_usage(client: Any) -> None:

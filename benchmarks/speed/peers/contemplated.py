@@ -1,16 +1,27 @@
-"""contemplate, with what is named in `on`: events, limits, journal, stream, limiter, hedge, retry, warm, logs."""
+"""contemplate, with what is named in `on`.
+
+events      a listener that looks at each of them
+limits      on time, tokens, calls and concurrency
+logs        at level INFO, through structlog as it comes, formatted, and written nowhere
+retry       `models.Retry` around the model
+limiter     `models.Limit` around it, which never has to make a call wait
+hedge       `models.Hedge` around it, which streams, and makes no second call
+journal     in SQLite, on the disk
+stream      calls are streamed
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import ExitStack, asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from tempfile import TemporaryDirectory
 
 from contemplate import Contemplator, Limits, RunContext, Task, TaskResult, aggregators
 from contemplate.events import Event, TaskDelta
 from contemplate.messages import Message
-from contemplate.models import Hedge, Limit, Model, ModelRequest, OpenAIModel, Retry, Warm
+from contemplate.models import Hedge, Limit, Model, ModelRequest, OpenAIModel, Retry
 
 from . import KEY, MODEL, QUESTION, Ways, parts
 
@@ -36,23 +47,28 @@ async def last(question: str, results: AsyncIterator[TaskResult], ctx: RunContex
 
 
 def wrapped(model: Model, on: Collection[str]) -> Model:
-    """`model` with the wrappers that are named in `on`, in the order that the docs advise."""
+    """`model` in the wrappers that are on, in the order that they are made for."""
     if "hedge" in on:
-        model = Hedge(model)
+        model = Hedge(model, share=0)
     if "limiter" in on:
-        model = Limit(model, requests_per_minute=10**9, tokens_per_minute=10**12, concurrency=10**5)
-    if "warm" in on:
-        model = Warm(model)
+        model = Limit(model, requests_per_minute=10**8, tokens_per_minute=10**12, concurrency=10**5)
     return Retry(model) if "retry" in on else model
 
 
-def log_to(path: str) -> Callable[[], None]:
-    """Write all that a run logs into a file; what is returned closes it."""
-    handler = logging.FileHandler(path)
+@contextmanager
+def logged() -> Iterator[None]:
+    """Write logs at level INFO."""
     log = logging.getLogger("contemplate")
-    log.addHandler(handler)
-    log.setLevel(logging.DEBUG)
-    return handler.close
+    with open(os.devnull, "w") as nowhere:
+        handler = logging.StreamHandler(nowhere)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            log.setLevel(logging.NOTSET)
+            log.removeHandler(handler)
 
 
 @asynccontextmanager
@@ -64,11 +80,8 @@ async def opened(url: str, on: Collection[str] = ("events", "limits")) -> AsyncI
         nonlocal seen
         seen += isinstance(event, TaskDelta) and bool(event.text)
 
-    with ExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory())
+    with TemporaryDirectory() as folder, logged() if "logs" in on else nullcontext():
         model = wrapped(OpenAIModel(MODEL, base_url=url, api_key=KEY), on)
-        if "logs" in on:
-            stack.callback(log_to(f"{folder}/log"))
         mind = Contemplator(
             model,
             planner=planned,
