@@ -86,8 +86,8 @@ def run(scenario: Scenario, rng: random.Random, versions: dict[str, str]) -> dic
     taken: dict[str, Rounds] = {}
     if scenario.apart:
         for one in scenario.contenders:
-            for n, rounds in run(replace(scenario, apart=False, contenders=(one,)), rng, versions).items():
-                taken.setdefault(n, {}).update(rounds)
+            for n, its in run(replace(scenario, apart=False, contenders=(one,)), rng, versions).items():
+                taken.setdefault(n, {}).update(its)
         return taken
     with ExitStack() as stack:
         url = f"{stack.enter_context(server())}/{scenario.path}/v1"
