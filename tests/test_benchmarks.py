@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cancellations, critical_path, fuzz, prefix_cache, tail
+from benchmarks import cancellations, critical_path, fuzz, layer, prefix_cache, tail
 from benchmarks.speed import contenders, goals, profile, reporting, rooms, running, scenarios, worker
 from benchmarks.speed.peers import contemplated, model_alone, openai_gather
 from contemplate.testing import ScriptedModel
@@ -254,3 +254,10 @@ def test_a_report_is_written_between_its_markers(tmp_path: Path) -> None:
     assert page.read_text() == text
     with pytest.raises(ValueError, match="has no <!-- cpu -->"):
         reporting.put("", page, "cpu")
+
+
+@pytest.mark.anyio
+async def test_the_layer_alone_is_measured_in_all_ways() -> None:
+    taken = await layer.measured(4, 1)
+    assert list(taken) == list(layer.WAYS)
+    assert min(taken.values()) > 0
