@@ -25,7 +25,6 @@ from contemplate import (
     planners,
     tool,
 )
-from contemplate.agent import Answer, TaskContext
 from contemplate.errors import ConfigurationError
 from contemplate.events import Event, TaskFinished
 from contemplate.journal import Journal
@@ -33,6 +32,7 @@ from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
 from contemplate.planners import Planner
 from contemplate.result import RunResult
+from contemplate.task_context import Answer, TaskContext
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio

@@ -23,7 +23,7 @@ from ._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import aggregators, answers, errors, events, journal, models, modes, planners, strategies, testing
-    from .agent import Agent, Answer, TaskContext
+    from .agent import Agent
     from .api import ask, ask_sync
     from .checks import checked
     from .contemplator import Contemplator
@@ -35,13 +35,14 @@ if TYPE_CHECKING:
     from .result import Conclusion, RunResult, TaskResult
     from .settings import ModelSettings
     from .stream import RunStream
+    from .task_context import Answer, TaskContext
     from .tools import Tool, tool
     from .usage import Limits, Price, Usage
 
 _HOMES = {
     "Agent": "agent",
-    "Answer": "agent",
-    "TaskContext": "agent",
+    "Answer": "task_context",
+    "TaskContext": "task_context",
     "ask": "api",
     "ask_sync": "api",
     "checked": "checks",

@@ -5,143 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import replace
+from typing import Any
 
 import anyio
-from pydantic import JsonValue
 
 from .calls import ToolResult
 from .context import RunContext
 from .errors import ConfigurationError, ModelResponseError, ToolError
-from .events import OutputDelta, TaskDelta
-from .messages import ImagePart, Message, Part, ToolCall, images_made
+from .messages import Message, Part, ToolCall, images_made
 from .metering import estimate
-from .models import Delta, ModelRequest, ModelResponse, ToolSpec
+from .models import ModelRequest, ModelResponse, ToolSpec
 from .plan import Program, Task
 from .programs import how_to, printed
-from .prompts import fence_mark, fenced, render
-from .result import Dissent, Outcome, TaskResult
+from .prompts import render
 from .sandbox import require, run_program
 from .schema import OutputType
 from .settings import ModelSettings
+from .showing import shown
+from .task_context import Answer, TaskContext
 from .tool_calls import used
 from .tools import Tool, as_tool
 from .toolsets import Toolset
 from .typed import parsed, with_schema
-from .usage import Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an agent makes of a task. "capped" means that a limit of the agent's own cut it short.
-
-    `support` and `dissent` are for one that asks several subagents: on whose answers this one rests, and the others.
-    """
-
-    text: str
-    output: JsonValue = None
-    images: tuple[ImagePart, ...] = ()
-    outcome: Outcome = "answered"
-    support: tuple[str, ...] = ()
-    dissent: tuple[Dissent, ...] = ()
-
-
-class AgentFunction(Protocol):
-    """What turns one task into one answer: an `Agent`, or any async function of this form."""
-
-    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
-        """Answer `task`. What it raises becomes the error of a failed result; siblings go on."""
-        ...
-
-
-@runtime_checkable
-class Preparing(Protocol):
-    """An agent that gets ready before a run's first task."""
-
-    async def prepare(self, run: RunContext) -> None:
-        """Get ready. What it raises ends the run before any model is called."""
-        ...
-
-
-async def prepare(agent: AgentFunction, run: RunContext) -> None:
-    """Have `agent` get ready, if it is one that does."""
-    if isinstance(agent, Preparing):
-        await agent.prepare(run)
-
-
-class TaskContext:
-    """A task's view of its run; it keeps what was reached, for the case that the task is cut off.
-
-    Attributes:
-        run: the run.
-        task: the task.
-        inputs: the results of what the task needs, failed ones too.
-        text: what has been written so far.
-        messages: the conversation so far.
-        usage: what the task's calls have cost so far, failed ones included.
-        turn: how many of its model calls have been answered.
-    """
-
-    def __init__(self, run: RunContext, task: Task, *, streaming: bool) -> None:
-        self.run = run
-        self.task = task
-        self.inputs: Sequence[TaskResult] = run.inputs(task)
-        self.messages: tuple[Message, ...] = ()
-        self._written: list[str] = []
-        self.turn = 0
-        self._on_delta: Callable[[Delta], None] | None = self._hear if streaming else None
-
-    @property
-    def text(self) -> str:
-        """What has been written in the current turn."""
-        return "".join(self._written)
-
-    @property
-    def usage(self) -> Usage:
-        """What the task's calls have cost so far, failed ones included."""
-        return self.run.spent_on(self.task.id)
-
-    async def call(self, request: ModelRequest) -> ModelResponse:
-        """One model call of this task.
-
-        Raises:
-            ModelError: the call failed.
-            LimitExceeded: a limit leaves no room for it.
-        """
-        if self._written and self._on_delta is not None and request.messages[-1].role != "tool":
-            # Not the next turn, but the last one again.
-            self._on_delta(Delta(restart=True))
-        self._written.clear()
-        self.messages = request.messages
-        response = await self.run.call(
-            "subagent",
-            request,
-            model=self.task.model,
-            task=self.task.id,
-            turn=self.turn,
-            on_delta=self._on_delta,
-        )
-        self.turn += 1
-        self._written[:] = [response.message.text]
-        self.messages = (*request.messages, response.message)
-        return response
-
-    def adopt(self, other: TaskContext) -> None:
-        """Take what was reached in another context for what was reached in this one."""
-        self.messages = other.messages
-        self._written[:] = other._written
-
-    def _hear(self, delta: Delta) -> None:
-        if delta.restart:
-            self._written.clear()
-        if delta.text:
-            self._written.append(delta.text)
-        if self.run.listening:
-            text, reasoning, restart = delta.text, delta.reasoning, delta.restart
-            self.run.emit(TaskDelta(task_id=self.task.id, text=text, reasoning=reasoning, restart=restart))
-            if self.task.kind == "answer":
-                self.run.emit(OutputDelta(text=text, reasoning=reasoning, restart=restart))
 
 
 class Agent:
@@ -343,19 +229,3 @@ class Agent:
 def _heard(ctx: TaskContext) -> tuple[Message, ...]:
     """What others have said to the subagent while it was at work."""
     return tuple(Message.user(render("told", text=text)) for text in ctx.run.told(ctx.task.id))
-
-
-def shown(inputs: Sequence[TaskResult], run_id: str) -> str:
-    """What a task needs, fenced; what is missing is said to be missing, never left empty."""
-    texts = [(f"result {number}", text_of(each)) for number, each in enumerate(inputs, start=1)]
-    mark = fence_mark(run_id, texts)
-    return render("inputs", mark=mark, inputs=fenced(texts, mark))
-
-
-def text_of(result: TaskResult) -> str:
-    """What others are shown of a result: a text that is missing or cut off says so, and is never left empty."""
-    if result.answered:
-        return result.text if result.text.strip() or not result.images else render("only_images")
-    if result.outcome == "capped" and result.text:
-        return render("incomplete", text=result.text)
-    return render("missing")

@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 
 import anyio.to_thread
 
-from .agent import AgentFunction, Answer, TaskContext, prepare
 from .context import RunContext
 from .errors import ConfigurationError, OutputError
 from .plan import Task
 from .prompts import fence_mark, fenced, render
 from .result import TaskResult
+from .task_context import AgentFunction, Answer, TaskContext, prepare
 
 Verdict = bool | str
 Check = Callable[[TaskResult], Verdict | Awaitable[Verdict]]

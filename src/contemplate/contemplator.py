@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self
 import anyio
 from pydantic import JsonValue
 
-from .agent import Agent, AgentFunction, Answer, TaskContext
+from .agent import Agent
 from .aggregators import Aggregator
 from .calls import Listener
 from .errors import ConfigurationError, sole
@@ -30,6 +30,7 @@ from .schema import OutputType
 from .settings import ModelSettings
 from .stream import RunStream
 from .sync import run_blocking
+from .task_context import AgentFunction, Answer, TaskContext
 from .tools import Tool
 from .toolsets import Toolset
 from .usage import Limits

@@ -15,7 +15,6 @@ import anyio.lowlevel
 import sniffio
 from anyio.abc import TaskGroup
 
-from .agent import AgentFunction, Answer, TaskContext, prepare
 from .aggregators import Aggregator
 from .context import RunContext
 from .errors import AggregationError, ContemplateError, LimitExceeded, PlanError, sole
@@ -25,6 +24,7 @@ from .messages import images_made
 from .plan import Plan, Task
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, Outcome, TaskResult
+from .task_context import AgentFunction, Answer, TaskContext, prepare
 from .tool_calls import being_cancelled
 from .usage import Limits
 

@@ -12,7 +12,6 @@ import anyio
 import anyio.to_thread
 from pydantic import ValidationError
 
-from .agent import Answer, TaskContext
 from .context import RunContext
 from .errors import ConfigurationError, ContemplateError, JournalError, revived
 from .journal import Entry, Journal, RunRecord
@@ -23,6 +22,7 @@ from .messages import Message
 from .plan import Task
 from .result import ErrorInfo, RunResult, TaskResult
 from .run import Job, Parts, carry_out
+from .task_context import Answer, TaskContext
 
 
 async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: str | None = None) -> RunResult[Any]:

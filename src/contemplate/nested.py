@@ -8,13 +8,14 @@ from typing import Any
 
 import anyio
 
-from .agent import Answer, TaskContext, shown
 from .engine import execute
 from .errors import ConfigurationError
 from .plan import Task
 from .prompts import render
 from .result import Dissent
 from .run import Parts, limits_within, one_deeper
+from .showing import shown
+from .task_context import Answer, TaskContext
 from .usage import Limits
 
 

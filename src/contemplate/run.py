@@ -14,7 +14,6 @@ import anyio
 import anyio.lowlevel
 from pydantic import JsonValue
 
-from .agent import AgentFunction
 from .aggregators import Aggregator
 from .budget import Ledger
 from .calls import Caller, Events, Listener, unknown_price
@@ -29,6 +28,7 @@ from .plan import Plan
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, RunResult
 from .schema import OutputType
+from .task_context import AgentFunction
 from .toolsets import toolsets
 from .usage import Limits
 

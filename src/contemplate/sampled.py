@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from . import aggregators
-from .agent import AgentFunction, Answer, TaskContext, prepare
 from .context import RunContext
 from .errors import AggregationError
 from .nested import contemplate_within, inner_name
@@ -13,6 +12,7 @@ from .plan import Task
 from .prompts import render
 from .run import Parts
 from .settings import ModelSettings
+from .task_context import AgentFunction, Answer, TaskContext, prepare
 from .usage import Limits
 
 

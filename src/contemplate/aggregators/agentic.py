@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, create_model
 from pydantic_core import to_json
 
-from ..agent import Agent, TaskContext
+from ..agent import Agent
 from ..context import RunContext
 from ..errors import AggregationError, ConfigurationError, OutputError
 from ..messages import Message
@@ -19,6 +19,7 @@ from ..prompts import render
 from ..result import Conclusion, TaskResult
 from ..schema import OutputType
 from ..settings import ModelSettings
+from ..task_context import TaskContext
 from .base import nothing_answered
 from .kept import concluded, dissent, earliest, images_of, in_launch_order
 from .trajectories import Trajectories

@@ -6,7 +6,6 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from ..agent import text_of
 from ..context import RunContext
 from ..errors import AggregationError, ConfigurationError, ModelError
 from ..events import OutputDelta
@@ -16,6 +15,7 @@ from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from ..prompts import fence_mark, fenced, render
 from ..result import Conclusion, TaskResult
 from ..settings import ModelSettings
+from ..showing import text_of
 from ..typed import parsed, with_schema
 from .base import nothing_answered
 from .condense import MIN_ROOM_TOKENS, Material, Summarise, condensed

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from itertools import dropwhile
 from typing import Any
 
-from ..agent import text_of
 from ..errors import ToolError
 from ..messages import Message
 from ..metering import BYTES_PER_TOKEN
 from ..prompts import fence_mark, fenced, render
 from ..result import TaskResult
+from ..showing import text_of
 
 MAX_SEGMENT = 5
 MAX_FOUND = 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ..agent import text_of
 from ..context import RunContext
 from ..errors import ConfigurationError, LimitExceeded, ModelError, ToolError
 from ..messages import Message, ToolCall
@@ -13,6 +12,7 @@ from ..plan import Task
 from ..prompts import fence_mark, fenced, render
 from ..result import ErrorInfo
 from ..settings import ModelSettings
+from ..showing import text_of
 from ..tools import as_tool
 from .base import Planner
 
