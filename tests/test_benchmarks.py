@@ -227,6 +227,18 @@ def test_all_goals_have_figures_in_a_whole_run() -> None:
     assert len(goals.reached({"scenarios": measured | starts})) == len(goals.GOALS)
 
 
+def test_what_a_feature_adds_is_shown() -> None:
+    results = {
+        "date": "2026-01-01",
+        "machine": running.machine(),
+        "versions": {},
+        "scenarios": {
+            "features": {"64": {"nothing": [{"cpu": 0.033, "wall": 0.2}], "logs": [{"cpu": 0.0396, "wall": 0.2}]}}
+        },
+    }
+    assert "| logs | 600 (+100) | 200 |" in reporting.tables(results)
+
+
 def test_compiled_files_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("OTHER_API_KEY", "k")

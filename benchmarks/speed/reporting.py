@@ -16,28 +16,39 @@ PEERS = {each.name for each in CONTENDERS if " " not in each.name}
 IDEAL_MS = {"fan_out": 150.0, "hundred": 600.0}
 
 Round = Mapping[str, float]
-Column = tuple[str, Callable[[Round], float], bool]
-"""Its heading, its number of one round, and whether the ratio to `BASE` is shown."""
+Relation = Callable[[float, float], str]
+Column = tuple[str, Callable[[Round], float], Relation | None]
+"""Its heading, its number of one round, and how that is related to the number of what all is held against."""
+
+
+def ratio(number: float, base: float) -> str:
+    """How many times as much."""
+    return f"{number / base:.2f}"
+
+
+def more(number: float, base: float) -> str:
+    """How much more."""
+    return f"{number - base:+,.0f}"
 
 
 def columns(name: str, job: Job) -> list[Column]:
     """What is shown of a scenario's job."""
-    cpu: Column = ("CPU per call, us", lambda took: took["cpu"] / job.calls * 1e6, True)
-    wall: Column = ("wall, ms", lambda took: took["wall"] * 1e3, True)
+    cpu: Column = ("CPU per call, us", lambda took: took["cpu"] / job.calls * 1e6, ratio)
+    wall: Column = ("wall, ms", lambda took: took["wall"] * 1e3, ratio)
     match name:
         case "stream":
-            return [("CPU per 1,000 chunks, ms", lambda took: took["cpu"] / (job.n * CHUNKS) * 1e6, True)]
+            return [("CPU per 1,000 chunks, ms", lambda took: took["cpu"] / (job.n * CHUNKS) * 1e6, ratio)]
         case "memory_1000" | "memory_10000":
-            memory: Column = ("KiB per subagent", lambda took: (took["peak_kib"] - took["base_kib"]) / job.n, True)
+            memory: Column = ("KiB per subagent", lambda took: (took["peak_kib"] - took["base_kib"]) / job.n, ratio)
             return [
                 memory,
-                ("peak, MiB", lambda took: took["peak_kib"] / 1024, False),
-                ("CPU, s", lambda took: took["cpu"], False),
+                ("peak, MiB", lambda took: took["peak_kib"] / 1024, None),
+                ("CPU, s", lambda took: took["cpu"], None),
             ]
         case "features":
-            return [cpu, ("wall, ms", wall[1], False)]
+            return [("CPU per call, us", cpu[1], more), ("wall, ms", wall[1], None)]
         case "hundred":
-            return [wall, cpu, ("peak, MiB", lambda took: took["peak_kib"] / 1024, True)]
+            return [wall, cpu, ("peak, MiB", lambda took: took["peak_kib"] / 1024, ratio)]
         case _:
             return [cpu, wall]
 
@@ -52,11 +63,14 @@ def tables(results: Mapping[str, Any]) -> str:
             parts.append(_table(scenario, job, {name: each for name, each in rounds.items() if each}))
     if starts := results["scenarios"].get("starts"):
         shown: list[Column] = [
-            ("wall, ms", lambda took: took["wall"] * 1e3, True),
-            ("CPU, ms", lambda took: took["cpu"] * 1e3, True),
-            ("modules", lambda took: took["modules"], False),
+            ("wall, ms", lambda took: took["wall"] * 1e3, ratio),
+            ("CPU, ms", lambda took: took["cpu"] * 1e3, ratio),
+            ("modules", lambda took: took["modules"], None),
         ]
-        parts.append("### To start\n\n" + _rows("command", shown, starts, "import openai"))
+        parts.append(
+            "### To start; in brackets the ratio to `import openai`\n\n"
+            + _rows("command", shown, starts, "import openai")
+        )
     if reached := goals.reached(results):
         parts.insert(1, f"### Goals\n\n{goals.table(reached)}")
     return "\n\n".join(parts)
@@ -69,7 +83,7 @@ def _about(results: Mapping[str, Any]) -> str:
     return (
         f"Measured {results['date']} on {machine['cores']} cores ({machine['cpu']}, {machine['system']}), "
         f"Python {machine['python']}{named}. "
-        f"Medians; in brackets the ratio to `{BASE}`."
+        f"Medians; in brackets the ratio to `{BASE}`, unless it is said otherwise."
     )
 
 
@@ -80,7 +94,7 @@ def _table(scenario: Scenario, job: Job, rounds: Mapping[str, list[Round]]) -> s
         "fan_out": f"Fan-out, N = {job.n:,}",
         "hundred": f"A hundred contemplations at once, N = {job.n}",
         "stream": f"Streaming, {job.n} x {CHUNKS} chunks",
-        "features": f"What each feature costs, N = {job.n}",
+        "features": f"What each feature costs by itself, N = {job.n}; in brackets what it adds",
     }
     title = titles.get(scenario.name, f"Memory, {job.n:,} subagents in flight")
     base = NOTHING.name if scenario.name == "features" else BASE
@@ -93,11 +107,9 @@ def _rows(heading: str, shown: list[Column], rounds: Mapping[str, list[Round]], 
     values = {name: [median(map(value, each)) for _, value, _ in shown] for name, each in rounds.items()}
     for name, row in sorted(values.items(), key=lambda item: item[1][0]):
         cells = []
-        for number, against, (_, _, ratio) in zip(row, values.get(base, row), shown, strict=True):
-            with_ratio = ratio and base in values and against
-            cells.append(
-                f"{number:,.{1 if number < 100 else 0}f}" + (f" ({number / against:.2f})" if with_ratio else "")
-            )
+        for number, against, (_, _, related) in zip(row, values.get(base, row), shown, strict=True):
+            relation = f" ({related(number, against)})" if related and base in values and against else ""
+            cells.append(f"{number:,.{1 if number < 100 else 0}f}{relation}")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
