@@ -84,7 +84,7 @@ def test_images(tmp_path: Path) -> None:
     with FaultyServer("A dot.") as server:
         assert main(["ask", "What is it?", *INSTANT, "--image", str(image), "--image", str(image), *model(server)]) == 0
         content = server.exchanges[0].messages[-1]["content"]
-    assert [part["type"] for part in content] == ["text", "image_url", "image_url"]
+    assert [part["type"] for part in content] == ["image_url", "image_url", "text"]
 
 
 @pytest.mark.parametrize(("mode", "calls"), [("thinking", 1), ("auto", 4)])

@@ -115,7 +115,7 @@ async def test_the_whole_conversation_is_sent() -> None:
     _, _, exchange = await ask("ok", ModelRequest(messages))
     system, user, assistant, tool = exchange.messages
     assert system == {"role": "system", "content": "rules"}
-    assert user["content"][1]["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+    assert user["content"][0]["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
     assert assistant["tool_calls"] == [{"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}]
     assert tool == {"role": "tool", "content": "5", "tool_call_id": "c1"}
 

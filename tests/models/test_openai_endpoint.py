@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -129,3 +130,37 @@ async def test_idle_connections_are_given_up(monkeypatch: pytest.MonkeyPatch) ->
             assert await anyio.to_thread.run_sync(server.wait_for, lambda: server.connections == 1)
         assert server.accepted == 8
         assert server.wait_for(lambda: server.connections == 0)
+
+
+WITH_FEW_FILES = """
+import resource, sys
+import anyio
+from contemplate import Message
+from contemplate.models import ModelRequest, OpenAIModel
+from contemplate.models.openai import pool
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+if sys.argv[2] == "httpx2":
+    pool.on_asyncio_with_aiohttp = lambda: False
+
+
+async def main():
+    model = OpenAIModel("m", base_url=sys.argv[1])
+    async with model.connect(), anyio.create_task_group() as group:
+        for _ in range(300):
+            group.start_soon(model.request, ModelRequest((Message.user("hello"),)))
+
+
+anyio.run(main)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="knows no such limit")
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_more_calls_than_open_files_wait(transport: str) -> None:
+    with FaultyServer() as server:
+        command = [sys.executable, "-c", WITH_FEW_FILES, server.url, transport]
+        done = await anyio.run_process(command, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert len(server.exchanges) == 300
+        assert server.accepted <= 128

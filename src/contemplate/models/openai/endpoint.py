@@ -18,8 +18,9 @@ import httpx2
 import openai
 
 CONNECT_SECONDS = 30.0
-# The default of 1,000 fails a wave of more calls than that.
+# Far more than there are ports.
 MAX_CONNECTIONS = 100_000
+FILES_FOR_OTHERS = 64
 
 # No bound on the wait for a connection: that is what `Limits.concurrency` is for.
 TIMEOUT = httpx2.Timeout(None, connect=CONNECT_SECONDS)
@@ -67,6 +68,18 @@ class Endpoint(Protocol):
     async def aclose(self) -> None:
         """Close all connections."""
         ...
+
+
+def most_connections() -> int:
+    """How many connections may be open at once: each is an open file, and the process may have only so many."""
+    try:
+        import resource
+    except ImportError:  # Windows knows no such limit.
+        return MAX_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(1, min(MAX_CONNECTIONS, files - max(FILES_FOR_OTHERS, files // 8)))
 
 
 @cache

@@ -9,7 +9,7 @@ import aiohttp
 import httpx2
 from yarl import URL
 
-from .endpoint import CONNECT_SECONDS, MAX_CONNECTIONS, Address, Stream, broken_off, refused, trusted
+from .endpoint import CONNECT_SECONDS, Address, Stream, broken_off, most_connections, refused, trusted
 from .pool import IDLE_SECONDS
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
@@ -23,7 +23,7 @@ class AiohttpEndpoint:
         self._url = URL(address.url, encoded=True)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=MAX_CONNECTIONS,
+                limit=most_connections(),
                 keepalive_timeout=IDLE_SECONDS,
                 ssl=trusted() if self._url.scheme == "https" else True,
             ),

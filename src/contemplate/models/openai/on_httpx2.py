@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 import httpx2
 
-from .endpoint import TIMEOUT, Address, Stream, broken_off, refused, trusted
+from .endpoint import TIMEOUT, Address, Stream, broken_off, most_connections, refused, trusted
 from .pool import CLOSE_SECONDS, IDLE_SECONDS
 
 _ONE = httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
@@ -53,6 +53,7 @@ class Httpx2Endpoint:
         self._usual = usual
         self._url = httpx2.URL(address.url)
         self._headers = httpx2.Headers(address.headers)
+        self._slots = anyio.Semaphore(most_connections(), fast_acquire=True)
         self._idle: deque[tuple[float, httpx2.AsyncHTTPTransport]] = deque()
 
     async def post(self, body: bytes) -> bytes:
@@ -88,16 +89,17 @@ class Httpx2Endpoint:
     @asynccontextmanager
     async def _line(self) -> AsyncIterator[httpx2.AsyncHTTPTransport]:
         """A transport that nobody uses: the one that was used last, so that the others can be given up."""
-        line = self._idle.pop()[1] if self._idle else httpx2.AsyncHTTPTransport(verify=trusted(), limits=_ONE)
-        try:
-            yield line
-        finally:
-            now = anyio.current_time()
-            self._idle.append((now, line))
-            while self._idle[0][0] < now - IDLE_SECONDS:
-                _, longest = self._idle.popleft()
-                with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-                    await longest.aclose()
+        async with self._slots:
+            line = self._idle.pop()[1] if self._idle else httpx2.AsyncHTTPTransport(verify=trusted(), limits=_ONE)
+            try:
+                yield line
+            finally:
+                now = anyio.current_time()
+                self._idle.append((now, line))
+                while self._idle[0][0] < now - IDLE_SECONDS:
+                    _, longest = self._idle.popleft()
+                    with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+                        await longest.aclose()
 
     def _request(self, body: bytes) -> httpx2.Request:
         return httpx2.Request(
