@@ -31,7 +31,7 @@ async def test_one_subagent_meets_it(fault: str) -> None:
         return FAULTS[fault](exchange) if exchange.body.get("seed") == 1 else "Answer: 4"
 
     with FaultyServer(script) as server:
-        model = OpenAIModel("m", base_url=server.url, api_key="k", settings=ModelSettings(timeout=2.0))
+        model = OpenAIModel("m", base_url=server.url, api_key="k", settings=ModelSettings(timeout=5.0))
         mind = Contemplator(
             model,
             planner=planners.sample(3),
