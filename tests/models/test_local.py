@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import anyio
 import pytest
@@ -128,7 +129,8 @@ async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> Non
         if isinstance(event, ModelCalled):
             called.append(event)
 
-    facts = " ".join(f"Item {i} costs {i * 7} crowns." for i in range(80))
+    # A context that no slot has seen, whichever tests were there before.
+    facts = f"This is list {uuid4().hex}. " + " ".join(f"Item {i} costs {i * 7} crowns." for i in range(80))
     mind = Contemplator(
         model,
         planner=plan,
@@ -136,7 +138,7 @@ async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> Non
         settings=ModelSettings(max_tokens=4),
         on_event=on_event,
     )
-    result = await mind.run(f"What is dear, and what is cheap? {facts}")
+    result = await mind.run(f"{facts} What is dear, and what is cheap?")
     # Their own part is a line each.
     own = 40
     shared = [each.usage.cached_input_tokens / (each.usage.input_tokens - own) for each in called]
