@@ -20,7 +20,7 @@ from contemplate.models import Delta, ModelRequest, OpenAIModel
 from contemplate.models.openai import on_httpx2, pool
 from contemplate.models.openai.endpoint import Address
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer, Exchange, Hold, HttpError
+from contemplate.testing.faulty import Answer, Exchange, Hold, HttpError, RawBody
 from contemplate.testing.faulty.wire import Wire
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +112,26 @@ async def test_an_error_tells_its_cause(transport: str) -> None:
     with pytest.raises(ModelConnectionError, match="no connection to http://127.0.0.1") as lost:
         await ask(server.url)
     assert isinstance(lost.value.__cause__, openai.APIConnectionError)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"error": {"message": "no such model", "type": "x"}}', "HTTP 400: no such model"),
+        (b'{"object": "error", "message": "no such model", "code": 400}', "HTTP 400: no such model"),
+        (b'{"error": "no such model"}', "HTTP 400: no such model"),
+        (b'{"detail": "no such model"}', "HTTP 400: no such model"),
+        (b'{"detail": [{"loc": ["body"]}]}', "HTTP 400: Bad Request"),
+        (b"[1]", "HTTP 400: Bad Request"),
+        (b"<html>", "HTTP 400: Bad Request"),
+        (b"\xff\xfe", "HTTP 400: Bad Request"),
+        (b"", "HTTP 400: Bad Request"),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_servers_say_of_an_error_is_passed_on(body: bytes, said: str, stream: bool, transport: str) -> None:
+    with FaultyServer(RawBody(body, status=400)) as server, pytest.raises(ModelRequestError, match=said):
+        await ask(server.url, stream=stream)
 
 
 async def test_idle_connections_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,11 +91,19 @@ def trusted() -> SSLContext:
 def refused(address: Address, status: int, headers: Mapping[str, str], body: bytes) -> openai.APIStatusError:
     """The error of the `openai` package for a response that is no success."""
     response = httpx2.Response(status, headers=headers, request=httpx2.Request("POST", address.url))
+    return openai.APIStatusError(_message(body) or response.reason_phrase or "no success", response=response, body=None)
+
+
+def _message(body: bytes) -> str | None:
+    """What an error's body says: OpenAI's `{"error": {"message": ...}}`, or what others make of it."""
     try:
-        message = str(json.loads(body)["error"]["message"])
-    except (ValueError, LookupError, TypeError):
-        message = response.reason_phrase or "no success"
-    return openai.APIStatusError(message, response=response, body=None)
+        said = json.loads(body)
+    except ValueError:
+        return None
+    error = said.get("error", said) if isinstance(said, dict) else None
+    if isinstance(error, dict):
+        error = error.get("message") or error.get("detail")
+    return error if isinstance(error, str) else None
 
 
 @contextmanager
