@@ -31,7 +31,7 @@ async def test_one_subagent_meets_it(fault: str) -> None:
         return FAULTS[fault](exchange) if exchange.body.get("seed") == 1 else "Answer: 4"
 
     with FaultyServer(script) as server:
-        model = OpenAIModel("m", base_url=server.url, api_key="k", settings=ModelSettings(timeout=5.0))
+        model = OpenAIModel("m", base_url=server.url, api_key="k", settings=ModelSettings(timeout=2.0))
         mind = Contemplator(
             model,
             planner=planners.sample(3),
@@ -39,7 +39,9 @@ async def test_one_subagent_meets_it(fault: str) -> None:
             limits=Limits(seconds=20),
             stream=True,
         )
-        result = await mind.run("What is 2 + 2?")
+        # Connected beforehand, all begin at once: one that begins later could be given the connection that is reset.
+        async with mind:
+            result = await mind.run("What is 2 + 2?")
         assert server.wait_for(lambda: server.connections == 0)
     assert result.text == "Answer: 4"
     assert [result.tasks[0].outcome, result.tasks[2].outcome] == ["answered", "answered"]
