@@ -13,7 +13,6 @@ import anyio
 from .budget import Ledger
 from .errors import ConfigurationError, revived
 from .events import CallName, Event, ModelCalled, Speaker
-from .mailbox import Mailbox
 from .messages import ImagePart, ToolCall
 from .metering import ONE_CALL, Meter, estimate
 from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, price_of
@@ -273,33 +272,6 @@ class Caller:
                     # Whoever comes next tries again.
                     self._connected.discard(id(model))
                     raise
-
-
-class StreamedCall:
-    """A call in progress: iterate over its deltas; then `response` is there. Raises what the call raised."""
-
-    def __init__(self) -> None:
-        self.deltas: Mailbox[Delta] = Mailbox()
-        self.response: ModelResponse | None = None
-        self.error: Exception | None = None
-
-    @property
-    def finished(self) -> ModelResponse:
-        """The whole response; only after the last delta."""
-        if self.response is None:
-            raise RuntimeError("the call is not over: iterate over its deltas to the end first")
-        return self.response
-
-    def __aiter__(self) -> StreamedCall:
-        return self
-
-    async def __anext__(self) -> Delta:
-        try:
-            return await self.deltas.__anext__()
-        except StopAsyncIteration:
-            if self.error is not None:
-                raise self.error from None
-            raise
 
 
 def unknown_price(model: Model) -> ConfigurationError:

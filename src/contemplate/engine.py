@@ -192,6 +192,8 @@ class _Run:
             if scope.cancelled_caught and self.failure is None:
                 self.stop("seconds")
             self.makeshift = self._ctx.release_if_nothing_else()
+            if self.makeshift:
+                self._ctx.note("nothing else was answered: what the planner had held back is passed on")
         finally:
             self._ctx.spawn = None
             self._ctx.expire = self.fail
