@@ -1,8 +1,9 @@
 """Ways of thinking, with a real model, on school mathematics: `python -m benchmarks.gsm8k QUESTIONS --journal FILE`.
 
-Every call is kept in the journal, from which the table is made: with `--offline` nothing else is done. Stopped at any
-point, it goes on where it was. Ways that only count the same samples otherwise begin with what the journal has of them.
-With `--raw FILE` what all calls brought is read from there first, and written there at the end, without the questions.
+Every call is kept in the journal, from which the table is made. Stopped at any point, it goes on where it was. Ways
+that only count the same samples otherwise begin with what the journal has of them. With `--raw FILE` what all calls
+brought is read from there first, and written there at the end, without the questions. With `--offline` no model is
+asked: each way concludes once more from what is known.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import math
 import random
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,76 +24,15 @@ from statistics import NormalDist, fmean, stdev
 
 import anyio
 
-from contemplate import Contemplator, ModelSettings, aggregators, answers, planners, strategies
-from contemplate.aggregators.vote import Stop
-from contemplate.errors import ContemplateError
+from contemplate import answers
+from contemplate.errors import ConfigurationError, ContemplateError
 from contemplate.journal import Entry, Journal, RunRecord
-from contemplate.models import Model, OpenAIModel, resolve
-from contemplate.usage import FREE
+from contemplate.models import DeltaSink, Model, ModelRequest, ModelResponse, OpenAIModel, resolve
+from contemplate.usage import FREE, Usage
+
+from .ways import WAYS
 
 AT_ONCE = 24
-SAMPLES = 8
-BRIEFLY = (
-    "Think step by step, briefly: one short sentence with one calculation for each step. "
-    'Then end with one line of the form "Answer: ..." that holds the final number and nothing else.'
-)
-GREEDY = ModelSettings(temperature=0, max_tokens=320)
-SAMPLED = ModelSettings(temperature=0.7, max_tokens=320)
-
-
-@dataclass(frozen=True)
-class Way:
-    """A way of thinking: how to set it up, and whose samples it counts if it makes none of its own."""
-
-    set_up: Callable[[Model, Journal], Contemplator[str]]
-    samples_of: str | None = None
-
-
-def _greedy(model: Model, journal: Journal) -> Contemplator[str]:
-    once = planners.direct(instructions=BRIEFLY, settings=GREEDY)
-    return Contemplator(model, planner=once, aggregator=aggregators.first(), journal=journal)
-
-
-def _code(model: Model, journal: Journal) -> Contemplator[str]:
-    once = planners.sample(1, strategies=[strategies.code], settings=GREEDY)
-    return Contemplator(model, planner=once, aggregator=aggregators.first(), journal=journal)
-
-
-def _votes(stop: Stop) -> Callable[[Model, Journal], Contemplator[str]]:
-    # One after the other: many questions at once keep the machine busy, and each keeps its prompt in the cache.
-    def set_up(model: Model, journal: Journal) -> Contemplator[str]:
-        samples = planners.sample(SAMPLES, wave=1, instructions=BRIEFLY, settings=SAMPLED)
-        return Contemplator(
-            model, planner=samples, aggregator=aggregators.vote(key=answers.math, stop=stop), journal=journal
-        )
-
-    return set_up
-
-
-def _routed(model: Model, journal: Journal) -> Contemplator[str]:
-    routed = planners.router(
-        planners.model(), samples=SAMPLES, key=answers.math, instructions=BRIEFLY, settings=SAMPLED
-    )
-    concluded = aggregators.by_kind(candidates=aggregators.vote(key=answers.math), others=aggregators.synthesize())
-    return Contemplator(model, planner=routed, aggregator=concluded, journal=journal)
-
-
-def _mixed(model: Model, journal: Journal) -> Contemplator[str]:
-    others = [f"{way}\n\n{BRIEFLY}" for way in (strategies.work_backwards, strategies.analogy)]
-    ways: tuple[str | strategies.Program, ...] = (BRIEFLY, strategies.code, *others, strategies.code)
-    # The strategies say how to answer, and a program answers otherwise: so there are no instructions for all.
-    samples = planners.sample(5, wave=1, strategies=ways, instructions="", settings=SAMPLED)
-    return Contemplator(model, planner=samples, aggregator=aggregators.vote(key=answers.math), journal=journal)
-
-
-WAYS: Mapping[str, Way] = {
-    "greedy": Way(_greedy),
-    "vote, exact stop": Way(_votes("exact")),
-    "vote, beta stop": Way(_votes("beta"), "vote, exact stop"),
-    "router": Way(_routed, "vote, exact stop"),
-    "code": Way(_code),
-    "mixed": Way(_mixed),
-}
 
 
 @dataclass(frozen=True)
@@ -106,12 +46,10 @@ class Question:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a question: seconds are those of its calls, of which `AT_ONCE` share the machine."""
+    """What came of a question, and its cost: seconds are those of its calls, of which `AT_ONCE` share the machine."""
 
     right: bool
-    calls: int
-    prompt_tokens: int
-    written_tokens: int
+    usage: Usage
     seconds: float
 
 
@@ -161,15 +99,17 @@ def begin_with(journal: Journal, source: str, name: str) -> None:
     journal.append(name, journal.entries(source), {})
 
 
-def take_in(journal: Journal, raw: Path, questions: Iterable[Question], model: str) -> None:
+def take_in(journal: Journal, raw: Path, questions: Iterable[Question]) -> None:
     """Put what `raw` has into `journal`, but for runs that it knows."""
     known = {run_id(way, question): question.question for question in questions for way in WAYS}
     with gzip.open(raw, "rt", encoding="utf-8") as lines:
         calls = [(row["run"], Entry.model_validate(row["call"])) for row in map(json.loads, lines)]
-    for name, entries in groupby(calls, key=itemgetter(0)):
+    for name, group in groupby(calls, key=itemgetter(0)):
         if name in known and journal.load(name) is None:
+            entries = [entry for _, entry in group]
+            model = next(entry.name for entry in entries if entry.role != "tool")
             journal.save(RunRecord(run_id=name, question=known[name], model=model, status="interrupted"))
-            journal.append(name, [entry for _, entry in entries], {})
+            journal.append(name, entries, {})
 
 
 def give_out(journal: Journal, raw: Path, questions: Iterable[Question]) -> None:
@@ -179,7 +119,10 @@ def give_out(journal: Journal, raw: Path, questions: Iterable[Question]) -> None
             for entry in journal.entries(name):
                 if entry.outcome != "answered":
                     continue
-                call = entry.model_dump(mode="json", exclude_defaults=True, exclude={"parts"})
+                call = entry.model_dump(mode="json", exclude_none=True, exclude={"parts"})
+                if entry.response is not None:
+                    # Some servers say where on their machine the model is.
+                    call["response"]["model"] = Path(entry.response.model).name
                 print(json.dumps({"run": name, "call": call}), file=lines)
 
 
@@ -189,21 +132,18 @@ def looked_up(way: str, question: Question, journal: Journal) -> Outcome | None:
     record = journal.load(name)
     if record is None or (record.result is None and record.status != "failed"):
         return None
-    result = record.result
-    used = {task.id for task in result.tasks if task.usage.calls} if result is not None else set()
-    known = journal.entries(name)
-    if any(entry.outcome == "failed" and entry.role != "tool" for entry in known):
+    entries = journal.entries(name)
+    if any(entry.outcome == "failed" and entry.role != "tool" for entry in entries):
         # The server was not there: that says nothing of the model.
         return None
-    entries = [entry for entry in known if entry.task in used and entry.outcome == "answered"]
-    right = result is not None and answers.math(str(result.output or "")) == answers.math(question.gold)
-    return Outcome(
-        right and record.status != "failed",
-        len(entries),
-        sum(entry.usage.input_tokens for entry in entries),
-        sum(entry.usage.output_tokens for entry in entries),
-        sum(entry.seconds for entry in entries) / AT_ONCE,
-    )
+    result = record.result
+    if result is None:
+        return Outcome(False, Usage(), 0.0)
+    # A run may begin with more samples than it looked at.
+    used = {None, *(task.id for task in result.tasks if task.usage.calls)}
+    seconds = sum(entry.seconds for entry in entries if entry.task in used and entry.outcome == "answered")
+    right = record.status != "failed" and answers.math(str(result.output or "")) == answers.math(question.gold)
+    return Outcome(right, result.usage, seconds / AT_ONCE)
 
 
 def wilson(right: int, n: int) -> tuple[float, float]:
@@ -244,41 +184,70 @@ def _row(way: str, outcomes: Mapping[str, Outcome], greedy: Mapping[str, Outcome
     low, high = wilson(right, n)
     both = outcomes.keys() & greedy.keys()
     more, half = gain([outcomes[each] for each in both], [greedy[each] for each in both]) if both else (0.0, math.inf)
-    mean = [
-        fmean(getattr(each, name) for each in outcomes.values())
-        for name in ("calls", "prompt_tokens", "written_tokens", "seconds")
-    ]
+    costs = [(each.usage.calls, each.usage.input_tokens, each.usage.output_tokens) for each in outcomes.values()]
+    calls, read, written = (fmean(column) for column in zip(*costs, strict=True))
+    seconds = fmean(each.seconds for each in outcomes.values())
     against = "" if way == "greedy" else f"{100 * more:+.1f} ± {100 * half:.1f}"
     return (
         f"| {way} | {n} | {100 * right / n:.1f} % | {100 * low:.1f} to {100 * high:.1f} | {against} "
-        f"| {mean[0]:.1f} | {mean[1]:.0f} | {mean[2]:.0f} | {mean[3]:.1f} |"
+        f"| {calls:.1f} | {read:.0f} | {written:.0f} | {seconds:.1f} |"
     )
+
+
+class NotAsked:
+    """In place of the model whose calls are known: it answers nothing else."""
+
+    price = FREE
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        """Fail.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError("this call is not known, and no model is asked")
 
 
 def _model(name: str, base_url: str | None) -> Model:
     return resolve(name) if base_url is None else OpenAIModel(name, base_url=base_url, api_key="none", price=FREE)
 
 
+def count_again(raw: Path, questions: Sequence[Question]) -> str:
+    """The table, from what `raw` has and without a model."""
+    journal = Journal()
+    take_in(journal, raw, questions)
+    (model,) = {run.model for run in journal.runs()}
+    anyio.run(ask, list(WAYS), questions, NotAsked(model), journal)
+    return table(questions, journal)
+
+
 def main() -> None:
     """Ask what was not asked yet, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("file", type=Path, help="the questions, *.jsonl.gz: id, question, gold")
-    parser.add_argument("--journal", type=Path, required=True, help="where every call is kept")
+    parser.add_argument("--journal", type=Path, help="where every call is kept; in memory if not given")
     parser.add_argument("--model", default="local:qwen2.5-coder-1.5b")
     parser.add_argument("--base-url", help="where an OpenAI-compatible server runs it; in this process if not given")
     parser.add_argument("--questions", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0, help="which questions")
     parser.add_argument("--ways", nargs="*", default=list(WAYS), choices=list(WAYS), metavar="WAY")
     parser.add_argument("--raw", type=Path, help="what all calls brought, *.jsonl.gz: read before, written after")
-    parser.add_argument("--offline", action="store_true", help="only make the table")
+    parser.add_argument("--offline", action="store_true", help="ask no model: count what --raw has")
     given = parser.parse_args()
+    if given.offline and given.raw is None:
+        parser.error("--offline needs --raw, from which it counts")
     questions = load(given.file, given.questions, given.seed)
+    if given.offline:
+        print(count_again(given.raw, questions))
+        return
     journal = Journal(given.journal)
     if given.raw is not None and given.raw.exists():
-        take_in(journal, given.raw, questions, given.model)
+        take_in(journal, given.raw, questions)
     try:
-        if not given.offline:
-            anyio.run(ask, given.ways, questions, _model(given.model, given.base_url), journal)
+        anyio.run(ask, given.ways, questions, _model(given.model, given.base_url), journal)
     finally:
         if given.raw is not None:
             give_out(journal, given.raw, questions)
