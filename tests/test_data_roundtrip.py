@@ -126,6 +126,7 @@ RESULTS = drawn(
     messages=some(MESSAGES),
     support=some(NAMES),
     dissent=some(DISSENT),
+    complete=st.booleans(),
 )
 CONCLUSIONS = drawn(
     Conclusion,

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from contemplate import Answer, Contemplator, Limits, RunContext, Task, TaskContext, aggregators, planners
 from contemplate.errors import AggregationError
 from contemplate.events import ModelCalled
+from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
 from contemplate.planners import Planner
@@ -138,6 +139,24 @@ async def test_what_is_left_out_within_is_left_out_of_the_whole() -> None:
     result = await inner.run("q")
     assert (result.output, result.complete, result.tasks[0].outcome) == ("fine", False, "answered")
     assert result.notes == ("within 'Answer': within 'Answer': something was left out of the answer",)
+    assert not result.tasks[0].complete
+
+
+async def test_what_was_left_out_within_is_still_left_out_when_concluded_once_more() -> None:
+    def reply(request: ModelRequest) -> str | Exception:
+        return RuntimeError("down") if "part b" in request.messages[-1].text else "fine"
+
+    inner = Contemplator(ScriptedModel(reply), planner=parts("a", "b"), aggregator=aggregators.synthesize())
+    mind = Contemplator(
+        ScriptedModel("unused"),
+        planner=planners.direct(),
+        aggregator=aggregators.first(),
+        agent=inner,
+        journal=Journal(),
+    )
+    first = await mind.run("q", run_id="r")
+    again = await mind.reaggregate("r")
+    assert (first.complete, again.complete, again.output) == (False, False, "fine")
 
 
 async def test_the_outer_concurrency_holds() -> None:

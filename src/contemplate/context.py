@@ -36,7 +36,6 @@ class RunContext(Progress):
         output: the output type that was asked for; None for text.
         deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
         depth: in how many other runs this one is nested.
-        lacking: whether a task was answered by a run of its own that had something left out; for the engine.
         streaming: whether calls are streamed whose pieces somebody wants.
         tools: those that subagents have, for planners; empty where the agent does not say.
         expire: does what the deadline would do.
@@ -73,7 +72,6 @@ class RunContext(Progress):
         self._models: dict[str, Model] = {model.name: model}
         self.spawn: Spawn | None = None
         self.stopped_by: str | None = None
-        self.lacking = False
         self.expire: Callable[[], None] = lambda: None
 
     # What is left

@@ -6,8 +6,7 @@ left belongs to the aggregator; the outer one holds the aggregator as well, and 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -24,6 +23,7 @@ from .messages import images_made
 from .plan import Plan, Task
 from .planners import Planner
 from .result import Conclusion, ErrorInfo, Outcome, TaskResult
+from .returned import as_answer, as_conclusion, closing, failure_of
 from .task_context import AgentFunction, Answer, TaskContext, prepare
 from .tool_calls import being_cancelled
 from .usage import Limits
@@ -65,9 +65,9 @@ async def execute(
             with anyio.CancelScope(deadline=_end_of_all(ctx, aggregator)) as whole:
                 run.fail = whole.cancel
                 try:
-                    conclusion = _as_conclusion(await aggregator(ctx.question, ctx.outbox, ctx))
+                    conclusion = as_conclusion(await aggregator(ctx.question, ctx.outbox, ctx))
                 except Exception as error:
-                    failure = _failure(AggregationError, "the aggregator", error)
+                    failure = failure_of(AggregationError, "the aggregator", error)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         raise sole(errors) from None
@@ -78,13 +78,14 @@ async def execute(
     elif run.failure is not None:
         # The planner failed when the answer was there already, or on its way to being cancelled.
         ctx.note(f"the plan was not finished: {run.failure.message}")
-    if ctx.stopped_by is not None or run.failure is not None or run.makeshift or ctx.lacking or _found_no_room(ctx):
+    if ctx.stopped_by is not None or run.failure is not None or run.makeshift or _left_something_out(ctx):
         conclusion = conclusion.model_copy(update={"complete": False})
     return conclusion
 
 
-def _found_no_room(ctx: RunContext) -> bool:
-    return ctx.tripped is not None and any(each.outcome in ("failed", "capped") for each in ctx.results.values())
+def _left_something_out(ctx: RunContext) -> bool:
+    no_room = ("failed", "capped") if ctx.tripped is not None else ()
+    return any(not each.complete or each.outcome in no_room for each in ctx.results.values())
 
 
 def _end_of_work(ctx: RunContext, aggregator: Aggregator, limits: Limits) -> float:
@@ -98,30 +99,6 @@ def _end_of_all(ctx: RunContext, aggregator: Aggregator) -> float:
     return ctx.deadline if needs_a_share(aggregator) else ctx.deadline + SECONDS_TO_CONCLUDE
 
 
-def _as_conclusion(returned: Conclusion | str) -> Conclusion:
-    if isinstance(returned, str):
-        return Conclusion(text=returned)
-    if not isinstance(returned, Conclusion):
-        raise AggregationError(f"the aggregator returned {returned!r:.100}", hint="return a Conclusion, or a str")
-    return returned
-
-
-def _as_answer(returned: Answer) -> Answer:
-    if not isinstance(returned, Answer):
-        raise TypeError(f"the agent returned {returned!r:.100}, which is no Answer")
-    return returned
-
-
-def _failure(kind: type[ContemplateError], who: str, error: Exception) -> ContemplateError:
-    """What the user is told of `error`, which somebody else's function raised."""
-    cause = sole(error)
-    if isinstance(cause, ContemplateError):
-        return cause
-    failure = kind(f"{who} raised {type(cause).__name__}: {cause}")
-    failure.__cause__ = cause
-    return failure
-
-
 def _rescued(run: _Run, ctx: RunContext, limits: Limits, failure: ContemplateError | None) -> Conclusion:
     """What the aggregator left behind, if it was a limit that kept it from concluding."""
     if failure is None:
@@ -132,11 +109,11 @@ def _rescued(run: _Run, ctx: RunContext, limits: Limits, failure: ContemplateErr
         raise failure
     if ctx.best is not None:
         try:
-            return _as_conclusion(ctx.best())
+            return as_conclusion(ctx.best())
         except AggregationError:
             pass
         except Exception as error:
-            raise _failure(AggregationError, "what the aggregator offered", error) from error
+            raise failure_of(AggregationError, "what the aggregator offered", error) from error
     if isinstance(failure, LimitExceeded):
         raise failure
     raise LimitExceeded(
@@ -144,23 +121,6 @@ def _rescued(run: _Run, ctx: RunContext, limits: Limits, failure: ContemplateErr
         limit="seconds",
         hint="raise the limit",
     )
-
-
-@asynccontextmanager
-async def _closing(planned: object) -> AsyncIterator[AsyncIterator[Task]]:
-    """`planned`, closed at the end if it is a generator; the protocol asks for no more than an iterator."""
-    if not isinstance(planned, AsyncIterator):
-        if isinstance(planned, Coroutine):
-            planned.close()
-        raise PlanError(
-            f"the planner returned a {type(planned).__name__}, which is no asynchronous iterator",
-            hint="write it as an async generator: `async def` with `yield`",
-        )
-    try:
-        yield planned
-    finally:
-        if isinstance(planned, AsyncGenerator):
-            await planned.aclose()
 
 
 def _start(group: TaskGroup, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -211,7 +171,7 @@ class _Run:
         try:
             # Before anything is paid for: without its tools the work would be in vain.
             await prepare(self._agent, self._ctx)
-            async with _closing(self._planner(self._ctx.question, self._ctx)) as tasks:
+            async with closing(self._planner(self._ctx.question, self._ctx)) as tasks:
                 async for task in tasks:
                     if self._limits.tasks is not None and len(self._ctx.planned) >= self._limits.tasks:
                         self.stop("tasks")
@@ -221,7 +181,7 @@ class _Run:
                         # A planner that never waits would keep everyone else waiting.
                         await anyio.lowlevel.checkpoint()
         except Exception as error:
-            self.failure = _failure(PlanError, "the planner", error)
+            self.failure = failure_of(PlanError, "the planner", error)
             self.fail()
         self._ctx.finish_planning()
         if self._ctx.listening:
@@ -261,7 +221,7 @@ class _Run:
         answer: Answer | None = None
         error: BaseException | None = None
         try:
-            answer = _as_answer(await self._agent(task, ctx))
+            answer = as_answer(await self._agent(task, ctx))
             outcome = answer.outcome
         except Exception as raised:
             error = sole(raised)
@@ -289,6 +249,7 @@ class _Run:
                     messages=ctx.messages,
                     support=said.support,
                     dissent=said.dissent,
+                    complete=said.complete,
                 )
             )
 

@@ -185,4 +185,6 @@ def _again(result: TaskResult | None) -> Answer:
         return Answer("", outcome="cancelled")
     if result.outcome == "failed" and result.error is not None:
         raise revived(result.error.kind, result.error.message, result.error.hint)
-    return Answer(result.text, result.output, result.images, result.outcome, result.support, result.dissent)
+    return Answer(
+        result.text, result.output, result.images, result.outcome, result.support, result.dissent, result.complete
+    )

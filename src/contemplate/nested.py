@@ -63,10 +63,8 @@ async def contemplate_within(
         )
     for note in inner.notes:
         run.note(f"within {task.label!r}: {note}")
-    if not conclusion.complete:
-        run.lacking = True
-        if not inner.lacking:
-            run.note(f"within {task.label!r}: something was left out of the answer")
+    if not conclusion.complete and all(each.complete for each in inner.results.values()):
+        run.note(f"within {task.label!r}: something was left out of the answer")
     value: Any = conclusion.output
     if output is not None and value is None:
         value = output.parse(conclusion.text)
@@ -77,6 +75,7 @@ async def contemplate_within(
         "answered" if inner.stopped_by is None else "capped",
         support=_named(task, conclusion.support),
         dissent=tuple(Dissent(answer=each.answer, tasks=_named(task, each.tasks)) for each in conclusion.dissent),
+        complete=conclusion.complete,
     )
 
 

@@ -54,6 +54,7 @@ class TaskResult(Data):
         started, seconds: when it started, in seconds since the run did, and how long it took.
         support, dissent: where it was put to several subagents: on whose answers it rests, by the names of their calls,
             and what the others said.
+        complete: False where it was answered by a run of its own that had something left out.
         messages: the whole conversation of the subagent, tool calls and results included.
     """
 
@@ -71,6 +72,7 @@ class TaskResult(Data):
     messages: tuple[Message, ...] = ()
     support: tuple[str, ...] = ()
     dissent: tuple[Dissent, ...] = ()
+    complete: bool = True
 
     @property
     def id(self) -> str:

@@ -21,7 +21,8 @@ from .usage import Usage
 class Answer:
     """What an agent makes of a task. "capped" means that a limit of the agent's own cut it short.
 
-    `support` and `dissent` are for one that asks several subagents: on whose answers this one rests, and the others.
+    `support` and `dissent` are for one that asks several subagents: on whose answers this one rests, and the others;
+    it is not `complete` if something was left out.
     """
 
     text: str
@@ -30,6 +31,7 @@ class Answer:
     outcome: Outcome = "answered"
     support: tuple[str, ...] = ()
     dissent: tuple[Dissent, ...] = ()
+    complete: bool = True
 
 
 class AgentFunction(Protocol):
