@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import anyio
@@ -16,6 +17,9 @@ from contemplate.journal import Journal
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "ways.md"
+FILE = Path(os.environ.get("CONTEMPLATE_DATA", ROOT.parent / "shared" / "data")) / "gsm8k_test_half.jsonl.gz"
 QUESTIONS = [Question(str(number), f"What is {number} and {number}?", str(2 * number)) for number in range(1, 4)]
 
 
@@ -82,3 +86,9 @@ def test_it_goes_on_where_it_was(raw: Path) -> None:
     assert model.requests
     assert all(QUESTIONS[2].question in request.messages[-1].text for request in model.requests)
     assert row(gsm8k.table(QUESTIONS, journal), "mixed")[1] == "3"
+
+
+@pytest.mark.skipif(not FILE.exists(), reason=f"the questions are not in {FILE}; set CONTEMPLATE_DATA to their folder")
+def test_the_docs_show_what_was_measured() -> None:
+    questions = gsm8k.load(FILE, 200, 0)
+    assert gsm8k.count_again(ROOT / "benchmarks/results/gsm8k-1.5b.jsonl.gz", questions) in PAGE.read_text("utf-8")
