@@ -14,7 +14,7 @@ import json
 import math
 import random
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,6 +27,7 @@ import anyio
 from contemplate import answers
 from contemplate.errors import ConfigurationError, ContemplateError
 from contemplate.journal import Entry, Journal, RunRecord
+from contemplate.journal.entries import digest_of, request_parts
 from contemplate.models import DeltaSink, Model, ModelRequest, ModelResponse, OpenAIModel, resolve
 from contemplate.usage import FREE, Usage
 
@@ -99,17 +100,18 @@ def begin_with(journal: Journal, source: str, name: str) -> None:
     journal.append(name, journal.entries(source), {})
 
 
-def take_in(journal: Journal, raw: Path, questions: Iterable[Question]) -> None:
-    """Put what `raw` has into `journal`, but for runs that it knows."""
+def take_in(journal: Journal, raw: Path, questions: Iterable[Question]) -> set[str]:
+    """Put what `raw` has into `journal`, but for runs that it knows; returns the digests of calls that were cut off."""
     known = {run_id(way, question): question.question for question in questions for way in WAYS}
     with gzip.open(raw, "rt", encoding="utf-8") as lines:
         calls = [(row["run"], Entry.model_validate(row["call"])) for row in map(json.loads, lines)]
     for name, group in groupby(calls, key=itemgetter(0)):
         if name in known and journal.load(name) is None:
-            entries = [entry for _, entry in group]
+            entries = [entry for _, entry in group if entry.outcome == "answered"]
             model = next(entry.name for entry in entries if entry.role != "tool")
             journal.save(RunRecord(run_id=name, question=known[name], model=model, status="interrupted"))
             journal.append(name, entries, {})
+    return {entry.digest for _, entry in calls if entry.outcome == "cancelled"}
 
 
 def give_out(journal: Journal, raw: Path, questions: Iterable[Question]) -> None:
@@ -117,7 +119,7 @@ def give_out(journal: Journal, raw: Path, questions: Iterable[Question]) -> None
     with gzip.open(raw, "wt", encoding="utf-8") as lines:
         for name in sorted(run_id(way, question) for question in questions for way in WAYS):
             for entry in journal.entries(name):
-                if entry.outcome != "answered":
+                if entry.outcome == "failed":
                     continue
                 call = entry.model_dump(mode="json", exclude_none=True, exclude={"parts"})
                 if entry.response is not None:
@@ -195,19 +197,22 @@ def _row(way: str, outcomes: Mapping[str, Outcome], greedy: Mapping[str, Outcome
 
 
 class NotAsked:
-    """In place of the model whose calls are known: it answers nothing else."""
+    """In place of the model whose answers are known: it gives no others, and lets what was cut off wait for its end."""
 
     price = FREE
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, cut_off: Collection[str]) -> None:
         self.name = name
+        self._cut_off = cut_off
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-        """Fail.
+        """Wait, or fail.
 
         Raises:
-            ConfigurationError: always.
+            ConfigurationError: the call is not known.
         """
+        if digest_of(*request_parts(self.name, request)) in self._cut_off:
+            await anyio.sleep_forever()
         raise ConfigurationError("this call is not known, and no model is asked")
 
 
@@ -218,9 +223,9 @@ def _model(name: str, base_url: str | None) -> Model:
 def count_again(raw: Path, questions: Sequence[Question]) -> str:
     """The table, from what `raw` has and without a model."""
     journal = Journal()
-    take_in(journal, raw, questions)
+    cut_off = take_in(journal, raw, questions)
     (model,) = {run.model for run in journal.runs()}
-    anyio.run(ask, list(WAYS), questions, NotAsked(model), journal)
+    anyio.run(ask, list(WAYS), questions, NotAsked(model, cut_off), journal)
     return table(questions, journal)
 
 

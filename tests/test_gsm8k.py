@@ -13,9 +13,14 @@ import pytest
 from benchmarks import gsm8k
 from benchmarks.gsm8k import Question
 from benchmarks.ways import WAYS
+from contemplate.errors import ConfigurationError
 from contemplate.journal import Journal
+from contemplate.journal.entries import digest_of, request_parts
+from contemplate.messages import Message
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
+
+from .support import cancelled_after
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "ways.md"
@@ -92,3 +97,12 @@ def test_it_goes_on_where_it_was(raw: Path) -> None:
 def test_the_docs_show_what_was_measured() -> None:
     questions = gsm8k.load(FILE, 200, 0)
     assert gsm8k.count_again(ROOT / "benchmarks/results/gsm8k-1.5b.jsonl.gz", questions) in PAGE.read_text("utf-8")
+
+
+@pytest.mark.anyio
+async def test_a_call_that_was_cut_off_waits_for_its_end_again() -> None:
+    request = ModelRequest((Message.user("What is 1 and 1?"),))
+    digest = digest_of(*request_parts("m", request))
+    assert not await cancelled_after(3, lambda: gsm8k.NotAsked("m", {digest}).request(request))
+    with pytest.raises(ConfigurationError, match="no model is asked"):
+        await gsm8k.NotAsked("m", ()).request(request)
