@@ -241,6 +241,8 @@ import anyio
 from contemplate import Contemplator, aggregators, planners
 from contemplate.testing import ScriptedModel
 
+# A shell has what it runs in the background ignore this signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ended = threading.Event()
 loop = asyncio.new_event_loop()
 
