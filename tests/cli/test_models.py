@@ -90,7 +90,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 KNOWING = f"""
-import sys
+import signal, sys
+# A shell has what it runs in the background ignore this signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from contemplate.models.local import KNOWN, LocalFile
 KNOWN["tiny"] = {TINY!r}
 from contemplate.cli import main
