@@ -11,7 +11,8 @@ import pytest
 
 from contemplate import RunContext, Task, TaskResult, Usage
 from contemplate.budget import Ledger
-from contemplate.calls import Caller, Events
+from contemplate.caller import Events
+from contemplate.calls import Calls
 from contemplate.errors import ConfigurationError, ModelServerError, PlanError
 from contemplate.events import Event, ModelCalled, Noted
 from contemplate.messages import ImagePart, Message
@@ -30,7 +31,7 @@ async def a_run(model: Model | None = None, **limits: int) -> AsyncIterator[tupl
     heard: list[Event] = []
     ledger = Ledger(Limits.model_validate(limits), keep_for_aggregator=False)
     async with AsyncExitStack() as stack:
-        caller = Caller("run", ledger, Events([heard.append]), stack)
+        caller = Calls("run", ledger, Events([heard.append]), stack)
         model = model or ScriptedModel("yes")
         yield RunContext(run_id="run", question="q", model=model, caller=caller, deadline=math.inf), heard
 
@@ -168,6 +169,7 @@ class TestCalls:
                 )
                 assert not over
                 assert out(ctx._caller.ledger) == (0, 0)
+                assert isinstance(ctx._caller, Calls)
                 slots = ctx._caller._slots
                 assert slots is not None
                 assert slots.value == 1

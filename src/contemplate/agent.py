@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from .calls import ToolResult
+from .caller import ToolResult
 from .context import RunContext
 from .errors import ConfigurationError, ModelResponseError, ToolError
 from .messages import Message, Part, ToolCall, images_made

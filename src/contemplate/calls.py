@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 
 from .budget import Ledger
+from .caller import Events, ToolResult
 from .errors import ConfigurationError, revived
-from .events import CallName, Event, ModelCalled, Speaker
-from .messages import ImagePart, ToolCall
+from .events import CallName, ModelCalled, Speaker
+from .messages import ToolCall
 from .metering import ONE_CALL, Meter, estimate
 from .models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, price_of
 from .result import ErrorInfo
@@ -25,46 +26,9 @@ if TYPE_CHECKING:
     from .journal import Entry
     from .journal.recording import Recording
 
-Listener = Callable[[Event], None]
 
-
-class ToolResult(NamedTuple):
-    """What a tool returned. Its images are the user's; `text` says that there are some."""
-
-    text: str
-    error: ErrorInfo | None = None
-    images: tuple[ImagePart, ...] = ()
-
-
-@dataclass(slots=True)
-class Events:
-    """Hands each event to every listener. One that raises is dropped: it must not cost a run what was paid for."""
-
-    listeners: list[Listener] = field(default_factory=list)
-
-    @property
-    def listening(self) -> bool:
-        """Whether there is anybody to tell."""
-        return bool(self.listeners)
-
-    def emit(self, event: Event) -> None:
-        """Tell everyone."""
-        for listener in tuple(self.listeners):
-            try:
-                listener(event)
-            except Exception as error:
-                self.listeners.remove(listener)
-                _complain(listener, error)
-
-
-def _complain(listener: Listener, error: Exception) -> None:
-    import logging
-
-    logging.getLogger("contemplate").warning("listener %r was dropped: it raised %r", listener, error)
-
-
-class Caller:
-    """Makes the model calls of one run, within its limits.
+class Calls:
+    """The caller of a whole run, which keeps its limits.
 
     Connections that a model opens are kept until `stack` is closed, at the end of the run, and so are toolsets. With a
     `recording`, what a call brings is written down before it is used, and a call whose answer was written down before

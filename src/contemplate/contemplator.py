@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from .agent import Agent
 from .aggregators import Aggregator
-from .calls import Listener
+from .caller import Listener
 from .errors import ConfigurationError, sole
 from .estimate import Estimate, estimated
 from .events import EVERYONE, Speaker

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from .calls import Caller, ToolResult
+from .caller import Caller, ToolResult
 from .errors import ConfigurationError
 from .events import EVERYONE, Event, Noted, Speaker
 from .messages import ImagePart, ToolCall

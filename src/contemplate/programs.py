@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from .calls import ToolResult
+from .caller import ToolResult
 from .errors import ModelResponseError, OutputError, ProgramError, revived
 from .messages import Message
 from .models import ModelRequest, ModelResponse

@@ -16,7 +16,8 @@ from pydantic import JsonValue
 
 from .aggregators import Aggregator
 from .budget import Ledger
-from .calls import Caller, Events, Listener, unknown_price
+from .caller import Events, Listener
+from .calls import Calls, unknown_price
 from .context import RunContext
 from .engine import execute, needs_a_share
 from .errors import ConfigurationError, ContemplateError, OutputError
@@ -101,7 +102,7 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
             images_to=parts.images_to,
             output=parts.output,
             model=parts.model,
-            caller=Caller(job.run_id, ledger, events, stack, recording, opened),
+            caller=Calls(job.run_id, ledger, events, stack, recording, opened),
             deadline=math.inf if limits.seconds is None else began + limits.seconds,
             depth=depth,
             streaming=_streams(parts, events, limits),

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import anyio
 
-from .calls import ToolResult
+from .caller import ToolResult
 from .context import RunContext
 from .events import ToolFinished, ToolStarted
 from .messages import Message, Part, ToolCall

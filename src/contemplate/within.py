@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from .calls import Caller, Events, ToolResult
+from .caller import Caller, Events, ToolResult
 from .events import Speaker
 from .messages import ToolCall
 from .models import DeltaSink, Model, ModelRequest, ModelResponse
@@ -13,7 +13,7 @@ from .toolsets import Toolset
 from .usage import Usage
 
 
-class Within(Caller):
+class Within:
     """The caller of a run that is nested in a task of another: same limits, same connections."""
 
     def __init__(self, outer: Caller, task: str) -> None:
