@@ -7,10 +7,10 @@ import random
 import pytest
 from pydantic import BaseModel
 
-from contemplate import Contemplator, RunResult, aggregators, answers, planners
+from contemplate import Contemplator, Message, RunResult, Usage, aggregators, answers, planners
 from contemplate.errors import AggregationError, ConfigurationError, QuorumNotReached
 from contemplate.events import Event, OutputDelta, VoteCounted
-from contemplate.models import ModelRequest
+from contemplate.models import ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -65,6 +65,16 @@ async def test_quorum() -> None:
 async def test_all_failed_says_why() -> None:
     with pytest.raises(AggregationError, match="none of the 2 tasks was answered; 'sample-.': RuntimeError: down"):
         await vote(RuntimeError("down"), RuntimeError("down"))
+
+
+async def test_all_cut_off_says_what_to_raise() -> None:
+    cut = ModelResponse(message=Message.assistant("half of"), finish="length", usage=Usage(calls=1), model="m")
+    mind = Contemplator(ScriptedModel(lambda request: cut), planner=planners.sample(2), aggregator=aggregators.vote())
+    with pytest.raises(AggregationError, match="none of the 2 tasks was answered; 'sample-.': it was cut off") as caught:
+        await mind.run("q")
+    assert "max_tokens" in (caught.value.hint or "")
+    assert caught.value.partial is not None
+    assert [each.text for each in caught.value.partial.tasks] == ["half of", "half of"]
 
 
 async def test_a_key_function_that_raises_names_the_task() -> None:

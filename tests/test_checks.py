@@ -86,7 +86,7 @@ async def test_nothing_to_check() -> None:
     mind = Contemplator(
         by_seed(RuntimeError("down")), planner=planners.sample(1), aggregator=aggregators.check(is_seven)
     )
-    with pytest.raises(AggregationError, match="none of the 1 tasks was answered; 'sample-1': RuntimeError: down"):
+    with pytest.raises(AggregationError, match="the only task was not answered; 'sample-1': RuntimeError: down"):
         await mind.run("q")
 
 

@@ -34,6 +34,12 @@ def nothing_answered(results: Iterable[TaskResult]) -> AggregationError:
     if len(seen) == 1 and first.error is not None and first.error.kind == AggregationError.__name__:
         # It was a run of its own, which has said it already.
         return AggregationError(first.error.message, hint=first.error.hint)
-    why = first.outcome if first.error is None else f"{first.error.kind}: {first.error.message}"
-    hint = None if first.error is None else first.error.hint
-    return AggregationError(f"none of the {len(seen)} tasks was answered; {first.id!r}: {why}", hint=hint)
+    if first.error is not None:
+        why, hint = f"{first.error.kind}: {first.error.message}", first.error.hint
+    elif first.outcome == "capped":
+        why = "it was cut off, in length or in turns, before its answer"
+        hint = "raise max_tokens in the settings, or the agent's max_turns; what it wrote is in the error's `partial`"
+    else:
+        why, hint = first.outcome, None
+    which = "the only task was not" if len(seen) == 1 else f"none of the {len(seen)} tasks was"
+    return AggregationError(f"{which} answered; {first.id!r}: {why}", hint=hint)
