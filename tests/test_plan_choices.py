@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -77,6 +78,23 @@ async def planned(
     planner = planners.model(max_samples=max_samples, tools=choose, min_tasks=min_tasks)
     mind = Contemplator(model, planner=planner, aggregator=aggregators.synthesize(), **more)  # type: ignore[arg-type]
     return await mind.run("the question"), model
+
+
+@pytest.mark.parametrize("min_tasks", [1, 2])
+@pytest.mark.parametrize("roles", [{}, {"fast": ScriptedModel("a", name="f")}])
+@pytest.mark.parametrize("max_samples", [1, 3])
+@pytest.mark.parametrize("choose", [False, True])
+async def test_the_last_thing_said_shows_every_field_that_is_asked_for(
+    min_tasks: int, roles: dict[str, ScriptedModel], max_samples: int, choose: bool
+) -> None:
+    model = ScriptedModel(lambda request: plan_of(draft("one"), draft("two")) if is_plan(request) else "1")
+    planner = planners.model(min_tasks=min_tasks, roles=roles, max_samples=max_samples, tools=choose)
+    mind = Contemplator(model, planner=planner, aggregator=aggregators.synthesize(), tools=[price])
+    await mind.run("the question")
+    request = next(each for each in model.requests if is_plan(each))
+    last = request.messages[0].text.splitlines()[-1]
+    assert last.startswith("Answer with JSON only:")
+    assert re.findall(r'"(\w+)":', last) == ["tasks", *of_schema(request)]
 
 
 class TestTogether:

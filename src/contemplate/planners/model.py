@@ -89,6 +89,9 @@ class _Choices:
             told = [("tools", "\n".join(f"- {name}: {does}" for name, does in self.tools.items()))]
             mark = fence_mark(run_id, told)
             yield render("plan_tools", mark=mark, tools=fenced(told, mark))
+        # Last, and with every field that is asked for: small models write what they were shown.
+        asked = {"role": self.roles, "samples": self.samples > 1, "tools": self.tools}
+        yield render("plan_format", more="".join(f', "{name}": ...' for name, wanted in asked.items() if wanted))
 
 
 class _ModelPlanner:
