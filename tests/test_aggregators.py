@@ -70,9 +70,7 @@ async def test_all_failed_says_why() -> None:
 async def test_all_cut_off_says_what_to_raise() -> None:
     cut = ModelResponse(message=Message.assistant("half of"), finish="length", usage=Usage(calls=1), model="m")
     mind = Contemplator(ScriptedModel(lambda request: cut), planner=planners.sample(2), aggregator=aggregators.vote())
-    with pytest.raises(
-        AggregationError, match="none of the 2 tasks was answered; 'sample-.': it was cut off"
-    ) as caught:
+    with pytest.raises(AggregationError, match="none of the 2 tasks was answered; 'sample-.': it was capped") as caught:
         await mind.run("q")
     assert "max_tokens" in (caught.value.hint or "")
     assert caught.value.partial is not None

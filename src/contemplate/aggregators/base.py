@@ -37,7 +37,7 @@ def nothing_answered(results: Iterable[TaskResult]) -> AggregationError:
     if first.error is not None:
         why, hint = f"{first.error.kind}: {first.error.message}", first.error.hint
     elif first.outcome == "capped":
-        why = "it was cut off, in length or in turns, before its answer"
+        why = "it was capped, in length or in turns, before its answer"
         hint = "raise max_tokens in the settings, or the agent's max_turns; what it wrote is in the error's `partial`"
     else:
         why, hint = first.outcome, None
