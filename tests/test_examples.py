@@ -18,7 +18,8 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 BLOCKS = [block for block in find_examples(ROOT / "README.md", ROOT / "docs") if block.prefix == "python"]
 
-LONGEST_ANSWER = 256
+# So small a model often repeats itself to the end of what it may write: its end of turn is made likelier.
+SHORT = ModelSettings(max_tokens=256, extra={"logit_bias": [[151645, 5]]})
 
 # Samples that are all cut off, or no plan at all: the small model's fault now and then, the example's every time.
 OF_NO_USE = (AggregationError, OutputError, PlanError, ProgramError)
@@ -32,8 +33,7 @@ def _small_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONTEMPLATE_MODEL", local_model.name())
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    # So small a model often repeats itself to the end of what it may write.
-    monkeypatch.setattr("contemplate.models.local.model.DEFAULT_SETTINGS", ModelSettings(max_tokens=LONGEST_ANSWER))
+    monkeypatch.setattr("contemplate.models.local.model.DEFAULT_SETTINGS", SHORT)
     yield
 
 
