@@ -67,7 +67,7 @@ async def test_all_failed_says_why() -> None:
         await vote(RuntimeError("down"), RuntimeError("down"))
 
 
-async def test_all_cut_off_says_what_to_raise() -> None:
+async def test_all_capped_says_what_to_raise() -> None:
     cut = ModelResponse(message=Message.assistant("half of"), finish="length", usage=Usage(calls=1), model="m")
     mind = Contemplator(ScriptedModel(lambda request: cut), planner=planners.sample(2), aggregator=aggregators.vote())
     with pytest.raises(AggregationError, match="none of the 2 tasks was answered; 'sample-.': it was capped") as caught:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from pytest_examples import CodeExample, find_examples
+from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from contemplate import ModelSettings
 from contemplate.errors import AggregationError, OutputError, PlanError, ProgramError
@@ -19,11 +20,11 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 BLOCKS = [block for block in find_examples(ROOT / "README.md", ROOT / "docs") if block.prefix == "python"]
 
 # So small a model often repeats itself to the end of what it may write: its end of turn is made likelier.
-SHORT = ModelSettings(max_tokens=256, extra={"logit_bias": [[151645, 5]]})
+END_OF_TURN = 151645  # <|im_end|> of Qwen2.5
+SHORT = ModelSettings(max_tokens=256, extra={"logit_bias": [[END_OF_TURN, 5]]})
 
 # Samples that are all cut off, or no plan at all: the small model's fault now and then, the example's every time.
 OF_NO_USE = (AggregationError, OutputError, PlanError, ProgramError)
-TRIES = 3
 
 pytestmark = local_model.alone
 
@@ -42,15 +43,9 @@ def test_something_is_found() -> None:
     assert len(BLOCKS) >= 10
 
 
+@retry(retry=retry_if_exception_type(OF_NO_USE), stop=stop_after_attempt(3), reraise=True)
 def patiently(run: Callable[[], object]) -> None:
-    for left in reversed(range(TRIES)):
-        try:
-            run()
-        except OF_NO_USE:
-            if not left:
-                raise
-        else:
-            return
+    run()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

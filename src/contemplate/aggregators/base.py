@@ -37,8 +37,11 @@ def nothing_answered(results: Iterable[TaskResult]) -> AggregationError:
     if first.error is not None:
         why, hint = f"{first.error.kind}: {first.error.message}", first.error.hint
     elif first.outcome == "capped":
-        why = "it was capped, in length or in turns, before its answer"
-        hint = "raise max_tokens in the settings, or the agent's max_turns; what it wrote is in the error's `partial`"
+        why = "it was capped by a limit of its own before its answer"
+        hint = (
+            "raise max_tokens in its settings, its agent's max_turns, or the limits of a contemplator within the task; "
+            "what it wrote is in the error's `partial`"
+        )
     else:
         why, hint = first.outcome, None
     which = "the only task was not" if len(seen) == 1 else f"none of the {len(seen)} tasks was"
