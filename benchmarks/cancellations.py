@@ -26,9 +26,9 @@ from contemplate.errors import ContemplateError, ModelServerError
 from contemplate.events import Event
 from contemplate.messages import ToolCall
 from contemplate.models import DeltaSink, Fallback, Hedge, Limit, Model, ModelRequest, ModelResponse, OpenAIModel, Retry
-from contemplate.models.hedge import OBSERVATIONS_NEEDED
-from contemplate.models.limit import Gate, _gates
-from contemplate.planners import Planner
+from contemplate.models.wrappers.hedge import OBSERVATIONS_NEEDED
+from contemplate.models.wrappers.rate_limit import Gate, _gates
+from contemplate.run.protocols import Planner
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Answer, Exchange
 

@@ -25,11 +25,11 @@ from contemplate import answers
 from contemplate.errors import OutputError
 from contemplate.messages import Message
 from contemplate.models import ModelRequest
-from contemplate.models.openai.collected import Collected, decode
+from contemplate.models.openai.response import Collected, decode
 from contemplate.models.openai.sse import EventStream
 from contemplate.models.openai.wire import WireError
-from contemplate.planners.drafts import Draft, DraftReader
-from contemplate.schema import OutputType
+from contemplate.planners.plan_parser import Draft, DraftReader
+from contemplate.run.output_type import OutputType
 
 REQUEST = ModelRequest((Message.user("hello"),))
 SECONDS_PER_INPUT = 1.0

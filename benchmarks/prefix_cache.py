@@ -29,7 +29,7 @@ from contemplate.models import LocalModel, Model, ModelRequest, ModelResponse, O
 from contemplate.models.base import DeltaSink
 from contemplate.models.local import find
 from contemplate.models.local.server import Endpoint, endpoint_for
-from contemplate.planners import Planner
+from contemplate.run.protocols import Planner
 from contemplate.usage import FREE
 
 from .speed.running import machine

@@ -21,7 +21,7 @@ import anyio
 from contemplate import Contemplator, Message, ModelSettings, aggregators, answers, planners
 from contemplate.aggregators.vote import Stop
 from contemplate.models import Hedge, Model, ModelRequest
-from contemplate.models.hedge import OBSERVATIONS_NEEDED
+from contemplate.models.wrappers.hedge import OBSERVATIONS_NEEDED
 
 from .recordings import Question, load
 from .virtual import SETTINGS, Timed, Turn, calls_for, decoding, first_token, quantile, run_virtually, taken

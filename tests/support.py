@@ -8,10 +8,10 @@ import anyio
 import anyio.lowlevel
 
 from contemplate import RunContext, Task, TaskResult
-from contemplate.budget import Ledger
 from contemplate.events import Event, ModelCalled, TaskFinished, TaskStarted
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
-from contemplate.planners import Planner
+from contemplate.run.budget import Ledger
+from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
 MAX_STEPS = 2000

@@ -11,13 +11,13 @@ import pytest
 from pydantic import BaseModel
 
 from contemplate import Contemplator, Limits, Message, RunResult, Task, TaskResult, aggregators, planners
-from contemplate.aggregators import Aggregator
 from contemplate.aggregators.trajectories import MAX_STEP_CHARACTERS, Trajectories
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError, ToolError
 from contemplate.events import ModelCalled
 from contemplate.journal import Journal
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
+from contemplate.run.protocols import Aggregator
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio

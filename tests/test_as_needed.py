@@ -29,8 +29,8 @@ from contemplate import (
 from contemplate.errors import ConfigurationError, ModelServerError
 from contemplate.messages import Message
 from contemplate.models import ModelRequest, ModelResponse
-from contemplate.planners import Planner
 from contemplate.result import RunResult
+from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio

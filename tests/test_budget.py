@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from contemplate import Contemplator, Limits, Usage, aggregators, planners
-from contemplate.budget import DEFAULT_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Ledger, Reservation, _Ask
 from contemplate.errors import LimitExceeded
 from contemplate.models import ModelRequest
+from contemplate.run.budget import DEFAULT_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Ledger, Reservation, _Ask
 from contemplate.testing import ScriptedModel
 
 from .support import Watched, out, steps

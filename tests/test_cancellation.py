@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from contemplate import Contemplator, Limits, Message, Task, aggregators, planners
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
-from contemplate.planners import Planner
+from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
 from .support import MAX_STEPS, Watched, cancelled_after, running, steps

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from contemplate import Agent, Contemplator, TaskResult, aggregators, checked, planners
 from contemplate.errors import AggregationError, ConfigurationError
 from contemplate.models import ModelRequest
-from contemplate.planners import Planner
+from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
 from .test_aggregators import by_seed

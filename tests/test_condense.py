@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from contemplate import Contemplator, Limits, RunResult, aggregators, planners
 from contemplate.aggregators.condense import MIN_ROOM_TOKENS, Material, condensed
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError
-from contemplate.metering import estimate
 from contemplate.models import ModelRequest
+from contemplate.models.tokens import request_tokens
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -67,7 +67,7 @@ async def test_what_does_not_fit_is_summed_up_first() -> None:
     assert (len(result.support), result.complete) == (9, True)
     summaries = [each for each in model.requests if is_summary(each)]
     assert len(summaries) > 2
-    assert all(estimate(each) <= CONTEXT for each in model.requests if is_summary(each) or is_merging(each))
+    assert all(request_tokens(each) <= CONTEXT for each in model.requests if is_summary(each) or is_merging(each))
     assert "sums up what some of the experts wrote" in model.requests[-1].messages[-1].text
 
 

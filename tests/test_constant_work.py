@@ -15,8 +15,8 @@ import pytest
 
 import contemplate
 from contemplate import Contemplator, aggregators, planners
-from contemplate.aggregators import Aggregator
 from contemplate.models import Limit, ModelRequest
+from contemplate.run.protocols import Aggregator
 from contemplate.testing import ScriptedModel
 
 FEW, MANY = 64, 512

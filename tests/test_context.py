@@ -10,16 +10,16 @@ import anyio
 import pytest
 
 from contemplate import RunContext, Task, TaskResult, Usage
-from contemplate.budget import Ledger
-from contemplate.caller import Events
-from contemplate.calls import Calls
 from contemplate.errors import ConfigurationError, ModelServerError, PlanError
 from contemplate.events import Event, ModelCalled, Noted
+from contemplate.limits import Limits
 from contemplate.messages import ImagePart, Message
-from contemplate.metering import estimate
 from contemplate.models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, OutputSchema, ToolSpec
+from contemplate.models.tokens import request_tokens
+from contemplate.run.budget import Ledger
+from contemplate.run.calls import Calls
+from contemplate.run.listeners import Events
 from contemplate.testing import ScriptedModel
-from contemplate.usage import Limits
 
 from .support import Held, cancelled_after, out, steps
 
@@ -226,17 +226,17 @@ class TestConnections:
 
 class TestEstimates:
     def test_bytes_and_not_characters_are_counted(self) -> None:
-        assert estimate(asking("思" * 300)) >= 300
-        assert 100 <= estimate(asking("x" * 300)) <= 120
+        assert request_tokens(asking("思" * 300)) >= 300
+        assert 100 <= request_tokens(asking("x" * 300)) <= 120
 
     def test_images_tools_and_schemas_count(self) -> None:
         plain = asking()
         picture = ModelRequest((Message.user("hello", (ImagePart(url="http://127.0.0.1/a.png"),)),))
         tools = ModelRequest(plain.messages, tools=(ToolSpec("t", "x" * 300, {"type": "object"}),))
         schema = ModelRequest(plain.messages, output_schema=OutputSchema("s", {"description": "x" * 300}))
-        assert estimate(picture) >= estimate(plain) + 1000
-        assert estimate(tools) >= estimate(plain) + 100
-        assert estimate(schema) >= estimate(plain) + 100
+        assert request_tokens(picture) >= request_tokens(plain) + 1000
+        assert request_tokens(tools) >= request_tokens(plain) + 100
+        assert request_tokens(schema) >= request_tokens(plain) + 100
 
     def test_half_a_character_is_no_obstacle(self) -> None:
-        assert estimate(asking("\ud83d")) > 0
+        assert request_tokens(asking("\ud83d")) > 0

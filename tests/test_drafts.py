@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from contemplate.planners.drafts import MAX_OBJECT_CHARACTERS, Draft, DraftReader, plan_schema
+from contemplate.planners.plan_parser import MAX_OBJECT_CHARACTERS, Draft, DraftReader, plan_schema
 
 GARBAGE = st.text(alphabet='{}[]"\\:,aé1 \n', max_size=200)
 TASKS = st.lists(

@@ -20,7 +20,7 @@ from contemplate import (
     planners,
 )
 from contemplate.errors import AggregationError, LimitExceeded, PlanError
-from contemplate.planners import Planner
+from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio

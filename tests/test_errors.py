@@ -19,6 +19,7 @@ from contemplate.errors import (
     ModelError,
     ModelRateLimitError,
     QuorumNotReached,
+    error_info,
     sole,
 )
 from contemplate.result import ErrorInfo
@@ -105,8 +106,8 @@ def test_a_group_of_one_is_its_member() -> None:
     two = ExceptionGroup("a", [inner, ValueError("other")])
     assert sole(two) is two
     assert sole(inner) is inner
-    assert ErrorInfo.of(ExceptionGroup("a", [inner])) == ErrorInfo(kind="AggregationError", message="why", hint="do")
+    assert error_info(ExceptionGroup("a", [inner])) == ErrorInfo(kind="AggregationError", message="why", hint="do")
 
 
 def test_an_error_without_words_is_described_by_its_class() -> None:
-    assert ErrorInfo.of(KeyError()) == ErrorInfo(kind="KeyError", message="KeyError()")
+    assert error_info(KeyError()) == ErrorInfo(kind="KeyError", message="KeyError()")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contemplate import Task
 from contemplate.errors import PlanError
-from contemplate.graph import TaskGraph
+from contemplate.run.graph import TaskGraph
 
 
 def task(number: int, needs: list[int]) -> Task:

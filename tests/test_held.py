@@ -8,11 +8,10 @@ import anyio
 import pytest
 
 from contemplate import Answer, Contemplator, Limits, RunContext, Task, TaskContext, TaskResult, aggregators
-from contemplate.aggregators import Aggregator
 from contemplate.errors import AggregationError, PlanError
-from contemplate.mailbox import Mailbox
-from contemplate.planners import Planner
 from contemplate.result import RunResult
+from contemplate.run.mailbox import Mailbox
+from contemplate.run.protocols import Aggregator, Planner
 from contemplate.testing import ScriptedModel
 
 from .support import Held, steps

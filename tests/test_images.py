@@ -15,8 +15,9 @@ import contemplate
 from contemplate import Contemplator, ImagePart, RunContext, Task, aggregators, planners, tool
 from contemplate.errors import ConfigurationError, ContemplateError, QuorumNotReached
 from contemplate.events import Event, OutputDelta, Speaker, TaskDelta
+from contemplate.images import MAX_IMAGE_BYTES, load_image
 from contemplate.journal import Journal
-from contemplate.messages import MAX_IMAGE_BYTES, Message
+from contemplate.messages import Message
 from contemplate.models import ModelRequest, OpenAIModel
 from contemplate.models.openai.images import Images
 from contemplate.testing import FaultyServer, ScriptedModel
@@ -95,7 +96,7 @@ async def test_what_is_no_image_is_refused_by_name(
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content or PNG)
-    monkeypatch.setattr("contemplate.messages.MAX_IMAGE_BYTES", 100 if not content else MAX_IMAGE_BYTES)
+    monkeypatch.setattr("contemplate.images.MAX_IMAGE_BYTES", 100 if not content else MAX_IMAGE_BYTES)
     model = ScriptedModel("never asked")
     with pytest.raises(ConfigurationError, match=f"{name}.*{problem}"):
         await Contemplator(model, mode="instant").run("What is it?", images=[path])
@@ -286,13 +287,13 @@ async def test_synthesize_takes_its_own_images_or_those_that_it_rests_on(own: tu
 @tool
 def draw(what: str) -> ImagePart:
     """Draw it."""
-    return ImagePart.of(PNG)
+    return load_image(PNG)
 
 
 @tool
 def two(what: str) -> list[Any]:
     """Draw it twice."""
-    return ["As you wish.", ImagePart.of(PNG), ImagePart.of(JPEG)]
+    return ["As you wish.", load_image(PNG), load_image(JPEG)]
 
 
 def calling(name: str) -> Any:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from contemplate import Contemplator, Message, aggregators, planners
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest, OpenAIModel
-from contemplate.models.prompted_tools import PromptedTools
+from contemplate.models.wrappers.prompted_tools import PromptedTools
 from contemplate.prompts import fence_mark, fenced, render
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Exchange

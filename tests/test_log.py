@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
-from contemplate import Contemplator, RunContext, Task, Usage, aggregators, log, planners
+from contemplate import Contemplator, RunContext, Task, Usage, aggregators, planners
 from contemplate.errors import ModelServerError
 from contemplate.events import (
     CallName,
@@ -27,6 +27,7 @@ from contemplate.events import (
     ToolFinished,
 )
 from contemplate.result import ErrorInfo, TaskResult
+from contemplate.run import log
 from contemplate.testing import ScriptedModel
 
 SECRET = "nobody-may-read-this"

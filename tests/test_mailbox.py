@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from contemplate.mailbox import Mailbox
+from contemplate.run.mailbox import Mailbox
 
 from .support import steps
 

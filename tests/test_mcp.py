@@ -47,7 +47,7 @@ from contemplate.journal import Journal
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
-from contemplate.toolsets import Toolset
+from contemplate.tools.toolset import Toolset
 
 from . import mcp_server
 from .support import cancelled_after, steps
@@ -271,7 +271,7 @@ def test_options_that_do_not_fit(server: str | list[str], options: dict[str, Any
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contemplate.mcp.find_spec", lambda name: importlib.util.find_spec(f"no_such_{name}"))
+    monkeypatch.setattr("contemplate.tools.mcp.find_spec", lambda name: importlib.util.find_spec(f"no_such_{name}"))
     with pytest.raises(MissingDependencyError, match=r"contemplate-ai\[mcp\]"):
         mcp_tools("server")
 

@@ -14,8 +14,8 @@ from contemplate.events import ModelCalled
 from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
-from contemplate.planners import Planner
-from contemplate.run import MAX_DEPTH
+from contemplate.run.protocols import Planner
+from contemplate.run.run import MAX_DEPTH
 from contemplate.testing import ScriptedModel
 
 from .support import Watched, cancelled_after, out, running, steps

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from contemplate import ModelSettings, Plan, Task
 from contemplate.errors import PlanError
-from contemplate.plan import checked, problem_with
+from contemplate.plan import problem_with
+from contemplate.run.graph import TaskGraph
 
 NAMES = st.sampled_from("abcd")
 TASKS = st.lists(
@@ -32,18 +33,19 @@ def test_a_plan_is_what_can_be_run_from_its_beginning_to_its_end(tasks: list[Tas
 
 
 @given(TASKS)
-def test_checked_and_problem_with_agree(tasks: list[Task]) -> None:
+def test_the_graph_and_problem_with_agree(tasks: list[Task]) -> None:
     earlier: set[str] = set()
+    graph = TaskGraph()
     for task in tasks:
         problem = problem_with(task, earlier)
         if problem is None:
-            assert checked(task, earlier) is task
+            graph.add(task)
+            earlier.add(task.id)
         else:
             with pytest.raises(PlanError) as caught:
-                checked(task, earlier)
+                graph.add(task)
             assert caught.value.message == problem
             assert repr(task.id) in problem
-        earlier.add(task.id)
 
 
 def test_a_task_is_called_by_its_title_else_by_its_id() -> None:

@@ -31,9 +31,9 @@ from contemplate.events import Event, TaskFinished
 from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
-from contemplate.planners import Planner
 from contemplate.result import RunResult
-from contemplate.task_context import Answer, TaskContext
+from contemplate.run.protocols import Answer, Planner
+from contemplate.run.task_context import TaskContext
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contemplate import Contemplator, Limits, ModelSettings, aggregators, planners
 from contemplate.errors import ConfigurationError, LimitExceeded, ModelServerError
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
-from contemplate.planners.drafts import Draft, DraftReader
+from contemplate.planners.plan_parser import Draft, DraftReader
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
 

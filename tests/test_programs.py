@@ -12,7 +12,7 @@ from contemplate.errors import AggregationError, ContemplateError, MissingDepend
 from contemplate.events import Event, ToolFinished
 from contemplate.messages import Message
 from contemplate.models import ModelRequest, ModelResponse
-from contemplate.planners import Planner
+from contemplate.run.protocols import Planner
 from contemplate.strategies import Program
 from contemplate.testing import ScriptedModel
 
@@ -247,7 +247,7 @@ async def test_a_program_shows_in_the_events_and_is_not_run_again(tmp_path: Path
 
 
 async def test_without_the_extra_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contemplate.sandbox.find_spec", lambda name: None)
+    monkeypatch.setattr("contemplate.tools.sandbox.find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError) as caught:
         planners.sample(2, strategies=["words", strategies.code])
     assert caught.value.extra == "code"

@@ -8,9 +8,9 @@ import anyio
 import pytest
 
 from contemplate import Contemplator, Limits, RunContext, RunResult, Task, aggregators, planners
-from contemplate.aggregators import Aggregator
 from contemplate.errors import ConfigurationError, LimitExceeded, QuorumNotReached
 from contemplate.models import ModelRequest
+from contemplate.run.protocols import Aggregator
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio

@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from contemplate import Contemplator, ModelSettings, aggregators, planners
-from contemplate.aggregators import Aggregator
 from contemplate.errors import ModelServerError
 from contemplate.messages import Message, ToolCall
 from contemplate.models import Fallback, ModelRequest
-from contemplate.planners import Planner
+from contemplate.run.protocols import Aggregator, Planner
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio

@@ -26,14 +26,13 @@ from contemplate import (
     planners,
     strategies,
 )
-from contemplate.aggregators import Aggregator
 from contemplate.errors import AggregationError, LimitExceeded, ModelServerError
 from contemplate.events import Event, ModelCalled
 from contemplate.journal import Journal
 from contemplate.messages import ToolCall
 from contemplate.models import Model, ModelRequest, ModelResponse
-from contemplate.planners import Planner
 from contemplate.result import Dissent, RunResult
+from contemplate.run.protocols import Aggregator, Planner
 from contemplate.testing import ScriptedModel
 
 from .support import Held, Watched, cancelled_after, out, running, steps

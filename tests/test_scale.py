@@ -23,7 +23,7 @@ from contemplate import (
 )
 from contemplate.errors import AggregationError
 from contemplate.models import ModelRequest
-from contemplate.planners import Planner
+from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
 from .support import Watched, running, steps

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, RootModel, computed_field
 
 from contemplate import Contemplator, aggregators, planners
-from contemplate.errors import ConfigurationError, OutputError
+from contemplate.errors import MAX_PROBLEMS, ConfigurationError, OutputError
 from contemplate.models import ModelRequest
-from contemplate.schema import MAX_PROBLEMS, OutputType
+from contemplate.run.output_type import OutputType
 from contemplate.testing import ScriptedModel
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from contemplate import Contemplator, ImagePart, RunContext, Task, TaskResult, planners, strategies
 from contemplate.models import ModelRequest
 from contemplate.models.openai.wire import encode
-from contemplate.planners import Planner
+from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).filter(lambda text: bool(text.strip()))

@@ -17,7 +17,7 @@ from contemplate import Contemplator, aggregators, planners
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError
 from contemplate.events import OutputDelta, TaskDelta
 from contemplate.models import ModelRequest
-from contemplate.sync import run_blocking
+from contemplate.run.sync import run_blocking
 from contemplate.testing import ScriptedModel
 
 from .support import Held, running, steps

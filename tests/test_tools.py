@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from contemplate import Tool, tool
 from contemplate.errors import ConfigurationError, ToolError
-from contemplate.tools import as_tool
+from contemplate.tools.tool import as_tool
 
 pytestmark = pytest.mark.anyio
 

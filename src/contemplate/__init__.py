@@ -23,33 +23,34 @@ from ._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import aggregators, answers, errors, events, journal, models, modes, planners, strategies, testing
-    from .agent import Agent
-    from .api import ask, ask_sync
-    from .checks import checked
-    from .contemplator import Contemplator
-    from .context import RunContext
+    from .agents.agent import Agent
+    from .agents.checks import checked
+    from .contemplator import Contemplator, ask, ask_sync
     from .errors import ContemplateError
-    from .mcp import mcp_tools
+    from .limits import Limits
     from .messages import ImagePart, Message
     from .plan import Plan, Task
     from .result import Conclusion, RunResult, TaskResult
+    from .run.context import RunContext
+    from .run.protocols import Answer
+    from .run.task_context import TaskContext
     from .settings import ModelSettings
     from .stream import RunStream
-    from .task_context import Answer, TaskContext
-    from .tools import Tool, tool
-    from .usage import Limits, Price, Usage
+    from .tools.mcp import mcp_tools
+    from .tools.tool import Tool, tool
+    from .usage import Price, Usage
 
 _HOMES = {
-    "Agent": "agent",
-    "Answer": "task_context",
-    "TaskContext": "task_context",
-    "ask": "api",
-    "ask_sync": "api",
-    "checked": "checks",
+    "Agent": "agents",
+    "Answer": "run.protocols",
+    "TaskContext": "run.task_context",
+    "ask": "contemplator",
+    "ask_sync": "contemplator",
+    "checked": "agents",
     "Contemplator": "contemplator",
-    "RunContext": "context",
+    "RunContext": "run.context",
     "ContemplateError": "errors",
-    "mcp_tools": "mcp",
+    "mcp_tools": "tools.mcp",
     "ImagePart": "messages",
     "Message": "messages",
     "Plan": "plan",
@@ -61,7 +62,7 @@ _HOMES = {
     "RunStream": "stream",
     "Tool": "tools",
     "tool": "tools",
-    "Limits": "usage",
+    "Limits": "limits",
     "Price": "usage",
     "Usage": "usage",
 }

@@ -1,44 +1,40 @@
-"""`Contemplator`: a model with a planner, an agent and an aggregator around it."""
+"""`Contemplator`: a model with a planner, an agent and an aggregator around it. `ask`: one question, one answer."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
 from pydantic import JsonValue
 
-from .agent import Agent
-from .aggregators import Aggregator
-from .caller import Listener
+from .agents.agent import Agent
 from .errors import ConfigurationError, sole
 from .estimate import Estimate, estimated
 from .events import EVERYONE, Speaker
-from .messages import ImagePart
+from .images import ImageSource, load_image
+from .limits import Limits
 from .models import Connectable, Model, RunMark, current_run, resolve
 from .modes import Mode, Preset, preset
-from .nested import contemplate_within
 from .plan import Task
-from .planners import Planner
 from .result import OutputT, RunResult
-from .run import Job, Parts, carry_out, new_run_id
-from .sampled import Sampled
-from .schema import OutputType
+from .run.listeners import Listener
+from .run.nesting import contemplate_within
+from .run.output_type import OutputType
+from .run.protocols import AgentFunction, Aggregator, Answer, Planner
+from .run.run import Job, Parts, carry_out, new_run_id
+from .run.sync import run_blocking
+from .run.task_context import TaskContext
+from .samples import Sampled
 from .settings import ModelSettings
 from .stream import RunStream
-from .sync import run_blocking
-from .task_context import AgentFunction, Answer, TaskContext
-from .tools import Tool
-from .toolsets import Toolset
-from .usage import Limits
+from .tools.tool import Tool
+from .tools.toolset import Toolset
 
 if TYPE_CHECKING:
     from .journal import Journal
-
-Image = str | Path | bytes | ImagePart
 
 _TEXT: Any = str
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -125,7 +121,12 @@ class Contemplator(Generic[OutputT]):
         return self._parts.model
 
     async def run(
-        self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None, run_id: str | None = None
+        self,
+        question: str,
+        *,
+        images: Sequence[ImageSource] = (),
+        limits: Limits | None = None,
+        run_id: str | None = None,
     ) -> RunResult[OutputT]:
         """Contemplate `question`.
 
@@ -143,12 +144,17 @@ class Contemplator(Generic[OutputT]):
         return await self._run(self._job(question, images, limits, run_id))
 
     def run_sync(
-        self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None, run_id: str | None = None
+        self,
+        question: str,
+        *,
+        images: Sequence[ImageSource] = (),
+        limits: Limits | None = None,
+        run_id: str | None = None,
     ) -> RunResult[OutputT]:
         """`run`, for code that is not async. Works where an event loop is running, too, as in a notebook."""
         return run_blocking(lambda: self.run(question, images=images, limits=limits, run_id=run_id))
 
-    def estimate(self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None) -> Estimate:
+    def estimate(self, question: str, *, images: Sequence[ImageSource] = (), limits: Limits | None = None) -> Estimate:
         """What a run may take in calls, tokens and USD; makes no call.
 
         Raises:
@@ -158,7 +164,12 @@ class Contemplator(Generic[OutputT]):
 
     @asynccontextmanager
     async def stream(
-        self, question: str, *, images: Sequence[Image] = (), limits: Limits | None = None, run_id: str | None = None
+        self,
+        question: str,
+        *,
+        images: Sequence[ImageSource] = (),
+        limits: Limits | None = None,
+        run_id: str | None = None,
     ) -> AsyncIterator[RunStream[OutputT]]:
         """Contemplate `question`, and iterate over the run's events while it goes on.
 
@@ -203,7 +214,7 @@ class Contemplator(Generic[OutputT]):
             JournalError: there is no such run, or it was never finished.
             ContemplateError: what the run had raised.
         """
-        from .journaled import replay
+        from .run.recorded import replay
 
         return await replay(self._parts, self._job("replayed", (), None, run_id), self._kept())
 
@@ -216,7 +227,7 @@ class Contemplator(Generic[OutputT]):
             JournalError: there is no such run, or it was never finished.
             ContemplateError: there is no answer.
         """
-        from .journaled import reaggregate
+        from .run.recorded import reaggregate
 
         return await reaggregate(self._parts, self._job("reaggregated", (), None, None), self._kept(), run_id)
 
@@ -242,7 +253,7 @@ class Contemplator(Generic[OutputT]):
     def _job(
         self,
         question: str,
-        images: Sequence[Image],
+        images: Sequence[ImageSource],
         limits: Limits | None,
         run_id: str | None,
         *listeners: Listener,
@@ -254,7 +265,7 @@ class Contemplator(Generic[OutputT]):
         return Job(
             run_id=run_id or new_run_id(),
             question=question,
-            images=tuple(map(ImagePart.of, images)),
+            images=tuple(map(load_image, images)),
             limits=limits or self._limits,
             listeners=(*listeners, *filter(None, (self._on_event,))),
             labels=self._labels,
@@ -270,11 +281,50 @@ class Contemplator(Generic[OutputT]):
         try:
             if self._journal is None:
                 return await carry_out(self._parts, job)
-            from .journaled import keep_or_continue
+            from .run.recorded import keep_or_continue
 
             return await keep_or_continue(self._parts, job, self._journal)
         finally:
             current_run.reset(token)
+
+
+async def ask(
+    question: str,
+    *,
+    model: str | Model | None = None,
+    mode: Mode | Preset = "contemplating",
+    images: Sequence[ImageSource] = (),
+    tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
+    output_type: type[OutputT] = _TEXT,
+    limits: Limits | None = None,
+) -> RunResult[OutputT]:
+    """Contemplate `question` and return the result; `.output` is the answer.
+
+    Takes what `Contemplator` takes; make one of those for more than one question, or for more choices.
+
+    Raises:
+        ContemplateError: there is no answer; what was finished until then is in the error's `partial`.
+    """
+    mind = Contemplator(model, mode=mode, tools=tools, output_type=output_type, limits=limits)
+    return await mind.run(question, images=images)
+
+
+def ask_sync(
+    question: str,
+    *,
+    model: str | Model | None = None,
+    mode: Mode | Preset = "contemplating",
+    images: Sequence[ImageSource] = (),
+    tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
+    output_type: type[OutputT] = _TEXT,
+    limits: Limits | None = None,
+) -> RunResult[OutputT]:
+    """`ask`, for code that is not async. Works where an event loop is running, too, as in a notebook."""
+    return run_blocking(
+        lambda: ask(
+            question, model=model, mode=mode, images=images, tools=tools, output_type=output_type, limits=limits
+        )
+    )
 
 
 def _roles(images_to: Collection[Speaker]) -> frozenset[Speaker]:

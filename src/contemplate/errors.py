@@ -33,7 +33,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .result import RunResult
+    from pydantic import ValidationError
+
+    from .result import ErrorInfo, RunResult
+
+MAX_PROBLEMS = 8
 
 
 class ContemplateError(Exception):
@@ -213,3 +217,22 @@ def revived(kind: str, message: str, hint: str | None = None) -> ContemplateErro
     error = found.__new__(found, message)
     ContemplateError.__init__(error, message, hint=hint)
     return error
+
+
+def error_info(error: BaseException) -> ErrorInfo:
+    """Describe `error` as data; of a group of one exception, its member."""
+    # Whoever only catches errors need not load what results are made of.
+    from .result import ErrorInfo
+
+    error = sole(error)
+    if isinstance(error, ContemplateError):
+        return ErrorInfo(kind=type(error).__name__, message=error.message, hint=error.hint)
+    return ErrorInfo(kind=type(error).__name__, message=str(error) or repr(error))
+
+
+def validation_problems(error: ValidationError) -> str:
+    """Say what pydantic found wrong, without the values: `field: what is wrong; ...`."""
+    found = error.errors(include_url=False, include_input=False)
+    told = [f"{'.'.join(map(str, each['loc'])) or 'the whole'}: {each['msg']}" for each in found[:MAX_PROBLEMS]]
+    more = len(found) - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")

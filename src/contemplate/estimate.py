@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .agent import Agent
+from .agents.agent import Agent
 from .data import Data
 from .messages import Message
-from .metering import estimate
 from .models import ModelRequest, price_of
-from .planners.base import Sized
-from .run import Job, Parts
-from .sampled import Sampled
+from .models.tokens import request_tokens
+from .planners.sized import Sized
+from .run.run import Job, Parts
+from .samples import Sampled
 from .usage import Usage
 
 # A call's prompt beside the question, and its answer, in tokens: rough bounds, for want of a limit.
@@ -54,7 +54,7 @@ def estimated(parts: Parts, job: Job) -> Estimate:
         high = planning[1] + tasks[1] * most * each[1] + concluding
     if job.limits.calls is not None:
         low, high = min(low, job.limits.calls), min(job.limits.calls, high or job.limits.calls)
-    question = estimate(ModelRequest((Message.user(job.question, job.images),)))
+    question = request_tokens(ModelRequest((Message.user(job.question, job.images),)))
     answer = longest or ANSWER[1]
     written = Range(low=low * min(ANSWER[0], answer), high=None if high is None else high * answer)
     # Beside the question, an answer is read by those who need it, and by the aggregator.

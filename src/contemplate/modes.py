@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, get_args
 
 from . import aggregators, planners, strategies
-from .aggregators import Aggregator
 from .errors import ConfigurationError
 from .models import Model
-from .planners import Planner
 from .prompts import render
+from .run.protocols import Aggregator, Planner
 
 Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council"]
 

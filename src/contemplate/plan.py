@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from .data import Data
-from .errors import PlanError
 from .settings import ModelSettings
 
 TaskKind = Literal["part", "candidate", "answer"]
@@ -99,15 +98,3 @@ def problem_with(task: Task, earlier: set[str]) -> str | None:
         if need not in earlier:
             return f"task {task.id!r} needs {need!r}, which no earlier task is called"
     return None
-
-
-def checked(task: Task, earlier: set[str]) -> Task:
-    """`task`, if it can follow tasks with the ids `earlier`.
-
-    Raises:
-        PlanError: its id is taken, or it needs itself or a task that was not planned before it.
-    """
-    problem = problem_with(task, earlier)
-    if problem is not None:
-        raise PlanError(problem, hint="yield a task after the tasks that it needs, each with an id of its own")
-    return task

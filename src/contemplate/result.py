@@ -8,7 +8,6 @@ from pydantic import Field, JsonValue, SerializeAsAny
 from typing_extensions import TypeVar
 
 from .data import Data
-from .errors import ContemplateError, sole
 from .messages import ImagePart, Message
 from .plan import Plan, Task
 from .usage import Usage
@@ -24,14 +23,6 @@ class ErrorInfo(Data):
     kind: str
     message: str
     hint: str | None = None
-
-    @classmethod
-    def of(cls, error: BaseException) -> ErrorInfo:
-        """Describe `error`; of a group of one, its member."""
-        error = sole(error)
-        if isinstance(error, ContemplateError):
-            return cls(kind=type(error).__name__, message=error.message, hint=error.hint)
-        return cls(kind=type(error).__name__, message=str(error) or repr(error))
 
 
 class Dissent(Data):

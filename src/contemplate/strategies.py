@@ -10,7 +10,7 @@ from typing import Final
 
 from .plan import Program
 from .prompts import render
-from .sandbox import require
+from .tools.sandbox import require
 
 Strategy = str | Program
 Way = tuple[str | None, Program | None]

@@ -6,8 +6,8 @@ from collections.abc import Awaitable
 from typing import Generic
 
 from .events import Event
-from .mailbox import Mailbox
 from .result import OutputT, RunResult
+from .run.mailbox import Mailbox
 
 
 class RunStream(Generic[OutputT]):

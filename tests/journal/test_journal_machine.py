@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contemplate import Contemplator, RunContext, RunResult, Task, aggregators, tool
-from contemplate.aggregators import Aggregator
 from contemplate.errors import ContemplateError, ModelServerError
 from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
+from contemplate.run.protocols import Aggregator
 from contemplate.testing import ScriptedModel
 
 from ..support import cancelled_after

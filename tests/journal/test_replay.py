@@ -10,12 +10,12 @@ import anyio.lowlevel
 import pytest
 
 from contemplate import Contemplator, Limits, RunContext, Task, TaskResult, aggregators, planners
-from contemplate.aggregators import Aggregator
 from contemplate.errors import AggregationError, JournalError, ModelRequestError, QuorumNotReached, ReplayError
 from contemplate.events import Event, ModelCalled
 from contemplate.journal import Journal
 from contemplate.models import ModelRequest
 from contemplate.result import RunResult
+from contemplate.run.protocols import Aggregator
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio

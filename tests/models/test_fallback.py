@@ -18,7 +18,7 @@ from contemplate.errors import (
     ModelServerError,
 )
 from contemplate.models import Delta, DeltaSink, Fallback, Model, ModelRequest, ModelResponse, OpenAIModel, Retry
-from contemplate.models.fallback import Circuit
+from contemplate.models.wrappers.fallback import Circuit
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import FAULTS
 

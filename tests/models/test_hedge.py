@@ -12,7 +12,7 @@ import trio.testing
 from contemplate import Message, Usage
 from contemplate.errors import ConfigurationError, ModelConnectionError, ModelError, ModelRateLimitError
 from contemplate.models import Delta, DeltaSink, Hedge, ModelRequest, ModelResponse, OpenAIModel, Retry, ToolSpec
-from contemplate.models.hedge import COOL_SECONDS, MOST_SAVED, OBSERVATIONS_NEEDED
+from contemplate.models.wrappers.hedge import COOL_SECONDS, MOST_SAVED, OBSERVATIONS_NEEDED
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Answer, Exchange, Reply, Silence
 

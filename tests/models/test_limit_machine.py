@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from contemplate import Message, ModelSettings, Usage
 from contemplate.models import ModelRequest, ModelResponse, RunMark
-from contemplate.models.limit import Gate
-from contemplate.models.pace import LONGEST_PAUSE, MINUTE, Pace, Pass
+from contemplate.models.wrappers.pacing import LONGEST_PAUSE, MINUTE, Pace, Pass
+from contemplate.models.wrappers.rate_limit import Gate
 
 REQUESTS, TOKENS, CONCURRENCY = 6, 3000, 3
 MARGIN = 1e-3

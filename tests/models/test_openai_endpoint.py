@@ -21,7 +21,7 @@ from contemplate.models.openai import on_httpx2, pool
 from contemplate.models.openai.endpoint import Address
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Answer, Exchange, Hold, HttpError, RawBody
-from contemplate.testing.faulty.wire import Wire
+from contemplate.testing.faulty.http import Wire
 
 pytestmark = pytest.mark.anyio
 

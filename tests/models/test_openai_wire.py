@@ -15,8 +15,8 @@ from contemplate import ImagePart, Message, ModelSettings
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest, ModelResponse, OutputSchema, ToolSpec
 from contemplate.models.openai import sse
-from contemplate.models.openai.collected import Collected, decode
 from contemplate.models.openai.errors import retry_after
+from contemplate.models.openai.response import Collected, decode
 from contemplate.models.openai.schema import strict
 from contemplate.models.openai.sse import EventStream
 from contemplate.models.openai.wire import BrokenOff, WireError, encode

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from contemplate.models.pace import LONGEST_PAUSE, MINUTE, Bucket, Line, Pace, Pass, Window
+from contemplate.models.wrappers.pacing import LONGEST_PAUSE, MINUTE, Bucket, Line, Pace, Pass, Window
 
 SLACK = 1e-3
 

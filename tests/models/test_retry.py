@@ -12,8 +12,8 @@ import trio.testing
 from contemplate import Contemplator, Message, aggregators, planners
 from contemplate.errors import AggregationError, ConfigurationError, ModelError, ModelRateLimitError, ModelServerError
 from contemplate.models import ModelRequest, OpenAIModel, Retry
-from contemplate.models import retry as module
-from contemplate.models.wrapper import Allowance
+from contemplate.models.wrappers import retry as module
+from contemplate.models.wrappers.base import Allowance
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import HttpError
 

@@ -11,7 +11,7 @@ from contemplate.errors import ModelTimeoutError
 from contemplate.models import Delta, ModelRequest, OpenAIModel, Retry
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Answer, Exchange, Reply, Silence
-from contemplate.testing.faulty.wire import Wire
+from contemplate.testing.faulty.http import Wire
 
 pytestmark = pytest.mark.anyio
 

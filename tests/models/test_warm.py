@@ -25,8 +25,14 @@ from contemplate.models import (
     ToolSpec,
     Warm,
 )
-from contemplate.models.beginnings import CHARACTERS_PER_TOKEN, MOST_REMEMBERED, Beginnings, beginning, beginnings_of
-from contemplate.models.warm import LEAST_TOKENS, LONGEST_WAIT, WARM_SECONDS
+from contemplate.models.tokens import BYTES_PER_TOKEN
+from contemplate.models.wrappers.prefixes import (
+    MOST_REMEMBERED,
+    Beginnings,
+    beginning,
+    beginnings_of,
+)
+from contemplate.models.wrappers.warm import LEAST_TOKENS, LONGEST_WAIT, WARM_SECONDS
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Answer
 from contemplate.usage import FREE, Price
@@ -131,7 +137,7 @@ async def test_the_others_wait_for_the_first_token_and_no_longer() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        asking("other", LONG[: LEAST_TOKENS * CHARACTERS_PER_TOKEN - 50]),
+        asking("other", LONG[: LEAST_TOKENS * BYTES_PER_TOKEN - 50]),
         asking("other", f"another {LONG}"),
         ModelRequest((Message.user(LONG), Message.user("other"))),
         replace(asking("other"), tools=(ToolSpec("look", "looks", {"type": "object"}),)),
@@ -375,7 +381,7 @@ def test_prompts_are_alike_if_they_begin_alike(shared: str, one: str, other: str
     tokens = 8
     first, second = (beginning(ModelRequest((Message.user(shared + own),)), tokens) for own in (one, other))
     # The role stands before the text.
-    length = tokens * CHARACTERS_PER_TOKEN - len("\0user\0")
+    length = tokens * BYTES_PER_TOKEN - len("\0user\0")
     assert (first is None) == (len(shared + one) < length)
     if first is not None and second is not None:
         assert (first == second) == ((shared + one)[:length] == (shared + other)[:length])

@@ -8,8 +8,8 @@ Example:
 
 from __future__ import annotations
 
+from ..run.protocols import Aggregator
 from .agentic import agentic
-from .base import Aggregator
 from .by_kind import by_kind
 from .check import check
 from .first import first

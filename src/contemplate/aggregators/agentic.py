@@ -9,19 +9,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, create_model
 from pydantic_core import to_json
 
-from ..agent import Agent
-from ..context import RunContext
+from ..agents.agent import Agent
 from ..errors import AggregationError, ConfigurationError, OutputError
 from ..messages import Message
 from ..models import Model, ModelRequest, ModelResponse
 from ..plan import Task
 from ..prompts import render
 from ..result import Conclusion, TaskResult
-from ..schema import OutputType
+from ..run.context import RunContext
+from ..run.output_type import OutputType
+from ..run.task_context import TaskContext
 from ..settings import ModelSettings
-from ..task_context import TaskContext
-from .base import nothing_answered
-from .kept import concluded, dissent, earliest, images_of, in_launch_order
+from .conclusions import concluded, dissent, earliest, images_of, in_launch_order, nothing_answered
 from .trajectories import Trajectories
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ..context import RunContext
 from ..result import Conclusion, TaskResult
-from .base import Aggregator
+from ..run.context import RunContext
+from ..run.protocols import Aggregator
 
 
 def by_kind(*, candidates: Aggregator, others: Aggregator) -> _ByKind:

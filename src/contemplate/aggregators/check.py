@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ..checks import Check, problem_with
-from ..context import RunContext
+from ..agents.checks import Check, problem_with
 from ..errors import AggregationError
 from ..result import Conclusion, TaskResult
-from .base import nothing_answered
-from .kept import NoModelCalls, picked
+from ..run.context import RunContext
+from .conclusions import NoModelCalls, nothing_answered, picked
 
 
 def check(fn: Check) -> _Check:

@@ -8,8 +8,8 @@ from functools import partial
 from itertools import count
 
 from ..errors import AggregationError
-from ..metering import BYTES_PER_TOKEN
-from .together import together
+from ..models.tokens import BYTES_PER_TOKEN, text_tokens
+from .parallel import together
 
 FENCE_TOKENS = 32
 MIN_SUMMARY_TOKENS = 128
@@ -27,7 +27,7 @@ class Material:
     @property
     def tokens(self) -> int:
         """How long it is, roughly and rather too long than too short, its fences included."""
-        return -(-len(self.text.encode(errors="replace")) // BYTES_PER_TOKEN) + FENCE_TOKENS
+        return text_tokens(self.text) + FENCE_TOKENS
 
 
 # Sums up some texts in so many tokens; which call it is, from 0, comes last. None if the call failed.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ..context import RunContext
 from ..result import Conclusion, TaskResult
-from .base import nothing_answered
-from .kept import NoModelCalls, concluded
+from ..run.context import RunContext
+from .conclusions import NoModelCalls, concluded, nothing_answered
 
 
 class _First(NoModelCalls):

@@ -9,18 +9,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, create_model
 
-from ..context import RunContext
+from ..agents.output import parsed, with_schema
 from ..errors import AggregationError, OutputError
 from ..messages import Message
 from ..models import Model, ModelRequest, ModelResponse
 from ..prompts import fence_mark, fenced, render
 from ..result import Conclusion, TaskResult
-from ..schema import OutputType
+from ..run.context import RunContext
+from ..run.output_type import OutputType
 from ..settings import ModelSettings
-from ..typed import parsed, with_schema
-from .base import nothing_answered
-from .kept import earliest, in_launch_order, picked
-from .together import together
+from .conclusions import earliest, in_launch_order, nothing_answered, picked
+from .parallel import together
 
 MAX_REPAIRS = 1
 

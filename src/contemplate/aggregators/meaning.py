@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from ..agents.output import parsed, with_schema
 from ..answers.markers import marked_answer
-from ..context import RunContext
 from ..data import Data
 from ..errors import ModelError, OutputError
 from ..messages import Message
 from ..models import Model, ModelRequest, ModelResponse
 from ..prompts import fence_mark, fenced, render
 from ..result import TaskResult
-from ..schema import OutputType
+from ..run.context import RunContext
+from ..run.output_type import OutputType
 from ..settings import ModelSettings
-from ..typed import parsed, with_schema
 
 MAX_REPAIRS = 1
 

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Collection, Iterable
 
 import anyio
 
-from ..context import RunContext
 from ..errors import ConfigurationError, QuorumNotReached
 from ..result import Conclusion, TaskResult
-from .base import Aggregator
+from ..run.context import RunContext
+from ..run.protocols import Aggregator
 
 
 def quorum(inner: Aggregator, *, enough: int | None = None, required: Collection[str] = ()) -> _Quorum:

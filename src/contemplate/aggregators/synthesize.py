@@ -6,20 +6,19 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from ..context import RunContext
+from ..agents.output import parsed, with_schema
 from ..errors import AggregationError, ConfigurationError, ModelError
 from ..events import OutputDelta
 from ..messages import Message
-from ..metering import estimate
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
+from ..models.tokens import request_tokens
 from ..prompts import fence_mark, fenced, render
+from ..prompts.results import text_of
 from ..result import Conclusion, TaskResult
+from ..run.context import RunContext
 from ..settings import ModelSettings
-from ..showing import text_of
-from ..typed import parsed, with_schema
-from .base import nothing_answered
+from .conclusions import concluded, images_of, nothing_answered
 from .condense import MIN_ROOM_TOKENS, Material, Summarise, condensed
-from .kept import concluded, images_of
 
 MAX_REPAIRS = 2
 FIRST_SUMMARY_TURN = MAX_REPAIRS + 1
@@ -107,7 +106,7 @@ class _Synthesize:
     def _room(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
         """How many tokens of material there is room for, beside the longer one of the two prompts."""
         around = self._request(question, (), closing, missing, ctx), self._summary_request(question, (), 1, ctx)
-        room = (self._context or 0) - max(map(estimate, around))
+        room = (self._context or 0) - max(map(request_tokens, around))
         if room < MIN_ROOM_TOKENS:
             raise ConfigurationError(
                 f"synthesize(context={self._context}) leaves no room for the results beside the question",

@@ -9,10 +9,10 @@ from typing import Any
 
 from ..errors import ToolError
 from ..messages import Message
-from ..metering import BYTES_PER_TOKEN
+from ..models.tokens import text_tokens
 from ..prompts import fence_mark, fenced, render
+from ..prompts.results import text_of
 from ..result import TaskResult
-from ..showing import text_of
 
 MAX_SEGMENT = 5
 MAX_FOUND = 10
@@ -46,7 +46,7 @@ class Trajectories:
                 outcome=result.outcome,
                 steps=str(len(steps)),
                 calls=str(sum(len(message.tool_calls) for message in result.messages)),
-                tokens=str(sum(len(step.encode(errors="replace")) for step in steps) // BYTES_PER_TOKEN),
+                tokens=str(sum(map(text_tokens, steps))),
             )
             for number, (result, steps) in enumerate(zip(self._results, self._steps, strict=True), start=1)
         ]

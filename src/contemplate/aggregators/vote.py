@@ -8,14 +8,14 @@ from typing import Any, Literal
 import anyio
 
 from .. import answers
-from ..context import RunContext
 from ..errors import AggregationError, ConfigurationError
 from ..events import VoteCounted
 from ..models import Model
 from ..result import Conclusion, TaskResult
+from ..run.context import RunContext
 from ..settings import ModelSettings
-from .count import Count
 from .meaning import Meanings
+from .vote_count import Count
 from .weights import Weights
 
 Key = Callable[[Any], object]

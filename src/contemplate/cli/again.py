@@ -7,15 +7,13 @@ import argparse
 import anyio
 
 from .. import aggregators
-from ..aggregators import Aggregator
 from ..contemplator import Contemplator
-from ..engine import needs_a_share
-from ..errors import ConfigurationError, ContemplateError, JournalError
+from ..errors import ConfigurationError, ContemplateError, JournalError, error_info
 from ..journal import Journal, RunRecord
+from ..limits import Limits
 from ..models import DeltaSink, ModelRequest, ModelResponse
 from ..modes import Mode, preset
-from ..result import ErrorInfo
-from ..usage import Limits
+from ..run.protocols import Aggregator, needs_a_share
 from .ask import LIMITS, limits_of, model_called, watch
 from .exits import ANSWERED
 from .models import fetch_if_local
@@ -38,7 +36,7 @@ def again(options: argparse.Namespace) -> int:
             mind = _concluding(options, journal, run)
             result = anyio.run(mind.reaggregate, run.run_id)
     except ContemplateError as error:
-        view.stop(ErrorInfo.of(error), error.partial)
+        view.stop(error_info(error), error.partial)
         raise
     view.finish(result)
     return ANSWERED

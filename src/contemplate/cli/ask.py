@@ -11,14 +11,15 @@ from collections.abc import Mapping, Sequence
 import anyio
 from pydantic import JsonValue
 
-from ..contemplator import Contemplator, Image
-from ..errors import ConfigurationError, ContemplateError, MissingDependencyError
+from ..contemplator import Contemplator
+from ..errors import ConfigurationError, ContemplateError, MissingDependencyError, error_info
+from ..images import ImageSource
 from ..journal import Journal
+from ..limits import Limits
 from ..models import Model, resolve
 from ..models.registry import default_name
 from ..result import ErrorInfo, RunResult
-from ..run import new_run_id
-from ..usage import Limits
+from ..run.run import new_run_id
 from .estimate import print_estimate
 from .exits import ANSWERED, INTERRUPTED, LIMITED, say
 from .images import Folder
@@ -54,7 +55,7 @@ def ask(options: argparse.Namespace) -> int:
         journal = journal_if_any(options)
         mind = Contemplator(model, mode=options.mode, limits=limits, journal=journal, labels=_labels(options, limits))
     except Exception as error:
-        view.stop(ErrorInfo.of(error), None)
+        view.stop(error_info(error), None)
         raise
     return watch(mind, question, options.image, options.run_id, view, journal, folder)
 
@@ -62,7 +63,7 @@ def ask(options: argparse.Namespace) -> int:
 def watch(
     mind: Contemplator[str],
     question: str,
-    images: Sequence[Image],
+    images: Sequence[ImageSource],
     run_id: str | None,
     view: View,
     journal: Journal | None,
@@ -79,7 +80,7 @@ def watch(
         view.stop(_interrupted_by(signal.SIGINT), None)
         raise
     except Exception as error:
-        view.stop(ErrorInfo.of(error), error.partial if isinstance(error, ContemplateError) else None)
+        view.stop(error_info(error), error.partial if isinstance(error, ContemplateError) else None)
         if isinstance(error, ContemplateError) and error.partial is not None:
             _say_how_to_go_on(run_id, journal)
         raise
@@ -147,7 +148,7 @@ def _question(given: str) -> str:
 
 
 async def _watch(
-    mind: Contemplator[str], question: str, images: Sequence[Image], run_id: str, view: View, record: Record
+    mind: Contemplator[str], question: str, images: Sequence[ImageSource], run_id: str, view: View, record: Record
 ) -> RunResult[str] | signal.Signals:
     """The result of the run, or the signal that ended it."""
     with anyio.CancelScope() as scope, stopping(scope) as received:

@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from ..errors import ConfigurationError
+from ..images import image_from_url
 from ..messages import ImagePart
 from ..result import RunResult
 from .exits import say
@@ -37,7 +38,7 @@ class Folder:
         """Write the images, and say where they are. What cannot be written is said as well: the answer is there."""
         for number, image in enumerate(result.images, start=1):
             try:
-                image = image if image.url is None else ImagePart.from_url(image.url)
+                image = image if image.url is None else image_from_url(image.url)
                 say(f"image: {image.url if image.data is None else self._written(image, result.run_id, number)}")
             except (OSError, ValueError) as error:
                 say(f"image {number} was not saved: {error}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ..errors import ConfigurationError
 from .entries import Entry, RunRecord
-from .store import Journal
+from .sqlite import Journal
 
 __all__ = ["Entry", "Journal", "RunRecord", "open_journal"]
 

@@ -13,13 +13,13 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from ..errors import JournalBusy, JournalError
+from ..errors import JournalBusy, JournalError, error_info
 from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo
 from ..usage import NOTHING, Usage
 from .entries import Asked, Entry, Outcome, RunRecord, Voice, digest_of, request_parts, tool_parts
-from .store import PATIENCE, QUICK, Journal
+from .sqlite import PATIENCE, QUICK, Journal
 
 Late = tuple[Entry, Mapping[str, str]]
 
@@ -97,7 +97,7 @@ class Recording:
     def cut_off(self, asked: Asked, started: float, error: BaseException, text: str, usage: Usage) -> None:
         """Write down that a call failed or was cancelled, if nobody else is writing; else with the next one."""
         outcome: Outcome = "failed" if isinstance(error, Exception) else "cancelled"
-        entry = self._entry(asked, started, outcome, text=text, error=ErrorInfo.of(error), usage=usage)
+        entry = self._entry(asked, started, outcome, text=text, error=error_info(error), usage=usage)
         self._late.append((entry, asked.parts))
         self._flush_quickly()
 

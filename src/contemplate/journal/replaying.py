@@ -14,7 +14,7 @@ from ..result import RunResult
 from ..usage import Usage
 from .entries import Asked, Entry, RunRecord
 from .recording import Recording, _sum
-from .store import Journal
+from .sqlite import Journal
 
 LONGEST_WAIT = 1.0
 LINES_SHOWN = 40

@@ -19,16 +19,16 @@ from .base import (
     price_of,
 )
 from .registry import resolve
-from .retry import Retry
+from .wrappers.retry import Retry
 
 if TYPE_CHECKING:
-    from .fallback import Fallback
-    from .hedge import Hedge
-    from .limit import Limit
     from .local import LocalModel
     from .openai import OpenAIModel
-    from .prompted_tools import PromptedTools
-    from .warm import Warm
+    from .wrappers.fallback import Fallback
+    from .wrappers.hedge import Hedge
+    from .wrappers.prompted_tools import PromptedTools
+    from .wrappers.rate_limit import Limit
+    from .wrappers.warm import Warm
 
 __all__ = [
     "Connectable",
@@ -55,13 +55,13 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Fallback": ".fallback",
-    "Hedge": ".hedge",
-    "Limit": ".limit",
+    "Fallback": ".wrappers.fallback",
+    "Hedge": ".wrappers.hedge",
+    "Limit": ".wrappers.rate_limit",
     "LocalModel": ".local",
     "OpenAIModel": ".openai",
-    "PromptedTools": ".prompted_tools",
-    "Warm": ".warm",
+    "PromptedTools": ".wrappers.prompted_tools",
+    "Warm": ".wrappers.warm",
 }
 
 

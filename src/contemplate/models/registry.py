@@ -6,7 +6,7 @@ import os
 
 from ..errors import ConfigurationError
 from .base import Model
-from .retry import Retry
+from .wrappers.retry import Retry
 
 DEFAULT_LOCAL = "local:qwen2.5-coder-1.5b"
 DEFAULT_OPENAI = "openai:gpt-5-mini"

@@ -8,8 +8,8 @@ Example:
 
 from __future__ import annotations
 
+from ..run.protocols import Planner
 from .as_needed import as_needed
-from .base import Planner
 from .direct import direct
 from .model import model
 from .orchestrate import orchestrate

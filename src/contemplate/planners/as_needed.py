@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from ..checks import Check, problem_with
-from ..context import RunContext
+from ..agents.checks import Check, problem_with
 from ..errors import ConfigurationError
 from ..plan import Task
 from ..prompts import fence_mark, fenced, render
 from ..result import TaskResult
+from ..run.context import RunContext
+from ..run.protocols import Planner
 from ..strategies import Strategy, Way, split, work_backwards
-from .base import Planner, parts_of
+from .sized import parts_of
 
 UNSOLVED = "UNSOLVED"
 Wrong = Sequence[tuple[str, str]]

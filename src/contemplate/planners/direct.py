@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ..context import RunContext
 from ..plan import Task
+from ..run.context import RunContext
+from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .base import Planner, Sized
+from .sized import Sized
 
 
 def direct(*, instructions: str | None = None, settings: ModelSettings | None = None) -> Planner:

@@ -8,16 +8,17 @@ from textwrap import shorten
 
 from pydantic import JsonValue
 
-from ..context import RunContext
 from ..errors import ConfigurationError, ModelError
 from ..events import PlanDelta
 from ..messages import Message
 from ..models import Delta, Model, ModelRequest, ModelResponse, OutputSchema
 from ..plan import Task
 from ..prompts import fence_mark, fenced, render
+from ..run.context import RunContext
+from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .base import Planner, Sized
-from .drafts import Draft, DraftReader, plan_schema
+from .plan_parser import Draft, DraftReader, plan_schema
+from .sized import Sized
 
 MAX_CALLS = 2
 MAX_TOLD = 300

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ..context import RunContext
-from ..errors import ConfigurationError, LimitExceeded, ModelError, ToolError
+from ..errors import ConfigurationError, LimitExceeded, ModelError, ToolError, error_info
 from ..messages import Message, ToolCall
 from ..models import Model, ModelRequest, ToolSpec
 from ..plan import Task
 from ..prompts import fence_mark, fenced, render
-from ..result import ErrorInfo
+from ..prompts.results import text_of
+from ..run.context import RunContext
+from ..run.protocols import Planner
 from ..settings import ModelSettings
-from ..showing import text_of
-from ..tools import as_tool
-from .base import Planner
+from ..tools.tool import as_tool
 
 
 def orchestrate(
@@ -96,7 +95,7 @@ class _Desk:
                 raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
             return str(await self._tools[call.name].call(call.arguments))
         except ToolError as error:
-            info = ErrorInfo.of(error)
+            info = error_info(error)
             return render("tool_error", kind=info.kind, message=info.message)
 
     def handed_out(self) -> list[Task]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 
-from ..context import RunContext
 from ..errors import ConfigurationError
 from ..plan import Task
 from ..prompts import render
+from ..run.context import RunContext
+from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .base import Planner, Sized
+from .sized import Sized
 
 
 def rounds(

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .. import answers
-from ..context import RunContext
 from ..errors import ConfigurationError
 from ..plan import Task
 from ..prompts import render
 from ..result import TaskResult
+from ..run.context import RunContext
+from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .base import Planner, parts_of
+from .sized import parts_of
 
 Route = Literal["answer", "vote", "refine", "decompose"]
 Key = Callable[[Any], object]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from ..context import RunContext
 from ..errors import ConfigurationError
 from ..models import Model
 from ..plan import Task
 from ..prompts import render
+from ..run.context import RunContext
+from ..run.protocols import Planner
 from ..settings import ModelSettings
 from ..strategies import Strategy, split
-from .base import Planner, Sized
+from .sized import Sized
 
 
 def sample(

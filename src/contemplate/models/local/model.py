@@ -15,8 +15,8 @@ from ...settings import ModelSettings
 from ...usage import FREE
 from ..base import DeltaSink, ModelRequest, ModelResponse
 from ..openai import OpenAIModel
-from ..prompted_tools import PromptedTools
-from ..retry import Retry
+from ..wrappers.prompted_tools import PromptedTools
+from ..wrappers.retry import Retry
 from .catalogue import LocalFile, find
 from .pull import Progress, pull
 from .server import CONTEXT_TOKENS, endpoint_for

@@ -12,8 +12,8 @@ from ...errors import ModelError
 from ...settings import ModelSettings
 from ...usage import Usage
 from ..base import DeltaSink, Model, ModelRequest, ModelResponse
-from ..beginnings import Beginnings, beginning, beginnings_of
-from ..wrapper import Wrapper
+from ..wrappers.base import Wrapper
+from ..wrappers.prefixes import Beginnings, beginning, beginnings_of
 from .slots import Slots
 
 LEAST_TOKENS = 256

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ...images import image_from_url
 from ...messages import ImagePart
 
 # Shorter data is an example in somebody's explanation, and stays in the text.
@@ -33,7 +34,7 @@ class Images:
     def add(self, url: str) -> None:
         """Take in an image by its URL. Some servers send an image in two places: it is one."""
         try:
-            image = ImagePart.from_url(url)
+            image = image_from_url(url)
         except ValueError as error:
             self._dropped(str(error))
             return

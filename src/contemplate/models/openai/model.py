@@ -17,10 +17,10 @@ from ...settings import ModelSettings
 from ...usage import Price
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..prices import listed_price
-from .collected import Collected, decode
-from .patience import Patience
 from .pool import Account, endpoint_of, shown
+from .response import Collected, decode
 from .sse import EventStream
+from .stream_timeouts import Patience
 from .wire import encode
 
 if TYPE_CHECKING:

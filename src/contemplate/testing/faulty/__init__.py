@@ -10,21 +10,10 @@
 `python -m contemplate.testing.faulty --help` runs it as a process of its own.
 """
 
-from .answer import Answer
+from .chat_answer import Answer
 from .exchange import Exchange, Reply
 from .mixture import FAULTS, mixture
-from .replies import (
-    BrokenBody,
-    Close,
-    Endless,
-    Hold,
-    HttpError,
-    Page,
-    RawBody,
-    RawStream,
-    Reset,
-    Silence,
-)
+from .replies import BrokenBody, Close, Endless, Hold, HttpError, Page, RawBody, RawStream, Reset, Silence
 from .server import FaultyServer, Script
 
 __all__ = [

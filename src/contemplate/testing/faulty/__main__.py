@@ -9,7 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 
-from .answer import Answer
+from .chat_answer import Answer
 from .exchange import Exchange, Reply
 from .mixture import FAULTS, mixture
 from .server import FaultyServer

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .wire import Wire
+from .http import Wire
 
 
 @dataclass(eq=False, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from .answer import Answer, chunk_of
+from .chat_answer import Answer, chunk_of
 from .exchange import Exchange, Reply
 from .replies import BrokenBody, Close, Endless, HttpError, Page, RawBody, RawStream, Reset, Silence
 

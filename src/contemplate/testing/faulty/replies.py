@@ -10,9 +10,9 @@ from typing import Literal
 
 from pydantic_core import to_json
 
-from .answer import Answer, chunk_of, opened
+from .chat_answer import Answer, chunk_of, opened
 from .exchange import Exchange, Reply
-from .wire import Wire
+from .http import Wire
 
 FOREVER = 3600.0
 READING_SECONDS = 0.01

@@ -13,10 +13,10 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
-from .answer import Answer
+from .chat_answer import Answer
 from .exchange import Exchange, Reply
+from .http import Hangup, Malformed, Request, Wire
 from .replies import error_body
-from .wire import Hangup, Malformed, Request, Wire
 
 BACKLOG = 4096
 

@@ -1,0 +1,98 @@
+"""A vote while it is being counted."""
+
+from __future__ import annotations
+
+from ..errors import QuorumNotReached
+from ..plan import Task
+from ..result import Conclusion, Dissent, TaskResult
+from ..run.context import RunContext
+from .ballot import Ballot
+from .conclusions import concluded, nothing_answered
+from .weights import Weights
+
+
+class Count:
+    """The votes of one run.
+
+    Attributes:
+        ballot: the votes.
+        seen: every result that was counted, abstentions and failures too.
+        counted: how many answers have been counted, abstentions left out.
+    """
+
+    def __init__(self, ctx: RunContext, weights: Weights | None) -> None:
+        self.ballot = Ballot()
+        self.seen: list[TaskResult] = []
+        self.counted = 0
+        self._supporters: dict[str, list[TaskResult]] = {}
+        self._ctx = ctx
+        self._weights = weights
+        self._read = 0
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def votes(self) -> dict[str, int]:
+        """How many have given each of the strongest answers."""
+        return {key: len(self._supporters[key]) for key in self.ballot.strongest}
+
+    def launch(self) -> None:
+        """Each planned task has a vote, in the order of the plan; one that is held back has it when it is released."""
+        for task in self._ctx.planned[self._read :]:
+            if not task.held:
+                self._number(task)
+        self._read = len(self._ctx.planned)
+        if self._ctx.expected is not None:
+            self.ballot.launch(self._ctx.expected, heaviest=self._heaviest(None))
+
+    def number(self, result: TaskResult) -> int:
+        """The number of `result`'s vote, in the order of launch."""
+        self.launch()
+        return self._number(result.task)
+
+    def _number(self, task: Task) -> int:
+        if task.id not in self._numbers:
+            self._numbers[task.id] = len(self._numbers)
+            self.ballot.launch(len(self._numbers), heaviest=self._heaviest(self._ctx.model_name(task)))
+        return self._numbers[task.id]
+
+    def _heaviest(self, model: str | None) -> float:
+        return 1 if self._weights is None else self._weights.heaviest(model)
+
+    def cast(self, result: TaskResult, key: str | None, weight: float) -> None:
+        """Count a result; None, or no weight, is an abstention.
+
+        Raises:
+            ValueError: the weight is not finite, or more than was said to be possible.
+        """
+        self.ballot.cast(self.number(result), key, weight)
+        self.seen.append(result)
+        if key is not None and weight > 0:
+            self.counted += 1
+            self._supporters.setdefault(key, []).append(result)
+
+    def conclusion(self, *, quorum: int, complete: bool) -> Conclusion:
+        """The winner, with who gave it and what the others said.
+
+        Raises:
+            QuorumNotReached: fewer than `quorum` answers were counted.
+            AggregationError: nothing was answered.
+        """
+        winner = self.ballot.leader()
+        if winner is None:
+            if any(result.answered for result in self.seen):
+                lacking = "" if self._weights is None else ", and weighs anything"
+                raise QuorumNotReached(
+                    f"none of the {len(self.seen)} answers could be read by the vote's key function{lacking}",
+                    hint="ask for a form that it can read, such as a last line 'Answer: ...', or pass another key=",
+                )
+            raise nothing_answered(self.seen)
+        if self.counted < quorum:
+            raise QuorumNotReached(f"{self.counted} answers were counted, and quorum={quorum} are needed")
+        support = sorted(self._supporters[winner], key=lambda result: result.index)
+        dissent = tuple(
+            Dissent(answer=key, tasks=tuple(result.id for result in given))
+            for key, given in self._supporters.items()
+            if key != winner
+        )
+        tasks = tuple(result.id for result in support)
+        return concluded(support[0], self._ctx, support=tasks, dissent=dissent, complete=complete)

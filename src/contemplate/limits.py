@@ -1,0 +1,30 @@
+"""What a run may spend."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from .data import Data
+
+
+class Limits(Data):
+    """What a run may spend. None means no limit.
+
+    Args:
+        seconds: wall-clock time. Part of it is kept for the aggregator; then whatever arrived is concluded from.
+        total_tokens: input and output tokens of all calls. Reserved before a call and settled after it, so that
+            calls which run together cannot exceed it.
+        output_tokens: what the models may write in all calls, reasoning included. Reserved like `total_tokens`.
+        cost_usd: USD, of all calls. Reserved and settled like tokens; the prices of all models must be known.
+        calls: model calls. One is kept for the aggregator.
+        tasks: tasks that the planner may start.
+        concurrency: model calls in flight at one moment.
+    """
+
+    seconds: float | None = Field(default=None, gt=0)
+    total_tokens: int | None = Field(default=None, gt=0)
+    output_tokens: int | None = Field(default=None, gt=0)
+    cost_usd: float | None = Field(default=None, gt=0)
+    calls: int | None = Field(default=None, gt=0)
+    tasks: int | None = Field(default=None, gt=0)
+    concurrency: int | None = Field(default=None, gt=0)

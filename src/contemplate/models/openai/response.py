@@ -1,0 +1,167 @@
+"""From the JSON of the chat completions format to responses, whole or in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from ...messages import Message, ToolCall
+from ...usage import Usage
+from ..base import Delta, Finish, ModelRequest, ModelResponse, TokenLogprob
+from ..tokens import request_tokens, text_tokens
+from .images import Images
+from .wire import BrokenOff, Completion, Logprob, Said, ToolCallPiece, WireError, WireUsage
+
+
+def decode(body: bytes, request: ModelRequest, *, model: str) -> ModelResponse:
+    """A whole, unstreamed response.
+
+    Raises:
+        WireError: `body` is no chat completion.
+    """
+    collected = Collected(request, model=model)
+    for _ in collected.add(body):
+        pass
+    return collected.response()
+
+
+@dataclass(slots=True)
+class _Call:
+    id: str
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+class Collected:
+    """A response that is growing, chunk by chunk; a whole completion is a stream of one chunk.
+
+    `pieces` counts the chunks that brought something of it: text, reasoning, part of a tool's call, an image.
+    """
+
+    def __init__(self, request: ModelRequest, *, model: str) -> None:
+        self._request = request
+        self._model = model
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._calls: list[_Call] = []
+        self._call_at: dict[int, _Call] = {}
+        self._images = Images()
+        self._logprobs: list[TokenLogprob] = []
+        self._usage: WireUsage | None = None
+        self.finish: str | None = None
+        self.pieces = 0
+
+    def add(self, body: bytes) -> Iterator[Delta]:
+        """Take in one chunk, and yield what it adds.
+
+        Raises:
+            WireError: `body` is no (piece of a) chat completion.
+        """
+        try:
+            chunk = Completion.model_validate_json(body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            raise WireError(f"the server sent what is no chat completion: {where}: {first['msg']}") from None
+        if chunk.error:
+            raise WireError(_error_text(chunk.error), server=True)
+        self._model = chunk.model or self._model
+        self._usage = chunk.usage or self._usage
+        if not chunk.choices:
+            return
+        choice = chunk.choices[0]
+        self.finish = choice.finish_reason or self.finish
+        if choice.logprobs is not None and choice.logprobs.content:
+            self._logprobs.extend(map(_logprob, choice.logprobs.content))
+        said = choice.delta or choice.message
+        if said is not None:
+            yield from self._say(said, whole=choice.delta is None)
+        rest = self._images.rest() if self.finish is not None else ""
+        if rest:
+            self._text.append(rest)
+            yield Delta(rest)
+
+    def _say(self, said: Said, *, whole: bool) -> Iterator[Delta]:
+        for place, call in enumerate(said.tool_calls or ()):
+            # A whole completion numbers its calls by their place in the list.
+            self._tool_call(call, place if whole else call.index)
+        self._images.beside(said.images)
+        text = self._images.content(said.content) or said.refusal or ""
+        reasoning = said.reasoning_content or said.reasoning or ""
+        if said.content or text or reasoning or said.tool_calls or said.images:
+            self.pieces += 1
+        if text or reasoning:
+            self._text.append(text)
+            self._reasoning.append(reasoning)
+            yield Delta(text, reasoning)
+
+    def _tool_call(self, piece: ToolCallPiece, index: int) -> None:
+        call = self._call_at.get(index)
+        # Some servers stream every call as number 0, and tell them apart by their ids.
+        if call is None or (piece.id and call.id != piece.id):
+            call = self._call_at[index] = _Call(piece.id or f"call_{len(self._calls)}")
+            self._calls.append(call)
+        call.name = call.name or piece.function.name or ""
+        call.arguments.append(piece.function.arguments or "")
+
+    def response(self) -> ModelResponse:
+        """What was collected, as a whole.
+
+        Raises:
+            BrokenOff: the response ended before it was complete.
+        """
+        if self.finish is None:
+            raise BrokenOff("the response ended before it was complete")
+        text, reasoning = "".join(self._text), "".join(self._reasoning)
+        calls = tuple(ToolCall(id=each.id, name=each.name, arguments="".join(each.arguments)) for each in self._calls)
+        finish: Finish = "stop"
+        if self.finish in ("length", "content_filter"):
+            finish = self.finish  # type: ignore[assignment]
+        elif calls:
+            finish = "tool_calls"
+        return ModelResponse(
+            message=Message.assistant(text, calls, tuple(self._images.found)),
+            finish=finish,
+            usage=self._spent(text, reasoning, calls),
+            model=self._model,
+            reasoning=reasoning,
+            logprobs=tuple(self._logprobs) or None,
+            notes=tuple(self._images.notes),
+        )
+
+    def _spent(self, text: str, reasoning: str, calls: tuple[ToolCall, ...]) -> Usage:
+        reported = self._usage
+        if reported is None:
+            written = "".join((text, reasoning, *(call.arguments for call in calls)))
+            return Usage(
+                calls=1,
+                input_tokens=request_tokens(self._request),
+                output_tokens=text_tokens(written),
+                cost_usd=None,
+            )
+        cached = reported.prompt_tokens_details and reported.prompt_tokens_details.cached_tokens
+        thought = reported.completion_tokens_details and reported.completion_tokens_details.reasoning_tokens
+        return Usage(
+            calls=1,
+            input_tokens=reported.prompt_tokens,
+            cached_input_tokens=cached or 0,
+            output_tokens=reported.completion_tokens,
+            reasoning_tokens=thought or 0,
+            cost_usd=reported.cost,
+        )
+
+
+def _logprob(entry: Logprob) -> TokenLogprob:
+    return TokenLogprob(
+        token=entry.token,
+        logprob=entry.logprob,
+        top={other.token: other.logprob for other in entry.top_logprobs},
+    )
+
+
+def _error_text(error: object) -> str:
+    if isinstance(error, dict) and isinstance(error.get("message"), str) and error["message"].strip():
+        return str(error["message"])
+    return "the server reported an error"

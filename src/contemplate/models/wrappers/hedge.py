@@ -1,0 +1,172 @@
+"""A second call where the first keeps silent for unusually long."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from ...errors import ConfigurationError, ModelRateLimitError
+from ...usage import Usage
+from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse
+from ..tokens import BYTES_PER_TOKEN, text_bytes
+from .base import Allowance, Wrapper
+
+QUANTILE = 0.95
+OBSERVATIONS_NEEDED = 50
+OBSERVATIONS_KEPT = 500
+MOST_SAVED = 10
+COOL_SECONDS = 60.0
+
+
+class Hedge(Wrapper):
+    """A model that is asked a second time when its first token is late; the call that speaks first is the answer.
+
+    Late is later than 95% of the recent first tokens (Dean and Barroso, "The Tail at Scale", 2013), as soon as there
+    are 50 to compare with. It is the first token and not the whole that is waited for: how long an answer takes is
+    mostly how long it is, and a race to its end would favour short ones. The call that loses is cancelled, and what it
+    has cost by estimate is part of the response's usage.
+
+    Nothing is hedged for a minute after the provider refused a call as one too many, nor where `request.tools` is not
+    empty: the call itself would do no harm twice, as tools are called later, but a tool's call is not streamed to us
+    piece by piece, so that its first token cannot be seen. To see first tokens, calls are streamed to this object
+    whether or not its caller asked for that; a model that does not stream is never hedged.
+
+    Put it inside `Limit`, which counts the extra calls.
+
+    Args:
+        inner: the model.
+        share: extra calls are at most this share of all.
+
+    Raises:
+        ConfigurationError: `share` is not between 0 and 1.
+    """
+
+    def __init__(self, inner: Model, *, share: float = 0.05) -> None:
+        if not 0 <= share <= 1:
+            raise ConfigurationError(f"Hedge(share={share}): a share is between 0 and 1")
+        super().__init__(inner)
+        self._allowance = Allowance(share, start=1 if share else 0, most=MOST_SAVED)
+        self._first_tokens: deque[float] = deque(maxlen=OBSERVATIONS_KEPT)
+        self._refused_at: float | None = None
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        """Answer `request`, by one call or two.
+
+        Raises:
+            ModelError: the call that spoke first failed, or both did.
+        """
+        if request.tools:
+            return await self.inner.request(request, on_delta)
+        self._allowance.earn()
+        race = _Race(self.inner, request, on_delta)
+        try:
+            return await race.run(self._late(), self._may_hedge)
+        finally:
+            self._learn(race)
+
+    def _late(self) -> float | None:
+        """Seconds after which a first token is late; None as long as that is not known."""
+        if len(self._first_tokens) < OBSERVATIONS_NEEDED:
+            return None
+        return sorted(self._first_tokens)[int(QUANTILE * len(self._first_tokens))]
+
+    def _may_hedge(self) -> bool:
+        # Each event loop has a clock of its own: a time from another one's says nothing.
+        refused = self._refused_at is not None and 0 <= anyio.current_time() - self._refused_at < COOL_SECONDS
+        return not refused and self._allowance.spend()
+
+    def _learn(self, race: _Race) -> None:
+        if any(isinstance(call.error, ModelRateLimitError) for call in race.calls):
+            self._refused_at = anyio.current_time()
+        # Of a first call that lost we know that it would have been later still; without it, late would mean ever less.
+        heard = race.calls[0].first_token
+        if heard is None and race.second_won:
+            heard = race.calls[1].first_token
+        if heard is not None:
+            self._first_tokens.append(heard - race.started)
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    first_token: float | None = None
+    written: int = 0
+    response: ModelResponse | None = None
+    error: Exception | None = None
+
+
+class _Race:
+    """One request, and the one or two calls that are made for it."""
+
+    def __init__(self, inner: Model, request: ModelRequest, on_delta: DeltaSink | None) -> None:
+        self.calls = [_Call()]
+        self.started = anyio.current_time()
+        self._inner = inner
+        self._request = request
+        self._on_delta = on_delta
+        self._winner: _Call | None = None
+        self._decided = anyio.Event()
+
+    @property
+    def second_won(self) -> bool:
+        """Whether the call that was made later was heard earlier."""
+        return self._winner is not None and self._winner is not self.calls[0]
+
+    async def run(self, late: float | None, may_hedge: Callable[[], bool]) -> ModelResponse:
+        """Make the call; and another if nothing is heard for `late` seconds, and it may be made."""
+        if late is None:
+            await self._make(self.calls[0])
+        else:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._make, self.calls[0])
+                with anyio.move_on_after(late):
+                    await self._decided.wait()
+                if not self._decided.is_set() and may_hedge():
+                    self.calls.append(_Call())
+                    group.start_soon(self._make, self.calls[1])
+        answered = self._winner or self.calls[0]
+        if answered.response is None:
+            assert answered.error is not None  # noqa: S101
+            raise answered.error
+        usage = answered.response.usage
+        lost = [_cost(call, usage) for call in self.calls if call is not answered]
+        return answered.response.model_copy(update={"usage": sum(lost, usage)}) if lost else answered.response
+
+    async def _make(self, call: _Call) -> None:
+        with call.scope:
+            try:
+                call.response = await self._inner.request(self._request, lambda delta: self._heard(call, delta))
+                self._won(call)
+            except Exception as error:
+                call.error = error
+                if all(each.error is not None for each in self.calls):
+                    self._decided.set()
+
+    def _heard(self, call: _Call, delta: Delta) -> None:
+        if call.first_token is None and (delta.text or delta.reasoning):
+            call.first_token = anyio.current_time()
+            self._won(call)
+        call.written += text_bytes(delta.text) + text_bytes(delta.reasoning)
+        if call is self._winner and self._on_delta is not None:
+            self._on_delta(delta)
+
+    def _won(self, call: _Call) -> None:
+        if self._winner is None:
+            self._winner = call
+            self._decided.set()
+            for other in self.calls:
+                if other is not call:
+                    other.scope.cancel()
+
+
+def _cost(lost: _Call, usage: Usage) -> Usage:
+    """What a call has cost by estimate that lost against one that cost `usage`."""
+    output_tokens = -(-lost.written // BYTES_PER_TOKEN)
+    cost = usage.cost_usd
+    if cost is not None:
+        # At the average price of a token, and so rather too much: most of its tokens are the prompt's, which are cheap.
+        cost *= (usage.input_tokens + output_tokens) / max(1, usage.total_tokens)
+    return Usage(calls=1, input_tokens=usage.input_tokens, output_tokens=output_tokens, cost_usd=cost)

@@ -1,0 +1,145 @@
+"""Prompts that begin alike: one call goes first, and the others wait until what they share is in a prefix cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2s
+from math import inf
+from weakref import WeakKeyDictionary
+
+import anyio
+from anyio.lowlevel import RunVar
+from pydantic_core import to_json
+
+from ...messages import ImagePart
+from ..base import ModelRequest
+from ..tokens import BYTES_PER_TOKEN
+
+MOST_REMEMBERED = 256
+
+
+def beginning(request: ModelRequest, tokens: int) -> bytes | None:
+    """What stands for the first `tokens` of a prompt, roughly; None if it is shorter.
+
+    It begins with what providers put first: tools, the output's schema, then the messages. Images count as nothing,
+    but two prompts with different ones are not alike.
+    """
+    left = tokens * BYTES_PER_TOKEN
+    digest = blake2s(digest_size=16)
+    for piece in _pieces(request):
+        said = piece.encode(errors="surrogatepass")
+        digest.update(said[:left])
+        left -= len(said)
+        if left <= 0:
+            return digest.digest()
+    return None
+
+
+def _pieces(request: ModelRequest) -> Iterator[str]:
+    for tool in request.tools:
+        yield f"{tool.name}\0{tool.description}\0{to_json(tool.parameters).decode()}\0"
+    if request.output_schema is not None:
+        yield to_json(request.output_schema.schema).decode()
+    for message in request.messages:
+        yield f"\0{message.role}\0"
+        for part in message.parts:
+            # Bytes remember their hash, so that an image is read once, however often it is asked about.
+            yield f"\0{hash((part.url, part.data))}\0" if isinstance(part, ImagePart) else part.text
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    leads: bool = False
+    over: anyio.Event = field(default_factory=anyio.Event)
+
+
+class Beginnings:
+    """The beginnings that are warm, and the calls that wait for one to become so. For one event loop.
+
+    Args:
+        seconds: how long a beginning stays warm after it was last used.
+    """
+
+    def __init__(self, seconds: float = inf) -> None:
+        self._seconds = seconds
+        self._warm: dict[bytes, float] = {}
+        self._lines: dict[bytes, dict[_Waiter, None]] = {}
+
+    async def leads(self, key: bytes, patience: float = inf) -> bool:
+        """Whether to warm up `key`; if not, it is warm, or `patience` is over, in seconds.
+
+        Who leads must call `warmed` or `given_up`, whatever happens.
+        """
+        if self._is_warm(key):
+            return False
+        line = self._lines.get(key)
+        if line is None:
+            self._lines[key] = {}
+            return True
+        waiter = _Waiter()
+        line[waiter] = None
+        try:
+            with anyio.move_on_after(patience):
+                await waiter.over.wait()
+        except BaseException:
+            if waiter.leads:
+                self.given_up(key)
+            raise
+        finally:
+            line.pop(waiter, None)
+        return waiter.leads
+
+    def waiting(self, key: bytes) -> int:
+        """How many calls wait for `key`."""
+        return len(self._lines.get(key, ()))
+
+    def warmed(self, key: bytes) -> None:
+        """`key` is warm: all who wait for it go on."""
+        self._remember(key)
+        for waiter in self._lines.pop(key, ()):
+            waiter.over.set()
+
+    def given_up(self, key: bytes) -> None:
+        """Who led has failed or was cancelled: the next in line leads."""
+        line = self._lines.get(key)
+        if not line:
+            self._lines.pop(key, None)
+            return
+        heir = next(iter(line))
+        del line[heir]
+        heir.leads = True
+        heir.over.set()
+
+    def forget(self) -> None:
+        """Nothing is warm any more."""
+        self._warm.clear()
+
+    def _is_warm(self, key: bytes) -> bool:
+        since = self._warm.get(key)
+        if since is None or anyio.current_time() - since > self._seconds:
+            return False
+        self._remember(key)
+        return True
+
+    def _remember(self, key: bytes) -> None:
+        self._warm.pop(key, None)
+        self._warm[key] = anyio.current_time()
+        if len(self._warm) > MOST_REMEMBERED:
+            del self._warm[next(iter(self._warm))]
+
+
+# An event belongs to its loop, and so does a clock.
+_all: RunVar[WeakKeyDictionary[object, Beginnings]] = RunVar("contemplate_beginnings")
+
+
+def beginnings_of(owner: object, seconds: float = inf) -> Beginnings:
+    """The beginnings of `owner` in this event loop, which stay warm for `seconds`."""
+    known = _all.get(None)
+    if known is None:
+        known = WeakKeyDictionary()
+        _all.set(known)
+    found = known.get(owner)
+    if found is None:
+        found = known[owner] = Beginnings(seconds)
+    return found

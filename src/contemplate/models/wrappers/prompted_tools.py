@@ -1,0 +1,155 @@
+"""Tools for models that cannot call any: the choice between a tool and an answer becomes a JSON schema."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic_core import to_json
+
+from ...messages import Message, ToolCall
+from ...prompts import fence_mark, fenced, render
+from ..base import Delta, DeltaSink, ModelRequest, ModelResponse, OutputSchema, ToolSpec
+from .base import Wrapper
+
+
+class PromptedTools(Wrapper):
+    """A model that tells `inner` about the tools in its prompt, and holds it to a schema: a tool's call, or an answer.
+
+    For servers that can follow a JSON schema and models that were not trained to call tools. A turn holds at most one
+    call.
+
+    Args:
+        inner: the model.
+    """
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        """Answer `request`.
+
+        Raises:
+            ModelError: the call failed.
+        """
+        if not request.tools:
+            return await self.inner.request(request, on_delta)
+        plain = replace(request, messages=_in_words(request.messages), tools=(), tool_choice="auto")
+        if request.tool_choice == "none":
+            return await self.inner.request(plain, on_delta)
+        told = replace(
+            plain,
+            messages=_told(plain.messages, request.tools),
+            output_schema=OutputSchema("turn", _turn_schema(request)),
+        )
+        sink = None if on_delta is None else _AnswerOnly(on_delta)
+        return _read(await self.inner.request(told, sink), request)
+
+
+class _Turn(BaseModel):
+    tool: str | None = None
+    arguments: dict[str, JsonValue] = {}
+    answer: JsonValue = None
+
+
+def _turn_schema(request: ModelRequest) -> dict[str, JsonValue]:
+    definitions: dict[str, JsonValue] = {}
+    turns: list[JsonValue] = []
+    for tool in request.tools:
+        arguments = _hoisted(tool.parameters, definitions)
+        turns.append(_object(tool={"type": "string", "const": tool.name}, arguments=arguments))
+    if request.tool_choice != "required":
+        answer: JsonValue = {"type": "string"}
+        if request.output_schema is not None:
+            answer = _hoisted(request.output_schema.schema, definitions)
+        turns.append(_object(answer=answer))
+    schema: dict[str, JsonValue] = {"anyOf": turns}
+    return schema | {"$defs": definitions} if definitions else schema
+
+
+def _object(**properties: JsonValue) -> dict[str, JsonValue]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _hoisted(schema: dict[str, JsonValue], definitions: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """`schema` without its definitions, which references look for at the root of the whole."""
+    inner = dict(schema)
+    own = inner.pop("$defs", None)
+    if isinstance(own, dict):
+        definitions |= own
+    return inner
+
+
+def _told(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> tuple[Message, ...]:
+    lines = [f"- {tool.name}: {tool.description}\n  arguments: {to_json(tool.parameters).decode()}" for tool in tools]
+    notice = render("prompted_tools", tools="\n".join(lines))
+    if messages and messages[0].role == "system":
+        return Message.system(f"{messages[0].text}\n\n{notice}"), *messages[1:]
+    return Message.system(notice), *messages
+
+
+def _in_words(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The conversation without tool messages: calls as the JSON that made them, results as something said."""
+    names = {call.id: call.name for message in messages for call in message.tool_calls}
+    said: list[Message] = []
+    for message in messages:
+        if message.role == "tool":
+            name = names.get(message.tool_call_id or "", "the tool")
+            result = [(f"result of {name}", message.text)]
+            mark = fence_mark("", result)
+            said.append(Message.user(render("prompted_tool_result", mark=mark, result=fenced(result, mark))))
+        elif message.tool_calls:
+            calls = [f'{{"tool": "{call.name}", "arguments": {call.arguments or "{}"}}}' for call in message.tool_calls]
+            said.append(Message.assistant("\n".join(filter(None, (message.text, *calls)))))
+        else:
+            said.append(message)
+    return tuple(said)
+
+
+def _read(response: ModelResponse, request: ModelRequest) -> ModelResponse:
+    try:
+        turn = _Turn.model_validate_json(response.message.text)
+    except ValidationError:
+        # Cut off, or a server that ignores schemas: what it said is its answer.
+        return response
+    if turn.tool is not None:
+        call = ToolCall(id=f"call_{len(request.messages)}", name=turn.tool, arguments=to_json(turn.arguments).decode())
+        return response.model_copy(update={"message": Message.assistant("", (call,)), "finish": "tool_calls"})
+    if turn.answer is None:
+        return response
+    text = turn.answer if isinstance(turn.answer, str) else to_json(turn.answer).decode()
+    return response.model_copy(update={"message": Message.assistant(text, images=response.message.images)})
+
+
+class _AnswerOnly:
+    """Passes on the answer inside the JSON, as it grows, and nothing of a tool's call."""
+
+    def __init__(self, on_delta: DeltaSink) -> None:
+        self._on_delta = on_delta
+        self._text = ""
+        self._told = 0
+
+    def __call__(self, delta: Delta) -> None:
+        if delta.restart:
+            self._text, self._told = "", 0
+        if delta.restart or delta.reasoning:
+            self._on_delta(Delta(reasoning=delta.reasoning, restart=delta.restart))
+        self._text += delta.text
+        answer = _partial_answer(self._text)
+        if len(answer) > self._told:
+            self._on_delta(Delta(answer[self._told :]))
+            self._told = len(answer)
+
+
+def _partial_answer(text: str) -> str:
+    from pydantic_core import from_json
+
+    try:
+        turn = from_json(text, allow_partial="trailing-strings")
+    except ValueError:
+        return ""
+    answer = turn.get("answer") if isinstance(turn, dict) else None
+    return answer if isinstance(answer, str) else ""

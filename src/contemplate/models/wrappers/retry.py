@@ -1,0 +1,108 @@
+"""Asking again when a call failed for a reason that may pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import anyio
+
+from ...errors import ConfigurationError, ModelError
+from ..base import DeltaSink, Model, ModelRequest, ModelResponse, RunMark, current_run
+from .base import Allowance, Restarting, Wrapper
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+FIRST_RETRIES = 10
+SAVED_RETRIES = 100
+
+
+class Retry(Wrapper):
+    """A model that asks `inner` again after errors that may pass: no connection, timeouts, 408, 409, 429 and 5xx.
+
+    The wait doubles from one attempt to the next, with full jitter, and is never shorter than what the server asked
+    for. If it would not end before the deadline of the caller, the error is raised at once. A stream that breaks after
+    its first piece starts over with `Delta(restart=True)`.
+
+    Args:
+        inner: the model.
+        attempts: how often it is asked at most, the first time included.
+        longest_wait: seconds; if the server asks for more than that, its error is raised at once.
+        share: retries are at most this share of a run's calls, and ten more; and the same for all calls through this
+            object, whichever run they belong to. What is not used is saved, up to a hundred retries.
+
+    Raises:
+        ConfigurationError: `attempts` is less than one, or `share` is negative.
+    """
+
+    def __init__(
+        self, inner: Model, *, attempts: int = 4, longest_wait: float = LONGEST_WAIT, share: float = 0.2
+    ) -> None:
+        if attempts < 1:
+            raise ConfigurationError(f"Retry(attempts={attempts}): at least one attempt is needed")
+        if share < 0:
+            raise ConfigurationError(f"Retry(share={share}): a share is not negative")
+        super().__init__(inner)
+        self._attempts = attempts
+        self._longest_wait = longest_wait
+        self._share = share
+        self._allowance = self._new_allowance()
+        self._of_run: WeakKeyDictionary[RunMark, Allowance] = WeakKeyDictionary()
+
+    def __repr__(self) -> str:
+        return f"Retry({self.inner!r}, attempts={self._attempts})"
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        """Answer `request`, with as many attempts as it takes and are allowed.
+
+        Raises:
+            ModelError: the last attempt's error.
+        """
+        from tenacity import AsyncRetrying, retry_if_exception
+
+        for allowance in self._allowances():
+            allowance.earn()
+        sink = None if on_delta is None else Restarting(on_delta)
+        attempts = AsyncRetrying(
+            retry=retry_if_exception(self._may_pass),
+            stop=self._given_up,
+            wait=self._wait,
+            sleep=anyio.sleep,
+            before_sleep=None if sink is None else lambda _: sink.start_over(),
+            reraise=True,
+        )
+        response: ModelResponse = await attempts(self.inner.request, request, sink)
+        return response
+
+    def _may_pass(self, error: BaseException) -> bool:
+        return isinstance(error, ModelError) and error.transient and (error.retry_after or 0.0) <= self._longest_wait
+
+    def _given_up(self, state: RetryCallState) -> bool:
+        # Asked last of all, and only after a failure that may pass: the allowance is spent on nothing else.
+        if state.attempt_number >= self._attempts:
+            return True
+        if anyio.current_time() + state.upcoming_sleep >= anyio.current_effective_deadline():
+            return True
+        return not all(allowance.spend() for allowance in self._allowances())
+
+    def _new_allowance(self) -> Allowance:
+        return Allowance(self._share, start=FIRST_RETRIES, most=SAVED_RETRIES)
+
+    def _allowances(self) -> Sequence[Allowance]:
+        """Those that a retry counts against: the run's, and everybody's."""
+        run = current_run.get()
+        if run is None:
+            return (self._allowance,)
+        return self._of_run.setdefault(run, self._new_allowance()), self._allowance
+
+    def _wait(self, state: RetryCallState) -> float:
+        from tenacity import wait_random_exponential
+
+        jittered = wait_random_exponential(multiplier=FIRST_WAIT, max=self._longest_wait)(state)
+        error = state.outcome.exception() if state.outcome is not None else None
+        asked = error.retry_after if isinstance(error, ModelError) else None
+        return max(jittered, asked or 0.0)

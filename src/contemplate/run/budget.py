@@ -1,0 +1,266 @@
+"""The ledger of a run: reserve before a call, settle after it. The one place where a limit on spending trips."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, replace
+
+import anyio
+
+from ..errors import LimitExceeded
+from ..limits import Limits
+from ..usage import NOTHING, Price, Usage
+
+MIN_OUTPUT_TOKENS = 64
+DEFAULT_OUTPUT_TOKENS = 4096
+KEPT_SHARE = 0.25
+MAX_KEPT_TOKENS = 8192
+SHARES = 16
+MILLION = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What is set aside for a call: `tokens` in all, of them `written` ones at most (0 and None: no limit on tokens).
+
+    `cost` is in USD; `outer` is what is set aside in the outer run.
+    """
+
+    tokens: int
+    written: int | None
+    cost: float = 0.0
+    outer: Reservation | None = None
+
+    @property
+    def output_tokens(self) -> int | None:
+        """The most that the call may write; None is no limit."""
+        outer = None if self.outer is None else self.outer.output_tokens
+        return self.written if outer is None else outer
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    prompt: int
+    output: int | None
+    aggregator: bool
+    price: Price | None
+
+
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    ask: _Ask
+    turn: anyio.Event
+    given: Reservation | LimitExceeded | None = None
+    gone: bool = False
+
+
+class Ledger:
+    """What a run has spent, and has promised to calls that are still out.
+
+    A call that does not fit because of promises waits until one is settled, as most calls stay below their promise:
+    first come, first served, but for the aggregator, which goes ahead of all. One that cannot fit any more is refused.
+    The share kept for the aggregator is closed to everyone else.
+
+    Args:
+        limits: what may be spent.
+        keep_for_aggregator: whether a share is kept.
+        outer: the ledger of a run within which this one goes on: what is spent here is spent there too.
+    """
+
+    def __init__(self, limits: Limits, *, keep_for_aggregator: bool, outer: Ledger | None = None) -> None:
+        self.spent = NOTHING
+        self.limits = limits
+        self.tripped: str | None = None
+        self._outer = outer
+        self._calls_out = 0
+        self._tokens_out = 0
+        self._output_out = 0
+        self._cost_out = 0.0
+        self._ahead: deque[_Waiter] = deque()
+        self._waiting: deque[_Waiter] = deque()
+        self._kept_calls = 1 if keep_for_aggregator and (limits.calls or 0) > 1 else 0
+        self._kept_tokens = _kept(limits.total_tokens) if keep_for_aggregator else 0
+        self._kept_output = _kept(limits.output_tokens) if keep_for_aggregator else 0
+        self._kept_cost = (limits.cost_usd or 0.0) * KEPT_SHARE if keep_for_aggregator else 0.0
+
+    @property
+    def limits_cost(self) -> bool:
+        """Whether USD are limited, here or in an outer run."""
+        return self.limits.cost_usd is not None or (self._outer is not None and self._outer.limits_cost)
+
+    @property
+    def limits_tokens(self) -> bool:
+        """Whether it matters how long a prompt is, here or in an outer run."""
+        of_length = (self.limits.total_tokens, self.limits.cost_usd)
+        return of_length != (None, None) or (self._outer is not None and self._outer.limits_tokens)
+
+    @property
+    def calls_left(self) -> float:
+        """How many more calls there is room for, the aggregator's share left out; `math.inf` without a limit."""
+        if self.limits.calls is None:
+            return math.inf
+        return max(0, self.limits.calls - self._kept_calls - self.spent.calls - self._calls_out)
+
+    async def reserve(
+        self,
+        prompt_tokens: int,
+        output_tokens: int | None,
+        *,
+        aggregator: bool = False,
+        price: Price | None = None,
+    ) -> Reservation:
+        """Set aside one call with what it may cost; waits while it only fits when others have settled.
+
+        Args:
+            prompt_tokens: an estimate of the prompt's length.
+            output_tokens: the most the caller wants written; None for a default that leaves room for others.
+            aggregator: whether the kept share may be used.
+            price: of the model; needed where USD are limited.
+
+        Raises:
+            LimitExceeded: the call does not fit into what is left, and never will.
+        """
+        own = await self._reserve(_Ask(prompt_tokens, output_tokens, aggregator, price))
+        if self._outer is None:
+            return own
+        try:
+            outer = await self._outer.reserve(prompt_tokens, own.written, price=price)
+        except BaseException as error:
+            self._give_back(own)
+            if isinstance(error, LimitExceeded):
+                self.tripped = self.tripped or error.limit
+            raise
+        return replace(own, outer=outer)
+
+    async def _reserve(self, ask: _Ask) -> Reservation:
+        if not self._ahead and (ask.aggregator or not self._waiting):
+            reservation = self._try(ask)
+            if reservation is not None:
+                return reservation
+        waiter = _Waiter(ask, anyio.Event())
+        (self._ahead if ask.aggregator else self._waiting).append(waiter)
+        try:
+            await waiter.turn.wait()
+        except BaseException:
+            self._leave(waiter)
+            raise
+        if isinstance(waiter.given, LimitExceeded):
+            raise waiter.given
+        assert waiter.given is not None  # noqa: S101
+        return waiter.given
+
+    def settle(self, reservation: Reservation, usage: Usage) -> None:
+        """Give back a reservation, and book what the call really cost."""
+        self.spent += usage
+        self._give_back(reservation)
+        if self._outer is not None and reservation.outer is not None:
+            self._outer.settle(reservation.outer, usage)
+
+    def book(self, usage: Usage) -> None:
+        """Count what was spent without a reservation."""
+        self.spent += usage
+        if self._outer is not None:
+            self._outer.book(usage)
+
+    def _give_back(self, reservation: Reservation) -> None:
+        self._calls_out -= 1
+        self._tokens_out -= reservation.tokens
+        self._output_out -= reservation.written or 0
+        self._cost_out -= reservation.cost
+        self._serve()
+
+    def _leave(self, waiter: _Waiter) -> None:
+        """A waiter was cancelled, perhaps after it had been served."""
+        waiter.gone = True
+        if isinstance(waiter.given, Reservation):
+            self._give_back(waiter.given)
+        else:
+            self._serve()
+
+    def _serve(self) -> None:
+        """Serve those at the head of the line, up to the first that has to wait on. Whoever waits, a call is out."""
+        for line in (self._ahead, self._waiting):
+            while line:
+                if not line[0].gone and not self._served(line[0]):
+                    return
+                line.popleft()
+
+    def _served(self, waiter: _Waiter) -> bool:
+        try:
+            waiter.given = self._try(waiter.ask)
+        except LimitExceeded as refusal:
+            waiter.given = refusal
+        if waiter.given is None:
+            return False
+        waiter.turn.set()
+        return True
+
+    def _try(self, ask: _Ask) -> Reservation | None:
+        calls = self.limits.calls
+        if calls is not None:
+            kept = 0 if ask.aggregator else self._kept_calls
+            if self.spent.calls + self._calls_out >= calls - kept:
+                raise self._refusal("calls")
+        rooms = self._rooms(ask)
+        if not rooms:
+            return self._out(ask, 0, ask.output)
+        room, limit, _ = min(rooms)
+        wanted = ask.output
+        if wanted is None:
+            share = min(whole for *_, whole in rooms) / SHARES
+            wanted = int(min(DEFAULT_OUTPUT_TOKENS, max(share, MIN_OUTPUT_TOKENS)))
+        if room >= wanted:
+            return self._out(ask, ask.prompt + wanted, wanted)
+        if self._calls_out:
+            return None
+        if room >= MIN_OUTPUT_TOKENS:
+            return self._out(ask, ask.prompt + int(room), int(room))
+        raise self._refusal(limit)
+
+    def _rooms(self, ask: _Ask) -> list[tuple[float, str, float]]:
+        """For each limit: how many tokens the call may write within it, its name, and how many all calls may write."""
+        rooms: list[tuple[float, str, float]] = []
+        limits, share = self.limits, 0 if ask.aggregator else 1
+        if limits.total_tokens is not None:
+            left = limits.total_tokens - self.spent.total_tokens - self._tokens_out - share * self._kept_tokens
+            rooms.append((left - ask.prompt, "total_tokens", limits.total_tokens))
+        if limits.output_tokens is not None:
+            left = limits.output_tokens - self.spent.output_tokens - self._output_out - share * self._kept_output
+            rooms.append((left, "output_tokens", limits.output_tokens))
+        if limits.cost_usd is not None:
+            assert ask.price is not None  # noqa: S101
+            money = limits.cost_usd - (self.spent.cost_usd or 0.0) - self._cost_out - share * self._kept_cost
+            money -= ask.prompt * ask.price.input / MILLION
+            of_one = ask.price.output / MILLION
+            rooms.append((_tokens_for(money, of_one), "cost_usd", _tokens_for(limits.cost_usd, of_one)))
+        return rooms
+
+    def _out(self, ask: _Ask, tokens: int, output: int | None) -> Reservation:
+        written = output or 0
+        cost = 0.0
+        if self.limits.cost_usd is not None and ask.price is not None:
+            cost = (ask.prompt * ask.price.input + written * ask.price.output) / MILLION
+        self._calls_out += 1
+        self._tokens_out += tokens
+        self._output_out += written
+        self._cost_out += cost
+        return Reservation(tokens, output, cost)
+
+    def _refusal(self, limit: str) -> LimitExceeded:
+        self.tripped = self.tripped or limit
+        return LimitExceeded(
+            f"Limits.{limit} = {getattr(self.limits, limit)} leaves no room for another call",
+            limit=limit,
+            hint="raise the limit",
+        )
+
+
+def _kept(tokens: int | None) -> int:
+    return min(int((tokens or 0) * KEPT_SHARE), MAX_KEPT_TOKENS)
+
+
+def _tokens_for(money: float, of_one: float) -> float:
+    if money < 0:
+        return -1
+    return money / of_one if of_one else math.inf

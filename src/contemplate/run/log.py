@@ -1,0 +1,110 @@
+"""Logs: one structlog event for each call, task and run. No prompt and no answer is logged.
+
+Nothing is configured on import. Where the application has configured structlog, its configuration is used; elsewhere
+the events go to the standard logger "contemplate", which is silent until a level of INFO or below is set for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..events import (
+    Event,
+    LimitReached,
+    ModelCalled,
+    Noted,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    TaskFinished,
+    ToolFinished,
+)
+from ..result import ErrorInfo
+from ..usage import Usage
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+
+def log_event(event: Event) -> None:
+    """Log `event`, if it is one that is logged."""
+    log = _logger()
+    match event:
+        case RunStarted():
+            log.info("run_started", run_id=event.run_id, model=event.model)
+        case ModelCalled(name=name):
+            log.info(
+                "model_called",
+                run_id=name.run,
+                role=name.role,
+                task=name.task,
+                turn=name.turn,
+                model=event.model,
+                seconds=round(event.seconds, 3),
+                finish=event.finish,
+                **_spent(event.usage),
+                **_failed(event.error),
+            )
+        case TaskFinished(result=result):
+            log.info("task_finished", task=result.id, outcome=result.outcome, seconds=round(result.seconds, 3))
+        case ToolFinished():
+            log.info(
+                "tool_finished",
+                task=event.task_id,
+                tool=event.tool,
+                seconds=round(event.seconds, 3),
+                **_failed(event.error),
+            )
+        case Noted():
+            log.info("noted", note=event.message)
+        case LimitReached():
+            log.warning("limit_reached", limit=event.limit)
+        case RunFinished():
+            log.info(
+                "run_finished",
+                run_id=event.run_id,
+                complete=event.complete,
+                seconds=round(event.seconds, 3),
+                calls=event.usage.calls,
+                **_spent(event.usage),
+            )
+        case RunFailed():
+            log.error("run_failed", run_id=event.run_id, seconds=round(event.seconds, 3), **_failed(event.error))
+        case _:
+            pass
+
+
+def wanted() -> bool:
+    """Whether anybody would see an event; does not import structlog where nobody else did."""
+    structlog = sys.modules.get("structlog")
+    return (structlog is not None and structlog.is_configured()) or logging.getLogger("contemplate").isEnabledFor(
+        logging.INFO
+    )
+
+
+def _logger() -> FilteringBoundLogger:
+    import structlog
+
+    if structlog.is_configured():
+        configured: FilteringBoundLogger = structlog.get_logger("contemplate")
+        return configured
+    wrapped: FilteringBoundLogger = structlog.wrap_logger(
+        logging.getLogger("contemplate"),
+        processors=[structlog.stdlib.filter_by_level, structlog.stdlib.render_to_log_kwargs],
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    return wrapped
+
+
+def _spent(usage: Usage) -> dict[str, Any]:
+    return {
+        "input_tokens": usage.input_tokens,
+        "cached_input_tokens": usage.cached_input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+
+
+def _failed(error: ErrorInfo | None) -> dict[str, Any]:
+    return {} if error is None else {"error": error.kind, "error_message": error.message}

@@ -1,0 +1,191 @@
+"""Runs that are written down: continued after a crash, gone through again, or concluded from once more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from pydantic import ValidationError
+
+from ..errors import ConfigurationError, ContemplateError, JournalError, error_info, revived
+from ..journal import Entry, Journal, RunRecord
+from ..journal.entries import message_of
+from ..journal.recording import Recording
+from ..journal.replaying import Replaying
+from ..messages import Message
+from ..plan import Task
+from ..result import RunResult, TaskResult
+from .context import RunContext
+from .protocols import Answer
+from .run import Job, Parts, carry_out
+from .task_context import TaskContext
+
+
+async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: str | None = None) -> RunResult[Any]:
+    """Run `job` and write it down. A run of that name goes on where it was; one that is over is not made again.
+
+    Raises:
+        ConfigurationError: the run of that name asked something else.
+        JournalError: the journal cannot be read, or the run is going on elsewhere.
+        ContemplateError: there is no answer.
+    """
+    with journal.hold(job.run_id):
+        before = await anyio.to_thread.run_sync(journal.load, job.run_id)
+        if before is not None and (before.question, before.images) != (job.question, job.images):
+            raise ConfigurationError(f"run {job.run_id!r} has asked something else", hint="give another run_id")
+        if before is not None and before.status == "answered" and before.result is not None:
+            return _as_it_was(parts, before.result)
+        record = before or RunRecord(run_id=job.run_id, question=job.question, images=job.images, model="")
+        record = record.model_copy(
+            update={
+                "model": parts.model.name,
+                "status": "running",
+                "created": record.created or time.time(),
+                "parent": parent or record.parent,
+                "labels": record.labels | dict(job.labels),
+            }
+        )
+        await anyio.to_thread.run_sync(journal.save, record)
+        entries = [] if before is None else await anyio.to_thread.run_sync(journal.entries, job.run_id)
+        return await _written_down(parts, job, Recording(journal, record, entries))
+
+
+async def _written_down(parts: Parts, job: Job, recording: Recording) -> RunResult[Any]:
+    run = recording.run
+    try:
+        result = await carry_out(parts, job, recording)
+    except ContemplateError as error:
+        ended = {"status": "failed", "error": error_info(error), "result": error.partial}
+        await recording.finish(run.model_copy(update=ended))
+        raise
+    except BaseException as error:
+        recording.finish_now(run.model_copy(update={"status": "interrupted", "error": error_info(error)}))
+        raise
+    stored, status = result, "answered" if result.complete else "partial"
+    if parts.output is not None:
+        try:
+            stored = result.model_copy(update={"output": parts.output.dump(result.output)})
+        except ValueError:
+            # An output of another type, of somebody's own aggregator: it is paid for, and concluded again if need be.
+            stored, status = result.model_copy(update={"output": None}), "partial"
+    await recording.finish(run.model_copy(update={"status": status, "error": None, "result": stored}))
+    return result
+
+
+def _as_it_was(parts: Parts, result: RunResult[Any]) -> RunResult[Any]:
+    if parts.output is None:
+        return result
+    try:
+        output = parts.output.load(result.output)
+    except ValidationError:
+        hint = "give another run_id, or conclude once more: mind.reaggregate(run_id)"
+        told = f"run {result.run_id!r} was answered, and not as a {parts.output.name}"
+        raise ConfigurationError(told, hint=hint) from None
+    return result.model_copy(update={"output": output})
+
+
+async def replay(parts: Parts, job: Job, journal: Journal) -> RunResult[Any]:
+    """Go through a run again: every call brings what it brought, and none is made.
+
+    Raises:
+        ReplayError: the run goes otherwise than it went.
+        JournalError: there is no such run, or it was never finished.
+        ContemplateError: what the run raised.
+    """
+    record = await finished(journal, job.run_id)
+    entries = await anyio.to_thread.run_sync(journal.entries, job.run_id)
+    recording = Replaying(journal, record, entries)
+    job = replace(job, question=record.question, images=record.images).without_clock()
+    try:
+        result = await carry_out(parts, job, recording)
+    except ContemplateError:
+        if recording.divergence is not None:
+            raise recording.divergence from None
+        raise
+    recording.compare(result)
+    return result
+
+
+async def reaggregate(parts: Parts, job: Job, journal: Journal, of: str) -> RunResult[Any]:
+    """Conclude once more from the results of the run `of`; only the aggregator's calls are made.
+
+    Raises:
+        JournalError: there is no such run, or it was never finished.
+        ContemplateError: there is no answer.
+    """
+    record = await finished(journal, of)
+    assert record.result is not None  # noqa: S101
+    entries = await anyio.to_thread.run_sync(journal.entries, of)
+    spoken = await anyio.to_thread.run_sync(_conversations, journal, entries)
+    past = _Past(record.result, spoken)
+    job = replace(job, question=record.question, images=record.images)
+    parts = replace(parts, planner=past.plan, agent=past.answer)
+    return await keep_or_continue(parts, job, journal, parent=of)
+
+
+async def finished(journal: Journal, run_id: str) -> RunRecord:
+    """The run called so.
+
+    Raises:
+        JournalError: there is none, or it was never finished.
+    """
+    record = await anyio.to_thread.run_sync(journal.load, run_id)
+    if record is None:
+        raise JournalError(f"there is no run {run_id!r} in the journal", hint="`contemplate runs` lists them")
+    if record.result is None:
+        raise JournalError(f"run {run_id!r} is not over ({record.status})", hint="continue it first, with this run_id")
+    return record
+
+
+def _conversations(journal: Journal, entries: list[Entry]) -> dict[str, tuple[Message, ...]]:
+    """What each subagent said and was told: its last call's request, and the answer."""
+    last = {each.task: each for each in entries if each.role == "subagent" and each.task and each.response}
+    spoken: dict[str, tuple[Message, ...]] = {}
+    for task, entry in last.items():
+        asked = tuple(map(message_of, list(journal.parts(entry.parts).values())[1:]))
+        if task is not None and entry.response is not None:
+            spoken[task] = (*asked, entry.response.message)
+    return spoken
+
+
+class _Past:
+    """A run's tasks and results, once more: each arrives after the one after which it arrived."""
+
+    def __init__(self, result: RunResult[Any], spoken: Mapping[str, tuple[Message, ...]]) -> None:
+        self._tasks = result.plan.tasks
+        self._results = {each.id: each for each in result.tasks}
+        self._spoken = spoken
+        order = sorted(result.tasks, key=lambda each: each.started + each.seconds)
+        self._after = {later.id: earlier.id for earlier, later in pairwise(order)}
+        self._arrived = {task.id: anyio.Event() for task in self._tasks}
+
+    async def plan(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        """The tasks, as they were planned."""
+        for task in self._tasks:
+            yield task
+
+    async def answer(self, task: Task, ctx: TaskContext) -> Answer:
+        """What came of `task`."""
+        before = self._after.get(task.id)
+        if before is not None:
+            await self._arrived[before].wait()
+        self._arrived[task.id].set()
+        result = self._results.get(task.id)
+        spoke = result.support[0] if result is not None and task.samples > 1 and result.support else task.id
+        ctx.messages = self._spoken.get(spoke, ())
+        return _again(result)
+
+
+def _again(result: TaskResult | None) -> Answer:
+    if result is None:
+        return Answer("", outcome="cancelled")
+    if result.outcome == "failed" and result.error is not None:
+        raise revived(result.error.kind, result.error.message, result.error.hint)
+    return Answer(
+        result.text, result.output, result.images, result.outcome, result.support, result.dissent, result.complete
+    )

@@ -1,0 +1,135 @@
+"""Tasks that several subagents answer, each by itself: what most of them say is the answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from . import aggregators
+from .errors import AggregationError
+from .limits import Limits
+from .plan import Task
+from .prompts import render
+from .run.context import RunContext
+from .run.nesting import contemplate_within, inner_name
+from .run.protocols import AgentFunction, Answer, prepare
+from .run.run import Parts
+from .run.task_context import TaskContext
+from .settings import ModelSettings
+
+
+class Sampled:
+    """An agent that answers a task as often as `Task.samples` says, at the same time, and takes a vote.
+
+    The samples are a run within the task, which spends what the outer run has left. They differ in their seeds only,
+    and are shown what the task alone would be. The vote counts `answers.final`, and stops when it is decided. If no
+    sample is answered, the task ends as the first of them did.
+    """
+
+    def __init__(self, agent: AgentFunction) -> None:
+        self.agent = agent
+
+    async def prepare(self, run: RunContext) -> None:
+        """Have the agent get ready."""
+        await prepare(self.agent, run)
+
+    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
+        """Answer `task`.
+
+        Raises:
+            ContemplateError: no sample was answered, or no answer could be read.
+        """
+        if task.samples == 1:
+            return await self.agent(task, ctx)
+        samples = _Samples(task, ctx, self.agent)
+        run = ctx.run
+        parts = Parts(run.model(), samples.plan, samples.answer, aggregators.vote())
+        # Which tools there are, is each sample's business.
+        whole = task.model_copy(update={"tools": None})
+        try:
+            answer = await contemplate_within(whole, ctx, parts=parts, limits=Limits(), question=run.question)
+        except BaseException as error:
+            samples.keep()
+            if isinstance(error, AggregationError):
+                return samples.unanswered(error)
+            raise
+        ctx.adopt(samples.contexts[answer.support[0]])
+        samples.note(answer)
+        return answer
+
+
+class _Samples:
+    """The samples of one task.
+
+    Attributes:
+        contexts: those of the samples that were started, by the names of their calls.
+    """
+
+    def __init__(self, task: Task, ctx: TaskContext, agent: AgentFunction) -> None:
+        self.contexts: dict[str, TaskContext] = {}
+        self._task = task
+        self._ctx = ctx
+        self._agent = agent
+        self._names = [f"sample-{i + 1}" for i in range(task.samples)]
+        self._ends: dict[str, Answer | Exception] = {}
+
+    async def plan(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        """The task, once for each sample."""
+        task, said = self._task, [self._task.instructions]
+        if ctx.output is None and task.program is None:
+            said.append(render("answer_line"))
+        seed = 0 if task.settings is None else task.settings.seed or 0
+        for i, name in enumerate(self._names):
+            yield task.model_copy(
+                update={
+                    "id": name,
+                    "title": task.label,
+                    # The inner run's model is the task's, and what the task needs is in the outer run.
+                    "needs": (),
+                    "model": None,
+                    "samples": 1,
+                    "held": False,
+                    "instructions": "\n\n".join(filter(None, said)) or None,
+                    "settings": ModelSettings(seed=seed + i).over(task.settings),
+                }
+            )
+
+    async def answer(self, task: Task, ctx: TaskContext) -> Answer:
+        """Answer one sample."""
+        self.contexts[inner_name(self._task, task.id)] = ctx
+        ctx.inputs = self._ctx.inputs
+        try:
+            given = self._ends[task.id] = await self._agent(task, ctx)
+        except Exception as error:
+            self._ends[task.id] = error
+            raise
+        return given
+
+    def keep(self) -> None:
+        """Have the task keep what was written by the first sample that wrote anything."""
+        started = (self.contexts.get(inner_name(self._task, name)) for name in self._names)
+        written = next((each for each in started if each is not None and each.text), None)
+        if written is not None:
+            self._ctx.adopt(written)
+
+    def note(self, answer: Answer) -> None:
+        """Say what makes a vote worth less than it looks."""
+        label, run = self._task.label, self._ctx.run
+        if len(answer.support) == 1 and answer.dissent:
+            run.note(f"no two samples of {label!r} agree; the first one stands")
+        lost = [each for each in self._ends.values() if isinstance(each, Exception)]
+        if lost:
+            run.note(f"{len(lost)} of the {self._task.samples} samples of {label!r} failed: {lost[0]}")
+
+    def unanswered(self, error: AggregationError) -> Answer:
+        """How the first sample ended that was cut off, or else the first that failed; `error` if one was answered.
+
+        Raises:
+            Exception: what that sample raised, or `error`.
+        """
+        ends = [self._ends[name] for name in self._names if name in self._ends]
+        answers = [each for each in ends if isinstance(each, Answer)]
+        if any(each.outcome == "answered" for each in answers):
+            raise error
+        if answers:
+            return answers[0]
+        raise next((each for each in ends if isinstance(each, Exception)), error)

@@ -1,0 +1,141 @@
+"""Good answers: what the model says, how fast, and in which pieces."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .exchange import Exchange
+from .http import Wire
+
+CHARACTERS_PER_TOKEN = 4
+POLL_SECONDS = 0.001
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A good answer.
+
+    Args:
+        text: what the model says.
+        pieces: how it is cut when it is streamed; pieces of `chunk` characters if None.
+        chunk: characters in each piece.
+        delay: seconds before the first byte.
+        first_token_delay: seconds between the head of a stream and its first piece.
+        gap: seconds between pieces.
+        gates: events that are waited for, the i-th before the i-th piece; for tests that must know the order.
+        finish: the finish reason.
+        tool_calls: pairs of a tool's name and its arguments, as JSON.
+        usage: whether the usage is reported; or what is reported.
+        cached_tokens: how many prompt tokens are said to be cached.
+        reasoning: what is streamed as reasoning first.
+        extra: further fields of the message, such as images; in a stream, those of a chunk after the text.
+    """
+
+    text: str = "ok"
+    pieces: Sequence[str] | None = None
+    chunk: int = 16
+    delay: float = 0.0
+    first_token_delay: float = 0.0
+    gap: float = 0.0
+    gates: Mapping[int, threading.Event] = field(default_factory=dict)
+    finish: str = "stop"
+    tool_calls: Sequence[tuple[str, str]] = ()
+    usage: bool | Mapping[str, Any] = True
+    cached_tokens: int = 0
+    reasoning: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    async def send(self, wire: Wire, exchange: Exchange) -> None:
+        """Send it, as a stream if that was asked for."""
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        if exchange.streams:
+            await self._stream(wire, exchange)
+        else:
+            await self._before(0)
+            await wire.json(self.completion(exchange))
+
+    def completion(self, exchange: Exchange) -> dict[str, Any]:
+        """All of it, as the body of a response."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.text, **self.extra}
+        if self.reasoning:
+            message["reasoning_content"] = self.reasoning
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {"id": f"call_{place}", "type": "function", "function": {"name": name, "arguments": arguments}}
+                for place, (name, arguments) in enumerate(self.tool_calls)
+            ]
+        choice = {"index": 0, "message": message, "finish_reason": self.finish}
+        body = {**head_of(exchange, "chat.completion"), "choices": [choice]}
+        return body | {"usage": self._usage(exchange)} if self.usage else body
+
+    async def _stream(self, wire: Wire, exchange: Exchange) -> None:
+        await wire.begin_stream()
+        await wire.event(chunk_of(exchange, {"role": "assistant", "content": ""}))
+        if self.reasoning:
+            await wire.event(chunk_of(exchange, {"reasoning_content": self.reasoning}))
+        for place, piece in enumerate(self._pieces()):
+            await self._before(place)
+            await wire.event(chunk_of(exchange, {"content": piece} if piece else {}))
+        if self.extra:
+            await wire.event(chunk_of(exchange, self.extra))
+        for delta in self._calls():
+            await wire.event(chunk_of(exchange, delta))
+        await wire.event(chunk_of(exchange, {}, self.finish))
+        if self.usage and exchange.wants_usage:
+            head = head_of(exchange, "chat.completion.chunk")
+            await wire.event({**head, "choices": [], "usage": self._usage(exchange)})
+        await wire.end_stream()
+
+    def _pieces(self) -> Sequence[str]:
+        if self.pieces is not None:
+            return self.pieces
+        return [self.text[start : start + self.chunk] for start in range(0, len(self.text), self.chunk)] or [""]
+
+    def _calls(self) -> Iterator[dict[str, Any]]:
+        for place, (name, arguments) in enumerate(self.tool_calls):
+            function = {"name": name, "arguments": ""}
+            yield {"tool_calls": [{"index": place, "id": f"call_{place}", "type": "function", "function": function}]}
+            half = len(arguments) // 2
+            for part in (arguments[:half], arguments[half:]):
+                yield {"tool_calls": [{"index": place, "function": {"arguments": part}}]}
+
+    async def _before(self, place: int) -> None:
+        if place in self.gates:
+            await opened(self.gates[place])
+        pause = self.gap if place else self.first_token_delay
+        if pause:
+            await asyncio.sleep(pause)
+
+    def _usage(self, exchange: Exchange) -> Mapping[str, Any]:
+        if isinstance(self.usage, Mapping):
+            return self.usage
+        prompt = sum(len(str(message.get("content"))) for message in exchange.messages) // CHARACTERS_PER_TOKEN
+        written = -(-len(self.text) // CHARACTERS_PER_TOKEN)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": written,
+            "total_tokens": prompt + written,
+            "prompt_tokens_details": {"cached_tokens": self.cached_tokens},
+        }
+
+
+async def opened(gate: threading.Event) -> None:
+    """Wait until another thread sets `gate`."""
+    while not gate.is_set():  # noqa: ASYNC110 -- an event of threads wakes no task
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def head_of(exchange: Exchange, kind: str) -> dict[str, Any]:
+    """What every response and chunk begins with."""
+    return {"id": f"chatcmpl-{exchange.number}", "object": kind, "created": 0, "model": exchange.model}
+
+
+def chunk_of(exchange: Exchange, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
+    """One chunk of a stream."""
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return {**head_of(exchange, "chat.completion.chunk"), "choices": [choice]}

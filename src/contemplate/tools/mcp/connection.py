@@ -1,0 +1,162 @@
+"""An open connection to an MCP server: its tools, as a subagent sees them, and what they return, as text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from pydantic_core import from_json, to_json
+
+from ...errors import ConfigurationError, ToolError, ToolServerError
+from ...images import image_from_url
+from ...messages import ImagePart, Part, TextPart
+from ...models import ToolSpec
+from ...prompts import render
+
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp_types import CallToolResult, ContentBlock, Tool
+
+LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which of a server's tools are taken, and under which names."""
+
+    prefix: str
+    include: Collection[str] | None
+    exclude: Collection[str]
+
+    def of(self, tools: Sequence[Tool], server: str) -> dict[str, Tool]:
+        """Those of `tools` that are taken, under their new names.
+
+        Raises:
+            ConfigurationError: a name that was chosen is not there, or two tools would have one name.
+        """
+        there = {tool.name for tool in tools}
+        unknown = {*(self.include or ()), *self.exclude} - there
+        if unknown:
+            raise ConfigurationError(
+                f"MCP server {server!r} has no tool {', '.join(map(repr, sorted(unknown)))}",
+                hint=f"there are: {', '.join(sorted(there))}",
+            )
+        taken = [each for each in tools if self.include is None or each.name in self.include]
+        taken = [each for each in taken if each.name not in self.exclude]
+        chosen = {self._named(each.name): each for each in taken}
+        if len(chosen) != len(taken):
+            raise ConfigurationError(
+                f"MCP server {server!r}: two tools get one name", hint="exclude one, or shorten prefix"
+            )
+        return chosen
+
+    def _named(self, name: str) -> str:
+        # Providers take fewer characters than servers may use, such as "." and "/".
+        return re.sub(r"[^A-Za-z0-9_-]", "_", self.prefix + name)[:LONGEST_NAME]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A server's tools, ready to be used.
+
+    Args:
+        name: the server's.
+        client: talks to it.
+        tools: those that are taken, by the names that models know them by.
+        timeout: seconds for one use.
+        hidden: takes secrets out of a text.
+        gone: the error for a server that is no more.
+    """
+
+    name: str
+    client: Client
+    tools: Mapping[str, Tool]
+    timeout: float
+    hidden: Callable[[str], str]
+    gone: Callable[[], ToolServerError]
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        """The tools, as models see them: the server's own schemas and words."""
+        return tuple(
+            ToolSpec(name, each.description or each.title or "", each.input_schema) for name, each in self.tools.items()
+        )
+
+    async def call(self, name: str, arguments: str) -> str | tuple[Part, ...]:
+        """Use the tool `name` with `arguments`, a JSON object.
+
+        Raises:
+            ToolError: it failed, or did not answer in time.
+            ToolServerError: the server is gone.
+        """
+        if name not in self.tools:
+            raise ToolError(f"MCP server {self.name!r} no longer has this tool")
+        try:
+            given = from_json(arguments or "{}")
+        except ValueError as error:
+            raise ToolError(f"wrong arguments for {name}: {error}") from None
+        if not isinstance(given, dict):
+            raise ToolError(f"wrong arguments for {name}: not a JSON object")
+        with anyio.move_on_after(self.timeout):
+            return await self._called(self.tools[name].name, given)
+        raise ToolError(f"{name} did not answer within {self.timeout:g} seconds")
+
+    async def _called(self, name: str, arguments: dict[str, Any]) -> str | tuple[Part, ...]:
+        from mcp import MCPError
+        from mcp_types import CONNECTION_CLOSED
+
+        try:
+            result = await self.client.call_tool(name, arguments)
+        except (anyio.ClosedResourceError, anyio.BrokenResourceError):
+            raise self.gone() from None
+        except (MCPError, RuntimeError) as error:
+            # A RuntimeError says that what was returned does not fit the server's own schema.
+            if isinstance(error, MCPError) and error.code == CONNECTION_CLOSED:
+                raise self.gone() from None
+            raise ToolError(self.hidden(str(error))) from None
+        if result.is_error:
+            said = _said(result)
+            raise ToolError(self.hidden(said if isinstance(said, str) else "") or f"{name} failed")
+        return _said(result)
+
+
+async def all_tools(client: Client) -> list[Tool]:
+    """The tools of a server, page by page."""
+    page = await client.list_tools()
+    tools = list(page.tools)
+    while page.next_cursor:
+        page = await client.list_tools(cursor=page.next_cursor)
+        tools += page.tools
+    return tools
+
+
+def _said(result: CallToolResult) -> str | tuple[Part, ...]:
+    """What a result says, and the images in it."""
+    # A server says the same in both; the structured form is for programs.
+    if not result.content and result.structured_content is not None:
+        return to_json(result.structured_content).decode()
+    said = [_block(block) for block in result.content]
+    text = "\n".join(each for each in said if isinstance(each, str))
+    images = [each for each in said if isinstance(each, ImagePart)]
+    return (TextPart(text=text), *images) if images else text
+
+
+def _block(block: ContentBlock) -> str | ImagePart:
+    if block.type == "text":
+        return block.text
+    if block.type == "resource_link":
+        return f"{block.name}: {block.uri}"
+    if block.type == "resource":
+        text = getattr(block.resource, "text", None)
+        if text is not None:
+            return str(text)
+        kind, data = block.resource.mime_type or "resource", getattr(block.resource, "blob", "")
+    else:
+        kind, data = block.mime_type, block.data
+    with suppress(ValueError):
+        return image_from_url(f"data:{kind};base64,{data}")
+    return render("tool_left_out", kind=kind)

@@ -1,0 +1,187 @@
+"""Tools: functions that a subagent may call. The schema comes from the signature, the words from the docstring."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, get_type_hints, overload
+
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
+from pydantic_core import from_json, to_json
+
+from ..errors import ConfigurationError, ToolError, validation_problems
+from ..messages import ImagePart, Part, TextPart
+
+
+class Tool:
+    """A function with a name, a description and a JSON schema of its arguments.
+
+    Make one with `@tool`. A plain function runs in a worker thread, so that it does not hold up other subagents.
+
+    Attributes:
+        name: what the model calls it: letters, digits, "_" and "-", at most 64.
+        description: what it does, for the model.
+        parameters: the JSON schema of its arguments, an object.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], *, name: str | None = None, description: str | None = None
+    ) -> None:
+        self.name: str = name or str(getattr(function, "__name__", "tool"))
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
+            raise ConfigurationError(
+                f"{self.name!r} cannot be the name of a tool", hint='use letters, digits, "_" and "-", at most 64'
+            )
+        summary, told = _documentation(function)
+        self.description = description or summary
+        self._function = function
+        self._arguments = _arguments_model(self.name, function, told)
+        self.parameters: dict[str, JsonValue] = self._arguments.model_json_schema()
+
+    def __repr__(self) -> str:
+        return f"Tool({self.name!r})"
+
+    async def call(self, arguments: str) -> str | tuple[Part, ...]:
+        """Run the function with `arguments`, a JSON object, and return what it returned: text, or parts with images.
+
+        Raises:
+            ToolError: the arguments do not fit the schema.
+            Exception: whatever the function raises.
+        """
+        return _said(await self._run(arguments or "{}"))
+
+    async def value(self, *args: Any, **kwargs: Any) -> JsonValue:
+        """Run the function as a program would, and return what it returned, as JSON data.
+
+        Raises:
+            ToolError: the arguments do not fit the schema.
+            Exception: whatever the function raises.
+        """
+        names = [str(each.alias) for each in self._arguments.model_fields.values()]
+        if len(args) > len(names):
+            raise ToolError(f"{self.name} takes {len(names)} arguments, not {len(args)}")
+        arguments = {**dict(zip(names, args, strict=False)), **kwargs}
+        returned = await self._run(to_json(arguments, fallback=str))
+        data: JsonValue = from_json(to_json(returned, fallback=str))
+        return data
+
+    @property
+    def signature(self) -> str:
+        """How a program calls it, such as "price(fruit: str, count: int = 1)"."""
+        said = (
+            f"{each.alias}: {inspect.formatannotation(each.annotation)}"
+            + ("" if each.is_required() else f" = {each.default!r}")
+            for each in self._arguments.model_fields.values()
+        )
+        return f"{self.identifier}({', '.join(said)})"
+
+    @property
+    def identifier(self) -> str:
+        """Its name in a program, where "-" is no letter."""
+        return self.name.replace("-", "_")
+
+    async def _run(self, arguments: str | bytes) -> object:
+        try:
+            checked = self._arguments.model_validate_json(arguments)
+        except ValidationError as error:
+            raise ToolError(f"wrong arguments for {self.name}: {validation_problems(error)}") from None
+        values = {str(field.alias): getattr(checked, name) for name, field in type(checked).model_fields.items()}
+        if inspect.iscoroutinefunction(self._function):
+            return await self._function(**values)
+        # In a tuple, because trio refuses what is to be awaited.
+        (returned,) = await anyio.to_thread.run_sync(lambda: (self._function(**values),), abandon_on_cancel=True)
+        if isinstance(returned, Awaitable):
+            returned = await returned
+        return returned
+
+
+@overload
+def tool(function: Callable[..., Any], /) -> Tool: ...
+@overload
+def tool(*, name: str | None = None, description: str | None = None) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    function: Callable[..., Any] | None = None, /, *, name: str | None = None, description: str | None = None
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """Make a tool of a function: `@tool`, or `@tool(name=..., description=...)`.
+
+    The parameters need type annotations; those that have a default are optional. A docstring in Google, NumPy or
+    reST style tells the model what the function and each parameter is for. To refuse a call, raise `ToolError` with
+    a message that the model can act on; it is told of any other exception as well. An `ImagePart` that is returned,
+    alone or in a list with text, is the user's: it comes with the answer, and the model is told that it was made.
+
+    Raises:
+        ConfigurationError: a parameter has no annotation, or one that pydantic cannot validate.
+    """
+    if function is None:
+        return partial(Tool, name=name, description=description)
+    return Tool(function, name=name, description=description)
+
+
+def as_tool(given: Tool | Callable[..., Any]) -> Tool:
+    """`given` itself if it is a tool, else a tool made of it."""
+    return given if isinstance(given, Tool) else Tool(given)
+
+
+def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
+    from docstring_parser import parse
+
+    parsed = parse(inspect.getdoc(_unwrapped(function)) or "")
+    summary = "\n".join(filter(None, (parsed.short_description, parsed.long_description)))
+    return summary, {param.arg_name: param.description or "" for param in parsed.params}
+
+
+def _arguments_model(name: str, function: Callable[..., Any], told: dict[str, str]) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    hints, parameters = _signature(name, function)
+    for place, parameter in enumerate(parameters):
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise ConfigurationError(f"tool {name!r}: parameter {parameter} cannot be passed by name")
+        if parameter.name not in hints:
+            raise ConfigurationError(
+                f"tool {name!r}: parameter {parameter.name!r} has no type", hint=f"write {parameter.name}: str, say"
+            )
+        default = ... if parameter.default is parameter.empty else parameter.default
+        # The field has a name of its own, as not every parameter's may stand in a pydantic model: "copy", or "_id".
+        words: dict[str, Any] = {"description": told[parameter.name]} if parameter.name in told else {}
+        field = Field(default, alias=parameter.name, title=parameter.name, **words)
+        fields[f"argument_{place}"] = (hints[parameter.name], field)
+    try:
+        return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+    except Exception as error:
+        raise ConfigurationError(f"tool {name!r}: no schema for its parameters: {error}") from error
+
+
+def _signature(name: str, function: Callable[..., Any]) -> tuple[dict[str, Any], list[inspect.Parameter]]:
+    written = _unwrapped(function)
+    annotated = written if inspect.isroutine(written) else type(written).__call__
+    try:
+        hints = get_type_hints(annotated, include_extras=True)
+        return hints, list(inspect.signature(function).parameters.values())
+    except Exception as error:
+        raise ConfigurationError(
+            f"tool {name!r}: its signature cannot be read: {error}",
+            hint="name only types that can be found from the function's module",
+        ) from error
+
+
+def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(function, partial):
+        function = function.func
+    return function
+
+
+def _said(returned: object) -> str | tuple[Part, ...]:
+    """Text; or, for an image or a list or tuple in which there are some, parts."""
+    members = returned if isinstance(returned, (list, tuple)) else (returned,)
+    if not any(isinstance(each, ImagePart) for each in members):
+        return _as_text(returned)
+    return tuple(each if isinstance(each, ImagePart) else TextPart(text=_as_text(each)) for each in members)
+
+
+def _as_text(returned: object) -> str:
+    if isinstance(returned, str):
+        return returned
+    return to_json(returned, fallback=str).decode()
