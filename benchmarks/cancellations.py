@@ -158,7 +158,7 @@ class Run:
         if self.counted.out:
             found.append("calls")
         if self._ctx is not None:
-            ledger = self._ctx._caller.ledger
+            ledger = self._ctx._calls.ledger
             if (ledger._calls_out, ledger._tokens_out) != (0, 0):
                 found.append("reservations")
             if any(isinstance(task, Task) and task.id not in self._ctx.results for task in self._started()):

@@ -66,11 +66,12 @@ class Watched:
 
     @property
     def started(self) -> list[str]:
-        return [event.task_id for event in self.events if isinstance(event, TaskStarted)]
+        """The tasks of the run itself; those of runs within it have a path."""
+        return [event.task_id for event in self.events if isinstance(event, TaskStarted) and not event.path]
 
     @property
     def finished(self) -> list[TaskResult]:
-        return [event.result for event in self.events if isinstance(event, TaskFinished)]
+        return [event.result for event in self.events if isinstance(event, TaskFinished) and not event.path]
 
     def calls(self, role: str) -> list[ModelCalled]:
         return [event for event in self.events if isinstance(event, ModelCalled) and event.name.role == role]
@@ -79,7 +80,7 @@ class Watched:
         """What must hold after a run, however it ended."""
         assert sorted(self.started) == sorted(result.id for result in self.finished)
         if self.ctx is not None:
-            ledger = self.ctx._caller.ledger
+            ledger = self.ctx._calls.ledger
             assert out(ledger) == (0, 0)
             assert list(self.ctx.results.values()) == self.finished
             assert ledger.spent.calls == sum(

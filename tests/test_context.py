@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import anyio
 import pytest
@@ -18,7 +18,9 @@ from contemplate.models import Delta, DeltaSink, Model, ModelRequest, ModelRespo
 from contemplate.models.tokens import request_tokens
 from contemplate.run.budget import Ledger
 from contemplate.run.calls import Calls
-from contemplate.run.listeners import Events
+from contemplate.run.listeners import Listeners
+from contemplate.run.resources import resources
+from contemplate.run.state import RunState
 from contemplate.testing import ScriptedModel
 
 from .support import Held, cancelled_after, out, steps
@@ -30,10 +32,14 @@ pytestmark = pytest.mark.anyio
 async def a_run(model: Model | None = None, **limits: int) -> AsyncIterator[tuple[RunContext, list[Event]]]:
     heard: list[Event] = []
     ledger = Ledger(Limits.model_validate(limits), keep_for_aggregator=False)
-    async with AsyncExitStack() as stack:
-        caller = Calls("run", ledger, Events([heard.append]), stack)
+    async with resources() as opened:
+        calls = Calls("run", ledger, Listeners([heard.append]), opened)
         model = model or ScriptedModel("yes")
-        yield RunContext(run_id="run", question="q", model=model, caller=caller, deadline=math.inf), heard
+        yield RunContext(run_id="run", question="q", deadline=math.inf, _model=model, _calls=calls), heard
+
+
+def state_of(ctx: RunContext) -> RunState:
+    return ctx._state
 
 
 def asking(text: str = "hello") -> ModelRequest:
@@ -65,7 +71,7 @@ class TestResults:
     async def test_waiting_for_one(self) -> None:
         async with a_run() as (ctx, _):
             task = Task(id="a", prompt="")
-            ctx.add(task)
+            state_of(ctx).add(task)
             result = TaskResult(task=task, outcome="answered")
             found: list[TaskResult] = []
 
@@ -77,16 +83,16 @@ class TestResults:
                     group.start_soon(wait)
                 await steps(3)
                 assert found == []
-                ctx.record(result)
+                state_of(ctx).record(result)
             assert found == [result] * 3
             assert await ctx.finished("a") is result
 
     async def test_waiting_may_be_given_up(self) -> None:
         async with a_run() as (ctx, _):
             task = Task(id="a", prompt="")
-            ctx.add(task)
+            state_of(ctx).add(task)
             assert not await cancelled_after(3, lambda: ctx.finished("a"))
-            ctx.record(TaskResult(task=task, outcome="failed"))
+            state_of(ctx).record(TaskResult(task=task, outcome="failed"))
             assert (await ctx.finished("a")).outcome == "failed"
 
     async def test_nobody_has_planned_it(self) -> None:
@@ -102,8 +108,8 @@ class TestResults:
     async def test_a_note_is_kept_and_told(self) -> None:
         async with a_run() as (ctx, heard):
             ctx.note("mended")
-            assert ctx.notes == ["mended"]
-            assert heard == [Noted(message="mended")]
+            assert state_of(ctx).notes == ["mended"]
+            assert heard == [Noted(run_id="run", message="mended")]
 
 
 class TestModels:
@@ -135,12 +141,12 @@ class TestModels:
 class TestCalls:
     async def test_a_call_is_named_paid_and_told(self) -> None:
         async with a_run() as (ctx, heard):
-            response = await ctx.call("subagent", asking(), task="a", turn=2)
+            response = await ctx.call("subagent", asking(), task="a")
             assert response.message.text == "yes"
-            assert ctx.spent_on("a") == response.usage == ctx._caller.ledger.spent
+            assert ctx.spent_on("a") == response.usage == ctx._calls.ledger.spent
             (event,) = heard
             assert isinstance(event, ModelCalled)
-            assert event.name.model_dump() == {"run": "run", "role": "subagent", "task": "a", "turn": 2}
+            assert event.name.model_dump() == {"run": "run", "path": "", "role": "subagent", "task": "a", "turn": 0}
             assert (event.finish, event.error, event.usage) == ("stop", None, response.usage)
 
     async def test_a_model_that_does_not_stream_is_heard_all_the_same(self) -> None:
@@ -168,10 +174,8 @@ class TestCalls:
                     lambda ctx=ctx: ctx.call("subagent", asking(), task="a", on_delta=lambda _: None),  # type: ignore[misc]
                 )
                 assert not over
-                assert out(ctx._caller.ledger) == (0, 0)
-                assert isinstance(ctx._caller, Calls)
-                slots = ctx._caller._slots
-                assert slots is not None
+                assert out(ctx._calls.ledger) == (0, 0)
+                (slots,) = ctx._calls._slots
                 assert slots.value == 1
 
     async def test_a_listener_that_raises_in_the_middle_costs_no_call(self) -> None:
@@ -180,10 +184,10 @@ class TestCalls:
             def broken(event: Event) -> None:
                 raise RuntimeError("bad")
 
-            ctx._caller.events.listeners.insert(0, broken)
+            ctx._calls.listeners._listeners.insert(0, broken)
             await ctx.call("planner", asking())
             assert [event.kind for event in heard] == ["model_called"]
-            assert broken not in ctx._caller.events.listeners
+            assert broken not in ctx._calls.listeners._listeners
 
 
 class TestConnections:

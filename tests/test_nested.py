@@ -14,8 +14,8 @@ from contemplate.events import ModelCalled
 from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
+from contemplate.run.calls import MAX_DEPTH
 from contemplate.run.protocols import Planner
-from contemplate.run.run import MAX_DEPTH
 from contemplate.testing import ScriptedModel
 
 from .support import Watched, cancelled_after, out, running, steps
@@ -51,7 +51,7 @@ async def test_a_task_is_a_vote_of_its_own_and_shown_what_it_needs() -> None:
     assert [(each.text, each.usage.calls) for each in result.tasks] == [("Answer: 4", 3)] * 2
     asked = model.requests[-2].messages[-1].text
     assert all(each in asked for each in ("part b", "the question", "Answer: 4", "<<result 1"))
-    called = [event.name.task for event in events.events if isinstance(event, ModelCalled)]
+    called = [event.name.task_path for event in events.events if isinstance(event, ModelCalled)]
     assert set(called) == {f"{part}/sample-{i}" for part in "ab" for i in (1, 2, 3)} | {None}
     events.check()
 
@@ -223,4 +223,4 @@ async def test_cancelled_at_any_step_nothing_is_left(count: int) -> None:
     await cancelled_after(count, lambda: mind.run("q"))
     assert running() == before
     if watched.ctx is not None:
-        assert out(watched.ctx._caller.ledger) == (0, 0)
+        assert out(watched.ctx._calls.ledger) == (0, 0)

@@ -228,7 +228,7 @@ async def test_samples_are_counted_and_named_as_the_tasks_own_calls() -> None:
     model = ScriptedModel("Answer: 1")
     run = await Contemplator(model, planner=planner, aggregator=last, on_event=events).run("q")
     events.check()
-    assert sorted(str(each.name.task) for each in events.calls("subagent")) == [
+    assert sorted(str(each.name.task_path) for each in events.calls("subagent")) == [
         "b/sample-1",
         "b/sample-2",
         "count/sample-1",
@@ -355,7 +355,7 @@ async def test_cancelled_at_any_step_nothing_is_left(count: int) -> None:
     await cancelled_after(count, lambda: asked.run("q"))
     assert running() == before
     if watched.ctx is not None:
-        assert out(watched.ctx._caller.ledger) == (0, 0)
+        assert out(watched.ctx._calls.ledger) == (0, 0)
 
 
 class TestWrittenDown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
@@ -16,17 +17,19 @@ from .estimate import Estimate, estimated
 from .events import EVERYONE, Speaker
 from .images import ImageSource, load_image
 from .limits import Limits
-from .models import Connectable, Model, RunMark, current_run, resolve
+from .models import Connectable, Model, resolve
 from .modes import Mode, Preset, preset
 from .plan import Task
 from .result import OutputT, RunResult
 from .run.listeners import Listener
-from .run.nesting import contemplate_within
+from .run.nesting import back_here, in_loop_of
 from .run.output_type import OutputType
+from .run.place import current_place
 from .run.protocols import AgentFunction, Aggregator, Answer, Planner
-from .run.run import Job, Parts, carry_out, new_run_id
+from .run.run import Job, Parts, carry_out
 from .run.sync import run_blocking
 from .run.task_context import TaskContext
+from .run.task_run import answer_with_run
 from .samples import Sampled
 from .settings import ModelSettings
 from .stream import RunStream
@@ -199,12 +202,13 @@ class Contemplator(Generic[OutputT]):
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer a task of another contemplator's run: `Contemplator(agent=this)`.
 
-        Calls and tokens are that run's to limit; of one's own limits, those on tasks and seconds hold.
+        It is a run within that one: its own limits, events and stream setting hold, and those of that run over them.
 
         Raises:
             ContemplateError: there is no answer.
         """
-        return await contemplate_within(task, ctx, parts=self._parts, limits=self._limits)
+        listeners = () if self._on_event is None else (self._on_event,)
+        return await answer_with_run(task, ctx, parts=self._parts, limits=self._limits, listeners=listeners)
 
     async def replay(self, run_id: str) -> RunResult[OutputT]:
         """Go through a run of the journal again, offline: every call brings what it brought, and none is made.
@@ -263,7 +267,7 @@ class Contemplator(Generic[OutputT]):
         if run_id is not None and not _RUN_ID.fullmatch(run_id):
             raise ConfigurationError(f"run_id {run_id!r:.80}", hint="1 to 64 letters, digits, '.', '_' or '-'")
         return Job(
-            run_id=run_id or new_run_id(),
+            run_id=run_id,
             question=question,
             images=tuple(map(load_image, images)),
             limits=limits or self._limits,
@@ -277,15 +281,18 @@ class Contemplator(Generic[OutputT]):
         return self._journal
 
     async def _run(self, job: Job) -> RunResult[OutputT]:
-        token = current_run.set(RunMark())
-        try:
-            if self._journal is None:
-                return await carry_out(self._parts, job)
-            from .run.recorded import keep_or_continue
+        place = current_place()
+        if place is None or place.here or place.blocked is not None:
+            return await self._run_here(job)
+        job = replace(job, listeners=[back_here(listener) for listener in job.listeners])
+        return await in_loop_of(place, lambda: self._run_here(job))
 
-            return await keep_or_continue(self._parts, job, self._journal)
-        finally:
-            current_run.reset(token)
+    async def _run_here(self, job: Job) -> RunResult[OutputT]:
+        if self._journal is None:
+            return (await carry_out(self._parts, job)).result
+        from .run.recorded import keep_or_continue
+
+        return await keep_or_continue(self._parts, job, self._journal)
 
 
 async def ask(

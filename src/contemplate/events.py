@@ -19,59 +19,78 @@ EVERYONE: frozenset[Speaker] = frozenset({"planner", "subagent", "aggregator"})
 
 
 class CallName(Data):
-    """What one model call is called, wherever it shows up: in events, logs and traces.
+    """The name of a model call, wherever it shows up: in events, logs and journals.
 
     Args:
-        run: the run's id.
+        run: the id of the outermost run.
+        path: which of the runs within it calls, by the tasks in which they are nested; "" for the run itself.
         role: who calls.
-        task: the task's id; None outside a task.
-        turn: which call of that caller it is, from 0.
+        task: the task's id within its run; None outside a task.
+        turn: how many calls of that caller went before.
     """
 
     run: str
+    path: str = ""
     role: Speaker
     task: str | None = None
     turn: int = 0
 
+    @property
+    def task_path(self) -> str | None:
+        """The task, with those in which its run is nested; None outside a task."""
+        return self.task if self.task is None or not self.path else f"{self.path}/{self.task}"
 
-class RunStarted(Data):
+
+class RunEvent(Data):
+    """The base of every event.
+
+    Args:
+        run_id: the id of the outermost run.
+        path: which of the runs within it the event is of, by the tasks in which they are nested, such as "2" or
+            "2/sample-1"; "" for the run itself.
+    """
+
+    run_id: str = ""
+    path: str = ""
+
+
+class RunStarted(RunEvent):
     """The run began."""
 
     kind: Literal["run_started"] = "run_started"
-    run_id: str
     question: str
     model: str
 
 
-class PlanDelta(Data):
+class PlanDelta(RunEvent):
     """The planner wrote a piece of its plan."""
 
     kind: Literal["plan_delta"] = "plan_delta"
     text: str
 
 
-class TaskPlanned(Data):
+class TaskPlanned(RunEvent):
     """A task was planned; it starts when what it needs is done."""
 
     kind: Literal["task_planned"] = "task_planned"
     task: Task
 
 
-class Noted(Data):
+class Noted(RunEvent):
     """Something was mended, dropped or given up; the run goes on."""
 
     kind: Literal["noted"] = "noted"
     message: str
 
 
-class PlanReady(Data):
+class PlanReady(RunEvent):
     """The planner has finished."""
 
     kind: Literal["plan_ready"] = "plan_ready"
     plan: Plan
 
 
-class TaskStarted(Data):
+class TaskStarted(RunEvent):
     """A subagent began its task."""
 
     kind: Literal["task_started"] = "task_started"
@@ -79,7 +98,7 @@ class TaskStarted(Data):
     model: str
 
 
-class TaskDelta(Data):
+class TaskDelta(RunEvent):
     """A subagent wrote a piece of its text (`reasoning` is what it thought aloud on the way).
 
     `restart` says that the pieces before are void: the call broke off, and is made again.
@@ -92,7 +111,7 @@ class TaskDelta(Data):
     restart: bool = False
 
 
-class ToolStarted(Data):
+class ToolStarted(RunEvent):
     """A subagent called a tool."""
 
     kind: Literal["tool_started"] = "tool_started"
@@ -101,7 +120,7 @@ class ToolStarted(Data):
     call_id: str
 
 
-class ToolFinished(Data):
+class ToolFinished(RunEvent):
     """A tool returned, or failed (`error`)."""
 
     kind: Literal["tool_finished"] = "tool_finished"
@@ -112,14 +131,14 @@ class ToolFinished(Data):
     error: ErrorInfo | None = None
 
 
-class TaskFinished(Data):
+class TaskFinished(RunEvent):
     """A task has come to an end, in one of the four outcomes."""
 
     kind: Literal["task_finished"] = "task_finished"
     result: TaskResult
 
 
-class VoteCounted(Data):
+class VoteCounted(RunEvent):
     """A vote was counted. `votes` maps the strongest answers, ten at most, to their numbers of votes, leader first."""
 
     kind: Literal["vote_counted"] = "vote_counted"
@@ -128,7 +147,7 @@ class VoteCounted(Data):
     decided: bool
 
 
-class ModelCalled(Data):
+class ModelCalled(RunEvent):
     """A model call ended, well or not. Holds no prompt and no answer.
 
     `recorded` says that it was not made now: the journal knew what it had brought.
@@ -144,14 +163,14 @@ class ModelCalled(Data):
     recorded: bool = False
 
 
-class LimitReached(Data):
+class LimitReached(RunEvent):
     """A limit ended the work early; the aggregator concludes from what arrived."""
 
     kind: Literal["limit_reached"] = "limit_reached"
     limit: str
 
 
-class OutputDelta(Data):
+class OutputDelta(RunEvent):
     """A piece of the answer. `restart` says that the pieces before are void."""
 
     kind: Literal["output_delta"] = "output_delta"
@@ -160,11 +179,10 @@ class OutputDelta(Data):
     restart: bool = False
 
 
-class RunFinished(Data):
+class RunFinished(RunEvent):
     """The run ended with an answer."""
 
     kind: Literal["run_finished"] = "run_finished"
-    run_id: str
     text: str
     usage: Usage
     seconds: float
@@ -172,11 +190,10 @@ class RunFinished(Data):
     stopped_by: str | None = None
 
 
-class RunFailed(Data):
+class RunFailed(RunEvent):
     """The run ended with an error."""
 
     kind: Literal["run_failed"] = "run_failed"
-    run_id: str
     error: ErrorInfo
     usage: Usage
     seconds: float

@@ -10,10 +10,10 @@ from .limits import Limits
 from .plan import Task
 from .prompts import render
 from .run.context import RunContext
-from .run.nesting import contemplate_within, inner_name
 from .run.protocols import AgentFunction, Answer, prepare
 from .run.run import Parts
 from .run.task_context import TaskContext
+from .run.task_run import answer_with_run, inner_name
 from .settings import ModelSettings
 
 
@@ -46,7 +46,9 @@ class Sampled:
         # Which tools there are, is each sample's business.
         whole = task.model_copy(update={"tools": None})
         try:
-            answer = await contemplate_within(whole, ctx, parts=parts, limits=Limits(), question=run.question)
+            answer = await answer_with_run(
+                whole, ctx, parts=parts, limits=Limits(), question=run.question, streams=False
+            )
         except BaseException as error:
             samples.keep()
             if isinstance(error, AggregationError):
@@ -95,8 +97,8 @@ class _Samples:
 
     async def answer(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer one sample."""
-        self.contexts[inner_name(self._task, task.id)] = ctx
-        ctx.inputs = self._ctx.inputs
+        # What the task needs is in the outer run.
+        ctx = self.contexts[inner_name(self._task, task.id)] = ctx.with_inputs(self._ctx.inputs)
         try:
             given = self._ends[task.id] = await self._agent(task, ctx)
         except Exception as error:

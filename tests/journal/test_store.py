@@ -31,7 +31,7 @@ PNG = ImagePart(data=b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
 
 
 def entry(number: int = 0, **more: object) -> Entry:
-    fields = {"role": "subagent", "task": "t", "turn": number, "digest": f"{number}", "name": "m"}
+    fields = {"role": "subagent", "task": "t", "turn": number, "digest": f"{number}", "nth": number, "name": "m"}
     return Entry.model_validate({**fields, "outcome": "answered", **more})
 
 
@@ -128,7 +128,7 @@ from pathlib import Path
 from contemplate.journal import Entry, Journal
 journal = Journal(Path(sys.argv[1]))
 for number in range(150):
-    each = Entry(role="tool", task=sys.argv[2], turn=number, digest="d", name="n", outcome="answered")
+    each = Entry(role="tool", task=sys.argv[2], turn=number, nth=number, digest="d", name="n", outcome="answered")
     journal.append("r", [each], {"p": "the same"})
 journal.close()
 """

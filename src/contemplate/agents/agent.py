@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import anyio
@@ -84,7 +85,7 @@ class Agent:
             ConfigurationError: two tools have one name.
         """
         whole = await self._complete(run) if self._toolsets else self
-        run.tools = whole._specs
+        run.declare_tools(whole._specs)
 
     async def _complete(self, run: RunContext) -> Agent:
         """This agent, with the tools of its toolsets."""
@@ -142,13 +143,15 @@ class Agent:
         opening = self._opening(ctx.task, ctx, how_to(self._tools.values(), output))
         functions = {each.identifier: each.value for each in self._tools.values()}
 
+        numbers = count(1)
+
         async def run(code: str) -> ToolResult:
-            call = ToolCall(id=f"program-{ctx.turn}", name="program", arguments=code)
-            return await used(call, ctx.run, ctx.task.id, ctx.turn, lambda: run_program(code, program, functions))
+            call = ToolCall(id=f"program-{next(numbers)}", name="program", arguments=code)
+            return await used(call, ctx.run, ctx.task.id, lambda: run_program(code, program, functions))
 
         request = ModelRequest(opening, settings)
         done = await printed(request, ctx.call, run, program, output, salt=ctx.run.run_id)
-        ctx.messages = done.messages
+        ctx.keep(done.messages)
         return Answer(done.text, done.output, outcome="answered" if done.complete else "capped")
 
     async def converse(
@@ -179,7 +182,8 @@ class Agent:
                 return await self._answer(response, request, ctx, output)
             if last:
                 break
-            messages = ctx.messages = (*messages, response.message, *results, *heard)
+            messages = (*messages, response.message, *results, *heard)
+            ctx.keep(messages)
         return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
 
     def _opening(self, task: Task, ctx: TaskContext, *more: str) -> tuple[Message, ...]:
@@ -214,7 +218,7 @@ class Agent:
         said: dict[int, ToolResult] = {}
 
         async def use(place: int, call: ToolCall) -> None:
-            said[place] = await used(call, ctx.run, ctx.task.id, ctx.turn, lambda: self._call(call))
+            said[place] = await used(call, ctx.run, ctx.task.id, lambda: self._call(call))
 
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls):
@@ -229,4 +233,4 @@ class Agent:
 
 def _heard(ctx: TaskContext) -> tuple[Message, ...]:
     """What others have said to the subagent while it was at work."""
-    return tuple(Message.user(render("told", text=text)) for text in ctx.run.told(ctx.task.id))
+    return tuple(Message.user(render("message_from_planner", text=text)) for text in ctx.messages_from_others())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
@@ -13,27 +12,25 @@ from ..events import ToolFinished, ToolStarted
 from ..messages import Message, Part, ToolCall
 from ..prompts import render
 from ..run.calls import ToolResult
+from ..run.cancellation import being_cancelled
 from ..run.context import RunContext
 
 Said = str | tuple[Part, ...]
 
 
-async def used(
-    call: ToolCall, run: RunContext, task_id: str, turn: int, use: Callable[[], Awaitable[Said]]
-) -> ToolResult:
+async def used(call: ToolCall, run: RunContext, task_id: str, use: Callable[[], Awaitable[Said]]) -> ToolResult:
     """What `use` returns, or the words for what it raises, and that as data.
 
     Args:
         call: what is called.
         run: the run.
         task_id: whose call it is.
-        turn: how many model calls of the task were answered before.
         use: makes the call.
     """
     if run.listening:
         run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
     started = perf_counter()
-    returned = await run.use_tool(task_id, turn, call, lambda: _returned(use))
+    returned = await run.use_tool(task_id, call, lambda: _returned(use))
     if run.listening:
         seconds = perf_counter() - started
         run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=returned.error))
@@ -56,8 +53,3 @@ def _as_result(returned: Said) -> ToolResult:
     made = Message(role="tool", parts=returned)
     note = render("tool_images", number=str(len(made.images)))
     return ToolResult("\n".join(filter(None, (made.text, note))), images=made.images)
-
-
-def being_cancelled() -> bool:
-    """Whether the current task is being cancelled, and not only something that it waited for."""
-    return anyio.current_effective_deadline() == -math.inf

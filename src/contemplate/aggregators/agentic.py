@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from ..agents.agent import Agent
 from ..errors import AggregationError, ConfigurationError, OutputError
 from ..messages import Message
-from ..models import Model, ModelRequest, ModelResponse
+from ..models import Model
 from ..plan import Task
 from ..prompts import render
 from ..result import Conclusion, TaskResult
@@ -93,7 +93,7 @@ class _Agentic:
         said = render("agentic_question", question=question, trajectories=trajectories.overview)
         messages = Message.system(render("agentic")), Message.user(said, ctx.images_for("aggregator"))
         output = _finish_of(len(shuffled), ctx.output)
-        reader = _Reader(ctx, Task(id="aggregator", prompt=question), self._model)
+        reader = TaskContext(ctx, Task(id="aggregator", prompt=question), role="aggregator", model=self._model)
         try:
             answer = await agent.converse(messages, reader, settings=self._settings, output=output)
         except OutputError as error:
@@ -105,19 +105,6 @@ class _Agentic:
                 "the aggregating agent did not finish", hint="raise its settings' max_tokens, or use a stronger model"
             )
         return output.load(answer.output)
-
-
-class _Reader(TaskContext):
-    """The context of an agent that answers no task: it speaks, and pays, as the aggregator."""
-
-    def __init__(self, run: RunContext, task: Task, model: str | Model | None) -> None:
-        super().__init__(run, task, streaming=False)
-        self._model = model
-
-    async def call(self, request: ModelRequest) -> ModelResponse:
-        response = await self.run.call("aggregator", request, model=self._model, turn=self.turn)
-        self.turn += 1
-        return response
 
 
 def _finish_of(count: int, output: OutputType[Any] | None) -> OutputType[Any]:

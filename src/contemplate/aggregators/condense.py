@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 
 from ..errors import AggregationError
 from ..models.tokens import BYTES_PER_TOKEN, text_tokens
@@ -30,8 +29,8 @@ class Material:
         return text_tokens(self.text) + FENCE_TOKENS
 
 
-# Sums up some texts in so many tokens; which call it is, from 0, comes last. None if the call failed.
-Summarise = Callable[[Sequence[Material], int, int], Awaitable[str | None]]
+# Sums up some texts in so many tokens. None if the call failed.
+Summarise = Callable[[Sequence[Material], int], Awaitable[str | None]]
 
 
 async def condensed(texts: Sequence[Material], room: int, summarise: Summarise) -> list[Material]:
@@ -48,11 +47,11 @@ async def condensed(texts: Sequence[Material], room: int, summarise: Summarise) 
     Raises:
         AggregationError: the summaries are no shorter than the texts, or every call of a level failed.
     """
-    calls, level = count(), list(texts)
+    level = list(texts)
     while (size := _size(level)) > room:
         groups = list(_packed(_cut(level, room), room))
         wanted = max(room // len(groups) - FENCE_TOKENS, MIN_SUMMARY_TOKENS)
-        said = await together([partial(summarise, group, wanted, next(calls)) for group in groups])
+        said = await together([partial(summarise, group, wanted) for group in groups])
         # What was lost in part was lost: nobody may say that the answer rests on it.
         lost = {task for group, text in zip(groups, said, strict=True) if text is None for task in _tasks(group)}
         level = [

@@ -74,16 +74,13 @@ class _Judge:
         # Repeatable by the run's id, so that a run that is continued asks the same.
         shuffled = random.Random(f"{ctx.run_id}/judge").sample(candidates, len(candidates))  # noqa: S311
         orders = [shuffled, shuffled[::-1]][: self.model_calls]
-        asked = [
-            partial(self._choice, question, shown, ctx, turn=number * (MAX_REPAIRS + 1))
-            for number, shown in enumerate(orders)
-        ]
+        asked = [partial(self._choice, question, shown, ctx) for shown in orders]
         first, *others = sorted(await together(asked), key=lambda each: each.index)
         if any(each.id != first.id for each in others):
             ctx.note(f"the judge chose {first.id!r} in one order and {others[0].id!r} in the other; the first is taken")
         return first
 
-    async def _choice(self, question: str, shown: Sequence[TaskResult], ctx: RunContext, *, turn: int) -> TaskResult:
+    async def _choice(self, question: str, shown: Sequence[TaskResult], ctx: RunContext) -> TaskResult:
         numbers = [str(number) for number in range(1, len(shown) + 1)]
         texts = [(f"candidate {number}", each.text) for number, each in zip(numbers, shown, strict=True)]
         mark = fence_mark(ctx.run_id, texts)
@@ -96,9 +93,7 @@ class _Judge:
         )
 
         async def ask(request: ModelRequest) -> ModelResponse:
-            nonlocal turn
-            turn += 1
-            return await ctx.call("aggregator", request, model=self._model, turn=turn - 1)
+            return await ctx.call("aggregator", request, model=self._model)
 
         choice = _choice_of(numbers)
         messages = Message.system(render("judge")), Message.user(said, ctx.images_for("aggregator"))

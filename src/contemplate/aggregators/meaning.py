@@ -38,7 +38,6 @@ class Meanings:
         self._settings = settings
         self._firsts: dict[str, str] = {}
         self._group_of: dict[str, str] = {}
-        self._turn = 0
 
     def known(self, key: str) -> str:
         """The group of a key that was sorted before; else one of its own."""
@@ -75,5 +74,4 @@ class Meanings:
         return bool(verdict.same)
 
     async def _ask(self, request: ModelRequest) -> ModelResponse:
-        self._turn += 1
-        return await self._ctx.call("aggregator", request, model=self._model, turn=self._turn - 1)
+        return await self._ctx.call("aggregator", request, model=self._model)

@@ -70,7 +70,7 @@ class _Quorum:
         if not ctx.plan_done:
             return False
         return len(ctx.planned) - len(gathered.lost) < self._enough or any(
-            name not in ctx.places for name in gathered.lacking
+            not ctx.is_planned(name) for name in gathered.lacking
         )
 
     def _lacking(self, gathered: _Gathered, ctx: RunContext) -> str:

@@ -21,7 +21,6 @@ from .conclusions import concluded, images_of, nothing_answered
 from .condense import MIN_ROOM_TOKENS, Material, Summarise, condensed
 
 MAX_REPAIRS = 2
-FIRST_SUMMARY_TURN = MAX_REPAIRS + 1
 TOKENS_PER_WORD = 2
 
 
@@ -53,15 +52,15 @@ class _Synthesize:
     async def _merged(
         self, question: str, usable: list[TaskResult], missing: list[TaskResult], ctx: RunContext
     ) -> Conclusion:
-        turn = 0
+        written = False
 
         async def ask(request: ModelRequest) -> ModelResponse:
-            nonlocal turn
-            turn += 1
+            nonlocal written
             on_delta = _shown(ctx) if ctx.listening and ctx.streaming else None
-            if turn > 1 and on_delta is not None:
+            if written and on_delta is not None:
                 on_delta(Delta(restart=True))
-            return await ctx.call("aggregator", request, model=self._model, turn=turn - 1, on_delta=on_delta)
+            written = True
+            return await ctx.call("aggregator", request, model=self._model, on_delta=on_delta)
 
         material, closing = _material(usable, ctx)
         if self._context is not None:
@@ -125,11 +124,10 @@ class _Synthesize:
         return ModelRequest(messages, self._settings)
 
     def _summariser(self, question: str, ctx: RunContext) -> Summarise:
-        async def summarise(material: Sequence[Material], tokens: int, number: int) -> str | None:
+        async def summarise(material: Sequence[Material], tokens: int) -> str | None:
             request = self._summary_request(question, material, tokens, ctx)
             try:
-                # A name of its own for each: the turns of the merging call are counted from 0.
-                response = await ctx.call("aggregator", request, model=self._model, turn=FIRST_SUMMARY_TURN + number)
+                response = await ctx.call("aggregator", request, model=self._model)
             except ModelError as error:
                 ctx.note(f"{len(material)} of the results could not be summed up: {error.message}")
                 return None

@@ -18,7 +18,7 @@ from ..result import ErrorInfo, RunResult
 from ..usage import Usage
 
 Voice = Literal["planner", "subagent", "aggregator", "tool"]
-Outcome = Literal["answered", "failed", "cancelled"]
+CallOutcome = Literal["answered", "failed", "cancelled"]
 Status = Literal["running", "answered", "partial", "failed", "interrupted"]
 
 
@@ -50,7 +50,8 @@ class Entry(Data):
     """A call that ended: of a model, or of a tool (`role` "tool").
 
     Args:
-        role, task, turn: who called, for which task, and which of its calls it was, from 0.
+        path, role, task: in which run within the run, who called, and for which task.
+        turn: how many calls of that caller went before.
         digest: of the request; `parts` are the digests of what it is made of, its messages last.
         nth: how many equal calls went before it.
         name: the model's or the tool's.
@@ -59,13 +60,14 @@ class Entry(Data):
         started, seconds: since the run began, and how long it took.
     """
 
+    path: str = ""
     role: Voice
     task: str | None = None
     turn: int = 0
     digest: str
     nth: int = 0
     name: str
-    outcome: Outcome
+    outcome: CallOutcome
     response: ModelResponse | None = None
     text: str = ""
     images: tuple[ImagePart, ...] = ()
@@ -78,18 +80,24 @@ class Entry(Data):
     @property
     def slot(self) -> str:
         """What tells it from every other call of its run."""
-        return slot(self.role, self.task, self.turn, self.digest, self.nth)
+        return slot(self.path, self.role, self.task, self.digest, self.nth)
+
+    @property
+    def task_path(self) -> str | None:
+        """The task, with those in which its run is nested; None outside a task."""
+        return task_path(self.path, self.task)
 
     @property
     def label(self) -> str:
         """Who called, in words."""
-        return label(self.role, self.task, self.turn)
+        return label(self.path, self.role, self.task, self.turn)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A call that is about to be made. `parts` holds its request in pieces, each under its digest, as JSON."""
 
+    path: str
     role: Voice
     task: str | None
     turn: int
@@ -101,23 +109,32 @@ class Asked:
     @property
     def slot(self) -> str:
         """What tells it from every other call of its run."""
-        return slot(self.role, self.task, self.turn, self.digest, self.nth)
+        return slot(self.path, self.role, self.task, self.digest, self.nth)
 
     @property
     def label(self) -> str:
         """Who calls, in words."""
-        return label(self.role, self.task, self.turn)
+        return label(self.path, self.role, self.task, self.turn)
 
 
-def slot(role: Voice, task: str | None, turn: int, digest: str, nth: int) -> str:
-    """A call's name within its run, as one text."""
-    return json.dumps((role, task, turn, digest, nth))
+def slot(path: str, role: Voice, task: str | None, digest: str, nth: int) -> str:
+    """Return what tells a call from every other of its run, as one text.
+
+    Not its turn: calls that are made at the same time may come in another order when a run is continued.
+    """
+    return json.dumps((path, role, task, digest, nth))
 
 
-def label(role: Voice, task: str | None, turn: int) -> str:
-    """A call's name within its run, in words."""
-    of = "" if task is None else f" for task {task!r}"
+def label(path: str, role: Voice, task: str | None, turn: int) -> str:
+    """Return a call's name within its run, in words."""
+    where = task_path(path, task) or path
+    of = f" for task {where!r}" if where else ""
     return f"{role}{of}, turn {turn}"
+
+
+def task_path(path: str, task: str | None) -> str | None:
+    """Return the task, with those in which its run is nested; None outside a task."""
+    return task if task is None or not path else f"{path}/{task}"
 
 
 def request_parts(model: str, request: ModelRequest) -> dict[str, str]:

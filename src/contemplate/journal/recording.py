@@ -18,7 +18,7 @@ from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo
 from ..usage import NOTHING, Usage
-from .entries import Asked, Entry, Outcome, RunRecord, Voice, digest_of, request_parts, tool_parts
+from .entries import Asked, CallOutcome, Entry, RunRecord, Voice, digest_of, request_parts, tool_parts
 from .sqlite import PATIENCE, QUICK, Journal
 
 Late = tuple[Entry, Mapping[str, str]]
@@ -58,19 +58,21 @@ class Recording:
         answered = (entry for entry in self._entries.values() if entry.outcome == "answered")
         return _sum(entry for entry in answered if entry.slot not in self._claimed)
 
-    def asked(self, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> Asked:
-        """A model call's name."""
-        return self._named(role, task, turn, model, request_parts(model, request))
+    def asked(self, path: str, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> Asked:
+        """Return a model call's name, and how many equal ones went before it."""
+        return self._named(path, role, task, turn, model, request_parts(model, request))
 
-    def asked_tool(self, task: str | None, turn: int, call: ToolCall) -> Asked:
-        """A tool call's name."""
-        return self._named("tool", task, turn, call.name, tool_parts(call))
+    def asked_tool(self, path: str, task: str | None, call: ToolCall) -> Asked:
+        """Return a tool call's name, and how many equal ones went before it."""
+        turn = self._times[f"{path}/tool/{task}"]
+        self._times[f"{path}/tool/{task}"] += 1
+        return self._named(path, "tool", task, turn, call.name, tool_parts(call))
 
-    def _named(self, role: Voice, task: str | None, turn: int, name: str, parts: Mapping[str, str]) -> Asked:
+    def _named(self, path: str, role: Voice, task: str | None, turn: int, name: str, parts: Mapping[str, str]) -> Asked:
         digest = digest_of(*parts)
-        place = f"{role}/{task}/{turn}/{digest}"
+        place = f"{path}/{role}/{task}/{digest}"
         self._times[place] += 1
-        return Asked(role, task, turn, self._times[place] - 1, name, digest, parts)
+        return Asked(path, role, task, turn, self._times[place] - 1, name, digest, parts)
 
     def find(self, asked: Asked) -> Entry | None:
         """What the call brought when it was made before; None if it is to be made."""
@@ -96,17 +98,18 @@ class Recording:
 
     def cut_off(self, asked: Asked, started: float, error: BaseException, text: str, usage: Usage) -> None:
         """Write down that a call failed or was cancelled, if nobody else is writing; else with the next one."""
-        outcome: Outcome = "failed" if isinstance(error, Exception) else "cancelled"
+        outcome: CallOutcome = "failed" if isinstance(error, Exception) else "cancelled"
         entry = self._entry(asked, started, outcome, text=text, error=error_info(error), usage=usage)
         self._late.append((entry, asked.parts))
         self._flush_quickly()
 
     def _entry(
-        self, asked: Asked, started: float, outcome: Outcome = "answered", usage: Usage = NOTHING, **brought: Any
+        self, asked: Asked, started: float, outcome: CallOutcome = "answered", usage: Usage = NOTHING, **brought: Any
     ) -> Entry:
         earlier = self._entries.get(asked.slot)
         self._claimed.add(asked.slot)
         return Entry.model_construct(
+            path=asked.path,
             role=asked.role,
             task=asked.task,
             turn=asked.turn,

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -142,7 +143,7 @@ class Journal:
             if self.path is None:
                 yield
             else:
-                with self._locked(f"{self.path}.{run_id}.lock", run_id):
+                with self._locked(f"{self.path}.{quote(run_id, safe='')}.lock", run_id):
                     yield
         finally:
             self._held.discard(run_id)

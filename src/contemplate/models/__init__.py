@@ -16,6 +16,7 @@ from .base import (
     TokenLogprob,
     ToolSpec,
     current_run,
+    outermost_run,
     price_of,
 )
 from .registry import resolve
@@ -50,6 +51,7 @@ __all__ = [
     "ToolSpec",
     "Warm",
     "current_run",
+    "outermost_run",
     "price_of",
     "resolve",
 ]

@@ -22,11 +22,29 @@ from ..usage import Price, Usage
 
 
 class RunMark:
-    """Tells a run from every other, for wrappers that treat each run for itself."""
+    """A run, or a place in one.
+
+    Attributes:
+        over: whether the run has ended: code that is left of it is in no run.
+    """
+
+    over = False
+
+    @property
+    def root(self) -> RunMark:
+        """The outermost run, which tells it from every other."""
+        return self
 
 
-# The run within which a call is made: runs take turns at an account, and each has retries of its own.
+# The one context variable: in which run code is, for runs within it and for wrappers that treat each run for itself.
 current_run: ContextVar[RunMark | None] = ContextVar("contemplate_run", default=None)
+
+
+def outermost_run() -> RunMark | None:
+    """Return the outermost run in which this code is: runs take turns at an account, and each has its own retries."""
+    mark = current_run.get()
+    return None if mark is None or mark.over else mark.root
+
 
 JsonSchema = dict[str, JsonValue]
 

@@ -123,10 +123,10 @@ class _ModelPlanner:
         messages: tuple[Message, ...] = (rules, asked)
         schema = choices.schema(*self._range)
         desk = _Desk(ctx, *self._range, choices)
-        for turn in range(MAX_CALLS):
+        for _ in range(MAX_CALLS):
             request = ModelRequest(messages, self._settings, output_schema=schema)
             try:
-                async with ctx.stream("planner", request, model=self._model, turn=turn) as call:
+                async with ctx.stream("planner", request, model=self._model) as call:
                     async for delta in call:
                         for task in desk.read(delta):
                             yield task

@@ -51,10 +51,10 @@ def orchestrate(
             rules,
             Message.user(render("plan_question", question=question), ctx.images_for("planner")),
         )
-        for turn in range(max_turns):
+        for _ in range(max_turns):
             request = ModelRequest(messages, settings or ModelSettings(), desk.specs)
             try:
-                response = await ctx.call("planner", request, model=model, turn=turn)
+                response = await ctx.call("planner", request, model=model)
             except (ModelError, LimitExceeded) as error:
                 if not ctx.planned:
                     raise

@@ -60,7 +60,7 @@ def sample(
         if ending is None and ctx.output is None:
             ending = render("answer_line")
         if wave is not None:
-            ctx.expected = n
+            ctx.expect(n)
         for i in range(n):
             if wave is not None and i and i % wave == 0:
                 for earlier in range(i - wave, i):

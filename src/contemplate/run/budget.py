@@ -66,13 +66,22 @@ class Ledger:
         limits: what may be spent.
         keep_for_aggregator: whether a share is kept.
         outer: the ledger of a run within which this one goes on: what is spent here is spent there too.
+        for_aggregator: whether it goes on in the outer run's aggregator, whose share it may then use.
     """
 
-    def __init__(self, limits: Limits, *, keep_for_aggregator: bool, outer: Ledger | None = None) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        keep_for_aggregator: bool,
+        outer: Ledger | None = None,
+        for_aggregator: bool = False,
+    ) -> None:
         self.spent = NOTHING
         self.limits = limits
         self.tripped: str | None = None
         self._outer = outer
+        self._for_aggregator = for_aggregator
         self._calls_out = 0
         self._tokens_out = 0
         self._output_out = 0
@@ -98,9 +107,31 @@ class Ledger:
     @property
     def calls_left(self) -> float:
         """How many more calls there is room for, the aggregator's share left out; `math.inf` without a limit."""
+        outer = math.inf if self._outer is None else self._outer.calls_left
         if self.limits.calls is None:
-            return math.inf
-        return max(0, self.limits.calls - self._kept_calls - self.spent.calls - self._calls_out)
+            return outer
+        return min(outer, max(0, self.limits.calls - self._kept_calls - self.spent.calls - self._calls_out))
+
+    def left(self, limits: Limits) -> Limits:
+        """Return `limits`, cut to what is left here and in all outer runs."""
+        outer = limits if self._outer is None else self._outer.left(limits)
+        spent, own = self.spent, self.limits
+        left = {
+            "calls": None if own.calls is None else own.calls - spent.calls - self._calls_out,
+            "total_tokens": None if own.total_tokens is None else own.total_tokens - spent.total_tokens,
+            "output_tokens": None if own.output_tokens is None else own.output_tokens - spent.output_tokens,
+            "cost_usd": None if own.cost_usd is None else own.cost_usd - (spent.cost_usd or 0.0),
+            "concurrency": own.concurrency,
+        }
+        cut = {
+            name: number if (known := getattr(outer, name)) is None else min(known, number)
+            for name, number in left.items()
+            if number is not None
+        }
+        for name, number in cut.items():
+            if number <= 0:
+                raise self._refusal(name)
+        return outer.model_copy(update=cut)
 
     async def reserve(
         self,
@@ -125,7 +156,7 @@ class Ledger:
         if self._outer is None:
             return own
         try:
-            outer = await self._outer.reserve(prompt_tokens, own.written, price=price)
+            outer = await self._outer.reserve(prompt_tokens, own.written, aggregator=self._for_aggregator, price=price)
         except BaseException as error:
             self._give_back(own)
             if isinstance(error, LimitExceeded):

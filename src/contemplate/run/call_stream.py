@@ -6,7 +6,7 @@ from ..models import Delta, ModelResponse
 from .mailbox import Mailbox
 
 
-class StreamedCall:
+class CallStream:
     """A call in progress: iterate over its deltas; then `response` is there. Raises what the call raised."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class StreamedCall:
             raise RuntimeError("the call is not over: iterate over its deltas to the end first")
         return self.response
 
-    def __aiter__(self) -> StreamedCall:
+    def __aiter__(self) -> CallStream:
         return self
 
     async def __anext__(self) -> Delta:

@@ -1,9 +1,12 @@
-"""Model calls: the one door through which all of them go. Here a call gets its name, its share and its event."""
+"""The one door through which all model and tool calls of a run go. Here a call gets its name, its share and its event.
+
+A run within another has a door of its own, which leads to the outer one's: `Calls.child`.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,21 +14,26 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 
 from ..errors import ConfigurationError, error_info, revived
-from ..events import CallName, ModelCalled, Speaker
+from ..events import CallName, Event, ModelCalled, Speaker
+from ..limits import Limits
 from ..messages import ImagePart, ToolCall
-from ..models import Connectable, Delta, DeltaSink, Model, ModelRequest, ModelResponse, price_of
+from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.tokens import request_tokens
 from ..result import ErrorInfo
 from ..tools.tool import Tool
-from ..tools.toolset import Toolset, Toolsets
+from ..tools.toolset import Toolset
 from ..usage import NOTHING, Price, Usage
 from .budget import Ledger
-from .listeners import Events
+from .listeners import Listeners
 from .metering import ONE_CALL, Meter
+from .place import Place
+from .resources import Resources
 
 if TYPE_CHECKING:
     from ..journal import Entry
     from ..journal.recording import Recording
+
+MAX_DEPTH = 16
 
 
 class ToolResult(NamedTuple):
@@ -36,105 +44,176 @@ class ToolResult(NamedTuple):
     images: tuple[ImagePart, ...] = ()
 
 
-class Calls:
-    """The caller of a whole run, which keeps its limits.
+class Calls(RunMark):
+    """The calls of one run, within its limits and those of all runs around it.
 
-    Connections that a model opens are kept until `stack` is closed, at the end of the run, and so are toolsets. With a
-    `recording`, what a call brings is written down before it is used, and a call whose answer was written down before
-    is not made again.
+    With a journal, what a call brings is written down before it is used, and a call whose answer was written down
+    before is not made again.
+
+    Attributes:
+        run_id: the id of the outermost run.
+        path: which of the runs within it this one is; "" for the run itself.
+        depth: in how many other runs it is nested.
+        ledger: what it has spent, and may spend.
+        listeners: whom to tell.
+        resources: what is open until its end.
+        over: whether the run has ended: what is left of it, such as a task that a tool has started, is no part of it.
     """
 
     def __init__(
         self,
         run_id: str,
         ledger: Ledger,
-        events: Events,
-        stack: AsyncExitStack,
-        recording: Recording | None = None,
-        toolsets: Toolsets | None = None,
+        listeners: Listeners,
+        resources: Resources,
+        *,
+        path: str = "",
+        recorded_path: str = "",
+        outer: Calls | None = None,
+        within: str | None = None,
+        depth: int = 0,
     ) -> None:
+        self.run_id = run_id
+        self.path = path
+        self.depth = depth
         self.ledger = ledger
-        self.events = events
-        self._run_id = run_id
-        self._stack = stack
-        self._recording = recording
-        self._toolsets = toolsets
-        self._connected: set[int] = set()
+        self.listeners = listeners
+        self.resources = resources
+        self.over = False
+        # Within the run that is written down, which may be an inner one with a journal of its own.
+        self._recorded_path = recorded_path
+        self._outer = outer
+        self._within = within
         self._spent_on: dict[str, Usage] = {}
-        self._part_of: dict[str, str] = {}
+        self._turns: Counter[tuple[Speaker, str | None]] = Counter()
+        self._children: Counter[str] = Counter()
         concurrency = ledger.limits.concurrency
-        self._slots = None if concurrency is None else anyio.Semaphore(concurrency, fast_acquire=True)
+        slots = () if concurrency is None else (anyio.Semaphore(concurrency, fast_acquire=True),)
+        self._slots: tuple[anyio.Semaphore, ...] = slots if outer is None else (*slots, *outer._slots)
+
+    @property
+    def root(self) -> RunMark:
+        """The outermost run."""
+        return self if self._outer is None else self._outer.root
+
+    def child(
+        self,
+        place: Place,
+        limits: Limits,
+        *,
+        keep_for_aggregator: bool,
+        listeners: Callable[[Listeners], Listeners],
+        resources: Resources | None = None,
+        lent: bool = False,
+    ) -> Calls:
+        """Return the calls of a run within this one, which keep its limits and those of this run.
+
+        Args:
+            place: where in this run it is made.
+            limits: the inner run's own.
+            keep_for_aggregator: whether a share of these is kept for its aggregator.
+            listeners: makes the inner run's listeners of this one's.
+            resources: what it opens for itself; this run's if None.
+            lent: whether it goes on in another event loop, so that its limits are all that holds it.
+
+        Raises:
+            ConfigurationError: that would be too deep.
+        """
+        if self.depth >= MAX_DEPTH:
+            raise ConfigurationError(
+                f"runs are nested more than {MAX_DEPTH} deep",
+                hint="does a tool or an agent call its own run? let the innermost contemplator have a plain Agent",
+            )
+        self._children[place.name] += 1
+        number = self._children[place.name]
+        name = place.name if number == 1 else f"{place.name}#{number}"
+        ledger = Ledger(
+            limits,
+            keep_for_aggregator=keep_for_aggregator,
+            outer=None if lent else self.ledger,
+            for_aggregator=place.role == "aggregator",
+        )
+        return Calls(
+            self.run_id,
+            ledger,
+            listeners(self.listeners),
+            resources or self.resources,
+            path=_joined(self.path, name),
+            recorded_path=_joined(self._recorded_path, name) if resources in (None, self.resources) else "",
+            outer=None if lent else self,
+            within=place.task,
+            depth=self.depth + 1,
+        )
+
+    def emit(self, event: Event) -> None:
+        """Tell whoever listens, with the run's id and path."""
+        if not event.run_id:
+            event = event.model_copy(update={"run_id": self.run_id, "path": self.path})
+        self.listeners.emit(event)
 
     def spent_on(self, task: str) -> Usage:
-        """What the calls for a task have cost so far, failed ones included."""
+        """Return what the calls for a task have cost so far, failed ones and those of runs within it included."""
         return self._spent_on.get(task, NOTHING)
 
-    def nest(self, task: str, within: str) -> None:
-        """What is spent on `task` is spent on `within`, too."""
-        self._part_of[task] = within
-
     async def call(
-        self,
-        role: Speaker,
-        model: Model,
-        request: ModelRequest,
-        *,
-        task: str | None,
-        turn: int,
-        on_delta: DeltaSink | None,
+        self, role: Speaker, model: Model, request: ModelRequest, *, task: str | None, on_delta: DeltaSink | None
     ) -> ModelResponse:
-        """One call.
+        """Make one model call.
 
         Raises:
             ModelError: the call failed.
             LimitExceeded: a limit leaves no room for it.
         """
-        name = CallName(run=self._run_id, role=role, task=task, turn=turn)
+        turn = self._turns[role, task]
+        self._turns[role, task] += 1
+        name = CallName(run=self.run_id, path=self.path, role=role, task=task, turn=turn)
         meter = Meter(on_delta)
-        if self._recording is None:
+        recording = self.resources.recording
+        if recording is None:
             return await self._made(name, model, request, meter)
-        asked = self._recording.asked(role, task, turn, model.name, request)
-        known = self._recording.find(asked)
+        asked = recording.asked(self._recorded_path, role, task, turn, model.name, request)
+        known = recording.find(asked)
         if known is not None:
-            return await self._recalled(known, self._recording, name, meter)
+            return await self._recalled(known, recording, name, meter)
         started = perf_counter()
         try:
             response = await self._made(name, model, request, meter)
         except BaseException as error:
-            self._recording.cut_off(asked, started, error, meter.text, meter.spent)
+            recording.cut_off(asked, started, error, meter.text, meter.spent)
             raise
-        await self._recording.answered(asked, started, response, meter.spent)
+        await recording.answered(asked, started, response, meter.spent)
         return response
 
-    async def tool(
-        self, task: str | None, turn: int, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]
-    ) -> ToolResult:
-        """One tool call: what `use` returns now, or what it returned when that was written down."""
-        if self._recording is None:
-            return await use()
-        asked = self._recording.asked_tool(task, turn, call)
-        known = self._recording.find(asked)
+    async def tool(self, task: str | None, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
+        """Make one tool call: return what `use` returns now, or what it returned when that was written down."""
+        name = call.name if task is None else f"{task}/{call.name}"
+        place = Place(self, "subagent", task, name)
+        recording = self.resources.recording
+        if recording is None:
+            with place.entered():
+                return await use()
+        asked = recording.asked_tool(self._recorded_path, task, call)
+        known = recording.find(asked)
         if known is not None:
-            await self._recording.turn(known)
+            await recording.turn(known)
             return ToolResult(known.text, known.error, known.images)
         started = perf_counter()
         try:
-            returned = await use()
+            with place.entered():
+                returned = await use()
         except BaseException as error:
-            self._recording.cut_off(asked, started, error, "", NOTHING)
+            recording.cut_off(asked, started, error, "", NOTHING)
             raise
-        await self._recording.returned(asked, started, *returned)
+        await recording.returned(asked, started, *returned)
         return returned
 
     async def tools_of(self, toolset: Toolset) -> Sequence[Tool]:
-        """The tools of `toolset`: those that it has now, or that it had when that was written down.
+        """Return the tools of `toolset`: those that it has now, or that it had when that was written down.
 
         Raises:
             ContemplateError: it cannot be opened.
         """
-        if self._toolsets is None:
-            raise RuntimeError("toolsets are opened only within a run")
-        opened = self._toolsets.opened(toolset)
+        opened = self.resources.toolsets.opened(toolset)
 
         async def listed() -> ToolResult:
             return ToolResult(await opened.listed())
@@ -142,14 +221,14 @@ class Calls:
         async with opened.listing:
             if opened.tools is None:
                 call = ToolCall(id=toolset.name, name=toolset.name, arguments="")
-                known = await self.tool(None, 0, call, listed)
+                known = await self.tool(None, call, listed)
                 if known.error is not None:
                     raise revived(known.error.kind, known.error.message, known.error.hint)
                 opened.tools = opened.made(known.text)
             return opened.tools
 
     async def _recalled(self, known: Entry, recording: Recording, name: CallName, meter: Meter) -> ModelResponse:
-        """What a call brought when it was made; it costs what it cost then."""
+        """Return what a call brought when it was made; it costs what it cost then."""
         response = known.response
         # At once and not in its turn: what a planner has written may be what others are waiting for.
         meter(Delta(known.text) if response is None else Delta(response.message.text, response.reasoning))
@@ -168,11 +247,17 @@ class Calls:
         return response
 
     async def _made(self, name: CallName, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
-        await self._connect(model)
-        if self._slots is None:
+        await self.resources.connect(model)
+        return await self._in_slots(self._slots, name, model, request, meter)
+
+    async def _in_slots(
+        self, slots: tuple[anyio.Semaphore, ...], name: CallName, model: Model, request: ModelRequest, meter: Meter
+    ) -> ModelResponse:
+        """Make the call when each limit on concurrency, from the innermost run's to the outermost's, has room."""
+        if not slots:
             return await self._paid(name, model, request, meter)
-        async with self._slots:
-            return await self._paid(name, model, request, meter)
+        async with slots[0]:
+            return await self._in_slots(slots[1:], name, model, request, meter)
 
     async def _paid(self, name: CallName, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
         # Without a limit on tokens nobody asks how many a prompt has.
@@ -221,34 +306,37 @@ class Calls:
         *,
         recorded: bool = False,
     ) -> None:
-        usage = meter.spent
-        task = name.task
-        while task is not None:
-            known = self._spent_on.get(task)
-            self._spent_on[task] = usage if known is None else known + usage
-            task = self._part_of.get(task)
-        if self.events.listening:
-            info = None if error is None else error_info(error)
-            self.events.emit(
+        self.book_on(name.task, meter.spent)
+        if self.listeners.listening:
+            self.listeners.emit(
                 ModelCalled(
-                    name=name, model=model, usage=usage, seconds=seconds, finish=finish, error=info, recorded=recorded
+                    run_id=self.run_id,
+                    path=self.path,
+                    name=name,
+                    model=model,
+                    usage=meter.spent,
+                    seconds=seconds,
+                    finish=finish,
+                    error=None if error is None else error_info(error),
+                    recorded=recorded,
                 )
             )
 
-    async def _connect(self, model: Model) -> None:
-        if id(model) not in self._connected:
-            self._connected.add(id(model))
-            if isinstance(model, Connectable):
-                try:
-                    await self._stack.enter_async_context(model.connect())
-                except BaseException:
-                    # Whoever comes next tries again.
-                    self._connected.discard(id(model))
-                    raise
+    def book_on(self, task: str | None, usage: Usage) -> None:
+        """Count what was spent for a task, and for those of the outer runs within which it stands."""
+        if task is not None:
+            known = self._spent_on.get(task)
+            self._spent_on[task] = usage if known is None else known + usage
+        if self._outer is not None:
+            self._outer.book_on(self._within, usage)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
 
 
 def unknown_price(model: Model) -> ConfigurationError:
-    """What to say where USD are limited, and nobody knows what `model` costs."""
+    """Return the error for a limit on USD where nobody knows what `model` costs."""
     return ConfigurationError(
         f"Limits.cost_usd is set, and the price of {model.name} is not known",
         hint="pip install 'contemplate-ai[prices]', or say it: OpenAIModel(..., price=Price(input=..., output=...))",

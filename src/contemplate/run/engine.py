@@ -7,6 +7,7 @@ left belongs to the aggregator; the outer one holds the aggregator as well, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from typing import Any
 
 import anyio
@@ -14,17 +15,18 @@ import anyio.lowlevel
 import sniffio
 from anyio.abc import TaskGroup
 
-from ..agents.tool_calls import being_cancelled
 from ..errors import AggregationError, ContemplateError, LimitExceeded, PlanError, error_info, sole
-from ..events import LimitReached, PlanReady, TaskFinished, TaskPlanned, TaskStarted
+from ..events import LimitReached, PlanReady, Speaker, TaskFinished, TaskPlanned, TaskStarted
 from ..limits import Limits
 from ..messages import images_made
 from ..plan import Plan, Task
 from ..result import Conclusion, Outcome, TaskResult
+from .cancellation import being_cancelled
 from .context import RunContext
 from .graph import TaskGraph
 from .protocols import AgentFunction, Aggregator, Answer, Planner, needs_a_share, prepare
 from .return_values import as_answer, as_conclusion, closing, failure_of
+from .state import RunState
 from .task_context import TaskContext
 
 KEPT_SHARE_OF_TIME = 0.25
@@ -33,46 +35,63 @@ SECONDS_TO_CONCLUDE = 0.1
 # One turn of asyncio's event loop costs as much as starting some tasks. Trio starts those of one turn in any order.
 TASKS_AT_A_TIME = {"asyncio": 8, "trio": 1}
 
+At = Callable[[Speaker, str | None], AbstractContextManager[None]]
+
 
 async def execute(
     ctx: RunContext,
+    state: RunState,
     *,
     planner: Planner,
     agent: AgentFunction,
     aggregator: Aggregator,
     limits: Limits,
+    at: At,
 ) -> Conclusion:
     """Run `planner`'s tasks through `agent`, and return what `aggregator` concludes.
 
     When this returns or raises, nothing of the run is running. Every task that was started has its result in
-    `ctx.results`, also when the run is cancelled from outside.
+    `state`, also when the run is cancelled from outside.
+
+    Args:
+        ctx: what the three may see of the run.
+        state: what they come to.
+        planner: yields the tasks.
+        agent: answers each.
+        aggregator: concludes.
+        limits: those on tasks and seconds are held here.
+        at: enters the place in the run at which a role's code runs, for a task.
 
     Raises:
         ContemplateError: the planner or the aggregator failed, or the time was up with nothing to conclude from.
     """
-    run = _Run(ctx, planner, agent, limits)
+    run = _Run(ctx, state, planner, agent, limits, at)
     failure: ContemplateError | None = None
     conclusion: Conclusion | None = None
     try:
         async with anyio.create_task_group() as group:
+            state.spawn = lambda function: _start(group, function)
             group.start_soon(run.work, _end_of_work(ctx, aggregator, limits))
             with anyio.CancelScope(deadline=_end_of_all(ctx, aggregator)) as whole:
                 run.fail = whole.cancel
                 try:
-                    conclusion = as_conclusion(await aggregator(ctx.question, ctx.outbox, ctx))
+                    with at("aggregator", None):
+                        conclusion = as_conclusion(await aggregator(ctx.question, state.outbox, ctx))
                 except Exception as error:
                     failure = failure_of(AggregationError, "the aggregator", error)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         raise sole(errors) from None
+    finally:
+        state.spawn = None
     if conclusion is None:
         if run.failure is not None:
             raise run.failure
-        conclusion = _rescued(run, ctx, limits, failure)
+        conclusion = _rescued(run, state, limits, failure)
     elif run.failure is not None:
         # The planner failed when the answer was there already, or on its way to being cancelled.
         ctx.note(f"the plan was not finished: {run.failure.message}")
-    if ctx.stopped_by is not None or run.failure is not None or run.makeshift or _left_something_out(ctx):
+    if state.stopped_by is not None or run.failure is not None or run.makeshift or _left_something_out(ctx):
         conclusion = conclusion.model_copy(update={"complete": False})
     return conclusion
 
@@ -93,17 +112,17 @@ def _end_of_all(ctx: RunContext, aggregator: Aggregator) -> float:
     return ctx.deadline if needs_a_share(aggregator) else ctx.deadline + SECONDS_TO_CONCLUDE
 
 
-def _rescued(run: _Run, ctx: RunContext, limits: Limits, failure: ContemplateError | None) -> Conclusion:
+def _rescued(run: _Run, state: RunState, limits: Limits, failure: ContemplateError | None) -> Conclusion:
     """What the aggregator left behind, if it was a limit that kept it from concluding."""
     if failure is None:
         run.stop("seconds")
     elif isinstance(failure, LimitExceeded):
         run.stop(failure.limit)
-    elif ctx.stopped_by != "seconds" or any(result.outcome != "cancelled" for result in ctx.results.values()):
+    elif state.stopped_by != "seconds" or any(result.outcome != "cancelled" for result in state.results.values()):
         raise failure
-    if ctx.best is not None:
+    if state.best is not None:
         try:
-            return as_conclusion(ctx.best())
+            return as_conclusion(state.best())
         except AggregationError:
             pass
         except Exception as error:
@@ -122,11 +141,15 @@ def _start(group: TaskGroup, function: Callable[[], Coroutine[Any, Any, None]]) 
 
 
 class _Run:
-    def __init__(self, ctx: RunContext, planner: Planner, agent: AgentFunction, limits: Limits) -> None:
+    def __init__(
+        self, ctx: RunContext, state: RunState, planner: Planner, agent: AgentFunction, limits: Limits, at: At
+    ) -> None:
         self.failure: ContemplateError | None = None
         self.makeshift = False
         self.fail: Callable[[], None] = lambda: None
         self._ctx = ctx
+        self._state = state
+        self._at = at
         self._planner = planner
         self._agent = agent
         self._limits = limits
@@ -139,24 +162,22 @@ class _Run:
         try:
             with anyio.CancelScope(deadline=end) as scope:
                 self._time = scope
-                self._ctx.expire = scope.cancel
+                self._state.expire = scope.cancel
                 async with anyio.create_task_group() as group:
-                    self._ctx.spawn = lambda function: _start(group, function)
                     await self._plan(group)
             if scope.cancelled_caught and self.failure is None:
                 self.stop("seconds")
-            self.makeshift = self._ctx.release_if_nothing_else()
+            self.makeshift = self._state.release_if_nothing_else()
             if self.makeshift:
                 self._ctx.note("nothing else was answered: what the planner had held back is passed on")
         finally:
-            self._ctx.spawn = None
-            self._ctx.expire = self.fail
-            self._ctx.outbox.close()
+            self._state.expire = self.fail
+            self._state.outbox.close()
 
     def stop(self, limit: str) -> None:
         """A limit has cut the work."""
-        if self._ctx.stopped_by is None:
-            self._ctx.stopped_by = limit
+        if self._state.stopped_by is None:
+            self._state.stopped_by = limit
             if self._ctx.listening:
                 self._ctx.emit(LimitReached(limit=limit))
 
@@ -165,27 +186,28 @@ class _Run:
         try:
             # Before anything is paid for: without its tools the work would be in vain.
             await prepare(self._agent, self._ctx)
-            async with closing(self._planner(self._ctx.question, self._ctx)) as tasks:
-                async for task in tasks:
-                    if self._limits.tasks is not None and len(self._ctx.planned) >= self._limits.tasks:
-                        self.stop("tasks")
-                        break
-                    self._add(task, group)
-                    if len(self._ctx.planned) % at_a_time == 0:
-                        # A planner that never waits would keep everyone else waiting.
-                        await anyio.lowlevel.checkpoint()
+            with self._at("planner", None):
+                async with closing(self._planner(self._ctx.question, self._ctx)) as tasks:
+                    async for task in tasks:
+                        if self._limits.tasks is not None and len(self._state.planned) >= self._limits.tasks:
+                            self.stop("tasks")
+                            break
+                        self._add(task, group)
+                        if len(self._state.planned) % at_a_time == 0:
+                            # A planner that never waits would keep everyone else waiting.
+                            await anyio.lowlevel.checkpoint()
         except Exception as error:
             self.failure = failure_of(PlanError, "the planner", error)
             self.fail()
-        self._ctx.finish_planning()
+        self._state.finish_planning()
         if self._ctx.listening:
-            self._ctx.emit(PlanReady(plan=Plan.model_construct(tasks=tuple(self._ctx.planned))))
+            self._ctx.emit(PlanReady(plan=Plan.model_construct(tasks=tuple(self._state.planned))))
 
     def _add(self, task: Task, group: TaskGroup) -> None:
         if not isinstance(task, Task):
             raise PlanError(f"the planner yielded {task!r:.100}, which is no task", hint="yield a Task")
         ready = self._graph.add(task)
-        self._ctx.add(task)
+        self._state.add(task)
         if self._ctx.listening:
             self._ctx.emit(TaskPlanned(task=task))
         if ready:
@@ -193,20 +215,20 @@ class _Run:
 
     def _dispatch(self, task: Task, group: TaskGroup) -> None:
         # Its scope is there before it runs, so that it can be interrupted from now on.
-        self._ctx.running[task.id] = anyio.CancelScope()
+        self._state.running[task.id] = anyio.CancelScope()
         group.start_soon(self._run_task, task, group, name=task.id)
 
     async def _run_task(self, task: Task, group: TaskGroup) -> None:
-        with self._ctx.running[task.id]:
+        with self._state.running[task.id]:
             try:
                 await self._answer(task)
             finally:
-                del self._ctx.running[task.id]
+                del self._state.running[task.id]
         for ready in self._graph.finish(task.id):
             self._dispatch(ready, group)
 
     async def _answer(self, task: Task) -> None:
-        ctx = TaskContext(self._ctx, task, streaming=self._ctx.streaming)
+        ctx = TaskContext(self._ctx, task, self._state.inputs(task))
         model = self._ctx.model_name(task)
         if self._ctx.listening:
             self._ctx.emit(TaskStarted(task_id=task.id, model=model))
@@ -215,7 +237,8 @@ class _Run:
         answer: Answer | None = None
         error: BaseException | None = None
         try:
-            answer = as_answer(await self._agent(task, ctx))
+            with self._at("subagent", task.id):
+                answer = as_answer(await self._agent(task, ctx))
             outcome = answer.outcome
         except Exception as raised:
             error = sole(raised)
@@ -237,7 +260,7 @@ class _Run:
                     error=None if error is None else error_info(error),
                     usage=ctx.usage,
                     model=model,
-                    index=self._ctx.places[task.id],
+                    index=self._state.places[task.id],
                     started=started - self._began,
                     seconds=anyio.current_time() - started,
                     messages=ctx.messages,
@@ -251,6 +274,6 @@ class _Run:
         if result.outcome == "cancelled" and self._time.cancel_called:
             # Said before the aggregator sees it: a vote could take it for an abstention, and be decided.
             self.stop("seconds")
-        self._ctx.record(result)
+        self._state.record(result)
         if self._ctx.listening:
             self._ctx.emit(TaskFinished(result=result))

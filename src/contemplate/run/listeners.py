@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
-from ..events import Event
+from ..events import Event, OutputDelta
 
 Listener = Callable[[Event], None]
 
 
-@dataclass(slots=True)
-class Events:
-    """Hands each event to every listener. One that raises is dropped: it must not cost a run what was paid for."""
+class Listeners:
+    """Hands each event to every listener. One that raises is dropped: it must not cost a run what was paid for.
 
-    listeners: list[Listener] = field(default_factory=list)
+    A run within another tells the outer run's listeners as well. A piece of its answer is no piece of theirs: it goes
+    to `on_output` instead, which knows what the inner run answers.
+
+    Args:
+        listeners: who is told.
+        outer: those of the run within which this one goes on.
+        on_output: is handed each piece of the answer in place of `outer`.
+    """
+
+    def __init__(
+        self,
+        listeners: Iterable[Listener] = (),
+        outer: Listeners | None = None,
+        on_output: Callable[[OutputDelta], None] | None = None,
+    ) -> None:
+        self._listeners = list(listeners)
+        self._outer = outer
+        self._on_output = on_output
 
     @property
     def listening(self) -> bool:
-        """Whether there is anybody to tell."""
-        return bool(self.listeners)
+        """Whether there is anybody to tell: if not, an event need not even be built."""
+        return bool(self._listeners) or (self._outer is not None and self._outer.listening)
 
     def emit(self, event: Event) -> None:
         """Tell everyone."""
-        for listener in tuple(self.listeners):
+        for listener in tuple(self._listeners):
             try:
                 listener(event)
             except Exception as error:
-                self.listeners.remove(listener)
+                self._listeners.remove(listener)
                 _complain(listener, error)
+        if isinstance(event, OutputDelta):
+            if self._on_output is not None:
+                self._on_output(event)
+        elif self._outer is not None:
+            self._outer.emit(event)
 
 
 def _complain(listener: Listener, error: Exception) -> None:

@@ -33,11 +33,11 @@ def log_event(event: Event) -> None:
     log = _logger()
     match event:
         case RunStarted():
-            log.info("run_started", run_id=event.run_id, model=event.model)
+            log.info("run_started", **_of(event), model=event.model)
         case ModelCalled(name=name):
             log.info(
                 "model_called",
-                run_id=name.run,
+                **_of(event),
                 role=name.role,
                 task=name.task,
                 turn=name.turn,
@@ -48,30 +48,33 @@ def log_event(event: Event) -> None:
                 **_failed(event.error),
             )
         case TaskFinished(result=result):
-            log.info("task_finished", task=result.id, outcome=result.outcome, seconds=round(result.seconds, 3))
+            log.info(
+                "task_finished", **_of(event), task=result.id, outcome=result.outcome, seconds=round(result.seconds, 3)
+            )
         case ToolFinished():
             log.info(
                 "tool_finished",
+                **_of(event),
                 task=event.task_id,
                 tool=event.tool,
                 seconds=round(event.seconds, 3),
                 **_failed(event.error),
             )
         case Noted():
-            log.info("noted", note=event.message)
+            log.info("noted", **_of(event), note=event.message)
         case LimitReached():
-            log.warning("limit_reached", limit=event.limit)
+            log.warning("limit_reached", **_of(event), limit=event.limit)
         case RunFinished():
             log.info(
                 "run_finished",
-                run_id=event.run_id,
+                **_of(event),
                 complete=event.complete,
                 seconds=round(event.seconds, 3),
                 calls=event.usage.calls,
                 **_spent(event.usage),
             )
         case RunFailed():
-            log.error("run_failed", run_id=event.run_id, seconds=round(event.seconds, 3), **_failed(event.error))
+            log.error("run_failed", **_of(event), seconds=round(event.seconds, 3), **_failed(event.error))
         case _:
             pass
 
@@ -96,6 +99,11 @@ def _logger() -> FilteringBoundLogger:
         wrapper_class=structlog.stdlib.BoundLogger,
     )
     return wrapped
+
+
+def _of(event: Event) -> dict[str, str]:
+    """Of which run an event is; with its path where that is a run within another."""
+    return {"run_id": event.run_id} | ({"path": event.path} if event.path else {})
 
 
 def _spent(usage: Usage) -> dict[str, Any]:

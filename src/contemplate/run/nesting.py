@@ -1,100 +1,129 @@
-"""Contemplating within a task: a run of its own, which spends what the outer run has left."""
+"""Runs within runs: the time that one has, and the event loop in which it goes on.
+
+However a run comes to be made within another (a contemplator as an agent, a task's samples, a tool, of whatever
+thread), it is the same: `carry_out` finds the place in the outer run at which its code is, and opens a door of its own
+within the outer run's (`Calls.child`). What is here sees to it that it does so in the outer run's event loop.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+from anyio.lowlevel import EventLoopToken
 
-from ..errors import ConfigurationError
 from ..limits import Limits
-from ..plan import Task
-from ..prompts import render
-from ..prompts.results import shown
-from ..result import Dissent
-from .engine import execute
-from .protocols import Answer
-from .run import Parts, limits_within, one_deeper
-from .task_context import TaskContext
+from ..models import current_run
+from .calls import Calls
+from .place import Blocked, Place
+
+T = TypeVar("T")
+
+SHARE_OF_OUTER = 0.1
+MAX_SECONDS_OF_OUTER = 5.0
 
 
-async def contemplate_within(
-    task: Task, ctx: TaskContext, *, parts: Parts, limits: Limits, question: str | None = None
-) -> Answer:
-    """Answer `task` with a contemplator's parts, as if it were a question of its own.
+def limits_within(limits: Limits, place: Place) -> Limits:
+    """Return `limits` for a run at `place`: over before the outer run's time is, so that its answer still counts."""
+    left = _seconds_left() if place.blocked is None else place.blocked.seconds
+    left -= min(left * SHARE_OF_OUTER, MAX_SECONDS_OF_OUTER)
+    if left >= (limits.seconds or math.inf):
+        return limits
+    return limits.model_copy(update={"seconds": max(left, 0.001)})
 
-    Args:
-        task: the task.
-        ctx: its view of the outer run.
-        parts: the inner contemplator's; a candidate's output type is that of the outer run, and a part is text.
-        limits: those on tasks and seconds hold for the inner run; calls and tokens are counted by the outer one.
-        question: what the inner run's question is; the task, in words, if None.
 
-    Raises:
-        ConfigurationError: runs are nested too deep, or the task names tools of an agent's.
-        ContemplateError: the inner run came to nothing.
+def _seconds_left() -> float:
+    return anyio.current_effective_deadline() - anyio.current_time()
+
+
+async def in_loop_of(place: Place, function: Callable[[], Awaitable[T]]) -> T:
+    """Return what `function` returns in the event loop of the run at `place`, which is another thread's.
+
+    It ends with that run at the latest, and if this task is cancelled.
     """
-    run = ctx.run
-    if task.tools is not None:
-        raise ConfigurationError(
-            f"task {task.id!r} says which tools it may use, and is given to a contemplator, which has its own",
-            hint="leave Task.tools out, or give the task to an Agent",
+    scope: list[anyio.CancelScope] = []
+
+    async def started() -> T:
+        with anyio.CancelScope() as own:
+            scope.append(own)
+            return await _in_group(place, function)
+        raise anyio.get_cancelled_exc_class()
+
+    try:
+        return await anyio.to_thread.run_sync(
+            partial(anyio.from_thread.run, started, token=place.loop), abandon_on_cancel=True
         )
-    output = None if task.kind == "part" else run.output
-    limits = limits_within(Limits(tasks=limits.tasks, seconds=limits.seconds))
-    deadline = math.inf if limits.seconds is None else anyio.current_time() + limits.seconds
-    model = parts.model if task.model is None else run.model(task.model)
-    inner = run.within(
-        task,
-        _question(task, ctx) if question is None else question,
-        model=model,
-        output=output,
-        deadline=deadline,
-        images_to=parts.images_to,
-    )
-    with one_deeper(run.depth):
-        conclusion = await execute(
-            inner,
-            planner=parts.planner,
-            agent=parts.agent,
-            aggregator=parts.aggregator,
-            limits=limits,
-        )
-    for note in inner.notes:
-        run.note(f"within {task.label!r}: {note}")
-    if not conclusion.complete and all(each.complete for each in inner.results.values()):
-        run.note(f"within {task.label!r}: something was left out of the answer")
-    value: Any = conclusion.output
-    if output is not None and value is None:
-        value = output.parse(conclusion.text)
-    return Answer(
-        conclusion.text,
-        None if output is None else output.dump(value),
-        conclusion.images,
-        "answered" if inner.stopped_by is None else "capped",
-        support=_named(task, conclusion.support),
-        dissent=tuple(Dissent(answer=each.answer, tasks=_named(task, each.tasks)) for each in conclusion.dissent),
-        complete=conclusion.complete,
-    )
+    finally:
+        for each in scope:
+            call_soon(place.loop, each.cancel)
 
 
-def inner_name(task: Task, inner: str) -> str:
-    """What calls of the inner run's task `inner` are named by in the outer run."""
-    return f"{task.id}/{inner}"
+def blocking_in_loop_of(place: Place, function: Callable[[], Awaitable[T]]) -> T:
+    """Return what `function` returns in the event loop of the run at `place`; blocks this thread, a worker's."""
+    return anyio.from_thread.run(partial(_in_group, place, function), token=place.loop)
 
 
-def _named(task: Task, inner: Sequence[str]) -> tuple[str, ...]:
-    return tuple(inner_name(task, each) for each in inner)
+async def _in_group(place: Place, function: Callable[[], Awaitable[T]]) -> T:
+    """Run `function` in the run's own task group: a worker thread may be left behind, and nothing of the run is."""
+    assert isinstance(place.run, Calls)  # noqa: S101
+    returned: list[T] = []
+    raised: list[BaseException] = []
+    scope = anyio.CancelScope(deadline=anyio.current_effective_deadline())
+    over = anyio.Event()
+
+    async def run() -> None:
+        try:
+            with scope, place.entered():
+                returned.append(await function())
+        except Exception as error:
+            raised.append(error)
+        finally:
+            over.set()
+
+    place.run.resources.group.start_soon(run)
+    try:
+        await over.wait()
+    finally:
+        scope.cancel()
+    if raised:
+        raise raised[0]
+    if not returned:
+        # The outer run has ended meanwhile.
+        raise anyio.get_cancelled_exc_class()
+    return returned[0]
 
 
-def _question(task: Task, ctx: TaskContext) -> str:
-    said = [task.prompt]
-    if task.kind == "part":
-        said = [render("nested", prompt=task.prompt, question=ctx.run.question)]
-    if ctx.inputs:
-        said.insert(0, shown(ctx.inputs, ctx.run.run_id))
-    if task.instructions:
-        said.append(task.instructions)
-    return "\n\n".join(said)
+def back_here(function: Callable[[T], object]) -> Callable[[T], None]:
+    """Return a function for other threads, which has `function` called in this event loop."""
+    loop = anyio.lowlevel.current_token()
+    return lambda given: call_soon(loop, function, given)
+
+
+def call_soon(token: EventLoopToken, function: Callable[..., object], *args: Any) -> None:
+    """Have `function` called in an event loop; does not wait, and may be used in any thread."""
+    loop: Any = token.native_token
+    soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
+    # A loop that is closed has nobody left who could be told.
+    with suppress(RuntimeError):
+        soon(function, *args)
+
+
+@contextmanager
+def blocking(place: Place) -> Iterator[None]:
+    """Let what is called in the block, in another thread, know that the event loop of the run waits for it."""
+    blocked = Blocked(_seconds_left())
+    token = current_run.set(replace(place, blocked=blocked))
+    try:
+        yield
+    finally:
+        current_run.reset(token)
+        for each in blocked.later:
+            each()

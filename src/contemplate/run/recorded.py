@@ -22,7 +22,7 @@ from ..plan import Task
 from ..result import RunResult, TaskResult
 from .context import RunContext
 from .protocols import Answer
-from .run import Job, Parts, carry_out
+from .run import Job, Parts, carry_out, new_run_id
 from .task_context import TaskContext
 
 
@@ -34,13 +34,15 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
         JournalError: the journal cannot be read, or the run is going on elsewhere.
         ContemplateError: there is no answer.
     """
-    with journal.hold(job.run_id):
-        before = await anyio.to_thread.run_sync(journal.load, job.run_id)
+    run_id = job.run_id or new_run_id()
+    job = replace(job, run_id=run_id)
+    with journal.hold(run_id):
+        before = await anyio.to_thread.run_sync(journal.load, run_id)
         if before is not None and (before.question, before.images) != (job.question, job.images):
-            raise ConfigurationError(f"run {job.run_id!r} has asked something else", hint="give another run_id")
+            raise ConfigurationError(f"run {run_id!r} has asked something else", hint="give another run_id")
         if before is not None and before.status == "answered" and before.result is not None:
             return _as_it_was(parts, before.result)
-        record = before or RunRecord(run_id=job.run_id, question=job.question, images=job.images, model="")
+        record = before or RunRecord(run_id=run_id, question=job.question, images=job.images, model="")
         record = record.model_copy(
             update={
                 "model": parts.model.name,
@@ -51,14 +53,14 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
             }
         )
         await anyio.to_thread.run_sync(journal.save, record)
-        entries = [] if before is None else await anyio.to_thread.run_sync(journal.entries, job.run_id)
+        entries = [] if before is None else await anyio.to_thread.run_sync(journal.entries, run_id)
         return await _written_down(parts, job, Recording(journal, record, entries))
 
 
 async def _written_down(parts: Parts, job: Job, recording: Recording) -> RunResult[Any]:
     run = recording.run
     try:
-        result = await carry_out(parts, job, recording)
+        result = (await carry_out(parts, job, recording)).result
     except ContemplateError as error:
         ended = {"status": "failed", "error": error_info(error), "result": error.partial}
         await recording.finish(run.model_copy(update=ended))
@@ -97,12 +99,13 @@ async def replay(parts: Parts, job: Job, journal: Journal) -> RunResult[Any]:
         JournalError: there is no such run, or it was never finished.
         ContemplateError: what the run raised.
     """
-    record = await finished(journal, job.run_id)
-    entries = await anyio.to_thread.run_sync(journal.entries, job.run_id)
+    run_id = job.run_id or ""
+    record = await finished(journal, run_id)
+    entries = await anyio.to_thread.run_sync(journal.entries, run_id)
     recording = Replaying(journal, record, entries)
     job = replace(job, question=record.question, images=record.images).without_clock()
     try:
-        result = await carry_out(parts, job, recording)
+        result = (await carry_out(parts, job, recording)).result
     except ContemplateError:
         if recording.divergence is not None:
             raise recording.divergence from None
@@ -144,7 +147,7 @@ async def finished(journal: Journal, run_id: str) -> RunRecord:
 
 def _conversations(journal: Journal, entries: list[Entry]) -> dict[str, tuple[Message, ...]]:
     """What each subagent said and was told: its last call's request, and the answer."""
-    last = {each.task: each for each in entries if each.role == "subagent" and each.task and each.response}
+    last = {each.task_path: each for each in entries if each.role == "subagent" and each.task and each.response}
     spoken: dict[str, tuple[Message, ...]] = {}
     for task, entry in last.items():
         asked = tuple(map(message_of, list(journal.parts(entry.parts).values())[1:]))
@@ -177,7 +180,7 @@ class _Past:
         self._arrived[task.id].set()
         result = self._results.get(task.id)
         spoke = result.support[0] if result is not None and task.samples > 1 and result.support else task.id
-        ctx.messages = self._spoken.get(spoke, ())
+        ctx.keep(self._spoken.get(spoke, ()))
         return _again(result)
 
 

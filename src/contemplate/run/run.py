@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from contextvars import ContextVar
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import anyio
-import anyio.lowlevel
 from pydantic import JsonValue
 
-from ..errors import ConfigurationError, ContemplateError, OutputError, error_info
-from ..events import EVERYONE, RunFailed, RunFinished, RunStarted, Speaker
+from ..errors import ContemplateError, OutputError, error_info
+from ..events import EVERYONE, Event, OutputDelta, RunFailed, RunFinished, RunStarted, Speaker
 from ..limits import Limits
 from ..messages import ImagePart
 from ..models import Model, price_of
 from ..plan import Plan
 from ..result import Conclusion, RunResult
-from ..tools.toolset import toolsets
 from .budget import Ledger
 from .calls import Calls, unknown_price
 from .context import RunContext
 from .engine import execute
-from .listeners import Events, Listener
+from .listeners import Listener, Listeners
 from .log import log_event, wanted
+from .nesting import limits_within
 from .output_type import OutputType
+from .place import Place, current_place
 from .protocols import AgentFunction, Aggregator, Planner, needs_a_share
+from .resources import resources
+from .state import RunState
 
 if TYPE_CHECKING:
     from ..journal.recording import Recording
-
-
-MAX_DEPTH = 16
-SHARE_OF_OUTER = 0.1
-MAX_SECONDS_OF_OUTER = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,85 +52,165 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is asked, what may be spent on it, and who listens."""
+    """What is asked, what may be spent on it, and who listens.
 
-    run_id: str
+    `run_id` None: a new one, or for a run within another its place there. `on_output` is handed the pieces of the
+    answer of a run within another.
+    """
+
     question: str
+    run_id: str | None = None
     images: tuple[ImagePart, ...] = ()
     limits: Limits = field(default_factory=Limits)
     listeners: Sequence[Listener] = ()
     labels: Mapping[str, JsonValue] = field(default_factory=dict)
+    on_output: Callable[[OutputDelta], None] | None = None
 
     def without_clock(self) -> Job:
-        """The same, with all the time in the world: what is replayed ends when it ended."""
+        """Return the same job with all the time in the world: what is replayed ends when it ended."""
         return replace(self, limits=self.limits.model_copy(update={"seconds": None, "cost_usd": None}))
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run that has ended well, and the limit that has cut its work, if one has."""
+
+    result: RunResult[Any]
+    cut_by: str | None
+
+
 def new_run_id() -> str:
-    """A name that no other run has."""
+    """Return a name that no other run has."""
     return uuid4().hex[:12]
 
 
-async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) -> RunResult[Any]:
-    """Run `job`. When this returns or raises, nothing of it is running.
+async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) -> Ended:
+    """Run `job`; where this code is in another run, as a run within it. When it ends, nothing of it is running.
 
     Raises:
         ContemplateError: there is no answer; what was finished until then is in its `partial`.
     """
-    began = anyio.current_time()
-    events = Events([*job.listeners, *([log_event] if wanted() else [])])
-    outer = _outer_run()
-    limits = job.limits if outer is None else limits_within(job.limits)
-    ledger = Ledger(
-        limits, keep_for_aggregator=needs_a_share(parts.aggregator), outer=None if outer is None else outer.ledger
-    )
-    if ledger.limits_cost and price_of(parts.model) is None:
-        raise unknown_price(parts.model)
-    depth = 0 if outer is None else deeper(outer.depth)
+    async with _opened(parts, job, recording) as calls:
+        try:
+            return await _Run(parts, job, calls, recording).carried_out()
+        finally:
+            calls.over = True
+
+
+@asynccontextmanager
+async def _opened(parts: Parts, job: Job, recording: Recording | None) -> AsyncIterator[Calls]:
+    """The door of the run: one within the run in which this code is, if it is in one."""
+    place = current_place()
+    share = needs_a_share(parts.aggregator)
+    if place is None:
+        _check_price(parts, job.limits.cost_usd is not None)
+        own = (*job.listeners, *([log_event] if wanted() else ()))
+        async with resources(recording) as opened:
+            ledger = Ledger(job.limits, keep_for_aggregator=share)
+            yield Calls(job.run_id or new_run_id(), ledger, Listeners(own), opened)
+        return
+    outer = place.run
+    assert isinstance(outer, Calls)  # noqa: S101
+    _check_price(parts, job.limits.cost_usd is not None or outer.ledger.limits_cost)
+    if place.blocked is not None:
+        async with _lent(place, place.blocked.later, outer, parts, job, recording) as calls:
+            yield calls
+        return
     async with AsyncExitStack() as stack:
-        stack.enter_context(_inside(_Outer(ledger, depth, anyio.lowlevel.current_token())))
-        opened = await stack.enter_async_context(toolsets())
-        ctx = RunContext(
-            run_id=job.run_id,
+        # What it writes down in a journal of its own, it has to open for itself.
+        opened = outer.resources if recording is None else await stack.enter_async_context(resources(recording))
+        yield outer.child(
+            place,
+            limits_within(job.limits, place),
+            keep_for_aggregator=share,
+            listeners=lambda outer: Listeners(job.listeners, outer, job.on_output),
+            resources=opened,
+        )
+
+
+@asynccontextmanager
+async def _lent(
+    place: Place, later: list[Callable[[], object]], outer: Calls, parts: Parts, job: Job, recording: Recording | None
+) -> AsyncIterator[Calls]:
+    """The door of a run that goes on in an event loop of its own while the outer run's waits, blocked, for it.
+
+    It may spend what the outer run has left, which is told, and booked, when that loop goes on.
+    """
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, OutputDelta):
+            later.append(partial(outer.listeners.emit, event))
+
+    listeners = (*job.listeners, *((tell,) if outer.listeners.listening else ()))
+    async with resources(recording) as opened:
+        calls = outer.child(
+            place,
+            outer.ledger.left(limits_within(job.limits, place)),
+            keep_for_aggregator=needs_a_share(parts.aggregator),
+            listeners=lambda _: Listeners(listeners),
+            resources=opened,
+            lent=True,
+        )
+        try:
+            yield calls
+        finally:
+            later.append(partial(outer.ledger.book, calls.ledger.spent))
+            later.append(partial(outer.book_on, place.task, calls.ledger.spent))
+
+
+def _check_price(parts: Parts, limited: bool) -> None:
+    if limited and price_of(parts.model) is None:
+        raise unknown_price(parts.model)
+
+
+class _Run:
+    def __init__(self, parts: Parts, job: Job, calls: Calls, recording: Recording | None) -> None:
+        limits = calls.ledger.limits
+        self._parts = parts
+        self._calls = calls
+        self._recording = recording
+        self._limits = limits
+        self._began = anyio.current_time()
+        self._state = RunState()
+        inner_id = f"{calls.run_id}/{calls.path}" if calls.path else calls.run_id
+        streams = calls.listeners.listening or limits.seconds is not None
+        self._ctx = RunContext(
+            run_id=job.run_id or inner_id,
             question=job.question,
             images=job.images,
             images_to=parts.images_to,
             output=parts.output,
-            model=parts.model,
-            caller=Calls(job.run_id, ledger, events, stack, recording, opened),
-            deadline=math.inf if limits.seconds is None else began + limits.seconds,
-            depth=depth,
-            streaming=_streams(parts, events, limits),
+            deadline=math.inf if limits.seconds is None else self._began + limits.seconds,
+            streaming=streams if parts.stream is None else parts.stream,
+            _model=parts.model,
+            _calls=calls,
+            _state=self._state,
         )
+
+    async def carried_out(self) -> Ended:
+        ctx, calls, recording = self._ctx, self._calls, self._recording
         if recording is not None:
-            recording.attach(complain=ctx.note, time_is_up=lambda: ctx.expire())
-            ledger.book(recording.spent_in_vain())
-        if events.listening:
-            events.emit(RunStarted(run_id=job.run_id, question=job.question, model=parts.model.name))
+            recording.attach(complain=ctx.note, time_is_up=lambda: self._state.expire())
+            calls.ledger.book(recording.spent_in_vain())
+        if ctx.listening:
+            calls.emit(RunStarted(question=ctx.question, model=self._parts.model.name))
         try:
             try:
-                conclusion = await execute(
-                    ctx,
-                    planner=parts.planner,
-                    agent=parts.agent,
-                    aggregator=parts.aggregator,
-                    limits=limits,
-                )
+                conclusion = await self._concluded()
             finally:
                 if recording is not None:
-                    ledger.book(recording.unclaimed())
-            result = _collected(ctx, ledger, began).model_copy(update=_concluded(parts.output, conclusion))
+                    calls.ledger.book(recording.unclaimed())
+            result = self._reached().model_copy(update=_answer_of(self._parts.output, conclusion))
         except ContemplateError as error:
-            error.partial = _collected(ctx, ledger, began, failed=True)
-            _tell_failure(ctx, error, ledger, began)
+            error.partial = self._reached(failed=True)
+            self._tell_failure(error)
             raise
         except BaseException as error:
-            _tell_failure(ctx, error, ledger, began)
+            self._tell_failure(error)
             raise
-        if events.listening:
-            events.emit(
+        if ctx.listening:
+            calls.emit(
                 RunFinished(
-                    run_id=job.run_id,
                     text=result.text,
                     usage=result.usage,
                     seconds=result.seconds,
@@ -141,78 +218,50 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
                     stopped_by=result.stopped_by,
                 )
             )
-        return result
+        return Ended(result, self._state.stopped_by)
 
-
-@dataclass(frozen=True, slots=True)
-class _Outer:
-    """A run within which others may go on, in its tools or agents: they spend what it has left."""
-
-    ledger: Ledger
-    depth: int
-    loop: object
-
-
-_current: ContextVar[_Outer | None] = ContextVar("contemplate_outer_run", default=None)
-
-
-def _outer_run() -> _Outer | None:
-    """The run within which this code goes on, in the same event loop: a ledger is not made for several threads."""
-    outer = _current.get()
-    return None if outer is None or outer.loop != anyio.lowlevel.current_token() else outer
-
-
-@contextmanager
-def _inside(outer: _Outer | None) -> Iterator[None]:
-    token = _current.set(outer)
-    try:
-        yield
-    finally:
-        _current.reset(token)
-
-
-@contextmanager
-def one_deeper(depth: int) -> Iterator[None]:
-    """What goes on in here is a run within one that is nested in `depth` others, and has the same budget.
-
-    Raises:
-        ConfigurationError: that is too deep.
-    """
-    outer, inner = _current.get(), deeper(depth)
-    with _inside(None if outer is None else replace(outer, depth=inner)):
-        yield
-
-
-def deeper(depth: int) -> int:
-    """In how many others a run is nested that is a tool's or a task's of one that is nested in `depth` others.
-
-    Raises:
-        ConfigurationError: that is too deep.
-    """
-    if depth >= MAX_DEPTH:
-        raise ConfigurationError(
-            f"runs are nested more than {MAX_DEPTH} deep",
-            hint="does a tool or an agent call its own run? let the innermost contemplator have a plain Agent",
+    async def _concluded(self) -> Conclusion:
+        return await execute(
+            self._ctx,
+            self._state,
+            planner=self._parts.planner,
+            agent=self._parts.agent,
+            aggregator=self._parts.aggregator,
+            limits=self._limits,
+            at=lambda role, task: Place(self._calls, role, task, task or role).entered(),
         )
-    return depth + 1
+
+    def _reached(self, *, failed: bool = False) -> RunResult[Any]:
+        """What the run has reached, without its output."""
+        state, ledger = self._state, self._calls.ledger
+        tasks = sorted(state.results.values(), key=lambda result: result.index)
+        lost = {result.id for result in tasks if result.outcome == "failed" or result.outcome == "capped"}
+        if failed or state.stopped_by is not None:
+            lost |= {task.id for task in state.planned if task.id not in state.results}
+            lost |= {result.id for result in tasks if result.outcome == "cancelled"}
+        # The bare class, as one with a parameter cannot be pickled.
+        return RunResult.model_construct(
+            run_id=self._ctx.run_id,
+            question=self._ctx.question,
+            output=None,
+            text="",
+            plan=Plan.model_construct(tasks=tuple(state.planned)),
+            tasks=tuple(tasks),
+            usage=ledger.spent,
+            seconds=anyio.current_time() - self._began,
+            complete=False,
+            missing=tuple(task.id for task in state.planned if task.id in lost),
+            stopped_by=state.stopped_by or ledger.tripped,
+            notes=tuple(state.notes),
+        )
+
+    def _tell_failure(self, error: BaseException) -> None:
+        if self._ctx.listening:
+            seconds = anyio.current_time() - self._began
+            self._calls.emit(RunFailed(error=error_info(error), usage=self._calls.ledger.spent, seconds=seconds))
 
 
-def limits_within(limits: Limits) -> Limits:
-    """`limits` for a run within another: over before the other's time is, so that its answer still counts."""
-    left = anyio.current_effective_deadline() - anyio.current_time()
-    left -= min(left * SHARE_OF_OUTER, MAX_SECONDS_OF_OUTER)
-    if left >= (limits.seconds or math.inf):
-        return limits
-    return limits.model_copy(update={"seconds": max(left, 0.001)})
-
-
-def _streams(parts: Parts, events: Events, limits: Limits) -> bool:
-    if parts.stream is not None:
-        return parts.stream
-    return events.listening or limits.seconds is not None
-
-
-def _concluded(output_type: OutputType[Any] | None, conclusion: Conclusion) -> dict[str, Any]:
+def _answer_of(output_type: OutputType[Any] | None, conclusion: Conclusion) -> dict[str, Any]:
     output = conclusion.text if conclusion.output is None else conclusion.output
     if output_type is not None and conclusion.output is None:
         try:
@@ -227,33 +276,3 @@ def _concluded(output_type: OutputType[Any] | None, conclusion: Conclusion) -> d
         "support": conclusion.support,
         "dissent": conclusion.dissent,
     }
-
-
-def _collected(ctx: RunContext, ledger: Ledger, began: float, *, failed: bool = False) -> RunResult[Any]:
-    """What a run has reached, without its output."""
-    tasks = sorted(ctx.results.values(), key=lambda result: result.index)
-    lost = {result.id for result in tasks if result.outcome == "failed" or result.outcome == "capped"}
-    if failed or ctx.stopped_by is not None:
-        lost |= {task.id for task in ctx.planned if task.id not in ctx.results}
-        lost |= {result.id for result in tasks if result.outcome == "cancelled"}
-    # The bare class, as one with a parameter cannot be pickled.
-    return RunResult.model_construct(
-        run_id=ctx.run_id,
-        question=ctx.question,
-        output=None,
-        text="",
-        plan=Plan.model_construct(tasks=tuple(ctx.planned)),
-        tasks=tuple(tasks),
-        usage=ledger.spent,
-        seconds=anyio.current_time() - began,
-        complete=False,
-        missing=tuple(task.id for task in ctx.planned if task.id in lost),
-        stopped_by=ctx.stopped_by or ledger.tripped,
-        notes=tuple(ctx.notes),
-    )
-
-
-def _tell_failure(ctx: RunContext, error: BaseException, ledger: Ledger, began: float) -> None:
-    if ctx.listening:
-        seconds = anyio.current_time() - began
-        ctx.emit(RunFailed(run_id=ctx.run_id, error=error_info(error), usage=ledger.spent, seconds=seconds))

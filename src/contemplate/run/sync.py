@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TypeVar
 
 import anyio
 import sniffio
 from anyio.from_thread import start_blocking_portal
+
+from ..models import current_run
+from .nesting import blocking, blocking_in_loop_of
+from .place import current_place
 
 T = TypeVar("T")
 
@@ -17,16 +21,30 @@ T = TypeVar("T")
 def run_blocking(function: Callable[[], Awaitable[T]]) -> T:
     """Run an async function to its end, in this thread or, where a loop already runs in it, in one of its own.
 
-    When this returns or raises, also on Ctrl-C, nothing of it is running.
+    In a tool that runs in a worker thread, it runs in the event loop of the tool's run, as a part of it. When this
+    returns or raises, also on Ctrl-C, nothing of it is running.
     """
 
     async def main() -> T:
         return await function()
 
+    place = current_place()
     if not _a_loop_runs_here():
-        return anyio.run(main)
-    with start_blocking_portal(name="contemplate-sync") as portal:
-        return portal.call(main)
+        return anyio.run(main) if place is None or place.blocked is not None else blocking_in_loop_of(place, main)
+    waiting = nullcontext() if place is None else blocking(place)
+    with waiting, start_blocking_portal(name="contemplate-sync") as portal:
+        return portal.call(_within(main))
+
+
+def _within(main: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+    """`main`, where this thread's code is: a portal's thread knows nothing of it."""
+    mark = current_run.get()
+
+    async def run() -> T:
+        current_run.set(mark)
+        return await main()
+
+    return run
 
 
 def _a_loop_runs_here() -> bool:

@@ -1,87 +1,140 @@
-"""What an agent is, and what it may touch of a run: its task, and what that has come to so far."""
+"""What an agent may see and ask of a run: its task, and what that has come to so far."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from ..events import OutputDelta, TaskDelta
+from ..events import OutputDelta, Speaker, TaskDelta
 from ..messages import Message
-from ..models import Delta, ModelRequest, ModelResponse
+from ..models import Delta, Model, ModelRequest, ModelResponse
 from ..plan import Task
 from ..result import TaskResult
 from ..usage import Usage
 from .context import RunContext
 
 
+@dataclass(slots=True)
+class _Reached:
+    """What a task has come to so far, for the case that it is cut off."""
+
+    messages: tuple[Message, ...] = ()
+    written: list[str] = field(default_factory=list)
+
+
 class TaskContext:
     """A task's view of its run; it keeps what was reached, for the case that the task is cut off.
 
-    Attributes:
+    Args:
         run: the run.
         task: the task.
         inputs: the results of what the task needs, failed ones too.
-        text: what has been written so far.
-        messages: the conversation so far.
-        usage: what the task's calls have cost so far, failed ones included.
-        turn: how many of its model calls have been answered.
+        role: as whom it calls and pays: "aggregator" where an aggregator works as an agent does.
+        model: which model it asks; the task's if None.
     """
 
-    def __init__(self, run: RunContext, task: Task, *, streaming: bool) -> None:
-        self.run = run
-        self.task = task
-        self.inputs: Sequence[TaskResult] = run.inputs(task)
-        self.messages: tuple[Message, ...] = ()
-        self._written: list[str] = []
-        self.turn = 0
-        self._on_delta: Callable[[Delta], None] | None = self._hear if streaming else None
+    def __init__(
+        self,
+        run: RunContext,
+        task: Task,
+        inputs: Sequence[TaskResult] = (),
+        *,
+        role: Speaker = "subagent",
+        model: str | Model | None = None,
+    ) -> None:
+        self._run = run
+        self._task = task
+        self._inputs = inputs
+        self._role = role
+        self._model = model
+        self._reached = _Reached()
+
+    @property
+    def run(self) -> RunContext:
+        """The run."""
+        return self._run
+
+    @property
+    def task(self) -> Task:
+        """The task."""
+        return self._task
+
+    @property
+    def inputs(self) -> Sequence[TaskResult]:
+        """The results of what the task needs, failed ones too."""
+        return self._inputs
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation so far."""
+        return self._reached.messages
 
     @property
     def text(self) -> str:
         """What has been written in the current turn."""
-        return "".join(self._written)
+        return "".join(self._reached.written)
 
     @property
     def usage(self) -> Usage:
         """What the task's calls have cost so far, failed ones included."""
-        return self.run.spent_on(self.task.id)
+        return self._run.spent_on(self._task.id)
+
+    def keep(self, messages: Sequence[Message]) -> None:
+        """Keep `messages` as the conversation so far."""
+        self._reached.messages = tuple(messages)
+
+    def with_inputs(self, inputs: Sequence[TaskResult]) -> TaskContext:
+        """Return this context with other inputs; what one of the two keeps, the other one has too."""
+        other = TaskContext(self._run, self._task, inputs, role=self._role, model=self._model)
+        other._reached = self._reached
+        return other
+
+    def adopt(self, other: TaskContext) -> None:
+        """Take what was reached in another context for what was reached in this one."""
+        self._reached.messages = other._reached.messages
+        self._reached.written[:] = other._reached.written
+
+    def messages_from_others(self) -> Sequence[str]:
+        """Return what was said to this subagent (`RunContext.tell`) since it was last asked for."""
+        return self._run._state.messages_for(self._task.id)
 
     async def call(self, request: ModelRequest) -> ModelResponse:
-        """One model call of this task.
+        """Make one model call of this task.
 
         Raises:
             ModelError: the call failed.
             LimitExceeded: a limit leaves no room for it.
         """
-        if self._written and self._on_delta is not None and request.messages[-1].role != "tool":
+        reached = self._reached
+        streaming = self._run.streaming and self._role == "subagent"
+        if reached.written and streaming and request.messages[-1].role != "tool":
             # Not the next turn, but the last one again.
-            self._on_delta(Delta(restart=True))
-        self._written.clear()
-        self.messages = request.messages
-        response = await self.run.call(
-            "subagent",
+            self.hear(Delta(restart=True))
+        reached.written.clear()
+        reached.messages = request.messages
+        response = await self._run.call(
+            self._role,
             request,
-            model=self.task.model,
-            task=self.task.id,
-            turn=self.turn,
-            on_delta=self._on_delta,
+            model=self._model or self._task.model,
+            task=self._task.id if self._role == "subagent" else None,
+            on_delta=self.hear if streaming else None,
         )
-        self.turn += 1
-        self._written[:] = [response.message.text]
-        self.messages = (*request.messages, response.message)
+        reached.written[:] = [response.message.text]
+        reached.messages = (*request.messages, response.message)
         return response
 
-    def adopt(self, other: TaskContext) -> None:
-        """Take what was reached in another context for what was reached in this one."""
-        self.messages = other.messages
-        self._written[:] = other._written
-
-    def _hear(self, delta: Delta) -> None:
+    def hear(self, delta: Delta) -> None:
+        """Keep a piece of what the task writes, and tell whoever listens."""
         if delta.restart:
-            self._written.clear()
+            self._reached.written.clear()
         if delta.text:
-            self._written.append(delta.text)
-        if self.run.listening:
-            text, reasoning, restart = delta.text, delta.reasoning, delta.restart
-            self.run.emit(TaskDelta(task_id=self.task.id, text=text, reasoning=reasoning, restart=restart))
-            if self.task.kind == "answer":
-                self.run.emit(OutputDelta(text=text, reasoning=reasoning, restart=restart))
+            self._reached.written.append(delta.text)
+        run = self._run
+        if run.listening:
+            calls = run._calls
+            where: dict[str, Any] = {"run_id": calls.run_id, "path": calls.path}
+            said: dict[str, Any] = {"text": delta.text, "reasoning": delta.reasoning, "restart": delta.restart}
+            run.emit(TaskDelta(task_id=self._task.id, **where, **said))
+            if self._task.kind == "answer":
+                run.emit(OutputDelta(**where, **said))

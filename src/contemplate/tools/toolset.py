@@ -110,12 +110,12 @@ class Toolsets:
     """The toolsets of a run."""
 
     def __init__(self, group: TaskGroup) -> None:
-        self._group = group
+        self.group = group
         self._opened: dict[int, tuple[Toolset, Opened]] = {}
 
     def opened(self, toolset: Toolset) -> Opened:
         """`toolset` within this run."""
-        return self._opened.setdefault(id(toolset), (toolset, Opened(toolset, self._group)))[1]
+        return self._opened.setdefault(id(toolset), (toolset, Opened(toolset, self.group)))[1]
 
 
 @asynccontextmanager

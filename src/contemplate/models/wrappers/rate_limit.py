@@ -10,7 +10,7 @@ import anyio
 from anyio.lowlevel import RunVar
 
 from ...errors import ConfigurationError, ModelRateLimitError
-from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, current_run
+from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, outermost_run
 from ..tokens import request_tokens
 from .base import Wrapper
 from .pacing import Line, Pace, Pass
@@ -65,7 +65,7 @@ class Limit(Wrapper):
             ModelError: the call failed.
         """
         gate = _gate_of(self._account, self._allowed)
-        given = await gate.enter(current_run.get(), request)
+        given = await gate.enter(outermost_run(), request)
         sink = on_delta
         if given.probe and on_delta is not None:
             sink = _Heard(on_delta, lambda: gate.heard(given))

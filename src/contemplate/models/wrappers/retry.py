@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import anyio
 
 from ...errors import ConfigurationError, ModelError
-from ..base import DeltaSink, Model, ModelRequest, ModelResponse, RunMark, current_run
+from ..base import DeltaSink, Model, ModelRequest, ModelResponse, RunMark, outermost_run
 from .base import Allowance, Restarting, Wrapper
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Retry(Wrapper):
 
     def _allowances(self) -> Sequence[Allowance]:
         """Those that a retry counts against: the run's, and everybody's."""
-        run = current_run.get()
+        run = outermost_run()
         if run is None:
             return (self._allowance,)
         return self._of_run.setdefault(run, self._new_allowance()), self._allowance

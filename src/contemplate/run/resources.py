@@ -1,0 +1,56 @@
+"""What a run keeps open until its end, for itself and for all runs within it: connections, toolsets, its journal."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from anyio.abc import TaskGroup
+
+from ..models import Connectable, Model
+from ..tools.toolset import Toolsets, toolsets
+
+if TYPE_CHECKING:
+    from ..journal.recording import Recording
+
+
+class Resources:
+    """What is open during a run.
+
+    Attributes:
+        group: the task group of what lives beside the run's work, and ends with the run.
+        toolsets: opens toolsets.
+        recording: writes down what calls bring; None without a journal.
+    """
+
+    def __init__(self, stack: AsyncExitStack, toolsets: Toolsets, recording: Recording | None) -> None:
+        self.toolsets = toolsets
+        self.recording = recording
+        self._stack = stack
+        self._connected: set[int] = set()
+
+    @property
+    def group(self) -> TaskGroup:
+        """The task group of what lives beside the run's work, and ends with the run."""
+        return self.toolsets.group
+
+    async def connect(self, model: Model) -> None:
+        """Keep the connections of `model` until the end of the run."""
+        if id(model) not in self._connected:
+            self._connected.add(id(model))
+            if isinstance(model, Connectable):
+                try:
+                    await self._stack.enter_async_context(model.connect())
+                except BaseException:
+                    # Whoever comes next tries again.
+                    self._connected.discard(id(model))
+                    raise
+
+
+@asynccontextmanager
+async def resources(recording: Recording | None = None) -> AsyncIterator[Resources]:
+    """Open what a run needs, and close it at the end of the block, however it ends."""
+    async with AsyncExitStack() as stack:
+        opened = await stack.enter_async_context(toolsets())
+        yield Resources(stack, opened, recording)

@@ -1,0 +1,102 @@
+"""A task that is answered by a run of its own, within the run that planned it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..events import OutputDelta
+from ..limits import Limits
+from ..models import Delta
+from ..plan import Task
+from ..prompts import render
+from ..prompts.results import shown
+from ..result import Dissent
+from .listeners import Listener
+from .protocols import Answer
+from .run import Job, Parts, carry_out
+from .task_context import TaskContext
+
+
+async def answer_with_run(
+    task: Task,
+    ctx: TaskContext,
+    *,
+    parts: Parts,
+    limits: Limits,
+    listeners: Sequence[Listener] = (),
+    question: str | None = None,
+    streams: bool = True,
+) -> Answer:
+    """Answer `task` by a run of these parts, as if it were a question of its own.
+
+    Args:
+        task: the task.
+        ctx: its view of the outer run.
+        parts: the inner run's; a candidate's output type is that of the outer run, and a part is text.
+        limits: the inner run's own; those of the outer run hold as well.
+        listeners: the inner run's own; those of the outer run are told as well.
+        question: what the inner run's question is; the task, in words, if None.
+        streams: whether the pieces of the inner run's answer are pieces of what the task writes.
+
+    Raises:
+        ConfigurationError: runs are nested too deep, or the task names tools of an agent's.
+        ContemplateError: the inner run came to nothing.
+    """
+    run = ctx.run
+    if task.tools is not None:
+        raise ConfigurationError(
+            f"task {task.id!r} says which tools it may use, and is given to a contemplator, which has its own",
+            hint="leave Task.tools out, or give the task to an Agent",
+        )
+    output = None if task.kind == "part" else run.output
+    model = parts.model if task.model is None else run.model(task.model)
+    stream = (run.streaming or None) if parts.stream is None else parts.stream
+    job = Job(
+        question=_question(task, ctx) if question is None else question,
+        images=run.images_for("subagent"),
+        limits=limits,
+        listeners=listeners,
+        on_output=(lambda event: _heard(ctx, event)) if streams else None,
+    )
+    ended = await carry_out(replace(parts, model=model, output=output, stream=stream), job)
+    result = ended.result
+    run.note_all(task.label, result.notes)
+    if not result.complete and all(each.complete for each in result.tasks):
+        run.note(f"within {task.label!r}: something was left out of the answer")
+    value: Any = result.output
+    return Answer(
+        result.text,
+        None if output is None else output.dump(value),
+        result.images,
+        "answered" if ended.cut_by is None else "capped",
+        support=_named(task, result.support),
+        dissent=tuple(Dissent(answer=each.answer, tasks=_named(task, each.tasks)) for each in result.dissent),
+        complete=result.complete,
+    )
+
+
+def inner_name(task: Task, inner: str) -> str:
+    """Return what the task `inner` of a run that answers `task` is called in the outer run."""
+    return f"{task.id}/{inner}"
+
+
+def _named(task: Task, inner: Sequence[str]) -> tuple[str, ...]:
+    return tuple(inner_name(task, each) for each in inner)
+
+
+def _heard(ctx: TaskContext, event: OutputDelta) -> None:
+    ctx.hear(Delta(event.text, event.reasoning, event.restart))
+
+
+def _question(task: Task, ctx: TaskContext) -> str:
+    said = [task.prompt]
+    if task.kind == "part":
+        said = [render("inner_question", prompt=task.prompt, question=ctx.run.question)]
+    if ctx.inputs:
+        said.insert(0, shown(ctx.inputs, ctx.run.run_id))
+    if task.instructions:
+        said.append(task.instructions)
+    return "\n\n".join(said)

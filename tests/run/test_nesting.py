@@ -1,0 +1,345 @@
+"""One contemplator within another, in each way in which it can be: both runs' limits, events and settings hold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import pytest
+
+from contemplate import (
+    Agent,
+    Answer,
+    Contemplator,
+    Limits,
+    RunContext,
+    RunResult,
+    Task,
+    TaskContext,
+    TaskResult,
+    aggregators,
+    planners,
+    tool,
+)
+from contemplate.errors import ContemplateError
+from contemplate.events import Event, ModelCalled, OutputDelta, RunFinished, TaskFinished, TaskStarted
+from contemplate.messages import Message, ToolCall
+from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
+from contemplate.testing import ScriptedModel
+
+from ..support import steps
+
+pytestmark = pytest.mark.anyio
+
+Mind = Contemplator[str]
+
+
+@dataclass
+class Counted:
+    """An inner model: how often it was asked, and how many calls were out at one moment."""
+
+    calls: int = 0
+    out: int = 0
+    most: int = 0
+    name: str = "inner"
+    streamed: list[bool] = field(default_factory=list)
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        self.calls += 1
+        self.out += 1
+        self.most = max(self.most, self.out)
+        self.streamed.append(on_delta is not None)
+        try:
+            await steps(5)
+            if on_delta is not None:
+                on_delta(Delta("Answer: 1"))
+            return await ScriptedModel("Answer: 1").request(request)
+        finally:
+            self.out -= 1
+
+
+def uses_tool(request: ModelRequest) -> str | Message:
+    """The outer model's part: it calls the tool once, and passes on what that says."""
+    if request.messages[-1].role == "tool":
+        return request.messages[-1].text
+    if request.tools:
+        return Message.assistant("", (ToolCall(id="1", name="think", arguments="{}"),))
+    return "merged"
+
+
+def as_agent(inner: Mind, **outer: Any) -> Mind:
+    return Contemplator(ScriptedModel("unused"), mode="instant", agent=inner, **outer)
+
+
+def as_wrapped_agent(inner: Mind, **outer: Any) -> Mind:
+    async def agent(task: Task, ctx: TaskContext) -> Answer:
+        return await inner(task, ctx)
+
+    return Contemplator(ScriptedModel("unused"), mode="instant", agent=agent, **outer)
+
+
+def as_samples(inner: Mind, **outer: Any) -> Mind:
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        yield Task(id="answer", prompt=question, kind="answer", samples=2)
+
+    return Contemplator(ScriptedModel("unused"), planner=plan, aggregator=aggregators.first(), agent=inner, **outer)
+
+
+def of_an_orchestrator(inner: Mind, **outer: Any) -> Mind:
+    def lead(request: ModelRequest) -> str | Message:
+        if any(message.role == "tool" for message in request.messages):
+            return "done"
+        return Message.assistant("", (ToolCall(id="1", name="spawn", arguments='{"title": "t", "prompt": "p"}'),))
+
+    return Contemplator(
+        ScriptedModel(lead), planner=planners.orchestrate(), aggregator=aggregators.first(), agent=inner, **outer
+    )
+
+
+def in_tool(think: Callable[[Mind], Callable[[], Any]]) -> Callable[..., Mind]:
+    def make(inner: Mind, **outer: Any) -> Mind:
+        agent = Agent(tools=[tool(name="think", description="Think.")(think(inner))])
+        return Contemplator(ScriptedModel(uses_tool), mode="instant", agent=agent, **outer)
+
+    return make
+
+
+def async_tool(inner: Mind) -> Callable[[], Any]:
+    async def think() -> str:
+        return (await inner.run("q")).output
+
+    return think
+
+
+def sync_tool(inner: Mind) -> Callable[[], Any]:
+    def think() -> str:
+        return inner.run_sync("q").output
+
+    return think
+
+
+def tool_with_a_loop_of_its_own(inner: Mind) -> Callable[[], Any]:
+    def think() -> str:
+        return asyncio.run(inner.run("q")).output
+
+    return think
+
+
+def tool_that_blocks_the_loop(inner: Mind) -> Callable[[], Any]:
+    async def think() -> str:
+        return inner.run_sync("q").output
+
+    return think
+
+
+def in_planner(inner: Mind, **outer: Any) -> Mind:
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        yield Task(id="answer", prompt=(await inner.run(question)).output, kind="answer")
+
+    return Contemplator(ScriptedModel("said"), planner=plan, aggregator=aggregators.first(), **outer)
+
+
+async def part(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+    yield Task(id="a", prompt=question)
+
+
+def in_aggregator(inner: Mind, **outer: Any) -> Mind:
+    async def conclude(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
+        async for _ in results:
+            pass
+        return (await inner.run(question)).output
+
+    return Contemplator(ScriptedModel("said"), planner=part, aggregator=conclude, **outer)
+
+
+WAYS: dict[str, Callable[..., Mind]] = {
+    "agent": as_agent,
+    "wrapped agent": as_wrapped_agent,
+    "samples": as_samples,
+    "orchestrator's subagent": of_an_orchestrator,
+    "async tool": in_tool(async_tool),
+    "sync tool": in_tool(sync_tool),
+    "tool with a loop of its own": in_tool(tool_with_a_loop_of_its_own),
+    "tool that blocks the loop": in_tool(tool_that_blocks_the_loop),
+    "planner": in_planner,
+    "aggregator": in_aggregator,
+}
+# What the outer model is asked beside the inner run, and how many inner runs there are.
+OUTER_CALLS = {"orchestrator's subagent": 2, "planner": 1, "aggregator": 1} | {way: 2 for way in WAYS if "tool" in way}
+INNER_RUNS = {"samples": 2}
+
+every_way = pytest.mark.parametrize("way", WAYS)
+
+
+def five(model: Counted, **more: Any) -> Mind:
+    """Asks its model five times."""
+    return Contemplator(model, planner=planners.sample(5), aggregator=aggregators.vote(stop=None), **more)
+
+
+@every_way
+async def test_its_own_limits_hold(way: str) -> None:
+    model = Counted()
+    result = await WAYS[way](five(model, limits=Limits(calls=2))).run("q")
+    assert model.calls == 2 * INNER_RUNS.get(way, 1)
+    assert result.usage.calls == model.calls + OUTER_CALLS.get(way, 0)
+
+
+@every_way
+async def test_its_own_concurrency_holds(way: str) -> None:
+    model = Counted()
+    await WAYS[way](five(model, limits=Limits(concurrency=2))).run("q")
+    assert model.most == 2 * INNER_RUNS.get(way, 1)
+
+
+@every_way
+async def test_the_outer_limits_hold_over_it(way: str) -> None:
+    model = Counted()
+    # One call is kept for an aggregator that makes some, or does not say.
+    limits = Limits(calls=5)
+    try:
+        usage = (await WAYS[way](five(model), limits=limits).run("q")).usage
+    except ContemplateError as error:
+        # Nothing was left for the outer model's last call.
+        assert isinstance(error.partial, RunResult)
+        assert "Limits.calls = 5" in str(error)
+        usage = error.partial.usage
+    assert 1 <= model.calls <= usage.calls <= 5
+
+
+@every_way
+async def test_the_outer_concurrency_holds_over_it(way: str) -> None:
+    model = Counted()
+    await WAYS[way](five(model), limits=Limits(concurrency=1)).run("q")
+    # Of two samples, the second can change nothing.
+    assert 5 <= model.calls <= 5 * INNER_RUNS.get(way, 1)
+    assert model.most == 1
+
+
+@every_way
+async def test_its_events_reach_its_own_listeners_and_the_outer_ones(way: str) -> None:
+    told_inner: list[Event] = []
+    told_outer: list[Event] = []
+    model = Counted()
+    result = await WAYS[way](five(model, on_event=told_inner.append), on_event=told_outer.append).run("q")
+    runs = INNER_RUNS.get(way, 1)
+    assert sum(isinstance(event, TaskFinished) for event in told_inner) == 5 * runs
+    within = [event for event in told_outer if event in told_inner and not isinstance(event, OutputDelta)]
+    assert sum(isinstance(event, TaskFinished) for event in within) == 5 * runs
+    assert sum(isinstance(event, ModelCalled) for event in within) == 5 * runs
+    assert all(event.path for event in told_inner), "each says in which part of the tree it happened"
+    paths = {event.path for event in within if isinstance(event, RunFinished)}
+    assert len(paths) == runs, "each inner run has a path of its own"
+    assert {event.run_id for event in told_outer} == {result.run_id}, "and all are of one run"
+
+
+@every_way
+async def test_pieces_of_its_answer_are_no_pieces_of_the_outer_answer(way: str) -> None:
+    told: list[Event] = []
+    inner = Contemplator(Counted(), mode="instant", stream=True)
+    result = await WAYS[way](inner, on_event=told.append).run("q")
+    written = ""
+    for event in told:
+        if isinstance(event, OutputDelta):
+            assert event.path == ""
+            written = event.text if event.restart else written + event.text
+    assert written in ("", result.text)
+
+
+@every_way
+@pytest.mark.parametrize("stream", [True, False])
+async def test_its_own_stream_setting_holds(way: str, stream: bool) -> None:
+    model = Counted()
+    told: list[Event] = []
+    await WAYS[way](five(model, stream=stream), stream=not stream, on_event=told.append).run("q")
+    assert set(model.streamed) == {stream}
+
+
+@every_way
+async def test_the_outer_deadline_holds_over_it(way: str) -> None:
+    class Hanging(Counted):
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+            self.calls += 1
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    model = Hanging()
+    with anyio.fail_after(20):
+        try:
+            await WAYS[way](five(model), limits=Limits(seconds=0.3)).run("q")
+        except Exception as error:
+            assert "seconds" in str(error) or "answer" in str(error), error
+    assert model.calls >= 1
+
+
+async def test_code_that_is_left_of_a_run_is_in_none() -> None:
+    """A task that a tool has started, and that outlives its run, spends nothing of it."""
+    later: list[Callable[[], Any]] = []
+    gate = anyio.Event()
+    done: list[Any] = []
+    model = Counted()
+    inner = five(model)
+
+    async with anyio.create_task_group() as group:
+
+        async def left_over() -> None:
+            await gate.wait()
+            done.append(await inner.run("q"))
+
+        async def think() -> str:
+            """Start something, and leave it behind."""
+            group.start_soon(left_over)
+            return "thought"
+
+        outer = Contemplator(ScriptedModel(uses_tool), mode="instant", tools=[think], limits=Limits(calls=3))
+        result = await outer.run("q")
+        gate.set()
+    assert not later
+    assert (result.usage.calls, model.calls) == (2, 5)
+    assert done[0].usage.calls == 5
+
+
+async def test_a_planner_and_an_aggregator_can_stream() -> None:
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        async with ctx.stream("planner", ModelRequest((Message.user("plan"),))) as call:
+            text = "".join([delta.text async for delta in call])
+        yield Task(id="a", prompt=text)
+
+    async def conclude(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
+        said = [result.text async for result in results]
+        async with ctx.stream("aggregator", ModelRequest((Message.user(said[0]),))) as call:
+            return "".join([delta.text async for delta in call])
+
+    told: list[Event] = []
+    model = ScriptedModel(lambda request: request.messages[-1].text.splitlines()[-1])
+    result = await Contemplator(model, planner=plan, aggregator=conclude, on_event=told.append).run("q")
+    assert result.output
+    assert [event.name.role for event in told if isinstance(event, ModelCalled)] == [
+        "planner",
+        "subagent",
+        "aggregator",
+    ]
+    assert [event.task_id for event in told if isinstance(event, TaskStarted)] == ["a"]
+
+
+async def test_what_the_engine_writes_cannot_be_reached_through_a_context() -> None:
+    seen: list[object] = []
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        seen.append(ctx)
+        yield Task(id="a", prompt="x")
+
+    async def agent(task: Task, ctx: TaskContext) -> Answer:
+        seen.append(ctx)
+        return Answer("said")
+
+    await Contemplator(ScriptedModel(""), planner=plan, agent=agent, aggregator=aggregators.first()).run("q")
+    for ctx in seen:
+        for name in ("record", "add", "finish_planning", "spawn", "expire", "outbox", "running", "best"):
+            assert not hasattr(ctx, name), name
+        for name in ("text", "messages", "inputs", "planned", "results", "tools", "question", "deadline"):
+            if hasattr(ctx, name):
+                with pytest.raises(AttributeError):
+                    setattr(ctx, name, None)
