@@ -4,30 +4,9 @@ from __future__ import annotations
 
 import re
 
+from .look_alikes import LOOK_ALIKES
 from .text import ungrouped
 
-_LOOK = str.maketrans(
-    {
-        "\u2212": "-",
-        "\ufe63": "-",
-        "\u2044": "/",
-        "\u00f7": "/",
-        "\u00d7": "*",
-        "\u00b7": "*",
-        "\u22c5": "*",
-        "\u00a0": " ",
-        "\u202f": " ",
-        "\u2009": " ",
-        "~": " ",
-        "\u00b0": "",
-        "$": "",
-        "%": "",
-        "`": "",
-        "\u03c0": "\\pi ",
-        "\u00b2": "^{2}",
-        "\u00b3": "^{3}",
-    }
-)
 _DROPPED = re.compile(
     r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits)(?![A-Za-z])"
     r"|\\[!,;:$%()\[\]]"
@@ -48,7 +27,7 @@ def plain(text: str) -> str:
     """
     text = text.strip().strip("*").replace("{,}", ",")
     text = _DROPPED.sub("", text)
-    text = " ".join(_SPACE.sub(" ", text).translate(_LOOK).split())
+    text = " ".join(_SPACE.sub(" ", text).translate(LOOK_ALIKES).split())
     text = _STYLED.sub(r"\1", _FRACTION.sub(r"\\frac", text)).lstrip(" *").rstrip(" .,;*")
     text = _WORDS.sub(r" \1 ", _without_units(text)).strip()
     # "(100,200)" is a pair.

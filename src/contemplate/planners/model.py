@@ -113,8 +113,11 @@ class _ModelPlanner:
         self._model = model
         # No bound on tokens here: a reasoning model's thoughts would count, and the schema bounds the plan itself.
         self._settings = settings or ModelSettings()
-        name = "plan_optional" if min_tasks == 1 else "plan"
-        self._rules = render(name, min_tasks=str(min_tasks), max_tasks=str(max_tasks))
+        if min_tasks == 1:
+            split = render("plan_split_if_needed", max_tasks=str(max_tasks))
+        else:
+            split = render("plan_split", min_tasks=str(min_tasks), max_tasks=str(max_tasks))
+        self._rules = render("plan", split=split)
 
     async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         choices = self._choices(ctx)
