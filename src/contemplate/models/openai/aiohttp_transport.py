@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
-import httpx2
 from yarl import URL
 
-from .endpoint import CONNECT_SECONDS, Address, Stream, broken_off, most_connections, refused, trusted
-from .pool import IDLE_SECONDS
+from .address import Address
+from .connection_settings import CONNECT_SECONDS, IDLE_SECONDS, most_connections, trusted
+from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure
 
 _NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
 
 
-class AiohttpEndpoint:
-    """An `Endpoint` for asyncio."""
+class AiohttpTransport:
+    """A `Transport` for asyncio."""
 
     def __init__(self, address: Address) -> None:
-        self._address = address
         self._url = URL(address.url, encoded=True)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -33,40 +32,59 @@ class AiohttpEndpoint:
         )
 
     async def post(self, body: bytes) -> bytes:
-        """The whole response to `body`."""
-        with _known(self._address):
-            async with self._session.post(self._url, data=body) as response:
-                return await self._read(response)
+        """Return the whole response to `body`."""
+        async with await self._sent(body) as response:
+            return await _read(response)
 
     @asynccontextmanager
     async def stream(self, body: bytes) -> AsyncIterator[Stream]:
-        """The response to `body` as it comes."""
-        with _known(self._address):
-            async with self._session.post(self._url, data=body) as response:
-                if not response.ok:
-                    await self._read(response)
-                yield Stream(response.content_type, response.content.iter_any())
+        """Give the response to `body` as it comes."""
+        async with await self._sent(body) as response:
+            if not response.ok:
+                await _read(response)
+            yield Stream(response.content_type, _Pieces(response.content))
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._session.close()
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        said = await response.read()
-        if not response.ok:
-            raise refused(self._address, response.status, response.headers, said)
-        return said
-
-
-@contextmanager
-def _known(address: Address) -> Iterator[None]:
-    """Errors of aiohttp as those of httpx2, which the `openai` package knows."""
-    with broken_off(address):
+    async def _sent(self, body: bytes) -> aiohttp.ClientResponse:
         try:
-            yield
-        except aiohttp.ClientConnectorError as error:
-            raise httpx2.ConnectError(str(error)) from error
-        except aiohttp.ConnectionTimeoutError as error:
-            raise httpx2.ConnectTimeout(str(error)) from error
+            return await self._session.post(self._url, data=body)
         except (aiohttp.ClientError, OSError) as error:
-            raise httpx2.ReadError(str(error) or type(error).__name__) from error
+            raise _failure(error) from error
+
+
+class _Pieces:
+    """The body of a response as it comes. aiohttp's own iterator would raise aiohttp's own errors."""
+
+    def __init__(self, content: aiohttp.StreamReader) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece = await self._content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failure(error) from error
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        said = await response.read()
+    except (aiohttp.ClientError, OSError) as error:
+        raise _failure(error) from error
+    if not response.ok:
+        raise BadStatus(response.status, response.headers, said)
+    return said
+
+
+def _failure(error: Exception) -> TransportFailure:
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return NotConnected()
+    return ConnectionLost()

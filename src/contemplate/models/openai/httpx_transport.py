@@ -1,138 +1,83 @@
-"""Requests on httpx2, as the `openai` package comes: on every event loop, and through proxies."""
+"""Requests on the `openai` package's own client, httpx2's: on every event loop, and through proxies."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import anyio
 import httpx2
+import openai
 
-from .endpoint import TIMEOUT, Address, Stream, broken_off, most_connections, refused, trusted
-from .pool import CLOSE_SECONDS, IDLE_SECONDS
+from .address import Address
+from .connection_settings import CLOSE_SECONDS, CONNECT_SECONDS, IDLE_SECONDS, most_connections, trusted
+from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure
 
-_ONE = httpx2.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
+# No bound on the wait for a connection: that is what `Limits.concurrency` is for.
+_TIMEOUT = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+# As many as the package has by itself: httpx2 looks at all of them on every request.
+_MOST_CONNECTIONS = 1000
 
 
-class UsualEndpoint:
-    """An `Endpoint` that posts with `http`, as anyone would: it knows proxies and redirects."""
+class HttpxTransport:
+    """A `Transport` for any event loop and any proxy."""
 
-    def __init__(self, address: Address, http: httpx2.AsyncClient) -> None:
+    def __init__(self, address: Address) -> None:
         self._address = address
-        self._http = http
+        most = min(_MOST_CONNECTIONS, most_connections())
+        limits = httpx2.Limits(max_connections=most, keepalive_expiry=IDLE_SECONDS)
+        self._client = openai.DefaultAsyncHttpxClient(timeout=_TIMEOUT, limits=limits, verify=trusted())
 
     async def post(self, body: bytes) -> bytes:
-        """The whole response to `body`."""
-        with broken_off(self._address):
-            return await _read(self._address, await self._http.send(self._request(body)))
-
-    @asynccontextmanager
-    async def stream(self, body: bytes) -> AsyncIterator[Stream]:
-        """The response to `body` as it comes."""
-        with broken_off(self._address):
-            async with _streaming(self._address, await self._http.send(self._request(body), stream=True)) as stream:
-                yield stream
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        await self._http.aclose()
-
-    def _request(self, body: bytes) -> httpx2.Request:
-        return self._http.build_request("POST", self._address.url, content=body, headers=self._address.headers)
-
-
-class Httpx2Endpoint:
-    """An `Endpoint` that leaves to `usual` only what is redirected.
-
-    Each connection has a transport of its own, as one that holds many looks at all of them on every request.
-    """
-
-    def __init__(self, address: Address, usual: UsualEndpoint) -> None:
-        self._address = address
-        self._usual = usual
-        self._url = httpx2.URL(address.url)
-        self._headers = httpx2.Headers(address.headers)
-        self._slots = anyio.Semaphore(most_connections(), fast_acquire=True)
-        self._idle: deque[tuple[float, httpx2.AsyncHTTPTransport]] = deque()
-
-    async def post(self, body: bytes) -> bytes:
-        """The whole response to `body`."""
-        with broken_off(self._address):
-            async with self._line() as line:
-                response = await line.handle_async_request(self._request(body))
-                if not response.has_redirect_location:
-                    return await _read(self._address, response)
-                await response.aclose()
-            return await self._usual.post(body)
-
-    @asynccontextmanager
-    async def stream(self, body: bytes) -> AsyncIterator[Stream]:
-        """The response to `body` as it comes."""
-        with broken_off(self._address):
-            async with self._line() as line:
-                response = await line.handle_async_request(self._request(body))
-                if not response.has_redirect_location:
-                    async with _streaming(self._address, response) as stream:
-                        yield stream
-                    return
-                await response.aclose()
-            async with self._usual.stream(body) as stream:
-                yield stream
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-        while self._idle:
-            await self._idle.pop()[1].aclose()
-        await self._usual.aclose()
-
-    @asynccontextmanager
-    async def _line(self) -> AsyncIterator[httpx2.AsyncHTTPTransport]:
-        """A transport that nobody uses: the one that was used last, so that the others can be given up."""
-        async with self._slots:
-            line = self._idle.pop()[1] if self._idle else httpx2.AsyncHTTPTransport(verify=trusted(), limits=_ONE)
-            try:
-                yield line
-            finally:
-                now = anyio.current_time()
-                self._idle.append((now, line))
-                while self._idle[0][0] < now - IDLE_SECONDS:
-                    _, longest = self._idle.popleft()
-                    with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-                        await longest.aclose()
-
-    def _request(self, body: bytes) -> httpx2.Request:
-        return httpx2.Request(
-            "POST", self._url, headers=self._headers, content=body, extensions={"timeout": TIMEOUT.as_dict()}
-        )
-
-
-async def _read(address: Address, response: httpx2.Response) -> bytes:
-    try:
-        said = await response.aread()
-    except BaseException:
-        await _close(response)
-        raise
-    if not response.is_success:
-        raise refused(address, response.status_code, response.headers, said)
-    return said
-
-
-@asynccontextmanager
-async def _streaming(address: Address, response: httpx2.Response) -> AsyncIterator[Stream]:
-    pieces = response.aiter_bytes()
-    try:
+        """Return the whole response to `body`."""
+        try:
+            response = await self._client.send(self._request(body))
+        except httpx2.RequestError as error:
+            raise _failure(error) from error
         if not response.is_success:
-            raise refused(address, response.status_code, response.headers, await response.aread())
-        yield Stream(response.headers.get("content-type", ""), pieces)
-    finally:
-        await _close(response)
+            raise BadStatus(response.status_code, response.headers, response.content)
+        return response.content
+
+    @asynccontextmanager
+    async def stream(self, body: bytes) -> AsyncIterator[Stream]:
+        """Give the response to `body` as it comes."""
+        try:
+            response = await self._client.send(self._request(body), stream=True)
+        except httpx2.RequestError as error:
+            raise _failure(error) from error
+        pieces = _pieces(response)
+        try:
+            if not response.is_success:
+                said = b"".join([piece async for piece in pieces])
+                raise BadStatus(response.status_code, response.headers, said)
+            yield Stream(response.headers.get("content-type", ""), pieces)
+        finally:
+            await _close(response, pieces)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    def _request(self, body: bytes) -> httpx2.Request:
+        return self._client.build_request("POST", self._address.url, content=body, headers=self._address.headers)
+
+
+async def _pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
+    try:
+        async for piece in response.aiter_bytes():
+            yield piece
+    except httpx2.RequestError as error:
+        raise _failure(error) from error
+
+
+async def _close(response: httpx2.Response, pieces: AsyncIterator[bytes]) -> None:
+    with anyio.move_on_after(CLOSE_SECONDS, shield=True):
+        await response.aclose()
         # httpx2's generators do not close each other; stepped on once closed, each comes to its own end.
-        with anyio.move_on_after(CLOSE_SECONDS, shield=True), suppress(Exception):
+        with suppress(Exception):
             async for _ in pieces:
                 pass
 
 
-async def _close(response: httpx2.Response) -> None:
-    with anyio.move_on_after(CLOSE_SECONDS, shield=True):
-        await response.aclose()
+def _failure(error: httpx2.RequestError) -> TransportFailure:
+    return NotConnected() if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout) else ConnectionLost()

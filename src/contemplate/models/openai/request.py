@@ -1,0 +1,75 @@
+"""Requests in the chat completions format.
+
+https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import to_json
+
+from ...messages import ImagePart, Message, TextPart
+from ..base import ModelRequest
+from .schema import strict
+
+
+def request_body(request: ModelRequest, *, model: str, stream: bool, is_openai: bool) -> bytes:
+    """Return `request` as the body of a chat completions call, JSON in UTF-8.
+
+    OpenAI itself wants `max_completion_tokens` and strict schemas; other servers know the older name and more of
+    JSON Schema.
+    """
+    settings = request.settings
+    body: dict[str, Any] = {"model": model, "messages": [_message(message) for message in request.messages]}
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    if settings.max_tokens is not None:
+        body["max_completion_tokens" if is_openai else "max_tokens"] = settings.max_tokens
+    for name in ("temperature", "top_p", "seed", "stop", "reasoning_effort"):
+        value = getattr(settings, name)
+        if value is not None:
+            body[name] = value
+    if settings.logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": settings.logprobs}
+    if request.tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+            }
+            for tool in request.tools
+        ]
+        if request.tool_choice != "auto":
+            body["tool_choice"] = request.tool_choice
+    if request.output_schema is not None:
+        schema = strict(request.output_schema.schema) if is_openai else request.output_schema.schema
+        body["response_format"] = {
+            "type": "json_schema",
+            "json_schema": {"name": request.output_schema.name, "schema": schema, "strict": True},
+        }
+    if settings.extra:
+        body |= settings.extra
+    return to_json(body)
+
+
+def _message(message: Message) -> dict[str, Any]:
+    said: dict[str, Any] = {"role": message.role}
+    if message.role == "user" and message.images:
+        said["content"] = [_part(part) for part in message.parts]
+    else:
+        said["content"] = message.text or (None if message.tool_calls else "")
+    if message.tool_calls:
+        said["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        said["tool_call_id"] = message.tool_call_id
+    return said
+
+
+def _part(part: TextPart | ImagePart) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    return {"type": "image_url", "image_url": {"url": part.as_url()}}
