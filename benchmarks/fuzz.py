@@ -25,9 +25,9 @@ from contemplate import answers
 from contemplate.errors import OutputError
 from contemplate.messages import Message
 from contemplate.models import ModelRequest
-from contemplate.models.openai.response import Collected, decode
+from contemplate.models.openai.completion import BadCompletion
+from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.sse import EventStream
-from contemplate.models.openai.wire import WireError
 from contemplate.planners.plan_parser import Draft, DraftReader
 from contemplate.run.output_type import OutputType
 
@@ -170,11 +170,11 @@ def events_of(pieces: list[bytes]) -> list[bytes]:
 
 def _completed(pieces: list[bytes]) -> object:
     """What the stream of these pieces comes to: its response, or the words of its error."""
-    collected = Collected(REQUEST, model="m")
+    collector = ResponseCollector(REQUEST, model="m")
     try:
-        said = "".join(delta.text for data in events_of(pieces) if data != b"[DONE]" for delta in collected.add(data))
-        response = collected.response()
-    except WireError as error:
+        said = "".join(delta.text for data in events_of(pieces) if data != b"[DONE]" for delta in collector.add(data))
+        response = collector.response()
+    except BadCompletion as error:
         return str(error)
     if said != response.message.text:
         raise Broken("the pieces are not the whole")
@@ -199,8 +199,8 @@ def stream(rng: random.Random) -> str:
 def completion(rng: random.Random) -> str:
     """A whole chat completion."""
     said = mutated(rng, WHOLE)
-    with suppress(WireError):
-        decode(said.encode(errors="surrogatepass"), REQUEST, model="m")
+    with suppress(BadCompletion):
+        whole_response(said.encode(errors="surrogatepass"), REQUEST, model="m")
     return said
 
 

@@ -28,7 +28,7 @@ from contemplate.messages import Message
 from contemplate.models import LocalModel, Model, ModelRequest, ModelResponse, OpenAIModel, Retry
 from contemplate.models.base import DeltaSink
 from contemplate.models.local import find
-from contemplate.models.local.server import Endpoint, endpoint_for
+from contemplate.models.local.server import LocalServer, local_server
 from contemplate.run.protocols import Planner
 from contemplate.usage import FREE
 
@@ -88,7 +88,7 @@ class _Overheard:
         return await self._inner.request(request, on_delta)
 
 
-async def run(model: Model, endpoint: Endpoint, way: str, number: int, subagents: int, tokens: int, write: int) -> Run:
+async def run(model: Model, server: LocalServer, way: str, number: int, subagents: int, tokens: int, write: int) -> Run:
     """Ask `subagents` about a context of `tokens`, each for `write` tokens."""
     overheard = _Overheard(model)
     called: list[ModelCalled] = []
@@ -111,7 +111,7 @@ async def run(model: Model, endpoint: Endpoint, way: str, number: int, subagents
     return Run(
         way=way,
         number=number,
-        shared=await anyio.to_thread.run_sync(shared_tokens, overheard.asked, endpoint),
+        shared=await anyio.to_thread.run_sync(shared_tokens, overheard.asked, server),
         seconds=seconds,
         prompts=tuple(each.usage.input_tokens for each in called),
         cached=tuple(each.usage.cached_input_tokens for each in called),
@@ -142,20 +142,20 @@ async def _all_of_them(question: str, results: AsyncIterator[TaskResult], ctx: R
     return f"{len(seen)} answers"
 
 
-def shared_tokens(asked: Sequence[tuple[Message, ...]], endpoint: Endpoint) -> int:
+def shared_tokens(asked: Sequence[tuple[Message, ...]], server: LocalServer) -> int:
     """How many tokens all prompts begin with, as the server makes them of the messages."""
     prompts = [
-        _posted(endpoint, "/apply-template", {"messages": [{"role": m.role, "content": m.text} for m in messages]})
+        _posted(server, "/apply-template", {"messages": [{"role": m.role, "content": m.text} for m in messages]})
         for messages in asked
     ]
     alike = takewhile(lambda letters: len(set(letters)) == 1, zip(*(each["prompt"] for each in prompts), strict=False))
     common = "".join(letters[0] for letters in alike)
-    return len(_posted(endpoint, "/tokenize", {"content": common, "parse_special": True})["tokens"])
+    return len(_posted(server, "/tokenize", {"content": common, "parse_special": True})["tokens"])
 
 
-def _posted(endpoint: Endpoint, path: str, body: dict[str, object]) -> dict[str, Any]:
-    headers = {"Authorization": f"Bearer {endpoint.api_key}", "Content-Type": "application/json"}
-    request = Request(endpoint.base_url.removesuffix("/v1") + path, json.dumps(body).encode(), headers)
+def _posted(server: LocalServer, path: str, body: dict[str, object]) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {server.api_key}", "Content-Type": "application/json"}
+    request = Request(server.base_url.removesuffix("/v1") + path, json.dumps(body).encode(), headers)
     with urlopen(request) as response:
         answer: dict[str, Any] = json.load(response)
     return answer
@@ -168,13 +168,13 @@ async def measured(name: str, rounds: int, subagents: int, tokens: int, write: i
     async with local.connect():
         known = find(name)
         file = known if isinstance(known, Path) else known.path
-        endpoint = await anyio.to_thread.run_sync(endpoint_for, file)
-        plain = Retry(OpenAIModel(file.stem, base_url=endpoint.base_url, api_key=endpoint.api_key, price=FREE))
+        server = await anyio.to_thread.run_sync(local_server, file)
+        plain = Retry(OpenAIModel(file.stem, base_url=server.base_url, api_key=server.api_key, price=FREE))
         async with plain.connect():
             models: dict[str, Model] = {BY_ITSELF: plain, ONCE: local}
             for number in range(rounds):
                 for way in WAYS if number % 2 else WAYS[::-1]:
-                    runs.append(await run(models[way], endpoint, way, number, subagents, tokens, write))
+                    runs.append(await run(models[way], server, way, number, subagents, tokens, write))
                     print(f"round {number + 1}, {way}: {runs[-1].seconds:.0f} s", file=sys.stderr)
     return runs
 

@@ -19,7 +19,7 @@ from contemplate.images import MAX_IMAGE_BYTES, load_image
 from contemplate.journal import Journal
 from contemplate.messages import Message
 from contemplate.models import ModelRequest, OpenAIModel
-from contemplate.models.openai.images import Images
+from contemplate.models.openai.response_images import ResponseImages
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Answer, Exchange, HttpError, Reply
 
@@ -221,7 +221,7 @@ PIECES = [
 
 @given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.integers(1, 90))
 def test_pieces_bring_what_the_whole_brings(text: str, size: int) -> None:
-    whole, growing = Images(), Images()
+    whole, growing = ResponseImages(), ResponseImages()
     at_once = whole.told(text) + whole.rest()
     pieces = [growing.told(text[start : start + size]) for start in range(0, len(text), size)]
     assert "".join(pieces) + growing.rest() == at_once

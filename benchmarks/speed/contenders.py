@@ -77,15 +77,14 @@ class Contender:
 
 # `import contemplate` alone loads nothing yet.
 USED = "from contemplate import Contemplator"
-FAST = (f"{ROOT}[fast]",)
+OURS = (str(ROOT),)
 EVERYTHING = ("events", "limits")
-CONTEMPLATE = Contender("contemplate[fast]", "contemplated", FAST, USED, EVERYTHING)
+CONTEMPLATE = Contender("contemplate", "contemplated", OURS, USED, EVERYTHING)
 
 CONTENDERS = (
     Contender("openai + gather", "openai_gather", ("openai",), "import openai"),
     Contender("openai with aiohttp + gather", "openai_aiohttp", ("openai[aiohttp]",), "import openai, aiohttp"),
     CONTEMPLATE,
-    Contender("contemplate", "contemplated", (str(ROOT),), USED, EVERYTHING),
     Contender("dspy", "dspy_module", ("dspy",), "import dspy"),
     Contender(
         "autogen",
@@ -109,14 +108,14 @@ CONTENDERS = (
 BASE = CONTENDERS[0].name
 """What the ratios are relative to."""
 
-ALONE = Contender("the model alone, in a gather", "model_alone", FAST, USED)
-NOTHING = Contender("nothing", "contemplated", FAST, USED)
+ALONE = Contender("the model alone, in a gather", "model_alone", OURS, USED)
+NOTHING = Contender("nothing", "contemplated", OURS, USED)
 EACH = ("events", "limits", "logs", "retry", "limiter", "hedge", "journal", "stream")
 FEATURES = (
     ALONE,
     NOTHING,
-    *(Contender(name, "contemplated", FAST, USED, (name,)) for name in EACH),
-    Contender("events and limits", "contemplated", FAST, USED, EVERYTHING),
+    *(Contender(name, "contemplated", OURS, USED, (name,)) for name in EACH),
+    Contender("events and limits", "contemplated", OURS, USED, EVERYTHING),
 )
 """What each costs by itself; the first is what there is to add to."""
 

@@ -132,7 +132,7 @@ def never(path):
     print("loading", flush=True)
     threading.Event().wait()
 
-model.endpoint_for = never
+model.local_server = never
 from contemplate.cli import main
 sys.exit(main(sys.argv[1:]))
 """

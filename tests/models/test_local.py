@@ -31,7 +31,7 @@ from contemplate import (
 from contemplate.errors import ConfigurationError
 from contemplate.events import Event, ModelCalled, PlanReady, TaskStarted
 from contemplate.models import Delta, LocalModel, ModelRequest, OutputSchema
-from contemplate.models.local.server import endpoint_for
+from contemplate.models.local.server import local_server
 
 from .. import local_model
 
@@ -147,7 +147,7 @@ async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> Non
     assert sum(share >= 0.9 for share in shared) >= 7
     assert min(shared) < 0.9, "somebody has read it"
     assert result.usage.cached_input_tokens == sum(each.usage.cached_input_tokens for each in called)
-    slots = endpoint_for(model._file.path).slots  # type: ignore[union-attr]
+    slots = local_server(model._file.path).slots  # type: ignore[union-attr]
     assert slots.folder.stat().st_mode & 0o077 == 0
     assert list(slots.folder.iterdir()) == [], "what was read is kept in no file"
 
@@ -185,10 +185,10 @@ async def test_a_key_keeps_others_out(model: LocalModel) -> None:
     async with model.connect():
         pass
     path = model._file.path  # type: ignore[union-attr]
-    endpoint = endpoint_for(path)
-    assert urlsplit(endpoint.base_url).hostname == "127.0.0.1"
-    assert endpoint.api_key not in repr(endpoint)
-    async with AsyncOpenAI(base_url=endpoint.base_url, api_key="guess", max_retries=0) as stranger:
+    server = local_server(path)
+    assert urlsplit(server.base_url).hostname == "127.0.0.1"
+    assert server.api_key not in repr(server)
+    async with AsyncOpenAI(base_url=server.base_url, api_key="guess", max_retries=0) as stranger:
         with pytest.raises(AuthenticationError):
             await stranger.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
 
@@ -196,8 +196,8 @@ async def test_a_key_keeps_others_out(model: LocalModel) -> None:
 CHILD = """
 import sys
 from contemplate.models.local import KNOWN
-from contemplate.models.local.server import endpoint_for
-print(endpoint_for(KNOWN[sys.argv[1]].path).base_url, flush=True)
+from contemplate.models.local.server import local_server
+print(local_server(KNOWN[sys.argv[1]].path).base_url, flush=True)
 sys.stdin.readline()
 """
 

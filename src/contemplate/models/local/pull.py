@@ -22,7 +22,7 @@ SPARE_BYTES = 200 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PullProgress:
     """How far a pull is, in bytes. `source` says where from, `note` what went wrong with the one before."""
 
     model: LocalFile
@@ -32,7 +32,7 @@ class Progress:
     note: str | None = None
 
 
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[[PullProgress], None]
 
 
 def pull(model: LocalFile, on_progress: OnProgress | None = None) -> Path:
@@ -55,7 +55,7 @@ def pull(model: LocalFile, on_progress: OnProgress | None = None) -> Path:
     return model.path
 
 
-def _ignore(progress: Progress) -> None:
+def _ignore(progress: PullProgress) -> None:
     pass
 
 
@@ -84,7 +84,7 @@ def _fetch(model: LocalFile, on_progress: OnProgress) -> None:
 
 def _teller(on_progress: OnProgress, model: LocalFile, source: str, note: str | None) -> Callable[[int], None]:
     def tell(done: int) -> None:
-        on_progress(Progress(model, source, done, model.size, note))
+        on_progress(PullProgress(model, source, done, model.size, note))
 
     return tell
 

@@ -17,7 +17,7 @@ CONTEXT_TOKENS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class LocalServer:
     """Where a model is served, the key that keeps other users of this machine out, and the server's slots."""
 
     base_url: str
@@ -25,15 +25,15 @@ class Endpoint:
     slots: Slots
 
     def __repr__(self) -> str:
-        return f"Endpoint({self.base_url!r})"
+        return f"LocalServer({self.base_url!r})"
 
 
 _lock = threading.Lock()
-_running: dict[Path, tuple[Endpoint, Any]] = {}
+_running: dict[Path, tuple[LocalServer, Any]] = {}
 
 
-def endpoint_for(path: Path) -> Endpoint:
-    """The endpoint that serves the model at `path`; the first call loads it, which takes seconds. Blocks.
+def local_server(path: Path) -> LocalServer:
+    """Return the server of the model at `path`; the first call loads it, which takes seconds. Blocks.
 
     The server runs in threads of this process, so that it cannot outlive it. Requests share their context: 32,768
     tokens over eight slots.
@@ -49,7 +49,7 @@ def endpoint_for(path: Path) -> Endpoint:
         return _running[path][0]
 
 
-def _start(path: Path) -> tuple[Endpoint, Any]:
+def _start(path: Path) -> tuple[LocalServer, Any]:
     try:
         import xllamacpp
     except ImportError:
@@ -76,4 +76,4 @@ def _start(path: Path) -> tuple[Endpoint, Any]:
     except Exception as error:
         raise ConfigurationError(f"llama.cpp cannot load {path.name}: {error}", hint="is the file whole?") from error
     slots.serve(server.listening_address, key)
-    return Endpoint(f"{server.listening_address}/v1", key, slots), server
+    return LocalServer(f"{server.listening_address}/v1", key, slots), server

@@ -11,20 +11,29 @@ from ...messages import Message, ToolCall
 from ...usage import Usage
 from ..base import Delta, Finish, ModelRequest, ModelResponse, TokenLogprob
 from ..tokens import request_tokens, text_tokens
-from .images import Images
-from .wire import BrokenOff, Completion, Logprob, Said, ToolCallPiece, WireError, WireUsage
+from .completion import (
+    BadCompletion,
+    Completion,
+    CompletionUsage,
+    CutOff,
+    Logprob,
+    MessagePiece,
+    ReportedError,
+    ToolCallPiece,
+)
+from .response_images import ResponseImages
 
 
-def decode(body: bytes, request: ModelRequest, *, model: str) -> ModelResponse:
-    """A whole, unstreamed response.
+def whole_response(body: bytes, request: ModelRequest, *, model: str) -> ModelResponse:
+    """Return the response that `body` is, one that was not streamed.
 
     Raises:
-        WireError: `body` is no chat completion.
+        BadCompletion: `body` is not a chat completion.
     """
-    collected = Collected(request, model=model)
-    for _ in collected.add(body):
+    collector = ResponseCollector(request, model=model)
+    for _ in collector.add(body):
         pass
-    return collected.response()
+    return collector.response()
 
 
 @dataclass(slots=True)
@@ -34,8 +43,8 @@ class _Call:
     arguments: list[str] = field(default_factory=list)
 
 
-class Collected:
-    """A response that is growing, chunk by chunk; a whole completion is a stream of one chunk.
+class ResponseCollector:
+    """Collects a response chunk by chunk; a whole completion is a stream of one chunk.
 
     `pieces` counts the chunks that brought something of it: text, reasoning, part of a tool's call, an image.
     """
@@ -47,9 +56,9 @@ class Collected:
         self._reasoning: list[str] = []
         self._calls: list[_Call] = []
         self._call_at: dict[int, _Call] = {}
-        self._images = Images()
+        self._images = ResponseImages()
         self._logprobs: list[TokenLogprob] = []
-        self._usage: WireUsage | None = None
+        self._usage: CompletionUsage | None = None
         self.finish: str | None = None
         self.pieces = 0
 
@@ -57,16 +66,16 @@ class Collected:
         """Take in one chunk, and yield what it adds.
 
         Raises:
-            WireError: `body` is no (piece of a) chat completion.
+            BadCompletion: `body` is not a chat completion, or a chunk of one.
         """
         try:
             chunk = Completion.model_validate_json(body)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "the whole"
-            raise WireError(f"the server sent what is no chat completion: {where}: {first['msg']}") from None
+            raise BadCompletion(f"the server sent what is not a chat completion: {where}: {first['msg']}") from None
         if chunk.error:
-            raise WireError(_error_text(chunk.error), server=True)
+            raise ReportedError(_error_text(chunk.error))
         self._model = chunk.model or self._model
         self._usage = chunk.usage or self._usage
         if not chunk.choices:
@@ -83,7 +92,7 @@ class Collected:
             self._text.append(rest)
             yield Delta(rest)
 
-    def _say(self, said: Said, *, whole: bool) -> Iterator[Delta]:
+    def _say(self, said: MessagePiece, *, whole: bool) -> Iterator[Delta]:
         for place, call in enumerate(said.tool_calls or ()):
             # A whole completion numbers its calls by their place in the list.
             self._tool_call(call, place if whole else call.index)
@@ -107,13 +116,13 @@ class Collected:
         call.arguments.append(piece.function.arguments or "")
 
     def response(self) -> ModelResponse:
-        """What was collected, as a whole.
+        """Return what was collected, as a whole.
 
         Raises:
-            BrokenOff: the response ended before it was complete.
+            CutOff: the response ended before it was complete.
         """
         if self.finish is None:
-            raise BrokenOff("the response ended before it was complete")
+            raise CutOff("the response ended before it was complete")
         text, reasoning = "".join(self._text), "".join(self._reasoning)
         calls = tuple(ToolCall(id=each.id, name=each.name, arguments="".join(each.arguments)) for each in self._calls)
         finish: Finish = "stop"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .wire import WireError
+from .completion import BadCompletion
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
 
@@ -21,7 +21,7 @@ class EventStream:
         """Yield the data of every event that `chunk` completes. Each byte is looked at once, however small the chunks.
 
         Raises:
-            WireError: one event is larger than 64 MiB.
+            BadCompletion: one event is larger than 64 MiB.
         """
         *lines, tail = chunk.split(b"\n")
         if lines:
@@ -42,7 +42,7 @@ class EventStream:
                 self._data.clear()
                 self._held = len(tail)
         if self._held > MAX_EVENT_BYTES:
-            raise WireError("an event of the stream is larger than 64 MiB")
+            raise BadCompletion("an event of the stream is larger than 64 MiB")
 
     def flush(self) -> Iterator[bytes]:
         """Yield what the end of the stream completes: some servers leave out the last blank line."""

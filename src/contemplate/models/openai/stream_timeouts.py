@@ -12,11 +12,11 @@ from ...errors import ModelTimeoutError
 from ...settings import ModelSettings
 
 
-class Patience:
-    """Gives up what runs inside if it hears nothing for too long.
+class StreamTimeouts:
+    """Gives up what runs inside if nothing is heard for too long.
 
     One cancel scope, whose deadline moves on with each piece: a task or a scope for each would cost more than reading
-    it. Signs of life that are no part of the answer, such as comments, do not count.
+    it. Signs of life that are not part of the answer, such as comments, do not count.
 
     Raises:
         ModelTimeoutError: nothing was heard within `first_token_timeout`, or nothing more within `idle_timeout`.
@@ -49,7 +49,7 @@ class Patience:
             self._scope.deadline = anyio.current_time() + self._idle
 
     def end(self) -> None:
-        """What comes is no stream: it cannot be heard piece by piece."""
+        """What comes is not a stream: it cannot be heard piece by piece."""
         self._scope.deadline = inf
 
     def _timeout(self) -> ModelTimeoutError:

@@ -22,7 +22,7 @@ _MAX_BEGINNING = 600
 _ONLY_DATA = re.compile(_DATA + r"*+")
 
 
-class Images:
+class ResponseImages:
     """The images of one response, which may arrive in pieces."""
 
     def __init__(self) -> None:

@@ -15,11 +15,12 @@ from contemplate import ImagePart, Message, ModelSettings
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest, ModelResponse, OutputSchema, ToolSpec
 from contemplate.models.openai import sse
-from contemplate.models.openai.errors import retry_after
-from contemplate.models.openai.response import Collected, decode
+from contemplate.models.openai.completion import BadCompletion, CutOff
+from contemplate.models.openai.request import request_body
+from contemplate.models.openai.response import ResponseCollector, whole_response
+from contemplate.models.openai.retry_after import retry_after
 from contemplate.models.openai.schema import strict
 from contemplate.models.openai.sse import EventStream
-from contemplate.models.openai.wire import BrokenOff, WireError, encode
 
 ASKED = ModelRequest((Message.user("hello"),))
 
@@ -36,11 +37,11 @@ def events(pieces: list[bytes]) -> list[bytes]:
 
 
 def read(chunks: list[dict[str, Any]]) -> ModelResponse:
-    collected = Collected(ASKED, model="m")
+    collector = ResponseCollector(ASKED, model="m")
     for chunk in chunks:
-        for _ in collected.add(json.dumps(chunk).encode()):
+        for _ in collector.add(json.dumps(chunk).encode()):
             pass
-    return collected.response()
+    return collector.response()
 
 
 def delta(finish: str | None = None, **said: Any) -> dict[str, Any]:
@@ -92,7 +93,7 @@ class TestEvents:
     ) -> None:
         monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 1000)
         stream = EventStream()
-        with pytest.raises(WireError, match="larger"):
+        with pytest.raises(BadCompletion, match="larger"):
             for _ in range(200):
                 list(stream.feed(b"data: 0123456789" + newline))
 
@@ -101,11 +102,11 @@ class TestResponses:
     @settings(max_examples=200, deadline=None)
     @given(st.lists(st.text(max_size=5), max_size=6), st.lists(st.text(max_size=5), max_size=3))
     def test_the_pieces_make_up_the_whole(self, texts: list[str], thoughts: list[str]) -> None:
-        collected, heard = Collected(ASKED, model="m"), []
+        collector, heard = ResponseCollector(ASKED, model="m"), []
         for chunk in [*({"reasoning": text} for text in thoughts), *({"content": text} for text in texts)]:
-            heard += list(collected.add(json.dumps(delta(**chunk)).encode()))
-        heard += list(collected.add(json.dumps(delta("stop")).encode()))
-        response = collected.response()
+            heard += list(collector.add(json.dumps(delta(**chunk)).encode()))
+        heard += list(collector.add(json.dumps(delta("stop")).encode()))
+        response = collector.response()
         assert response.message.text == "".join(texts) == "".join(each.text for each in heard)
         assert response.reasoning == "".join(thoughts) == "".join(each.reasoning for each in heard)
 
@@ -130,12 +131,12 @@ class TestResponses:
     @example(b'{"error":{"message":""}}')
     def test_any_body_is_a_response_or_an_error_of_ours(self, body: bytes) -> None:
         try:
-            decode(body, ASKED, model="m")
-        except WireError as error:
+            whole_response(body, ASKED, model="m")
+        except BadCompletion as error:
             assert str(error)
 
     def test_a_stream_that_ends_too_soon(self) -> None:
-        with pytest.raises(BrokenOff):
+        with pytest.raises(CutOff):
             read([delta(content="half")])
 
     @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ class TestResponses:
     @pytest.mark.parametrize("ids", [("a", "b"), ("", ""), (None, None)])
     def test_tool_calls_of_a_whole_completion_with_ids_or_without(self, ids: tuple[str | None, str | None]) -> None:
         calls = [call(None, ids[0], "add", '{"x": 1}'), call(None, ids[1], "mul", "{}")]
-        made = decode(whole(tool_calls=calls), ASKED, model="m").message.tool_calls
+        made = whole_response(whole(tool_calls=calls), ASKED, model="m").message.tool_calls
         assert [(each.name, each.arguments) for each in made] == [("add", '{"x": 1}'), ("mul", "{}")]
         assert made[0].id != made[1].id
 
@@ -205,7 +206,7 @@ class TestRequests:
         st.booleans(),
     )
     def test_any_conversation_is_json(self, messages: tuple[Message, ...], stream: bool, is_openai: bool) -> None:
-        body = json.loads(encode(ModelRequest(messages), model="m", stream=stream, is_openai=is_openai))
+        body = json.loads(request_body(ModelRequest(messages), model="m", stream=stream, is_openai=is_openai))
         for sent, message in zip(body["messages"], messages, strict=True):
             parts = sent["content"] if message.images else [{"type": "text", "text": sent["content"]}]
             assert "".join(part["text"] for part in parts if part["type"] == "text") == message.text
@@ -216,8 +217,8 @@ class TestRequests:
     def test_openai_itself_is_spoken_to_in_its_own_way(self) -> None:
         schema: Any = {"type": "object", "properties": {"x": {"type": "string", "maxLength": 3}}}
         request = ModelRequest(ASKED.messages, ModelSettings(max_tokens=5), output_schema=OutputSchema("s", schema))
-        theirs = json.loads(encode(request, model="m", stream=False, is_openai=True))
-        others = json.loads(encode(request, model="m", stream=False, is_openai=False))
+        theirs = json.loads(request_body(request, model="m", stream=False, is_openai=True))
+        others = json.loads(request_body(request, model="m", stream=False, is_openai=False))
         assert (theirs["max_completion_tokens"], others["max_tokens"]) == (5, 5)
         assert "max_tokens" not in theirs
         assert theirs["response_format"]["json_schema"]["schema"] == strict(schema)
@@ -227,7 +228,7 @@ class TestRequests:
     @pytest.mark.parametrize(("choice", "sent"), [("auto", None), ("none", "none"), ("required", "required")])
     def test_tool_choice(self, choice: Any, sent: str | None) -> None:
         request = ModelRequest(ASKED.messages, tools=(ToolSpec("t", "", {"type": "object"}),), tool_choice=choice)
-        assert json.loads(encode(request, model="m", stream=False, is_openai=True)).get("tool_choice") == sent
+        assert json.loads(request_body(request, model="m", stream=False, is_openai=True)).get("tool_choice") == sent
 
 
 @given(st.text(st.characters(codec="latin-1")))

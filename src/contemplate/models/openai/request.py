@@ -1,14 +1,12 @@
-"""The chat completions format: requests as JSON, and the JSON of responses as it comes.
+"""Requests in the chat completions format.
 
-Only the fields that are used are decoded; whatever else a server sends is ignored.
-https://platform.openai.com/docs/api-reference/chat
+https://platform.openai.com/docs/api-reference/chat/create
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_json
 
 from ...messages import ImagePart, Message, TextPart
@@ -16,101 +14,8 @@ from ..base import ModelRequest
 from .schema import strict
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
-
-
-class _Function(_Wire):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class ToolCallPiece(_Wire):
-    """A tool call, or a piece of one: `index` tells the calls of a stream apart, or `id` does."""
-
-    index: int = 0
-    id: str | None = None
-    function: _Function = _Function()
-
-
-class Said(_Wire):
-    """What a message says, or a piece of it."""
-
-    content: str | list[Any] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[ToolCallPiece] | None = None
-    images: Any = None
-
-
-class TopLogprob(_Wire):
-    """A token that was likely."""
-
-    token: str
-    logprob: float
-
-
-class Logprob(TopLogprob):
-    """A token that was written."""
-
-    top_logprobs: list[TopLogprob] = []
-
-
-class Logprobs(_Wire):
-    """The tokens of a choice."""
-
-    content: list[Logprob] | None = None
-
-
-class _Choice(_Wire):
-    message: Said | None = None
-    delta: Said | None = None
-    finish_reason: str | None = None
-    logprobs: Logprobs | None = None
-
-
-class _InputDetails(_Wire):
-    cached_tokens: int | None = None
-
-
-class _OutputDetails(_Wire):
-    reasoning_tokens: int | None = None
-
-
-class WireUsage(_Wire):
-    """What was counted."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-    cost: float | None = None
-
-
-class Completion(_Wire):
-    """A whole completion (`message`), or a chunk of a stream (`delta`), or an error."""
-
-    model: str | None = None
-    choices: list[_Choice] = []
-    usage: WireUsage | None = None
-    error: Any = None
-
-
-class WireError(ValueError):
-    """What the server sent is no chat completion. `server` is True where it reported an error of its own."""
-
-    def __init__(self, message: str, *, server: bool = False) -> None:
-        super().__init__(message)
-        self.server = server
-
-
-class BrokenOff(WireError):
-    """The response ended before it was complete."""
-
-
-def encode(request: ModelRequest, *, model: str, stream: bool, is_openai: bool) -> bytes:
-    """`request` as the body of a chat completions call, JSON in UTF-8.
+def request_body(request: ModelRequest, *, model: str, stream: bool, is_openai: bool) -> bytes:
+    """Return `request` as the body of a chat completions call, JSON in UTF-8.
 
     OpenAI itself wants `max_completion_tokens` and strict schemas; other servers know the older name and more of
     JSON Schema.

@@ -1,0 +1,90 @@
+"""Requests on aiohttp, which takes a third of the time that httpx2 does. Knows no trio, and is asked for no proxies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from yarl import URL
+
+from .address import Address
+from .connection_settings import CONNECT_SECONDS, IDLE_SECONDS, most_connections, trusted
+from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure
+
+_NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+
+
+class AiohttpTransport:
+    """A `Transport` for asyncio."""
+
+    def __init__(self, address: Address) -> None:
+        self._url = URL(address.url, encoded=True)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=most_connections(),
+                keepalive_timeout=IDLE_SECONDS,
+                ssl=trusted() if self._url.scheme == "https" else True,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=address.headers,
+            timeout=_NO_LIMIT,
+        )
+
+    async def post(self, body: bytes) -> bytes:
+        """Return the whole response to `body`."""
+        async with await self._sent(body) as response:
+            return await _read(response)
+
+    @asynccontextmanager
+    async def stream(self, body: bytes) -> AsyncIterator[Stream]:
+        """Give the response to `body` as it comes."""
+        async with await self._sent(body) as response:
+            if not response.ok:
+                await _read(response)
+            yield Stream(response.content_type, _Pieces(response.content))
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    async def _sent(self, body: bytes) -> aiohttp.ClientResponse:
+        try:
+            return await self._session.post(self._url, data=body)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failure(error) from error
+
+
+class _Pieces:
+    """The body of a response as it comes. aiohttp's own iterator would raise aiohttp's own errors."""
+
+    def __init__(self, content: aiohttp.StreamReader) -> None:
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            piece = await self._content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _failure(error) from error
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        said = await response.read()
+    except (aiohttp.ClientError, OSError) as error:
+        raise _failure(error) from error
+    if not response.ok:
+        raise BadStatus(response.status, response.headers, said)
+    return said
+
+
+def _failure(error: Exception) -> TransportFailure:
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return NotConnected()
+    return ConnectionLost()
