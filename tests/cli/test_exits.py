@@ -11,7 +11,7 @@ import pytest
 
 from contemplate.cli import main
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer, Exchange, HttpError, Reply, Silence
+from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply, Silence
 
 from .asking import MERGED, NOWHERE, command, contemplating, merges, model, on_terminal, run
 
@@ -176,7 +176,7 @@ def test_a_limit_before_there_is_any_answer_exits_with_3(capsys: pytest.CaptureF
 def test_no_more_calls_at_once_than_were_allowed() -> None:
     def script(exchange: Exchange) -> Reply | str:
         answer = contemplating(exchange)
-        return Answer(answer, delay=0.05) if isinstance(answer, str) else answer
+        return ChatAnswer(answer, delay=0.05) if isinstance(answer, str) else answer
 
     with FaultyServer(script) as server:
         assert main(["ask", "Why?", "--concurrency", "1", *model(server)]) == 0

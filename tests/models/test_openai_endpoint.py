@@ -20,8 +20,8 @@ from contemplate.models import Delta, ModelRequest, OpenAIModel
 from contemplate.models.openai import on_httpx2, pool
 from contemplate.models.openai.endpoint import Address
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer, Exchange, Hold, HttpError, RawBody
-from contemplate.testing.faulty.http import Wire
+from contemplate.testing.faulty import ChatAnswer, Exchange, Hold, HttpError, RawBody
+from contemplate.testing.faulty.http import HttpConnection
 
 pytestmark = pytest.mark.anyio
 
@@ -83,9 +83,9 @@ async def test_redirects_are_followed(status: int, stream: bool, transport: str)
 class Packed:
     """An answer as some proxies send it."""
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
-        whole = gzip.compress(to_json(Answer("unpacked").completion(exchange)))
-        await wire.whole(whole, 200, {"content-type": "application/json", "content-encoding": "gzip"})
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
+        whole = gzip.compress(to_json(ChatAnswer("unpacked").completion(exchange)))
+        await connection.whole(whole, 200, {"content-type": "application/json", "content-encoding": "gzip"})
 
 
 @pytest.mark.parametrize("stream", [True, False])
