@@ -11,7 +11,7 @@ from contemplate import ContemplateError, Contemplator, aggregators, planners
 from contemplate.errors import ConfigurationError
 from contemplate.events import Event
 from contemplate.models import OpenAIModel, resolve
-from contemplate.models.openai.pool import shown
+from contemplate.models.redaction import redact, shown_url
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import FAULTS, Exchange, HttpError, RawBody, Reply
 
@@ -79,4 +79,25 @@ def test_a_query_is_not_part_of_a_name() -> None:
     ],
 )
 def test_what_is_shown_of_a_url(url: str, place: str) -> None:
-    assert shown(url) == place
+    assert shown_url(url) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("wrong key an-odd-key-0123456789!", "wrong key [secret]!"),
+        ("both an-odd-key-0123456789-and-more", "both [secret]"),
+        ("none of these", "none of these"),
+        ("at http://user:hunt@er2@host/v1/a@b", "at http://[secret]@host/v1/a@b"),
+        ("http://h/v1?api-version=1&api-key=abc&n=2", "http://h/v1?api-version=1&api-key=[secret]&n=2"),
+        ("GET 'https://h/a?X-Amz-Signature=abc'", "GET 'https://h/a?X-Amz-Signature=[secret]'"),
+        ("no such key sk-abcdef123456, nor RK-abc***def", "no such key [secret], nor [secret]"),
+        ("Authorization: Bearer abcdefgh.123", "Authorization: Bearer [secret]"),
+        ("missing bearer or basic authentication", "missing bearer or basic authentication"),
+        ("a task-oriented risk-averse answer", "a task-oriented risk-averse answer"),
+    ],
+)
+def test_what_is_told_of_a_text(text: str, told: str) -> None:
+    secrets = (KEY, f"{KEY}-and-more", "none", "")
+    assert redact(text, *secrets) == told
+    assert redact(told, *secrets) == told

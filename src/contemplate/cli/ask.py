@@ -17,6 +17,7 @@ from ..images import ImageSource
 from ..journal import Journal
 from ..limits import Limits
 from ..models import Model, resolve
+from ..models.redaction import shown_url
 from ..models.registry import default_name
 from ..result import ErrorInfo, RunResult
 from ..run.run import new_run_id
@@ -119,13 +120,11 @@ def limits_of(options: argparse.Namespace) -> Limits:
 
 def _labels(options: argparse.Namespace, limits: Limits) -> Mapping[str, JsonValue]:
     """How it was asked for, so that it can be gone on with."""
-    from ..models.openai.pool import shown
-
     name = options.model or default_name()
     return {
         "command": "ask",
         "mode": options.mode,
-        "model": shown(name) if "://" in name else name,
+        "model": shown_url(name) if "://" in name else name,
         "limits": limits.model_dump(mode="json", exclude_none=True),
     }
 

@@ -6,6 +6,7 @@ import os
 
 from ..errors import ConfigurationError
 from .base import Model
+from .redaction import shown_url
 from .wrappers.retry import Retry
 
 DEFAULT_LOCAL = "local:qwen2.5-coder-1.5b"
@@ -40,8 +41,6 @@ def resolve(model: str | Model | None) -> Model:
 
 
 def _named(model: str) -> Model:
-    from .openai.pool import shown
-
     provider, _, name = model.partition(":")
     if provider in ("http", "https"):
         return _endpoint(model)
@@ -61,14 +60,15 @@ def _named(model: str) -> Model:
 
         # It asks again by itself.
         return LocalModel(name)
-    raise ConfigurationError(f"model {shown(model)!r}: unknown provider {provider!r}", hint=f"known forms: {FORMS}")
+    raise ConfigurationError(f"model {shown_url(model)!r}: unknown provider {provider!r}", hint=f"known forms: {FORMS}")
 
 
 def _endpoint(url: str) -> Model:
     from .openai import OpenAIModel
-    from .openai.pool import shown
 
     base_url, _, name = url.partition("#")
     if not name:
-        raise ConfigurationError(f"model {shown(url)!r} does not say which model", hint="write http://host/v1#NAME")
-    return Retry(OpenAIModel(name, base_url=base_url, api_key=os.environ.get("CONTEMPLATE_API_KEY"), name=shown(url)))
+        raise ConfigurationError(f"model {shown_url(url)!r} does not say which model", hint="write http://host/v1#NAME")
+    return Retry(
+        OpenAIModel(name, base_url=base_url, api_key=os.environ.get("CONTEMPLATE_API_KEY"), name=shown_url(url))
+    )

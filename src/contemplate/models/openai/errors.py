@@ -21,15 +21,14 @@ from ...errors import (
     ModelServerError,
     ModelTimeoutError,
 )
-from .pool import Account, without_passwords
+from ..redaction import redact
+from .pool import Account
 from .wire import BrokenOff, WireError
 
 MAX_MESSAGE = 500
-MIN_KEY = 8
 MAX_RESET_SECONDS = 20.0
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_KEY_LIKE = re.compile(r"\b(sk|rk|pk)-[A-Za-z0-9_\-*]{6,}")
 
 
 @contextmanager
@@ -131,8 +130,5 @@ def _cause(error: BaseException) -> str:
 
 
 def _safe(message: str, account: Account) -> str:
-    # What is shorter is no secret, but a placeholder, and would be found in innocent words.
-    known = message.replace(account.api_key, "[key]") if len(account.api_key) >= MIN_KEY else message
-    without_key = _KEY_LIKE.sub("[key]", without_passwords(known.replace(account.base_url, account.place)))
-    flat = " ".join(without_key.split())
+    flat = " ".join(redact(message.replace(account.base_url, account.place), account.api_key).split())
     return flat if len(flat) <= MAX_MESSAGE else flat[:MAX_MESSAGE] + "..."

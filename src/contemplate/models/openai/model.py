@@ -17,7 +17,8 @@ from ...settings import ModelSettings
 from ...usage import Price
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..prices import listed_price
-from .pool import Account, endpoint_of, shown
+from ..redaction import shown_url
+from .pool import Account, endpoint_of
 from .response import Collected, decode
 from .sse import EventStream
 from .stream_timeouts import Patience
@@ -161,11 +162,11 @@ def _account(model: str, base_url: str | None, api_key: str | None) -> Account:
     url = base_url or home
     if urlsplit(url).scheme not in ("http", "https"):
         raise ConfigurationError(
-            f"{shown(url)!r} is no URL of an endpoint", hint="give one such as http://localhost:8000/v1"
+            f"{shown_url(url)!r} is no URL of an endpoint", hint="give one such as http://localhost:8000/v1"
         )
     if "@" in urlsplit(url).netloc:
         raise ConfigurationError(
-            f"the URL of {shown(url)!r} holds a password, which a call's key would contradict",
+            f"the URL of {shown_url(url)!r} holds a password, which a call's key would contradict",
             hint="give it as api_key",
         )
     if api_key is None and url == home:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,15 +13,14 @@ import anyio
 import sniffio
 from anyio.lowlevel import RunVar
 
+from ..redaction import shown_url
+
 if TYPE_CHECKING:
     from .endpoint import Endpoint
 
 CLOSE_SECONDS = 1.0
 # Many servers hang up on a connection that was idle for five seconds, and a request on its way then is lost.
 IDLE_SECONDS = 4.0
-
-# All up to the last "@" before the path; a password may hold one.
-_USER = re.compile(r"(?<=://)[^/\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +33,10 @@ class Account:
     @property
     def place(self) -> str:
         """The URL as it may be shown."""
-        return shown(self.base_url)
+        return shown_url(self.base_url)
 
     def __repr__(self) -> str:
         return f"Account({self.place!r})"
-
-
-def shown(url: str) -> str:
-    """`url` without what may be secret in it: the user's name and password, and the query."""
-    address, mark, model = url.partition("#")
-    # By hand: a URL that cannot be parsed is shown as well, in the error that says so.
-    return without_passwords(address.partition("?")[0]) + mark + model
-
-
-def without_passwords(text: str) -> str:
-    """`text`, with the user's name and password left out of every URL in it."""
-    return _USER.sub("", text)
 
 
 @dataclass(slots=True)
