@@ -101,7 +101,7 @@ def test_an_error_of_ours_tells_how_to_see_where(
     def broken(_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("contemplate.cli.ask.resolve", broken)
+    monkeypatch.setattr("contemplate.cli.run_options.resolve", broken)
     assert main(["ask", "x", "--json", *NOWHERE]) == 1
     out, err = capsys.readouterr()
     assert err == "error: ZeroDivisionError: a bug\nhint: run it again with --traceback, and report it if it is a bug\n"
@@ -217,6 +217,6 @@ def test_without_rich_a_terminal_gets_lines() -> None:
             [sys.executable, "-c", WITHOUT.format(missing=["rich", "rich.live"]), "ask", "Why?", *model(server)]
         )
     assert code == 0
-    assert "answered 1 after" in shown
+    assert "1 (One): answered after" in shown
     assert f"\n{MERGED}\n" in shown
     assert "\x1b" not in shown

@@ -24,7 +24,7 @@ def test_the_answer_alone_is_on_standard_output(capsys: pytest.CaptureFixture[st
         assert main(["ask", "Why?", *model(server)]) == 0
     out, err = capsys.readouterr()
     assert out == MERGED + "\n"
-    for said in ("planning", "planned 1: One", "started 2", "answered 1 after", "4 calls · "):
+    for said in ("Planning", "1 (One): planned", "2 (Two): started", "1 (One): answered after", "4 calls · "):
         assert said in err
 
 
