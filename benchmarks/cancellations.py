@@ -30,7 +30,7 @@ from contemplate.models.wrappers.hedge import OBSERVATIONS_NEEDED
 from contemplate.models.wrappers.rate_limit import Gate, _gates
 from contemplate.run.protocols import Planner
 from contemplate.testing import FaultyServer, ScriptedModel
-from contemplate.testing.faulty import Answer, Exchange
+from contemplate.testing.faulty import ChatAnswer, Exchange
 
 MOST_STEPS = 60
 MOST_SECONDS = 0.04
@@ -219,9 +219,9 @@ async def many(runs: int, seed: str, report: Report) -> None:
 async def over_http(runs: int, seed: str, report: Report) -> None:
     """Runs over a real server on loopback."""
 
-    def script(exchange: Exchange) -> Answer:
+    def script(exchange: Exchange) -> ChatAnswer:
         text = PLAN if exchange.schema == "plan" else "It is so.\nAnswer: 4"
-        return Answer(text, chunk=8, gap=0.001, first_token_delay=0.002)
+        return ChatAnswer(text, chunk=8, gap=0.001, first_token_delay=0.002)
 
     with FaultyServer(script) as server:
         for number in range(runs):

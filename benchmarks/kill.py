@@ -30,7 +30,7 @@ from contemplate import Contemplator, planners, tool
 from contemplate.journal import Entry, Journal
 from contemplate.models import OpenAIModel
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer, Exchange
+from contemplate.testing.faulty import ChatAnswer, Exchange
 
 LONGEST = 0.9
 QUESTION = "What is to be done?"
@@ -62,16 +62,16 @@ def content(exchange: Exchange) -> str:
     return hashlib.sha256(json.dumps(exchange.messages, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def reply(exchange: Exchange) -> Answer:
+def reply(exchange: Exchange) -> ChatAnswer:
     """A function of what is asked, after 20 to 100 ms."""
     name = content(exchange)
     wait = 0.02 + 0.08 * random.random()
     if name == "plan":
-        return Answer(json.dumps({"tasks": TASKS}), delay=wait)
+        return ChatAnswer(json.dumps({"tasks": TASKS}), delay=wait)
     said = str(exchange.messages[-1]["content"])
     if "number 7" in said and exchange.body.get("tools"):
-        return Answer(f"It is {name}.", tool_calls=[("weigh", '{"grams": 7}')], delay=wait)
-    return Answer(f"It is {name}.", delay=wait)
+        return ChatAnswer(f"It is {name}.", tool_calls=[("weigh", '{"grams": 7}')], delay=wait)
+    return ChatAnswer(f"It is {name}.", delay=wait)
 
 
 def asked(entry: Entry) -> str | None:

@@ -10,7 +10,7 @@ import pytest
 from contemplate import ContemplateError, Contemplator, Limits, RunResult, aggregators, planners
 from contemplate.models import Model, OpenAIModel, Retry
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import FAULTS, Answer, Exchange, Reply, Silence
+from contemplate.testing.faulty import FAULTS, ChatAnswer, Exchange, Reply, Silence
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
 
@@ -71,7 +71,7 @@ async def test_votes_outstanding_are_missing() -> None:
 
 @pytest.mark.parametrize(
     "late",
-    [lambda _: Silence(), lambda _: Silence(after_first_token=True), lambda _: Answer("merged", delay=5.0)],
+    [lambda _: Silence(), lambda _: Silence(after_first_token=True), lambda _: ChatAnswer("merged", delay=5.0)],
     ids=["silence", "silence midway", "slow"],
 )
 async def test_where_aggregation_overruns_the_best_candidate_is_returned(late: Callable[[Exchange], Reply]) -> None:

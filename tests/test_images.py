@@ -21,7 +21,7 @@ from contemplate.messages import Message
 from contemplate.models import ModelRequest, OpenAIModel
 from contemplate.models.openai.response_images import ResponseImages
 from contemplate.testing import FaultyServer, ScriptedModel
-from contemplate.testing.faulty import Answer, Exchange, HttpError, Reply
+from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
 JPEG = b"\xff\xd8\xff" + bytes(500)
@@ -116,7 +116,9 @@ async def test_roles_that_there_are_not_are_refused(images_to: Any) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("stream", [False, True])
 async def test_images_beside_the_text(stream: bool) -> None:
-    with FaultyServer(Answer("Here.", extra={"images": as_field(URL, "https://example.org/cat.png", URL)})) as server:
+    with FaultyServer(
+        ChatAnswer("Here.", extra={"images": as_field(URL, "https://example.org/cat.png", URL)})
+    ) as server:
         result = await instant(server, stream=stream).run("Draw.")
     assert result.text == "Here."
     assert result.images == (MADE, ImagePart(url="https://example.org/cat.png"))
@@ -126,7 +128,7 @@ async def test_images_beside_the_text(stream: bool) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_image_without_a_word_is_an_answer(stream: bool) -> None:
-    with FaultyServer(Answer("", extra={"images": as_field(URL)})) as server:
+    with FaultyServer(ChatAnswer("", extra={"images": as_field(URL)})) as server:
         result = await instant(server, stream=stream).run("Draw.")
     assert (result.text, result.images, result.complete) == ("", (MADE,), True)
 
@@ -135,7 +137,7 @@ async def test_an_image_without_a_word_is_an_answer(stream: bool) -> None:
 @pytest.mark.parametrize("chunk", [1, 7, 100, 100_000])
 async def test_an_image_within_the_text_is_no_text(chunk: int) -> None:
     said: list[Event] = []
-    with FaultyServer(Answer(f"Look! ![a [cat] ![a cat]({URL}) Nice![", chunk=chunk)) as server:
+    with FaultyServer(ChatAnswer(f"Look! ![a [cat] ![a cat]({URL}) Nice![", chunk=chunk)) as server:
         result = await instant(server, stream=True, on_event=said.append).run("Draw.")
         whole = await instant(server, stream=False).run("Draw.")
     assert result.text == whole.text == "Look! ![a [cat]  Nice!["
@@ -153,7 +155,7 @@ async def test_content_in_parts() -> None:
         {"type": "thinking"},
         {"type": "text", "text": "it is."},
     ]
-    with FaultyServer(Answer(extra={"content": parts})) as server:
+    with FaultyServer(ChatAnswer(extra={"content": parts})) as server:
         result = await instant(server, stream=False).run("Draw.")
     assert (result.text, result.images) == ("Here it is.", (MADE,))
 
@@ -169,7 +171,7 @@ BAD = {
 @pytest.mark.anyio
 @pytest.mark.parametrize("why", BAD)
 async def test_a_malformed_image_does_not_cost_the_text(why: str) -> None:
-    with FaultyServer(Answer("The answer.", extra={"images": as_field(BAD[why], URL)})) as server:
+    with FaultyServer(ChatAnswer("The answer.", extra={"images": as_field(BAD[why], URL)})) as server:
         result = await instant(server, stream=False).run("Draw.")
     assert (result.text, result.images, result.complete) == ("The answer.", (MADE,), True)
     [note] = result.notes
@@ -181,7 +183,7 @@ async def test_a_malformed_image_does_not_cost_the_text(why: str) -> None:
 @pytest.mark.parametrize("images", ["cat", {"url": URL}, [None, 5, {"b64": "AAAA"}, {"image_url": {}}]])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_images_in_an_unknown_form_do_not_cost_the_text(images: Any, stream: bool) -> None:
-    with FaultyServer(Answer("The answer.", extra={"images": images})) as server:
+    with FaultyServer(ChatAnswer("The answer.", extra={"images": images})) as server:
         result = await instant(server, stream=stream).run("Draw.")
     assert (result.text, result.images) == ("The answer.", ())
     assert bool(result.notes) == isinstance(images, list)
@@ -189,7 +191,7 @@ async def test_images_in_an_unknown_form_do_not_cost_the_text(images: Any, strea
 
 @pytest.mark.anyio
 async def test_an_image_that_is_cut_off_is_dropped() -> None:
-    with FaultyServer(Answer(f"Look: ![cat]({URL[:-300]}", finish="length")) as server:
+    with FaultyServer(ChatAnswer(f"Look: ![cat]({URL[:-300]}", finish="length")) as server:
         result = await instant(server, stream=True).run("Draw.")
     assert (result.text, result.images) == ("Look: ", ())
     assert "cut off" in result.notes[0]
@@ -198,7 +200,7 @@ async def test_an_image_that_is_cut_off_is_dropped() -> None:
 @pytest.mark.anyio
 async def test_an_example_in_an_explanation_stays_text() -> None:
     text = "So: ![alt](data:image/png;base64,iVBORw0KGgo...) or ![alt](https://example.org/a.png)!"
-    with FaultyServer(Answer(text, chunk=5)) as server:
+    with FaultyServer(ChatAnswer(text, chunk=5)) as server:
         result = await instant(server, stream=True).run("How are images embedded?")
     assert (result.text, result.images, result.notes) == (text, (), ())
 
@@ -299,8 +301,8 @@ def two(what: str) -> list[Any]:
 def calling(name: str) -> Any:
     def script(exchange: Exchange) -> Reply | str:
         if exchange.messages[-1]["role"] == "tool":
-            return Answer("Drawn.")
-        return Answer("", tool_calls=((name, '{"what": "a cat"}'),))
+            return ChatAnswer("Drawn.")
+        return ChatAnswer("", tool_calls=((name, '{"what": "a cat"}'),))
 
     return script
 

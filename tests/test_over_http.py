@@ -12,7 +12,7 @@ import pytest
 from contemplate import Contemplator, RunContext, Task, TaskResult, aggregators, answers, planners
 from contemplate.models import OpenAIModel
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer, Exchange, Reply, Silence
+from contemplate.testing.faulty import ChatAnswer, Exchange, Reply, Silence
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def test_a_task_starts_while_the_plan_is_still_written() -> None:
 
     def script(exchange: Exchange) -> Reply | str:
         if exchange.schema == "plan":
-            return Answer(PLAN, pieces=(PLAN[:cut], PLAN[cut:]), gates={1: rest})
+            return ChatAnswer(PLAN, pieces=(PLAN[:cut], PLAN[cut:]), gates={1: rest})
         rest.set()
         return f"Done: {exchange.prompt[-8:]}"
 
@@ -57,7 +57,7 @@ async def test_a_decided_vote_hangs_up_on_the_rest() -> None:
         if exchange.body["seed"] >= 5:
             return Silence()
         # The first sample would win a tie: without it four votes of eight decide nothing, and with it they do.
-        return Answer("Answer: 4", delay=0.0 if exchange.body["seed"] else 0.5)
+        return ChatAnswer("Answer: 4", delay=0.0 if exchange.body["seed"] else 0.5)
 
     with FaultyServer(script) as server:
         mind = Contemplator(model_at(server), planner=planners.sample(8), aggregator=aggregators.vote(key=answers.math))

@@ -11,7 +11,7 @@ import pytest
 
 from contemplate.cli import main
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer, Exchange, HttpError, Reply, Silence
+from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply, Silence
 
 from .asking import MERGED, NOWHERE, command, contemplating, merges, model, on_terminal, run
 
@@ -101,7 +101,7 @@ def test_an_error_of_ours_tells_how_to_see_where(
     def broken(_: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("contemplate.cli.ask.resolve", broken)
+    monkeypatch.setattr("contemplate.cli.run_options.resolve", broken)
     assert main(["ask", "x", "--json", *NOWHERE]) == 1
     out, err = capsys.readouterr()
     assert err == "error: ZeroDivisionError: a bug\nhint: run it again with --traceback, and report it if it is a bug\n"
@@ -176,7 +176,7 @@ def test_a_limit_before_there_is_any_answer_exits_with_3(capsys: pytest.CaptureF
 def test_no_more_calls_at_once_than_were_allowed() -> None:
     def script(exchange: Exchange) -> Reply | str:
         answer = contemplating(exchange)
-        return Answer(answer, delay=0.05) if isinstance(answer, str) else answer
+        return ChatAnswer(answer, delay=0.05) if isinstance(answer, str) else answer
 
     with FaultyServer(script) as server:
         assert main(["ask", "Why?", "--concurrency", "1", *model(server)]) == 0
@@ -217,6 +217,6 @@ def test_without_rich_a_terminal_gets_lines() -> None:
             [sys.executable, "-c", WITHOUT.format(missing=["rich", "rich.live"]), "ask", "Why?", *model(server)]
         )
     assert code == 0
-    assert "answered 1 after" in shown
+    assert "1 (One): answered after" in shown
     assert f"\n{MERGED}\n" in shown
     assert "\x1b" not in shown

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer, BrokenBody, Exchange, HttpError, Reply
+from contemplate.testing.faulty import BrokenBody, ChatAnswer, Exchange, HttpError, Reply
 
 from .asking import MERGED, command, contemplating, merges, model, on_terminal, plan
 
@@ -17,8 +17,8 @@ TITLES = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta")
 
 def six(exchange: Exchange) -> Reply | str:
     if exchange.schema == "plan":
-        return Answer(plan(*TITLES), gap=0.02)
-    return Answer(MERGED, first_token_delay=0.3) if merges(exchange) else Answer("word " * 20, gap=0.05)
+        return ChatAnswer(plan(*TITLES), gap=0.02)
+    return ChatAnswer(MERGED, first_token_delay=0.3) if merges(exchange) else ChatAnswer("word " * 20, gap=0.05)
 
 
 def left_at_the_end(shown: str) -> str:
@@ -60,7 +60,7 @@ def test_each_phase_is_seen() -> None:
 
 
 def test_without_a_plan_it_is_the_answer_as_it_streams() -> None:
-    with FaultyServer(Answer("Because.", reasoning="Hmm.", first_token_delay=0.3)) as server:
+    with FaultyServer(ChatAnswer("Because.", reasoning="Hmm.", first_token_delay=0.3)) as server:
         code, shown = on_terminal(command("ask", "Why?", "--mode", "instant", *model(server)))
     assert code == 0
     assert "thinking Hmm." in ESCAPES.sub("", shown)

@@ -12,7 +12,7 @@ import pytest
 from contemplate import RunResult
 from contemplate.cli import main
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer
+from contemplate.testing.faulty import ChatAnswer
 
 from .asking import MERGED, command, contemplating, model, process, run
 
@@ -24,7 +24,7 @@ def test_the_answer_alone_is_on_standard_output(capsys: pytest.CaptureFixture[st
         assert main(["ask", "Why?", *model(server)]) == 0
     out, err = capsys.readouterr()
     assert out == MERGED + "\n"
-    for said in ("planning", "planned 1: One", "started 2", "answered 1 after", "4 calls · "):
+    for said in ("Planning", "1 (One): planned", "2 (Two): started", "1 (One): answered after", "4 calls · "):
         assert said in err
 
 
@@ -35,7 +35,7 @@ def test_quiet_says_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_was_cached_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    with FaultyServer(Answer("Because.", usage=True, cached_tokens=7)) as server:
+    with FaultyServer(ChatAnswer("Because.", usage=True, cached_tokens=7)) as server:
         assert main(["ask", "Why is it so, and why has it never been otherwise?", *INSTANT, *model(server)]) == 0
     assert "1 call · " in (err := capsys.readouterr().err)
     assert "(7 cached)" in err
@@ -154,7 +154,7 @@ DRAWN = {"images": [{"type": "image_url", "image_url": {"url": f"data:image/jpeg
 def test_images_are_saved_and_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "new" / "pictures"
     ask = ["ask", "Draw.", *INSTANT, "--run-id", "r", "--no-journal", "--save-images", str(folder)]
-    with FaultyServer(Answer("A cat.", extra=DRAWN)) as server:
+    with FaultyServer(ChatAnswer("A cat.", extra=DRAWN)) as server:
         assert main([*ask, *model(server)]) == 0
         out, err = capsys.readouterr()
         assert out == "A cat.\n"
@@ -172,7 +172,7 @@ def test_images_of_a_run_that_is_over_are_saved_without_asking(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ask = ["ask", "Draw.", *INSTANT, "--run-id", "drawn", "--journal", str(tmp_path / "runs.db")]
-    with FaultyServer(Answer("A cat.", extra=DRAWN)) as server:
+    with FaultyServer(ChatAnswer("A cat.", extra=DRAWN)) as server:
         assert main([*ask, "--events", *model(server)]) == 0
         out, err = capsys.readouterr()
         assert "/9j/" not in out
@@ -194,7 +194,7 @@ def test_a_directory_that_cannot_be_written_to_is_refused_at_once(
 
 def test_an_image_that_was_not_sent_along_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     url = "https://example.org/cat.png"
-    with FaultyServer(Answer("A cat.", extra={"images": [{"image_url": {"url": url}}]})) as server:
+    with FaultyServer(ChatAnswer("A cat.", extra={"images": [{"image_url": {"url": url}}]})) as server:
         assert main(["ask", "Draw.", *INSTANT, "--save-images", str(tmp_path), *model(server)]) == 0
     assert f"image: {url}" in capsys.readouterr().err
     assert list(tmp_path.glob("*.png")) == []

@@ -14,7 +14,7 @@ from contemplate.errors import ConfigurationError, ModelConnectionError, ModelEr
 from contemplate.models import Delta, DeltaSink, Hedge, ModelRequest, ModelResponse, OpenAIModel, Retry, ToolSpec
 from contemplate.models.wrappers.hedge import COOL_SECONDS, MOST_SAVED, OBSERVATIONS_NEEDED
 from contemplate.testing import FaultyServer, ScriptedModel
-from contemplate.testing.faulty import Answer, Exchange, Reply, Silence
+from contemplate.testing.faulty import ChatAnswer, Exchange, Reply, Silence
 
 pytestmark = pytest.mark.anyio
 
@@ -270,7 +270,7 @@ async def test_a_run_that_is_cancelled_cancels_both() -> None:
 @pytest.mark.parametrize("on_delta", [None, lambda _: None])
 async def test_over_the_wire_the_loser_is_hung_up(on_delta: DeltaSink | None) -> None:
     def script(exchange: Exchange) -> Reply:
-        return Silence() if exchange.number == OBSERVATIONS_NEEDED else Answer("ok")
+        return Silence() if exchange.number == OBSERVATIONS_NEEDED else ChatAnswer("ok")
 
     with FaultyServer(script) as server:
         model = Retry(Hedge(OpenAIModel("m", base_url=server.url), share=0.1))

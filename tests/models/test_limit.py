@@ -24,7 +24,7 @@ from contemplate.models import (
     current_run,
 )
 from contemplate.testing import FaultyServer, ScriptedModel
-from contemplate.testing.faulty import Answer, Exchange, HttpError, Reply
+from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply
 
 pytestmark = pytest.mark.anyio
 
@@ -296,12 +296,14 @@ async def test_over_the_wire_all_are_answered_by_a_server_that_takes_few() -> No
     lock, out = threading.Lock(), [0]
 
     class Crowded:
-        async def send(self, wire: object, exchange: Exchange) -> None:
+        async def send(self, connection: object, exchange: Exchange) -> None:
             with lock:
                 out[0] += 1
-                reply: Reply = Answer("ok", delay=0.02) if out[0] <= 4 else HttpError(429, headers={"retry-after": "0"})
+                reply: Reply = (
+                    ChatAnswer("ok", delay=0.02) if out[0] <= 4 else HttpError(429, headers={"retry-after": "0"})
+                )
             try:
-                await reply.send(wire, exchange)  # type: ignore[arg-type]
+                await reply.send(connection, exchange)  # type: ignore[arg-type]
             finally:
                 with lock:
                     out[0] -= 1

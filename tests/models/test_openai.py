@@ -30,8 +30,8 @@ from contemplate.models.openai.schema import strict
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import (
     FAULTS,
-    Answer,
     BrokenBody,
+    ChatAnswer,
     Exchange,
     HttpError,
     Page,
@@ -73,7 +73,7 @@ async def ask(
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_an_answer_is_read_whole(stream: bool, transport: str) -> None:
-    answer = Answer("näïve ☃ answer", reasoning="let me think", cached_tokens=1)
+    answer = ChatAnswer("näïve ☃ answer", reasoning="let me think", cached_tokens=1)
     response, deltas, exchange = await ask(answer, stream=stream)
     assert response.message == Message.assistant("näïve ☃ answer")
     assert (response.reasoning, response.finish, response.model) == ("let me think", "stop", "m")
@@ -93,7 +93,7 @@ async def test_an_answer_is_read_whole(stream: bool, transport: str) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 async def test_tool_calls(stream: bool) -> None:
-    answer = Answer("", tool_calls=[("add", '{"a": 1}'), ("mul", '{"b": 2}')], finish="tool_calls")
+    answer = ChatAnswer("", tool_calls=[("add", '{"a": 1}'), ("mul", '{"b": 2}')], finish="tool_calls")
     request = asking(tools=(ToolSpec("add", "Adds.", {"type": "object"}),), tool_choice="required")
     response, _, exchange = await ask(answer, request, stream=stream)
     assert [(call.name, call.arguments) for call in response.message.tool_calls] == [
@@ -186,7 +186,7 @@ def test_strict_schemas_hold_only_what_openai_takes() -> None:
 
 
 async def test_usage_that_is_not_reported_is_estimated() -> None:
-    response, _, _ = await ask(Answer("x" * 40, usage=False), stream=True)
+    response, _, _ = await ask(ChatAnswer("x" * 40, usage=False), stream=True)
     assert response.usage.output_tokens == 14
     assert response.usage.input_tokens > 0
 

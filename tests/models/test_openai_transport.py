@@ -22,8 +22,8 @@ from contemplate.models.openai import aiohttp_transport, connections, httpx_tran
 from contemplate.models.openai.account import Account
 from contemplate.models.openai.address import address_of
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer, Exchange, HttpError, RawBody
-from contemplate.testing.faulty.http import Wire
+from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, RawBody
+from contemplate.testing.faulty.http import HttpConnection
 
 pytestmark = pytest.mark.anyio
 
@@ -85,9 +85,9 @@ async def test_redirects_are_followed(status: int, stream: bool, transport: str)
 class Packed:
     """An answer as some proxies send it."""
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
-        whole = gzip.compress(to_json(Answer("unpacked").completion(exchange)))
-        await wire.whole(whole, 200, {"content-type": "application/json", "content-encoding": "gzip"})
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
+        whole = gzip.compress(to_json(ChatAnswer("unpacked").completion(exchange)))
+        await connection.whole(whole, 200, {"content-type": "application/json", "content-encoding": "gzip"})
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -164,7 +164,7 @@ async def test_one_that_was_idle_for_long_is_not(transport: str, monkeypatch: py
 class EndWithoutEnd:
     """A stream that says that it is done, and then breaks off within its body."""
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
+    async def send(self, wire: HttpConnection, exchange: Exchange) -> None:
         chunk = b'data: {"choices": [{"delta": {"content": "paid for"}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
         await wire.head(200, {"content-type": "text/event-stream", "content-length": str(len(chunk) + 10)})
         await wire.raw(chunk)

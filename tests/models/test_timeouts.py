@@ -10,8 +10,8 @@ from contemplate import Message, ModelSettings
 from contemplate.errors import ModelTimeoutError
 from contemplate.models import Delta, ModelRequest, OpenAIModel, Retry
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Answer, Exchange, Reply, Silence
-from contemplate.testing.faulty.http import Wire
+from contemplate.testing.faulty import ChatAnswer, Exchange, Reply, Silence
+from contemplate.testing.faulty.http import HttpConnection
 
 pytestmark = pytest.mark.anyio
 
@@ -50,16 +50,19 @@ async def test_silence_is_given_up(reply: Reply, settings: ModelSettings, said: 
     ("reply", "settings"),
     [
         # The limit is on silence: the whole takes longer than either.
-        (Answer("x" * 40, chunk=1, gap=0.01), ModelSettings(first_token_timeout=0.3, idle_timeout=0.3)),
+        (ChatAnswer("x" * 40, chunk=1, gap=0.01), ModelSettings(first_token_timeout=0.3, idle_timeout=0.3)),
         # Neither limit stands in for the other.
-        (Answer("later", first_token_delay=0.25), IDLE),
-        (Answer("slow", chunk=2, gap=0.25), FIRST),
+        (ChatAnswer("later", first_token_delay=0.25), IDLE),
+        (ChatAnswer("slow", chunk=2, gap=0.25), FIRST),
         # What thinks aloud is not silent, nor is what calls a tool.
-        (Answer("well", reasoning="hm", first_token_delay=0.25), FIRST),
-        (Answer("", pieces=(), tool_calls=[("look", "{}")]), ModelSettings(first_token_timeout=0.3, idle_timeout=0.3)),
+        (ChatAnswer("well", reasoning="hm", first_token_delay=0.25), FIRST),
+        (
+            ChatAnswer("", pieces=(), tool_calls=[("look", "{}")]),
+            ModelSettings(first_token_timeout=0.3, idle_timeout=0.3),
+        ),
     ],
 )
-async def test_what_speaks_is_heard_out(reply: Answer, settings: ModelSettings) -> None:
+async def test_what_speaks_is_heard_out(reply: ChatAnswer, settings: ModelSettings) -> None:
     with FaultyServer(reply) as server:
         model = OpenAIModel("m", base_url=server.url)
         response = await model.request(asking(settings), lambda _: None)
@@ -69,11 +72,11 @@ async def test_what_speaks_is_heard_out(reply: Answer, settings: ModelSettings) 
 class LateBody:
     """A whole response whose head comes at once, and whose body does not."""
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
         body = b'{"choices": [{"message": {"content": "whole"}, "finish_reason": "stop"}]}'
-        await wire.head(200, {"content-type": "application/json", "content-length": str(len(body))})
+        await connection.head(200, {"content-type": "application/json", "content-length": str(len(body))})
         await asyncio.sleep(0.3)
-        await wire.raw(body)
+        await connection.raw(body)
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -86,7 +89,7 @@ async def test_what_comes_in_one_piece_is_not_held_to_the_limits_of_streams(stre
 
 
 async def test_a_stream_that_fell_silent_is_asked_for_again() -> None:
-    replies: list[Reply] = [Silence(), Silence(after_first_token=True), Answer("at last")]
+    replies: list[Reply] = [Silence(), Silence(after_first_token=True), ChatAnswer("at last")]
     deltas: list[Delta] = []
     with FaultyServer(lambda exchange: replies[exchange.number]) as server:
         model = Retry(OpenAIModel("m", base_url=server.url))

@@ -34,7 +34,7 @@ from contemplate.models.wrappers.prefixes import (
 )
 from contemplate.models.wrappers.warm import LEAST_TOKENS, LONGEST_WAIT, WARM_SECONDS
 from contemplate.testing import FaultyServer, ScriptedModel
-from contemplate.testing.faulty import Answer
+from contemplate.testing.faulty import ChatAnswer
 from contemplate.usage import FREE, Price
 
 from ..support import steps
@@ -340,7 +340,7 @@ async def test_a_thousand_calls(fails: bool) -> None:
 
 
 async def test_around_other_wrappers() -> None:
-    with FaultyServer(Answer("ok")) as server:
+    with FaultyServer(ChatAnswer("ok")) as server:
         ours = OpenAIModel("m", base_url=server.url)
         model = Retry(Warm(Limit(ours, concurrency=2, account="test_warm")))
         async with model.connect(), anyio.create_task_group() as group:

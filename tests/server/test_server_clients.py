@@ -96,9 +96,9 @@ def test_a_stream_tells_progress_and_then_the_answer(client: Any) -> None:
     assert (last.delta.model_dump(exclude_unset=True), last.finish_reason) == ({}, "stop")
     assert content(chunks) == MERGED
     lines = reasoning(chunks).splitlines()
-    assert lines[:3] == ["Planning", "Planned: Cost", "Started: Cost"]
-    assert "Planned: Risk (after Cost)" in lines
-    assert lines[-1].startswith("Finished: Risk (")
+    assert lines[:3] == ["Planning", "Cost: planned", "Cost: started"]
+    assert "Risk: planned, after Cost" in lines
+    assert lines[-1].startswith("Risk: answered after ")
     written = [bool(chunk.choices[0].delta.content) for chunk in chunks[1:-1]]
     assert written == sorted(written), "an answer's token came before the last line of progress"
     assert len({chunk.id for chunk in chunks}) == 1
@@ -139,7 +139,7 @@ def test_a_whole_completion_holds_answer_progress_and_usage(client: Any) -> None
     completion = api.chat.completions.create(model="m", messages=QUESTION)
     (choice,) = completion.choices
     assert (choice.message.role, choice.message.content, choice.finish_reason) == ("assistant", MERGED, "stop")
-    assert choice.message.reasoning_content.startswith("Planning\nPlanned: Cost\n")
+    assert choice.message.reasoning_content.startswith("Planning\nCost: planned\n")
     assert completion.object == "chat.completion"
     assert completion.id.startswith("chatcmpl-")
     assert completion.usage.completion_tokens > 0

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from contemplate.server.api_errors import RequestError
+from contemplate.server.chat_schema import ChatRequest
 from contemplate.server.conversation import Question, as_question
-from contemplate.server.problems import Refused
-from contemplate.server.wire import ChatRequest
 
 Sent = list[dict[str, Any]]
 
@@ -102,7 +102,7 @@ def test_a_question_may_be_an_image_alone() -> None:
     ],
 )
 def test_a_conversation_without_a_question_is_refused(messages: Sent, param: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RequestError) as caught:
         asked(messages)
-    assert caught.value.problem.status == 400
-    assert caught.value.problem.error.param == param
+    assert caught.value.reply.status == 400
+    assert caught.value.reply.error.param == param

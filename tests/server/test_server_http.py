@@ -161,7 +161,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from contemplate import server
 
-    monkeypatch.delitem(sys.modules, "contemplate.server.serving", raising=False)
+    monkeypatch.delitem(sys.modules, "contemplate.server.uvicorn_server", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingDependencyError, match=r"contemplate-ai\[server\]"):
         _ = server.serve

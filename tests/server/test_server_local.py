@@ -56,8 +56,8 @@ def test_a_contemplated_answer_streams(api: openai.OpenAI) -> None:
             reasoning += getattr(choice.delta, "reasoning_content", "")
             finish = choice.finish_reason or finish
     assert reasoning.startswith("Planning\n")
-    assert "\nPlanned: " in reasoning
-    assert "\nStarted: " in reasoning
+    assert ": planned\n" in reasoning
+    assert ": started\n" in reasoning
     assert pieces > 5, "the answer came in one piece"
     assert content.strip()
     assert finish in ("stop", "length")

@@ -96,7 +96,7 @@ def test_others_are_not_served_unless_it_is_asked_for(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["", "no such host", "example.org"])
 def test_a_host_is_an_address(host: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no IP address"):
+    with pytest.raises(ConfigurationError, match="is not an IP address"):
         serve(ScriptedModel("Yes."), host=host)
 
 

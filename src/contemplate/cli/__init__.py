@@ -1,18 +1,26 @@
 """The command line: `contemplate ask`, `runs`, `show`, `resume`, `replay`, `reaggregate`, `models`, `serve`.
 
-arguments   what can be said; --help comes from here
-exits       from errors to lines that help, and to exit codes
-ask         one question: the run, watched
-estimate    what a run may take
-place       where runs are written down
-runs        the runs that were: the list, and one as a tree
-again       one of them once more: resume, replay, reaggregate
-views       how it is shown: lines, JSON; live is the view on a terminal
-record      what a run has reached, for when it is interrupted
-signals     Ctrl-C
-models      local models: the list, and fetching one
-serve       the backend
-words       what all of them say in the same words
+arguments        the options of each command; --help comes from here
+commands         from a command's name to its function, and from errors to exit codes
+
+ask              a question
+rerun            a run once more: resume, replay, reaggregate
+runs             the list of runs, and one run as a tree
+models           local models: the list, and fetching one
+serve            the server
+
+watch            making a run, and showing it
+view             which view shows a run: live_view (and its task_rows) on a terminal, plain_view elsewhere, json_view
+run_options      the model and the limits that the options name
+run_progress     what a run has reached, for when it is interrupted
+journal_file     the file in which runs are written down, and finding a run in it
+save_images      the images of an answer, as files
+print_estimate   what a run may take
+signals          Ctrl-C
+
+errors           errors as lines and as exit codes
+console          standard output and standard error
+exit_codes       the exit codes
 """
 
 from __future__ import annotations
@@ -22,8 +30,6 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,8 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     options = parse(arguments)
     try:
-        from .exits import guarded
+        from .commands import run_command
 
-        return guarded(options)
+        return run_command(options)
     except KeyboardInterrupt:
+        from .exit_codes import INTERRUPTED
+
         return INTERRUPTED

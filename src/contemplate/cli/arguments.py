@@ -1,4 +1,4 @@
-"""What can be said on the command line. Imports nothing but argparse, so that --help is quick."""
+"""The commands and their options. Imports nothing but argparse, so that --help is quick."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ are written down"""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options in `arguments`; wrong usage ends the process with exit code 2."""
+    """Return the options in `arguments`; wrong usage ends the process with exit code 2."""
     options = _parser().parse_args(arguments)
     if options.command == "ask" and options.json and options.events:
         _parser().error("--json and --events exclude each other")
@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_ask(commands)
     _add_runs(commands)
-    _add_again(commands)
+    _add_reruns(commands)
     _add_models(commands)
     _add_serve(commands)
     return parser
@@ -89,7 +89,7 @@ def _add_runs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         _add_debugging(parser)
 
 
-def _add_again(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_reruns(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     resume = commands.add_parser("resume", help="go on with a run: what was answered is not paid for again")
     replay = commands.add_parser("replay", help="go through a run again, offline, as it was")
     reaggregate = commands.add_parser("reaggregate", help="conclude once more from what a run's subagents answered")

@@ -1,4 +1,4 @@
-"""`contemplate models`, and fetching a model before it is needed."""
+"""`contemplate models`: the list of local models, and fetching one, also before it is needed."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from ..errors import ConfigurationError
 from ..models.local.catalogue import KNOWN, LocalFile, cache_directory, find
 from ..models.local.pull import PullProgress, pull
 from ..models.registry import default_name
-from .exits import say
+from .console import say, write
+from .exit_codes import ANSWERED
 
 PERCENT_STEP = 10
 
 
 def models(options: argparse.Namespace) -> int:
-    """List the known local models, or fetch one."""
+    """List the known local models, or fetch one, and return the exit code."""
     if options.action == "pull":
         known = KNOWN.get(options.name.removeprefix("local:"))
         if known is None:
             raise ConfigurationError(f"there is no local model {options.name!r}", hint=f"known: {', '.join(KNOWN)}")
         if not known.present:
             _fetch(known)
-        sys.stdout.write(f"{known.name} is in {known.path}\n")
-        return 0
+        write(f"{known.name} is in {known.path}\n")
+        return ANSWERED
     for each in KNOWN.values():
         state = "present" if each.present else "not fetched"
-        sys.stdout.write(f"local:{each.name:20} {_size(each):>8}  {each.licence:10}  {state:11}  {each.title}\n")
-    sys.stdout.write(f"\nkept in {cache_directory()}; fetch one with: contemplate models pull NAME\n")
-    return 0
+        write(f"local:{each.name:20} {_size(each):>8}  {each.licence:10}  {state:11}  {each.title}\n")
+    write(f"\nkept in {cache_directory()}; fetch one with: contemplate models pull NAME\n")
+    return ANSWERED
 
 
 def fetch_if_local(model: str | None, *, quiet: bool) -> None:
@@ -49,7 +50,7 @@ def fetch_if_local(model: str | None, *, quiet: bool) -> None:
 def _fetch(file: LocalFile) -> None:
     say(f"Fetching {file.title} ({_size(file)}, {file.licence}) into {file.path.parent}")
     try:
-        with _shown() as tell:
+        with _progress_display() as tell:
             pull(file, tell)
     except KeyboardInterrupt:
         say("what was fetched so far is kept; the next time goes on from there")
@@ -61,14 +62,14 @@ def _size(file: LocalFile) -> str:
 
 
 @contextmanager
-def _shown() -> Iterator[Callable[[PullProgress], None]]:
+def _progress_display() -> Iterator[Callable[[PullProgress], None]]:
     try:
         import rich.progress as bars
     except ImportError:
-        yield _Lines()
+        yield _ProgressLines()
         return
     if not sys.stderr.isatty():
-        yield _Lines()
+        yield _ProgressLines()
         return
     from rich.console import Console
 
@@ -92,13 +93,14 @@ def _shown() -> Iterator[Callable[[PullProgress], None]]:
         yield tell
 
 
-class _Lines:
+class _ProgressLines:
     """One line for each ten per cent."""
 
     def __init__(self) -> None:
         self._told = ("", -PERCENT_STEP)
 
     def __call__(self, state: PullProgress) -> None:
+        """Print a line if ten per cent more are there, or the source is another one."""
         source, percent = self._told
         now = 100 * state.done // state.total
         if state.source != source or now >= percent + PERCENT_STEP:

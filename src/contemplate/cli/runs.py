@@ -1,9 +1,8 @@
-"""`runs` and `show`: what was written down."""
+"""`contemplate runs` and `show`: the list of runs that were written down, and one of them as a tree."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,9 +13,11 @@ from pydantic_core import to_json
 from ..journal import Entry, Journal, RunRecord
 from ..journal.entries import message_of
 from ..result import RunResult, TaskResult
-from .exits import ANSWERED
-from .place import found, journal_of
-from .words import printable, spent, summary, why
+from ..views.printable import printable
+from ..views.summary import failure_reason, summary_line, usage_text
+from .console import say, write
+from .exit_codes import ANSWERED
+from .journal_file import find_run, open_journal
 
 QUESTION_WIDTH = 60
 INDENT = "    "
@@ -24,7 +25,7 @@ INDENT = "    "
 
 def runs(options: argparse.Namespace) -> int:
     """List the runs, and return the exit code."""
-    listed = journal_of(options).runs()[: options.limit]
+    listed = open_journal(options).runs()[: options.limit]
     if options.json:
         _print_json([run.model_dump(mode="json") for run in listed])
         return ANSWERED
@@ -32,23 +33,23 @@ def runs(options: argparse.Namespace) -> int:
         question = " ".join(run.question.split())
         if len(question) > QUESTION_WIDTH:
             question = question[: QUESTION_WIDTH - 3] + "..."
-        sys.stdout.write(printable(f"{run.run_id:12}  {_when(run)}  {run.status:11}  {question}") + "\n")
+        write(printable(f"{run.run_id:12}  {_when(run)}  {run.status:11}  {question}") + "\n")
     if not listed:
-        sys.stderr.write("no run was written down yet\n")
+        say("no run was written down yet")
     return ANSWERED
 
 
 def show(options: argparse.Namespace) -> int:
     """Show a run, and return the exit code."""
-    journal = journal_of(options)
-    run = found(journal, options.run)
+    journal = open_journal(options)
+    run = find_run(journal, options.run)
     entries = journal.entries(run.run_id)
     if options.json:
         _print_json(_document(journal, run, entries, options.requests))
         return ANSWERED
     requests = journal if options.requests else None
     lines = [*_head(run), *_tree(run, entries, requests), *_end(run)]
-    sys.stdout.write(printable("\n".join(lines)) + "\n")
+    write(printable("\n".join(lines)) + "\n")
     return ANSWERED
 
 
@@ -66,7 +67,7 @@ def _head(run: RunRecord) -> Iterator[str]:
     yield f"run {run.run_id} · {_when(run)} · {run.status} · {run.model}"
     if run.parent is not None:
         yield f"concludes once more from run {run.parent}"
-    yield from _indented(run.question, "")
+    yield from _indent(run.question, "")
 
 
 def _tree(run: RunRecord, entries: Sequence[Entry], requests: Journal | None) -> Iterator[str]:
@@ -90,20 +91,20 @@ def _task_line(task: str, result: TaskResult | None) -> str:
         return f"task {task}"
     needs = f" (after {', '.join(result.task.needs)})" if result.task.needs else ""
     label = f": {result.task.title}" if result.task.title else ""
-    return f"task {task}{label}{needs} · {result.outcome}{why(result)} · {result.seconds:.1f} s"
+    return f"task {task}{label}{needs} · {result.outcome}{failure_reason(result)} · {result.seconds:.1f} s"
 
 
 def _calls(entries: Sequence[Entry], requests: Journal | None) -> Iterator[str]:
     for entry in entries:
-        cost = "" if entry.role == "tool" else f" · {spent(entry.usage)}"
+        cost = "" if entry.role == "tool" else f" · {usage_text(entry.usage)}"
         error = "" if entry.error is None else f": {entry.error.message}"
         yield f"{INDENT}{entry.name} · {entry.outcome}{error} · {entry.seconds:.1f} s{cost}"
         if requests is not None and entry.role != "tool":
             for part in list(requests.parts(entry.parts).values())[1:]:
                 message = message_of(part)
-                yield from _indented(f"[{message.role}] {message.text}", INDENT * 2)
+                yield from _indent(f"[{message.role}] {message.text}", INDENT * 2)
         text = entry.text if entry.response is None else entry.response.message.text
-        yield from _indented(text, INDENT * 2)
+        yield from _indent(text, INDENT * 2)
 
 
 def _end(run: RunRecord) -> Iterator[str]:
@@ -113,12 +114,12 @@ def _end(run: RunRecord) -> Iterator[str]:
     if result is not None:
         if result.text:
             yield "answer"
-            yield from _indented(result.text, INDENT)
+            yield from _indent(result.text, INDENT)
         yield from (f"note: {note}" for note in result.notes)
-        yield summary(result)
+        yield summary_line(result)
 
 
-def _indented(text: str, margin: str) -> Iterator[str]:
+def _indent(text: str, margin: str) -> Iterator[str]:
     return (f"{margin}{line}" for line in text.strip().splitlines())
 
 
@@ -127,4 +128,4 @@ def _when(run: RunRecord) -> str:
 
 
 def _print_json(value: object) -> None:
-    sys.stdout.write(to_json(value, indent=2).decode() + "\n")
+    write(to_json(value, indent=2).decode() + "\n")

@@ -1,14 +1,15 @@
-"""`contemplate serve`."""
+"""`contemplate serve`: the OpenAI-compatible server."""
 
 from __future__ import annotations
 
 import argparse
 
+from .exit_codes import ANSWERED
 from .models import fetch_if_local
 
 
 def serve(options: argparse.Namespace) -> int:
-    """Serve the model until interrupted."""
+    """Serve the model until interrupted, and return the exit code."""
     # First, so that a missing extra, or an address that is refused, is told of before anything is fetched.
     from ..server import check_address
     from ..server import serve as run
@@ -16,4 +17,4 @@ def serve(options: argparse.Namespace) -> int:
     check_address(options.host, options.port)
     fetch_if_local(options.model, quiet=False)
     run(options.model, host=options.host, port=options.port)
-    return 0
+    return ANSWERED

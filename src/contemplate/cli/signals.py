@@ -15,7 +15,7 @@ SHOW_CURSOR = b"\x1b[?25h"
 
 
 @contextmanager
-def stopping(scope: anyio.CancelScope) -> Iterator[list[signal.Signals]]:
+def cancel_on_signal(scope: anyio.CancelScope) -> Iterator[list[signal.Signals]]:
     """Let the first Ctrl-C or SIGTERM cancel `scope`; it is then in the list. The second ends the process at once.
 
     Works in an asyncio task of the main thread; Python's own handlers are used, as Windows has no others.
@@ -25,7 +25,7 @@ def stopping(scope: anyio.CancelScope) -> Iterator[list[signal.Signals]]:
 
     def stop(number: int, _: FrameType | None) -> None:
         if received:
-            _leave(128 + number)
+            _end_process(128 + number)
         received.append(signal.Signals(number))
         loop.call_soon_threadsafe(scope.cancel)
 
@@ -37,7 +37,7 @@ def stopping(scope: anyio.CancelScope) -> Iterator[list[signal.Signals]]:
             signal.signal(number, handler)
 
 
-def _leave(code: int) -> None:
+def _end_process(code: int) -> None:
     # Whatever holds up the orderly end is not waited for; the live view has hidden the cursor.
     if os.isatty(1):
         os.write(1, SHOW_CURSOR)

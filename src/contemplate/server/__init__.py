@@ -1,13 +1,13 @@
 """An OpenAI-compatible backend: contemplators behind `/v1/chat/completions`. Needs the extra `server`.
 
-app, serving    the routes; uvicorn around them
-answering       one request and its run, which ends when the client goes
-replies         the two forms of a reply: streamed, and whole
-pieces          the events of a run, as pieces of reasoning and of the answer
-progress        the events of a run, as short lines for people
-conversation    the messages of a request, as one question
-problems        errors, in the API's form
-wire            the bodies of the API, in and out
+uvicorn_server     the server on a port, until a signal stops it
+app                the routes
+request_handler    one request and its run, which ends when the client goes
+conversation       the messages of a request, as one question
+deltas             the events of a run, as what they add to the reasoning and to the answer
+replies            the two forms of a reply: streamed, and whole
+api_errors         errors, in the API's form
+chat_schema        the bodies of the API, in and out
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .app import create_app
-    from .serving import check_address, serve
+    from .uvicorn_server import check_address, serve
 
 __all__ = ["check_address", "create_app", "serve"]
 
-_HOMES = {"create_app": ".app", "serve": ".serving", "check_address": ".serving"}
+_HOMES = {"create_app": ".app", "serve": ".uvicorn_server", "check_address": ".uvicorn_server"}
 _NEEDED = ("starlette", "uvicorn")
 
 

@@ -19,10 +19,10 @@ from starlette.routing import Route
 
 from ..contemplator import Contemplator
 from ..errors import ConfigurationError
-from .answering import Answering, Asked, Runs
+from .api_errors import INTERNAL, RequestError, invalid_body, invalid_request, server_error
+from .chat_schema import ChatRequest, ModelCard, ModelList
 from .conversation import as_question
-from .problems import INTERNAL, Refused, bad_body, broken, refused
-from .wire import ChatRequest, ModelCard, ModelList
+from .request_handler import ActiveRuns, RequestHandler, RunRequest
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -30,7 +30,7 @@ Minds = Mapping[str, Contemplator[Any]]
 
 
 def create_app(minds: Minds, *, allowed_hosts: Sequence[str] | None = None) -> Starlette:
-    """An ASGI application that offers each of `minds` as a model, under its name.
+    """Return an ASGI application that offers each of `minds` as a model, under its name.
 
     It knows no users: whoever reaches it can spend your tokens.
 
@@ -42,18 +42,18 @@ def create_app(minds: Minds, *, allowed_hosts: Sequence[str] | None = None) -> S
     Raises:
         ConfigurationError: there are no minds.
     """
-    return build(minds, Runs(), allowed_hosts=allowed_hosts)
+    return build_app(minds, ActiveRuns(), allowed_hosts=allowed_hosts)
 
 
-def build(minds: Minds, runs: Runs, *, allowed_hosts: Sequence[str] | None = None) -> Starlette:
-    """`create_app`, with `runs` in the caller's hand."""
+def build_app(minds: Minds, runs: ActiveRuns, *, allowed_hosts: Sequence[str] | None = None) -> Starlette:
+    """Return the same application; `runs` lets the caller end its runs."""
     if not minds:
         raise ConfigurationError("there is nothing to serve", hint='create_app({"contemplate": Contemplator()})')
     backend = _Backend(minds, runs)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with opened(minds):
+        async with keep_connections(minds):
             yield
 
     return Starlette(
@@ -64,13 +64,13 @@ def build(minds: Minds, runs: Runs, *, allowed_hosts: Sequence[str] | None = Non
             Route("/v1/chat/completions", backend.chat, methods=["POST"]),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts, www_redirect=False)],
-        exception_handlers=dict.fromkeys((Refused, HTTPException, ClientDisconnect, Exception), _error_response),
+        exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect, Exception), _error_response),
         lifespan=lifespan,
     )
 
 
 @asynccontextmanager
-async def opened(minds: Minds) -> AsyncIterator[None]:
+async def keep_connections(minds: Minds) -> AsyncIterator[None]:
     """Keep the connections of all minds from one run to the next."""
     async with AsyncExitStack() as stack:
         for mind in {id(mind): mind for mind in minds.values()}.values():
@@ -79,7 +79,7 @@ async def opened(minds: Minds) -> AsyncIterator[None]:
 
 
 class _Backend:
-    def __init__(self, minds: Minds, runs: Runs) -> None:
+    def __init__(self, minds: Minds, runs: ActiveRuns) -> None:
         self._minds = dict(minds)
         self._runs = runs
         self._created = int(time())
@@ -95,20 +95,20 @@ class _Backend:
         self._mind(name)
         return _json(self._card(name))
 
-    async def chat(self, request: Request) -> Answering:
+    async def chat(self, request: Request) -> RequestHandler:
         try:
             asked = ChatRequest.model_validate_json(await _body(request))
         except ValidationError as error:
-            raise bad_body(error) from None
+            raise invalid_body(error) from None
         usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
         question = as_question(asked.messages, mark=token_hex(5))
         mind = self._mind(asked.model)
-        return Answering(Asked(mind, asked.model, question, bool(asked.stream), usage), self._runs)
+        return RequestHandler(RunRequest(mind, asked.model, question, bool(asked.stream), usage), self._runs)
 
     def _mind(self, name: str) -> Contemplator[Any]:
         if name not in self._minds:
             message = f"there is no model {name!r}; there are: {', '.join(self._minds)}"
-            raise refused(message, status=404, param="model", code="model_not_found")
+            raise invalid_request(message, status=404, param="model", code="model_not_found")
         return self._minds[name]
 
     def _card(self, name: str) -> ModelCard:
@@ -118,12 +118,14 @@ class _Backend:
 async def _body(request: Request) -> bytes:
     # A web page can send text or a form to any address without being asked, but not JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise refused("the request's Content-Type must be application/json", status=415)
+        raise invalid_request("the request's Content-Type must be application/json", status=415)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            raise refused(f"the body is larger than {MAX_BODY_BYTES >> 20} MiB", status=413, code="request_too_large")
+            raise invalid_request(
+                f"the body is larger than {MAX_BODY_BYTES >> 20} MiB", status=413, code="request_too_large"
+            )
     return bytes(body)
 
 
@@ -133,13 +135,13 @@ def _json(body: BaseModel) -> Response:
 
 async def _error_response(request: Request, error: Exception) -> Response:
     match error:
-        case Refused():
-            return error.problem.response()
+        case RequestError():
+            return error.reply.response()
         case HTTPException():
             message = f"{request.method} {request.url.path}: {error.detail}"
-            response = refused(message, status=error.status_code).problem.response()
+            response = invalid_request(message, status=error.status_code).reply.response()
             response.headers.update(error.headers or {})
             return response
         case ClientDisconnect():
             return Response(status_code=400)
-    return broken(INTERNAL, code="internal_error").response()
+    return server_error(INTERNAL, code="internal_error").response()

@@ -12,8 +12,8 @@ from itertools import count
 
 from ..messages import ImagePart, TextPart
 from ..prompts import fenced, render
-from .problems import refused
-from .wire import ChatMessage
+from .api_errors import invalid_request
+from .chat_schema import ChatMessage
 
 _INSTRUCTIONS = ("system", "developer")
 
@@ -27,23 +27,23 @@ class Question:
 
 
 def as_question(messages: Sequence[ChatMessage], mark: str) -> Question:
-    """The question that `messages` ask.
+    """Return the question that `messages` ask.
 
     Args:
         messages: the conversation, oldest first.
         mark: stands in the fences; nobody who wrote a message may know it.
 
     Raises:
-        Refused: there is no user message, or the last one is empty.
+        RequestError: there is no user message, or the last one is empty.
     """
     place = max((place for place, each in enumerate(messages) if each.role == "user"), default=None)
     if place is None:
-        raise refused("messages: none has the role user", param="messages")
+        raise invalid_request("messages: none has the role user", param="messages")
     asked = messages[place]
     images = _images(messages)
     if not _text(asked).strip() and not _images([asked]):
         param = f"messages[{place}].content"
-        raise refused(f"{param}: the last user message is empty", param=param)
+        raise invalid_request(f"{param}: the last user message is empty", param=param)
     # Only where it is not plain which image is meant do the texts say where each one stood.
     marked = len(images) > 1 or _images([asked]) != images or not _text(asked).strip()
     number = count(1) if marked else None
@@ -70,7 +70,7 @@ def _context(messages: Sequence[ChatMessage], texts: Sequence[str], place: int, 
 
 
 def _entries(message: ChatMessage, text: str, names: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """What the transcript holds of `message`, each with its label."""
+    """Return what the transcript holds of `message`, each part with its label."""
     if message.role == "tool":
         yield "tool result", f"{names.get(message.tool_call_id or '', '')}\n{text}"
         return
@@ -85,7 +85,7 @@ def _images(messages: Sequence[ChatMessage]) -> tuple[ImagePart, ...]:
 
 
 def _text(message: ChatMessage, number: Iterator[int] | None = None) -> str:
-    """The text of `message`; with `number`, each image leaves its number where it stood."""
+    """Return the text of `message`; with `number`, each image leaves its number where it stood."""
     said: list[str] = []
     for part in message.content:
         if isinstance(part, TextPart):

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..result import RunResult
-from .pieces import Piece
-from .problems import Problem, Refused, broken
-from .wire import Answer, ApiUsage, Choice, Chunk, ChunkChoice, Completion, Delta, FinishReason, Image
+from .api_errors import ErrorReply, RequestError, server_error
+from .chat_schema import ApiUsage, AssistantMessage, Choice, Chunk, ChunkChoice, Completion, Delta, FinishReason, Image
+from .deltas import ReplyDelta
 
 KEEP_ALIVE_SECONDS = 15.0
 
@@ -29,7 +29,7 @@ class Reply(Protocol):
 
     run_id: str
 
-    async def say(self, piece: Piece) -> None:
+    async def say(self, delta: ReplyDelta) -> None:
         """Tell what is new."""
         ...
 
@@ -37,7 +37,7 @@ class Reply(Protocol):
         """Tell that the run is over."""
         ...
 
-    async def fail(self, problem: Problem) -> None:
+    async def fail(self, error: ErrorReply) -> None:
         """Tell that there is no answer."""
         ...
 
@@ -46,7 +46,7 @@ class Reply(Protocol):
         ...
 
 
-class Whole:
+class WholeReply:
     """One completion, sent when the run is over."""
 
     def __init__(self, model: str, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,13 +55,13 @@ class Whole:
         self._asgi = scope, receive, send
         self._reasoning: list[str] = []
 
-    async def say(self, piece: Piece) -> None:
+    async def say(self, delta: ReplyDelta) -> None:
         """Keep the reasoning; the answer will be in the result."""
-        self._reasoning.append(piece.reasoning)
+        self._reasoning.append(delta.reasoning)
 
     async def end(self, result: RunResult[Any], finish_reason: FinishReason) -> None:
         """Send the completion."""
-        answer = Answer(
+        message = AssistantMessage(
             content=result.text,
             reasoning_content="".join(self._reasoning) or None,
             images=Image.all_of(result.images),
@@ -70,20 +70,20 @@ class Whole:
             id=f"chatcmpl-{self.run_id}",
             created=int(time()),
             model=self._model,
-            choices=(Choice(message=answer, finish_reason=finish_reason),),
+            choices=(Choice(message=message, finish_reason=finish_reason),),
             usage=ApiUsage.of(result.usage),
         )
         await Response(_json(completion), media_type="application/json")(*self._asgi)
 
-    async def fail(self, problem: Problem) -> None:
+    async def fail(self, error: ErrorReply) -> None:
         """Send the error."""
-        await problem.response()(*self._asgi)
+        await error.response()(*self._asgi)
 
     async def keep_alive(self) -> None:
         """There is nothing to send before the end."""
 
 
-class Streamed:
+class StreamedReply:
     """Chunks, each sent when there is something to tell.
 
     The status is not sent before that, so that a run that fails at once is answered with an error's status.
@@ -102,20 +102,20 @@ class Streamed:
         self._last = anyio.current_time()
         self._has_content = False
 
-    async def say(self, piece: Piece) -> None:
+    async def say(self, delta: ReplyDelta) -> None:
         """Send what is new.
 
         Raises:
-            Refused: the answer has begun anew, and its old beginning cannot be called back.
+            RequestError: the answer has begun anew, and its old beginning cannot be called back.
         """
-        if piece.restart and self._has_content:
-            message = "the answer broke off and began anew, after its beginning had been sent; ask again"
-            raise Refused(broken(message, status=502, code="answer_restarted"))
-        if piece.reasoning:
-            await self._delta(Delta(reasoning_content=piece.reasoning))
-        if piece.content:
+        if delta.restart and self._has_content:
+            why = "the answer broke off and began anew, after its beginning had been sent; ask again"
+            raise RequestError(server_error(why, status=502, code="answer_restarted"))
+        if delta.reasoning:
+            await self._delta(Delta(reasoning_content=delta.reasoning))
+        if delta.content:
             self._has_content = True
-            await self._delta(Delta(content=piece.content))
+            await self._delta(Delta(content=delta.content))
 
     async def end(self, result: RunResult[Any], finish_reason: FinishReason) -> None:
         """Send the images, the finish reason, the usage if it was asked for, and the end mark."""
@@ -127,14 +127,14 @@ class Streamed:
         await self._event(b"[DONE]")
         await self._frame(b"", last=True)
 
-    async def fail(self, problem: Problem) -> None:
+    async def fail(self, error: ErrorReply) -> None:
         """Send the error: as a response where nothing was sent, else as the last event."""
         async with self._lock:
             self._over = not self._open
         if self._over:
-            await problem.response()(*self._asgi)
+            await error.response()(*self._asgi)
             return
-        await self._event(problem.body)
+        await self._event(error.body)
         await self._frame(b"", last=True)
 
     async def keep_alive(self) -> None:

@@ -49,7 +49,7 @@ class ScriptedModel:
             self._script = _one_by_one(list(script))
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-        """The scripted reply to `request`.
+        """Return the scripted reply to `request`.
 
         Raises:
             Exception: the reply is one, or there is none left (`LookupError`).

@@ -9,7 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 
-from .chat_answer import Answer
+from .chat_answer import ChatAnswer
 from .exchange import Exchange, Reply
 from .mixture import FAULTS, mixture
 from .server import FaultyServer
@@ -18,7 +18,7 @@ from .server import FaultyServer
 def main() -> None:
     """Serve until SIGINT or SIGTERM; the URL is printed first, as one line of JSON."""
     options = _arguments()
-    answer = Answer(
+    answer = ChatAnswer(
         options.text, chunk=max(1, -(-len(options.text) // options.chunks)), delay=options.latency, gap=options.gap
     )
     misbehave = mixture(dict.fromkeys(FAULTS, options.faults / len(FAULTS)), seed=options.seed, otherwise=answer)

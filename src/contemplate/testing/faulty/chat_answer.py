@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .exchange import Exchange
-from .http import Wire
+from .http import HttpConnection
 
 CHARACTERS_PER_TOKEN = 4
 POLL_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
-class Answer:
+class ChatAnswer:
     """A good answer.
 
     Args:
@@ -49,18 +49,18 @@ class Answer:
     reasoning: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
-        """Send it, as a stream if that was asked for."""
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
+        """Send the answer, as a stream if that was asked for."""
         if self.delay:
             await asyncio.sleep(self.delay)
         if exchange.streams:
-            await self._stream(wire, exchange)
+            await self._stream(connection, exchange)
         else:
             await self._before(0)
-            await wire.json(self.completion(exchange))
+            await connection.json(self.completion(exchange))
 
     def completion(self, exchange: Exchange) -> dict[str, Any]:
-        """All of it, as the body of a response."""
+        """Return the whole answer, as the body of a response."""
         message: dict[str, Any] = {"role": "assistant", "content": self.text, **self.extra}
         if self.reasoning:
             message["reasoning_content"] = self.reasoning
@@ -73,23 +73,23 @@ class Answer:
         body = {**head_of(exchange, "chat.completion"), "choices": [choice]}
         return body | {"usage": self._usage(exchange)} if self.usage else body
 
-    async def _stream(self, wire: Wire, exchange: Exchange) -> None:
-        await wire.begin_stream()
-        await wire.event(chunk_of(exchange, {"role": "assistant", "content": ""}))
+    async def _stream(self, connection: HttpConnection, exchange: Exchange) -> None:
+        await connection.begin_stream()
+        await connection.event(chunk_of(exchange, {"role": "assistant", "content": ""}))
         if self.reasoning:
-            await wire.event(chunk_of(exchange, {"reasoning_content": self.reasoning}))
+            await connection.event(chunk_of(exchange, {"reasoning_content": self.reasoning}))
         for place, piece in enumerate(self._pieces()):
             await self._before(place)
-            await wire.event(chunk_of(exchange, {"content": piece} if piece else {}))
+            await connection.event(chunk_of(exchange, {"content": piece} if piece else {}))
         if self.extra:
-            await wire.event(chunk_of(exchange, self.extra))
+            await connection.event(chunk_of(exchange, self.extra))
         for delta in self._calls():
-            await wire.event(chunk_of(exchange, delta))
-        await wire.event(chunk_of(exchange, {}, self.finish))
+            await connection.event(chunk_of(exchange, delta))
+        await connection.event(chunk_of(exchange, {}, self.finish))
         if self.usage and exchange.wants_usage:
             head = head_of(exchange, "chat.completion.chunk")
-            await wire.event({**head, "choices": [], "usage": self._usage(exchange)})
-        await wire.end_stream()
+            await connection.event({**head, "choices": [], "usage": self._usage(exchange)})
+        await connection.end_stream()
 
     def _pieces(self) -> Sequence[str]:
         if self.pieces is not None:
@@ -106,7 +106,7 @@ class Answer:
 
     async def _before(self, place: int) -> None:
         if place in self.gates:
-            await opened(self.gates[place])
+            await wait_for_gate(self.gates[place])
         pause = self.gap if place else self.first_token_delay
         if pause:
             await asyncio.sleep(pause)
@@ -124,18 +124,18 @@ class Answer:
         }
 
 
-async def opened(gate: threading.Event) -> None:
+async def wait_for_gate(gate: threading.Event) -> None:
     """Wait until another thread sets `gate`."""
     while not gate.is_set():  # noqa: ASYNC110 -- an event of threads wakes no task
         await asyncio.sleep(POLL_SECONDS)
 
 
 def head_of(exchange: Exchange, kind: str) -> dict[str, Any]:
-    """What every response and chunk begins with."""
+    """Return what every response and chunk begins with."""
     return {"id": f"chatcmpl-{exchange.number}", "object": kind, "created": 0, "model": exchange.model}
 
 
 def chunk_of(exchange: Exchange, delta: Mapping[str, Any], finish: str | None = None) -> dict[str, Any]:
-    """One chunk of a stream."""
+    """Return one chunk of a stream."""
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
     return {**head_of(exchange, "chat.completion.chunk"), "choices": [choice]}

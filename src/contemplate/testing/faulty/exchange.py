@@ -1,4 +1,4 @@
-"""What was asked, and the protocol of what is sent for it."""
+"""A request and what became of it, and the protocol of a reply."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from .http import Wire
+from .http import HttpConnection
 
 
 @dataclass(eq=False, slots=True)
@@ -33,34 +33,34 @@ class Exchange:
 
     @property
     def model(self) -> str:
-        """The model that was asked for."""
+        """Return the model that was asked for."""
         return str(self.body.get("model"))
 
     @property
     def messages(self) -> list[Mapping[str, Any]]:
-        """The conversation."""
+        """Return the conversation."""
         return list(self.body.get("messages", ()))
 
     @property
     def streams(self) -> bool:
-        """Whether a stream was asked for."""
+        """Return whether a stream was asked for."""
         return bool(self.body.get("stream"))
 
     @property
     def wants_usage(self) -> bool:
-        """Whether the usage is to be reported: in a stream, only if it was asked for."""
+        """Return whether the usage is to be reported: in a stream, only if it was asked for."""
         return not self.streams or bool((self.body.get("stream_options") or {}).get("include_usage"))
 
     @property
     def schema(self) -> str | None:
-        """The name of the JSON schema that was asked for."""
+        """Return the name of the JSON schema that was asked for; None if none was."""
         response_format = self.body.get("response_format") or {}
         name = response_format.get("json_schema", {}).get("name")
         return None if name is None else str(name)
 
     @property
     def prompt(self) -> str:
-        """The text of the last message."""
+        """Return the text of the last message."""
         content = self.messages[-1].get("content") if self.messages else ""
         if isinstance(content, list):
             return "".join(part.get("text", "") for part in content)
@@ -70,5 +70,5 @@ class Exchange:
 class Reply(Protocol):
     """Something that is sent for a request."""
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
-        """Send it. Cancelled when the client hangs up."""
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
+        """Send the reply. Cancelled when the client hangs up."""

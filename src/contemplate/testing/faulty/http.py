@@ -22,7 +22,7 @@ class Hangup(Exception):
 
 
 class Malformed(Exception):
-    """The client sent what is no HTTP request."""
+    """What the client sent is not an HTTP request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Request:
     body: bytes
 
 
-class Wire(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One connection, and the task that serves it, which is cancelled as soon as the client hangs up.
 
     A client that closes only its sending half counts as gone, too.
@@ -49,7 +49,9 @@ class Wire(asyncio.Protocol):
         left: when the client hung up, on `time.monotonic`'s clock; None if it did not.
     """
 
-    def __init__(self, begin: Callable[[Wire], asyncio.Task[None]], closed: Callable[[Wire], None]) -> None:
+    def __init__(
+        self, begin: Callable[[HttpConnection], asyncio.Task[None]], closed: Callable[[HttpConnection], None]
+    ) -> None:
         self.open = True
         self.left: float | None = None
         self._begin = begin
@@ -60,9 +62,9 @@ class Wire(asyncio.Protocol):
         self._writes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The client is there."""
+        """Prepare the socket, and start the task that serves it."""
         self._transport = cast("asyncio.Transport", transport)
-        # Without a buffer of ours, what was sent is with the kernel, and a reset does not take it back.
+        # Without a buffer of our own, what was sent is with the kernel, and a reset does not take it back.
         self._transport.set_write_buffer_limits(high=0)
         # asyncio sets it only for sockets that name their protocol, which those of `socket.create_server` do not.
         connection: socket.socket = self._transport.get_extra_info("socket")
@@ -70,25 +72,25 @@ class Wire(asyncio.Protocol):
         self._task = self._begin(self)
 
     def data_received(self, data: bytes) -> None:
-        """Keep it for `receive`."""
+        """Keep the bytes for `receive`."""
         self._ahead += data
         self._wake()
 
     def eof_received(self) -> None:
-        """The client will send no more."""
+        """Note that the client has gone: it will send no more."""
         self._leave()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """The connection is closed on both sides."""
+        """Note that the connection is closed on both sides."""
         self._leave()
         self._closed(self)
 
     def pause_writing(self) -> None:
-        """The client reads more slowly than the server writes."""
+        """Let `raw` wait: the client reads more slowly than the server writes."""
         self._room = asyncio.get_running_loop().create_future()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """Let `raw` go on: the client has caught up."""
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         self._room = None
@@ -108,11 +110,11 @@ class Wire(asyncio.Protocol):
             self._more.set_result(None)
 
     async def receive(self) -> Request:
-        """The next request.
+        """Return the next request.
 
         Raises:
             Hangup: the client closed the connection instead.
-            Malformed: it is none.
+            Malformed: what the client sent is not a request.
         """
         while (end := self._ahead.find(b"\r\n\r\n")) < 0:
             await self._read_more()
@@ -127,7 +129,7 @@ class Wire(asyncio.Protocol):
                 raise ValueError
             stop = end + 4 + int(headers.get("content-length", 0))
         except ValueError:
-            raise Malformed(f"no HTTP/1.1 request with a Content-Length: {first[:80]!r}") from None
+            raise Malformed(f"not an HTTP/1.1 request with a Content-Length: {first[:80]!r}") from None
         while len(self._ahead) < stop:
             await self._read_more()
         body = bytes(self._ahead[end + 4 : stop])

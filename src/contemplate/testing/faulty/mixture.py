@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from .chat_answer import Answer, chunk_of
+from .chat_answer import ChatAnswer, chunk_of
 from .exchange import Exchange, Reply
 from .replies import BrokenBody, Close, Endless, HttpError, Page, RawBody, RawStream, Reset, Silence
 
@@ -24,8 +24,8 @@ ROUNDING = 1e-9
 Fault = Callable[[Exchange], Reply]
 
 
-def _spoilt(body: bytes) -> Fault:
-    """This body; in a stream, an event like it."""
+def _raw(body: bytes) -> Fault:
+    """Return a fault that sends this body; in a stream, an event like it."""
 
     def fault(exchange: Exchange) -> Reply:
         if not exchange.streams:
@@ -35,12 +35,12 @@ def _spoilt(body: bytes) -> Fault:
     return fault
 
 
-def _rearranged(arrange: Callable[[list[Any]], list[Any]]) -> Fault:
-    """An answer whose chunks are sent in another order; what is not streamed has none."""
+def _chunks(arrange: Callable[[list[Any]], list[Any]]) -> Fault:
+    """Return a fault that sends the chunks of an answer in another order; what is not streamed has none."""
 
     def fault(exchange: Exchange) -> Reply:
         if not exchange.streams:
-            return Answer("one answer")
+            return ChatAnswer("one answer")
         chunks = arrange([chunk_of(exchange, {"content": piece}) for piece in ("one", " an", "swer")])
         events = b"".join(b"data: %b\n\n" % to_json(chunk) for chunk in [*chunks, chunk_of(exchange, {}, "stop")])
         return RawStream(events + b"data: [DONE]\n\n", 4096)
@@ -51,7 +51,7 @@ def _rearranged(arrange: Callable[[list[Any]], list[Any]]) -> Fault:
 def _one_byte(exchange: Exchange) -> Reply:
     text = "näïve ☃ answer"
     if not exchange.streams:
-        return RawStream(to_json(Answer(text).completion(exchange)), 1, "application/json")
+        return RawStream(to_json(ChatAnswer(text).completion(exchange)), 1, "application/json")
     chunks = (chunk_of(exchange, {"content": text}), chunk_of(exchange, {}, "stop"))
     return RawStream(b"".join(b"data: %b\n\n" % to_json(chunk) for chunk in chunks) + b"data: [DONE]\n\n", 1)
 
@@ -78,7 +78,7 @@ FAULTS: Mapping[str, Fault] = {
     "error_503": lambda _: HttpError(503, headers={"retry-after": "0"}),
     "error_401": lambda _: HttpError(401, "wrong key", code="invalid_api_key"),
     "error_400": lambda _: HttpError(400, "the prompt is too long", code="context_length_exceeded"),
-    "error_within": _spoilt(b'{"error": {"message": "overloaded"}}'),
+    "error_within": _raw(b'{"error": {"message": "overloaded"}}'),
     "reset_before": lambda _: Reset("head"),
     "reset_during": lambda _: Reset("body"),
     "reset_at_end": lambda _: Reset("end"),
@@ -91,27 +91,27 @@ FAULTS: Mapping[str, Fault] = {
     "endless": lambda _: Endless(),
     "broken_body": lambda _: BrokenBody(),
     "one_byte_chunks": _one_byte,
-    "invalid_json": _spoilt(b'{"choices": [{"message": '),
-    "invalid_utf8": _spoilt(b'{"choices": [{"message": {"content": "\xff\xfe"}, "finish_reason": "stop"}]}'),
-    "wrong_schema": _spoilt(b'{"choices": [{"message": {"content": 42}, "finish_reason": "stop"}]}'),
-    "no_choices": _spoilt(b'{"id": "chatcmpl-0", "object": "chat.completion"}'),
+    "invalid_json": _raw(b'{"choices": [{"message": '),
+    "invalid_utf8": _raw(b'{"choices": [{"message": {"content": "\xff\xfe"}, "finish_reason": "stop"}]}'),
+    "wrong_schema": _raw(b'{"choices": [{"message": {"content": 42}, "finish_reason": "stop"}]}'),
+    "no_choices": _raw(b'{"id": "chatcmpl-0", "object": "chat.completion"}'),
     "wrong_content_type": lambda _: Page(),
-    "truncated_plan": lambda _: Answer(_plan(lambda _: [], 4)[:-60]),
-    "cyclic_plan": lambda _: Answer(_plan(lambda i: [i % 3 + 1], 3)),
-    "endless_plan": lambda _: Answer(_endless_plan(), chunk=4096),
-    "huge": lambda _: Answer("x" * HUGE, chunk=65_536),
-    "duplicated_chunks": _rearranged(lambda chunks: [chunk for chunk in chunks for _ in range(2)]),
-    "reordered_chunks": _rearranged(lambda chunks: chunks[::-1]),
-    "no_usage": lambda _: Answer(usage=False),
-    "length": lambda _: Answer("cut off in the", finish="length"),
-    "content_filter": lambda _: Answer("", finish="content_filter"),
+    "truncated_plan": lambda _: ChatAnswer(_plan(lambda _: [], 4)[:-60]),
+    "cyclic_plan": lambda _: ChatAnswer(_plan(lambda i: [i % 3 + 1], 3)),
+    "endless_plan": lambda _: ChatAnswer(_endless_plan(), chunk=4096),
+    "huge": lambda _: ChatAnswer("x" * HUGE, chunk=65_536),
+    "duplicated_chunks": _chunks(lambda chunks: [chunk for chunk in chunks for _ in range(2)]),
+    "reordered_chunks": _chunks(lambda chunks: chunks[::-1]),
+    "no_usage": lambda _: ChatAnswer(usage=False),
+    "length": lambda _: ChatAnswer("cut off in the", finish="length"),
+    "content_filter": lambda _: ChatAnswer("", finish="content_filter"),
 }
 
 
 def mixture(
     rates: Mapping[str, float], *, seed: int, otherwise: Callable[[Exchange], Reply | str] | Reply | str = "ok"
 ) -> Callable[[Exchange], Reply | str]:
-    """A script that misbehaves at random: each fault of `FAULTS` at its rate, and `otherwise` for the rest.
+    """Return a script that misbehaves at random: each fault of `FAULTS` at its rate, and `otherwise` for the rest.
 
     Which request gets which fault depends only on the seed and on the number of the request.
 

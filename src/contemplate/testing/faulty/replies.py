@@ -1,4 +1,4 @@
-"""What servers do with a request besides answering it."""
+"""Replies that are not good answers: errors, broken connections, silence, and bodies of any bytes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Literal
 
 from pydantic_core import to_json
 
-from .chat_answer import Answer, chunk_of, opened
+from .chat_answer import ChatAnswer, chunk_of, wait_for_gate
 from .exchange import Exchange, Reply
-from .http import Wire
+from .http import HttpConnection
 
 FOREVER = 3600.0
 READING_SECONDS = 0.01
@@ -29,11 +29,11 @@ class Hold:
     gate: threading.Event
     then: Reply | str = "ok"
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
-        """Wait, and send it."""
-        await opened(self.gate)
-        reply = Answer(self.then) if isinstance(self.then, str) else self.then
-        await reply.send(wire, exchange)
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
+        """Wait, and send the other reply."""
+        await wait_for_gate(self.gate)
+        reply = ChatAnswer(self.then) if isinstance(self.then, str) else self.then
+        await reply.send(connection, exchange)
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class HttpError:
     headers: Mapping[str, str] = field(default_factory=dict)
     code: str | None = None
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
-        """Send it."""
-        await wire.json({"error": error_body(self.message, self.code)}, self.status, self.headers)
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
+        """Send the reply."""
+        await connection.json({"error": error_body(self.message, self.code)}, self.status, self.headers)
 
 
 @dataclass(frozen=True)
@@ -57,13 +57,13 @@ class Reset:
     where: Place = "head"
     text: str = "half of an answer"
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
         """Send what comes before, and reset."""
-        await _until(self.where, self.text, wire, exchange)
+        await _until(self.where, self.text, connection, exchange)
         if self.where != "head":
             # On some systems a reset takes back what the client has not read yet.
             await asyncio.sleep(READING_SECONDS)
-        wire.reset()
+        connection.reset()
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Close:
     where: Place = "head"
     text: str = "half of an answer"
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
         """Send what comes before, and close the connection."""
-        await _until(self.where, self.text, wire, exchange)
-        wire.close()
+        await _until(self.where, self.text, connection, exchange)
+        connection.close()
 
 
 @dataclass(frozen=True)
@@ -91,15 +91,15 @@ class Silence:
     after_first_token: bool = False
     ping: float = 0.0
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
         """Keep silent."""
         pings = self.ping and exchange.streams
         if self.after_first_token:
-            await _half("well,", wire, exchange)
+            await _half("well,", connection, exchange)
         elif pings:
-            await wire.begin_stream()
+            await connection.begin_stream()
         while pings:
-            await wire.chunk(b": still here\n\n")
+            await connection.chunk(b": still here\n\n")
             await asyncio.sleep(self.ping)
         await asyncio.sleep(FOREVER)
 
@@ -111,18 +111,18 @@ class Endless:
     text: str = "and so on "
     gap: float = 0.001
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
-        """Send it."""
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
+        """Send the reply."""
         if exchange.streams:
-            await wire.begin_stream()
+            await connection.begin_stream()
         else:
-            await wire.begin_stream("application/json")
-            await wire.chunk(b'{"choices": [{"message": {"content": "')
+            await connection.begin_stream("application/json")
+            await connection.chunk(b'{"choices": [{"message": {"content": "')
         while True:
             if exchange.streams:
-                await wire.event(chunk_of(exchange, {"content": self.text}))
+                await connection.event(chunk_of(exchange, {"content": self.text}))
             else:
-                await wire.chunk(to_json(self.text)[1:-1])
+                await connection.chunk(to_json(self.text)[1:-1])
             await asyncio.sleep(self.gap)
 
 
@@ -132,14 +132,14 @@ class BrokenBody:
 
     text: str = "half of an answer"
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
         """Send half of it."""
         if exchange.streams:
-            await _half(self.text, wire, exchange)
-            await wire.end_stream(done=False)
+            await _half(self.text, connection, exchange)
+            await connection.end_stream(done=False)
         else:
-            whole = to_json(Answer(self.text).completion(exchange))
-            await wire.whole(whole[: len(whole) // 2], 200, JSON)
+            whole = to_json(ChatAnswer(self.text).completion(exchange))
+            await connection.whole(whole[: len(whole) // 2], 200, JSON)
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,9 @@ class Page:
 
     html: str = "<html><body>Sign in</body></html>"
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
-        """Send it."""
-        await wire.whole(self.html.encode(), 200, {"content-type": "text/html"})
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
+        """Send the reply."""
+        await connection.whole(self.html.encode(), 200, {"content-type": "text/html"})
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,9 @@ class RawBody:
     status: int = 200
     content_type: str = "application/json"
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
-        """Send it."""
-        await wire.whole(self.body, self.status, {"content-type": self.content_type})
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
+        """Send the reply."""
+        await connection.whole(self.body, self.status, {"content-type": self.content_type})
 
 
 @dataclass(frozen=True)
@@ -174,39 +174,39 @@ class RawStream:
     chunk: int = 1
     content_type: str = "text/event-stream"
 
-    async def send(self, wire: Wire, exchange: Exchange) -> None:
-        """Send it."""
-        await wire.begin_stream(self.content_type)
+    async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
+        """Send the reply."""
+        await connection.begin_stream(self.content_type)
         for start in range(0, len(self.body), self.chunk):
-            await wire.chunk(self.body[start : start + self.chunk])
-        await wire.end_stream(done=False)
+            await connection.chunk(self.body[start : start + self.chunk])
+        await connection.end_stream(done=False)
 
 
 def error_body(message: str, code: str | None = None) -> dict[str, str | None]:
-    """What OpenAI says of an error."""
+    """Return the error object of an error body, as OpenAI sends it."""
     return {"message": message, "type": "error", "code": code, "param": None}
 
 
-async def _half(text: str, wire: Wire, exchange: Exchange) -> None:
+async def _half(text: str, connection: HttpConnection, exchange: Exchange) -> None:
     """Send the head and the first half of an answer."""
     if exchange.streams:
-        await wire.begin_stream()
-        await wire.event(chunk_of(exchange, {"role": "assistant", "content": text}))
+        await connection.begin_stream()
+        await connection.event(chunk_of(exchange, {"role": "assistant", "content": text}))
     else:
-        whole = to_json(Answer(text).completion(exchange))
-        await wire.head(200, {**JSON, "content-length": str(len(whole))})
-        await wire.raw(whole[: len(whole) // 2])
+        whole = to_json(ChatAnswer(text).completion(exchange))
+        await connection.head(200, {**JSON, "content-length": str(len(whole))})
+        await connection.raw(whole[: len(whole) // 2])
 
 
-async def _until(where: Place, text: str, wire: Wire, exchange: Exchange) -> None:
+async def _until(where: Place, text: str, connection: HttpConnection, exchange: Exchange) -> None:
     """Send an answer up to `where`."""
     if where == "after":
-        await Answer(text).send(wire, exchange)
+        await ChatAnswer(text).send(connection, exchange)
     elif where != "head":
-        await _half(text, wire, exchange)
+        await _half(text, connection, exchange)
     if where == "end":
         if exchange.streams:
-            await wire.event(chunk_of(exchange, {}, "stop"))
+            await connection.event(chunk_of(exchange, {}, "stop"))
         else:
-            whole = to_json(Answer(text).completion(exchange))
-            await wire.raw(whole[len(whole) // 2 : -1])
+            whole = to_json(ChatAnswer(text).completion(exchange))
+            await connection.raw(whole[len(whole) // 2 : -1])

@@ -1,4 +1,4 @@
-"""`FaultyServer`."""
+"""`FaultyServer`: listens, reads requests, and replies to each as the script says."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from itertools import count
 from types import TracebackType
 from typing import Self
 
-from .chat_answer import Answer
+from .chat_answer import ChatAnswer
 from .exchange import Exchange, Reply
-from .http import Hangup, Malformed, Request, Wire
+from .http import Hangup, HttpConnection, Malformed, Request
 from .replies import error_body
 
 BACKLOG = 4096
@@ -30,7 +30,7 @@ class FaultyServer:
 
     Args:
         script: a text or a reply for every request, or a function that makes one of each request. The function runs in
-            the server's thread and must not wait; replies may (`Hold`, `Answer.gates`). What it raises closes the
+            the server's thread and must not wait; replies may (`Hold`, `ChatAnswer.gates`). What it raises closes the
             connection, and is raised again where the context ends.
         port: the port; a free one if 0.
 
@@ -48,19 +48,19 @@ class FaultyServer:
         self._script = script
         self._port = port
         self._numbers = count()
-        self._wires: set[Wire] = set()
+        self._connections: set[HttpConnection] = set()
         self._changed = threading.Condition()
         self._failure: Exception | None = None
 
     @property
     def url(self) -> str:
-        """The base URL, with `/v1`."""
+        """Return the base URL, with `/v1`."""
         return f"http://127.0.0.1:{self._port}/v1"
 
     @property
     def connections(self) -> int:
-        """How many connections are open."""
-        return len(self._wires)
+        """Return how many connections are open."""
+        return len(self._connections)
 
     def __enter__(self) -> Self:
         listener = socket.create_server(("127.0.0.1", self._port), backlog=BACKLOG)
@@ -78,9 +78,10 @@ class FaultyServer:
             raise self._failure
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-        """Wait until `condition` holds, looking at it whenever something happens; False if it does not in time.
+        """Wait until `condition` holds, and return whether it does before the time is up.
 
-        It blocks its thread: in async code, call it in another one where the client has something to do meanwhile.
+        It looks at the condition whenever something happens. It blocks its thread: in async code, call it in another
+        one where the client has something to do meanwhile.
         """
         with self._changed:
             return self._changed.wait_for(condition, seconds)
@@ -92,74 +93,74 @@ class FaultyServer:
     async def _serve(self, listener: socket.socket) -> None:
         # Connections that arrive before this runs wait in the backlog.
         server = await self._loop.create_server(
-            lambda: Wire(self._opened, self._closed), sock=listener, backlog=BACKLOG
+            lambda: HttpConnection(self._begin, self._forget), sock=listener, backlog=BACKLOG
         )
         await self._stop.wait()
         server.close()
-        while self._wires:
-            for wire in tuple(self._wires):
-                wire.stop()
+        while self._connections:
+            for connection in tuple(self._connections):
+                connection.stop()
             await asyncio.sleep(0)
 
-    def _opened(self, wire: Wire) -> asyncio.Task[None]:
-        self._wires.add(wire)
+    def _begin(self, connection: HttpConnection) -> asyncio.Task[None]:
+        self._connections.add(connection)
         self.accepted += 1
         self._notify()
-        return self._loop.create_task(self._connection(wire))
+        return self._loop.create_task(self._serve_connection(connection))
 
-    def _closed(self, wire: Wire) -> None:
-        self._wires.discard(wire)
+    def _forget(self, connection: HttpConnection) -> None:
+        self._connections.discard(connection)
         self._notify()
 
-    async def _connection(self, wire: Wire) -> None:
+    async def _serve_connection(self, connection: HttpConnection) -> None:
         with suppress(Hangup, asyncio.CancelledError):
             try:
-                while wire.open:
-                    await self._request(wire, await wire.receive())
+                while connection.open:
+                    await self._answer_request(connection, await connection.receive())
             except Malformed as error:
-                await wire.json({"error": error_body(str(error))}, 400)
+                await connection.json({"error": error_body(str(error))}, 400)
             except Exception as error:
                 if not isinstance(error, Hangup):
                     self._failure = self._failure or error
             finally:
-                wire.close()
+                connection.close()
 
-    async def _request(self, wire: Wire, request: Request) -> None:
+    async def _answer_request(self, connection: HttpConnection, request: Request) -> None:
         path = request.path.partition("?")[0]
         if (request.method, path) == ("POST", "/v1/chat/completions"):
-            await self._exchange(wire, request)
+            await self._answer_chat(connection, request)
         elif (request.method, path) == ("GET", "/v1/models"):
             model = {"id": "model", "object": "model", "created": 0, "owned_by": "contemplate"}
-            await wire.json({"object": "list", "data": [model]})
+            await connection.json({"object": "list", "data": [model]})
         else:
-            await wire.json({"error": error_body(f"there is no {request.method} {path}")}, 404)
+            await connection.json({"error": error_body(f"there is no {request.method} {path}")}, 404)
         if request.headers.get("connection", "").lower() == "close":
-            wire.close()
+            connection.close()
 
-    async def _exchange(self, wire: Wire, request: Request) -> None:
+    async def _answer_chat(self, connection: HttpConnection, request: Request) -> None:
         try:
             body = json.loads(request.body)
         except ValueError:
             body = None
         if not isinstance(body, dict):
-            raise Malformed("the body is no JSON object")
+            raise Malformed("the body is not a JSON object")
         exchange = Exchange(next(self._numbers), body, request.headers, time.monotonic())
         self.exchanges.append(exchange)
         self._notify()
         try:
             # The client may have gone together with its request.
-            if wire.open:
-                await self._reply(exchange).send(wire, exchange)
-            if wire.open:
+            if connection.open:
+                await self._reply_to(exchange).send(connection, exchange)
+            if connection.open:
                 exchange.answered = time.monotonic()
         finally:
             if exchange.answered is None:
-                exchange.hung_up = wire.left
+                exchange.hung_up = connection.left
             self._notify()
 
-    def _reply(self, exchange: Exchange) -> Reply:
+    def _reply_to(self, exchange: Exchange) -> Reply:
         reply = self._script(exchange) if callable(self._script) else self._script
-        return Answer(reply) if isinstance(reply, str) else reply
+        return ChatAnswer(reply) if isinstance(reply, str) else reply
 
     def _notify(self) -> None:
         with self._changed:

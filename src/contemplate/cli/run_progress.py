@@ -1,4 +1,4 @@
-"""What a run has reached, kept from its events: for the case that it is interrupted."""
+"""What a run has reached so far, by its events: for the case that it is interrupted."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from ..usage import Usage
 
 
 @dataclass
-class Record:
-    """The run so far."""
+class RunProgress:
+    """What a run has reached so far.
+
+    Attributes:
+        recorded: how many of its calls had been made before.
+    """
 
     run_id: str = ""
     question: str = ""
@@ -22,8 +26,8 @@ class Record:
     usage: Usage = field(default_factory=Usage)
     recorded: int = 0
 
-    def take(self, event: Event) -> None:
-        """Take in an event."""
+    def add(self, event: Event) -> None:
+        """Add what an event says."""
         match event:
             case RunStarted():
                 self.run_id, self.question = event.run_id, event.question
@@ -40,7 +44,7 @@ class Record:
                 pass
 
     def partial(self) -> RunResult[str]:
-        """The run so far, as the result of an incomplete one."""
+        """Return it as the result of an incomplete run."""
         return RunResult[str](
             run_id=self.run_id,
             question=self.question,

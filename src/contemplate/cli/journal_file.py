@@ -1,4 +1,4 @@
-"""Where runs are written down."""
+"""The file in which runs are written down, and finding a run in it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 from ..errors import ConfigurationError, JournalError
 from ..journal import Journal, RunRecord
-from .exits import say
+from .console import say
 
 VARIABLE = "CONTEMPLATE_JOURNAL"
 NEWEST = 5
 
 
-def journal_of(options: argparse.Namespace) -> Journal:
-    """The journal that was named, or the user's own.
+def open_journal(options: argparse.Namespace) -> Journal:
+    """Return the journal that was named, or the user's own.
 
     Raises:
         JournalError: it cannot be opened.
     """
-    path = Path(_named(options) or _default())
+    path = Path(_name_in(options) or _default_path())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -31,21 +31,25 @@ def journal_of(options: argparse.Namespace) -> Journal:
     return journal
 
 
-def journal_if_any(options: argparse.Namespace) -> Journal | None:
-    """The same, for a run that can do without: only a journal that was named must be there."""
+def journal_or_none(options: argparse.Namespace) -> Journal | None:
+    """Return the journal, or None where the run is not to be written down, or cannot be.
+
+    Raises:
+        JournalError: a journal that was named cannot be opened. A run can do without the user's own.
+    """
     if options.no_journal:
         return None
     try:
-        return journal_of(options)
+        return open_journal(options)
     except JournalError as error:
-        if _named(options):
+        if _name_in(options):
             raise
         say(f"warning: this run is not written down: {error}")
         return None
 
 
-def found(journal: Journal, name: str) -> RunRecord:
-    """The run called `name`, or whose id alone begins so; "last" is the newest.
+def find_run(journal: Journal, name: str) -> RunRecord:
+    """Return the run called `name`, or the only one whose id begins so; "last" is the newest.
 
     Raises:
         ConfigurationError: there is no such run, or there are several.
@@ -63,12 +67,12 @@ def found(journal: Journal, name: str) -> RunRecord:
     return run
 
 
-def _named(options: argparse.Namespace) -> str | None:
-    named: str | None = options.journal or os.environ.get(VARIABLE)
-    return named
+def _name_in(options: argparse.Namespace) -> str | None:
+    name: str | None = options.journal or os.environ.get(VARIABLE)
+    return name
 
 
-def _default() -> Path:
+def _default_path() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("contemplate") / "runs.db"

@@ -21,11 +21,11 @@ UNSUPPORTED = "unsupported_parameter"
 IMAGE_URLS = ("https://", "http://", "data:image/")
 
 
-class _In(BaseModel):
+class _RequestPart(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
 
 
-class _Out(BaseModel):
+class _ResponsePart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
@@ -59,19 +59,19 @@ def _only(*supported: JsonValue, hint: str = "") -> AfterValidator:
     return AfterValidator(check)
 
 
-class _Function(_In):
+class _Function(_RequestPart):
     name: str
     arguments: str
 
 
-class ToolCall(_In):
-    """A tool call that stands in the history."""
+class ToolCall(_RequestPart):
+    """A tool call in the conversation so far."""
 
     id: str
     function: _Function
 
 
-class ChatMessage(_In):
+class ChatMessage(_RequestPart):
     """A message of the conversation so far."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -80,13 +80,13 @@ class ChatMessage(_In):
     tool_call_id: str | None = None
 
 
-class StreamOptions(_In):
-    """What a stream shall hold."""
+class StreamOptions(_RequestPart):
+    """What a stream is to hold."""
 
     include_usage: bool | None = None
 
 
-class ChatRequest(_In):
+class ChatRequest(_RequestPart):
     """What a client asks for."""
 
     model: str
@@ -102,7 +102,7 @@ class ChatRequest(_In):
     modalities: Annotated[JsonValue, _only(["text"])] = None
 
 
-class ApiError(_Out):
+class ApiError(_ResponsePart):
     """What went wrong. `param` names the field of the request at fault, `code` the error for programs."""
 
     message: str
@@ -111,25 +111,25 @@ class ApiError(_Out):
     code: str | None = None
 
 
-class ErrorBody(_Out):
+class ErrorBody(_ResponsePart):
     """An error as a body, or as an event of a stream."""
 
     error: ApiError
 
 
-class InputDetails(_Out):
+class InputDetails(_ResponsePart):
     """Where the prompt's tokens came from."""
 
     cached_tokens: int
 
 
-class OutputDetails(_Out):
+class OutputDetails(_ResponsePart):
     """What the completion's tokens were spent on."""
 
     reasoning_tokens: int
 
 
-class ApiUsage(_Out):
+class ApiUsage(_ResponsePart):
     """The tokens of all calls of a run."""
 
     prompt_tokens: int
@@ -140,7 +140,7 @@ class ApiUsage(_Out):
 
     @classmethod
     def of(cls, usage: Usage) -> ApiUsage:
-        """`usage` in the API's terms."""
+        """Return `usage` in the API's terms."""
         return cls(
             prompt_tokens=usage.input_tokens,
             completion_tokens=usage.output_tokens,
@@ -154,13 +154,13 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
-class ImageUrl(_Out):
+class ImageUrl(_ResponsePart):
     """Where an image is: a `data:` URL, or one of http(s)."""
 
     url: str
 
 
-class Image(_Out):
+class Image(_ResponsePart):
     """An image of the answer. OpenAI's own API has none in chat completions; this is OpenRouter's form."""
 
     type: Literal["image_url"] = "image_url"
@@ -169,11 +169,11 @@ class Image(_Out):
 
     @classmethod
     def all_of(cls, images: Sequence[ImagePart]) -> tuple[Image, ...] | None:
-        """`images` in the API's terms; None if there are none."""
+        """Return `images` in the API's terms; None if there are none."""
         return tuple(cls(image_url=ImageUrl(url=each.as_url()), index=i) for i, each in enumerate(images)) or None
 
 
-class Delta(_Out):
+class Delta(_ResponsePart):
     """What a chunk adds."""
 
     role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
@@ -182,7 +182,7 @@ class Delta(_Out):
     images: tuple[Image, ...] | None = Field(default=None, exclude_if=_is_none)
 
 
-class ChunkChoice(_Out):
+class ChunkChoice(_ResponsePart):
     """The only choice of a chunk."""
 
     index: Literal[0] = 0
@@ -191,7 +191,7 @@ class ChunkChoice(_Out):
     finish_reason: FinishReason | None = None
 
 
-class Chunk(_Out):
+class Chunk(_ResponsePart):
     """An event of a stream."""
 
     id: str
@@ -202,7 +202,7 @@ class Chunk(_Out):
     usage: ApiUsage | None = Field(default=None, exclude_if=_is_none)
 
 
-class Answer(_Out):
+class AssistantMessage(_ResponsePart):
     """The message of a whole completion."""
 
     role: Literal["assistant"] = "assistant"
@@ -212,16 +212,16 @@ class Answer(_Out):
     refusal: None = None
 
 
-class Choice(_Out):
+class Choice(_ResponsePart):
     """The only choice of a completion."""
 
     index: Literal[0] = 0
-    message: Answer
+    message: AssistantMessage
     logprobs: None = None
     finish_reason: FinishReason
 
 
-class Completion(_Out):
+class Completion(_ResponsePart):
     """A whole answer."""
 
     id: str
@@ -232,7 +232,7 @@ class Completion(_Out):
     usage: ApiUsage
 
 
-class ModelCard(_Out):
+class ModelCard(_ResponsePart):
     """A contemplator, as a model."""
 
     id: str
@@ -241,7 +241,7 @@ class ModelCard(_Out):
     owned_by: str = "contemplate"
 
 
-class ModelList(_Out):
+class ModelList(_ResponsePart):
     """All contemplators."""
 
     object: Literal["list"] = "list"

@@ -1,4 +1,4 @@
-"""The events of a run, as pieces of reasoning and of the answer, in the order in which a client is to read them."""
+"""The events of a run, as what they add to the reasoning and to the answer, in the order in which a client reads it."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from typing import Any
 
 from ..events import Event, ModelCalled, OutputDelta, TaskPlanned
 from ..result import RunResult
-from .progress import Progress
-from .wire import FinishReason
+from ..views.event_lines import EventLines
+from .chat_schema import FinishReason
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """What is next to be read. `restart` says that the contents before are void, and that this one begins anew."""
+class ReplyDelta:
+    """What a reply gains. `restart` says that the contents before are void, and that this one begins anew."""
 
     reasoning: str = ""
     content: str = ""
     restart: bool = False
 
 
-class Pieces:
-    """Makes pieces of one run's events.
+class ReplyDeltas:
+    """Makes deltas of one run's events.
 
     The contents since the last restart are the answer, after whatever its writer said before it called a tool. An
     answer that starts over with the same words goes on where it broke off; only one that differs is a restart.
     """
 
     def __init__(self) -> None:
-        self._progress = Progress()
+        self._lines = EventLines()
         self._mid_line = False
         self._answers: set[str] = set()
         self._written = ""
@@ -36,8 +36,8 @@ class Pieces:
         self._finish: str | None = None
         self._turn_over = False
 
-    def of(self, event: Event) -> Piece | None:
-        """What `event` gives to read."""
+    def of(self, event: Event) -> ReplyDelta | None:
+        """Return what `event` adds; None if nothing."""
         match event:
             case OutputDelta():
                 return self._output(event)
@@ -46,28 +46,28 @@ class Pieces:
             case ModelCalled(name=name) if name.role == "aggregator" or name.task in self._answers:
                 self._finish = event.finish
                 self._turn_over = event.finish == "tool_calls" and bool(self._written)
-        line = self._progress.line(event)
+        line = self._lines.line(event)
         if line is None:
             return None
         opening = "\n" if self._mid_line else ""
         self._mid_line = False
-        return Piece(reasoning=f"{opening}{line}\n")
+        return ReplyDelta(reasoning=f"{opening}{line}\n")
 
-    def rest(self, result: RunResult[Any]) -> Piece | None:
-        """What is still to be read when the run is over: an answer that was never streamed, or its end."""
+    def rest(self, result: RunResult[Any]) -> ReplyDelta | None:
+        """Return what is still to be read when the run is over: an answer that was never streamed, or its end."""
         if result.text.startswith(self._written):
             rest = result.text[len(self._written) :]
-            return Piece(content=rest) if rest else None
+            return ReplyDelta(content=rest) if rest else None
         if self._again is not None and result.complete:
-            return Piece(content=result.text, restart=True)
+            return ReplyDelta(content=result.text, restart=True)
         return None
 
     def finish_reason(self, result: RunResult[Any]) -> FinishReason:
-        """Why the answer ends where it does."""
+        """Return why the answer ends where it does."""
         cut = result.stopped_by is not None or (not result.complete and self._finish == "length")
         return "length" if cut else "stop"
 
-    def _output(self, event: OutputDelta) -> Piece | None:
+    def _output(self, event: OutputDelta) -> ReplyDelta | None:
         opening = ""
         if self._turn_over and event.text:
             opening, self._written, self._turn_over = "\n\n", "", False
@@ -79,10 +79,10 @@ class Pieces:
             self._mid_line = not event.reasoning.endswith("\n")
         if not content and not event.reasoning:
             return None
-        return Piece(event.reasoning, opening + content if content else "", restart)
+        return ReplyDelta(event.reasoning, opening + content if content else "", restart)
 
     def _repeated(self, text: str) -> tuple[str, bool]:
-        """What `text` adds to an answer that has started over, and whether it differs from what was written before."""
+        """Return what `text` adds to an answer that starts over, and whether it differs from what stood before."""
         again = (self._again or "") + text
         if self._written.startswith(again):
             self._again = again

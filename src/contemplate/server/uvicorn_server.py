@@ -1,4 +1,4 @@
-"""`serve`: the backend on a loopback port, until a signal stops it."""
+"""The server on a loopback port, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ import uvicorn
 from ..contemplator import Contemplator
 from ..errors import ConfigurationError
 from ..models import Model, resolve
+from ..models.redaction import redact
 from ..modes import Mode
-from .answering import Runs
-from .app import Minds, build, opened
-from .problems import safe
+from .app import Minds, build_app, keep_connections
+from .request_handler import ActiveRuns
 
 # For responses that cannot be sent because the client does not read them.
 SECONDS_TO_STOP = 5
@@ -60,13 +60,13 @@ def serve(
         announce: is told, in one line, the URL, once requests are answered. By default the line is printed.
 
     Raises:
-        ConfigurationError: the host is no loopback address, the port is taken, or the model cannot be set up.
+        ConfigurationError: the host is not a loopback address, the port is taken, or the model cannot be set up.
     """
     check_address(host, port, allow_remote=allow_remote)
     found = resolve(model)
     minds = {name: Contemplator(found, mode=mode) for name, mode in _MODES.items()}
     with closing(_listen(host, port, allow_remote)) as listener:
-        line = f"Serving at {_url(listener)}/v1 as {', '.join(minds)}, on {safe(found.name)}. Ctrl-C stops it."
+        line = f"Serving at {_url(listener)}/v1 as {', '.join(minds)}, on {redact(found.name)}. Ctrl-C stops it."
         hosts = None if allow_remote else (*_LOOPBACK_NAMES, host)
         anyio.run(_serve, minds, listener, hosts, lambda: announce(line))
 
@@ -74,9 +74,9 @@ def serve(
 async def _serve(
     minds: Minds, listener: socket.socket, hosts: tuple[str, ...] | None, on_start: Callable[[], None]
 ) -> None:
-    runs = Runs()
+    runs = ActiveRuns()
     config = uvicorn.Config(
-        build(minds, runs, allowed_hosts=hosts),
+        build_app(minds, runs, allowed_hosts=hosts),
         # Entered here instead: an error then comes out as it is, and not as a traceback in a log.
         lifespan="off",
         ws="none",
@@ -87,12 +87,12 @@ async def _serve(
         server_header=False,
         timeout_graceful_shutdown=SECONDS_TO_STOP,
     )
-    async with opened(minds):
+    async with keep_connections(minds):
         await _Server(config, runs, on_start).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, runs: Runs, on_start: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, runs: ActiveRuns, on_start: Callable[[], None]) -> None:
         super().__init__(config)
         self._runs = runs
         self._on_start = on_start
@@ -113,15 +113,16 @@ class _Server(uvicorn.Server):
 
 
 def check_address(host: str, port: int, *, allow_remote: bool = False) -> IPv4Address | IPv6Address:
-    """The address of `host`, if it may be listened on.
+    """Return the address of `host`, if it may be listened on.
 
     Raises:
-        ConfigurationError: it is none, others can reach it and that is not allowed, or `port` is no port.
+        ConfigurationError: `host` is not an IP address, others can reach it and that is not allowed, or `port` is not a
+            port.
     """
     try:
         address = ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
-        raise ConfigurationError(f"{host!r} is no IP address to listen on", hint="use 127.0.0.1") from None
+        raise ConfigurationError(f"{host!r} is not an IP address to listen on", hint="use 127.0.0.1") from None
     if not allow_remote and not address.is_loopback:
         raise ConfigurationError(
             f"{host!r} can be reached from other machines, and the server has no authentication: "

@@ -13,14 +13,14 @@ from ..errors import ConfigurationError
 from ..images import image_from_url
 from ..messages import ImagePart
 from ..result import RunResult
-from .exits import say
+from .console import say
 
 
-class Folder:
-    """Where images are written to; it is made if it is not there.
+class ImageFolder:
+    """The directory to which images are written; it is made if it is not there.
 
     Raises:
-        ConfigurationError: nothing can be written there. Said now, before a run is paid for.
+        ConfigurationError: nothing can be written there. It is said now, before a run is paid for.
     """
 
     def __init__(self, path: str) -> None:
@@ -39,15 +39,15 @@ class Folder:
         for number, image in enumerate(result.images, start=1):
             try:
                 image = image if image.url is None else image_from_url(image.url)
-                say(f"image: {image.url if image.data is None else self._written(image, result.run_id, number)}")
+                say(f"image: {image.url if image.data is None else self._write(image, result.run_id, number)}")
             except (OSError, ValueError) as error:
                 say(f"image {number} was not saved: {error}")
 
-    def _written(self, image: ImagePart, run_id: str, number: int) -> Path:
+    def _write(self, image: ImagePart, run_id: str, number: int) -> Path:
         suffix = mimetypes.guess_extension(image.media_type, strict=False) or ".img"
         for attempt in count(1):
-            again = "" if attempt == 1 else f"-{attempt}"
-            path = self._path / f"{run_id}-{number}{again}{suffix}"
+            copy = "" if attempt == 1 else f"-{attempt}"
+            path = self._path / f"{run_id}-{number}{copy}{suffix}"
             try:
                 file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
             except FileExistsError:

@@ -1,28 +1,17 @@
-"""What is said about a run, in words."""
+"""What a run cost, what is missing from it, and what it had reached, in words."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ..models.redaction import redact
 from ..result import RunResult, TaskResult
 from ..usage import Usage
 
-_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)]) | {ord("\n"): "\n", ord("\t"): "\t"}
 
-
-def printable(text: str) -> str:
-    """`text` without control characters: what a model or a server says must not steer the terminal."""
-    return text.translate(_CONTROLS)
-
-
-def why(result: TaskResult) -> str:
-    """What a task failed of, for the end of a line."""
-    return "" if result.error is None else f": {result.error.message}"
-
-
-def summary(result: RunResult[Any]) -> str:
-    """What a run cost, and what is missing, in one line."""
-    parts = [spent(result.usage), f"{result.seconds:.1f} s"]
+def summary_line(result: RunResult[Any]) -> str:
+    """Return what a run cost, and what is missing from it, in one line."""
+    parts = [usage_text(result.usage), f"{result.seconds:.1f} s"]
     if result.stopped_by:
         parts.append(f"stopped by the limit on {result.stopped_by}")
     if not result.complete:
@@ -31,16 +20,21 @@ def summary(result: RunResult[Any]) -> str:
     return " · ".join(parts)
 
 
-def spent(usage: Usage) -> str:
-    """Calls, tokens and, where it is known, money."""
+def usage_text(usage: Usage) -> str:
+    """Return the numbers of calls and tokens and, where it is known, the money."""
     calls = "1 call" if usage.calls == 1 else f"{usage.calls} calls"
     cached = f" ({usage.cached_input_tokens:,} cached)" if usage.cached_input_tokens else ""
     text = f"{calls} · {usage.input_tokens:,} tokens in{cached}, {usage.output_tokens:,} out"
     return text if not usage.cost_usd else f"{text} · ${usage.cost_usd:.4f}"
 
 
-def reached(partial: RunResult[Any]) -> str:
-    """The texts that a run had finished when it was stopped, and as much of the answer as there was."""
+def failure_reason(result: TaskResult) -> str:
+    """Return the message of a failed task's error, with a colon before it, for the end of a line; "" if none failed."""
+    return "" if result.error is None else f": {redact(result.error.message)}"
+
+
+def partial_text(partial: RunResult[Any]) -> str:
+    """Return the texts that a run had finished when it was stopped, and as much of the answer as there was."""
     parts = [each for each in partial.tasks if each.text and each.task.kind != "answer"]
     if not parts:
         answers = [partial.text, *(each.text for each in partial.tasks)]

@@ -1,4 +1,4 @@
-"""One request and its run. The run ends with its answer, with its client, or with the server."""
+"""One request and its run, which ends with its answer, with its client, or with the server."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from starlette.types import Receive, Scope, Send
 from ..contemplator import Contemplator
 from ..errors import ContemplateError
 from ..events import RunStarted
+from .api_errors import INTERNAL, ErrorReply, RequestError, run_error, server_error
 from .conversation import Question
-from .pieces import Pieces
-from .problems import INTERNAL, Problem, Refused, broken, failed_run
-from .replies import Reply, Streamed, Whole
+from .deltas import ReplyDeltas
+from .replies import Reply, StreamedReply, WholeReply
 
 
-class Runs:
+class ActiveRuns:
     """The runs that are going on."""
 
     def __init__(self) -> None:
@@ -28,11 +28,11 @@ class Runs:
         self._stopped = False
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """Holds one run.
+    def hold(self) -> Iterator[None]:
+        """Hold one run while it goes on.
 
         Raises:
-            Refused: `stop` has ended it.
+            RequestError: `stop` has ended the run.
         """
         with anyio.CancelScope() as scope:
             self._scopes.add(scope)
@@ -43,7 +43,7 @@ class Runs:
             finally:
                 self._scopes.discard(scope)
         if scope.cancelled_caught:
-            raise Refused(broken("the server is stopping", status=503, code="server_stopped"))
+            raise RequestError(server_error("the server is stopping", status=503, code="server_stopped"))
 
     def stop(self) -> None:
         """End all runs, and every later one."""
@@ -53,8 +53,8 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a client asks, and whom. `model` is the name by which it asks."""
+class RunRequest:
+    """What a client asks, and the contemplator that it asks, which it calls `model`."""
 
     mind: Contemplator[Any]
     model: str
@@ -63,56 +63,56 @@ class Asked:
     include_usage: bool = False
 
 
-class Answering:
+class RequestHandler:
     """The ASGI application that answers one request, whose body has been read."""
 
-    def __init__(self, asked: Asked, runs: Runs) -> None:
-        self._asked = asked
+    def __init__(self, request: RunRequest, runs: ActiveRuns) -> None:
+        self._request = request
         self._runs = runs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and leave nothing running; also when the client goes before the answer is there."""
-        asked = self._asked
+        request = self._request
         reply: Reply = (
-            Streamed(asked.model, asked.include_usage, scope, receive, send)
-            if asked.stream
-            else Whole(asked.model, scope, receive, send)
+            StreamedReply(request.model, request.include_usage, scope, receive, send)
+            if request.stream
+            else WholeReply(request.model, scope, receive, send)
         )
         async with anyio.create_task_group() as group:
-            group.start_soon(_go_with_the_client, receive, group.cancel_scope)
+            group.start_soon(_cancel_on_disconnect, receive, group.cancel_scope)
             group.start_soon(reply.keep_alive)
             try:
                 await self._run(reply)
             except Exception as error:
-                await reply.fail(_problem(error))
+                await reply.fail(_error_reply(error))
             group.cancel_scope.cancel()
 
     async def _run(self, reply: Reply) -> None:
-        mind, question, pieces = self._asked.mind, self._asked.question, Pieces()
-        with self._runs.one():
+        mind, question, deltas = self._request.mind, self._request.question, ReplyDeltas()
+        with self._runs.hold():
             async with mind.stream(question.text, images=question.images) as run:
                 async for event in run:
                     if isinstance(event, RunStarted):
                         reply.run_id = event.run_id
-                    piece = pieces.of(event)
-                    if piece is not None:
-                        await reply.say(piece)
-            rest = pieces.rest(run.result)
+                    delta = deltas.of(event)
+                    if delta is not None:
+                        await reply.say(delta)
+            rest = deltas.rest(run.result)
             if rest is not None:
                 await reply.say(rest)
-            await reply.end(run.result, pieces.finish_reason(run.result))
+            await reply.end(run.result, deltas.finish_reason(run.result))
 
 
-async def _go_with_the_client(receive: Receive, scope: anyio.CancelScope) -> None:
+async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     scope.cancel()
 
 
-def _problem(error: Exception) -> Problem:
-    if isinstance(error, Refused):
-        return error.problem
+def _error_reply(error: Exception) -> ErrorReply:
+    if isinstance(error, RequestError):
+        return error.reply
     if isinstance(error, ContemplateError):
-        return failed_run(error)
+        return run_error(error)
     logging.getLogger("contemplate.server").error("a request failed", exc_info=error)
-    return broken(INTERNAL, code="internal_error")
+    return server_error(INTERNAL, code="internal_error")

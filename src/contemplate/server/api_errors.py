@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,7 +19,8 @@ from ..errors import (
     ProgramError,
     ToolServerError,
 )
-from .wire import UNSUPPORTED, ApiError, ErrorBody
+from ..models.redaction import redact
+from .chat_schema import UNSUPPORTED, ApiError, ErrorBody
 
 INTERNAL = "the server failed; its log says why"
 
@@ -34,11 +34,10 @@ _STATUS: tuple[tuple[type[ContemplateError], int], ...] = (
     (ToolServerError, 502),
     (LimitExceeded, 503),
 )
-_SECRET = re.compile(r"(?<=://)[^/@\s]+(?=@)|\b(?:sk|rk|pk)-[\w*-]{6,}|(?<=bearer )\S+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ErrorReply:
     """An error, ready to be sent."""
 
     status: int
@@ -47,37 +46,40 @@ class Problem:
 
     @property
     def body(self) -> bytes:
-        """The error as JSON."""
+        """Return the error as JSON."""
         return ErrorBody(error=self.error).model_dump_json().encode()
 
     def response(self) -> Response:
-        """The error as a response."""
+        """Return the error as a response."""
         return Response(self.body, self.status, self.headers, "application/json")
 
 
-class Refused(Exception):
-    """Raised when a request is not carried out."""
+class RequestError(Exception):
+    """Raised when a request is not carried out; `reply` is what the client gets."""
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.error.message)
-        self.problem = problem
-
-
-def refused(message: str, *, status: int = 400, param: str | None = None, code: str | None = None) -> Refused:
-    """The error for a request that the client should not have made."""
-    return Refused(Problem(status, ApiError(message=message, type="invalid_request_error", param=param, code=code)))
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(reply.error.message)
+        self.reply = reply
 
 
-def bad_body(error: ValidationError) -> Refused:
-    """The error for a body that is no request; it names the first field at fault."""
+def invalid_request(
+    message: str, *, status: int = 400, param: str | None = None, code: str | None = None
+) -> RequestError:
+    """Return the error for a request that the client should not have made."""
+    error = ApiError(message=message, type="invalid_request_error", param=param, code=code)
+    return RequestError(ErrorReply(status, error))
+
+
+def invalid_body(error: ValidationError) -> RequestError:
+    """Return the error for a body that is not a request; it names the first field at fault."""
     first = error.errors(include_url=False, include_input=False)[0]
     param = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in first["loc"]).lstrip(".")
     code = UNSUPPORTED if first["type"] == UNSUPPORTED else None
-    return refused(f"{param or 'the body'}: {first['msg']}", param=param or None, code=code)
+    return invalid_request(f"{param or 'the body'}: {first['msg']}", param=param or None, code=code)
 
 
-def failed_run(error: ContemplateError) -> Problem:
-    """The error for a run that ended without an answer.
+def run_error(error: ContemplateError) -> ErrorReply:
+    """Return the error for a run that ended without an answer.
 
     The official clients ask again by themselves after such a status, and would pay for the whole run once more, though
     every call that may pass was already made again. The header tells them not to.
@@ -87,14 +89,9 @@ def failed_run(error: ContemplateError) -> Problem:
     if isinstance(error, ModelError) and error.retry_after is not None:
         headers["retry-after"] = str(round(error.retry_after))
     kind = "rate_limit_error" if status == 429 else "server_error"
-    return Problem(status, ApiError(message=safe(str(error)), type=kind, code=type(error).__name__), headers)
+    return ErrorReply(status, ApiError(message=redact(str(error)), type=kind, code=type(error).__name__), headers)
 
 
-def broken(message: str, *, status: int = 500, code: str) -> Problem:
-    """The error for what went wrong in the server itself."""
-    return Problem(status, ApiError(message=message, type="server_error", code=code), {"x-should-retry": "false"})
-
-
-def safe(message: str) -> str:
-    """`message` without what looks like a secret: a URL's user and password, an API key."""
-    return _SECRET.sub("[secret]", message)
+def server_error(message: str, *, status: int = 500, code: str) -> ErrorReply:
+    """Return the error for what went wrong in the server itself."""
+    return ErrorReply(status, ApiError(message=message, type="server_error", code=code), {"x-should-retry": "false"})

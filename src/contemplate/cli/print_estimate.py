@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-
 from ..estimate import Estimate, Range
-from .exits import ANSWERED
+from .console import write
 
 
-def print_estimate(estimate: Estimate, as_json: bool) -> int:
-    """Print it, and return the exit code."""
+def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
+    """Print the estimate, as a table or as JSON."""
     if as_json:
-        sys.stdout.write(f"{estimate.model_dump_json(indent=2)}\n")
-        return ANSWERED
+        write(f"{estimate.model_dump_json(indent=2)}\n")
+        return
     cost = "unknown, as the price is" if estimate.cost_usd is None else _range(estimate.cost_usd, "${:,.4f}")
     lines = (
         f"calls          {_range(estimate.calls)}",
@@ -20,13 +18,12 @@ def print_estimate(estimate: Estimate, as_json: bool) -> int:
         f"tokens written {_range(estimate.output_tokens)}",
         f"cost           {cost}",
     )
-    sys.stdout.write("\n".join(lines) + "\n")
-    return ANSWERED
+    write("\n".join(lines) + "\n")
 
 
-def _range(found: Range, form: str = "{:,.0f}") -> str:
-    low = form.format(found.low)
-    if found.high is None:
+def _range(bounds: Range, form: str = "{:,.0f}") -> str:
+    low = form.format(bounds.low)
+    if bounds.high is None:
         return f"{low} or more"
-    high = form.format(found.high)
+    high = form.format(bounds.high)
     return low if low == high else f"{low} to {high}"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate.events import CallName, Event, ModelCalled, Noted, OutputDelta, TaskFinished, TaskPlanned
+from contemplate.events import CallName, Event, ModelCalled, Noted, OutputDelta, TaskPlanned
 from contemplate.models.base import Finish
 from contemplate.plan import Task
-from contemplate.result import ErrorInfo, RunResult, TaskResult
-from contemplate.server.pieces import Pieces
-from contemplate.server.progress import MAX_LINE, Progress
+from contemplate.result import RunResult
+from contemplate.server.deltas import ReplyDeltas
 from contemplate.usage import Usage
 
 
@@ -25,11 +24,11 @@ def called(finish: Finish | None, *, task: str | None = None) -> ModelCalled:
 
 def read(events: list[Event], end: RunResult[str]) -> tuple[str, bool]:
     """The answer as a client puts it together, and whether it would have had to be called back."""
-    pieces, text, restarted = Pieces(), "", False
-    for piece in [*map(pieces.of, events), pieces.rest(end)]:
-        if piece is not None:
-            restarted |= piece.restart
-            text = piece.content if piece.restart else text + piece.content
+    deltas, text, restarted = ReplyDeltas(), "", False
+    for delta in [*map(deltas.of, events), deltas.rest(end)]:
+        if delta is not None:
+            restarted |= delta.restart
+            text = delta.content if delta.restart else text + delta.content
     return text, restarted
 
 
@@ -44,9 +43,9 @@ def test_an_answer_that_repeats_itself_goes_on_where_it_broke_off() -> None:
         OutputDelta(text="The "),
         OutputDelta(text="sea is salty."),
     ]
-    pieces = Pieces()
-    assert [piece.content for piece in map(pieces.of, events) if piece is not None] == ["The sea ", "is salty."]
-    assert pieces.rest(result("The sea is salty.")) is None
+    deltas = ReplyDeltas()
+    assert [delta.content for delta in map(deltas.of, events) if delta is not None] == ["The sea ", "is salty."]
+    assert deltas.rest(result("The sea is salty.")) is None
 
 
 def test_an_answer_that_changes_its_mind_is_a_restart() -> None:
@@ -84,9 +83,9 @@ def test_calls_of_other_tasks_do_not_end_the_answer() -> None:
 
 
 def test_what_the_writer_thinks_is_reasoning_and_stands_on_lines_of_its_own() -> None:
-    pieces = Pieces()
+    deltas = ReplyDeltas()
     events: list[Event] = [OutputDelta(reasoning="Hmm, "), OutputDelta(reasoning="salt"), Noted(message="mended")]
-    said = [piece.reasoning for piece in map(pieces.of, events) if piece is not None]
+    said = [delta.reasoning for delta in map(deltas.of, events) if delta is not None]
     assert "".join(said) == "Hmm, salt\nNote: mended\n"
 
 
@@ -104,31 +103,15 @@ def test_whatever_breaks_off_the_client_has_the_answer_or_knows_that_it_has_not(
 
 
 def test_the_finish_reason_says_whether_the_answer_was_cut() -> None:
-    pieces = Pieces()
-    pieces.of(called("stop"))
-    assert pieces.finish_reason(result("whole")) == "stop"
-    assert pieces.finish_reason(result("a part is missing", complete=False)) == "stop"
-    assert pieces.finish_reason(result("so far", complete=False, stopped_by="seconds")) == "length"
-    pieces.of(called("length"))
-    assert pieces.finish_reason(result("cut in the mid", complete=False)) == "length"
+    deltas = ReplyDeltas()
+    deltas.of(called("stop"))
+    assert deltas.finish_reason(result("whole")) == "stop"
+    assert deltas.finish_reason(result("a part is missing", complete=False)) == "stop"
+    assert deltas.finish_reason(result("so far", complete=False, stopped_by="seconds")) == "length"
+    deltas.of(called("length"))
+    assert deltas.finish_reason(result("cut in the mid", complete=False)) == "length"
 
 
 def test_a_deadline_in_the_answer_leaves_what_was_read() -> None:
     text, restarted = read([OutputDelta(text="Half an ")], result("## Cost\n...", complete=False, stopped_by="seconds"))
     assert (text, restarted) == ("Half an ", False)
-
-
-def test_a_line_is_one_line_without_secrets() -> None:
-    task = Task(id="1", prompt="?", title="Look\nup")
-    error = ErrorInfo(kind="ModelError", message="http://me:hunter2@host/v1 refused sk-abcdef123456 " + "x" * 999)
-    line = Progress().line(TaskFinished(result=TaskResult(task=task, outcome="failed", error=error, seconds=1.5)))
-    assert line is not None
-    assert line.startswith("Failed: Look up (1.5 s): http://[secret]@host/v1 refused [secret] xxx")
-    assert len(line) == MAX_LINE
-
-
-def test_a_task_that_is_the_question_itself_is_no_news_unless_it_fails() -> None:
-    progress, task = Progress(), Task(id="answer", prompt="?", kind="answer", title="Answer")
-    assert progress.line(TaskPlanned(task=task)) is None
-    assert progress.line(TaskFinished(result=TaskResult(task=task, outcome="answered"))) is None
-    assert progress.line(TaskFinished(result=TaskResult(task=task, outcome="failed"))) == "Failed: Answer (0.0 s)"

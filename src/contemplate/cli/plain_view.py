@@ -1,0 +1,44 @@
+"""A run as plain lines: its progress on standard error, its answer on standard output."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..events import Event
+from ..result import ErrorInfo, RunResult
+from ..views.event_lines import EventLines
+from ..views.summary import partial_text, summary_line
+from .console import say, write_readable
+
+
+class PlainView:
+    """Shows progress in lines as it happens, and the answer when it is whole.
+
+    Args:
+        quiet: whether progress and the summary are left out.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        # The summary names what is missing by its id.
+        self._lines = EventLines(show_ids=True)
+
+    def show(self, event: Event) -> None:
+        """Print a line if there is something to say of the event."""
+        line = self._lines.line(event)
+        if line is not None:
+            self._say(line)
+
+    def finish(self, result: RunResult[str]) -> None:
+        """Print the answer, and what it cost."""
+        write_readable(result.text.rstrip() + "\n")
+        self._say(summary_line(result))
+
+    def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
+        """Print the texts that there are."""
+        if partial is not None:
+            write_readable(partial_text(partial))
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            say(line)

@@ -1,0 +1,34 @@
+"""What a run is made with, as the command's options name it: the model and the limits."""
+
+from __future__ import annotations
+
+import argparse
+
+from ..errors import ConfigurationError, MissingDependencyError
+from ..limits import Limits
+from ..models import Model, resolve
+
+# The options by the fields of `Limits`.
+LIMIT_OPTIONS = {
+    "seconds": "max_seconds",
+    "total_tokens": "max_tokens",
+    "output_tokens": "max_output_tokens",
+    "cost_usd": "max_cost",
+    "calls": "max_calls",
+    "concurrency": "concurrency",
+}
+
+
+def model_named(name: str | None) -> Model:
+    """Return the model called `name`, or the default one if None."""
+    try:
+        return resolve(name)
+    except MissingDependencyError as error:
+        if name is not None:
+            raise
+        raise ConfigurationError(error.message, hint=f"{error.hint}, set OPENAI_API_KEY, or choose a --model") from None
+
+
+def limits_in(options: argparse.Namespace) -> Limits:
+    """Return the limits that were given."""
+    return Limits(**{limit: getattr(options, option) for limit, option in LIMIT_OPTIONS.items()})

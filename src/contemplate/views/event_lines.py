@@ -1,0 +1,123 @@
+"""The events of a run as short lines of text.
+
+`EventLines` makes the lines. The functions below it say one thing each, for a view that puts them elsewhere than in
+a line.
+"""
+
+from __future__ import annotations
+
+from ..events import (
+    Event,
+    LimitReached,
+    Noted,
+    PlanDelta,
+    TaskFinished,
+    TaskPlanned,
+    TaskStarted,
+    ToolFinished,
+    ToolStarted,
+    VoteCounted,
+)
+from ..models.redaction import redact
+from ..plan import Task
+from ..result import Outcome, TaskResult
+from .summary import failure_reason
+
+MAX_LINE = 300
+
+_OUTCOMES: dict[Outcome, str] = {
+    "answered": "answered",
+    "capped": "cut short",
+    "failed": "failed",
+    "cancelled": "stopped",
+}
+
+
+class EventLines:
+    """Makes the lines for the events of one run; give it every event, in order.
+
+    A task that is the question itself gets no lines of its own, unless it fails: its answer is the news. That a
+    candidate is planned is not told either: it is the question once more.
+
+    Args:
+        show_ids: whether a task is called by its id and its title, or by its title alone.
+    """
+
+    def __init__(self, *, show_ids: bool = False) -> None:
+        self._show_ids = show_ids
+        self._tasks: dict[str, Task] = {}
+        self._planning = False
+
+    def line(self, event: Event) -> str | None:
+        """Return what there is to say of `event`, without line breaks and secrets; None if there is nothing."""
+        text = self._text(event)
+        if text is None:
+            return None
+        line = " ".join(redact(text).split())
+        return line if len(line) <= MAX_LINE else line[: MAX_LINE - 3] + "..."
+
+    def _text(self, event: Event) -> str | None:
+        match event:
+            case PlanDelta() if not self._planning:
+                self._planning = True
+                return "Planning"
+            case TaskPlanned(task=task):
+                self._tasks[task.id] = task
+                return self._planned(task)
+            case TaskStarted(task_id=task_id) if self._is_news(task_id):
+                return f"{self._name(task_id)}: started"
+            case TaskFinished(result=result) if self._is_news(result.id) or result.outcome == "failed":
+                return f"{self._name(result.id)}: {task_end(result)}"
+            case ToolStarted(task_id=task_id, tool=tool):
+                return f"{self._name(task_id)}: {tool_use(tool)}"
+            case ToolFinished(task_id=task_id, tool=tool, error=error) if error is not None:
+                return f"{self._name(task_id)}: {tool} failed: {error.message}"
+            case VoteCounted():
+                return vote_count(event)
+            case Noted(message=message):
+                return note(message)
+            case LimitReached(limit=limit):
+                return limit_reached(limit)
+        return None
+
+    def _planned(self, task: Task) -> str | None:
+        if task.kind != "part":
+            return None
+        needs = ", ".join(map(self._name, task.needs))
+        return f"{self._name(task.id)}: planned{f', after {needs}' if needs else ''}"
+
+    def _is_news(self, task_id: str) -> bool:
+        task = self._tasks.get(task_id)
+        return task is None or task.kind != "answer"
+
+    def _name(self, task_id: str) -> str:
+        task = self._tasks.get(task_id)
+        if task is None or task.title is None:
+            return task_id
+        return f"{task_id} ({task.title})" if self._show_ids else task.title
+
+
+def task_end(result: TaskResult) -> str:
+    """Return how a task ended and how long it took, and why it failed."""
+    return f"{_OUTCOMES[result.outcome]} after {result.seconds:.1f} s{failure_reason(result)}"
+
+
+def tool_use(tool: str) -> str:
+    """Return that a task uses a tool."""
+    return f"uses {tool}"
+
+
+def vote_count(event: VoteCounted) -> str:
+    """Return how many votes each answer has."""
+    votes = ", ".join(f"{answer} ({number})" for answer, number in event.votes.items())
+    return f"Votes: {votes}{'; decided' if event.decided else ''}"
+
+
+def note(message: str) -> str:
+    """Return what was mended, dropped or given up."""
+    return f"Note: {redact(message)}"
+
+
+def limit_reached(limit: str) -> str:
+    """Return that a limit ended the work early, and what follows from it."""
+    return f"Limit reached: {limit}; concluding from what arrived"
