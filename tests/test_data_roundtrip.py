@@ -171,7 +171,7 @@ RESPONSES = drawn(
     logprobs=st.none() | some(LOGPROBS),
 )
 SPEAKERS = st.sampled_from(["planner", "subagent", "aggregator"])
-CALL_NAMES = drawn(events.CallName, run=TEXT, role=SPEAKERS, task=st.none() | TEXT, turn=COUNTS)
+CALL_NAMES = drawn(events.CallName, run=TEXT, path=TEXT, role=SPEAKERS, task=st.none() | TEXT, turn=COUNTS)
 EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
     events.RunStarted: drawn(events.RunStarted, run_id=TEXT, question=TEXT, model=TEXT),
     events.PlanDelta: drawn(events.PlanDelta, text=TEXT),
@@ -247,10 +247,14 @@ def test_no_class_is_forgotten() -> None:
     assert models.ModelResponse in every_kind(Data)
     drawn_here = {kind if "[" not in kind.__name__ else RunResult for kind in VALUES}
     core = {kind for kind in every_kind(Data) if kind.__module__.split(".")[1] not in ("cli", "server")}
-    assert {kind for kind in core if kind.__module__.split(".")[1] in PLAIN} == drawn_here
+    assert {kind for kind in core if kind.__module__.split(".")[1] in PLAIN} == drawn_here | {events.RunEvent}
 
 
-PLAIN = ("messages", "settings", "usage", "plan", "result", "events", "models")
+PLAIN = ("messages", "settings", "limits", "usage", "plan", "result", "events", "models")
+
+
+def test_every_event_says_of_which_run_it_is() -> None:
+    assert all(issubclass(kind, events.RunEvent) for kind in EVENTS)
 
 
 def test_every_event_is_in_the_union() -> None:

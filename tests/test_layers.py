@@ -50,6 +50,40 @@ def test_the_map_in_the_docstring_is_that_of_the_contract() -> None:
         lowest = max(place[name] for name in row)
 
 
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports for type checkers count, and so do those within functions."""
+    grimp = pytest.importorskip("grimp", reason="grimp comes with import-linter, of the extra `lint`")
+    graph = grimp.build_graph("contemplate", cache_dir=None)
+    # Packages hand names on: what is imported from one is imported from its modules.
+    sources = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    circle = _circle({name: found for name, found in sources.items() if name != "contemplate"})
+    assert not circle, " -> ".join(circle)
+
+
+def _circle(imports: dict[str, set[str]]) -> list[str]:
+    """A circle among `imports`; empty if there is none."""
+    done: set[str] = set()
+
+    def search(name: str, trail: list[str]) -> list[str]:
+        if name in trail:
+            return [*trail[trail.index(name) :], name]
+        if name in done or name not in imports:
+            return []
+        for each in sorted(imports[name]):
+            found = search(each, [*trail, name])
+            if found:
+                return found
+        done.add(name)
+        return []
+
+    return next((found for name in sorted(imports) if (found := search(name, []))), [])
+
+
+def test_a_circle_is_found() -> None:
+    assert _circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert _circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
 def _map() -> list[str]:
     lines = [line.strip() for line in (contemplate.__doc__ or "").splitlines() if line.startswith("    ")]
     assert len(lines) >= 8

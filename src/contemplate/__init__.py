@@ -2,15 +2,18 @@
 
 The map of the package, from the roof down; each line imports only from those below it:
 
-    cli, server             the command line; an OpenAI-compatible backend
-    api, contemplator       ask(), and Contemplator, which puts the parts together; modes
-    engine                  two streams meet: tasks in, results out
-    planners, aggregators   async generators of tasks; async functions over results; answers: keys that votes count
-    context, agent          what the two may touch of a run; one subagent's loop of model and tools
-    journal                 what calls brought, written down, so that runs go on after a crash
-    models, testing         the one-method model protocol and its implementations; doubles for tests
-    tools, schema, budget, prompts
-    messages, plan, result, events, usage, settings, errors     plain frozen data
+    cli, server                    the command line; an OpenAI-compatible backend
+    contemplator                   ask(), and Contemplator, which puts the parts together
+    estimate, samples              what a run may take; a task's samples and the vote on them
+    modes, stream                  ready pairs of planner and aggregator; a run that is being watched
+    planners, aggregators          async generators of tasks; async functions over results
+    agents, strategies             one subagent's loop of model and tools; ways to go about a question
+    run                            the machinery of one run: two streams meet, tasks in and results out
+    views                          events and results as text
+    journal, tools, testing        what calls brought, written down; what subagents may call; doubles for tests
+    models                         the one-method model protocol, its implementations, and wrappers around them
+    prompts, answers, images       every prompt, a file each; keys that votes count; images, loaded and checked
+    errors, events, result, plan, messages, settings, limits, usage, data      plain frozen data
 
 Names are imported when they are first used, so that importing the package costs next to nothing.
 """

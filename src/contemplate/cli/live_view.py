@@ -36,6 +36,9 @@ class LiveView:
 
     def show(self, event: Event) -> None:
         """Show an event."""
+        if event.path:
+            # A run within a task is shown by its task's row.
+            return
         match event:
             case RunStarted(model=model):
                 self._model = model

@@ -29,15 +29,18 @@ class RunProgress:
     def add(self, event: Event) -> None:
         """Add what an event says."""
         match event:
+            case ModelCalled(usage=usage, recorded=recorded):
+                self.usage += usage
+                self.recorded += usage.calls if recorded else 0
+            case _ if event.path:
+                # The run within a task is part of that task's result.
+                pass
             case RunStarted():
                 self.run_id, self.question = event.run_id, event.question
             case TaskPlanned(task=task):
                 self.planned.append(task)
             case TaskFinished(result=result):
                 self.finished.append(result)
-            case ModelCalled(usage=usage, recorded=recorded):
-                self.usage += usage
-                self.recorded += usage.calls if recorded else 0
             case OutputDelta(text=text, restart=restart):
                 self.text = text if restart else self.text + text
             case _:

@@ -280,7 +280,7 @@ class RunContext:
                     stream.deltas.close()
 
         if self._state.spawn is None:
-            raise RuntimeError("RunContext.stream works only while the run goes on")
+            raise RuntimeError("RunContext.stream works only within a run, while it goes on")
         self._state.spawn(run)
         try:
             yield stream

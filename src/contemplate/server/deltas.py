@@ -41,9 +41,9 @@ class ReplyDeltas:
         match event:
             case OutputDelta():
                 return self._output(event)
-            case TaskPlanned(task=task) if task.kind == "answer":
+            case TaskPlanned(task=task) if task.kind == "answer" and not event.path:
                 self._answers.add(task.id)
-            case ModelCalled(name=name) if name.role == "aggregator" or name.task in self._answers:
+            case ModelCalled(name=name) if not event.path and (name.role == "aggregator" or name.task in self._answers):
                 self._finish = event.finish
                 self._turn_over = event.finish == "tool_calls" and bool(self._written)
         line = self._lines.line(event)

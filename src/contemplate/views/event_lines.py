@@ -37,7 +37,8 @@ class EventLines:
     """Makes the lines for the events of one run; give it every event, in order.
 
     A task that is the question itself gets no lines of its own, unless it fails: its answer is the news. That a
-    candidate is planned is not told either: it is the question once more.
+    candidate is planned is not told either: it is the question once more. What happens in a run within one of the
+    tasks stands behind that run's path.
 
     Args:
         show_ids: whether a task is called by its id and its title, or by its title alone.
@@ -47,14 +48,23 @@ class EventLines:
         self._show_ids = show_ids
         self._tasks: dict[str, Task] = {}
         self._planning = False
+        self._within: dict[str, EventLines] = {}
 
     def line(self, event: Event) -> str | None:
         """Return what there is to say of `event`, without line breaks and secrets; None if there is nothing."""
-        text = self._text(event)
+        lines = self if not event.path else self._lines_of(event.path)
+        text = lines._text(event)
         if text is None:
             return None
+        if event.path:
+            text = f"[{event.path}] {text}"
         line = " ".join(redact(text).split())
         return line if len(line) <= MAX_LINE else line[: MAX_LINE - 3] + "..."
+
+    def _lines_of(self, path: str) -> EventLines:
+        if path not in self._within:
+            self._within[path] = EventLines(show_ids=self._show_ids)
+        return self._within[path]
 
     def _text(self, event: Event) -> str | None:
         match event:
