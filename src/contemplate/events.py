@@ -53,6 +53,11 @@ class RunEvent(Data):
     run_id: str = ""
     path: str = ""
 
+    def stamp(self, run_id: str, path: str) -> None:
+        """Say of which run this event is, which was made a moment ago and which nobody has seen."""
+        # Not a copy: copying an event costs more than making it.
+        self.__dict__["run_id"], self.__dict__["path"] = run_id, path
+
 
 class RunStarted(RunEvent):
     """The run began."""

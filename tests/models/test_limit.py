@@ -93,8 +93,8 @@ async def test_tokens_a_minute_are_estimated_and_corrected() -> None:
     model = Limit(inner, tokens_per_minute=600)
     for _ in range(8):
         await model.request(asking(max_tokens=100))
-    # Each was estimated at 101, and took 100.
-    assert inner.times == pytest.approx([0] * 5 + [0.1, 10.1, 20.1], abs=0.2)
+    # Each was estimated at 109, and took 100.
+    assert inner.times == pytest.approx([0] * 5 + [0.9, 10.9, 20.9], abs=0.2)
 
 
 @VIRTUAL

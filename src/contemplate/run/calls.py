@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
+import anyio.lowlevel
 
 from ..errors import ConfigurationError, error_info, revived
 from ..events import CallName, Event, ModelCalled, Speaker
@@ -26,7 +27,7 @@ from ..usage import NOTHING, Price, Usage
 from .budget import Ledger
 from .listeners import Listeners
 from .metering import ONE_CALL, Meter
-from .place import Place
+from .place import OngoingRun, Place
 from .resources import Resources
 
 if TYPE_CHECKING:
@@ -44,7 +45,15 @@ class ToolResult(NamedTuple):
     images: tuple[ImagePart, ...] = ()
 
 
-class Calls(RunMark):
+class _Name(NamedTuple):
+    """A call's name within its run."""
+
+    role: Speaker
+    task: str | None
+    turn: int
+
+
+class Calls(OngoingRun):
     """The calls of one run, within its limits and those of all runs around it.
 
     With a journal, what a call brings is written down before it is used, and a call whose answer was written down
@@ -57,6 +66,7 @@ class Calls(RunMark):
         ledger: what it has spent, and may spend.
         listeners: whom to tell.
         resources: what is open until its end.
+        loop: the event loop in which it goes on.
         over: whether the run has ended: what is left of it, such as a task that a tool has started, is no part of it.
     """
 
@@ -80,12 +90,13 @@ class Calls(RunMark):
         self.listeners = listeners
         self.resources = resources
         self.over = False
+        self.loop = anyio.lowlevel.current_token()
         # Within the run that is written down, which may be an inner one with a journal of its own.
         self._recorded_path = recorded_path
         self._outer = outer
         self._within = within
         self._spent_on: dict[str, Usage] = {}
-        self._turns: Counter[tuple[Speaker, str | None]] = Counter()
+        self._turns: dict[tuple[Speaker, str | None], int] = {}
         self._children: Counter[str] = Counter()
         concurrency = ledger.limits.concurrency
         slots = () if concurrency is None else (anyio.Semaphore(concurrency, fast_acquire=True),)
@@ -148,7 +159,7 @@ class Calls(RunMark):
     def emit(self, event: Event) -> None:
         """Tell whoever listens, with the run's id and path."""
         if not event.run_id:
-            event = event.model_copy(update={"run_id": self.run_id, "path": self.path})
+            event.stamp(self.run_id, self.path)
         self.listeners.emit(event)
 
     def spent_on(self, task: str) -> Usage:
@@ -164,9 +175,9 @@ class Calls(RunMark):
             ModelError: the call failed.
             LimitExceeded: a limit leaves no room for it.
         """
-        turn = self._turns[role, task]
-        self._turns[role, task] += 1
-        name = CallName(run=self.run_id, path=self.path, role=role, task=task, turn=turn)
+        turn = self._turns.get((role, task), 0)
+        self._turns[role, task] = turn + 1
+        name = _Name(role, task, turn)
         meter = Meter(on_delta)
         recording = self.resources.recording
         if recording is None:
@@ -227,7 +238,7 @@ class Calls(RunMark):
                 opened.tools = opened.made(known.text)
             return opened.tools
 
-    async def _recalled(self, known: Entry, recording: Recording, name: CallName, meter: Meter) -> ModelResponse:
+    async def _recalled(self, known: Entry, recording: Recording, name: _Name, meter: Meter) -> ModelResponse:
         """Return what a call brought when it was made; it costs what it cost then."""
         response = known.response
         # At once and not in its turn: what a planner has written may be what others are waiting for.
@@ -246,12 +257,18 @@ class Calls(RunMark):
         assert response is not None  # noqa: S101
         return response
 
-    async def _made(self, name: CallName, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
-        await self.resources.connect(model)
+    async def _made(self, name: _Name, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
+        if not self.resources.is_connected(model):
+            await self.resources.connect(model)
+        if not self._slots:
+            return await self._paid(name, model, request, meter)
+        if len(self._slots) == 1:
+            async with self._slots[0]:
+                return await self._paid(name, model, request, meter)
         return await self._in_slots(self._slots, name, model, request, meter)
 
     async def _in_slots(
-        self, slots: tuple[anyio.Semaphore, ...], name: CallName, model: Model, request: ModelRequest, meter: Meter
+        self, slots: tuple[anyio.Semaphore, ...], name: _Name, model: Model, request: ModelRequest, meter: Meter
     ) -> ModelResponse:
         """Make the call when each limit on concurrency, from the innermost run's to the outermost's, has room."""
         if not slots:
@@ -259,7 +276,7 @@ class Calls(RunMark):
         async with slots[0]:
             return await self._in_slots(slots[1:], name, model, request, meter)
 
-    async def _paid(self, name: CallName, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
+    async def _paid(self, name: _Name, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
         # Without a limit on tokens nobody asks how many a prompt has.
         prompt_tokens = request_tokens(request) if self.ledger.limits_tokens else 0
         wanted = request.settings.max_tokens
@@ -297,7 +314,7 @@ class Calls(RunMark):
 
     def _tell(
         self,
-        name: CallName,
+        name: _Name,
         model: str,
         meter: Meter,
         seconds: float,
@@ -312,7 +329,7 @@ class Calls(RunMark):
                 ModelCalled(
                     run_id=self.run_id,
                     path=self.path,
-                    name=name,
+                    name=CallName(run=self.run_id, path=self.path, role=name.role, task=name.task, turn=name.turn),
                     model=model,
                     usage=meter.spent,
                     seconds=seconds,

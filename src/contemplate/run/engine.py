@@ -7,7 +7,6 @@ left belongs to the aggregator; the outer one holds the aggregator as well, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractContextManager
 from typing import Any
 
 import anyio
@@ -24,6 +23,7 @@ from ..result import Conclusion, Outcome, TaskResult
 from .cancellation import being_cancelled
 from .context import RunContext
 from .graph import TaskGraph
+from .place import Place
 from .protocols import AgentFunction, Aggregator, Answer, Planner, needs_a_share, prepare
 from .return_values import as_answer, as_conclusion, closing, failure_of
 from .state import RunState
@@ -35,7 +35,7 @@ SECONDS_TO_CONCLUDE = 0.1
 # One turn of asyncio's event loop costs as much as starting some tasks. Trio starts those of one turn in any order.
 TASKS_AT_A_TIME = {"asyncio": 8, "trio": 1}
 
-At = Callable[[Speaker, str | None], AbstractContextManager[None]]
+At = Callable[[Speaker, str | None], Place]
 
 
 async def execute(
@@ -60,7 +60,7 @@ async def execute(
         agent: answers each.
         aggregator: concludes.
         limits: those on tasks and seconds are held here.
-        at: enters the place in the run at which a role's code runs, for a task.
+        at: makes the place in the run at which a role's code runs, for a task.
 
     Raises:
         ContemplateError: the planner or the aggregator failed, or the time was up with nothing to conclude from.
@@ -75,7 +75,7 @@ async def execute(
             with anyio.CancelScope(deadline=_end_of_all(ctx, aggregator)) as whole:
                 run.fail = whole.cancel
                 try:
-                    with at("aggregator", None):
+                    with at("aggregator", None).entered():
                         conclusion = as_conclusion(await aggregator(ctx.question, state.outbox, ctx))
                 except Exception as error:
                     failure = failure_of(AggregationError, "the aggregator", error)
@@ -186,16 +186,16 @@ class _Run:
         try:
             # Before anything is paid for: without its tools the work would be in vain.
             await prepare(self._agent, self._ctx)
-            with self._at("planner", None):
-                async with closing(self._planner(self._ctx.question, self._ctx)) as tasks:
-                    async for task in tasks:
-                        if self._limits.tasks is not None and len(self._state.planned) >= self._limits.tasks:
-                            self.stop("tasks")
-                            break
-                        self._add(task, group)
-                        if len(self._state.planned) % at_a_time == 0:
-                            # A planner that never waits would keep everyone else waiting.
-                            await anyio.lowlevel.checkpoint()
+            self._at("planner", None).enter()
+            async with closing(self._planner(self._ctx.question, self._ctx)) as tasks:
+                async for task in tasks:
+                    if self._limits.tasks is not None and len(self._state.planned) >= self._limits.tasks:
+                        self.stop("tasks")
+                        break
+                    self._add(task, group)
+                    if len(self._state.planned) % at_a_time == 0:
+                        # A planner that never waits would keep everyone else waiting.
+                        await anyio.lowlevel.checkpoint()
         except Exception as error:
             self.failure = failure_of(PlanError, "the planner", error)
             self.fail()
@@ -228,6 +228,7 @@ class _Run:
             self._dispatch(ready, group)
 
     async def _answer(self, task: Task) -> None:
+        self._at("subagent", task.id).enter()
         ctx = TaskContext(self._ctx, task, self._state.inputs(task))
         model = self._ctx.model_name(task)
         if self._ctx.listening:
@@ -237,8 +238,7 @@ class _Run:
         answer: Answer | None = None
         error: BaseException | None = None
         try:
-            with self._at("subagent", task.id):
-                answer = as_answer(await self._agent(task, ctx))
+            answer = as_answer(await self._agent(task, ctx))
             outcome = answer.outcome
         except Exception as raised:
             error = sole(raised)

@@ -44,11 +44,12 @@ class Listeners:
             except Exception as error:
                 self._listeners.remove(listener)
                 _complain(listener, error)
-        if isinstance(event, OutputDelta):
-            if self._on_output is not None:
-                self._on_output(event)
-        elif self._outer is not None:
+        if self._outer is None:
+            return
+        if not isinstance(event, OutputDelta):
             self._outer.emit(event)
+        elif self._on_output is not None:
+            self._on_output(event)
 
 
 def _complain(listener: Listener, error: Exception) -> None:

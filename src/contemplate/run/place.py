@@ -26,7 +26,17 @@ class Blocked:
     later: list[Callable[[], object]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, eq=False)
+class OngoingRun(RunMark):
+    """A run that goes on, in an event loop.
+
+    Attributes:
+        loop: the event loop.
+    """
+
+    loop: EventLoopToken
+
+
+@dataclass(slots=True, eq=False)
 class Place(RunMark):
     """A place in a run, where another run may be made.
 
@@ -36,15 +46,13 @@ class Place(RunMark):
         task: the task for which it works, if any.
         name: what a run that is made here is named by.
         blocked: set while the run's event loop waits for what is made here.
-        loop: the run's event loop.
     """
 
-    run: RunMark
+    run: OngoingRun
     role: Speaker
     task: str | None
     name: str
     blocked: Blocked | None = None
-    loop: EventLoopToken = field(default_factory=anyio.lowlevel.current_token)
 
     @property
     def root(self) -> RunMark:
@@ -57,9 +65,18 @@ class Place(RunMark):
         return self.run.over
 
     @property
+    def loop(self) -> EventLoopToken:
+        """The run's event loop."""
+        return self.run.loop
+
+    @property
     def here(self) -> bool:
         """Whether this code runs in the run's event loop."""
         return self.loop == anyio.lowlevel.current_token()
+
+    def enter(self) -> None:
+        """Let the code of this task be at this place, to the task's end."""
+        current_run.set(self)
 
     @contextmanager
     def entered(self) -> Iterator[None]:

@@ -35,17 +35,20 @@ class Resources:
         """The task group of what lives beside the run's work, and ends with the run."""
         return self.toolsets.group
 
+    def is_connected(self, model: Model) -> bool:
+        """Return whether the connections of `model` are kept, or are about to be."""
+        return id(model) in self._connected
+
     async def connect(self, model: Model) -> None:
         """Keep the connections of `model` until the end of the run."""
-        if id(model) not in self._connected:
-            self._connected.add(id(model))
-            if isinstance(model, Connectable):
-                try:
-                    await self._stack.enter_async_context(model.connect())
-                except BaseException:
-                    # Whoever comes next tries again.
-                    self._connected.discard(id(model))
-                    raise
+        self._connected.add(id(model))
+        if isinstance(model, Connectable):
+            try:
+                await self._stack.enter_async_context(model.connect())
+            except BaseException:
+                # Whoever comes next tries again.
+                self._connected.discard(id(model))
+                raise
 
 
 @asynccontextmanager

@@ -228,7 +228,7 @@ class _Run:
             agent=self._parts.agent,
             aggregator=self._parts.aggregator,
             limits=self._limits,
-            at=lambda role, task: Place(self._calls, role, task, task or role).entered(),
+            at=lambda role, task: Place(self._calls, role, task, task or role),
         )
 
     def _reached(self, *, failed: bool = False) -> RunResult[Any]:
