@@ -88,7 +88,7 @@ class TestPlanners:
         async def plan(question: str, ctx: RunContext) -> AsyncIterator[Any]:
             yield "do this"
 
-        with pytest.raises(PlanError, match="'do this', which is no task"):
+        with pytest.raises(PlanError, match="'do this', which is not a Task"):
             await mind(plan).run("q")
 
     async def test_one_that_raises_at_once(self) -> None:
@@ -229,7 +229,7 @@ class TestAgents:
         assert result.output == "sample-1:failed"
         error = result.tasks[0].error
         assert error is not None
-        assert "which is no Answer" in error.message
+        assert "which is not an Answer" in error.message
 
     async def test_one_that_never_waits(self) -> None:
         async def agent(task: Task, ctx: TaskContext) -> Answer:
