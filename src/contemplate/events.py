@@ -46,8 +46,8 @@ class RunEvent(Data):
 
     Args:
         run_id: the id of the outermost run.
-        path: the path of the event's run within it, made of the tasks around it, such as "2" or "2/sample-1"; "" for the
-            outermost run itself.
+        path: the path of the event's run within it, made of the tasks around it, such as "2" or "2/sample-1"; "" for
+            the outermost run itself.
     """
 
     run_id: str = ""
