@@ -147,7 +147,7 @@ def test_features_are_switched_on_in_the_model_and_around_it() -> None:
 async def test_where_memory_goes() -> None:
     with running.server() as url:
         found = await profile.held(f"{url}/hold-101/v1", contenders.EVERYTHING, 100)
-    assert {"contemplate.engine", "contemplate.agent", "contemplate.models.openai", "asyncio"} <= found.keys()
+    assert {"contemplate.run", "contemplate.agents", "contemplate.models.openai", "asyncio"} <= found.keys()
     whole = sum(size for size, _ in found.values())
     assert 5_000 < whole < 100_000
     assert f"| all | {whole:,.0f} |" in profile.memory_table(found)
@@ -186,13 +186,14 @@ def test_a_process_is_watched(tmp_path: Path) -> None:
     except subprocess.CalledProcessError as error:
         pytest.skip(f"py-spy may not watch here: {error.stderr}")
     found = {each.name for each in rooms.shares(profile.stacks(json.loads(out.read_text())), lambda one: one.room)}
-    assert {"asyncio", "contemplate.engine", "contemplate.models.openai"} <= found
+    assert {"asyncio", "contemplate.run", "contemplate.models.openai"} <= found
 
 
 @pytest.mark.parametrize(
     ("path", "room"),
     [
-        (f"{rooms.HOME}/engine.py", "contemplate.engine"),
+        (f"{rooms.HOME}/run/engine.py", "contemplate.run"),
+        (f"{rooms.HOME}/contemplator.py", "contemplate.contemplator"),
         (f"{rooms.HOME}/aggregators/vote.py", "contemplate.aggregators"),
         ("/a/lib/python3.11/site-packages/pydantic/_internal/_fields.py", "pydantic"),
         ("/a/lib/python3.11/site-packages/typing_extensions.py", "typing_extensions"),
