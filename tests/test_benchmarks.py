@@ -192,7 +192,8 @@ def test_a_process_is_watched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "room"),
     [
-        (f"{rooms.HOME}/engine.py", "contemplate.engine"),
+        (f"{rooms.HOME}/run/engine.py", "contemplate.run"),
+        (f"{rooms.HOME}/contemplator.py", "contemplate.contemplator"),
         (f"{rooms.HOME}/aggregators/vote.py", "contemplate.aggregators"),
         ("/a/lib/python3.11/site-packages/pydantic/_internal/_fields.py", "pydantic"),
         ("/a/lib/python3.11/site-packages/typing_extensions.py", "typing_extensions"),

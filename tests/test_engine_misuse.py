@@ -88,7 +88,7 @@ class TestPlanners:
         async def plan(question: str, ctx: RunContext) -> AsyncIterator[Any]:
             yield "do this"
 
-        with pytest.raises(PlanError, match="'do this', which is no task"):
+        with pytest.raises(PlanError, match="'do this', which is not a Task"):
             await mind(plan).run("q")
 
     async def test_one_that_raises_at_once(self) -> None:
@@ -200,7 +200,7 @@ class TestPlanners:
             return ""
 
         await mind(aggregator=keep).run("q")
-        with pytest.raises(RuntimeError, match="only within a run"):
+        with pytest.raises(RuntimeError, match="only while the run is in progress"):
             async with kept[0].stream("planner", ModelRequest(())):
                 pass
 
@@ -229,7 +229,7 @@ class TestAgents:
         assert result.output == "sample-1:failed"
         error = result.tasks[0].error
         assert error is not None
-        assert "which is no Answer" in error.message
+        assert "which is not an Answer" in error.message
 
     async def test_one_that_never_waits(self) -> None:
         async def agent(task: Task, ctx: TaskContext) -> Answer:
@@ -397,7 +397,7 @@ class TestDeadlines:
 
     def test_nothing_in_time_names_the_limit_and_not_the_aggregator(self) -> None:
         merging = mind(parts("a", "b"), aggregators.synthesize(), sleepy(), seconds=20)
-        with pytest.raises(LimitExceeded, match="seconds = 20 was over") as caught:
+        with pytest.raises(LimitExceeded, match="seconds = 20 passed") as caught:
             Timed(merging).run()
         partial = caught.value.partial
         assert partial is not None

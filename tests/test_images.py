@@ -161,9 +161,9 @@ async def test_content_in_parts() -> None:
 
 
 BAD = {
-    "its data is no image": "data:application/pdf;base64,JVBERi0xLjQ=",
+    "its data is not an image": "data:application/pdf;base64,JVBERi0xLjQ=",
     "it is not valid base64": "data:image/png;base64,AAAAA",
-    "neither of http": "file:///etc/passwd",
+    "neither http": "file:///etc/passwd",
     "larger than 20 MiB": "data:image/png;base64," + "A" * (MAX_IMAGE_BYTES * 4 // 3 + 8),
 }
 

@@ -388,7 +388,7 @@ class TestYourOwn:
         inner = Contemplator(ScriptedModel("done"), mode="instant", tools=[price])
         results, _ = await self.seen(self.one(tools=("price",)), agent=inner)
         assert results["mine"].error is not None
-        assert "is given to a contemplator, which has its own" in results["mine"].error.message
+        assert "goes to a contemplator, which has its own" in results["mine"].error.message
         assert results["other"].answered
 
 

@@ -104,7 +104,7 @@ def test_rubbish_is_an_error_in_words(text: str) -> None:
     try:
         OutputType(Picky).parse(text)
     except OutputError as error:
-        assert str(error).startswith("the answer is no Picky: ")
+        assert str(error).startswith("the answer does not fit Picky: ")
 
 
 def test_problems_are_told_without_the_values_and_not_without_end() -> None:

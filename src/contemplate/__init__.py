@@ -3,26 +3,26 @@
 The map of the package, from the roof down; each line imports only from those below it:
 
     cli, server                    the command line; an OpenAI-compatible backend
-    contemplator                   ask(), and Contemplator, which puts the parts together
-    estimate, samples              what a run may take; a task's samples and the vote on them
-    modes, stream                  ready pairs of planner and aggregator; a run that is being watched
+    contemplator                   ask(), and Contemplator, which assembles the parts
+    estimate, samples              the expected cost of a run; a task's samples and the vote on them
+    modes, stream                  ready pairs of planner and aggregator; a run as a stream of events
     planners, aggregators          async generators of tasks; async functions over results
-    agents, strategies             one subagent's loop of model and tools; ways to go about a question
-    run                            the machinery of one run: two streams meet, tasks in and results out
+    agents, strategies             one subagent's loop of model and tools; instructions on how to solve a question
+    run                            the machinery of one run: a stream of tasks in, a stream of results out
     views                          events and results as text
-    journal, tools, testing        what calls brought, written down; what subagents may call; doubles for tests
+    journal, tools, testing        recorded calls; the tools of subagents; test doubles
     models                         the one-method model protocol, its implementations, and wrappers around them
-    prompts, answers, images       every prompt, a file each; keys that votes count; images, loaded and checked
+    prompts, answers, images       every prompt, a file each; the keys that votes count; loading of images
     errors, events, result, plan, messages, settings, limits, usage, data      plain frozen data
 
-Names are imported when they are first used, so that importing the package costs next to nothing.
+Names are imported on first use, so that importing the package is fast.
 """
 
 from __future__ import annotations
 
 from ._version import __version__
 
-# Type checkers take it for typing.TYPE_CHECKING; importing typing takes longer than starting the interpreter.
+# Type checkers treat it as typing.TYPE_CHECKING; importing typing would take longer than starting the interpreter.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import aggregators, answers, errors, events, journal, models, modes, planners, strategies, testing

@@ -1,4 +1,4 @@
-"""`Contemplator`: a model with a planner, an agent and an aggregator around it. `ask`: one question, one answer."""
+"""`Contemplator`: a model with a planner, an agent and an aggregator. `ask`: one question, one answer."""
 
 from __future__ import annotations
 
@@ -46,30 +46,30 @@ _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Contemplator(Generic[OutputT]):
     """A chat model that contemplates: it plans, fans out to subagents, and merges or votes on their answers.
 
-    An instance holds no state of any run, and any number of runs may go on at once.
+    An instance holds no state of a run; any number of runs may be in progress at once.
 
     Args:
         model: the model, or its name, such as "openai:gpt-5" or "local:qwen2.5-coder-1.5b". If None:
             `CONTEMPLATE_MODEL`, else OpenAI's if `OPENAI_API_KEY` is set, else a local one.
-        mode: a ready pair of planner and aggregator: "instant" (one plain call), "thinking" (one call that takes its
-            time), "contemplating" (plan, fan out, merge), "auto" (the planner decides whether to fan out), "vote" (at
-            most five samples), "refine" (an answer, criticised and written anew), or "council" (four ways to go about
-            it, and a chair; `modes.council(...)` makes one of several models).
-        planner, aggregator: take the place of the mode's.
-        agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None. Another contemplator
-            will do as well: each task is then a run of its own, within the limits of the outer one.
+        mode: a ready pair of planner and aggregator: "instant" (one plain call), "thinking" (one call with more
+            reasoning), "contemplating" (plan, fan out, merge), "auto" (the planner decides whether to fan out), "vote"
+            (at most five samples), "refine" (an answer, criticised and rewritten), or "council" (four strategies, and
+            a chair; `modes.council(...)` makes one of several models).
+        planner, aggregator: replace those of the mode.
+        agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None. It may be another
+            contemplator: each task is then a run of its own, within the limits of the outer one.
         tools: functions that subagents may call, and toolsets such as `mcp_tools(...)`.
-        output_type: what the output must be, usually a pydantic model; text if `str`.
-        instructions: said to every subagent.
-        settings: of the subagents' calls.
+        output_type: the type of the output, usually a pydantic model; text if `str`.
+        instructions: added to every subagent's system prompt.
+        settings: those of the subagents' calls.
         limits: what a run may spend.
-        stream: whether subagents' calls and the answer are streamed. If None, when somebody listens or a time limit is
-            set, since then what was written until a task is cut off is worth its cost.
-        images_to: who is shown a question's images: any of "planner", "subagent", "aggregator".
-        on_event: is told every event of every run.
-        journal: writes down what every call brings, so that a run can be continued, replayed, or concluded from again:
-            "sqlite:///runs.db", "memory:", or a `Journal`.
-        labels: what the journal keeps with each run, as JSON.
+        stream: whether to stream the subagents' calls and the answer. If None, only when somebody listens or a time
+            limit is set: then the text of a task that is cut off is worth the cost.
+        images_to: the roles that see a question's images: any of "planner", "subagent", "aggregator".
+        on_event: receives every event of every run.
+        journal: records every call, so that a run can be continued, replayed, or aggregated again: "sqlite:///runs.db",
+            "memory:", or a `Journal`.
+        labels: JSON that the journal stores with each run.
 
     Raises:
         ConfigurationError: a setting is wrong, or the model cannot be set up.
@@ -96,7 +96,7 @@ class Contemplator(Generic[OutputT]):
     ) -> None:
         if agent is not None and (tools or instructions or settings):
             raise ConfigurationError(
-                "tools, instructions and settings go to the usual agent, and agent= takes its place",
+                "tools, instructions and settings belong to the default agent, which agent= replaces",
                 hint="pass them to your Agent(...)",
             )
         usual = preset(mode)
@@ -114,7 +114,7 @@ class Contemplator(Generic[OutputT]):
         )
         self._limits = limits or Limits()
         self._on_event = on_event
-        self._journal = None if journal is None else _opened(journal)
+        self._journal = None if journal is None else _open_journal(journal)
         self._labels = dict(labels or {})
         self._open: list[AsyncExitStack] = []
 
@@ -136,13 +136,13 @@ class Contemplator(Generic[OutputT]):
         Args:
             question: what to answer.
             images: paths, URLs, bytes or image parts that belong to it.
-            limits: take the place of the contemplator's, for this run.
-            run_id: what to call the run: 1 to 64 letters, digits, ".", "_" or "-". With a journal, a run of that name
-                goes on where it was: what its calls have brought is not paid for twice. One that was answered in full
-                is not made again.
+            limits: replace the contemplator's, for this run.
+            run_id: the run's id: 1 to 64 letters, digits, ".", "_" or "-". With a journal, a run with that id is
+                continued, and no recorded call is paid for twice; if it was answered in full, the stored result is
+                returned.
 
         Raises:
-            ContemplateError: there is no answer; what was finished until then is in the error's `partial`.
+            ContemplateError: there is no answer; the results so far are in the error's `partial`.
         """
         return await self._run(self._job(question, images, limits, run_id))
 
@@ -154,11 +154,11 @@ class Contemplator(Generic[OutputT]):
         limits: Limits | None = None,
         run_id: str | None = None,
     ) -> RunResult[OutputT]:
-        """`run`, for code that is not async. Works where an event loop is running, too, as in a notebook."""
+        """Call `run` from synchronous code. Works where an event loop is running, too, as in a notebook."""
         return run_blocking(lambda: self.run(question, images=images, limits=limits, run_id=run_id))
 
     def estimate(self, question: str, *, images: Sequence[ImageSource] = (), limits: Limits | None = None) -> Estimate:
-        """What a run may take in calls, tokens and USD; makes no call.
+        """Estimate the calls, tokens and USD of a run, without making a call.
 
         Raises:
             ConfigurationError: the question is empty, or an image cannot be read.
@@ -174,9 +174,9 @@ class Contemplator(Generic[OutputT]):
         limits: Limits | None = None,
         run_id: str | None = None,
     ) -> AsyncIterator[RunStream[OutputT]]:
-        """Contemplate `question`, and iterate over the run's events while it goes on.
+        """Contemplate `question`, and iterate over the run's events as they happen.
 
-        Leaving the block ends the run. Takes what `run` takes, and the iteration raises what `run` raises.
+        Leaving the block cancels the run. Takes the arguments of `run`; the iteration raises the errors of `run`.
         """
         stream: RunStream[OutputT] = RunStream()
         job = self._job(question, images, limits, run_id, stream.put)
@@ -191,7 +191,7 @@ class Contemplator(Generic[OutputT]):
                 try:
                     yield stream
                 except Exception as error:
-                    # Raised after the group is closed, so that it does not come wrapped in an exception group.
+                    # Raised after the group is closed, so that it is not wrapped in an exception group.
                     left = error
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
@@ -202,7 +202,8 @@ class Contemplator(Generic[OutputT]):
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer a task of another contemplator's run: `Contemplator(agent=this)`.
 
-        It is a run within that one: its own limits, events and stream setting hold, and those of that run over them.
+        The answer is a run within that one, with its own limits, listeners and stream setting; the outer run's limits
+        and listeners apply as well.
 
         Raises:
             ContemplateError: there is no answer.
@@ -211,21 +212,21 @@ class Contemplator(Generic[OutputT]):
         return await answer_with_run(task, ctx, parts=self._parts, limits=self._limits, listeners=listeners)
 
     async def replay(self, run_id: str) -> RunResult[OutputT]:
-        """Go through a run of the journal again, offline: every call brings what it brought, and none is made.
+        """Replay a run of the journal from its recorded calls, without making any.
 
         Raises:
-            ReplayError: the run goes otherwise than it went; the message shows the call that differs.
+            ReplayError: the run differs from the recorded one; the message shows the call that differs.
             JournalError: there is no such run, or it was never finished.
-            ContemplateError: what the run had raised.
+            ContemplateError: the error that the run raised.
         """
         from .run.recorded import replay
 
-        return await replay(self._parts, self._job("replayed", (), None, run_id), self._kept())
+        return await replay(self._parts, self._job("replayed", (), None, run_id), self._require_journal())
 
     async def reaggregate(self, run_id: str) -> RunResult[OutputT]:
-        """Conclude once more from what the subagents of a run had answered: only the aggregator's calls are made.
+        """Aggregate again from what the subagents had answered: only the aggregator's calls are made.
 
-        The journal keeps it as a run of its own.
+        The journal records it as a run of its own.
 
         Raises:
             JournalError: there is no such run, or it was never finished.
@@ -233,18 +234,20 @@ class Contemplator(Generic[OutputT]):
         """
         from .run.recorded import reaggregate
 
-        return await reaggregate(self._parts, self._job("reaggregated", (), None, None), self._kept(), run_id)
+        return await reaggregate(
+            self._parts, self._job("reaggregated", (), None, None), self._require_journal(), run_id
+        )
 
     def replay_sync(self, run_id: str) -> RunResult[OutputT]:
-        """`replay`, for code that is not async."""
+        """Call `replay` from synchronous code."""
         return run_blocking(lambda: self.replay(run_id))
 
     def reaggregate_sync(self, run_id: str) -> RunResult[OutputT]:
-        """`reaggregate`, for code that is not async."""
+        """Call `reaggregate` from synchronous code."""
         return run_blocking(lambda: self.reaggregate(run_id))
 
     async def __aenter__(self) -> Self:
-        """Keep connections from one run to the next, until the block is left."""
+        """Keep connections open between runs, until the block is left."""
         stack = AsyncExitStack()
         if isinstance(self.model, Connectable):
             await stack.enter_async_context(self.model.connect())
@@ -275,7 +278,7 @@ class Contemplator(Generic[OutputT]):
             labels=self._labels,
         )
 
-    def _kept(self) -> Journal:
+    def _require_journal(self) -> Journal:
         if self._journal is None:
             raise ConfigurationError("there is no journal", hint='Contemplator(..., journal="sqlite:///runs.db")')
         return self._journal
@@ -307,10 +310,10 @@ async def ask(
 ) -> RunResult[OutputT]:
     """Contemplate `question` and return the result; `.output` is the answer.
 
-    Takes what `Contemplator` takes; make one of those for more than one question, or for more choices.
+    The arguments are those of `Contemplator`; use that for more than one question, or for more options.
 
     Raises:
-        ContemplateError: there is no answer; what was finished until then is in the error's `partial`.
+        ContemplateError: there is no answer; the results so far are in the error's `partial`.
     """
     mind = Contemplator(model, mode=mode, tools=tools, output_type=output_type, limits=limits)
     return await mind.run(question, images=images)
@@ -326,7 +329,7 @@ def ask_sync(
     output_type: type[OutputT] = _TEXT,
     limits: Limits | None = None,
 ) -> RunResult[OutputT]:
-    """`ask`, for code that is not async. Works where an event loop is running, too, as in a notebook."""
+    """Call `ask` from synchronous code. Works where an event loop is running, too, as in a notebook."""
     return run_blocking(
         lambda: ask(
             question, model=model, mode=mode, images=images, tools=tools, output_type=output_type, limits=limits
@@ -340,8 +343,8 @@ def _roles(images_to: Collection[Speaker]) -> frozenset[Speaker]:
     return frozenset(images_to)
 
 
-def _opened(journal: str | Journal) -> Journal:
-    # Imported only where it is used, as SQLite is.
+def _open_journal(journal: str | Journal) -> Journal:
+    # Imported on use only, as it imports SQLite.
     from .journal import open_journal
 
     return open_journal(journal)

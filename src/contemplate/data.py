@@ -1,4 +1,4 @@
-"""The base of every value object: frozen, closed, and equal to what its JSON says."""
+"""The base class of every value object: frozen, without extra fields, and with a lossless JSON round trip."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Everything that contemplate raises.
+"""Every error that contemplate raises.
 
     ContemplateError
-    +-- ConfigurationError         a setting, name, key or file of the user's is wrong
+    +-- ConfigurationError         the user gave a wrong setting, name, key or file
     |   +-- MissingDependencyError an optional extra is not installed
     +-- DownloadError              a local model could not be fetched
     +-- ModelError                 a model call failed
-    |   +-- ModelConnectionError   the server could not be reached, or hung up
+    |   +-- ModelConnectionError   the server could not be reached, or closed the connection
     |   +-- ModelTimeoutError      it did not answer in time
     |   +-- ModelAuthError         it refused the key (401, 403)
     |   +-- ModelRateLimitError    it asked us to slow down (429)
@@ -14,18 +14,18 @@
     |   +-- ModelResponseError     its answer could not be understood
     +-- PlanError                  a planner raised, or its plan cannot be run
     +-- ToolError                  a tool failed; the model is told and goes on
-    |   +-- ToolServerError        the server that a tool belongs to cannot be started or reached, or is gone
+    |   +-- ToolServerError        a tool's server cannot be started or reached, or has stopped
     +-- OutputError                the answer does not fit the output type
-    +-- ProgramError               no program that a model wrote gave an answer
+    +-- ProgramError               no program written by a model gave an answer
     +-- AggregationError           an aggregator raised, or had nothing to conclude from
     |   +-- QuorumNotReached       too few tasks were answered
     +-- LimitExceeded              a limit stopped the run before there was any answer
-    +-- JournalError               a journal cannot be read or written, or a run in it is going on elsewhere
-        +-- JournalBusy            others were writing in it for too long
-        +-- ReplayError            a run that is gone through again does not go as it went
+    +-- JournalError               a journal cannot be read or written, or its run is in progress elsewhere
+        +-- JournalBusy            other processes wrote to it for too long
+        +-- ReplayError            a replayed run differs from the recorded one
 
-Each message says what happened, where (task, model), and what to do next. An error that ends a run carries, in
-`partial`, all that had been finished and paid for.
+Each message says what happened, where (task, model), and what to do next. An error that ends a run carries the results
+so far in `partial`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ContemplateError(Exception):
 
     Attributes:
         hint: what to do next, or None.
-        partial: what the run had reached when the error ended it; None outside a run.
+        partial: the results of the run when the error ended it; None outside a run.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -58,29 +58,29 @@ class ContemplateError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By default pickle calls the class with `args`, and a subclass's own arguments would be missing.
-        return _remade, (type(self), self.args, self.__dict__)
+        # By default pickle calls the class with `args`, without the keyword arguments of subclasses.
+        return _rebuild, (type(self), self.args, self.__dict__)
 
 
-def _remade(kind: type[ContemplateError], args: tuple[Any, ...], state: dict[str, Any]) -> ContemplateError:
+def _rebuild(kind: type[ContemplateError], args: tuple[Any, ...], state: dict[str, Any]) -> ContemplateError:
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)
     return error
 
 
 def sole(error: BaseException) -> BaseException:
-    """What a group of one exception holds, however deeply; any other exception itself."""
+    """Unwrap exception groups of one exception, however deeply nested; return any other exception as it is."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
 
 
 class ConfigurationError(ContemplateError):
-    """Raised when a setting, a name, a key or a file that the user gave is wrong."""
+    """Raised when the user gave a wrong setting, name, key or file."""
 
 
 class MissingDependencyError(ConfigurationError):
-    """Raised when an optional extra is needed and not installed."""
+    """Raised when a required optional extra is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
@@ -91,7 +91,7 @@ class MissingDependencyError(ConfigurationError):
 
 
 class DownloadError(ContemplateError):
-    """Raised when a local model could not be fetched, or is not what it should be."""
+    """Raised when a local model could not be fetched, or is not the expected file."""
 
 
 class ModelError(ContemplateError):
@@ -122,7 +122,7 @@ class ModelError(ContemplateError):
 
 
 class ModelConnectionError(ModelError):
-    """Raised when the server could not be reached, or broke off."""
+    """Raised when the server could not be reached, or closed the connection."""
 
     transient = True
 
@@ -166,15 +166,15 @@ class ToolError(ContemplateError):
 
 
 class ToolServerError(ToolError):
-    """Raised when the server of a tool cannot be started or reached, or is gone."""
+    """Raised when the server of a tool cannot be started or reached, or has stopped."""
 
 
 class OutputError(ContemplateError):
-    """Raised when an answer does not fit the output type, after every repair allowed."""
+    """Raised when an answer does not fit the output type, after all allowed repairs."""
 
 
 class ProgramError(ContemplateError):
-    """Raised when a program that a model wrote gave no answer, after every repair allowed."""
+    """Raised when a program written by a model gave no answer, after all allowed repairs."""
 
 
 class AggregationError(ContemplateError):
@@ -202,15 +202,15 @@ class JournalError(ContemplateError):
 
 
 class JournalBusy(JournalError):
-    """Raised when others were writing in a journal for too long."""
+    """Raised when other processes wrote to a journal for too long."""
 
 
 class ReplayError(JournalError):
-    """Raised when a replayed run makes a call that the recorded one did not make, or ends otherwise."""
+    """Raised when a replayed run makes a call that the recorded run did not make, or ends differently."""
 
 
 def revived(kind: str, message: str, hint: str | None = None) -> ContemplateError:
-    """The error that was once described so. One from outside this package comes back as a `ContemplateError`."""
+    """Return the error that `error_info` described. One from outside this package becomes a `ContemplateError`."""
     found = globals().get(kind)
     if not (isinstance(found, type) and issubclass(found, ContemplateError)):
         return ContemplateError(f"{kind}: {message}", hint=hint)
@@ -220,8 +220,8 @@ def revived(kind: str, message: str, hint: str | None = None) -> ContemplateErro
 
 
 def error_info(error: BaseException) -> ErrorInfo:
-    """Describe `error` as data; of a group of one exception, its member."""
-    # Whoever only catches errors need not load what results are made of.
+    """Describe `error` as data; for a group of one exception, that exception."""
+    # Imported here, so that code that only catches errors does not load the classes of results.
     from .result import ErrorInfo
 
     error = sole(error)
@@ -231,7 +231,7 @@ def error_info(error: BaseException) -> ErrorInfo:
 
 
 def validation_problems(error: ValidationError) -> str:
-    """Say what pydantic found wrong, without the values: `field: what is wrong; ...`."""
+    """Return what pydantic found wrong, without the values: `field: what is wrong; ...`."""
     found = error.errors(include_url=False, include_input=False)
     told = [f"{'.'.join(map(str, each['loc'])) or 'the whole'}: {each['msg']}" for each in found[:MAX_PROBLEMS]]
     more = len(found) - len(told)

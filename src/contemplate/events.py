@@ -1,6 +1,6 @@
-"""What happens in a run, as it happens: one frozen class each, told apart by `kind`.
+"""The events of a run: one frozen class each, distinguished by `kind`.
 
-The events are the only window into a run. The terminal, the server, logs and traces all read this one stream.
+Events are the only way to observe a run. The terminal, the server, logs and traces all read this one stream.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ EVERYONE: frozenset[Speaker] = frozenset({"planner", "subagent", "aggregator"})
 
 
 class CallName(Data):
-    """The name of a model call, wherever it shows up: in events, logs and journals.
+    """The name of a model call in events, logs and journals.
 
     Args:
         run: the id of the outermost run.
-        path: which of the runs within it calls, by the tasks in which they are nested; "" for the run itself.
+        path: the path of the calling run within it, such as "2/sample-1"; "" for the outermost run itself.
         role: who calls.
         task: the task's id within its run; None outside a task.
-        turn: how many calls of that caller went before.
+        turn: the number of earlier calls by the same role for the same task.
     """
 
     run: str
@@ -37,7 +37,7 @@ class CallName(Data):
 
     @property
     def task_path(self) -> str | None:
-        """The task, with those in which its run is nested; None outside a task."""
+        """The task's id after the path of its run; None outside a task."""
         return self.task if self.task is None or not self.path else f"{self.path}/{self.task}"
 
 
@@ -46,8 +46,8 @@ class RunEvent(Data):
 
     Args:
         run_id: the id of the outermost run.
-        path: which of the runs within it the event is of, by the tasks in which they are nested, such as "2" or
-            "2/sample-1"; "" for the run itself.
+        path: the path of the event's run within it, made of the tasks around it, such as "2" or "2/sample-1"; "" for
+            the outermost run itself.
     """
 
     run_id: str = ""
@@ -75,14 +75,14 @@ class PlanDelta(RunEvent):
 
 
 class TaskPlanned(RunEvent):
-    """A task was planned; it starts when what it needs is done."""
+    """A task was planned; it starts when the tasks that it needs are done."""
 
     kind: Literal["task_planned"] = "task_planned"
     task: Task
 
 
 class Noted(RunEvent):
-    """Something was mended, dropped or given up; the run goes on."""
+    """Something was repaired, dropped or given up; the run goes on."""
 
     kind: Literal["noted"] = "noted"
     message: str
@@ -104,9 +104,9 @@ class TaskStarted(RunEvent):
 
 
 class TaskDelta(RunEvent):
-    """A subagent wrote a piece of its text (`reasoning` is what it thought aloud on the way).
+    """A subagent wrote a piece of its text, or of its `reasoning`.
 
-    `restart` says that the pieces before are void: the call broke off, and is made again.
+    `restart`: the pieces before are void, as the call broke off and is made again.
     """
 
     kind: Literal["task_delta"] = "task_delta"
@@ -137,7 +137,7 @@ class ToolFinished(RunEvent):
 
 
 class TaskFinished(RunEvent):
-    """A task has come to an end, in one of the four outcomes."""
+    """A task ended, with one of the four outcomes."""
 
     kind: Literal["task_finished"] = "task_finished"
     result: TaskResult
@@ -153,9 +153,9 @@ class VoteCounted(RunEvent):
 
 
 class ModelCalled(RunEvent):
-    """A model call ended, well or not. Holds no prompt and no answer.
+    """A model call succeeded or failed. Holds no prompt and no answer.
 
-    `recorded` says that it was not made now: the journal knew what it had brought.
+    `recorded`: the response came from the journal, and no call was made.
     """
 
     kind: Literal["model_called"] = "model_called"
@@ -176,7 +176,7 @@ class LimitReached(RunEvent):
 
 
 class OutputDelta(RunEvent):
-    """A piece of the answer. `restart` says that the pieces before are void."""
+    """A piece of the answer. `restart`: the pieces before are void."""
 
     kind: Literal["output_delta"] = "output_delta"
     text: str = ""

@@ -1,4 +1,4 @@
-"""Images: from paths, URLs and bytes to parts of a message, checked."""
+"""Loading and checking of images: paths, URLs and bytes become parts of a message."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 
 def load_image(source: ImageSource) -> ImagePart:
-    """Make a part from a path, a URL, raw bytes or a part.
+    """Make an image part from a path, a URL, bytes or a part.
 
     Raises:
-        ConfigurationError: the file is missing, is no image by its name, or is larger than 20 MiB.
+        ConfigurationError: the file is missing, is not an image, or is larger than 20 MiB.
     """
     if isinstance(source, ImagePart):
         return source
@@ -47,16 +47,16 @@ def load_image(source: ImageSource) -> ImagePart:
 
 
 def image_from_url(url: str) -> ImagePart:
-    """Make a part from what a model sent as an image: a `data:` URL by value, one of http(s) by reference.
+    """Make an image part from the URL that a model sent: a `data:` URL by value, an http(s) URL by reference.
 
     Raises:
-        ValueError: it is no image, or larger than 20 MiB.
+        ValueError: it is not an image, or is larger than 20 MiB.
     """
     if url[:8].lower().startswith(("http://", "https://")):
         return ImagePart(url=url)
     head = _DATA_URL.match(url)
     if head is None:
-        raise ValueError("its URL is neither of http(s) nor base64 data")
+        raise ValueError("its URL is neither http(s) nor base64 data")
     if (len(url) - head.end()) * 3 // 4 > MAX_IMAGE_BYTES:
         raise ValueError("it is larger than 20 MiB")
     body = "".join(url[head.end() :].split()).translate(_URL_SAFE).rstrip("=")
@@ -64,17 +64,17 @@ def image_from_url(url: str) -> ImagePart:
         raw = base64.b64decode(body + "=" * (-len(body) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise ValueError("it is not valid base64") from None
-    # Some declare PNG whatever it is.
+    # Some providers declare PNG for every format.
     media_type = _sniffed(raw) or head["media_type"].lower()
     if not raw or not _IMAGE_TYPE.fullmatch(media_type):
-        raise ValueError("its data is no image")
+        raise ValueError("its data is not an image")
     return ImagePart(data=raw, media_type=media_type)
 
 
 def _media_type(raw: bytes) -> str:
     media_type = _sniffed(raw)
     if media_type is None:
-        raise ConfigurationError("the bytes given as an image are no PNG, JPEG, GIF or WebP", hint="give image bytes")
+        raise ConfigurationError("the bytes given as an image are not PNG, JPEG, GIF or WebP", hint="give image bytes")
     return media_type
 
 

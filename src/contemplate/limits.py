@@ -1,4 +1,4 @@
-"""What a run may spend."""
+"""The limits of a run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ class Limits(Data):
     """What a run may spend. None means no limit.
 
     Args:
-        seconds: wall-clock time. Part of it is kept for the aggregator; then whatever arrived is concluded from.
+        seconds: wall-clock time. Part of it is kept for the aggregator, which concludes from what has arrived.
         total_tokens: input and output tokens of all calls. Reserved before a call and settled after it, so that
-            calls which run together cannot exceed it.
-        output_tokens: what the models may write in all calls, reasoning included. Reserved like `total_tokens`.
-        cost_usd: USD, of all calls. Reserved and settled like tokens; the prices of all models must be known.
+            concurrent calls cannot exceed it.
+        output_tokens: output tokens of all calls, reasoning included. Reserved like `total_tokens`.
+        cost_usd: cost of all calls, in USD. Reserved like `total_tokens`; the prices of all models must be known.
         calls: model calls. One is kept for the aggregator.
         tasks: tasks that the planner may start.
-        concurrency: model calls in flight at one moment.
+        concurrency: model calls in flight at the same time.
     """
 
     seconds: float | None = Field(default=None, gt=0)

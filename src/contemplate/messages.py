@@ -1,4 +1,4 @@
-"""Messages: what is said to a model and what it says back, in no provider's dialect."""
+"""Messages to and from a model, independent of any provider."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ImagePart(Data):
     media_type: str = "image/png"
 
     def as_url(self) -> str:
-        """The part as one URL; raw bytes become a `data:` URL (RFC 2397)."""
+        """Return the image as one URL; bytes become a `data:` URL (RFC 2397)."""
         if self.url is not None:
             return self.url
         return f"data:{self.media_type};base64,{base64.b64encode(self.data or b'').decode('ascii')}"
@@ -39,7 +39,7 @@ Part = Annotated[TextPart | ImagePart, Field(discriminator="kind")]
 
 
 class ToolCall(Data):
-    """A model's wish to run a tool. `arguments` is the JSON text as the model wrote it, unchecked."""
+    """A tool call requested by a model. `arguments` is the JSON text that the model wrote, unchecked."""
 
     id: str
     name: str
@@ -49,7 +49,7 @@ class ToolCall(Data):
 class Message(Data):
     """One message of a conversation.
 
-    `tool_calls` stands only in assistant messages, `tool_call_id` only in tool messages (the call it answers).
+    `tool_calls` is only set in assistant messages, `tool_call_id` (the call it answers) only in tool messages.
     """
 
     role: Role
@@ -69,27 +69,27 @@ class Message(Data):
 
     @classmethod
     def system(cls, text: str) -> Message:
-        """Instructions."""
+        """Make a system message: instructions."""
         return cls(role="system", parts=(TextPart(text=text),))
 
     @classmethod
     def user(cls, text: str, images: tuple[ImagePart, ...] = ()) -> Message:
-        """What the user shows, and says: images come first, as several calls often share them and not the words."""
+        """Make a user message. Images come first: calls that share them, but not the text, then share a prefix."""
         return cls(role="user", parts=(*images, TextPart(text=text)))
 
     @classmethod
     def assistant(cls, text: str, tool_calls: tuple[ToolCall, ...] = (), images: tuple[ImagePart, ...] = ()) -> Message:
-        """What the model said."""
+        """Make an assistant message: what a model wrote."""
         said = (TextPart(text=text),) if text else ()
         return cls(role="assistant", parts=(*said, *images), tool_calls=tool_calls)
 
     @classmethod
     def tool(cls, call_id: str, text: str, images: tuple[ImagePart, ...] = ()) -> Message:
-        """What a tool returned for the call `call_id`. Its images are the user's: no model is shown them."""
+        """Make a tool message: the result of the call `call_id`. Its images are for the user, not for the model."""
         return cls(role="tool", parts=(TextPart(text=text), *images), tool_call_id=call_id)
 
 
 def images_made(messages: Sequence[Message]) -> tuple[ImagePart, ...]:
-    """What a subagent and its tools made: all images but those that it was shown, each once."""
+    """Return the distinct images that a subagent and its tools made, without those that it was shown."""
     made = [image for message in messages if message.role != "user" for image in message.images]
     return tuple(image for place, image in enumerate(made) if image not in made[:place])

@@ -1,4 +1,4 @@
-"""Tasks, and the graph that they form."""
+"""Tasks, and the graph that they form: a plan."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ TaskKind = Literal["part", "candidate", "answer"]
 
 
 class Program(Data):
-    """That a task is answered by a program, which the model writes and the library runs; and its limits.
+    """Limits for a program that answers a task: the model writes it, the library runs it.
 
     Args:
-        seconds: how long it may run, the time in which it waits for tools not counted.
+        seconds: how long it may run, without the time it waits for tools.
         memory_mib: MiB that it may use.
         output_kib: KiB that it may print.
-        repairs: how often the model is told what went wrong, and writes it anew.
+        repairs: how many times the model may rewrite it, after being told what went wrong.
     """
 
     seconds: float = Field(default=5.0, gt=0)
@@ -33,20 +33,20 @@ class Task(Data):
 
     Args:
         id: names the task within its run.
-        prompt: what the subagent is asked.
+        prompt: the question for the subagent.
         needs: ids of earlier tasks whose results it is shown; it starts when they are done.
         kind: "part" answers a sub-question. "candidate" is one attempt at the whole question, and "answer" the only
-            one: both come in the run's output type, and an answer's text streams as the run's output.
-        title: a few words for people; the id where there is none.
+            one: both have the run's output type, and the text of an "answer" streams as the run's output.
+        title: a few words for people; the id if None.
         instructions: a persona or a strategy, added to the subagent's system prompt.
-        model: which model answers: a name such as "openai:gpt-5", or one that `RunContext.use` gave out. None is the
-            subagents' usual one.
-        settings: goes over the subagents' usual settings.
-        program: has the task answered by a program, within these limits.
-        samples: how many subagents answer it, each by itself; what comes of it is the answer that most of them give.
-        tools: the names of those of the agent's tools that it may use; all of them if None.
-        held: its result goes to the planner and to the tasks that need it, and to the aggregator only when the planner
-            releases it (`RunContext.release`), or when nothing else was answered; then it is not held any more.
+        model: the model that answers: a name such as "openai:gpt-5", or one returned by `RunContext.use`. The
+            subagents' default if None.
+        settings: override the subagents' default settings.
+        program: makes a program answer the task, within these limits.
+        samples: how many subagents answer it independently; the result is the answer that most of them give.
+        tools: the names of the agent's tools that it may use; all of them if None.
+        held: its result goes to the planner and to the tasks that need it, but to the aggregator only if the planner
+            releases it (`RunContext.release`), or if nothing else was answered; then it is no longer held.
     """
 
     id: str = Field(min_length=1)
@@ -69,10 +69,10 @@ class Task(Data):
 
 
 class Plan(Data):
-    """A checked graph of tasks: ids are unique, and a task needs only earlier ones, so there is no cycle.
+    """A validated task graph: ids are unique, and a task needs only earlier ones, so there is no cycle.
 
     Raises:
-        PlanError: through pydantic's `ValidationError` where a task breaks one of these rules.
+        ValueError: a task breaks one of these rules (pydantic's `ValidationError`).
     """
 
     tasks: tuple[Task, ...] = ()
@@ -89,12 +89,12 @@ class Plan(Data):
 
 
 def problem_with(task: Task, earlier: set[str]) -> str | None:
-    """Why `task` cannot follow tasks with the ids `earlier`; None if it can."""
+    """Return why `task` cannot follow tasks with the ids `earlier`; None if it can."""
     if task.id in earlier:
         return f"task {task.id!r} was planned twice: ids must be unique"
     for need in task.needs:
         if need == task.id:
             return f"task {task.id!r} needs itself"
         if need not in earlier:
-            return f"task {task.id!r} needs {need!r}, which no earlier task is called"
+            return f"task {task.id!r} needs {need!r}, which is not an earlier task"
     return None

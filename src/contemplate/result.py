@@ -1,4 +1,4 @@
-"""What came of a task, and of a run."""
+"""The result of a task, and of a run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Outcome = Literal["answered", "capped", "failed", "cancelled"]
 
 
 class ErrorInfo(Data):
-    """An error as data: its class's name, what it said, and what to do next."""
+    """An error as data: the name of its class, its message, and what to do next."""
 
     kind: str
     message: str
@@ -33,19 +33,20 @@ class Dissent(Data):
 
 
 class TaskResult(Data):
-    """What came of a task.
+    """The result of a task.
 
-    "answered" has a complete text; "capped" was cut by a limit (length, turns, budget); "failed" has an `error`;
-    "cancelled" was stopped because its answer could no longer matter, or because time was up. All but "answered" keep
-    in `text` what had been written until then. A failed task is never passed on as an answer.
+    "answered" has a complete text; "capped" was cut short by a limit (length, turns, budget); "failed" has an `error`;
+    "cancelled" was stopped because its answer was no longer needed, or because time ran out. All but "answered" keep
+    in `text` what was written until then. A failed task is never passed on as an answer.
 
     Args:
         index: the launch order within the run, from 0.
-        output: the parsed value, as JSON, where the task was asked for the run's output type.
-        started, seconds: when it started, in seconds since the run did, and how long it took.
-        support, dissent: where it was put to several subagents: on whose answers it rests, by the names of their calls,
-            and what the others said.
-        complete: False where it was answered by a run of its own that had something left out.
+        output: the parsed value, as JSON, if the task was to answer in the run's output type.
+        started: when it started, in seconds after the run did.
+        seconds: how long it took.
+        support, dissent: for a task answered by several subagents: the names of those on whose answers it rests, and
+            the other answers.
+        complete: False if it was answered by a run of its own that left something out.
         messages: the whole conversation of the subagent, tool calls and results included.
     """
 
@@ -81,10 +82,10 @@ class Conclusion(Data):
 
     Args:
         text: the answer as text.
-        output: the answer in the run's output type, where the aggregator made one.
+        output: the answer in the run's output type, if the aggregator made one.
         support: ids of the tasks on which the answer rests.
         dissent: the other answers.
-        complete: whether everything that the aggregator wanted had arrived.
+        complete: whether everything that the aggregator needed had arrived.
     """
 
     text: str
@@ -96,20 +97,20 @@ class Conclusion(Data):
 
 
 class RunResult(Data, Generic[OutputT]):
-    """What came of a run.
+    """The result of a run.
 
     Args:
-        output: the answer: a `str`, or an instance of the output type that was asked for.
+        output: the answer: a `str`, or an instance of the output type.
         text: the answer as text.
         plan: every task that was planned.
-        tasks: what came of each task that was started, in the order of their launch.
-        usage: all calls together: planner, subagents, aggregator.
+        tasks: the result of each task that was started, in launch order.
+        usage: the sum over all calls: planner, subagents, aggregator.
         seconds: wall-clock time.
-        complete: False when a limit or a failure left something out that the answer should rest on.
-        missing: ids of tasks that were planned and not answered, and not stopped as needless.
+        complete: False if a limit or a failure left out something that the answer should rest on.
+        missing: ids of planned tasks that were not answered, except those that were no longer needed.
         stopped_by: the field of `Limits` that ended the run early, or None.
-        support, dissent: the tasks on which the answer rests, and what the others said.
-        notes: what was mended, dropped or given up on the way, in words.
+        support, dissent: the ids of the tasks on which the answer rests, and the other answers.
+        notes: what was repaired, dropped or given up, in words.
     """
 
     run_id: str

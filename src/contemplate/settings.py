@@ -1,4 +1,4 @@
-"""How a model is asked, in terms that every provider knows."""
+"""Settings of a model call, independent of any provider."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class ModelSettings(Data):
         top_p: nucleus sampling, (0, 1].
         max_tokens: the most tokens the model may write, reasoning included.
         seed: makes sampling repeatable where the provider can.
-        stop: texts at which the model stops.
+        stop: strings at which the model stops.
         reasoning_effort: for reasoning models.
         logprobs: how many alternatives to report for each token; 0 reports only the chosen one.
-        timeout: seconds until a call is given up.
-        first_token_timeout: seconds until a stream is given up that has brought nothing of the answer yet.
-        idle_timeout: seconds until a stream is given up that has brought nothing more.
-        extra: further fields of the request's body, passed through as they are.
+        timeout: the most seconds for a call.
+        first_token_timeout: the most seconds until a stream delivers the first piece of the answer.
+        idle_timeout: the most seconds between two pieces of a stream.
+        extra: additional fields of the request's body, passed through unchanged.
     """
 
     temperature: float | None = Field(default=None, ge=0)
@@ -39,7 +39,7 @@ class ModelSettings(Data):
     extra: dict[str, JsonValue] | None = None
 
     def over(self, base: ModelSettings | None) -> ModelSettings:
-        """These settings, with `base` where they say nothing."""
+        """Return these settings, with those of `base` where these are not set."""
         if base is None or not base.model_fields_set:
             return self
         said = {name: value for name in self.model_fields_set if (value := getattr(self, name)) is not None}

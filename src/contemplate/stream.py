@@ -1,4 +1,4 @@
-"""A run that is being watched."""
+"""A run as a stream of events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .run.mailbox import Mailbox
 
 
 class RunStream(Generic[OutputT]):
-    """The events of a run, as they happen: `async for event in stream`. Then `stream.result` is there.
+    """The events of a run, as they happen: `async for event in stream`. After the last one, `stream.result` is set.
 
     The iteration ends when the run does, and raises what the run raised.
     """
@@ -23,11 +23,11 @@ class RunStream(Generic[OutputT]):
 
     @property
     def result(self) -> RunResult[OutputT]:
-        """What came of the run.
+        """The result of the run.
 
         Raises:
             RuntimeError: the run is not over; iterate to the end first.
-            ContemplateError: what the run raised.
+            ContemplateError: the error that the run raised.
         """
         if self._error is not None:
             raise self._error
@@ -36,11 +36,11 @@ class RunStream(Generic[OutputT]):
         return self._result
 
     def put(self, event: Event) -> None:
-        """Take in an event."""
+        """Add an event."""
         self._events.put(event)
 
     async def follow(self, run: Awaitable[RunResult[OutputT]]) -> None:
-        """Wait for the run, and keep what comes of it."""
+        """Wait for the run, and keep its result or error."""
         try:
             self._result = await run
         except Exception as error:

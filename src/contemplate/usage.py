@@ -1,4 +1,4 @@
-"""What calls cost: tokens and USD."""
+"""Usage and prices: tokens and USD."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from .data import Data
 
 
 class Usage(Data):
-    """What calls cost. Adds up with `+`.
+    """The number of calls, their tokens and their cost. Usages can be added.
 
-    `cached_input_tokens` is the part of `input_tokens` that came from a prefix cache, `reasoning_tokens` the part of
-    `output_tokens` that was not shown. `cost_usd` is None where no price is known; a sum of known and unknown is
-    unknown.
+    `cached_input_tokens` is the part of `input_tokens` read from a prefix cache, `reasoning_tokens` the hidden part of
+    `output_tokens`. `cost_usd` is None if no price is known; a sum of known and unknown costs is unknown.
     """
 
     calls: int = 0
@@ -24,7 +23,7 @@ class Usage(Data):
 
     @property
     def total_tokens(self) -> int:
-        """Input and output together, in tokens."""
+        """Input and output tokens together."""
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
@@ -42,20 +41,20 @@ NOTHING = Usage()
 
 
 class Price(Data):
-    """What a model's tokens cost, in USD for a million of them. `cached_input` None: as much as `input`."""
+    """A model's prices, in USD per million tokens. `cached_input` None: the same as `input`."""
 
     input: float = Field(ge=0)
     output: float = Field(ge=0)
     cached_input: float | None = Field(default=None, ge=0)
 
     def cost(self, usage: Usage) -> float:
-        """What `usage` costs, in USD."""
+        """Return the cost of `usage`, in USD."""
         cached = self.input if self.cached_input is None else self.cached_input
         fresh = usage.input_tokens - usage.cached_input_tokens
         return (fresh * self.input + usage.cached_input_tokens * cached + usage.output_tokens * self.output) / 1e6
 
     def priced(self, usage: Usage) -> Usage:
-        """`usage` with its cost, unless it has one."""
+        """Return `usage` with its cost filled in, unless it has one."""
         return usage if usage.cost_usd is not None else usage.model_copy(update={"cost_usd": self.cost(usage)})
 
 

@@ -116,7 +116,7 @@ async def test_a_run_that_is_over_is_not_made_again(journal: Journal) -> None:
 async def test_another_question_under_that_name(journal: Journal) -> None:
     mind = Contemplator(Counting(), mode="instant", journal=journal)
     await mind.run(QUESTION, run_id="r")
-    with pytest.raises(ConfigurationError, match="'r' has asked something else"):
+    with pytest.raises(ConfigurationError, match="'r' has another question"):
         await mind.run("Something else?", run_id="r")
 
 
@@ -265,5 +265,5 @@ async def test_an_output_that_cannot_be_written_down_is_returned(journal: Journa
 async def test_another_type_for_a_run_that_is_over(journal: Journal) -> None:
     await Contemplator(ScriptedModel("plain words"), mode="instant", journal=journal).run(QUESTION, run_id="r")
     typed = Contemplator(ScriptedModel([]), mode="instant", output_type=Verdict, journal=journal)
-    with pytest.raises(ConfigurationError, match="'r' was answered, and not as a Verdict"):
+    with pytest.raises(ConfigurationError, match="'r' was answered, but its output does not fit Verdict"):
         await typed.run(QUESTION, run_id="r")

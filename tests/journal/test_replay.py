@@ -225,7 +225,7 @@ async def test_a_run_that_never_ended(journal: Journal) -> None:
             await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
     for again in (mind.replay, mind.reaggregate):
-        with pytest.raises(JournalError, match="'r' is not over"):
+        with pytest.raises(JournalError, match="'r' is not finished"):
             await again("r")
     with pytest.raises(JournalError, match="no run 'x'"):
         await mind.replay("x")

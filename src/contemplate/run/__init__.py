@@ -1,11 +1,12 @@
-"""The machinery of one run: two streams meet, tasks in and results out.
+"""The machinery of one run: a stream of tasks goes in, a stream of results comes out.
 
 protocols       what planners, agents and aggregators are
 engine, graph   dispatch, deadlines, cancellation; which task may start
-state           how far a run has come: what the engine alone writes
-context         what planners and aggregators may touch of it; task_context, what agents may
-calls           the one door for model and tool calls, and for runs within runs; metering, what a call costs
+state           the state of a run, written by the engine only
+context         the part of it that planners and aggregators may use; task_context, that of agents
+calls           the one door for model and tool calls, and for runs within runs; metering, the cost of a call
 budget          limits: reserved before a call, settled after it
-run             from a question to a result; recorded, with a journal around it; nesting, within another run
-listeners, log  who is told of events
+run             from a question to a result; recorded, with a journal; nesting and task_run, within another run
+place           where code runs: the one context variable; resources, what a run keeps open
+listeners, log  who receives events
 """

@@ -1,4 +1,4 @@
-"""The ledger of a run: reserve before a call, settle after it. The one place where a limit on spending trips."""
+"""The ledger of a run: reserve before a call, settle after it. Limits on spending are enforced here and only here."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ MILLION = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is set aside for a call: `tokens` in all, of them `written` ones at most (0 and None: no limit on tokens).
+    """The budget reserved for one call: `tokens` in all, of which at most `written` are output.
 
-    `cost` is in USD; `outer` is what is set aside in the outer run.
+    Without a limit on tokens these are 0 and None. `cost` is in USD; `outer` is the reservation in the outer run.
     """
 
     tokens: int
@@ -34,7 +34,7 @@ class Reservation:
 
     @property
     def output_tokens(self) -> int | None:
-        """The most that the call may write; None is no limit."""
+        """The most tokens that the call may write; None without a limit."""
         outer = None if self.outer is None else self.outer.output_tokens
         return self.written if outer is None else outer
 
@@ -56,17 +56,17 @@ class _Waiter:
 
 
 class Ledger:
-    """What a run has spent, and has promised to calls that are still out.
+    """What a run has spent, and what is reserved for calls in flight.
 
-    A call that does not fit because of promises waits until one is settled, as most calls stay below their promise:
-    first come, first served, but for the aggregator, which goes ahead of all. One that cannot fit any more is refused.
-    The share kept for the aggregator is closed to everyone else.
+    A call that does not fit because of reservations waits until one is settled, as most calls use less than they
+    reserve: first come, first served, but the aggregator goes first. A call that can never fit is refused. Nobody else
+    may use the share kept for the aggregator.
 
     Args:
         limits: what may be spent.
-        keep_for_aggregator: whether a share is kept.
-        outer: the ledger of a run within which this one goes on: what is spent here is spent there too.
-        for_aggregator: whether it goes on in the outer run's aggregator, whose share it may then use.
+        keep_for_aggregator: whether to keep a share for the aggregator.
+        outer: the ledger of the run around this one: what is spent here is spent there too.
+        for_aggregator: whether this run is part of the outer run's aggregator, and may use its share.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class Ledger:
         self._ahead: deque[_Waiter] = deque()
         self._waiting: deque[_Waiter] = deque()
         self._kept_calls = 1 if keep_for_aggregator and (limits.calls or 0) > 1 else 0
-        self._kept_tokens = _kept(limits.total_tokens) if keep_for_aggregator else 0
-        self._kept_output = _kept(limits.output_tokens) if keep_for_aggregator else 0
+        self._kept_tokens = _kept_share(limits.total_tokens) if keep_for_aggregator else 0
+        self._kept_output = _kept_share(limits.output_tokens) if keep_for_aggregator else 0
         self._kept_cost = (limits.cost_usd or 0.0) * KEPT_SHARE if keep_for_aggregator else 0.0
 
     @property
@@ -100,20 +100,24 @@ class Ledger:
 
     @property
     def limits_tokens(self) -> bool:
-        """Whether it matters how long a prompt is, here or in an outer run."""
-        of_length = (self.limits.total_tokens, self.limits.cost_usd)
-        return of_length != (None, None) or (self._outer is not None and self._outer.limits_tokens)
+        """Whether the length of a prompt matters to a limit, here or in an outer run."""
+        length_limits = (self.limits.total_tokens, self.limits.cost_usd)
+        return length_limits != (None, None) or (self._outer is not None and self._outer.limits_tokens)
 
     @property
     def calls_left(self) -> float:
-        """How many more calls there is room for, the aggregator's share left out; `math.inf` without a limit."""
+        """How many more calls are allowed, without the aggregator's share; `math.inf` without a limit."""
         outer = math.inf if self._outer is None else self._outer.calls_left
         if self.limits.calls is None:
             return outer
         return min(outer, max(0, self.limits.calls - self._kept_calls - self.spent.calls - self._calls_out))
 
     def left(self, limits: Limits) -> Limits:
-        """Return `limits`, cut to what is left here and in all outer runs."""
+        """Return `limits`, cut to what is left here and in all outer runs.
+
+        Raises:
+            LimitExceeded: nothing is left of one of them.
+        """
         outer = limits if self._outer is None else self._outer.left(limits)
         spent, own = self.spent, self.limits
         left = {
@@ -141,16 +145,16 @@ class Ledger:
         aggregator: bool = False,
         price: Price | None = None,
     ) -> Reservation:
-        """Set aside one call with what it may cost; waits while it only fits when others have settled.
+        """Reserve the budget of one call; wait while it does not fit until others have settled.
 
         Args:
-            prompt_tokens: an estimate of the prompt's length.
-            output_tokens: the most the caller wants written; None for a default that leaves room for others.
-            aggregator: whether the kept share may be used.
-            price: of the model; needed where USD are limited.
+            prompt_tokens: the estimated length of the prompt.
+            output_tokens: the most that the call may write; None for a default that leaves room for others.
+            aggregator: whether the call may use the kept share.
+            price: the model's; required where USD are limited.
 
         Raises:
-            LimitExceeded: the call does not fit into what is left, and never will.
+            LimitExceeded: the call does not fit into what is left, and never will fit.
         """
         own = await self._reserve(_Ask(prompt_tokens, output_tokens, aggregator, price))
         if self._outer is None:
@@ -158,7 +162,7 @@ class Ledger:
         try:
             outer = await self._outer.reserve(prompt_tokens, own.written, aggregator=self._for_aggregator, price=price)
         except BaseException as error:
-            self._give_back(own)
+            self._release(own)
             if isinstance(error, LimitExceeded):
                 self.tripped = self.tripped or error.limit
             raise
@@ -174,7 +178,7 @@ class Ledger:
         try:
             await waiter.turn.wait()
         except BaseException:
-            self._leave(waiter)
+            self._remove(waiter)
             raise
         if isinstance(waiter.given, LimitExceeded):
             raise waiter.given
@@ -182,42 +186,42 @@ class Ledger:
         return waiter.given
 
     def settle(self, reservation: Reservation, usage: Usage) -> None:
-        """Give back a reservation, and book what the call really cost."""
+        """Release a reservation, and book the actual cost of the call."""
         self.spent += usage
-        self._give_back(reservation)
+        self._release(reservation)
         if self._outer is not None and reservation.outer is not None:
             self._outer.settle(reservation.outer, usage)
 
     def book(self, usage: Usage) -> None:
-        """Count what was spent without a reservation."""
+        """Book what was spent without a reservation."""
         self.spent += usage
         if self._outer is not None:
             self._outer.book(usage)
 
-    def _give_back(self, reservation: Reservation) -> None:
+    def _release(self, reservation: Reservation) -> None:
         self._calls_out -= 1
         self._tokens_out -= reservation.tokens
         self._output_out -= reservation.written or 0
         self._cost_out -= reservation.cost
         self._serve()
 
-    def _leave(self, waiter: _Waiter) -> None:
-        """A waiter was cancelled, perhaps after it had been served."""
+    def _remove(self, waiter: _Waiter) -> None:
+        """Remove a waiter that was cancelled, perhaps after it was served."""
         waiter.gone = True
         if isinstance(waiter.given, Reservation):
-            self._give_back(waiter.given)
+            self._release(waiter.given)
         else:
             self._serve()
 
     def _serve(self) -> None:
-        """Serve those at the head of the line, up to the first that has to wait on. Whoever waits, a call is out."""
+        """Serve waiters in order, up to the first that does not fit. While anybody waits, a call is in flight."""
         for line in (self._ahead, self._waiting):
             while line:
-                if not line[0].gone and not self._served(line[0]):
+                if not line[0].gone and not self._try_serve(line[0]):
                     return
                 line.popleft()
 
-    def _served(self, waiter: _Waiter) -> bool:
+    def _try_serve(self, waiter: _Waiter) -> bool:
         try:
             waiter.given = self._try(waiter.ask)
         except LimitExceeded as refusal:
@@ -233,24 +237,24 @@ class Ledger:
             kept = 0 if ask.aggregator else self._kept_calls
             if self.spent.calls + self._calls_out >= calls - kept:
                 raise self._refusal("calls")
-        rooms = self._rooms(ask)
+        rooms = self._room_per_limit(ask)
         if not rooms:
-            return self._out(ask, 0, ask.output)
+            return self._take(ask, 0, ask.output)
         room, limit, _ = min(rooms)
         wanted = ask.output
         if wanted is None:
             share = min(whole for *_, whole in rooms) / SHARES
             wanted = int(min(DEFAULT_OUTPUT_TOKENS, max(share, MIN_OUTPUT_TOKENS)))
         if room >= wanted:
-            return self._out(ask, ask.prompt + wanted, wanted)
+            return self._take(ask, ask.prompt + wanted, wanted)
         if self._calls_out:
             return None
         if room >= MIN_OUTPUT_TOKENS:
-            return self._out(ask, ask.prompt + int(room), int(room))
+            return self._take(ask, ask.prompt + int(room), int(room))
         raise self._refusal(limit)
 
-    def _rooms(self, ask: _Ask) -> list[tuple[float, str, float]]:
-        """For each limit: how many tokens the call may write within it, its name, and how many all calls may write."""
+    def _room_per_limit(self, ask: _Ask) -> list[tuple[float, str, float]]:
+        """Return for each limit: the tokens that the call may write within it, its name, the tokens of all calls."""
         rooms: list[tuple[float, str, float]] = []
         limits, share = self.limits, 0 if ask.aggregator else 1
         if limits.total_tokens is not None:
@@ -263,11 +267,11 @@ class Ledger:
             assert ask.price is not None  # noqa: S101
             money = limits.cost_usd - (self.spent.cost_usd or 0.0) - self._cost_out - share * self._kept_cost
             money -= ask.prompt * ask.price.input / MILLION
-            of_one = ask.price.output / MILLION
-            rooms.append((_tokens_for(money, of_one), "cost_usd", _tokens_for(limits.cost_usd, of_one)))
+            per_token = ask.price.output / MILLION
+            rooms.append((_tokens_for(money, per_token), "cost_usd", _tokens_for(limits.cost_usd, per_token)))
         return rooms
 
-    def _out(self, ask: _Ask, tokens: int, output: int | None) -> Reservation:
+    def _take(self, ask: _Ask, tokens: int, output: int | None) -> Reservation:
         written = output or 0
         cost = 0.0
         if self.limits.cost_usd is not None and ask.price is not None:
@@ -287,11 +291,11 @@ class Ledger:
         )
 
 
-def _kept(tokens: int | None) -> int:
+def _kept_share(tokens: int | None) -> int:
     return min(int((tokens or 0) * KEPT_SHARE), MAX_KEPT_TOKENS)
 
 
-def _tokens_for(money: float, of_one: float) -> float:
+def _tokens_for(money: float, per_token: float) -> float:
     if money < 0:
         return -1
-    return money / of_one if of_one else math.inf
+    return money / per_token if per_token else math.inf

@@ -1,4 +1,4 @@
-"""A model call whose pieces are read while it runs."""
+"""A model call whose deltas are read while it runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .mailbox import Mailbox
 
 
 class CallStream:
-    """A call in progress: iterate over its deltas; then `response` is there. Raises what the call raised."""
+    """A call in progress: iterate over its deltas, then read `response`. The iteration raises what the call raised."""
 
     def __init__(self) -> None:
         self.deltas: Mailbox[Delta] = Mailbox()
@@ -16,7 +16,11 @@ class CallStream:
 
     @property
     def finished(self) -> ModelResponse:
-        """The whole response; only after the last delta."""
+        """The whole response.
+
+        Raises:
+            RuntimeError: the call is not over.
+        """
         if self.response is None:
             raise RuntimeError("the call is not over: iterate over its deltas to the end first")
         return self.response

@@ -1,6 +1,6 @@
-"""The one door through which all model and tool calls of a run go. Here a call gets its name, its share and its event.
+"""The one door for all model and tool calls of a run. A call gets its name, its reservation and its event here.
 
-A run within another has a door of its own, which leads to the outer one's: `Calls.child`.
+A run within another has its own door, which leads to that of the outer run: `Calls.child`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MAX_DEPTH = 16
 
 
 class ToolResult(NamedTuple):
-    """What a tool returned. Its images are the user's; `text` says that there are some."""
+    """What a tool returned. Images are for the user, not for the model; `text` mentions them."""
 
     text: str
     error: ErrorInfo | None = None
@@ -54,20 +54,19 @@ class _Name(NamedTuple):
 
 
 class Calls(OngoingRun):
-    """The calls of one run, within its limits and those of all runs around it.
+    """Makes the calls of one run, within its limits and those of all runs around it.
 
-    With a journal, what a call brings is written down before it is used, and a call whose answer was written down
-    before is not made again.
+    With a journal, the result of a call is recorded before it is used, and a recorded call is not made again.
 
     Attributes:
         run_id: the id of the outermost run.
-        path: which of the runs within it this one is; "" for the run itself.
-        depth: in how many other runs it is nested.
-        ledger: what it has spent, and may spend.
-        listeners: whom to tell.
-        resources: what is open until its end.
-        loop: the event loop in which it goes on.
-        over: whether the run has ended: what is left of it, such as a task that a tool has started, is no part of it.
+        path: the path of this run within the outermost one; "" for that run itself.
+        depth: the number of runs around this one.
+        ledger: what the run has spent, and may spend.
+        listeners: who receives its events.
+        resources: what stays open until its end.
+        loop: the event loop in which it runs.
+        over: whether the run has ended. Code that outlives it, such as a task started by a tool, is not part of it.
     """
 
     def __init__(
@@ -91,7 +90,7 @@ class Calls(OngoingRun):
         self.resources = resources
         self.over = False
         self.loop = anyio.lowlevel.current_token()
-        # Within the run that is written down, which may be an inner one with a journal of its own.
+        # The path within the recorded run, which may be an inner one with its own journal.
         self._recorded_path = recorded_path
         self._outer = outer
         self._within = within
@@ -117,23 +116,23 @@ class Calls(OngoingRun):
         resources: Resources | None = None,
         lent: bool = False,
     ) -> Calls:
-        """Return the calls of a run within this one, which keep its limits and those of this run.
+        """Return the door of a run within this one, held to its own limits and to those of this run.
 
         Args:
-            place: where in this run it is made.
+            place: where in this run it starts.
             limits: the inner run's own.
-            keep_for_aggregator: whether a share of these is kept for its aggregator.
-            listeners: makes the inner run's listeners of this one's.
-            resources: what it opens for itself; this run's if None.
-            lent: whether it goes on in another event loop, so that its limits are all that holds it.
+            keep_for_aggregator: whether to keep a share of these for its aggregator.
+            listeners: builds the inner run's listeners from this run's.
+            resources: the inner run's own; this run's if None.
+            lent: whether it runs in another event loop, and so cannot reserve here: `limits` must be all it may spend.
 
         Raises:
-            ConfigurationError: that would be too deep.
+            ConfigurationError: runs would be nested too deeply.
         """
         if self.depth >= MAX_DEPTH:
             raise ConfigurationError(
                 f"runs are nested more than {MAX_DEPTH} deep",
-                hint="does a tool or an agent call its own run? let the innermost contemplator have a plain Agent",
+                hint="does a tool or an agent call its own run? give the innermost contemplator a plain Agent",
             )
         self._children[place.name] += 1
         number = self._children[place.name]
@@ -149,21 +148,21 @@ class Calls(OngoingRun):
             ledger,
             listeners(self.listeners),
             resources or self.resources,
-            path=_joined(self.path, name),
-            recorded_path=_joined(self._recorded_path, name) if resources in (None, self.resources) else "",
+            path=_join(self.path, name),
+            recorded_path=_join(self._recorded_path, name) if resources in (None, self.resources) else "",
             outer=None if lent else self,
             within=place.task,
             depth=self.depth + 1,
         )
 
     def emit(self, event: Event) -> None:
-        """Tell whoever listens, with the run's id and path."""
+        """Send `event` to the listeners, with the run's id and path."""
         if not event.run_id:
             event.stamp(self.run_id, self.path)
         self.listeners.emit(event)
 
     def spent_on(self, task: str) -> Usage:
-        """Return what the calls for a task have cost so far, failed ones and those of runs within it included."""
+        """Return the usage of a task so far, including failed calls and runs within the task."""
         return self._spent_on.get(task, NOTHING)
 
     async def call(
@@ -173,7 +172,7 @@ class Calls(OngoingRun):
 
         Raises:
             ModelError: the call failed.
-            LimitExceeded: a limit leaves no room for it.
+            LimitExceeded: a limit does not allow another call.
         """
         turn = self._turns.get((role, task), 0)
         self._turns[role, task] = turn + 1
@@ -181,14 +180,14 @@ class Calls(OngoingRun):
         meter = Meter(on_delta)
         recording = self.resources.recording
         if recording is None:
-            return await self._made(name, model, request, meter)
+            return await self._make(name, model, request, meter)
         asked = recording.asked(self._recorded_path, role, task, turn, model.name, request)
         known = recording.find(asked)
         if known is not None:
-            return await self._recalled(known, recording, name, meter)
+            return await self._recall(known, recording, name, meter)
         started = perf_counter()
         try:
-            response = await self._made(name, model, request, meter)
+            response = await self._make(name, model, request, meter)
         except BaseException as error:
             recording.cut_off(asked, started, error, meter.text, meter.spent)
             raise
@@ -196,7 +195,7 @@ class Calls(OngoingRun):
         return response
 
     async def tool(self, task: str | None, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
-        """Make one tool call: return what `use` returns now, or what it returned when that was written down."""
+        """Make one tool call: return what `use` returns, or its recorded result."""
         name = call.name if task is None else f"{task}/{call.name}"
         place = Place(self, "subagent", task, name)
         recording = self.resources.recording
@@ -219,10 +218,10 @@ class Calls(OngoingRun):
         return returned
 
     async def tools_of(self, toolset: Toolset) -> Sequence[Tool]:
-        """Return the tools of `toolset`: those that it has now, or that it had when that was written down.
+        """Return the tools of `toolset`, or those that were recorded.
 
         Raises:
-            ContemplateError: it cannot be opened.
+            ContemplateError: the toolset cannot be opened.
         """
         opened = self.resources.toolsets.opened(toolset)
 
@@ -238,10 +237,10 @@ class Calls(OngoingRun):
                 opened.tools = opened.made(known.text)
             return opened.tools
 
-    async def _recalled(self, known: Entry, recording: Recording, name: _Name, meter: Meter) -> ModelResponse:
-        """Return what a call brought when it was made; it costs what it cost then."""
+    async def _recall(self, known: Entry, recording: Recording, name: _Name, meter: Meter) -> ModelResponse:
+        """Return the recorded result of a call, at its recorded cost."""
         response = known.response
-        # At once and not in its turn: what a planner has written may be what others are waiting for.
+        # At once, not in recorded order: the tasks that others wait for may be in what the planner has written.
         meter(Delta(known.text) if response is None else Delta(response.message.text, response.reasoning))
         error: BaseException | None = None
         try:
@@ -253,31 +252,31 @@ class Calls(OngoingRun):
             meter.spent = known.usage
             self.ledger.book(meter.spent)
             finish = None if response is None else response.finish
-            self._tell(name, known.name, meter, known.seconds, finish, error, recorded=True)
+            self._report(name, known.name, meter, known.seconds, finish, error, recorded=True)
         assert response is not None  # noqa: S101
         return response
 
-    async def _made(self, name: _Name, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
+    async def _make(self, name: _Name, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
         if not self.resources.is_connected(model):
             await self.resources.connect(model)
         if not self._slots:
-            return await self._paid(name, model, request, meter)
+            return await self._request(name, model, request, meter)
         if len(self._slots) == 1:
             async with self._slots[0]:
-                return await self._paid(name, model, request, meter)
-        return await self._in_slots(self._slots, name, model, request, meter)
+                return await self._request(name, model, request, meter)
+        return await self._in_all_slots(self._slots, name, model, request, meter)
 
-    async def _in_slots(
+    async def _in_all_slots(
         self, slots: tuple[anyio.Semaphore, ...], name: _Name, model: Model, request: ModelRequest, meter: Meter
     ) -> ModelResponse:
-        """Make the call when each limit on concurrency, from the innermost run's to the outermost's, has room."""
+        """Make the call once it has a slot in each run that limits concurrency, from the innermost to the outermost."""
         if not slots:
-            return await self._paid(name, model, request, meter)
+            return await self._request(name, model, request, meter)
         async with slots[0]:
-            return await self._in_slots(slots[1:], name, model, request, meter)
+            return await self._in_all_slots(slots[1:], name, model, request, meter)
 
-    async def _paid(self, name: _Name, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
-        # Without a limit on tokens nobody asks how many a prompt has.
+    async def _request(self, name: _Name, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
+        # Without a limit on tokens the estimate is not needed.
         prompt_tokens = request_tokens(request) if self.ledger.limits_tokens else 0
         wanted = request.settings.max_tokens
         price = self._price(model)
@@ -304,7 +303,7 @@ class Calls(OngoingRun):
             if price is not None:
                 meter.spent = price.priced(meter.spent)
             self.ledger.settle(reservation, meter.spent)
-            self._tell(name, model.name, meter, perf_counter() - started, finish, error)
+            self._report(name, model.name, meter, perf_counter() - started, finish, error)
 
     def _price(self, model: Model) -> Price | None:
         price = price_of(model)
@@ -312,7 +311,7 @@ class Calls(OngoingRun):
             raise unknown_price(model)
         return price
 
-    def _tell(
+    def _report(
         self,
         name: _Name,
         model: str,
@@ -340,7 +339,7 @@ class Calls(OngoingRun):
             )
 
     def book_on(self, task: str | None, usage: Usage) -> None:
-        """Count what was spent for a task, and for those of the outer runs within which it stands."""
+        """Add `usage` to a task, and to the tasks of the outer runs around it."""
         if task is not None:
             known = self._spent_on.get(task)
             self._spent_on[task] = usage if known is None else known + usage
@@ -348,13 +347,13 @@ class Calls(OngoingRun):
             self._outer.book_on(self._within, usage)
 
 
-def _joined(path: str, name: str) -> str:
+def _join(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
 
 
 def unknown_price(model: Model) -> ConfigurationError:
-    """Return the error for a limit on USD where nobody knows what `model` costs."""
+    """Return the error for a limit on USD with a `model` whose price is not known."""
     return ConfigurationError(
         f"Limits.cost_usd is set, and the price of {model.name} is not known",
-        hint="pip install 'contemplate-ai[prices]', or say it: OpenAIModel(..., price=Price(input=..., output=...))",
+        hint="pip install 'contemplate-ai[prices]', or set it: OpenAIModel(..., price=Price(input=..., output=...))",
     )

@@ -1,4 +1,4 @@
-"""Telling one's own cancellation from that of something that one waited for."""
+"""Tell the current task's own cancellation from that of something it waited for."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import anyio
 
 
 def being_cancelled() -> bool:
-    """Return whether the current task is being cancelled, and not only something that it waited for."""
+    """Return whether the current task itself is being cancelled, and not only something it waited for."""
     return anyio.current_effective_deadline() == -math.inf

@@ -1,4 +1,4 @@
-"""What planners and aggregators may see and ask of a run."""
+"""What planners and aggregators may see of a run, and do with it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ from .state import RunState
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RunContext:
-    """A run, as planners, agents and aggregators see it.
+    """A run as planners, agents and aggregators see it. Its attributes are read-only.
 
     Attributes:
-        run_id: the run's id; of a run within another, with the tasks in which it is nested.
-        question: what the user asked.
-        images: what the user showed; `images_for` says who is shown it.
-        output: the output type that was asked for; None for text.
-        deadline: when the run must be over, on `anyio.current_time`'s clock; `math.inf` without a limit.
-        streaming: whether calls are streamed whose pieces somebody wants.
+        run_id: the run's id; for a run within another, the outermost run's id and the path to this one.
+        question: the user's question.
+        images: the user's images; `images_for` returns those that a role may see.
+        images_to: the roles that may see them.
+        output: the output type; None for text.
+        deadline: when the run must end, in seconds on `anyio.current_time`'s clock; `math.inf` without a limit.
+        streaming: whether to stream calls whose deltas somebody reads.
     """
 
     run_id: str
@@ -52,7 +53,7 @@ class RunContext:
     def __post_init__(self) -> None:
         self._models[self._model.name] = self._model
 
-    # How far the run has come
+    # Progress
 
     @property
     def planned(self) -> Sequence[Task]:
@@ -66,91 +67,88 @@ class RunContext:
 
     @property
     def expected(self) -> int | None:
-        """How many tasks there will be at most, if the planner says so: a vote may be decided before they are."""
+        """The most tasks that there will be, if the planner called `expect`; else None."""
         return self._state.expected
 
     @property
     def results(self) -> Mapping[str, TaskResult]:
-        """The results so far, by task id, in the order in which they came."""
+        """The results so far, by task id, in order of arrival."""
         return self._state.results
 
     def is_planned(self, task_id: str) -> bool:
-        """Return whether a task of that id was planned so far."""
+        """Return whether a task with this id has been planned."""
         return task_id in self._state.places
 
     async def finished(self, task_id: str) -> TaskResult:
-        """Wait for the result of a task that was planned.
+        """Wait for the result of a planned task, and return it.
 
         Raises:
-            PlanError: no such task was planned so far: its result might never come.
+            PlanError: no task with this id has been planned, so that its result might never come.
         """
         return await self._state.finished(task_id)
 
     def when_planned(self, call: Callable[[], None]) -> None:
-        """Have `call` called when the planner has finished, if it has not."""
+        """Call `call` when the planner finishes; never, if it has finished already."""
         self._state.when_planned(call)
 
-    # What a planner may ask for
+    # For planners
 
     @property
     def tools(self) -> Sequence[ToolSpec]:
-        """The tools that subagents have; empty where the agent does not say."""
+        """The subagents' tools; empty if the agent did not declare them."""
         return self._state.tools
 
     def expect(self, tasks: int) -> None:
-        """Say how many tasks there will be at most: a vote may be decided before they are planned."""
+        """Declare the most tasks that there will be, so that a vote can be decided before all are planned."""
         self._state.expected = tasks
 
     async def undecided(self) -> None:
-        """Wait until the aggregator has seen every result so far and wants more; if it concludes, the planner ends."""
+        """Wait until the aggregator has read all results and wants more; if it returns instead, the planner ends."""
         await self._state.outbox.read_out()
 
     def release(self, *task_ids: str) -> None:
-        """Pass on to the aggregator the results of tasks that were `held`.
+        """Pass the results of `held` tasks on to the aggregator.
 
         Raises:
-            PlanError: one of them has no result yet.
+            PlanError: one of the tasks has no result yet.
         """
         self._state.release(*task_ids)
 
     def interrupt(self, task_id: str) -> bool:
-        """Stop a task, and return whether it was running. What it had written is kept; it counts as cancelled."""
+        """Cancel a task, and return whether it was running. What it has written so far is kept."""
         return self._state.interrupt(task_id)
 
     def tell(self, task_id: str, text: str) -> bool:
-        """Say something to the subagent of a task, who hears it before its next turn; return whether it is running."""
+        """Send a message to the subagent of a task, read before its next turn; return whether the task is running."""
         return self._state.tell(task_id, text)
 
-    # What an agent may ask for
+    # For agents
 
     def declare_tools(self, tools: Sequence[ToolSpec]) -> None:
-        """Say which tools subagents have, for planners."""
+        """Declare the subagents' tools, for planners."""
         self._state.tools = tools
 
     async def tools_of(self, toolset: Toolset) -> Sequence[Tool]:
-        """Return the tools of `toolset`, which is opened when it is first asked for, and closed with the run.
+        """Return the tools of `toolset`, which is opened on first use and closed at the end of the run.
 
         Raises:
-            ContemplateError: it cannot be opened.
+            ContemplateError: the toolset cannot be opened.
         """
         return await self._calls.tools_of(toolset)
 
     async def use_tool(self, task: str, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
-        """Return what `use` returns: a tool's text, error and images.
-
-        If the run is continued, return what it returned then.
-        """
+        """Return what `use` returns: a tool's text, error and images; or its recorded result, with a journal."""
         return await self._calls.tool(task, call, use)
 
-    # What is left
+    # Usage and limits
 
     def spent_on(self, task_id: str) -> Usage:
-        """Return what the calls for a task have cost so far, failed ones included."""
+        """Return the usage of a task so far, failed calls included."""
         return self._calls.spent_on(task_id)
 
     @property
     def depth(self) -> int:
-        """In how many other runs this one is nested."""
+        """The number of runs around this one."""
         return self._calls.depth
 
     @property
@@ -160,47 +158,47 @@ class RunContext:
 
     @property
     def calls_left(self) -> float:
-        """How many more model calls the limits have room for; `math.inf` without a limit on calls."""
+        """How many more model calls the limits allow; `math.inf` without a limit on calls."""
         return self._calls.ledger.calls_left
 
     @property
     def tripped(self) -> str | None:
-        """The first limit on calls, tokens or USD that had no room for a call; None if there was room for all."""
+        """The first limit on calls, tokens or USD that refused a call; None if none did."""
         return self._calls.ledger.tripped
 
     def images_for(self, role: Speaker) -> tuple[ImagePart, ...]:
-        """Return what the user showed, if `role` is to see it."""
+        """Return the user's images if `role` may see them, else none."""
         return self.images if role in self.images_to else ()
 
-    # What to tell
+    # Events and notes
 
     @property
     def listening(self) -> bool:
-        """Whether anybody listens: if not, an event need not even be built."""
+        """Whether anybody listens; if not, events need not be built."""
         return self._calls.listeners.listening
 
     def emit(self, event: Event) -> None:
-        """Tell whoever listens."""
+        """Send `event` to the listeners."""
         self._calls.emit(event)
 
     def note(self, message: str) -> None:
-        """Say that something was mended, dropped or given up; the result carries it too."""
+        """Note that something was repaired, dropped or given up: an event, and an entry of `RunResult.notes`."""
         self._state.notes.append(message)
         if self.listening:
             self.emit(Noted(message=message))
 
     def note_all(self, task: str, notes: Sequence[str]) -> None:
-        """Keep what was noted in a run within `task`; whoever listens has been told."""
+        """Keep the notes of a run within `task`, whose events the listeners have received already."""
         self._state.notes += [f"within {task!r}: {note}" for note in notes]
 
     def offer(self, conclusion: Callable[[], Conclusion]) -> None:
-        """Leave behind what to conclude if the time runs out before the aggregator is done."""
+        """Set a function for the conclusion to use if time runs out before the aggregator returns."""
         self._state.best = conclusion
 
     # Models
 
     def use(self, model: str | Model) -> str:
-        """Make a model known to the run, and return the name by which a `Task` can ask for it.
+        """Register a model with the run, and return the name to use as `Task.model`.
 
         Raises:
             ConfigurationError: there is no such model.
@@ -240,15 +238,15 @@ class RunContext:
         """Make one model call, within the run's limits.
 
         Args:
-            role: "planner", "subagent" or "aggregator": whose share it is paid from.
-            request: what is asked.
-            model: which model; the run's own if None.
+            role: who calls; an aggregator may use the share of the limits kept for it.
+            request: the request.
+            model: the model; the run's own if None.
             task: the id of the task that the call is for.
-            on_delta: is handed each piece as it arrives; without it the call is not streamed.
+            on_delta: receives each delta as it arrives; without it the call is not streamed.
 
         Raises:
             ModelError: the call failed.
-            LimitExceeded: a limit leaves no room for it.
+            LimitExceeded: a limit does not allow another call.
         """
         chosen = self.model(model)
         response = await self._calls.call(role, chosen, request, task=task, on_delta=on_delta)
@@ -260,12 +258,13 @@ class RunContext:
     async def stream(
         self, role: Speaker, request: ModelRequest, *, model: str | Model | None = None
     ) -> AsyncIterator[CallStream]:
-        """Make a model call whose pieces can be iterated over while it runs; leaving the block ends it.
+        """Make a model call whose deltas can be iterated over while it runs; leaving the block cancels it.
 
-        For async generators, which may not hold a task group open while they yield: the call runs in the run's own.
+        For planners and aggregators. An async generator must not hold a task group open across a `yield`, so the call
+        runs in the run's task group.
 
         Raises:
-            RuntimeError: the run is not going on.
+            RuntimeError: the run is not in progress.
         """
         stream = CallStream()
         scope = anyio.CancelScope()
@@ -280,7 +279,7 @@ class RunContext:
                     stream.deltas.close()
 
         if self._state.spawn is None:
-            raise RuntimeError("RunContext.stream works only within a run, while it goes on")
+            raise RuntimeError("RunContext.stream works only while the run is in progress")
         self._state.spawn(run)
         try:
             yield stream

@@ -1,7 +1,7 @@
 """The engine: tasks in, results out. It knows nothing of models, votes or prompts.
 
-Two nested cancel scopes carry a run. The inner one holds the work, planner and tasks, and ends when the time that is
-left belongs to the aggregator; the outer one holds the aggregator as well, and ends at the deadline.
+A run has two nested cancel scopes. The inner one holds the work, that is planner and tasks, and ends when the
+remaining time is reserved for the aggregator; the outer one also holds the aggregator, and ends at the deadline.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .context import RunContext
 from .graph import TaskGraph
 from .place import Place
 from .protocols import AgentFunction, Aggregator, Answer, Planner, needs_a_share, prepare
-from .return_values import as_answer, as_conclusion, closing, failure_of
+from .return_values import as_answer, as_conclusion, as_contemplate_error, closing_planner
 from .state import RunState
 from .task_context import TaskContext
 
@@ -48,22 +48,22 @@ async def execute(
     limits: Limits,
     at: At,
 ) -> Conclusion:
-    """Run `planner`'s tasks through `agent`, and return what `aggregator` concludes.
+    """Run the planner's tasks through the agent, and return the aggregator's conclusion.
 
     When this returns or raises, nothing of the run is running. Every task that was started has its result in
     `state`, also when the run is cancelled from outside.
 
     Args:
-        ctx: what the three may see of the run.
-        state: what they come to.
+        ctx: the run, as the planner, the agent and the aggregator see it.
+        state: the state of the run, written here.
         planner: yields the tasks.
-        agent: answers each.
-        aggregator: concludes.
-        limits: those on tasks and seconds are held here.
-        at: makes the place in the run at which a role's code runs, for a task.
+        agent: answers each task.
+        aggregator: draws the conclusion.
+        limits: those on tasks and seconds are enforced here.
+        at: makes the place in the run where a role's code runs, for a task.
 
     Raises:
-        ContemplateError: the planner or the aggregator failed, or the time was up with nothing to conclude from.
+        ContemplateError: the planner or the aggregator failed, or time ran out with nothing to conclude from.
     """
     run = _Run(ctx, state, planner, agent, limits, at)
     failure: ContemplateError | None = None
@@ -71,14 +71,14 @@ async def execute(
     try:
         async with anyio.create_task_group() as group:
             state.spawn = lambda function: _start(group, function)
-            group.start_soon(run.work, _end_of_work(ctx, aggregator, limits))
-            with anyio.CancelScope(deadline=_end_of_all(ctx, aggregator)) as whole:
+            group.start_soon(run.work, _work_deadline(ctx, aggregator, limits))
+            with anyio.CancelScope(deadline=_run_deadline(ctx, aggregator)) as whole:
                 run.fail = whole.cancel
                 try:
                     with at("aggregator", None).entered():
                         conclusion = as_conclusion(await aggregator(ctx.question, state.outbox, ctx))
                 except Exception as error:
-                    failure = failure_of(AggregationError, "the aggregator", error)
+                    failure = as_contemplate_error(AggregationError, "the aggregator", error)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         raise sole(errors) from None
@@ -87,9 +87,9 @@ async def execute(
     if conclusion is None:
         if run.failure is not None:
             raise run.failure
-        conclusion = _rescued(run, state, limits, failure)
+        conclusion = _fallback_conclusion(run, state, limits, failure)
     elif run.failure is not None:
-        # The planner failed when the answer was there already, or on its way to being cancelled.
+        # The planner failed when the answer was there already, or while it was being cancelled.
         ctx.note(f"the plan was not finished: {run.failure.message}")
     if state.stopped_by is not None or run.failure is not None or run.makeshift or _left_something_out(ctx):
         conclusion = conclusion.model_copy(update={"complete": False})
@@ -101,19 +101,19 @@ def _left_something_out(ctx: RunContext) -> bool:
     return any(not each.complete or each.outcome in no_room for each in ctx.results.values())
 
 
-def _end_of_work(ctx: RunContext, aggregator: Aggregator, limits: Limits) -> float:
+def _work_deadline(ctx: RunContext, aggregator: Aggregator, limits: Limits) -> float:
     if limits.seconds is None or not needs_a_share(aggregator):
         return ctx.deadline
     return ctx.deadline - min(limits.seconds * KEPT_SHARE_OF_TIME, MAX_KEPT_SECONDS)
 
 
-def _end_of_all(ctx: RunContext, aggregator: Aggregator) -> float:
-    # One that makes no calls has had no time kept for it: it is given a moment for what the end of the work brought.
+def _run_deadline(ctx: RunContext, aggregator: Aggregator) -> float:
+    # An aggregator without model calls has no reserved time: give it a moment for the results of the last tasks.
     return ctx.deadline if needs_a_share(aggregator) else ctx.deadline + SECONDS_TO_CONCLUDE
 
 
-def _rescued(run: _Run, state: RunState, limits: Limits, failure: ContemplateError | None) -> Conclusion:
-    """What the aggregator left behind, if it was a limit that kept it from concluding."""
+def _fallback_conclusion(run: _Run, state: RunState, limits: Limits, failure: ContemplateError | None) -> Conclusion:
+    """Return what the aggregator offered (`RunContext.offer`) if a limit cut it off, else raise the failure."""
     if failure is None:
         run.stop("seconds")
     elif isinstance(failure, LimitExceeded):
@@ -126,11 +126,11 @@ def _rescued(run: _Run, state: RunState, limits: Limits, failure: ContemplateErr
         except AggregationError:
             pass
         except Exception as error:
-            raise failure_of(AggregationError, "what the aggregator offered", error) from error
+            raise as_contemplate_error(AggregationError, "what the aggregator offered", error) from error
     if isinstance(failure, LimitExceeded):
         raise failure
     raise LimitExceeded(
-        f"Limits.seconds = {limits.seconds or 0:g} was over before there was any answer",
+        f"Limits.seconds = {limits.seconds or 0:g} passed before there was any answer",
         limit="seconds",
         hint="raise the limit",
     )
@@ -158,7 +158,7 @@ class _Run:
         self._time = anyio.CancelScope()
 
     async def work(self, end: float) -> None:
-        """Plan, and run what was planned, until all is done or the time for it is over."""
+        """Plan, and run the tasks, until all are done or the time for it is over."""
         try:
             with anyio.CancelScope(deadline=end) as scope:
                 self._time = scope
@@ -169,13 +169,13 @@ class _Run:
                 self.stop("seconds")
             self.makeshift = self._state.release_if_nothing_else()
             if self.makeshift:
-                self._ctx.note("nothing else was answered: what the planner had held back is passed on")
+                self._ctx.note("nothing else was answered: the results that the planner held back are passed on")
         finally:
             self._state.expire = self.fail
             self._state.outbox.close()
 
     def stop(self, limit: str) -> None:
-        """A limit has cut the work."""
+        """Record that a limit has cut the work short."""
         if self._state.stopped_by is None:
             self._state.stopped_by = limit
             if self._ctx.listening:
@@ -184,20 +184,20 @@ class _Run:
     async def _plan(self, group: TaskGroup) -> None:
         at_a_time = TASKS_AT_A_TIME[sniffio.current_async_library()]
         try:
-            # Before anything is paid for: without its tools the work would be in vain.
+            # Before anything is paid for: without its tools the agent could not do the work.
             await prepare(self._agent, self._ctx)
             self._at("planner", None).enter()
-            async with closing(self._planner(self._ctx.question, self._ctx)) as tasks:
+            async with closing_planner(self._planner(self._ctx.question, self._ctx)) as tasks:
                 async for task in tasks:
                     if self._limits.tasks is not None and len(self._state.planned) >= self._limits.tasks:
                         self.stop("tasks")
                         break
                     self._add(task, group)
                     if len(self._state.planned) % at_a_time == 0:
-                        # A planner that never waits would keep everyone else waiting.
+                        # A planner that never awaits would block everything else.
                         await anyio.lowlevel.checkpoint()
         except Exception as error:
-            self.failure = failure_of(PlanError, "the planner", error)
+            self.failure = as_contemplate_error(PlanError, "the planner", error)
             self.fail()
         self._state.finish_planning()
         if self._ctx.listening:
@@ -205,7 +205,7 @@ class _Run:
 
     def _add(self, task: Task, group: TaskGroup) -> None:
         if not isinstance(task, Task):
-            raise PlanError(f"the planner yielded {task!r:.100}, which is no task", hint="yield a Task")
+            raise PlanError(f"the planner yielded {task!r:.100}, which is not a Task", hint="yield a Task")
         ready = self._graph.add(task)
         self._state.add(task)
         if self._ctx.listening:
@@ -214,7 +214,7 @@ class _Run:
             self._dispatch(task, group)
 
     def _dispatch(self, task: Task, group: TaskGroup) -> None:
-        # Its scope is there before it runs, so that it can be interrupted from now on.
+        # The scope exists before the task runs, so that the task can be interrupted from now on.
         self._state.running[task.id] = anyio.CancelScope()
         group.start_soon(self._run_task, task, group, name=task.id)
 
@@ -248,15 +248,15 @@ class _Run:
                 raise
             outcome, error = "failed", raised
         finally:
-            # Also when the task is cancelled: what it had written is kept, and was paid for.
-            said = answer or Answer(ctx.text, images=images_made(ctx.messages))
+            # Also when the task is cancelled: what it has written was paid for, and is kept.
+            reached = answer or Answer(ctx.text, images=images_made(ctx.messages))
             self._finish(
                 TaskResult(
                     task=task,
                     outcome=outcome,
-                    text=said.text,
-                    output=said.output,
-                    images=said.images,
+                    text=reached.text,
+                    output=reached.output,
+                    images=reached.images,
                     error=None if error is None else error_info(error),
                     usage=ctx.usage,
                     model=model,
@@ -264,15 +264,15 @@ class _Run:
                     started=started - self._began,
                     seconds=anyio.current_time() - started,
                     messages=ctx.messages,
-                    support=said.support,
-                    dissent=said.dissent,
-                    complete=said.complete,
+                    support=reached.support,
+                    dissent=reached.dissent,
+                    complete=reached.complete,
                 )
             )
 
     def _finish(self, result: TaskResult) -> None:
         if result.outcome == "cancelled" and self._time.cancel_called:
-            # Said before the aggregator sees it: a vote could take it for an abstention, and be decided.
+            # Before the aggregator sees it: a vote could count it as an abstention, and be decided.
             self.stop("seconds")
         self._state.record(result)
         if self._ctx.listening:

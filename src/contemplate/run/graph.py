@@ -1,4 +1,4 @@
-"""The graph of a run: which task may start, and when. No clock, no loop, constant time for each edge."""
+"""The task graph of a run: which task may start, and when. Constant time per edge, no clock, no event loop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ..plan import Task, problem_with
 
 
 class TaskGraph:
-    """Tasks that are waiting for what they need."""
+    """The tasks that wait for the results of others."""
 
     def __init__(self) -> None:
         self._ids: set[str] = set()
@@ -18,14 +18,14 @@ class TaskGraph:
 
     @property
     def waiting(self) -> list[Task]:
-        """The tasks that have not become ready."""
+        """The tasks that are not ready yet."""
         return list(self._tasks.values())
 
     def add(self, task: Task) -> bool:
-        """Take in a task; True if it is ready at once.
+        """Add a task, and return whether it is ready at once.
 
         Raises:
-            PlanError: its id is taken, or it needs a task that was not added before it.
+            PlanError: its id is taken, or it needs a task that was not added before.
         """
         _require_plannable(task, self._ids)
         self._ids.add(task.id)
@@ -39,7 +39,7 @@ class TaskGraph:
         return False
 
     def finish(self, task_id: str) -> list[Task]:
-        """A task is done, however it ended; the tasks that become ready by it."""
+        """Mark a task as done, however it ended, and return the tasks that become ready."""
         self._done.add(task_id)
         ready: list[Task] = []
         for dependent in self._dependents.pop(task_id, ()):
@@ -51,11 +51,11 @@ class TaskGraph:
 
 
 def _require_plannable(task: Task, earlier: set[str]) -> None:
-    """See that `task` can follow tasks with the ids `earlier`.
+    """Check that `task` can follow tasks with the ids `earlier`.
 
     Raises:
-        PlanError: its id is taken, or it needs itself or a task that was not planned before it.
+        PlanError: its id is taken, or it needs itself or a task that was not planned before.
     """
     problem = problem_with(task, earlier)
     if problem is not None:
-        raise PlanError(problem, hint="yield a task after the tasks that it needs, each with an id of its own")
+        raise PlanError(problem, hint="yield a task after the tasks that it needs, and give each its own id")

@@ -1,4 +1,4 @@
-"""Who is told of a run's events."""
+"""The receivers of a run's events."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ Listener = Callable[[Event], None]
 
 
 class Listeners:
-    """Hands each event to every listener. One that raises is dropped: it must not cost a run what was paid for.
+    """Sends each event to every listener. A listener that raises is dropped, so that it cannot fail a paid run.
 
-    A run within another tells the outer run's listeners as well. A piece of its answer is no piece of theirs: it goes
-    to `on_output` instead, which knows what the inner run answers.
+    Events of a run within another also go to the outer run's listeners. Pieces of its answer do not, as they are not
+    pieces of the outer run's answer: they go to `on_output` instead.
 
     Args:
-        listeners: who is told.
-        outer: those of the run within which this one goes on.
-        on_output: is handed each piece of the answer in place of `outer`.
+        listeners: the run's own.
+        outer: those of the run around it.
+        on_output: receives each piece of the answer, in place of `outer`.
     """
 
     def __init__(
@@ -33,17 +33,17 @@ class Listeners:
 
     @property
     def listening(self) -> bool:
-        """Whether there is anybody to tell: if not, an event need not even be built."""
+        """Whether anybody listens; if not, events need not be built."""
         return bool(self._listeners) or (self._outer is not None and self._outer.listening)
 
     def emit(self, event: Event) -> None:
-        """Tell everyone."""
+        """Send `event` to every listener."""
         for listener in tuple(self._listeners):
             try:
                 listener(event)
             except Exception as error:
                 self._listeners.remove(listener)
-                _complain(listener, error)
+                _warn_of_dropped(listener, error)
         if self._outer is None:
             return
         if not isinstance(event, OutputDelta):
@@ -52,7 +52,7 @@ class Listeners:
             self._on_output(event)
 
 
-def _complain(listener: Listener, error: Exception) -> None:
+def _warn_of_dropped(listener: Listener, error: Exception) -> None:
     import logging
 
     logging.getLogger("contemplate").warning("listener %r was dropped: it raised %r", listener, error)

@@ -1,7 +1,7 @@
 """Logs: one structlog event for each call, task and run. No prompt and no answer is logged.
 
-Nothing is configured on import. Where the application has configured structlog, its configuration is used; elsewhere
-the events go to the standard logger "contemplate", which is silent until a level of INFO or below is set for it.
+Nothing is configured on import. If the application has configured structlog, its configuration is used; if not, the
+events go to the standard logger "contemplate", which is silent until a level of INFO or below is set for it.
 """
 
 from __future__ import annotations
@@ -29,58 +29,62 @@ if TYPE_CHECKING:
 
 
 def log_event(event: Event) -> None:
-    """Log `event`, if it is one that is logged."""
+    """Log `event`, if it is of a kind that is logged."""
     log = _logger()
     match event:
         case RunStarted():
-            log.info("run_started", **_of(event), model=event.model)
+            log.info("run_started", **_run_fields(event), model=event.model)
         case ModelCalled(name=name):
             log.info(
                 "model_called",
-                **_of(event),
+                **_run_fields(event),
                 role=name.role,
                 task=name.task,
                 turn=name.turn,
                 model=event.model,
                 seconds=round(event.seconds, 3),
                 finish=event.finish,
-                **_spent(event.usage),
-                **_failed(event.error),
+                **_usage_fields(event.usage),
+                **_error_fields(event.error),
             )
         case TaskFinished(result=result):
             log.info(
-                "task_finished", **_of(event), task=result.id, outcome=result.outcome, seconds=round(result.seconds, 3)
+                "task_finished",
+                **_run_fields(event),
+                task=result.id,
+                outcome=result.outcome,
+                seconds=round(result.seconds, 3),
             )
         case ToolFinished():
             log.info(
                 "tool_finished",
-                **_of(event),
+                **_run_fields(event),
                 task=event.task_id,
                 tool=event.tool,
                 seconds=round(event.seconds, 3),
-                **_failed(event.error),
+                **_error_fields(event.error),
             )
         case Noted():
-            log.info("noted", **_of(event), note=event.message)
+            log.info("noted", **_run_fields(event), note=event.message)
         case LimitReached():
-            log.warning("limit_reached", **_of(event), limit=event.limit)
+            log.warning("limit_reached", **_run_fields(event), limit=event.limit)
         case RunFinished():
             log.info(
                 "run_finished",
-                **_of(event),
+                **_run_fields(event),
                 complete=event.complete,
                 seconds=round(event.seconds, 3),
                 calls=event.usage.calls,
-                **_spent(event.usage),
+                **_usage_fields(event.usage),
             )
         case RunFailed():
-            log.error("run_failed", **_of(event), seconds=round(event.seconds, 3), **_failed(event.error))
+            log.error("run_failed", **_run_fields(event), seconds=round(event.seconds, 3), **_error_fields(event.error))
         case _:
             pass
 
 
 def wanted() -> bool:
-    """Whether anybody would see an event; does not import structlog where nobody else did."""
+    """Return whether logged events would be seen by anybody; does not import structlog."""
     structlog = sys.modules.get("structlog")
     return (structlog is not None and structlog.is_configured()) or logging.getLogger("contemplate").isEnabledFor(
         logging.INFO
@@ -101,12 +105,12 @@ def _logger() -> FilteringBoundLogger:
     return wrapped
 
 
-def _of(event: Event) -> dict[str, str]:
-    """Of which run an event is; with its path where that is a run within another."""
+def _run_fields(event: Event) -> dict[str, str]:
+    """Return the fields that identify an event's run; the path only for a run within another."""
     return {"run_id": event.run_id} | ({"path": event.path} if event.path else {})
 
 
-def _spent(usage: Usage) -> dict[str, Any]:
+def _usage_fields(usage: Usage) -> dict[str, Any]:
     return {
         "input_tokens": usage.input_tokens,
         "cached_input_tokens": usage.cached_input_tokens,
@@ -114,5 +118,5 @@ def _spent(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _failed(error: ErrorInfo | None) -> dict[str, Any]:
+def _error_fields(error: ErrorInfo | None) -> dict[str, Any]:
     return {} if error is None else {"error": error.kind, "error_message": error.message}

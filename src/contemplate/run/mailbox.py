@@ -1,4 +1,4 @@
-"""A queue without a limit, and without a task of its own."""
+"""An unbounded queue that needs no task of its own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """Items put in come out in order: `async for item in mailbox`. The loop ends when the box is closed and empty.
+    """An unbounded first-in, first-out queue: `async for item in mailbox`, until it is closed and empty.
 
-    An anyio memory stream does the same at several times the cost, and a run puts every event and result through one.
+    An anyio memory stream does the same at several times the cost, and every event and result goes through a mailbox.
     """
 
     def __init__(self) -> None:
@@ -24,18 +24,18 @@ class Mailbox(Generic[T]):
         self._idle = anyio.Event()
 
     def put(self, item: T) -> None:
-        """Add an item; it is dropped if the box is closed."""
+        """Add an item; it is dropped if the mailbox is closed."""
         if not self._closed:
             self._items.append(item)
             self._wake.set()
 
     def close(self) -> None:
-        """No more items will come."""
+        """Close the mailbox: items put in from now on are dropped."""
         self._closed = True
         self._wake.set()
 
     async def read_out(self) -> None:
-        """Wait until whoever reads has taken every item, and waits for another."""
+        """Wait until a reader has taken every item and waits for another."""
         while self._items or not self._readers:
             if self._idle.is_set():
                 self._idle = anyio.Event()
@@ -48,7 +48,7 @@ class Mailbox(Generic[T]):
         while not self._items:
             if self._closed:
                 raise StopAsyncIteration
-            # Only an event that nobody waits for any more is replaced, so that two readers cannot lose each other.
+            # An event is replaced only once it is set: else one of two readers would wait for an event that is gone.
             if self._wake.is_set():
                 self._wake = anyio.Event()
             self._readers += 1

@@ -1,4 +1,4 @@
-"""What a call costs, as far as that can be told before its provider says it, or without."""
+"""The usage of a model call, estimated where the provider does not report it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ONE_CALL = Usage(calls=1, cost_usd=None)
 
 
 class Meter:
-    """Passes pieces on and counts them: a call that is cut off is paid for, though nobody reports how much it was."""
+    """Passes deltas on and counts their bytes: a call that is cut off costs tokens that no provider reports."""
 
     def __init__(self, on_delta: DeltaSink | None) -> None:
         self.on_delta = on_delta
@@ -20,11 +20,11 @@ class Meter:
 
     @property
     def text(self) -> str:
-        """What was written, and is not void."""
+        """The text written so far, since the last restart."""
         return "".join(self._texts)
 
     def __call__(self, delta: Delta) -> None:
-        """Count a piece, and pass it on."""
+        """Count a delta, and pass it on."""
         self.written += text_bytes(delta.text) + text_bytes(delta.reasoning)
         if delta.restart:
             self._texts.clear()
@@ -34,11 +34,11 @@ class Meter:
             self.on_delta(delta)
 
     def catch_up(self, response: ModelResponse) -> None:
-        """Hand over in one piece what a model that does not stream has said."""
+        """Pass on the whole text as one delta, if the model did not stream it."""
         if response.message.text and not self._texts and self.on_delta is not None:
             self.on_delta(Delta(response.message.text))
 
     def usage(self, prompt_tokens: int) -> Usage:
-        """An estimate of what the call had cost when it was cut off."""
+        """Return the estimated usage of a call that was cut off."""
         output_tokens = -(-self.written // BYTES_PER_TOKEN)
         return Usage(calls=1, input_tokens=prompt_tokens, output_tokens=output_tokens, cost_usd=None)

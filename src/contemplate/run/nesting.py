@@ -1,8 +1,8 @@
-"""Runs within runs: the time that one has, and the event loop in which it goes on.
+"""Runs within runs: how much time one has, and how it gets into the outer run's event loop.
 
-However a run comes to be made within another (a contemplator as an agent, a task's samples, a tool, of whatever
-thread), it is the same: `carry_out` finds the place in the outer run at which its code is, and opens a door of its own
-within the outer run's (`Calls.child`). What is here sees to it that it does so in the outer run's event loop.
+However a run is started within another (a contemplator as an agent, a task's samples, a tool in any thread), it works
+the same way: `carry_out` looks up the place of its code in the outer run, and opens its own door within the outer
+run's (`Calls.child`). This module moves it into the outer run's event loop.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_SECONDS_OF_OUTER = 5.0
 
 
 def limits_within(limits: Limits, place: Place) -> Limits:
-    """Return `limits` for a run at `place`: over before the outer run's time is, so that its answer still counts."""
+    """Return `limits` for a run at `place`, ending before the outer run's deadline, so that its answer still counts."""
     left = _seconds_left() if place.blocked is None else place.blocked.seconds
     left -= min(left * SHARE_OF_OUTER, MAX_SECONDS_OF_OUTER)
     if left >= (limits.seconds or math.inf):
@@ -45,9 +45,9 @@ def _seconds_left() -> float:
 
 
 async def in_loop_of(place: Place, function: Callable[[], Awaitable[T]]) -> T:
-    """Return what `function` returns in the event loop of the run at `place`, which is another thread's.
+    """Run `function` in the event loop of the run at `place`, in another thread, and return its result.
 
-    It ends with that run at the latest, and if this task is cancelled.
+    It is cancelled when that run ends, or when this task is cancelled.
     """
     scope: list[anyio.CancelScope] = []
 
@@ -67,12 +67,12 @@ async def in_loop_of(place: Place, function: Callable[[], Awaitable[T]]) -> T:
 
 
 def blocking_in_loop_of(place: Place, function: Callable[[], Awaitable[T]]) -> T:
-    """Return what `function` returns in the event loop of the run at `place`; blocks this thread, a worker's."""
+    """Run `function` in the event loop of the run at `place`, and return its result; blocks this worker thread."""
     return anyio.from_thread.run(partial(_in_group, place, function), token=place.loop)
 
 
 async def _in_group(place: Place, function: Callable[[], Awaitable[T]]) -> T:
-    """Run `function` in the run's own task group: a worker thread may be left behind, and nothing of the run is."""
+    """Run `function` in the run's task group: a worker thread may outlive the run, the function may not."""
     assert isinstance(place.run, Calls)  # noqa: S101
     returned: list[T] = []
     raised: list[BaseException] = []
@@ -96,29 +96,29 @@ async def _in_group(place: Place, function: Callable[[], Awaitable[T]]) -> T:
     if raised:
         raise raised[0]
     if not returned:
-        # The outer run has ended meanwhile.
+        # The outer run has ended in the meantime.
         raise anyio.get_cancelled_exc_class()
     return returned[0]
 
 
 def back_here(function: Callable[[T], object]) -> Callable[[T], None]:
-    """Return a function for other threads, which has `function` called in this event loop."""
+    """Return a function that other threads can call, and that calls `function` in this event loop."""
     loop = anyio.lowlevel.current_token()
     return lambda given: call_soon(loop, function, given)
 
 
 def call_soon(token: EventLoopToken, function: Callable[..., object], *args: Any) -> None:
-    """Have `function` called in an event loop; does not wait, and may be used in any thread."""
+    """Schedule a call of `function` in an event loop, from any thread, without waiting for it."""
     loop: Any = token.native_token
     soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
-    # A loop that is closed has nobody left who could be told.
+    # The loop may be closed: then nobody is left to receive the call.
     with suppress(RuntimeError):
         soon(function, *args)
 
 
 @contextmanager
 def blocking(place: Place) -> Iterator[None]:
-    """Let what is called in the block, in another thread, know that the event loop of the run waits for it."""
+    """Mark that the run's event loop is blocked, waiting for what the block calls in another thread."""
     blocked = Blocked(_seconds_left())
     token = current_run.set(replace(place, blocked=blocked))
     try:

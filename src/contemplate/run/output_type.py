@@ -1,4 +1,4 @@
-"""Typed output: a Python type as a JSON schema, and a model's text as a value of that type."""
+"""Typed output: the JSON schema of a Python type, and parsing a model's text as a value of it."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class OutputType(Generic[T]):
-    """What an answer must be: any type that pydantic can validate, usually a `BaseModel`.
+    """The type of an answer: any type that pydantic can validate, usually a `BaseModel`.
 
-    A type whose JSON schema is no object (a list, a number, a union) travels in an object with one field, "value",
-    as providers take only objects.
+    A type whose JSON schema is not an object (a list, a number, a union) is wrapped in an object with one field,
+    "value", as providers accept only objects.
     """
 
     type: type[T]
 
     @property
     def name(self) -> str:
-        """A name for the schema, as providers allow it: letters, digits, "_" and "-", at most 64."""
+        """The name of the schema, with what providers allow: letters, digits, "_" and "-", at most 64 characters."""
         raw = getattr(self.type, "__name__", "output")
         return re.sub(r"[^A-Za-z0-9_-]", "_", raw)[:64]
 
     @cached_property
     def adapter(self) -> TypeAdapter[T]:
-        """Pydantic's adapter of the type.
+        """Pydantic's adapter for the type.
 
         Raises:
-            ConfigurationError: pydantic has no schema for it.
+            ConfigurationError: pydantic cannot validate the type.
         """
         try:
             return TypeAdapter(self.type)
@@ -48,38 +48,38 @@ class OutputType(Generic[T]):
             ) from error
 
     @cached_property
-    def _carrier(self) -> TypeAdapter[Any]:
-        """What travels: the type itself, or an object around it."""
+    def _wire_adapter(self) -> TypeAdapter[Any]:
+        """The adapter for what the model writes: the type itself, or the object that wraps it."""
         if _schema_of(self.adapter).get("type") == "object":
             return self.adapter
         return TypeAdapter(create_model(self.name, value=(self.type, ...)))
 
     @cached_property
     def json_schema(self) -> dict[str, JsonValue]:
-        """The schema that the model's answer follows; always an object's."""
-        return _schema_of(self._carrier)
+        """The JSON schema that the model's answer must follow; always of an object."""
+        return _schema_of(self._wire_adapter)
 
     def parse(self, text: str) -> T:
-        """The value that `text` stands for: JSON, also inside a code fence or after a few words.
+        """Parse the JSON in `text`, which may be inside a code fence or surrounded by prose.
 
         Raises:
-            OutputError: there is no JSON, or it does not fit; the message tells a model what to mend.
+            OutputError: there is no JSON, or it does not fit the type; the message tells a model what to fix.
         """
         try:
-            carried = self._carrier.validate_json(_json_in(text))
+            parsed = self._wire_adapter.validate_json(_extract_json(text))
         except ValidationError as error:
-            raise OutputError(f"the answer is no {self.name}: {validation_problems(error)}") from None
-        value: T = carried if self._carrier is self.adapter else carried.value
+            raise OutputError(f"the answer does not fit {self.name}: {validation_problems(error)}") from None
+        value: T = parsed if self._wire_adapter is self.adapter else parsed.value
         return value
 
     def dump(self, value: T) -> JsonValue:
-        """`value` as JSON data."""
+        """Return `value` as JSON data."""
         dumped: JsonValue = self.adapter.dump_python(value, mode="json", by_alias=True, round_trip=True)
         return dumped
 
     def load(self, data: JsonValue) -> T:
-        """The value of JSON data that `dump` made."""
-        # As JSON, since a strict type takes a date, say, from a string there and nowhere else.
+        """Return the value of JSON data made by `dump`."""
+        # By way of JSON text: in strict mode pydantic accepts a date, say, as a string only there.
         return self.adapter.validate_json(to_json(data))
 
 
@@ -91,7 +91,7 @@ def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, JsonValue]:
         raise ConfigurationError(f"output_type has no JSON schema: {why}", hint="give a pydantic model") from error
 
 
-def _json_in(text: str) -> str:
-    """The outermost JSON object in `text`; `text` itself if there is none."""
+def _extract_json(text: str) -> str:
+    """Return the outermost JSON object in `text`, or `text` itself if there is none."""
     start, end = text.find("{"), text.rfind("}")
     return text[start : end + 1] if 0 <= start < end else text

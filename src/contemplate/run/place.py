@@ -1,4 +1,4 @@
-"""Where code is: in which run, and in which of its tasks. The one context variable, which ends with the run."""
+"""The place of code in a run: which run, which task. Held in the one context variable, until the run ends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..models import RunMark, current_run
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocked:
-    """That a run's event loop waits, blocked, for what is made in it in another thread.
+    """A run's event loop that is blocked, waiting for another thread.
 
     Attributes:
-        seconds: what is left of the time for it.
-        later: what is to be done in that loop's thread as soon as it goes on.
+        seconds: how long it may stay blocked.
+        later: what to call in that loop's thread as soon as it continues.
     """
 
     seconds: float
@@ -38,14 +38,14 @@ class OngoingRun(RunMark):
 
 @dataclass(slots=True, eq=False)
 class Place(RunMark):
-    """A place in a run, where another run may be made.
+    """A place in a run, where another run may be started.
 
     Attributes:
-        run: the run: its calls.
-        role: whose code it is.
-        task: the task for which it works, if any.
-        name: what a run that is made here is named by.
-        blocked: set while the run's event loop waits for what is made here.
+        run: the run; its `Calls`.
+        role: the role whose code runs here.
+        task: the id of the task it works on, or None.
+        name: the name of a run started here, in that run's path.
+        blocked: set while the run's event loop is blocked, waiting for this code.
     """
 
     run: OngoingRun
@@ -71,7 +71,7 @@ class Place(RunMark):
 
     @property
     def here(self) -> bool:
-        """Whether this code runs in the run's event loop."""
+        """Whether the current code runs in the run's event loop."""
         return self.loop == anyio.lowlevel.current_token()
 
     def enter(self) -> None:
@@ -80,7 +80,7 @@ class Place(RunMark):
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Let the code within the block be at this place."""
+        """Run the block at this place."""
         token = current_run.set(self)
         try:
             yield
@@ -89,6 +89,6 @@ class Place(RunMark):
 
 
 def current_place() -> Place | None:
-    """Return where this code is; None outside every run that still goes on."""
+    """Return the place of the current code; None outside every run in progress."""
     place = current_run.get()
     return place if isinstance(place, Place) and not place.over else None

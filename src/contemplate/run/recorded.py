@@ -1,4 +1,4 @@
-"""Runs that are written down: continued after a crash, gone through again, or concluded from once more."""
+"""Runs with a journal: recorded, continued after a crash, replayed, or aggregated again."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from .task_context import TaskContext
 
 
 async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: str | None = None) -> RunResult[Any]:
-    """Run `job` and write it down. A run of that name goes on where it was; one that is over is not made again.
+    """Run `job` and record it. A run with that id is continued; if it was answered, its stored result is returned.
 
     Raises:
-        ConfigurationError: the run of that name asked something else.
-        JournalError: the journal cannot be read, or the run is going on elsewhere.
+        ConfigurationError: the run with that id has another question.
+        JournalError: the journal cannot be read, or the run is in progress elsewhere.
         ContemplateError: there is no answer.
     """
     run_id = job.run_id or new_run_id()
@@ -39,9 +39,9 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
     with journal.hold(run_id):
         before = await anyio.to_thread.run_sync(journal.load, run_id)
         if before is not None and (before.question, before.images) != (job.question, job.images):
-            raise ConfigurationError(f"run {run_id!r} has asked something else", hint="give another run_id")
+            raise ConfigurationError(f"run {run_id!r} has another question", hint="give another run_id")
         if before is not None and before.status == "answered" and before.result is not None:
-            return _as_it_was(parts, before.result)
+            return _stored_result(parts, before.result)
         record = before or RunRecord(run_id=run_id, question=job.question, images=job.images, model="")
         record = record.model_copy(
             update={
@@ -54,10 +54,10 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
         )
         await anyio.to_thread.run_sync(journal.save, record)
         entries = [] if before is None else await anyio.to_thread.run_sync(journal.entries, run_id)
-        return await _written_down(parts, job, Recording(journal, record, entries))
+        return await _record(parts, job, Recording(journal, record, entries))
 
 
-async def _written_down(parts: Parts, job: Job, recording: Recording) -> RunResult[Any]:
+async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any]:
     run = recording.run
     try:
         result = (await carry_out(parts, job, recording)).result
@@ -73,31 +73,32 @@ async def _written_down(parts: Parts, job: Job, recording: Recording) -> RunResu
         try:
             stored = result.model_copy(update={"output": parts.output.dump(result.output)})
         except ValueError:
-            # An output of another type, of somebody's own aggregator: it is paid for, and concluded again if need be.
+            # A custom aggregator returned an output of another type: keep what was paid for, without that output.
             stored, status = result.model_copy(update={"output": None}), "partial"
     await recording.finish(run.model_copy(update={"status": status, "error": None, "result": stored}))
     return result
 
 
-def _as_it_was(parts: Parts, result: RunResult[Any]) -> RunResult[Any]:
+def _stored_result(parts: Parts, result: RunResult[Any]) -> RunResult[Any]:
     if parts.output is None:
         return result
     try:
         output = parts.output.load(result.output)
     except ValidationError:
-        hint = "give another run_id, or conclude once more: mind.reaggregate(run_id)"
-        told = f"run {result.run_id!r} was answered, and not as a {parts.output.name}"
-        raise ConfigurationError(told, hint=hint) from None
+        raise ConfigurationError(
+            f"run {result.run_id!r} was answered, but its output does not fit {parts.output.name}",
+            hint="give another run_id, or aggregate again: mind.reaggregate(run_id)",
+        ) from None
     return result.model_copy(update={"output": output})
 
 
 async def replay(parts: Parts, job: Job, journal: Journal) -> RunResult[Any]:
-    """Go through a run again: every call brings what it brought, and none is made.
+    """Replay a run from its recorded calls, without making any.
 
     Raises:
-        ReplayError: the run goes otherwise than it went.
+        ReplayError: the run differs from the recorded one.
         JournalError: there is no such run, or it was never finished.
-        ContemplateError: what the run raised.
+        ContemplateError: the error that the run raised.
     """
     run_id = job.run_id or ""
     record = await finished(journal, run_id)
@@ -115,7 +116,7 @@ async def replay(parts: Parts, job: Job, journal: Journal) -> RunResult[Any]:
 
 
 async def reaggregate(parts: Parts, job: Job, journal: Journal, of: str) -> RunResult[Any]:
-    """Conclude once more from the results of the run `of`; only the aggregator's calls are made.
+    """Aggregate the results of the run `of` again; only the aggregator's calls are made.
 
     Raises:
         JournalError: there is no such run, or it was never finished.
@@ -124,67 +125,69 @@ async def reaggregate(parts: Parts, job: Job, journal: Journal, of: str) -> RunR
     record = await finished(journal, of)
     assert record.result is not None  # noqa: S101
     entries = await anyio.to_thread.run_sync(journal.entries, of)
-    spoken = await anyio.to_thread.run_sync(_conversations, journal, entries)
-    past = _Past(record.result, spoken)
+    conversations = await anyio.to_thread.run_sync(_conversations, journal, entries)
+    recorded = _Recorded(record.result, conversations)
     job = replace(job, question=record.question, images=record.images)
-    parts = replace(parts, planner=past.plan, agent=past.answer)
+    parts = replace(parts, planner=recorded.plan, agent=recorded.answer)
     return await keep_or_continue(parts, job, journal, parent=of)
 
 
 async def finished(journal: Journal, run_id: str) -> RunRecord:
-    """The run called so.
+    """Load the record of a run that has finished.
 
     Raises:
-        JournalError: there is none, or it was never finished.
+        JournalError: there is no such run, or it was never finished.
     """
     record = await anyio.to_thread.run_sync(journal.load, run_id)
     if record is None:
         raise JournalError(f"there is no run {run_id!r} in the journal", hint="`contemplate runs` lists them")
     if record.result is None:
-        raise JournalError(f"run {run_id!r} is not over ({record.status})", hint="continue it first, with this run_id")
+        raise JournalError(
+            f"run {run_id!r} is not finished ({record.status})", hint="continue it first, with this run_id"
+        )
     return record
 
 
 def _conversations(journal: Journal, entries: list[Entry]) -> dict[str, tuple[Message, ...]]:
-    """What each subagent said and was told: its last call's request, and the answer."""
+    """Return each subagent's conversation by task: the request of its last call, and the response."""
     last = {each.task_path: each for each in entries if each.role == "subagent" and each.task and each.response}
-    spoken: dict[str, tuple[Message, ...]] = {}
+    conversations: dict[str, tuple[Message, ...]] = {}
     for task, entry in last.items():
-        asked = tuple(map(message_of, list(journal.parts(entry.parts).values())[1:]))
+        request = tuple(map(message_of, list(journal.parts(entry.parts).values())[1:]))
         if task is not None and entry.response is not None:
-            spoken[task] = (*asked, entry.response.message)
-    return spoken
+            conversations[task] = (*request, entry.response.message)
+    return conversations
 
 
-class _Past:
-    """A run's tasks and results, once more: each arrives after the one after which it arrived."""
+class _Recorded:
+    """A planner and an agent that repeat a recorded run: the same tasks, with the results in the same order."""
 
-    def __init__(self, result: RunResult[Any], spoken: Mapping[str, tuple[Message, ...]]) -> None:
+    def __init__(self, result: RunResult[Any], conversations: Mapping[str, tuple[Message, ...]]) -> None:
         self._tasks = result.plan.tasks
         self._results = {each.id: each for each in result.tasks}
-        self._spoken = spoken
+        self._conversations = conversations
         order = sorted(result.tasks, key=lambda each: each.started + each.seconds)
         self._after = {later.id: earlier.id for earlier, later in pairwise(order)}
         self._arrived = {task.id: anyio.Event() for task in self._tasks}
 
     async def plan(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        """The tasks, as they were planned."""
+        """Yield the recorded tasks."""
         for task in self._tasks:
             yield task
 
     async def answer(self, task: Task, ctx: TaskContext) -> Answer:
-        """What came of `task`."""
+        """Return the recorded result of `task`."""
         before = self._after.get(task.id)
         if before is not None:
             await self._arrived[before].wait()
         self._arrived[task.id].set()
         result = self._results.get(task.id)
-        spoke = result.support[0] if result is not None and task.samples > 1 and result.support else task.id
-        ctx.keep(self._spoken.get(spoke, ()))
-        return _again(result)
+        speaker = result.support[0] if result is not None and task.samples > 1 and result.support else task.id
+        ctx.keep(self._conversations.get(speaker, ()))
+        return _recorded_answer(result)
 
 
-def _again(result: TaskResult | None) -> Answer:
+def _recorded_answer(result: TaskResult | None) -> Answer:
     if result is None:
         return Answer("", outcome="cancelled")
     if result.outcome == "failed" and result.error is not None:

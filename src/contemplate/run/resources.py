@@ -1,4 +1,4 @@
-"""What a run keeps open until its end, for itself and for all runs within it: connections, toolsets, its journal."""
+"""What a run keeps open until its end, for itself and the runs within it: connections, toolsets, its journal."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ class Resources:
     """What is open during a run.
 
     Attributes:
-        group: the task group of what lives beside the run's work, and ends with the run.
         toolsets: opens toolsets.
-        recording: writes down what calls bring; None without a journal.
+        recording: records calls in the journal; None without one.
     """
 
     def __init__(self, stack: AsyncExitStack, toolsets: Toolsets, recording: Recording | None) -> None:
@@ -32,7 +31,7 @@ class Resources:
 
     @property
     def group(self) -> TaskGroup:
-        """The task group of what lives beside the run's work, and ends with the run."""
+        """The task group for what runs beside the run's tasks, cancelled at the end of the run."""
         return self.toolsets.group
 
     def is_connected(self, model: Model) -> bool:
@@ -40,20 +39,20 @@ class Resources:
         return id(model) in self._connected
 
     async def connect(self, model: Model) -> None:
-        """Keep the connections of `model` until the end of the run."""
+        """Keep the connections of `model` open until the end of the run."""
         self._connected.add(id(model))
         if isinstance(model, Connectable):
             try:
                 await self._stack.enter_async_context(model.connect())
             except BaseException:
-                # Whoever comes next tries again.
+                # The next call tries again.
                 self._connected.discard(id(model))
                 raise
 
 
 @asynccontextmanager
 async def resources(recording: Recording | None = None) -> AsyncIterator[Resources]:
-    """Open what a run needs, and close it at the end of the block, however it ends."""
+    """Open the resources of a run, and close them at the end of the block, however it ends."""
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(toolsets())
         yield Resources(stack, opened, recording)

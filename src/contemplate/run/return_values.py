@@ -1,4 +1,4 @@
-"""What planners, agents and aggregators give back, which anybody may have written: taken for what it should be."""
+"""Checks of what planners, agents and aggregators return or raise: they may be anybody's code."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .protocols import Answer
 
 
 def as_conclusion(returned: Conclusion | str) -> Conclusion:
-    """What an aggregator returned.
+    """Return the conclusion that an aggregator returned, also as a string.
 
     Raises:
-        AggregationError: it is neither a conclusion nor a text.
+        AggregationError: it is neither a `Conclusion` nor a string.
     """
     if isinstance(returned, str):
         return Conclusion(text=returned)
@@ -25,18 +25,18 @@ def as_conclusion(returned: Conclusion | str) -> Conclusion:
 
 
 def as_answer(returned: Answer) -> Answer:
-    """What an agent returned.
+    """Return the answer that an agent returned.
 
     Raises:
-        TypeError: it is no answer.
+        TypeError: it is not an `Answer`.
     """
     if not isinstance(returned, Answer):
-        raise TypeError(f"the agent returned {returned!r:.100}, which is no Answer")
+        raise TypeError(f"the agent returned {returned!r:.100}, which is not an Answer")
     return returned
 
 
-def failure_of(kind: type[ContemplateError], who: str, error: Exception) -> ContemplateError:
-    """What the user is told of `error`, which somebody else's function raised."""
+def as_contemplate_error(kind: type[ContemplateError], who: str, error: Exception) -> ContemplateError:
+    """Return `error`, which a user's function raised, if it is a `ContemplateError`; else wrap it in a `kind`."""
     cause = sole(error)
     if isinstance(cause, ContemplateError):
         return cause
@@ -46,17 +46,17 @@ def failure_of(kind: type[ContemplateError], who: str, error: Exception) -> Cont
 
 
 @asynccontextmanager
-async def closing(planned: object) -> AsyncIterator[AsyncIterator[Task]]:
-    """`planned`, closed at the end if it is a generator; the protocol asks for no more than an iterator.
+async def closing_planner(planned: object) -> AsyncIterator[AsyncIterator[Task]]:
+    """Yield `planned`, and close it at the end if it is a generator; the protocol requires only an iterator.
 
     Raises:
-        PlanError: it is no asynchronous iterator.
+        PlanError: it is not an async iterator.
     """
     if not isinstance(planned, AsyncIterator):
         if isinstance(planned, Coroutine):
             planned.close()
         raise PlanError(
-            f"the planner returned a {type(planned).__name__}, which is no asynchronous iterator",
+            f"the planner returned a {type(planned).__name__}, which is not an async iterator",
             hint="write it as an async generator: `async def` with `yield`",
         )
     try:

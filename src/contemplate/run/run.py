@@ -1,4 +1,4 @@
-"""One run: from a question to a result, or to an error that carries what was reached."""
+"""One run: from a question to a result, or to an error that carries the results so far."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a contemplator is put together from. `stream` None: where somebody listens or time is limited."""
+    """The parts of a contemplator. With `stream` None, calls are streamed if somebody listens or time is limited."""
 
     model: Model
     planner: Planner
@@ -52,10 +52,10 @@ class Parts:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is asked, what may be spent on it, and who listens.
+    """A question, the limits for it, and who listens.
 
-    `run_id` None: a new one, or for a run within another its place there. `on_output` is handed the pieces of the
-    answer of a run within another.
+    Without a `run_id` the run gets a new one; a run within another, its path there. `on_output` receives the pieces of
+    the answer, for a run within another.
     """
 
     question: str
@@ -67,39 +67,39 @@ class Job:
     on_output: Callable[[OutputDelta], None] | None = None
 
     def without_clock(self) -> Job:
-        """Return the same job with all the time in the world: what is replayed ends when it ended."""
+        """Return the job without limits on time and USD: a replayed run ends where the recorded one ended."""
         return replace(self, limits=self.limits.model_copy(update={"seconds": None, "cost_usd": None}))
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A run that has ended well, and the limit that has cut its work, if one has."""
+    """The result of a run, and the limit that cut its work short, or None."""
 
     result: RunResult[Any]
     cut_by: str | None
 
 
 def new_run_id() -> str:
-    """Return a name that no other run has."""
+    """Return a new, random run id: 12 hexadecimal digits."""
     return uuid4().hex[:12]
 
 
 async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) -> Ended:
-    """Run `job`; where this code is in another run, as a run within it. When it ends, nothing of it is running.
+    """Run `job`, within the run in which this code is, if any. When this returns, nothing of it is running.
 
     Raises:
-        ContemplateError: there is no answer; what was finished until then is in its `partial`.
+        ContemplateError: there is no answer; the results so far are in its `partial`.
     """
-    async with _opened(parts, job, recording) as calls:
+    async with _open_calls(parts, job, recording) as calls:
         try:
-            return await _Run(parts, job, calls, recording).carried_out()
+            return await _Run(parts, job, calls, recording).carry_out()
         finally:
             calls.over = True
 
 
 @asynccontextmanager
-async def _opened(parts: Parts, job: Job, recording: Recording | None) -> AsyncIterator[Calls]:
-    """The door of the run: one within the run in which this code is, if it is in one."""
+async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> AsyncIterator[Calls]:
+    """Open the door of the run, within that of the run in which this code is, if any."""
     place = current_place()
     share = needs_a_share(parts.aggregator)
     if place is None:
@@ -113,11 +113,11 @@ async def _opened(parts: Parts, job: Job, recording: Recording | None) -> AsyncI
     assert isinstance(outer, Calls)  # noqa: S101
     _check_price(parts, job.limits.cost_usd is not None or outer.ledger.limits_cost)
     if place.blocked is not None:
-        async with _lent(place, place.blocked.later, outer, parts, job, recording) as calls:
+        async with _open_calls_elsewhere(place, place.blocked.later, outer, parts, job, recording) as calls:
             yield calls
         return
     async with AsyncExitStack() as stack:
-        # What it writes down in a journal of its own, it has to open for itself.
+        # A run with its own journal needs its own resources.
         opened = outer.resources if recording is None else await stack.enter_async_context(resources(recording))
         yield outer.child(
             place,
@@ -129,12 +129,12 @@ async def _opened(parts: Parts, job: Job, recording: Recording | None) -> AsyncI
 
 
 @asynccontextmanager
-async def _lent(
+async def _open_calls_elsewhere(
     place: Place, later: list[Callable[[], object]], outer: Calls, parts: Parts, job: Job, recording: Recording | None
 ) -> AsyncIterator[Calls]:
-    """The door of a run that goes on in an event loop of its own while the outer run's waits, blocked, for it.
+    """Open the door of a run in its own event loop, while the outer run's is blocked, waiting for it.
 
-    It may spend what the outer run has left, which is told, and booked, when that loop goes on.
+    It may spend what the outer run has left. Its events and its usage reach the outer run when that loop continues.
     """
 
     def tell(event: Event) -> None:
@@ -187,7 +187,7 @@ class _Run:
             _state=self._state,
         )
 
-    async def carried_out(self) -> Ended:
+    async def carry_out(self) -> Ended:
         ctx, calls, recording = self._ctx, self._calls, self._recording
         if recording is not None:
             recording.attach(complain=ctx.note, time_is_up=lambda: self._state.expire())
@@ -196,17 +196,17 @@ class _Run:
             calls.emit(RunStarted(question=ctx.question, model=self._parts.model.name))
         try:
             try:
-                conclusion = await self._concluded()
+                conclusion = await self._execute()
             finally:
                 if recording is not None:
                     calls.ledger.book(recording.unclaimed())
-            result = self._reached().model_copy(update=_answer_of(self._parts.output, conclusion))
+            result = self._result_so_far().model_copy(update=_answer_fields(self._parts.output, conclusion))
         except ContemplateError as error:
-            error.partial = self._reached(failed=True)
-            self._tell_failure(error)
+            error.partial = self._result_so_far(failed=True)
+            self._emit_failure(error)
             raise
         except BaseException as error:
-            self._tell_failure(error)
+            self._emit_failure(error)
             raise
         if ctx.listening:
             calls.emit(
@@ -220,7 +220,7 @@ class _Run:
             )
         return Ended(result, self._state.stopped_by)
 
-    async def _concluded(self) -> Conclusion:
+    async def _execute(self) -> Conclusion:
         return await execute(
             self._ctx,
             self._state,
@@ -231,15 +231,15 @@ class _Run:
             at=lambda role, task: Place(self._calls, role, task, task or role),
         )
 
-    def _reached(self, *, failed: bool = False) -> RunResult[Any]:
-        """What the run has reached, without its output."""
+    def _result_so_far(self, *, failed: bool = False) -> RunResult[Any]:
+        """Return the result so far, without an output."""
         state, ledger = self._state, self._calls.ledger
         tasks = sorted(state.results.values(), key=lambda result: result.index)
         lost = {result.id for result in tasks if result.outcome == "failed" or result.outcome == "capped"}
         if failed or state.stopped_by is not None:
             lost |= {task.id for task in state.planned if task.id not in state.results}
             lost |= {result.id for result in tasks if result.outcome == "cancelled"}
-        # The bare class, as one with a parameter cannot be pickled.
+        # The bare class, as a parametrized one cannot be pickled.
         return RunResult.model_construct(
             run_id=self._ctx.run_id,
             question=self._ctx.question,
@@ -255,13 +255,13 @@ class _Run:
             notes=tuple(state.notes),
         )
 
-    def _tell_failure(self, error: BaseException) -> None:
+    def _emit_failure(self, error: BaseException) -> None:
         if self._ctx.listening:
             seconds = anyio.current_time() - self._began
             self._calls.emit(RunFailed(error=error_info(error), usage=self._calls.ledger.spent, seconds=seconds))
 
 
-def _answer_of(output_type: OutputType[Any] | None, conclusion: Conclusion) -> dict[str, Any]:
+def _answer_fields(output_type: OutputType[Any] | None, conclusion: Conclusion) -> dict[str, Any]:
     output = conclusion.text if conclusion.output is None else conclusion.output
     if output_type is not None and conclusion.output is None:
         try:

@@ -1,6 +1,6 @@
-"""How far a run has come: what was planned, what is running, what came of it. The engine alone writes it.
+"""The state of a run: what was planned, what is running, and the results. Only the engine writes it.
 
-What planners, agents and aggregators may see of it, and ask of it, is in `RunContext`.
+Planners, agents and aggregators use it through `RunContext`.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ class RunState:
 
     Attributes:
         planned: the tasks planned so far, in order.
-        places: where each of them stands there, by id.
+        places: the index of each of them, by id.
         plan_done: whether the planner has finished.
-        expected: how many tasks there will be at most, if the planner says so.
+        expected: the most tasks that there will be, if the planner declared it.
         outbox: the results for the aggregator.
-        running: the running tasks' cancel scopes.
-        tools: those that subagents have, as far as the agent says.
-        notes: what was mended, dropped or given up.
-        best: what to conclude if the aggregator does not come to an end.
-        stopped_by: the limit that has cut the work.
-        spawn: starts something in the run's task group.
+        running: the cancel scopes of running tasks, by id.
+        tools: the subagents' tools, if the agent declared them.
+        notes: what was repaired, dropped or given up.
+        best: the conclusion to use if the aggregator does not return in time.
+        stopped_by: the limit that cut the work short.
+        spawn: starts a function in the run's task group.
         expire: does what the deadline would do.
     """
 
@@ -58,18 +58,18 @@ class RunState:
 
     @property
     def results(self) -> Mapping[str, TaskResult]:
-        """The results so far, by task id, in the order in which they came."""
+        """The results so far, by task id, in order of arrival."""
         return MappingProxyType(self._results)
 
-    # Written by the engine
+    # For the engine
 
     def add(self, task: Task) -> None:
-        """Take in a planned task."""
+        """Add a planned task."""
         self.places[task.id] = len(self.planned)
         self.planned.append(task)
 
     def record(self, result: TaskResult) -> None:
-        """Keep a result, and wake whoever waits for it."""
+        """Store a result, wake those who wait for it, and pass it on unless it is held."""
         self._results[result.id] = result
         waiter = self._finished.pop(result.id, None)
         if waiter is not None:
@@ -78,26 +78,26 @@ class RunState:
             self.outbox.put(result)
 
     def finish_planning(self) -> None:
-        """Tell whoever waits for it that the planner has finished."""
+        """Record that the planner has finished, and call those who asked for it."""
         self.plan_done = True
         for call in self._when_planned:
             call()
 
     def release_if_nothing_else(self) -> bool:
-        """Release what is held if no other task was answered; return whether it was so."""
+        """Release the held results if no other task was answered; return whether that was so."""
         answered = [result for result in self._results.values() if result.answered]
         if not answered or not all(result.task.held for result in answered):
             return False
         self.release(*(task.id for task in self.planned if task.held and task.id in self._results))
         return True
 
-    # Asked for by planners, agents and aggregators
+    # For planners, agents and aggregators
 
     async def finished(self, task_id: str) -> TaskResult:
-        """Wait for the result of a task that was planned.
+        """Wait for the result of a planned task, and return it.
 
         Raises:
-            PlanError: no such task was planned so far: its result might never come.
+            PlanError: no task with this id has been planned, so that its result might never come.
         """
         if task_id not in self._results:
             if task_id not in self.places:
@@ -106,43 +106,43 @@ class RunState:
         return self._results[task_id]
 
     def when_planned(self, call: Callable[[], None]) -> None:
-        """Have `call` called when the planner has finished, if it has not."""
+        """Call `call` when the planner finishes; never, if it has finished already."""
         self._when_planned.append(call)
 
     def release(self, *task_ids: str) -> None:
-        """Pass on to the aggregator the results of tasks that were `held`.
+        """Pass the results of `held` tasks on to the aggregator.
 
         Raises:
-            PlanError: one of them has no result yet.
+            PlanError: one of the tasks has no result yet.
         """
         for task_id in task_ids:
             if task_id not in self._results:
                 raise PlanError(f"task {task_id!r} has no result to release", hint="wait for it: `ctx.finished(id)`")
             result = self._results[task_id]
             if result.task.held:
-                # The plan tells afterwards what was passed on, so that the run can be concluded once more.
+                # The plan records what was passed on, so that the run can be aggregated again.
                 task = self.planned[result.index] = result.task.model_copy(update={"held": False})
                 result = self._results[task_id] = result.model_copy(update={"task": task})
                 self.outbox.put(result)
 
     def interrupt(self, task_id: str) -> bool:
-        """Stop a task that is running, and return whether it was."""
+        """Cancel a task, and return whether it was running."""
         scope = self.running.get(task_id)
         if scope is not None:
             scope.cancel()
         return scope is not None
 
     def tell(self, task_id: str, text: str) -> bool:
-        """Keep a message for the subagent of a running task, and return whether it is running."""
+        """Queue a message for the subagent of a task, and return whether the task is running."""
         if task_id not in self.running:
             return False
         self._messages.setdefault(task_id, []).append(text)
         return True
 
     def messages_for(self, task_id: str) -> Sequence[str]:
-        """Return what was said to the subagent of a task since it was last asked for."""
+        """Remove and return the queued messages for the subagent of a task."""
         return self._messages.pop(task_id, ())
 
     def inputs(self, task: Task) -> Sequence[TaskResult]:
-        """Return the results of what `task` needs, in the order in which it names them."""
+        """Return the results of the tasks that `task` needs, in the order of `task.needs`."""
         return [self._results[need] for need in task.needs]

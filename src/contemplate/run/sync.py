@@ -1,4 +1,4 @@
-"""Async functions for code that is not async."""
+"""Running async functions from synchronous code."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ T = TypeVar("T")
 
 
 def run_blocking(function: Callable[[], Awaitable[T]]) -> T:
-    """Run an async function to its end, in this thread or, where a loop already runs in it, in one of its own.
+    """Run an async function and return its result, in this thread or, if it already runs an event loop, in a new one.
 
-    In a tool that runs in a worker thread, it runs in the event loop of the tool's run, as a part of it. When this
-    returns or raises, also on Ctrl-C, nothing of it is running.
+    In a tool that runs in a worker thread, the function runs in the event loop of the tool's run, as a part of it.
+    When this returns or raises, also on Ctrl-C, nothing of it is running.
     """
 
     async def main() -> T:
         return await function()
 
     place = current_place()
-    if not _a_loop_runs_here():
+    if not _in_event_loop():
         return anyio.run(main) if place is None or place.blocked is not None else blocking_in_loop_of(place, main)
     waiting = nullcontext() if place is None else blocking(place)
     with waiting, start_blocking_portal(name="contemplate-sync") as portal:
-        return portal.call(_within(main))
+        return portal.call(_at_this_place(main))
 
 
-def _within(main: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
-    """`main`, where this thread's code is: a portal's thread knows nothing of it."""
+def _at_this_place(main: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
+    """Return `main` with this thread's place in a run, which a portal's thread does not inherit."""
     mark = current_run.get()
 
     async def run() -> T:
@@ -47,11 +47,11 @@ def _within(main: Callable[[], Awaitable[T]]) -> Callable[[], Awaitable[T]]:
     return run
 
 
-def _a_loop_runs_here() -> bool:
+def _in_event_loop() -> bool:
     with suppress(sniffio.AsyncLibraryNotFoundError):
         sniffio.current_async_library()
         return True
-    # A callback of asyncio's is no task, and sniffio sees only tasks.
+    # An asyncio callback does not run in a task, and sniffio sees only tasks.
     with suppress(RuntimeError):
         asyncio.get_running_loop()
         return True

@@ -1,4 +1,4 @@
-"""What an agent may see and ask of a run: its task, and what that has come to so far."""
+"""What an agent may see of a run, and do with it: its task, and what has been reached so far."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from .context import RunContext
 
 @dataclass(slots=True)
 class _Reached:
-    """What a task has come to so far, for the case that it is cut off."""
+    """What a task has reached so far, kept in case it is cut off."""
 
     messages: tuple[Message, ...] = ()
     written: list[str] = field(default_factory=list)
 
 
 class TaskContext:
-    """A task's view of its run; it keeps what was reached, for the case that the task is cut off.
+    """A task's view of its run. It keeps what the task has reached, in case it is cut off.
 
     Args:
         run: the run.
         task: the task.
-        inputs: the results of what the task needs, failed ones too.
-        role: as whom it calls and pays: "aggregator" where an aggregator works as an agent does.
-        model: which model it asks; the task's if None.
+        inputs: the results of the tasks that it needs, failed ones included.
+        role: the role of its calls: "aggregator" for an aggregator that works as an agent.
+        model: the model to call; the task's if None.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class TaskContext:
 
     @property
     def inputs(self) -> Sequence[TaskResult]:
-        """The results of what the task needs, failed ones too."""
+        """The results of the tasks that it needs, failed ones included."""
         return self._inputs
 
     @property
@@ -72,44 +72,44 @@ class TaskContext:
 
     @property
     def text(self) -> str:
-        """What has been written in the current turn."""
+        """What the model has written in the current turn."""
         return "".join(self._reached.written)
 
     @property
     def usage(self) -> Usage:
-        """What the task's calls have cost so far, failed ones included."""
+        """The usage of the task so far, failed calls included."""
         return self._run.spent_on(self._task.id)
 
     def keep(self, messages: Sequence[Message]) -> None:
-        """Keep `messages` as the conversation so far."""
+        """Set the conversation so far, which becomes `TaskResult.messages`."""
         self._reached.messages = tuple(messages)
 
     def with_inputs(self, inputs: Sequence[TaskResult]) -> TaskContext:
-        """Return this context with other inputs; what one of the two keeps, the other one has too."""
+        """Return a context with other inputs that shares what was reached with this one."""
         other = TaskContext(self._run, self._task, inputs, role=self._role, model=self._model)
         other._reached = self._reached
         return other
 
     def adopt(self, other: TaskContext) -> None:
-        """Take what was reached in another context for what was reached in this one."""
+        """Copy what was reached in another context into this one."""
         self._reached.messages = other._reached.messages
         self._reached.written[:] = other._reached.written
 
     def messages_from_others(self) -> Sequence[str]:
-        """Return what was said to this subagent (`RunContext.tell`) since it was last asked for."""
+        """Return the messages sent to this subagent (`RunContext.tell`) since the last call of this."""
         return self._run._state.messages_for(self._task.id)
 
     async def call(self, request: ModelRequest) -> ModelResponse:
-        """Make one model call of this task.
+        """Make one model call for this task.
 
         Raises:
             ModelError: the call failed.
-            LimitExceeded: a limit leaves no room for it.
+            LimitExceeded: a limit does not allow another call.
         """
         reached = self._reached
         streaming = self._run.streaming and self._role == "subagent"
         if reached.written and streaming and request.messages[-1].role != "tool":
-            # Not the next turn, but the last one again.
+            # The last turn again, not the next one.
             self.hear(Delta(restart=True))
         reached.written.clear()
         reached.messages = request.messages
@@ -125,7 +125,7 @@ class TaskContext:
         return response
 
     def hear(self, delta: Delta) -> None:
-        """Keep a piece of what the task writes, and tell whoever listens."""
+        """Add a delta to what the task has written, and send it to the listeners."""
         if delta.restart:
             self._reached.written.clear()
         if delta.text:

@@ -1,4 +1,4 @@
-"""A task that is answered by a run of its own, within the run that planned it."""
+"""Tasks that are answered by a run of their own, within the run that planned them."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ async def answer_with_run(
     question: str | None = None,
     streams: bool = True,
 ) -> Answer:
-    """Answer `task` by a run of these parts, as if it were a question of its own.
+    """Answer `task` with a run, as if it were a question of its own.
 
     Args:
         task: the task.
         ctx: its view of the outer run.
-        parts: the inner run's; a candidate's output type is that of the outer run, and a part is text.
+        parts: the inner run's; the output type of a candidate is the outer run's, and a part is text.
         limits: the inner run's own; those of the outer run hold as well.
-        listeners: the inner run's own; those of the outer run are told as well.
-        question: what the inner run's question is; the task, in words, if None.
-        streams: whether the pieces of the inner run's answer are pieces of what the task writes.
+        listeners: the inner run's own; those of the outer run receive its events as well.
+        question: the inner run's question; made from the task if None.
+        streams: whether the pieces of the inner run's answer are streamed as the task's text.
 
     Raises:
-        ConfigurationError: runs are nested too deep, or the task names tools of an agent's.
-        ContemplateError: the inner run came to nothing.
+        ConfigurationError: runs are nested too deeply, or the task names tools of an agent.
+        ContemplateError: the inner run has no answer.
     """
     run = ctx.run
     if task.tools is not None:
         raise ConfigurationError(
-            f"task {task.id!r} says which tools it may use, and is given to a contemplator, which has its own",
+            f"task {task.id!r} names the tools it may use, but goes to a contemplator, which has its own",
             hint="leave Task.tools out, or give the task to an Agent",
         )
     output = None if task.kind == "part" else run.output
@@ -59,7 +59,7 @@ async def answer_with_run(
         images=run.images_for("subagent"),
         limits=limits,
         listeners=listeners,
-        on_output=(lambda event: _heard(ctx, event)) if streams else None,
+        on_output=(lambda event: _forward(ctx, event)) if streams else None,
     )
     ended = await carry_out(replace(parts, model=model, output=output, stream=stream), job)
     result = ended.result
@@ -72,22 +72,22 @@ async def answer_with_run(
         None if output is None else output.dump(value),
         result.images,
         "answered" if ended.cut_by is None else "capped",
-        support=_named(task, result.support),
-        dissent=tuple(Dissent(answer=each.answer, tasks=_named(task, each.tasks)) for each in result.dissent),
+        support=_names(task, result.support),
+        dissent=tuple(Dissent(answer=each.answer, tasks=_names(task, each.tasks)) for each in result.dissent),
         complete=result.complete,
     )
 
 
 def inner_name(task: Task, inner: str) -> str:
-    """Return what the task `inner` of a run that answers `task` is called in the outer run."""
+    """Return the name in the outer run of `inner`, a task of the run that answers `task`."""
     return f"{task.id}/{inner}"
 
 
-def _named(task: Task, inner: Sequence[str]) -> tuple[str, ...]:
+def _names(task: Task, inner: Sequence[str]) -> tuple[str, ...]:
     return tuple(inner_name(task, each) for each in inner)
 
 
-def _heard(ctx: TaskContext, event: OutputDelta) -> None:
+def _forward(ctx: TaskContext, event: OutputDelta) -> None:
     ctx.hear(Delta(event.text, event.reasoning, event.restart))
 
 
