@@ -336,5 +336,5 @@ async def test_images_reach_the_subagents_and_come_back() -> None:
 
 @pytest.mark.parametrize(("turns", "repairs"), [(0, 1), (1, -1)])
 def test_numbers_that_are_too_small(turns: int, repairs: int) -> None:
-    with pytest.raises(ConfigurationError, match="at least 1 and 0"):
+    with pytest.raises(ConfigurationError, match="max_turns must be at least 1"):
         Agent(max_turns=turns, max_repairs=repairs)

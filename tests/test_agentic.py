@@ -162,7 +162,7 @@ async def test_support_that_is_nobody_is_repaired() -> None:
 @pytest.mark.parametrize(
     ("replies", "said"),
     [
-        (["blue, I think"] * 3, "cannot be read"),
+        (["blue, I think"] * 3, "cannot be parsed"),
         ([finishing("  ")], "is empty"),
         ([uses(("get_solution", {"trajectory": 1}))] * 2, "did not finish"),
     ],

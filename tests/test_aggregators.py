@@ -53,12 +53,12 @@ async def test_a_tie_goes_to_the_one_launched_first() -> None:
 
 
 async def test_nothing_that_can_be_read() -> None:
-    with pytest.raises(QuorumNotReached, match="none of the 3 answers could be read"):
+    with pytest.raises(QuorumNotReached, match="none of the 3 answers could be parsed"):
         await vote("well", "so", "hm", key=answers.math)
 
 
 async def test_quorum() -> None:
-    with pytest.raises(QuorumNotReached, match="2 answers were counted, and quorum=3"):
+    with pytest.raises(QuorumNotReached, match="2 answers were counted, but quorum=3"):
         await vote("Answer: 1", "Answer: 1", RuntimeError("down"), quorum=3)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from contemplate import Contemplator, Limits, RunResult, aggregators, planners
-from contemplate.aggregators.condense import MIN_ROOM_TOKENS, Material, condensed
+from contemplate.aggregators.condense import MIN_ROOM_TOKENS, Material, condense
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError
 from contemplate.models import ModelRequest
 from contemplate.models.tokens import request_tokens
@@ -125,7 +125,7 @@ async def test_a_summary_that_fails_is_missing() -> None:
 
     result = await merged(ScriptedModel(script), 3)
     assert (result.output, result.complete, len(result.support)) == ("merged", False, 2)
-    assert result.notes == ("1 of the results could not be summed up: m: is down",)
+    assert result.notes == ("1 of the results could not be summarised: m: is down",)
 
 
 async def test_an_answer_of_which_a_piece_is_lost_is_no_support() -> None:
@@ -145,14 +145,14 @@ async def test_an_answer_of_which_a_piece_is_lost_is_no_support() -> None:
 
 
 async def test_every_summary_fails() -> None:
-    with pytest.raises(AggregationError, match="none of the texts could be summed up") as raised:
+    with pytest.raises(AggregationError, match="none of the texts could be summarised") as raised:
         await merged(reading(*map(long, range(6)), summary=ModelServerError("is down", model="m")), 6)
     assert raised.value.partial is not None
     assert len(raised.value.partial.notes) > 1
 
 
 async def test_summaries_that_are_no_shorter() -> None:
-    with pytest.raises(AggregationError, match="no shorter"):
+    with pytest.raises(AggregationError, match="not shorter"):
         await merged(reading(*map(long, range(6)), summary=long(0, 4000)), 6)
 
 
@@ -213,7 +213,7 @@ def test_every_prompt_fits_and_nothing_is_left_out(texts: list[str], room: int, 
         return None if number in failing else "x" * tokens
 
     try:
-        short = anyio.run(condensed, material, room, summarise)
+        short = anyio.run(condense, material, room, summarise)
     except AggregationError:
         assert lost
         return

@@ -168,7 +168,7 @@ async def test_a_leader_who_fails_at_once_ends_the_run_and_later_does_not() -> N
         await Team(ModelServerError("down", model="m")).run()
     result = await Team(use(spawn("a")), ModelServerError("down", model="m")).run()
     assert result.text == "merged"
-    assert result.notes == ("nothing more was handed out: m: down",)
+    assert result.notes == ("no further tasks were planned: m: down",)
 
 
 async def test_a_limit_on_calls_ends_the_handing_out() -> None:

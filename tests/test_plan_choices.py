@@ -209,7 +209,7 @@ async def test_samples_are_cut_to_what_is_allowed_with_a_note(asked: object, giv
     assert [each.samples for each in result.plan.tasks] == [given_, 1]
     noted = [note for note in result.notes if "samples" in note]
     assert len(noted) == (asked != given_)
-    assert all(note.startswith("task 1 asks for ") and f"of 1 to 4; it has {given_}" in note for note in noted)
+    assert all(note.startswith("task 1 requests ") and f"not 1 to 4; it gets {given_}" in note for note in noted)
     assert result.tasks[0].usage.calls == given_
 
 
@@ -229,7 +229,7 @@ async def test_tools_that_there_are_not_are_dropped_with_a_note(
 ) -> None:
     result, model = await planned(draft("a", tools=asked), draft("b", tools=[]), choose=True, tools=[price, stock])
     assert result.plan.tasks[0].tools == given_
-    assert result.notes == ((f"task 1 is to use {note}, which is no tool; it is dropped",) if note else ())
+    assert result.notes == ((f"task 1 names {note}, which is not a tool; the name is dropped",) if note else ())
     alone = next(each for each in model.requests if "do a" in each.messages[-1].text)
     assert names_in(alone) == list(("price", "stock") if given_ is None else given_)
 
@@ -252,7 +252,7 @@ async def test_an_agent_without_tools_leaves_nothing_to_choose() -> None:
     result, model = await planned(draft("a", tools=["price"]), draft("b"), choose=True)
     assert [each.tools for each in result.plan.tasks] == [None, None]
     assert "tools" not in of_schema(model.requests[0])
-    assert result.notes == ("planners.model(tools=True): the agent names no tools, so the plan can choose none",)
+    assert result.notes == ("planners.model(tools=True): the agent declares no tools, so the plan cannot choose any",)
 
 
 async def test_the_planner_learns_the_tools_of_servers() -> None:
@@ -356,7 +356,7 @@ class TestYourOwn:
         results, model = await self.seen(self.one(tools=("price", "prize"), samples=samples), tools=[price, stock])
         error = results["mine"].error
         assert error is not None
-        assert (error.kind, error.message) == ("ConfigurationError", "task 'mine' is to use 'prize', which is no tool")
+        assert (error.kind, error.message) == ("ConfigurationError", "task 'mine' names 'prize', which is not a tool")
         assert error.hint == "the agent's tools: price, stock"
         assert results["other"].answered
         assert not any("x" in each.messages[-1].text.split() for each in model.requests)

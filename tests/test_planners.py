@@ -271,7 +271,7 @@ class TestStreaming:
 
         result = await self.mind(Breaks("done")).run("q")
         assert [each.task.label for each in result.tasks] == ["a", "b"]
-        assert result.notes == ("the plan broke off (m: gone); the tasks that were complete are run",)
+        assert result.notes == ("the plan was interrupted (m: gone); its complete tasks are run",)
 
     async def test_no_room_for_the_plan_is_an_error_that_names_the_limit(self) -> None:
         with pytest.raises(LimitExceeded, match="total_tokens = 50"):

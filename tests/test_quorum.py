@@ -74,22 +74,22 @@ async def test_a_required_one_that_fails_ends_the_run_at_once() -> None:
 
 
 async def test_too_few_can_still_come() -> None:
-    with pytest.raises(QuorumNotReached, match="of 3 tasks were answered, and 3 are needed"):
+    with pytest.raises(QuorumNotReached, match="of 3 tasks were answered, but 3 are required"):
         await run("a", "b", "c", enough=3, hang="c", fail="b")
 
 
 async def test_a_required_one_that_was_never_planned() -> None:
-    with pytest.raises(QuorumNotReached, match="required task 'x' gave no result"):
+    with pytest.raises(QuorumNotReached, match="required task 'x' has no result"):
         await run("a", "b", required=["x"], hang="ab")
 
 
 async def test_more_wanted_than_planned() -> None:
-    with pytest.raises(QuorumNotReached, match="of 2 tasks were answered, and 3 are needed"):
+    with pytest.raises(QuorumNotReached, match="of 2 tasks were answered, but 3 are required"):
         await run("a", "b", enough=3)
 
 
 async def test_the_deadline_comes_first() -> None:
-    with pytest.raises(QuorumNotReached, match="1 of 2 tasks were answered, and 2 are needed"):
+    with pytest.raises(QuorumNotReached, match="1 of 2 tasks were answered, but 2 are required"):
         await run("a", "b", enough=2, hang="b", limits=Limits(seconds=0.3))
 
 

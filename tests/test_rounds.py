@@ -125,7 +125,7 @@ async def test_an_attempt_does_not_wait_for_the_whole_round() -> None:
 
 @pytest.mark.parametrize(("n", "k", "rounds"), [(0, 0, 1), (2, 3, 1), (2, 0, 1), (2, 1, 0)])
 def test_numbers_that_make_no_sense(n: int, k: int, rounds: int) -> None:
-    with pytest.raises(ConfigurationError, match=f"k={k}, n={n}, rounds={rounds}"):
+    with pytest.raises(ConfigurationError, match=f"n={n}, k={k}, rounds={rounds}"):
         planners.rounds(n, k, rounds)
 
 

@@ -16,7 +16,7 @@ from contemplate.errors import ConfigurationError, ModelServerError
 from contemplate.models import ModelRequest
 from contemplate.plan import Task
 from contemplate.planners import Probe
-from contemplate.planners.router import breadth, usual_route
+from contemplate.planners.router import breadth, default_route
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
 
@@ -140,8 +140,8 @@ def probe(*keys: str | None, typed: bool = False, left: float = math.inf, calls:
         (probe('{"a":"one two three four five six seven"}', "b", typed=True), "vote"),
     ],
 )
-def test_the_usual_route(given: Probe, route: str) -> None:
-    assert usual_route(given) == route
+def test_the_default_route(given: Probe, route: str) -> None:
+    assert default_route(given) == route
 
 
 @pytest.mark.parametrize(

@@ -199,14 +199,14 @@ async def test_answers_that_all_differ_leave_the_first_and_a_note() -> None:
     run = await mind(by_seed("red", "green", "blue", reverse=True), THREE).run("q")
     assert (run.text, run.tasks[0].support) == ("red", ("count/sample-1",))
     assert {each.answer for each in run.tasks[0].dissent} == {"green", "blue"}
-    assert run.notes == ("no two samples of 'count' agree; the first one stands",)
+    assert run.notes == ("no two samples of 'count' agree; the first one is taken",)
 
 
 async def test_answers_that_cannot_be_read_are_an_error_and_are_kept() -> None:
     result = await one(ScriptedModel("I say.\nAnswer:"), THREE)
     assert result.outcome == "failed"
     assert result.error is not None
-    assert "none of the 3 answers could be read" in result.error.message
+    assert "none of the 3 answers could be parsed" in result.error.message
 
 
 @pytest.mark.parametrize("kind", ["candidate", "answer"])

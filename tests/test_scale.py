@@ -234,7 +234,7 @@ async def test_what_was_paid_for_ten_levels_down_is_kept_when_there_is_no_conclu
     never = aggregators.vote(key=lambda _: None)
     mind = Contemplator(model, planner=planners.sample(3), aggregator=never, agent=mind)
     before = running()
-    with pytest.raises(AggregationError, match="could be read") as caught:
+    with pytest.raises(AggregationError, match="could be parsed") as caught:
         await mind.run("q")
     partial = caught.value.partial
     assert partial is not None

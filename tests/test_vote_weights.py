@@ -136,7 +136,7 @@ async def test_the_heaviest_decide_early() -> None:
 
 
 async def test_nobody_has_a_vote() -> None:
-    with pytest.raises(QuorumNotReached, match="weighs anything"):
+    with pytest.raises(QuorumNotReached, match="with a positive weight"):
         await weighed("Answer: 1", weights=aggregators.by_accuracy({"other": 0.9}))
 
 

@@ -1,4 +1,4 @@
-"""What a run may take, before it is made."""
+"""Estimates of calls, tokens and cost before a run."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from .run.run import Job, Parts
 from .samples import Sampled
 from .usage import Usage
 
-# A call's prompt beside the question, and its answer, in tokens: rough bounds, for want of a limit.
+# (min, max) tokens of a call's prompt without the question, and of its answer: rough bounds for calls without a limit.
 PROMPT = (20, 600)
 ANSWER = (20, 1500)
 
 
 class Range(Data):
-    """From `low` to `high`; None is an open end."""
+    """A range from `low` to `high`; `high` is None if unbounded."""
 
     low: float
     high: float | None
 
 
 class Estimate(Data):
-    """What a run may take: calls, tokens and USD.
+    """Estimated calls, tokens and cost (USD) of a run.
 
-    A rough range, without any call: planners and aggregators say how many calls they make (an open end is one that does
-    not), an answer is taken for 20 to 1,500 tokens long where no setting says otherwise, and failed calls are not
-    counted. `cost_usd` is None where the price is not known.
+    A rough range, made without any call: planners and aggregators declare how many calls they make (the range is
+    unbounded if one does not), an answer is assumed to have 20 to 1,500 tokens unless the settings limit it, and failed
+    calls are not counted. `cost_usd` is None if the price is unknown.
     """
 
     calls: Range
@@ -39,14 +39,14 @@ class Estimate(Data):
 
 
 def estimated(parts: Parts, job: Job) -> Estimate:
-    """What `job` may take, with these parts."""
+    """Return the estimate of `job` with these parts."""
     sized = parts.planner if isinstance(parts.planner, Sized) else None
     planning, tasks, most = (sized.calls, sized.tasks, sized.samples) if sized else ((0, None), (0, None), 1)
     agent = parts.agent.agent if isinstance(parts.agent, Sampled) else parts.agent
     each = agent.calls if isinstance(agent, Agent) else (1, None)
     longest = agent.max_tokens if isinstance(agent, Agent) else None
     concluding = getattr(parts.aggregator, "model_calls", None)
-    # One result is passed on as it is; an agent that aggregates may be done after one call.
+    # A single result is returned without a call; an aggregating agent may finish after one call.
     merges_at_least = 1 if concluding and tasks[0] > 1 else 0
     low = planning[0] + tasks[0] * each[0] + merges_at_least
     high: float | None = None
@@ -57,7 +57,7 @@ def estimated(parts: Parts, job: Job) -> Estimate:
     question = request_tokens(ModelRequest((Message.user(job.question, job.images),)))
     answer = longest or ANSWER[1]
     written = Range(low=low * min(ANSWER[0], answer), high=None if high is None else high * answer)
-    # Beside the question, an answer is read by those who need it, and by the aggregator.
+    # Answers are read again by dependent tasks and by the aggregator.
     read = Range(
         low=low * (question + PROMPT[0]),
         high=None if high is None else high * (question + PROMPT[1]) + 2 * (tasks[1] or 0) * answer,
@@ -75,9 +75,9 @@ def _cost(parts: Parts, read: Range, written: Range) -> Range | None:
     if price is None:
         return None
 
-    def of(given: float | None, said: float | None) -> float | None:
-        if given is None or said is None:
+    def of(input_tokens: float | None, output_tokens: float | None) -> float | None:
+        if input_tokens is None or output_tokens is None:
             return None
-        return price.cost(Usage(input_tokens=int(given), output_tokens=int(said)))
+        return price.cost(Usage(input_tokens=int(input_tokens), output_tokens=int(output_tokens)))
 
     return Range(low=of(read.low, written.low) or 0.0, high=of(read.high, written.high))

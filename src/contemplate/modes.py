@@ -1,4 +1,4 @@
-"""Modes: ready pairs of a planner and an aggregator."""
+"""Modes: predefined pairs of a planner and an aggregator."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from .run.protocols import Aggregator, Planner
 
 Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council"]
 
-
-_WAYS = (strategies.step_by_step, strategies.work_backwards, strategies.critique_and_revise, strategies.analogy)
+_STRATEGIES = (strategies.step_by_step, strategies.work_backwards, strategies.critique_and_revise, strategies.analogy)
 
 
 class Preset(NamedTuple):
@@ -24,27 +23,27 @@ class Preset(NamedTuple):
 
 
 def council(*members: str | Model) -> Preset:
-    """Several models answer each by itself, and the contemplator's own model, in the chair, concludes from all answers.
+    """Return a preset in which several models answer independently and the contemplator's own model merges the answers.
 
-    The chair sees them anonymous and shuffled. Costs a call for each member and one more, of depth two. Without
-    members, the contemplator's model is asked four times, each time to go about the question in another way.
+    The merging model sees them anonymised and shuffled. Costs one call per member and one more, of depth two. Without
+    members, the contemplator's model answers four times, each time with another strategy.
 
     Mixture-of-Agents with one layer, Wang et al. 2024, https://arxiv.org/abs/2406.04692.
 
     Example:
         Contemplator("openai:gpt-5", mode=modes.council("openai:gpt-5-mini", "openrouter:deepseek/deepseek-v3.2"))
     """
-    ways = () if members else _WAYS
-    # Members may say whatever they like: nobody counts their answers.
-    asked = planners.sample(len(members or ways), models=members, strategies=ways, instructions="")
-    return Preset(asked, aggregators.synthesize())
+    chosen = () if members else _STRATEGIES
+    # No required answer format, since the answers are merged and not counted.
+    planner = planners.sample(len(members or chosen), models=members, strategies=chosen, instructions="")
+    return Preset(planner, aggregators.synthesize())
 
 
 def preset(mode: Mode | Preset) -> Preset:
-    """The pair called `mode`; `mode` itself if it is one.
+    """Return the preset named `mode`, or `mode` itself if it is a preset.
 
     Raises:
-        ConfigurationError: there is no such mode.
+        ConfigurationError: `mode` is not a known mode.
     """
     if isinstance(mode, Preset):
         return mode

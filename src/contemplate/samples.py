@@ -1,4 +1,4 @@
-"""Tasks that several subagents answer, each by itself: what most of them say is the answer."""
+"""Tasks answered by several independent samples and a vote."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from .settings import ModelSettings
 
 
 class Sampled:
-    """An agent that answers a task as often as `Task.samples` says, at the same time, and takes a vote.
+    """An agent that answers a task `Task.samples` times in parallel and votes on the answers.
 
-    The samples are a run within the task, which spends what the outer run has left. They differ in their seeds only,
-    and are shown what the task alone would be. The vote counts `answers.final`, and stops when it is decided. If no
-    sample is answered, the task ends as the first of them did.
+    The samples are a nested run, which shares the outer run's limits. They differ only in their seeds, and see the same
+    inputs as the task. The vote compares `answers.final`, and stops when it is decided. If no sample is answered, the
+    task ends like the first of them.
     """
 
     def __init__(self, agent: AgentFunction) -> None:
         self.agent = agent
 
     async def prepare(self, run: RunContext) -> None:
-        """Have the agent get ready."""
+        """Prepare the wrapped agent."""
         await prepare(self.agent, run)
 
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer `task`.
 
         Raises:
-            ContemplateError: no sample was answered, or no answer could be read.
+            ContemplateError: no sample was answered, or no answer could be parsed.
         """
         if task.samples == 1:
             return await self.agent(task, ctx)
         samples = _Samples(task, ctx, self.agent)
         run = ctx.run
         parts = Parts(run.model(), samples.plan, samples.answer, aggregators.vote())
-        # Which tools there are, is each sample's business.
+        # Each sample restricts its own tools.
         whole = task.model_copy(update={"tools": None})
         try:
             answer = await answer_with_run(
@@ -63,7 +63,7 @@ class _Samples:
     """The samples of one task.
 
     Attributes:
-        contexts: those of the samples that were started, by the names of their calls.
+        contexts: contexts of the started samples, by the names of their calls.
     """
 
     def __init__(self, task: Task, ctx: TaskContext, agent: AgentFunction) -> None:
@@ -75,29 +75,29 @@ class _Samples:
         self._ends: dict[str, Answer | Exception] = {}
 
     async def plan(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        """The task, once for each sample."""
-        task, said = self._task, [self._task.instructions]
+        """Yield the task once per sample."""
+        task, instructions = self._task, [self._task.instructions]
         if ctx.output is None and task.program is None:
-            said.append(render("answer_line"))
+            instructions.append(render("answer_line"))
         seed = 0 if task.settings is None else task.settings.seed or 0
         for i, name in enumerate(self._names):
             yield task.model_copy(
                 update={
                     "id": name,
                     "title": task.label,
-                    # The inner run's model is the task's, and what the task needs is in the outer run.
+                    # The nested run has the task's model, and the outer run has the results that the task needs.
                     "needs": (),
                     "model": None,
                     "samples": 1,
                     "held": False,
-                    "instructions": "\n\n".join(filter(None, said)) or None,
+                    "instructions": "\n\n".join(filter(None, instructions)) or None,
                     "settings": ModelSettings(seed=seed + i).over(task.settings),
                 }
             )
 
     async def answer(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer one sample."""
-        # What the task needs is in the outer run.
+        # The results that the task needs are in the outer run.
         ctx = self.contexts[inner_name(self._task, task.id)] = ctx.with_inputs(self._ctx.inputs)
         try:
             given = self._ends[task.id] = await self._agent(task, ctx)
@@ -107,23 +107,23 @@ class _Samples:
         return given
 
     def keep(self) -> None:
-        """Have the task keep what was written by the first sample that wrote anything."""
+        """Adopt the text of the first sample that wrote anything, as the task's own."""
         started = (self.contexts.get(inner_name(self._task, name)) for name in self._names)
         written = next((each for each in started if each is not None and each.text), None)
         if written is not None:
             self._ctx.adopt(written)
 
     def note(self, answer: Answer) -> None:
-        """Say what makes a vote worth less than it looks."""
+        """Note disagreement and failures, which make the vote less reliable."""
         label, run = self._task.label, self._ctx.run
         if len(answer.support) == 1 and answer.dissent:
-            run.note(f"no two samples of {label!r} agree; the first one stands")
+            run.note(f"no two samples of {label!r} agree; the first one is taken")
         lost = [each for each in self._ends.values() if isinstance(each, Exception)]
         if lost:
             run.note(f"{len(lost)} of the {self._task.samples} samples of {label!r} failed: {lost[0]}")
 
     def unanswered(self, error: AggregationError) -> Answer:
-        """How the first sample ended that was cut off, or else the first that failed; `error` if one was answered.
+        """Return the first truncated answer; without one, raise the first failure, or `error` if a sample was answered.
 
         Raises:
             Exception: what that sample raised, or `error`.

@@ -1,4 +1,4 @@
-"""Ways to go about a question, most of them texts that a subagent can be given. Any text of your own is one, too.
+"""Strategies for answering a question, most of them prompt texts. Any text of your own is a strategy, too.
 
 Example:
     planners.sample(5, strategies=[strategies.step_by_step, strategies.code, "Draw up a table first."])
@@ -13,13 +13,13 @@ from .prompts import render
 from .tools.sandbox import require
 
 Strategy = str | Program
-Way = tuple[str | None, Program | None]
+StrategyParts = tuple[str | None, Program | None]
 
 step_by_step: Final = render("strategy_step_by_step")
 """Chain of thought, Wei et al. 2022, https://arxiv.org/abs/2201.11903."""
 
 work_backwards: Final = render("strategy_work_backwards")
-"""From what is asked to what is given: Polya, How to Solve It, 1945."""
+"""Reason from the goal back to the givens: Polya, How to Solve It, 1945."""
 
 critique_and_revise: Final = render("strategy_critique_and_revise")
 """Self-Refine in one call, Madaan et al. 2023, https://arxiv.org/abs/2303.17651."""
@@ -31,11 +31,11 @@ code: Final = Program()
 """Program of Thoughts, Chen et al. 2022, https://arxiv.org/abs/2211.12588; PAL, https://arxiv.org/abs/2211.10435."""
 
 
-def split(strategy: Strategy) -> Way:
-    """What a strategy says, and the program that it wants; one of them is None.
+def strategy_parts(strategy: Strategy) -> StrategyParts:
+    """Return a strategy's instructions and its program settings; one of them is None.
 
     Raises:
-        MissingDependencyError: it wants a program, and the extra "code" is not installed.
+        MissingDependencyError: it needs a program, and the extra "code" is not installed.
     """
     if isinstance(strategy, str):
         return strategy, None

@@ -1,9 +1,10 @@
-"""Agents: what turns one task into one answer.
+"""Agents: functions that turn one task into one answer.
 
-agent         the usual one: a loop of model and tools; tool_calls, one use of a tool
+agent         the default agent, a loop of model and tools
+tool_calls    one tool call: its events, journal entry and error
 output        typed answers, with bounded repair
-program       answers that a program prints
-checks        answers that must pass a check of the user's
+program       answers computed by a program that the model writes
+checks        answers that must pass a user-defined check
 """
 
 from __future__ import annotations

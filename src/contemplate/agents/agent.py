@@ -1,4 +1,4 @@
-"""One subagent: a loop of model and tools over one task."""
+"""The default subagent: a loop of model and tools over one task."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..models import ModelRequest, ModelResponse, ToolSpec
 from ..models.tokens import request_tokens
 from ..plan import Program, Task
 from ..prompts import render
-from ..prompts.results import shown
+from ..prompts.results import show_results
 from ..run.calls import ToolResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType
@@ -27,24 +27,24 @@ from ..settings import ModelSettings
 from ..tools.sandbox import require, run_program
 from ..tools.tool import Tool, as_tool
 from ..tools.toolset import Toolset
-from .output import parsed, with_schema
-from .program import how_to, printed
-from .tool_calls import used
+from .output import parse_with_repair, with_schema
+from .program import answer_with_program, program_instructions
+from .tool_calls import run_tool_call
 
 
 class Agent:
-    """The usual subagent: it is shown the question, its task and what the task needs, and may use tools.
+    """The default subagent: it sees the question, its task and the results that the task needs, and may use tools.
 
     Args:
-        tools: functions it may call, and toolsets such as `mcp_tools(...)`; calls of one turn run at the same time.
-        instructions: said to every subagent, in the system message, which all of them share.
-        settings: of its model calls; a task's own go over them.
-        max_turns: model calls for one task, repairs not counted; in the last one it must answer without tools.
-        context: tokens; a conversation that has grown longer must be answered without tools, too. No limit if None.
-        max_repairs: how often a model is told that its answer does not fit the output type.
+        tools: functions it may call, and toolsets such as `mcp_tools(...)`; calls of one turn run in parallel.
+        instructions: added to the system message, which all subagents share.
+        settings: settings of its model calls; a task's own settings override them.
+        max_turns: maximum number of model calls per task, repairs excluded; the last must answer without tools.
+        context: maximum tokens of the conversation; beyond it, the model must answer without tools. No limit if None.
+        max_repairs: maximum number of repairs of an answer that does not match the output type.
 
     Raises:
-        ConfigurationError: two tools have one name, or a number is too small.
+        ConfigurationError: two tools have the same name, or a number is too small.
     """
 
     def __init__(
@@ -58,16 +58,18 @@ class Agent:
         max_repairs: int = 2,
     ) -> None:
         if max_turns < 1 or max_repairs < 0:
-            raise ConfigurationError(f"max_turns={max_turns}, max_repairs={max_repairs}: at least 1 and 0 are needed")
+            raise ConfigurationError(
+                f"Agent({max_turns=}, {max_repairs=}): max_turns must be at least 1, max_repairs at least 0"
+            )
         self._toolsets = tuple(each for each in tools if isinstance(each, Toolset))
-        self._equip([as_tool(each) for each in tools if not isinstance(each, Toolset)])
+        self._set_tools([as_tool(each) for each in tools if not isinstance(each, Toolset)])
         self._instructions = instructions
         self._settings = settings or ModelSettings()
         self._max_turns = max_turns
         self._context = math.inf if context is None else context
         self._max_repairs = max_repairs
 
-    def _equip(self, tools: Sequence[Tool]) -> None:
+    def _set_tools(self, tools: Sequence[Tool]) -> None:
         self._tools: dict[str, Tool] = {}
         for each in tools:
             if self._tools.setdefault(each.name, each) is not each:
@@ -78,53 +80,55 @@ class Agent:
         self._specs = tuple(ToolSpec(each.name, each.description, each.parameters) for each in self._tools.values())
 
     async def prepare(self, run: RunContext) -> None:
-        """Open the toolsets, so that one that cannot be opened ends the run before anything is paid for.
+        """Open the toolsets before any model call, so that a failure costs nothing.
 
         Raises:
             ToolServerError: a server cannot be started or reached.
-            ConfigurationError: two tools have one name.
+            ConfigurationError: two tools have the same name.
         """
-        whole = await self._complete(run) if self._toolsets else self
-        run.declare_tools(whole._specs)
+        agent = await self._with_toolsets(run) if self._toolsets else self
+        run.declare_tools(agent._specs)
 
-    async def _complete(self, run: RunContext) -> Agent:
-        """This agent, with the tools of its toolsets."""
-        whole = copy(self)
-        whole._toolsets = ()
-        whole._equip([*self._tools.values(), *[tool for each in self._toolsets for tool in await run.tools_of(each)]])
-        return whole
+    async def _with_toolsets(self, run: RunContext) -> Agent:
+        """Return a copy of this agent that includes the tools of its toolsets."""
+        agent = copy(self)
+        agent._toolsets = ()
+        agent._set_tools(
+            [*self._tools.values(), *[tool for each in self._toolsets for tool in await run.tools_of(each)]]
+        )
+        return agent
 
     def _with_only(self, tools: Sequence[str], task: Task) -> Agent:
-        """This agent, with no other tools than these."""
+        """Return a copy of this agent that has only the tools named by `task`."""
         for name in tools:
             if name not in self._tools:
-                there = f"the agent's tools: {', '.join(self._tools)}" if self._tools else "the agent has no tools"
-                raise ConfigurationError(f"task {task.label!r} is to use {name!r}, which is no tool", hint=there)
-        narrow = copy(self)
-        narrow._equip([tool for name, tool in self._tools.items() if name in tools])
-        return narrow
+                hint = f"the agent's tools: {', '.join(self._tools)}" if self._tools else "the agent has no tools"
+                raise ConfigurationError(f"task {task.label!r} names {name!r}, which is not a tool", hint=hint)
+        agent = copy(self)
+        agent._set_tools([tool for name, tool in self._tools.items() if name in tools])
+        return agent
 
     @property
     def calls(self) -> tuple[int, int]:
-        """How many model calls a task takes, from ... to ..., repairs not counted."""
+        """Minimum and maximum number of model calls per task, repairs excluded."""
         return 1, self._max_turns if self._tools or self._toolsets else 1
 
     @property
     def max_tokens(self) -> int | None:
-        """The most tokens that each of its calls may write; None if that is not said."""
+        """Maximum output tokens of each call; None if not set."""
         return self._settings.max_tokens
 
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer `task`.
 
         Raises:
-            ConfigurationError: the task names a tool that there is not.
+            ConfigurationError: the task names an unknown tool.
             ModelError: a model call failed.
-            OutputError: the answer does not fit the output type, after every repair.
-            ProgramError: the task is to be answered by a program, and none gave an answer.
-            LimitExceeded: a limit leaves no room for another call.
+            OutputError: the answer does not match the output type, after all repairs.
+            ProgramError: the task requires a program, and no program gave an answer.
+            LimitExceeded: a limit does not allow another call.
         """
-        agent = await self._complete(ctx.run) if self._toolsets else self
+        agent = await self._with_toolsets(ctx.run) if self._toolsets else self
         if task.tools is not None:
             agent = agent._with_only(task.tools, task)
         return await agent._work(task, ctx)
@@ -140,17 +144,17 @@ class Agent:
         self, program: Program, ctx: TaskContext, settings: ModelSettings, output: OutputType[Any] | None
     ) -> Answer:
         require()
-        opening = self._opening(ctx.task, ctx, how_to(self._tools.values(), output))
+        opening = self._opening(ctx.task, ctx, program_instructions(self._tools.values(), output))
         functions = {each.identifier: each.value for each in self._tools.values()}
 
         numbers = count(1)
 
         async def run(code: str) -> ToolResult:
             call = ToolCall(id=f"program-{next(numbers)}", name="program", arguments=code)
-            return await used(call, ctx.run, ctx.task.id, lambda: run_program(code, program, functions))
+            return await run_tool_call(call, ctx.run, ctx.task.id, lambda: run_program(code, program, functions))
 
         request = ModelRequest(opening, settings)
-        done = await printed(request, ctx.call, run, program, output, salt=ctx.run.run_id)
+        done = await answer_with_program(request, ctx.call, run, program, output, salt=ctx.run.run_id)
         ctx.keep(done.messages)
         return Answer(done.text, done.output, outcome="answered" if done.complete else "capped")
 
@@ -162,12 +166,12 @@ class Agent:
         settings: ModelSettings,
         output: OutputType[Any] | None = None,
     ) -> Answer:
-        """Go on from `messages` with model and tools until there is an answer, in the type `output` if there is one.
+        """Continue `messages` with model and tools until there is an answer, of the type `output` if given.
 
         Raises:
             ModelError: a model call failed.
-            OutputError: the answer does not fit the output type, after every repair.
-            LimitExceeded: a limit leaves no room for another call.
+            OutputError: the answer does not match the output type, after all repairs.
+            LimitExceeded: a limit does not allow another call.
         """
         for turn in range(self._max_turns):
             request = with_schema(ModelRequest(messages, settings, self._specs), output)
@@ -177,27 +181,27 @@ class Agent:
             response = await ctx.call(request)
             calls = response.message.tool_calls
             results = await self._use_tools(calls, ctx) if calls and not last else ()
-            heard = () if last else _heard(ctx)
-            if not calls and not heard:
+            received = () if last else _planner_messages(ctx)
+            if not calls and not received:
                 return await self._answer(response, request, ctx, output)
             if last:
                 break
-            messages = (*messages, response.message, *results, *heard)
+            messages = (*messages, response.message, *results, *received)
             ctx.keep(messages)
         return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
 
     def _opening(self, task: Task, ctx: TaskContext, *more: str) -> tuple[Message, ...]:
-        # What all subagents share comes first and byte for byte the same, so that prefix caches hit; then what some do.
-        inputs = [shown(ctx.inputs, ctx.run.run_id)] if ctx.inputs else []
+        # The part that all subagents share comes first and is byte-identical, so that prefix caches hit.
+        inputs = [show_results(ctx.inputs, ctx.run.run_id)] if ctx.inputs else []
         if task.kind == "part":
             system = render("subagent", question=ctx.run.question)
-            said = [*inputs, render("task", prompt=task.prompt)]
+            user = [*inputs, render("task", prompt=task.prompt)]
         else:
             system = render("solver")
-            said = [task.prompt, *inputs]
-        for_all = "\n\n".join(filter(None, (system, self._instructions)))
-        own = "\n\n".join([*said, *filter(None, (task.instructions, *more))])
-        return Message.system(for_all), Message.user(own, ctx.run.images_for("subagent"))
+            user = [task.prompt, *inputs]
+        shared = "\n\n".join(filter(None, (system, self._instructions)))
+        own = "\n\n".join([*user, *filter(None, (task.instructions, *more))])
+        return Message.system(shared), Message.user(own, ctx.run.images_for("subagent"))
 
     async def _answer(
         self, response: ModelResponse, request: ModelRequest, ctx: TaskContext, output: OutputType[Any] | None
@@ -211,19 +215,21 @@ class Agent:
             if not response.message.text.strip() and not images:
                 raise ModelResponseError("the answer is empty", model=response.model)
             return Answer(response.message.text, images=images)
-        value, response = await parsed(response, request, ctx.call, output, repairs=self._max_repairs)
+        value, response = await parse_with_repair(response, request, ctx.call, output, repairs=self._max_repairs)
         return Answer(response.message.text, output.dump(value), images)
 
     async def _use_tools(self, calls: Sequence[ToolCall], ctx: TaskContext) -> tuple[Message, ...]:
-        said: dict[int, ToolResult] = {}
+        results: dict[int, ToolResult] = {}
 
         async def use(place: int, call: ToolCall) -> None:
-            said[place] = await used(call, ctx.run, ctx.task.id, lambda: self._call(call))
+            results[place] = await run_tool_call(call, ctx.run, ctx.task.id, lambda: self._call(call))
 
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls):
                 group.start_soon(use, place, call)
-        return tuple(Message.tool(call.id, said[place].text, said[place].images) for place, call in enumerate(calls))
+        return tuple(
+            Message.tool(call.id, results[place].text, results[place].images) for place, call in enumerate(calls)
+        )
 
     async def _call(self, call: ToolCall) -> str | tuple[Part, ...]:
         if call.name not in self._tools:
@@ -231,6 +237,6 @@ class Agent:
         return await self._tools[call.name].call(call.arguments)
 
 
-def _heard(ctx: TaskContext) -> tuple[Message, ...]:
-    """What others have said to the subagent while it was at work."""
+def _planner_messages(ctx: TaskContext) -> tuple[Message, ...]:
+    """Return the messages that the planner has sent to the running subagent."""
     return tuple(Message.user(render("message_from_planner", text=text)) for text in ctx.messages_from_others())

@@ -1,4 +1,4 @@
-"""Checks: a function of the user's that knows a good answer when it sees one."""
+"""Checks: user functions that decide whether an answer is good."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Check = Callable[[TaskResult], Verdict | Awaitable[Verdict]]
 
 
 async def problem_with(result: TaskResult, check: Check) -> str | None:
-    """What `check` finds wrong with an answer; None if it passes.
+    """Return what `check` finds wrong with an answer; None if it passes.
 
-    A plain function runs in a worker thread, so that a slow one does not hold up the subagents.
+    A synchronous function runs in a worker thread, so that it does not block the subagents.
 
     Raises:
-        ConfigurationError: `check` raised, or returned neither True, False nor a text.
+        ConfigurationError: `check` raised an error, or returned neither True, False nor a text.
     """
     try:
         verdict = await _verdict(result, check)
@@ -45,28 +45,28 @@ async def problem_with(result: TaskResult, check: Check) -> str | None:
 async def _verdict(result: TaskResult, check: Check) -> object:
     if inspect.iscoroutinefunction(check):
         return await check(result)
-    # In a tuple, because trio refuses what is to be awaited.
+    # In a tuple, because trio rejects a thread function that returns an awaitable.
     (verdict,) = await anyio.to_thread.run_sync(lambda: (check(result),), abandon_on_cancel=True)
     return await verdict if inspect.isawaitable(verdict) else verdict
 
 
 def checked(agent: AgentFunction, check: Check, *, attempts: int = 2) -> AgentFunction:
-    """An agent whose answers pass `check`: one that does not is made again, and told what was wrong.
+    """Wrap an agent so that its answers must pass `check`; after a failure it tries again and is told what was wrong.
 
-    After the last attempt the task has failed, so that no aggregator takes its answer for one. An answer that was cut
-    off is not checked. Costs what `agent` costs, up to `attempts` times, one after the other.
+    If the last attempt fails the check, the task fails, so that no aggregator uses its answer. A truncated answer is
+    not checked. Costs what `agent` costs, up to `attempts` times in sequence.
 
     Args:
-        agent: answers the tasks, such as `Agent()`.
-        check: looks at an answer: True if it is good; False, or a text that says what is wrong with it, if not. May be
+        agent: the agent to wrap, such as `Agent()`.
+        check: judges an answer. Returns True if it is good; False, or a text that says what is wrong, if not. May be
             async.
-        attempts: how often the agent may try.
+        attempts: maximum number of attempts.
 
     Raises:
         ConfigurationError: `attempts` is less than one.
     """
     if attempts < 1:
-        raise ConfigurationError(f"checked(attempts={attempts}): at least 1 is needed")
+        raise ConfigurationError(f"checked({attempts=}): attempts must be at least 1")
 
     return _Checked(agent, check, attempts)
 
@@ -83,32 +83,32 @@ class _Checked:
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         attempt = task
         for number in range(1, self._attempts + 1):
-            given = await self._agent(attempt, ctx)
-            if given.outcome != "answered":
-                return given
-            problem = await problem_with(_as_result(task, given, ctx), self._check)
+            answer = await self._agent(attempt, ctx)
+            if answer.outcome != "answered":
+                return answer
+            problem = await problem_with(_as_result(task, answer, ctx), self._check)
             if problem is None:
-                return given
+                return answer
             if number < self._attempts:
-                attempt = _told(task, problem, given.text, ctx)
+                attempt = _with_problem(task, problem, answer.text, ctx)
         raise OutputError(f"the answer did not pass the check after {self._attempts} attempts: {problem}")
 
 
-def _as_result(task: Task, given: Answer, ctx: TaskContext) -> TaskResult:
+def _as_result(task: Task, answer: Answer, ctx: TaskContext) -> TaskResult:
     return TaskResult(
         task=task,
-        outcome=given.outcome,
-        text=given.text,
-        output=given.output,
-        images=given.images,
+        outcome=answer.outcome,
+        text=answer.text,
+        output=answer.output,
+        images=answer.images,
         usage=ctx.usage,
         messages=ctx.messages,
     )
 
 
-def _told(task: Task, problem: str, text: str, ctx: TaskContext) -> Task:
-    """`task`, for an agent that shall know what was wrong with the last attempt."""
-    wrong = [("problem", problem), ("attempt", text)]
-    mark = fence_mark(ctx.run.run_id, wrong)
-    said = render("another_attempt", mark=mark, problem=fenced(wrong, mark))
-    return task.model_copy(update={"instructions": "\n\n".join(filter(None, (task.instructions, said)))})
+def _with_problem(task: Task, problem: str, text: str, ctx: TaskContext) -> Task:
+    """Return `task` with instructions that describe what was wrong with the last attempt."""
+    texts = [("problem", problem), ("attempt", text)]
+    mark = fence_mark(ctx.run.run_id, texts)
+    retry = render("another_attempt", mark=mark, problem=fenced(texts, mark))
+    return task.model_copy(update={"instructions": "\n\n".join(filter(None, (task.instructions, retry)))})

@@ -1,4 +1,4 @@
-"""Asking a model for a value of a type: parse, and tell it what was wrong, at most so many times."""
+"""Parse typed output, with bounded repair."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Ask = Callable[[ModelRequest], Awaitable[ModelResponse]]
 
 
 def with_schema(request: ModelRequest, output: OutputType[Any] | None) -> ModelRequest:
-    """`request`, to be answered in the type `output`."""
+    """Return `request` with the JSON schema of `output`; unchanged if `output` is None."""
     if output is None:
         return request
     return replace(request, output_schema=OutputSchema(output.name, output.json_schema))
 
 
-async def parsed(
+async def parse_with_repair(
     response: ModelResponse, request: ModelRequest, ask: Ask, output: OutputType[Any], *, repairs: int
 ) -> tuple[Any, ModelResponse]:
-    """The value in `response`, and the response that held it: `response`, or the answer to a repair.
+    """Return the parsed value and the response that it came from: `response`, or that of a repair.
 
     Args:
-        response: what the model answered to `request`.
-        request: what it had been asked.
-        ask: asks it again.
-        output: the type.
-        repairs: how often it may be told what was wrong.
+        response: the model's response to `request`.
+        request: the original request.
+        ask: calls the model again.
+        output: the output type.
+        repairs: maximum number of repairs.
 
     Raises:
-        OutputError: no answer fits the type.
+        OutputError: no response matches the type.
     """
     messages = request.messages
     for attempt in range(repairs + 1):
@@ -47,9 +47,9 @@ async def parsed(
                     f"{error.message}, after {repairs} repairs", hint="simplify output_type, or use a stronger model"
                 ) from None
             complaint = Message.user(render("repair_output", problem=error.message))
-            # A wish to use a tool, unanswered, would make the conversation one that providers refuse.
-            said = response.message.model_copy(update={"tool_calls": ()})
-            messages = (*messages, said, complaint)
-            again = replace(request, messages=messages, tool_choice="none" if request.tools else "auto")
-            response = await ask(with_schema(again, output))
+            # Providers reject a conversation in which a tool call has no result.
+            answer = response.message.model_copy(update={"tool_calls": ()})
+            messages = (*messages, answer, complaint)
+            repair = replace(request, messages=messages, tool_choice="none" if request.tools else "auto")
+            response = await ask(with_schema(repair, output))
     raise AssertionError("unreachable")

@@ -1,4 +1,4 @@
-"""Answers that a program prints: ask for one, run it, and tell the model what went wrong, at most so many times."""
+"""Answers computed by a program that the model writes, with bounded repair."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ DECIMALS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
-    """What came of it.
+class ProgramAnswer:
+    """The answer of a program.
 
     Attributes:
-        text: the program, what it printed, and the answer, on a line that votes can read.
+        text: the program, its output, and the answer on a line that votes can parse.
         output: the answer in the output type, as JSON.
-        messages: the whole conversation, what the programs printed included.
-        complete: whether the last reply was.
+        messages: the whole conversation, including the programs' output.
+        complete: whether the last reply was complete, not truncated.
     """
 
     text: str
@@ -44,36 +44,36 @@ class Printed:
     complete: bool = True
 
 
-def how_to(tools: Collection[Tool], output: OutputType[Any] | None) -> str:
-    """What a model is told that shall write a program."""
-    said = [render("strategy_code", modules=MODULES)]
+def program_instructions(tools: Collection[Tool], output: OutputType[Any] | None) -> str:
+    """Return the instructions for writing a program."""
+    parts = [render("strategy_code", modules=MODULES)]
     if tools:
         names = ", ".join(each.identifier for each in tools)
         signatures = "\n".join(f"- {each.signature}: {each.description}" for each in tools)
-        said.append(render("strategy_code_tools", names=names, tools=signatures))
+        parts.append(render("strategy_code_tools", names=names, tools=signatures))
     if output is not None:
-        said.append(render("strategy_code_output", schema=to_json(output.json_schema).decode()))
-    return "\n\n".join(said)
+        parts.append(render("strategy_code_output", schema=to_json(output.json_schema).decode()))
+    return "\n\n".join(parts)
 
 
-async def printed(
+async def answer_with_program(
     request: ModelRequest, ask: Ask, run: Run, program: Program, output: OutputType[Any] | None, *, salt: str
-) -> Printed:
-    """Have a program written and run.
+) -> ProgramAnswer:
+    """Ask the model for a program, run it, and return its answer.
 
     Args:
-        request: what the model is asked.
-        ask: asks it.
-        run: runs a program; what it printed, or what went wrong, and whether something did.
-        program: how often the model is told.
-        output: what the program has to print, as JSON; None for text, whose last line is the answer.
-        salt: the run's id, for fences.
+        request: the request for a program.
+        ask: calls the model.
+        run: runs a program; returns its output, or its error.
+        program: the number of repairs.
+        output: type of the JSON that the program prints; None for text, whose last line is the answer.
+        salt: the run's id, for fence marks.
 
     Raises:
         ModelError: a call failed.
-        ProgramError: there was no answer, after every repair.
+        ProgramError: there was no answer, after all repairs.
         ContemplateError: programs cannot be run here.
-        LimitExceeded: a limit leaves no room for another call.
+        LimitExceeded: a limit does not allow another call.
     """
     messages = request.messages
     for _ in range(program.repairs + 1):
@@ -82,15 +82,15 @@ async def printed(
         if response.finish == "content_filter":
             raise ModelResponseError("the provider's content filter stopped the answer", model=response.model)
         if response.finish == "length":
-            return Printed(response.message.text, None, messages, complete=False)
+            return ProgramAnswer(response.message.text, None, messages, complete=False)
         code = program_in(response.message.text)
         if code is None:
-            problem, complaint = "it wrote none", render("program_missing")
+            problem, complaint = "the reply contains no program", render("program_missing")
         else:
-            said, error, _ = await run(code)
+            printed, error, _ = await run(code)
             if error is None:
                 try:
-                    return _answer(code, said, output, messages)
+                    return _answer(code, printed, output, messages)
                 except OutputError as raised:
                     error = error_info(raised)
             elif error.kind != "ProgramError":
@@ -98,23 +98,23 @@ async def printed(
             problem = error.message
             complaint = _complaint(problem, salt)
         messages = (*messages, Message.user(complaint))
-    raise ProgramError(f"no program gave an answer, after {program.repairs} repairs; the last: {problem}")
+    raise ProgramError(f"no program gave an answer, after {program.repairs} repairs; last problem: {problem}")
 
 
-def _answer(code: str, said: str, output: OutputType[Any] | None, messages: tuple[Message, ...]) -> Printed:
-    heard = (*messages, Message.user(render("program_printed", printed=said)))
+def _answer(code: str, printed: str, output: OutputType[Any] | None, messages: tuple[Message, ...]) -> ProgramAnswer:
+    messages = (*messages, Message.user(render("program_printed", printed=printed)))
     if output is not None:
-        return Printed(said, output.dump(output.parse(said)), heard)
-    # `print(main())` prints a None after all that `main` has printed.
-    lines = [line for line in said.splitlines() if line.strip() not in ("", "None")]
+        return ProgramAnswer(printed, output.dump(output.parse(printed)), messages)
+    # `print(main())` prints None after the output of `main`.
+    lines = [line for line in printed.splitlines() if line.strip() not in ("", "None")]
     if not lines:
         raise OutputError("the program printed None")
-    answer = _tidied(lines[-1])
-    return Printed(render("program_answer", program=code, printed=said, answer=answer), None, heard)
+    answer = _clean_answer(lines[-1])
+    return ProgramAnswer(render("program_answer", program=code, printed=printed, answer=answer), None, messages)
 
 
-def _tidied(line: str) -> str:
-    """The answer without its mark, and a float without the noise of its last digits: 0.30000000000000004 is 0.3."""
+def _clean_answer(line: str) -> str:
+    """Return the answer without "Answer:", with floats rounded, so that 0.30000000000000004 is 0.3."""
     line = line.strip().removeprefix("Answer:").strip()
     return str(round(float(line), DECIMALS)) if _FLOAT.fullmatch(line) else line
 

@@ -1,4 +1,4 @@
-"""One tool call of a task: its events, its place in the journal, and its error in words."""
+"""One tool call of a task: its events, its journal entry, and its error as text."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ from ..run.calls import ToolResult
 from ..run.cancellation import being_cancelled
 from ..run.context import RunContext
 
-Said = str | tuple[Part, ...]
+ToolOutput = str | tuple[Part, ...]
 
 
-async def used(call: ToolCall, run: RunContext, task_id: str, use: Callable[[], Awaitable[Said]]) -> ToolResult:
-    """What `use` returns, or the words for what it raises, and that as data.
+async def run_tool_call(
+    call: ToolCall, run: RunContext, task_id: str, use: Callable[[], Awaitable[ToolOutput]]
+) -> ToolResult:
+    """Run one tool call and return its result; an error becomes text for the model, and data.
 
     Args:
-        call: what is called.
+        call: the call.
         run: the run.
-        task_id: whose call it is.
-        use: makes the call.
+        task_id: id of the task that makes the call.
+        use: runs the tool.
     """
     if run.listening:
         run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
     started = perf_counter()
-    returned = await run.use_tool(task_id, call, lambda: _returned(use))
+    result = await run.use_tool(task_id, call, lambda: _result_of(use))
     if run.listening:
         seconds = perf_counter() - started
-        run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=returned.error))
-    return returned
+        run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=result.error))
+    return result
 
 
-async def _returned(use: Callable[[], Awaitable[Said]]) -> ToolResult:
+async def _result_of(use: Callable[[], Awaitable[ToolOutput]]) -> ToolResult:
     try:
         return _as_result(await use())
     except (Exception, anyio.get_cancelled_exc_class()) as raised:
@@ -47,9 +49,9 @@ async def _returned(use: Callable[[], Awaitable[Said]]) -> ToolResult:
         return ToolResult(render("tool_error", kind=error.kind, message=error.message), error)
 
 
-def _as_result(returned: Said) -> ToolResult:
-    if isinstance(returned, str):
-        return ToolResult(returned)
-    made = Message(role="tool", parts=returned)
-    note = render("tool_images", number=str(len(made.images)))
-    return ToolResult("\n".join(filter(None, (made.text, note))), images=made.images)
+def _as_result(output: ToolOutput) -> ToolResult:
+    if isinstance(output, str):
+        return ToolResult(output)
+    message = Message(role="tool", parts=output)
+    note = render("tool_images", number=str(len(message.images)))
+    return ToolResult("\n".join(filter(None, (message.text, note))), images=message.images)

@@ -1,4 +1,4 @@
-"""Aggregators: async functions over the stream of results. When one returns, whatever is still running is cancelled.
+"""Aggregators: async functions over the stream of results. When one returns, all running tasks are cancelled.
 
 Example:
     async def longest(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:

@@ -1,4 +1,4 @@
-"""An agent that looks into what the subagents did before it answers."""
+"""An agent that inspects the subagents' trajectories with tools before it answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..run.task_context import TaskContext
 from ..settings import ModelSettings
-from .conclusions import concluded, dissent, earliest, images_of, in_launch_order, nothing_answered
+from .conclusions import conclusion_of, dissent, earliest_answer, images_of, in_launch_order, nothing_answered
 from .trajectories import Trajectories
 
 
@@ -31,27 +31,27 @@ def agentic(
     max_turns: int = 12,
     context: int = 64_000,
 ) -> _Agentic:
-    """Wait for all results, and let an agent look into them with tools until it can answer. Costs up to `max_turns`.
+    """Wait for all results, and let an agent inspect them with tools until it answers. Costs up to `max_turns` calls.
 
-    It is told how many trajectories there are and how long each is, and may read solutions, search in a trajectory's
-    steps, and read some of them: what a tool returned outranks what somebody made of it. So it reads a part of what was
-    done, where merging reads only answers, and summing up reads all. It finishes with a solution, the trajectories on
-    which it rests, and a reason; in its last turn, or when the conversation is longer than `context`, it must. The
-    trajectories are anonymous and shuffled, by the run's id.
+    The agent sees the number and length of the trajectories, and may read solutions, search the steps of a trajectory
+    and read some of them; evidence in tool results outranks a subagent's conclusions. It thus reads selected steps,
+    while merging reads only answers and summarising reads everything. It finishes with a solution, the trajectories
+    that support it, and a reason; it must in its last turn, or once the conversation exceeds `context`. The
+    trajectories are anonymised and shuffled, seeded by the run's id.
 
     After AggAgent, Lee et al. 2026, https://arxiv.org/abs/2604.11753.
 
     Args:
-        model: which model aggregates; the run's own if None. It must be able to use tools.
-        settings: of its calls.
-        max_turns: the most calls that it may make, repairs of its last answer left out.
-        context: tokens, of the conversation.
+        model: the aggregating model; the run's model if None. It must support tools.
+        settings: settings of its calls.
+        max_turns: maximum number of calls, repairs of its last answer excluded.
+        context: maximum tokens of the conversation.
 
     Raises:
         ConfigurationError: `max_turns` or `context` is less than one.
     """
     if max_turns < 1 or context < 1:
-        raise ConfigurationError(f"agentic({max_turns=}, {context=}): at least 1 is needed")
+        raise ConfigurationError(f"agentic({max_turns=}, {context=}): both must be at least 1")
     return _Agentic(model, settings or ModelSettings(), max_turns, context)
 
 
@@ -63,21 +63,21 @@ class _Agentic:
         self._context = context
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
-        ctx.offer(lambda: earliest(ctx))
+        ctx.offer(lambda: earliest_answer(ctx))
         seen = [result async for result in results]
         answered = in_launch_order(seen)
         if not answered:
             raise nothing_answered(seen)
         if len(seen) == 1 and seen[0].task.kind != "part":
-            return concluded(seen[0], ctx)
-        # Those that were cut off, or failed, may have found something on the way.
+            return conclusion_of(seen[0], ctx)
+        # Truncated and failed trajectories may still contain useful steps.
         usable = sorted((each for each in seen if each.answered or each.messages), key=lambda each: each.index)
         shuffled = random.Random(f"{ctx.run_id}/agentic").sample(usable, len(usable))  # noqa: S311
         finish = await self._finish(question, shuffled, ctx)
         if ctx.output is None and not finish.solution.strip():
             raise AggregationError("the aggregating agent's solution is empty", hint="use a stronger model")
-        named = {shuffled[number - 1].id for number in finish.support}
-        support = tuple(each.id for each in usable if each.id in named) or tuple(each.id for each in answered)
+        supporting = {shuffled[number - 1].id for number in finish.support}
+        support = tuple(each.id for each in usable if each.id in supporting) or tuple(each.id for each in answered)
         return Conclusion(
             text=finish.solution if ctx.output is None else to_json(ctx.output.dump(finish.solution)).decode(),
             output=None if ctx.output is None else finish.solution,
@@ -90,15 +90,15 @@ class _Agentic:
     async def _finish(self, question: str, shuffled: list[TaskResult], ctx: RunContext) -> Any:
         trajectories = Trajectories(shuffled, ctx.run_id)
         agent = Agent(tools=trajectories.tools, max_turns=self._max_turns, context=self._context)
-        said = render("agentic_question", question=question, trajectories=trajectories.overview)
-        messages = Message.system(render("agentic")), Message.user(said, ctx.images_for("aggregator"))
-        output = _finish_of(len(shuffled), ctx.output)
+        user = render("agentic_question", question=question, trajectories=trajectories.overview)
+        messages = Message.system(render("agentic")), Message.user(user, ctx.images_for("aggregator"))
+        output = _finish_type(len(shuffled), ctx.output)
         reader = TaskContext(ctx, Task(id="aggregator", prompt=question), role="aggregator", model=self._model)
         try:
             answer = await agent.converse(messages, reader, settings=self._settings, output=output)
         except OutputError as error:
             raise AggregationError(
-                f"the aggregating agent's answer cannot be read: {error.message}", hint="use a stronger model"
+                f"the aggregating agent's answer cannot be parsed: {error.message}", hint="use a stronger model"
             ) from None
         if answer.outcome != "answered":
             raise AggregationError(
@@ -107,8 +107,8 @@ class _Agentic:
         return output.load(answer.output)
 
 
-def _finish_of(count: int, output: OutputType[Any] | None) -> OutputType[Any]:
-    """What the agent ends with. An answer, and not a tool: what a tool does is not done again when a run is resumed."""
+def _finish_type(count: int, output: OutputType[Any] | None) -> OutputType[Any]:
+    """Return the type of the agent's last answer. Not a tool, since tool calls are not repeated when a run resumes."""
     number: Any = Annotated[Literal[tuple(range(1, count + 1))], BeforeValidator(int)]
     solution: Any = str if output is None else output.type
     return OutputType(create_model("Finish", reason=(str, ...), support=(list[number], ...), solution=(solution, ...)))

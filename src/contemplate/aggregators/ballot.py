@@ -1,4 +1,4 @@
-"""Counting votes, and knowing when the rest can no longer matter. Pure: no clock, no model."""
+"""Plurality votes with exact early stopping. Pure: no clock, no model."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class _Tally:
 
 
 class Ballot:
-    """A plurality vote among calls that were launched in the order 0, 1, 2, ... and answer in any order.
+    """A plurality vote among calls that are launched in the order 0, 1, 2, ... and answer in any order.
 
     Most votes win; a tie goes to the answer whose earliest supporter was launched first. Weights are added exactly, so
-    that the result never depends on who was faster. A vote costs the same however many different answers there are.
+    that the result does not depend on the order of arrival. The time per vote is independent of the number of answers.
     """
 
     def __init__(self) -> None:
         self._tallies: dict[str, _Tally] = {}
-        # The strongest few, in order. A tally only gains, so that no other can pass them without a vote of its own.
+        # The strongest few, in order. Tallies only grow, so another one can overtake them only by a vote of its own.
         self._best: list[_Tally] = []
         self._out: dict[int, int | Fraction] = {}
         self._reach: int | Fraction = 0
@@ -40,25 +40,25 @@ class Ballot:
 
     @property
     def out(self) -> int:
-        """How many calls have not answered."""
+        """The number of calls that have not answered."""
         return len(self._out)
 
     @property
     def votes(self) -> Mapping[str, float]:
-        """The weight of each answer's votes."""
+        """The total weight of each answer's votes."""
         return {key: float(tally.weight) for key, tally in self._tallies.items()}
 
     @property
     def strongest(self) -> tuple[str, ...]:
-        """The answers with the most votes, ten at most, beginning with the leader."""
+        """The answers with the most votes, at most ten, the leader first."""
         return tuple(tally.key for tally in self._best)
 
     def launch(self, calls: int, *, heaviest: float = 1) -> None:
-        """There are now `calls` calls in all; there can only be more of them than before.
+        """Raise the total number of calls to `calls`; it never decreases.
 
         Args:
-            calls: how many calls there are.
-            heaviest: the largest weight that a vote of one of the new calls can have.
+            calls: total number of calls.
+            heaviest: maximum weight of a vote of the new calls.
         """
         bound = _exact(heaviest)
         for call in range(self._launched, calls):
@@ -68,10 +68,10 @@ class Ballot:
         self._weighted = self._weighted or bound != 1
 
     def cast(self, call: int, key: str | None, weight: float = 1) -> None:
-        """Call number `call` answered `key`; None, or a weight of 0, is an abstention, as is a failure.
+        """Record that call number `call` answered `key`; None or a weight of 0 is an abstention, as is a failure.
 
         Raises:
-            ValueError: the call is not out, or its weight is not finite, or more than it was launched with.
+            ValueError: the call is not pending, or its weight is not finite or exceeds the bound given at its launch.
         """
         bound = self._out.get(call)
         if bound is None:
@@ -102,15 +102,15 @@ class Ballot:
         del best[STRONGEST:]
 
     def leader(self) -> str | None:
-        """The answer that wins if no more votes come; None if there is no vote."""
+        """Return the answer that wins if no more votes come; None if there are no votes."""
         return self._best[0].key if self._best else None
 
     def decided(self) -> bool:
-        """Whether no vote that is still out can change the winner: the exact rule.
+        """Return whether no pending vote can change the winner: the exact rule.
 
-        With r calls out, the leader L is safe from a challenger c if v_c + r < v_L, or if v_c + r = v_L and L's
-        earliest supporter was launched before any that c has or could get. One challenger is imaginary: an answer that
-        nobody has given yet. Where weights differ, r is the most weight that can still come, and a tie is not safe.
+        With r pending calls, the leader L is safe from a challenger c if v_c + r < v_L, or if v_c + r = v_L and L's
+        earliest supporter was launched before any that c has or could get. Challengers include an answer that has not
+        been given yet. If weights differ, r is the maximum pending weight, and a tie is not safe.
         """
         if not self._out:
             return True
@@ -125,18 +125,18 @@ class Ballot:
             return False
         if not others:
             return True
-        # Who is safe from the strongest of the others is safe from all.
+        # A leader that is safe from the strongest challenger is safe from all.
         rival = others[0]
         return rival.weight < room or (rival.weight == room and wins_ties and leader.first < rival.first)
 
     def confidence(self) -> float:
-        """How sure it is, by the two largest counts, that the leader is the most likely answer."""
+        """Return the probability, given the two largest counts, that the leader is the most likely answer."""
         first, second = (*(round(each.weight) for each in self._best[:2]), 0, 0)[:2]
         return beta_confidence(first, second)
 
 
 def _exact(weight: float) -> int | Fraction:
-    """Sums of floats differ with the order in which they are added; sums of fractions do not."""
+    """Return `weight` as an exact number, since sums of floats depend on the order of addition."""
     if not math.isfinite(weight):
         raise ValueError(f"a vote cannot weigh {weight}")
     return int(weight) if int(weight) == weight else Fraction(weight)
@@ -144,18 +144,18 @@ def _exact(weight: float) -> int | Fraction:
 
 @lru_cache(maxsize=4096)
 def beta_confidence(first: int, second: int) -> float:
-    """P(p > 1/2) under Beta(first + 1, second + 1): how sure it is that the leader would win among two.
+    """Return P(p > 1/2) under Beta(first + 1, second + 1): the probability that the leader beats the runner-up.
 
-    Adaptive-Consistency, Aggarwal et al. 2023, https://arxiv.org/abs/2305.11860. No guarantee when looked at again and
-    again, and biased towards answers that arrive early, which are the short ones.
+    Adaptive-Consistency, Aggarwal et al. 2023, https://arxiv.org/abs/2305.11860. Not a guarantee under repeated
+    testing, and biased towards answers that arrive early, which are the short ones.
 
     Args:
-        first: the leader's votes.
-        second: the runner-up's votes.
+        first: number of votes of the leader.
+        second: number of votes of the runner-up.
     """
     total = first + second + 1
     against, ways = 0, 1
-    # The sum over i > first, turned round, because it is the shorter one.
+    # The complement of the sum over i > first, which has fewer terms.
     for i in range(second + 1):
         against += ways
         ways = ways * (total - i) // (i + 1)

@@ -1,4 +1,4 @@
-"""One aggregator for candidates, another for parts: for planners of which nobody knows beforehand what they yield."""
+"""Dispatch to one aggregator for candidates and another for parts, for planners that may yield either."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..run.protocols import Aggregator
 
 
 def by_kind(*, candidates: Aggregator, others: Aggregator) -> _ByKind:
-    """What the first result is decides: a candidate goes, with all that follow, to `candidates`, else to `others`.
+    """Pass all results to `candidates` if the first one is a candidate, else to `others`.
 
-    Costs what the chosen one costs.
+    Costs what the chosen aggregator costs.
     """
     return _ByKind(candidates, others)
 
@@ -26,17 +26,17 @@ class _ByKind:
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
         first = await anext(results, None)
         chosen = self._candidates if first is not None and first.task.kind == "candidate" else self._others
-        return await chosen(question, _Again(first, results), ctx)
+        return await chosen(question, _Prepended(first, results), ctx)
 
 
-class _Again:
-    """An iterator with its first item put back."""
+class _Prepended:
+    """An async iterator that yields `first`, if there is one, and then `rest`."""
 
     def __init__(self, first: TaskResult | None, rest: AsyncIterator[TaskResult]) -> None:
         self._first = first
         self._rest = rest
 
-    def __aiter__(self) -> _Again:
+    def __aiter__(self) -> _Prepended:
         return self
 
     async def __anext__(self) -> TaskResult:

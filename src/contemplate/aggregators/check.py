@@ -8,19 +8,19 @@ from ..agents.checks import Check, problem_with
 from ..errors import AggregationError
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from .conclusions import NoModelCalls, nothing_answered, picked
+from .conclusions import NoModelCalls, conclusion_with_dissent, nothing_answered
 
 
 def check(fn: Check) -> _Check:
-    """Take the first answer that passes your check, and cancel the rest. Makes no calls.
+    """Return the first answer that passes your check, and cancel the rest. Makes no model calls.
 
-    Where an answer can be checked, by tests, arithmetic or a schema, this finds what a vote misses. Answers are checked
-    one after the other, as they come in; none that has not passed is ever the conclusion, not at the deadline either.
-    To tell the subagents what was wrong, wrap them as well: `checked(Agent(), fn)`.
+    If answers can be verified, by tests, arithmetic or a schema, this finds correct answers that a vote misses. Answers
+    are checked in the order of arrival; one that has not passed is never the conclusion, even at the deadline. To tell
+    the subagents what was wrong, also wrap the agent: `checked(Agent(), fn)`.
 
     Args:
-        fn: looks at an answer: True if it is good; False, or a text that says what is wrong with it, if not. A plain
-            function runs in a worker thread; it may be async.
+        fn: judges an answer. Returns True if it is good; False, or a text that says what is wrong, if not. May be
+            async; a synchronous function runs in a worker thread.
     """
     return _Check(fn)
 
@@ -38,7 +38,7 @@ class _Check(NoModelCalls):
                 continue
             problem = await problem_with(result, self._fn)
             if problem is None:
-                return picked(result, seen, ctx)
+                return conclusion_with_dissent(result, seen, ctx)
             problems[result.id] = problem
         if not problems:
             raise nothing_answered(seen)

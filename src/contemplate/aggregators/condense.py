@@ -1,4 +1,4 @@
-"""Texts that are too long to be read at once, summed up in levels until they are not."""
+"""Hierarchical summarisation of texts that exceed a prompt's context."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 
 from ..errors import AggregationError
 from ..models.tokens import BYTES_PER_TOKEN, text_tokens
-from .parallel import together
+from .parallel import run_in_parallel
 
 FENCE_TOKENS = 32
 MIN_SUMMARY_TOKENS = 128
@@ -17,7 +17,7 @@ MIN_ROOM_TOKENS = 4 * MIN_SUMMARY_TOKENS
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """A text for a prompt, and the tasks on whose results it rests."""
+    """A text for a prompt, and the tasks whose results it contains or summarises."""
 
     label: str
     text: str
@@ -25,45 +25,45 @@ class Material:
 
     @property
     def tokens(self) -> int:
-        """How long it is, roughly and rather too long than too short, its fences included."""
+        """An upper estimate of its tokens, including its fences."""
         return text_tokens(self.text) + FENCE_TOKENS
 
 
-# Sums up some texts in so many tokens. None if the call failed.
+# Summarises texts in a number of tokens. None if the call failed.
 Summarise = Callable[[Sequence[Material], int], Awaitable[str | None]]
 
 
-async def condensed(texts: Sequence[Material], room: int, summarise: Summarise) -> list[Material]:
-    """`texts`, if they fit into `room`; else summaries of as many at once as fit, and of these again if need be.
+async def condense(texts: Sequence[Material], room: int, summarise: Summarise) -> list[Material]:
+    """Return `texts` if they fit into `room` tokens; else summaries of groups that fit, recursively if necessary.
 
-    The calls of a level are made at the same time. Each may write so much that one level is enough, where that is
-    enough to say anything. A group whose call failed is left out.
+    The calls of a level run in parallel. Summary lengths are chosen so that one level suffices, but not below
+    `MIN_SUMMARY_TOKENS`. A group whose call failed is omitted.
 
     Args:
-        texts: what is to be read, in order.
-        room: tokens, at least `MIN_ROOM_TOKENS`.
-        summarise: makes one summary.
+        texts: the texts, in order.
+        room: available tokens, at least `MIN_ROOM_TOKENS`.
+        summarise: writes one summary.
 
     Raises:
-        AggregationError: the summaries are no shorter than the texts, or every call of a level failed.
+        AggregationError: the summaries are not shorter than the texts, or every call of a level failed.
     """
     level = list(texts)
     while (size := _size(level)) > room:
         groups = list(_packed(_cut(level, room), room))
-        wanted = max(room // len(groups) - FENCE_TOKENS, MIN_SUMMARY_TOKENS)
-        said = await together([partial(summarise, group, wanted) for group in groups])
-        # What was lost in part was lost: nobody may say that the answer rests on it.
-        lost = {task for group, text in zip(groups, said, strict=True) if text is None for task in _tasks(group)}
+        length = max(room // len(groups) - FENCE_TOKENS, MIN_SUMMARY_TOKENS)
+        summaries = await run_in_parallel([partial(summarise, group, length) for group in groups])
+        # A task with a lost piece counts as lost, so that it is never listed as support.
+        lost = {task for group, text in zip(groups, summaries, strict=True) if text is None for task in _tasks(group)}
         level = [
             Material(f"summary {number}", text, tuple(task for task in _tasks(group) if task not in lost))
-            for number, (group, text) in enumerate(zip(groups, said, strict=True), start=1)
+            for number, (group, text) in enumerate(zip(groups, summaries, strict=True), start=1)
             if text is not None
         ]
         if not level:
-            raise AggregationError("none of the texts could be summed up", hint="see the notes for why")
+            raise AggregationError("none of the texts could be summarised", hint="see the notes for the reasons")
         if _size(level) >= size:
             raise AggregationError(
-                f"the results do not fit into context={room} tokens, and their summaries are no shorter",
+                f"the results do not fit into context={room} tokens, and their summaries are not shorter",
                 hint="give a larger context=, or use a stronger model",
             )
     return level
@@ -78,20 +78,20 @@ def _size(texts: Sequence[Material]) -> int:
 
 
 def _cut(texts: Sequence[Material], room: int) -> Iterator[Material]:
-    """`texts`, in pieces where one alone is longer than `room`."""
+    """Yield `texts`, with each one that exceeds `room` split into pieces."""
     longest = (room - FENCE_TOKENS) * BYTES_PER_TOKEN
     for each in texts:
         if each.tokens <= room:
             yield each
             continue
-        said = each.text.encode(errors="replace")
-        for number, start in enumerate(range(0, len(said), longest), start=1):
-            piece = said[start : start + longest].decode(errors="ignore")
+        data = each.text.encode(errors="replace")
+        for number, start in enumerate(range(0, len(data), longest), start=1):
+            piece = data[start : start + longest].decode(errors="ignore")
             yield Material(f"{each.label}, piece {number}", piece, each.tasks)
 
 
 def _packed(texts: Iterator[Material], room: int) -> Iterator[list[Material]]:
-    """In order, as many at once as fit into `room`."""
+    """Yield groups of consecutive texts that fit into `room`."""
     group: list[Material] = []
     size = 0
     for each in texts:

@@ -1,4 +1,4 @@
-"""A model that picks the best answer, by its number."""
+"""A model that selects the best answer by its number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, create_model
 
-from ..agents.output import parsed, with_schema
+from ..agents.output import parse_with_repair, with_schema
 from ..errors import AggregationError, OutputError
 from ..messages import Message
 from ..models import Model, ModelRequest, ModelResponse
@@ -18,8 +18,8 @@ from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..settings import ModelSettings
-from .conclusions import earliest, in_launch_order, nothing_answered, picked
-from .parallel import together
+from .conclusions import conclusion_with_dissent, earliest_answer, in_launch_order, nothing_answered
+from .parallel import run_in_parallel
 
 MAX_REPAIRS = 1
 
@@ -31,23 +31,23 @@ def judge(
     criteria: str | None = None,
     settings: ModelSettings | None = None,
 ) -> _Judge:
-    """Wait for all results, and let a model pick the best answer by its number. Costs one call, or two.
+    """Wait for all results, and let a model select the best answer by its number. Costs one call, or two.
 
-    The answers are anonymous, fenced and shuffled, by the run's id; what the winner said is passed on as it stands.
-    Answers that are the same, word for word, are shown once, and one answer alone is taken without a call. A judge
-    that names none of them is told so once. Only the texts are judged, not images.
+    The answers are anonymised, fenced and shuffled, seeded by the run's id; the winner is returned unchanged.
+    Identical answers are shown once, and a single answer is returned without a call. A choice that does not name a
+    candidate is repaired once. Only texts are judged, not images.
 
-    Judges prefer places: with `both_orders` the answers are shown a second time the other way round, at the same time,
-    and if the choices differ, the one that was launched first wins, with a note.
+    Judges have position bias: with `both_orders`, a second call in parallel sees the answers in reverse order, and if
+    the choices differ, the one that was launched first wins, with a note.
 
-    After Universal Self-Consistency, Chen et al. 2023, https://arxiv.org/abs/2311.17311, which picks by number too, and
-    Zheng et al. 2023, https://arxiv.org/abs/2306.05685, on the bias of places.
+    After Universal Self-Consistency, Chen et al. 2023, https://arxiv.org/abs/2311.17311, which also selects by number,
+    and Zheng et al. 2023, https://arxiv.org/abs/2306.05685, on position bias.
 
     Args:
-        model: which model judges; the run's own if None.
-        both_orders: whether it judges twice.
-        criteria: what makes an answer good; correctness and completeness if None.
-        settings: of the judging calls.
+        model: the model that judges; the run's model if None.
+        both_orders: whether to judge in both orders.
+        criteria: criteria of a good answer; correctness and completeness if None.
+        settings: settings of the judging calls.
     """
     return _Judge(model, both_orders, criteria, settings)
 
@@ -62,29 +62,29 @@ class _Judge:
         self._settings = settings or ModelSettings()
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
-        ctx.offer(lambda: earliest(ctx))
+        ctx.offer(lambda: earliest_answer(ctx))
         seen = [result async for result in results]
         candidates = _distinct(in_launch_order(seen))
         if not candidates:
             raise nothing_answered(seen)
         winner = candidates[0] if len(candidates) == 1 else await self._best(question, candidates, ctx)
-        return picked(winner, seen, ctx, complete=all(each.answered for each in seen))
+        return conclusion_with_dissent(winner, seen, ctx, complete=all(each.answered for each in seen))
 
     async def _best(self, question: str, candidates: list[TaskResult], ctx: RunContext) -> TaskResult:
-        # Repeatable by the run's id, so that a run that is continued asks the same.
+        # Seeded by the run's id, so that a resumed run sends the same request.
         shuffled = random.Random(f"{ctx.run_id}/judge").sample(candidates, len(candidates))  # noqa: S311
         orders = [shuffled, shuffled[::-1]][: self.model_calls]
-        asked = [partial(self._choice, question, shown, ctx) for shown in orders]
-        first, *others = sorted(await together(asked), key=lambda each: each.index)
+        calls = [partial(self._choice, question, order, ctx) for order in orders]
+        first, *others = sorted(await run_in_parallel(calls), key=lambda each: each.index)
         if any(each.id != first.id for each in others):
             ctx.note(f"the judge chose {first.id!r} in one order and {others[0].id!r} in the other; the first is taken")
         return first
 
-    async def _choice(self, question: str, shown: Sequence[TaskResult], ctx: RunContext) -> TaskResult:
-        numbers = [str(number) for number in range(1, len(shown) + 1)]
-        texts = [(f"candidate {number}", each.text) for number, each in zip(numbers, shown, strict=True)]
+    async def _choice(self, question: str, candidates: Sequence[TaskResult], ctx: RunContext) -> TaskResult:
+        numbers = [str(number) for number in range(1, len(candidates) + 1)]
+        texts = [(f"candidate {number}", each.text) for number, each in zip(numbers, candidates, strict=True)]
         mark = fence_mark(ctx.run_id, texts)
-        said = render(
+        user = render(
             "judge_candidates",
             question=question,
             mark=mark,
@@ -95,27 +95,28 @@ class _Judge:
         async def ask(request: ModelRequest) -> ModelResponse:
             return await ctx.call("aggregator", request, model=self._model)
 
-        choice = _choice_of(numbers)
-        messages = Message.system(render("judge")), Message.user(said, ctx.images_for("aggregator"))
+        choice = _choice_type(numbers)
+        messages = Message.system(render("judge")), Message.user(user, ctx.images_for("aggregator"))
         request = with_schema(ModelRequest(messages, self._settings), choice)
         try:
-            chosen, _ = await parsed(await ask(request), request, ask, choice, repairs=MAX_REPAIRS)
+            chosen, _ = await parse_with_repair(await ask(request), request, ask, choice, repairs=MAX_REPAIRS)
         except OutputError as error:
             raise AggregationError(
-                f"the judge named none of the {len(shown)} candidates: {error.message}", hint="use a stronger model"
+                f"the judge named none of the {len(candidates)} candidates: {error.message}",
+                hint="use a stronger model",
             ) from None
-        return shown[numbers.index(chosen.best)]
+        return candidates[numbers.index(chosen.best)]
 
 
 def _distinct(candidates: Sequence[TaskResult]) -> list[TaskResult]:
-    """One for each text; those with images are all different."""
+    """Return one candidate for each text; candidates with images are never merged."""
     kept: dict[object, TaskResult] = {}
     for each in candidates:
         kept.setdefault(each.id if each.images else (each.text.strip(),), each)
     return list(kept.values())
 
 
-def _choice_of(numbers: Sequence[str]) -> OutputType[Any]:
-    # The reason first: what is written before the choice can still change it. A number is as good as its name.
+def _choice_type(numbers: Sequence[str]) -> OutputType[Any]:
+    # The reason comes first, so that it can still change the choice. `str` also accepts a number.
     best: Any = Annotated[Literal[tuple(numbers)], BeforeValidator(str)]
     return OutputType(create_model("Choice", reason=(str, ...), best=(best, ...)))

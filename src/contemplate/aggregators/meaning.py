@@ -1,8 +1,8 @@
-"""Free text, sorted by what it says: a model is asked whether two answers say the same."""
+"""Semantic clustering of free-text answers: a model decides whether two answers mean the same."""
 
 from __future__ import annotations
 
-from ..agents.output import parsed, with_schema
+from ..agents.output import parse_with_repair, with_schema
 from ..answers.markers import marked_answer
 from ..data import Data
 from ..errors import ModelError, OutputError
@@ -25,10 +25,10 @@ _VERDICT = OutputType(_Verdict)
 
 
 class Meanings:
-    """Sorts answers into groups; each is compared with the first member of each group, in the order of the groups.
+    """Groups answers by meaning, comparing each with the first member of each group, in the order of the groups.
 
-    Judged equivalence is not transitive, so that the order of the answers matters: give them in that of their launch.
-    A key that was sorted once is never asked about again. A judge that fails has not said that two are the same.
+    Judged equivalence is not transitive, so the order of the answers matters: pass them in the order of their launch. A
+    key is compared only once. If the judge fails, two answers count as different.
     """
 
     def __init__(self, question: str, ctx: RunContext, model: str | Model | None, settings: ModelSettings) -> None:
@@ -40,36 +40,38 @@ class Meanings:
         self._group_of: dict[str, str] = {}
 
     def known(self, key: str) -> str:
-        """The group of a key that was sorted before; else one of its own."""
+        """Return the group of a key that was grouped before; else the key itself."""
         return self._group_of.get(key, key)
 
     async def group(self, key: str, result: TaskResult) -> str:
-        """The key of the first answer that says what `result` says; `key` if none does.
+        """Return the key of the first answer with the same meaning as `result`; `key` if there is none.
 
         Raises:
-            LimitExceeded: a limit leaves no room for asking.
+            LimitExceeded: a limit does not allow the call.
         """
         if key not in self._group_of:
-            said = marked_answer(result.text) or result.text
-            self._group_of[key] = await self._sorted(key, said)
+            answer = marked_answer(result.text) or result.text
+            self._group_of[key] = await self._find_group(key, answer)
         return self._group_of[key]
 
-    async def _sorted(self, key: str, said: str) -> str:
+    async def _find_group(self, key: str, answer: str) -> str:
         for group, first in self._firsts.items():
-            if await self._same(first, said):
+            if await self._same(first, answer):
                 return group
-        self._firsts[key] = said
+        self._firsts[key] = answer
         return key
 
     async def _same(self, one: str, other: str) -> bool:
         texts = [("answer 1", one), ("answer 2", other)]
         mark = fence_mark(self._ctx.run_id, texts)
-        said = render("same_meaning", question=self._question, mark=mark, answers=fenced(texts, mark))
-        request = with_schema(ModelRequest((Message.user(said),), self._settings), _VERDICT)
+        user = render("same_meaning", question=self._question, mark=mark, answers=fenced(texts, mark))
+        request = with_schema(ModelRequest((Message.user(user),), self._settings), _VERDICT)
         try:
-            verdict, _ = await parsed(await self._ask(request), request, self._ask, _VERDICT, repairs=MAX_REPAIRS)
+            verdict, _ = await parse_with_repair(
+                await self._ask(request), request, self._ask, _VERDICT, repairs=MAX_REPAIRS
+            )
         except (ModelError, OutputError) as error:
-            self._ctx.note(f"two answers count as different, as the judge failed: {error.message}")
+            self._ctx.note(f"two answers count as different because the judge failed: {error.message}")
             return False
         return bool(verdict.same)
 

@@ -1,4 +1,4 @@
-"""Calls at the same time."""
+"""Run calls in parallel."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import anyio
 T = TypeVar("T")
 
 
-async def together(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
-    """What each of `calls` returns, in their order. If one raises, the others are cancelled, and it is raised."""
+async def run_in_parallel(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Return the results of `calls`, in order. If one raises, cancel the others and re-raise its error."""
     returned: dict[int, T] = {}
 
     async def run(place: int) -> None:

@@ -1,4 +1,4 @@
-"""How many answers are enough, and which must be among them."""
+"""Aggregate once enough tasks, or all required ones, are answered."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ..run.protocols import Aggregator
 
 
 def quorum(inner: Aggregator, *, enough: int | None = None, required: Collection[str] = ()) -> _Quorum:
-    """Conclude as `inner` does, from the first results that are enough; the rest is cancelled.
+    """Aggregate with `inner` as soon as enough tasks are answered, and cancel the rest.
 
-    Results are gathered until `enough` tasks are answered and the `required` ones are, too; then `inner` gets these,
-    and sees no more. So an early stop of its own has no effect. Costs what `inner` costs.
+    Results are collected until `enough` tasks and all `required` ones are answered; `inner` receives only these, so
+    that its own early stop has no effect. Costs what `inner` costs.
 
     Args:
-        inner: concludes.
-        enough: how many answered tasks are enough; if None, the `required` ones are.
-        required: ids of tasks without whose answers nothing is concluded.
+        inner: the aggregator of the collected results.
+        enough: required number of answered tasks; if None, only the `required` ones count.
+        required: ids of tasks that must be answered.
 
     Raises:
-        ConfigurationError: nothing is asked for, or `enough` is less than one.
+        ConfigurationError: neither `enough` nor `required` is given, or `enough` is less than one.
     """
     if enough is None and not required:
-        raise ConfigurationError("quorum() asks for nothing", hint="say enough=, required=, or both")
+        raise ConfigurationError("quorum() requires nothing", hint="pass enough=, required=, or both")
     if enough is not None and enough < 1:
-        raise ConfigurationError(f"quorum(enough={enough}): at least 1 is needed")
+        raise ConfigurationError(f"quorum({enough=}): enough must be at least 1")
     return _Quorum(inner, enough or 0, tuple([required] if isinstance(required, str) else required))
 
 
@@ -47,7 +47,7 @@ class _Quorum:
         with anyio.CancelScope() as gathering:
 
             def planned() -> None:
-                # That too little was planned is known only now; and perhaps no other result will come soon.
+                # Only now is it known that too few tasks were planned, and the next result may be far off.
                 if self._lost(gathered, ctx):
                     gathering.cancel()
 
@@ -57,14 +57,14 @@ class _Quorum:
                 if self._reached(gathered) or self._lost(gathered, ctx):
                     break
         if not self._reached(gathered):
-            raise QuorumNotReached(self._lacking(gathered, ctx), hint="raise the limits, or ask for less")
+            raise QuorumNotReached(self._lacking(gathered, ctx), hint="raise the limits, or require fewer answers")
         return await self._inner(question, gathered, ctx)
 
     def _reached(self, gathered: _Gathered) -> bool:
         return gathered.answered >= self._enough and not gathered.lacking
 
     def _lost(self, gathered: _Gathered, ctx: RunContext) -> bool:
-        """Whether the quorum can no longer be reached, whatever comes."""
+        """Return whether the quorum can no longer be reached."""
         if any(name in gathered.lost for name in gathered.lacking):
             return True
         if not ctx.plan_done:
@@ -74,20 +74,22 @@ class _Quorum:
         )
 
     def _lacking(self, gathered: _Gathered, ctx: RunContext) -> str:
-        said = []
+        problems = []
         if gathered.answered < self._enough:
-            said.append(f"{gathered.answered} of {len(ctx.planned)} tasks were answered, and {self._enough} are needed")
+            problems.append(
+                f"{gathered.answered} of {len(ctx.planned)} tasks were answered, but {self._enough} are required"
+            )
         for name in gathered.lacking:
             if name in gathered.lost:
                 lost = gathered.lost[name]
-                said.append(f"required task {name!r}: {lost.outcome if lost.error is None else lost.error.message}")
+                problems.append(f"required task {name!r}: {lost.outcome if lost.error is None else lost.error.message}")
             else:
-                said.append(f"required task {name!r} gave no result")
-        return "; ".join(said)
+                problems.append(f"required task {name!r} has no result")
+        return "; ".join(problems)
 
 
 class _Gathered:
-    """What is there already, and then a stream of it. `lacking` are the required tasks that are not answered."""
+    """Collected results, and a stream of them. `lacking` holds the required tasks that are not answered."""
 
     def __init__(self, required: Iterable[str]) -> None:
         self.answered = 0
@@ -96,7 +98,7 @@ class _Gathered:
         self._results: deque[TaskResult] = deque()
 
     def add(self, result: TaskResult) -> None:
-        """Take in a result."""
+        """Add a result."""
         self._results.append(result)
         if result.answered:
             self.answered += 1

@@ -1,4 +1,4 @@
-"""One call that merges all results into one answer."""
+"""Merge all results into one answer with a model call."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from ..agents.output import parsed, with_schema
+from ..agents.output import parse_with_repair, with_schema
 from ..errors import AggregationError, ConfigurationError, ModelError
 from ..events import OutputDelta
 from ..messages import Message
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from ..models.tokens import request_tokens
 from ..prompts import fence_mark, fenced, render
-from ..prompts.results import text_of
+from ..prompts.results import result_text
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..settings import ModelSettings
-from .conclusions import concluded, images_of, nothing_answered
-from .condense import MIN_ROOM_TOKENS, Material, Summarise, condensed
+from .conclusions import conclusion_of, images_of, nothing_answered
+from .condense import MIN_ROOM_TOKENS, Material, Summarise, condense
 
 MAX_REPAIRS = 2
 TOKENS_PER_WORD = 2
@@ -40,13 +40,13 @@ class _Synthesize:
         self._context = context
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
-        ctx.offer(lambda: _laid_side_by_side(ctx))
+        ctx.offer(lambda: _unmerged(ctx))
         seen = [result async for result in results]
-        usable, missing = _sorted_out(seen)
+        usable, missing = _usable_and_missing(seen)
         if not usable:
             raise nothing_answered(seen)
         if len(seen) == 1 and seen[0].answered and seen[0].task.kind != "part":
-            return concluded(seen[0], ctx)
+            return conclusion_of(seen[0], ctx)
         return await self._merged(question, usable, missing, ctx)
 
     async def _merged(
@@ -56,7 +56,7 @@ class _Synthesize:
 
         async def ask(request: ModelRequest) -> ModelResponse:
             nonlocal written
-            on_delta = _shown(ctx) if ctx.listening and ctx.streaming else None
+            on_delta = _output_sink(ctx) if ctx.listening and ctx.streaming else None
             if written and on_delta is not None:
                 on_delta(Delta(restart=True))
             written = True
@@ -65,24 +65,24 @@ class _Synthesize:
         material, closing = _material(usable, ctx)
         if self._context is not None:
             room = self._room(question, closing, missing, ctx)
-            short = await condensed(material, room, self._summariser(question, ctx))
-            closing = closing if short == material else render("synthesis_summaries")
-            material = short
+            condensed = await condense(material, room, self._summariser(question, ctx))
+            closing = closing if condensed == material else render("synthesis_summaries")
+            material = condensed
         request = self._request(question, material, closing, missing, ctx)
         response = await ask(request)
         output: Any = None
         if ctx.output is not None:
-            output, response = await parsed(response, request, ask, ctx.output, repairs=MAX_REPAIRS)
+            output, response = await parse_with_repair(response, request, ask, ctx.output, repairs=MAX_REPAIRS)
         if response.finish == "content_filter" or not (response.message.text.strip() or response.message.images):
             raise AggregationError(f"the merged answer is empty (finish reason: {response.finish})")
         read = {task for each in material for task in each.tasks}
-        all_there = not missing and all(each.answered and each.id in read for each in usable)
+        complete = not missing and all(each.answered and each.id in read for each in usable)
         return Conclusion(
             text=response.message.text,
             output=output,
             images=response.message.images or images_of(each for each in usable if each.id in read),
             support=tuple(each.id for each in usable if each.id in read),
-            complete=all_there and response.finish != "length",
+            complete=complete and response.finish != "length",
         )
 
     def _request(
@@ -93,22 +93,22 @@ class _Synthesize:
         missing: Sequence[TaskResult],
         ctx: RunContext,
     ) -> ModelRequest:
-        said = [_read(question, material, ctx)]
+        parts = [_question_with(question, material, ctx)]
         if missing:
-            said.append(render("synthesis_missing", missing="; ".join(each.task.label for each in missing)))
-        said.append(closing)
+            parts.append(render("synthesis_missing", missing="; ".join(each.task.label for each in missing)))
+        parts.append(closing)
         if self._instructions:
-            said.append(self._instructions)
-        messages = Message.system(render("synthesis")), Message.user("\n\n".join(said), ctx.images_for("aggregator"))
+            parts.append(self._instructions)
+        messages = Message.system(render("synthesis")), Message.user("\n\n".join(parts), ctx.images_for("aggregator"))
         return with_schema(ModelRequest(messages, self._settings), ctx.output)
 
     def _room(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
-        """How many tokens of material there is room for, beside the longer one of the two prompts."""
-        around = self._request(question, (), closing, missing, ctx), self._summary_request(question, (), 1, ctx)
-        room = (self._context or 0) - max(map(request_tokens, around))
+        """Return the tokens left for material in the longer of the two prompts."""
+        requests = self._request(question, (), closing, missing, ctx), self._summary_request(question, (), 1, ctx)
+        room = (self._context or 0) - max(map(request_tokens, requests))
         if room < MIN_ROOM_TOKENS:
             raise ConfigurationError(
-                f"synthesize(context={self._context}) leaves no room for the results beside the question",
+                f"synthesize(context={self._context}) leaves no room for the results after the question",
                 hint=f"give at least {(self._context or 0) - room + MIN_ROOM_TOKENS}",
             )
         return room
@@ -119,7 +119,7 @@ class _Synthesize:
         length = render("synthesis_summary_length", words=str(tokens // TOKENS_PER_WORD))
         messages = (
             Message.system(render("synthesis_summary")),
-            Message.user(f"{_read(question, material, ctx)}\n\n{length}", ctx.images_for("aggregator")),
+            Message.user(f"{_question_with(question, material, ctx)}\n\n{length}", ctx.images_for("aggregator")),
         )
         return ModelRequest(messages, self._settings)
 
@@ -129,7 +129,7 @@ class _Synthesize:
             try:
                 response = await ctx.call("aggregator", request, model=self._model)
             except ModelError as error:
-                ctx.note(f"{len(material)} of the results could not be summed up: {error.message}")
+                ctx.note(f"{len(material)} of the results could not be summarised: {error.message}")
                 return None
             return response.message.text if response.message.text.strip() else None
 
@@ -145,31 +145,31 @@ def synthesize(
 ) -> _Synthesize:
     """Wait for all results, and let a model merge them into one answer. Costs one call.
 
-    The question stands in the prompt, and each result in a numbered fence. Attempts at the whole question are
-    anonymous and shuffled; parts keep their order, and their titles. Failed tasks are named as missing. Where the
-    planner asked the question as it is, its answer is passed on without a call. The answer streams.
+    The prompt contains the question and each result in a numbered fence. Attempts at the whole question are anonymised
+    and shuffled; parts keep their order and titles. Failed tasks are named as missing. A single answer to the whole
+    question is returned without a call. The answer streams.
 
     After Self-MoA, Li et al. 2025, https://arxiv.org/abs/2502.00674.
 
-    With `context`, results that are together too long for it are summed up first, as many at once as fit, all groups at
-    the same time, and the summaries are merged. One level of summaries is enough for hundreds of thousands of tokens;
-    more are made if need be. Costs one call more for each group, and one more in depth for each level. A group whose
-    call fails is left out, with a note, and the result is incomplete.
+    With `context`, results that exceed it are first summarised in groups, in parallel, and the summaries are merged.
+    One level of summaries suffices for hundreds of thousands of tokens; more levels are added if necessary. Costs one
+    more call per group, and one more in depth per level. A group whose call fails is omitted, with a note, and the
+    result is incomplete.
 
     Args:
-        model: which model merges; the run's own if None.
-        settings: of the merging call.
-        instructions: said last, such as the form that the answer shall have.
-        context: how many tokens a prompt may have; leave room for the answer. No limit if None.
+        model: the merging model; the run's model if None.
+        settings: settings of its calls.
+        instructions: added at the end of the prompt, such as the format of the answer.
+        context: maximum tokens of a prompt; leave room for the answer. No limit if None.
     """
     return _Synthesize(model, settings, instructions, context)
 
 
 def _material(usable: Sequence[TaskResult], ctx: RunContext) -> tuple[list[Material], str]:
-    """What is to be merged, and what the model is told of it."""
+    """Return the texts to be merged, and the closing instructions of the prompt."""
     candidates = all(each.task.kind != "part" for each in usable)
     if candidates:
-        # A candidate's place must not speak for it; the run's id makes the order one that can be replayed.
+        # Shuffled against position bias; seeded by the run's id, so that the order is reproducible.
         usable = random.Random(ctx.run_id).sample(usable, len(usable))  # noqa: S311
     material = [
         Material(f"answer {number}", _body(each, candidates), (each.id,)) for number, each in enumerate(usable, start=1)
@@ -177,18 +177,18 @@ def _material(usable: Sequence[TaskResult], ctx: RunContext) -> tuple[list[Mater
     return material, render("synthesis_candidates" if candidates else "synthesis_parts")
 
 
-def _read(question: str, material: Sequence[Material], ctx: RunContext) -> str:
-    """The question, and the material between fences."""
+def _question_with(question: str, material: Sequence[Material], ctx: RunContext) -> str:
+    """Return the question, followed by the material between fences."""
     texts = [(each.label, each.text) for each in material]
     mark = fence_mark(ctx.run_id, texts)
-    asked = render("synthesis_question", question=question)
-    return f"{asked}\n\n{render('synthesis_material', mark=mark, material=fenced(texts, mark))}"
+    header = render("synthesis_question", question=question)
+    return f"{header}\n\n{render('synthesis_material', mark=mark, material=fenced(texts, mark))}"
 
 
-def _sorted_out(seen: Sequence[TaskResult]) -> tuple[list[TaskResult], list[TaskResult]]:
-    """What can be merged and what is missing, each in the order of its launch.
+def _usable_and_missing(seen: Sequence[TaskResult]) -> tuple[list[TaskResult], list[TaskResult]]:
+    """Return the results that can be merged and those that are missing, both in the order of their launch.
 
-    A text that was cut off, by a limit or the deadline, was paid for; the model is told that it is incomplete.
+    A text truncated by a limit or the deadline is usable; the model is told that it is incomplete.
     """
     usable: list[TaskResult] = []
     missing: list[TaskResult] = []
@@ -198,7 +198,7 @@ def _sorted_out(seen: Sequence[TaskResult]) -> tuple[list[TaskResult], list[Task
     return usable, missing
 
 
-def _shown(ctx: RunContext) -> DeltaSink:
+def _output_sink(ctx: RunContext) -> DeltaSink:
     def on_delta(delta: Delta) -> None:
         ctx.emit(OutputDelta(text=delta.text, reasoning=delta.reasoning, restart=delta.restart))
 
@@ -206,18 +206,18 @@ def _shown(ctx: RunContext) -> DeltaSink:
 
 
 def _body(result: TaskResult, candidates: bool) -> str:
-    text = text_of(result)
+    text = result_text(result)
     return text if candidates else f"Task: {result.task.label}\n{text}"
 
 
-def _laid_side_by_side(ctx: RunContext) -> Conclusion:
-    """What to conclude when there is no time to merge."""
+def _unmerged(ctx: RunContext) -> Conclusion:
+    """Return the results without merging them, for when there is no time for the call."""
     seen = ctx.results.values()
     usable = sorted((each for each in seen if each.answered), key=lambda each: each.index)
     if not usable:
         raise nothing_answered(seen)
     if ctx.output is not None or usable[0].task.kind != "part":
-        return concluded(usable[0], ctx, complete=False)
+        return conclusion_of(usable[0], ctx, complete=False)
     text = "\n\n".join(f"## {each.task.label}\n\n{each.text.strip()}" for each in usable)
     support = tuple(each.id for each in usable)
     return Conclusion(text=text, images=images_of(usable), support=support, complete=False)

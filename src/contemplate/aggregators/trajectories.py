@@ -1,4 +1,4 @@
-"""Read-only tools over what subagents did: their answers, and the steps by which they came to them."""
+"""Read-only tools over the subagents' trajectories: their answers and steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..errors import ToolError
 from ..messages import Message
 from ..models.tokens import text_tokens
 from ..prompts import fence_mark, fenced, render
-from ..prompts.results import text_of
+from ..prompts.results import result_text
 from ..result import TaskResult
 
 MAX_SEGMENT = 5
@@ -21,9 +21,9 @@ EXCERPT_CHARACTERS = 300
 
 
 class Trajectories:
-    """The finished trajectories of a run, numbered from 1. The tools' docstrings are what the model reads.
+    """The finished trajectories of a run, numbered from 1. The model reads the tools' docstrings.
 
-    They only read what is there, so that the same calls return the same when a run is continued.
+    The tools are read-only, so that the same calls return the same results when a run is resumed.
     """
 
     def __init__(self, results: Sequence[TaskResult], run_id: str) -> None:
@@ -33,12 +33,12 @@ class Trajectories:
 
     @property
     def tools(self) -> list[Callable[..., Any]]:
-        """What the model may call."""
+        """The tools for the model."""
         return [self.get_solution, self.search_trajectory, self.get_segment]
 
     @property
     def overview(self) -> str:
-        """One line for each."""
+        """One line per trajectory."""
         lines = [
             render(
                 "agentic_trajectory",
@@ -58,7 +58,9 @@ class Trajectories:
         Args:
             trajectory: Its number.
         """
-        return self._fenced([(f"solution of trajectory {trajectory}", text_of(self._results[self._place(trajectory)]))])
+        return self._fenced(
+            [(f"solution of trajectory {trajectory}", result_text(self._results[self._place(trajectory)]))]
+        )
 
     async def search_trajectory(self, trajectory: int, query: str, k: int = 5) -> str:
         """Find the steps of a trajectory in which words occur, those with most of the words first.
@@ -104,15 +106,15 @@ class Trajectories:
 
 
 def _steps_of(result: TaskResult) -> list[str]:
-    """What a subagent said and was told, after its task; its answer alone where no more is known."""
-    called = {call.id: call.name for message in result.messages for call in message.tool_calls}
-    done = dropwhile(lambda message: message.role in ("system", "user"), result.messages)
-    return [_step(message, called) for message in done] or [result.text]
+    """Return a subagent's messages after its task; only its answer if there are none."""
+    tool_names = {call.id: call.name for message in result.messages for call in message.tool_calls}
+    messages = dropwhile(lambda message: message.role in ("system", "user"), result.messages)
+    return [_step(message, tool_names) for message in messages] or [result.text]
 
 
-def _step(message: Message, called: dict[str, str]) -> str:
+def _step(message: Message, tool_names: dict[str, str]) -> str:
     if message.role == "tool":
-        return f"[{called.get(message.tool_call_id or '', 'tool')} returned]\n{message.text}"
+        return f"[{tool_names.get(message.tool_call_id or '', 'tool')} returned]\n{message.text}"
     calls = [f"[calls {call.name}] {call.arguments}" for call in message.tool_calls]
     return "\n".join(filter(None, (message.text, *calls)))
 
@@ -123,7 +125,7 @@ def _short(step: str) -> str:
 
 
 def _excerpt(step: str, words: set[str]) -> str:
-    """The neighbourhood of the first word that occurs."""
+    """Return the text around the first word that occurs."""
     folded = step.casefold()
     first = min(place for word in words if (place := folded.find(word)) >= 0)
     start = max(0, first - EXCERPT_CHARACTERS // 2)

@@ -1,4 +1,4 @@
-"""The answer that most subagents give."""
+"""Plurality vote over canonical answers, with early stopping."""
 
 from __future__ import annotations
 
@@ -33,42 +33,42 @@ def vote(
     model: str | Model | None = None,
     settings: ModelSettings | None = None,
 ) -> _Vote:
-    """Vote over canonical keys; a tie goes to the answer that was launched first. Makes no calls, but for `by_meaning`.
+    """Vote over canonical keys; a tie goes to the answer that was launched first. Only `by_meaning` makes calls.
 
-    With `stop="exact"` it returns, and what is still running is cancelled, as soon as no answer that is still out can
-    change the winner: the result is the one that the full vote would give. With `stop="beta"` it returns as soon as
-    the leader is likely enough (Adaptive-Consistency, https://arxiv.org/abs/2305.11860), or the vote decided: cheaper,
-    not exact, and biased towards short answers, because those arrive first.
+    With `stop="exact"` it returns, and running tasks are cancelled, as soon as no pending answer can change the winner:
+    the result equals that of the full vote. With `stop="beta"` it also returns once the leader is likely enough
+    (Adaptive-Consistency, https://arxiv.org/abs/2305.11860): cheaper, not exact, and biased towards short answers,
+    because those arrive first.
 
-    With `by_meaning`, a model is asked of each new key whether it says the same as the first answer of each group
-    before it: at most n * (n - 1) / 2 short calls for n answers, and none for equal keys. Answers are then looked at in
-    the order of their launch, so that the groups do not depend on who was faster; that makes an early stop later.
+    With `by_meaning`, a model compares each new key with the first answer of each earlier group: at most
+    n * (n - 1) / 2 short calls for n answers, and none for equal keys. Answers are then processed in the order of their
+    launch, so that the groups do not depend on the order of arrival; this delays an early stop.
 
     Args:
-        key: makes the key of an answer: of its text, or of its value where the run has an output type. None from it
-            is an abstention. If None: `answers.final` for text, the whole value for typed output.
-        stop: when to return; None waits for all.
-        confidence: for `stop="beta"`: how likely the leader must be, in (0.5, 1).
-        quorum: how many answers must have been counted at least, abstentions left out.
-        weights: `by_confidence()` or `by_accuracy(...)`, or your own; every vote counts the same if None.
-        by_meaning: whether answers with different keys may say the same.
-        model: for `by_meaning`: which model is asked; the run's own if None.
-        settings: for `by_meaning`: of these calls. With a temperature of 0, where the model takes one, the same two
-            answers get the same verdict in each run.
+        key: returns the key of an answer's text, or of its value if the run has an output type; None is an abstention.
+            The default is `answers.final` for text, and the whole value for typed output.
+        stop: when to return; None waits for all results.
+        confidence: for `stop="beta"`: required probability of the leader, in (0.5, 1).
+        quorum: minimum number of counted answers, abstentions excluded.
+        weights: `by_confidence()`, `by_accuracy(...)` or your own; all votes weigh the same if None.
+        by_meaning: whether to group answers with different keys by meaning.
+        model: for `by_meaning`: the model that compares; the run's model if None.
+        settings: for `by_meaning`: settings of these calls. A temperature of 0, if the model supports it, makes the
+            verdicts repeatable.
 
     Raises:
         ConfigurationError: `confidence` or `quorum` is out of range, `stop="beta"` is given with `weights`, or `model`
             or `settings` without `by_meaning`.
     """
     if not 0.5 < confidence < 1:
-        raise ConfigurationError(f"vote(confidence={confidence}): a number between 0.5 and 1 is needed")
+        raise ConfigurationError(f"vote({confidence=}): confidence must be between 0.5 and 1")
     if quorum < 1:
-        raise ConfigurationError(f"vote(quorum={quorum}): at least 1 is needed")
+        raise ConfigurationError(f"vote({quorum=}): quorum must be at least 1")
     if weights is not None and stop == "beta":
         raise ConfigurationError('vote(stop="beta") counts votes and cannot weigh them', hint='use stop="exact"')
     for name, given in (("model", model), ("settings", settings)):
         if given is not None and not by_meaning:
-            raise ConfigurationError(f"vote({name}=...) is for by_meaning=True", hint="say by_meaning=True")
+            raise ConfigurationError(f"vote({name}=...) requires by_meaning=True", hint="pass by_meaning=True")
     return _Vote(key, stop, confidence, quorum, weights, by_meaning, model, settings)
 
 
@@ -99,11 +99,11 @@ class _Vote:
         count = Count(ctx, self._weights)
         meanings = Meanings(question, ctx, self._model, self._settings) if self._by_meaning else None
         queue = _Queue(count, in_order=self._by_meaning)
-        ctx.offer(lambda: self._cut_off(count, queue, meanings, ctx))
+        ctx.offer(lambda: self._conclude_without_calls(count, queue, meanings, ctx))
         with anyio.CancelScope() as counting:
 
             def planned() -> None:
-                # As long as more could be planned, nothing was decided; and perhaps no other answer will come soon.
+                # The vote could not be decided while more tasks could be planned, and the next answer may be far off.
                 count.launch()
                 if self._decided(count, ctx):
                     counting.cancel()
@@ -117,7 +117,7 @@ class _Vote:
         return self._conclusion(count, ctx)
 
     async def _count(self, due: Iterator[TaskResult], count: Count, meanings: Meanings | None, ctx: RunContext) -> bool:
-        """Count what is due; whether the vote is decided."""
+        """Count the results that are due; return whether the vote is decided."""
         decided = False
         for result in due:
             key = self._key_of(result, ctx)
@@ -131,8 +131,10 @@ class _Vote:
                 break
         return decided
 
-    def _cut_off(self, count: Count, queue: _Queue, meanings: Meanings | None, ctx: RunContext) -> Conclusion:
-        """What to conclude when there is no time to ask: what waits in the queue counts by its key."""
+    def _conclude_without_calls(
+        self, count: Count, queue: _Queue, meanings: Meanings | None, ctx: RunContext
+    ) -> Conclusion:
+        """Conclude without model calls when time is up: queued results count by their keys."""
         for result in queue.rest():
             key = self._key_of(result, ctx)
             self._cast(result, key if key is None or meanings is None else meanings.known(key), count, ctx)
@@ -147,7 +149,7 @@ class _Vote:
         except Exception as error:
             raise AggregationError(
                 f"the answer of task {result.id!r} cannot be weighed: {type(error).__name__}: {error}",
-                hint="return None for an answer without a score, and say highest= where scores go beyond 1",
+                hint="return None for an answer without a score, and pass highest= if scores exceed 1",
             ) from error
 
     def _key_of(self, result: TaskResult, ctx: RunContext) -> str | None:
@@ -156,13 +158,13 @@ class _Vote:
         value = _value_of(result, ctx)
         key: Key = self._key or (answers.final if value is result.text else answers.typed)
         try:
-            made = key(value)
+            found = key(value)
         except Exception as error:
             raise AggregationError(
                 f"the vote's key function raised {type(error).__name__} on the answer of task {result.id!r}: {error}",
-                hint="return None for an answer that cannot be read",
+                hint="return None for an answer that cannot be parsed",
             ) from error
-        return made if made is None or isinstance(made, str) else answers.typed(made)
+        return found if found is None or isinstance(found, str) else answers.typed(found)
 
     def _decided(self, count: Count, ctx: RunContext) -> bool:
         if self._stop is None or count.counted < self._quorum:
@@ -177,14 +179,14 @@ class _Vote:
 
 
 def _value_of(result: TaskResult, ctx: RunContext) -> object:
-    """An answer as keys and weights see it: its text, or its value where the run has an output type."""
+    """Return the answer for keys and weights: its text, or its value if the run has an output type."""
     if ctx.output is not None and result.task.kind != "part":
         return ctx.output.load(result.output)
     return result.text
 
 
 class _Queue:
-    """Results on their way to be counted, as they come or in the order of launch; each is kept until it was counted."""
+    """Results to be counted, in the order of arrival or of launch; each is kept until it is counted."""
 
     def __init__(self, count: Count, *, in_order: bool) -> None:
         self._count = count
@@ -193,11 +195,11 @@ class _Queue:
         self._waiting: dict[int, TaskResult] = {}
 
     def add(self, result: TaskResult) -> None:
-        """Take in a result."""
+        """Add a result."""
         self._waiting[self._count.number(result)] = result
 
     def due(self) -> Iterator[TaskResult]:
-        """Those before which no other has to be counted."""
+        """Yield the results that can be counted now."""
         if not self._in_order:
             yield from self.rest()
         while self._next in self._waiting:
@@ -206,7 +208,7 @@ class _Queue:
             self._next += 1
 
     def rest(self) -> Iterator[TaskResult]:
-        """All of them, in the order of launch: nothing more will come."""
+        """Yield all remaining results in the order of launch."""
         for number in sorted(self._waiting):
             yield self._waiting[number]
             self._waiting.pop(number)

@@ -1,4 +1,4 @@
-"""A vote while it is being counted."""
+"""The running count of a vote."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ..plan import Task
 from ..result import Conclusion, Dissent, TaskResult
 from ..run.context import RunContext
 from .ballot import Ballot
-from .conclusions import concluded, nothing_answered
+from .conclusions import conclusion_of, nothing_answered
 from .weights import Weights
 
 
@@ -16,8 +16,8 @@ class Count:
 
     Attributes:
         ballot: the votes.
-        seen: every result that was counted, abstentions and failures too.
-        counted: how many answers have been counted, abstentions left out.
+        seen: all counted results, including abstentions and failures.
+        counted: number of counted answers, abstentions excluded.
     """
 
     def __init__(self, ctx: RunContext, weights: Weights | None) -> None:
@@ -32,11 +32,11 @@ class Count:
 
     @property
     def votes(self) -> dict[str, int]:
-        """How many have given each of the strongest answers."""
+        """The number of votes for each of the strongest answers."""
         return {key: len(self._supporters[key]) for key in self.ballot.strongest}
 
     def launch(self) -> None:
-        """Each planned task has a vote, in the order of the plan; one that is held back has it when it is released."""
+        """Give each planned task a vote, in the order of the plan; a held task gets one when it is released."""
         for task in self._ctx.planned[self._read :]:
             if not task.held:
                 self._number(task)
@@ -45,7 +45,7 @@ class Count:
             self.ballot.launch(self._ctx.expected, heaviest=self._heaviest(None))
 
     def number(self, result: TaskResult) -> int:
-        """The number of `result`'s vote, in the order of launch."""
+        """Return the number of the vote of `result`, in the order of launch."""
         self.launch()
         return self._number(result.task)
 
@@ -59,10 +59,10 @@ class Count:
         return 1 if self._weights is None else self._weights.heaviest(model)
 
     def cast(self, result: TaskResult, key: str | None, weight: float) -> None:
-        """Count a result; None, or no weight, is an abstention.
+        """Count a result; a key of None or a weight of 0 is an abstention.
 
         Raises:
-            ValueError: the weight is not finite, or more than was said to be possible.
+            ValueError: the weight is not finite, or exceeds the declared maximum.
         """
         self.ballot.cast(self.number(result), key, weight)
         self.seen.append(result)
@@ -71,28 +71,28 @@ class Count:
             self._supporters.setdefault(key, []).append(result)
 
     def conclusion(self, *, quorum: int, complete: bool) -> Conclusion:
-        """The winner, with who gave it and what the others said.
+        """Return the winner, with its supporters and the dissent.
 
         Raises:
             QuorumNotReached: fewer than `quorum` answers were counted.
-            AggregationError: nothing was answered.
+            AggregationError: no task was answered.
         """
         winner = self.ballot.leader()
         if winner is None:
             if any(result.answered for result in self.seen):
-                lacking = "" if self._weights is None else ", and weighs anything"
+                condition = "" if self._weights is None else ", with a positive weight"
                 raise QuorumNotReached(
-                    f"none of the {len(self.seen)} answers could be read by the vote's key function{lacking}",
-                    hint="ask for a form that it can read, such as a last line 'Answer: ...', or pass another key=",
+                    f"none of the {len(self.seen)} answers could be parsed by the vote's key function{condition}",
+                    hint="ask for a parsable format, such as a last line 'Answer: ...', or pass another key=",
                 )
             raise nothing_answered(self.seen)
         if self.counted < quorum:
-            raise QuorumNotReached(f"{self.counted} answers were counted, and quorum={quorum} are needed")
+            raise QuorumNotReached(f"{self.counted} answers were counted, but quorum={quorum} is required")
         support = sorted(self._supporters[winner], key=lambda result: result.index)
         dissent = tuple(
-            Dissent(answer=key, tasks=tuple(result.id for result in given))
-            for key, given in self._supporters.items()
+            Dissent(answer=key, tasks=tuple(result.id for result in supporters))
+            for key, supporters in self._supporters.items()
             if key != winner
         )
         tasks = tuple(result.id for result in support)
-        return concluded(support[0], self._ctx, support=tasks, dissent=dissent, complete=complete)
+        return conclusion_of(support[0], self._ctx, support=tasks, dissent=dissent, complete=complete)

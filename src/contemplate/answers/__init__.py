@@ -1,7 +1,7 @@
-"""Canonical keys: what a vote counts. Two answers are the same if their keys are.
+"""Canonical keys, by which a vote counts answers. Two answers are the same if their keys are equal.
 
-A key function takes the text of an answer, or its value where the run has an output type, and returns a key, or None
-for an abstention: an answer that cannot be read never wins a vote.
+A key function takes the text of an answer, or its value if the run has an output type, and returns a key, or None for
+an abstention: an answer that cannot be parsed never wins a vote.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 r"""Exact values of expressions: rationals, square roots, pi, i and single letters, as a canonical sum of terms.
 
-Two expressions with the same value have the same text here, so that `\frac{2}{\sqrt{3}}` and `\frac{2\sqrt{3}}{3}`
-are one answer; a test of two answers against each other, which is what a computer algebra system offers, makes no key.
-All work is bounded, because a model wrote the expression: `10^{10^9}` has no value here.
+Expressions with equal values have the same canonical text, so that `\frac{2}{\sqrt{3}}` and `\frac{2\sqrt{3}}{3}` are
+one answer; the pairwise equality test of a computer algebra system would not give a key. All work is bounded, because
+the expression comes from a model: `10^{10^9}` has no value here.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Powers = tuple[tuple[str, int], ...]
 
 
 class NoValueError(ValueError):
-    """Raised where an expression has no value that could be told exactly, within the bounds of this module."""
+    """Raised if an expression has no exact value within the bounds of this module."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What a coefficient is multiplied with: the root of a square-free number, and powers of pi, i and letters."""
+    """The symbolic factor of a term: the root of a square-free number, times powers of pi, i and letters."""
 
     radicand: int = 1
     powers: Powers = ()
@@ -51,24 +51,24 @@ class Value:
 
     @classmethod
     def of(cls, number: int | Fraction) -> Value:
-        """A rational number."""
+        """Return a rational number as a value."""
         return cls({ONE: Fraction(number)})
 
     @classmethod
     def symbol(cls, name: str) -> Value:
-        """Pi, i, or a letter."""
+        """Return pi, i or a letter as a value."""
         return cls({Unit(powers=((name, 1),)): Fraction(1)})
 
     @property
     def rational(self) -> Fraction | None:
-        """The number that it is; None if it is not a rational one."""
+        """The value as a rational number; None if it is not rational."""
         return self._terms.get(ONE, Fraction(0)) if self._terms.keys() <= {ONE} else None
 
     def __str__(self) -> str:
         if self.rational is not None:
             return str(self.rational)
         parts = sorted((str(unit), factor) for unit, factor in self._terms.items())
-        return "+".join(_shown(unit, factor) for unit, factor in parts).replace("+-", "-")
+        return "+".join(_term_text(unit, factor) for unit, factor in parts).replace("+-", "-")
 
     def __add__(self, other: Value) -> Value:
         terms = dict(self._terms)
@@ -104,7 +104,7 @@ class Value:
         raise NoValueError
 
     def power(self, exponent: Value) -> Value:
-        """To the power of an integer, or of half of one."""
+        """Return the power with an integer or half-integer exponent."""
         number = exponent.rational
         if number is None or number.denominator > 2 or abs(number.numerator) > MAX_BITS:
             raise NoValueError
@@ -118,7 +118,7 @@ class Value:
         return result if number >= 0 else result._inverse()
 
     def root(self) -> Value:
-        """The square root of a rational, or of a + b sqrt(c) where that is again a sum of roots."""
+        """Return the square root of a rational, or of a + b sqrt(c) if that is again a sum of roots."""
         number = self.rational
         if number is not None:
             return _root(number)
@@ -133,22 +133,22 @@ class Value:
         return larger + (smaller if factor > 0 else -smaller)
 
     def whole(self, most: int) -> int:
-        """The value as an integer in 0...most."""
+        """Return the value as an integer in 0...most."""
         number = self.rational
         if number is None or number.denominator != 1 or not 0 <= number <= most:
             raise NoValueError
         return int(number)
 
     def factorial(self) -> Value:
-        """The factorial of an integer in 0...250."""
+        """Return the factorial of an integer in 0...250."""
         return Value.of(factorial(self.whole(250)))
 
     def choose(self, other: Value) -> Value:
-        """In how many ways `other` can be chosen from it."""
+        """Return the binomial coefficient "self choose other"."""
         return Value.of(comb(self.whole(1_000), other.whole(1_000)))
 
 
-def _shown(unit: str, factor: Fraction) -> str:
+def _term_text(unit: str, factor: Fraction) -> str:
     if abs(factor) == 1 and unit:
         return unit if factor == 1 else f"-{unit}"
     return f"{factor}*{unit}" if unit else str(factor)
@@ -165,7 +165,7 @@ def _product(left: Unit, right: Unit) -> tuple[Unit, Fraction]:
 
 
 def _canonical(powers: Iterable[tuple[str, int]]) -> tuple[Powers, int]:
-    """The powers in order, each name once, i at most once; and the sign that this leaves, since i^2 = -1."""
+    """Return the powers sorted and merged by name, with i at most once, and the sign from i^2 = -1."""
     summed: dict[str, int] = {}
     for name, power in powers:
         summed[name] = summed.get(name, 0) + power
@@ -186,7 +186,7 @@ def _root(number: Fraction) -> Value:
 
 @lru_cache(maxsize=1024)
 def _greatest_square(number: int) -> int:
-    """The largest s with s * s a divisor of `number`."""
+    """Return the largest s such that s * s divides `number`."""
     if isqrt(number) ** 2 == number:
         return isqrt(number)
     if number > MAX_RADICAND:

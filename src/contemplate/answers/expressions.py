@@ -1,4 +1,4 @@
-r"""Reads an expression, in LaTeX or as one types it, into its exact value."""
+"""Parser of expressions, in LaTeX or plain notation, to exact values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_CHARACTERS = 400
 MAX_DEPTH = 24
 
 _TOKEN = re.compile(r"\s*(\\[A-Za-z]+|\d+(?:\.\d*)?(?:[eE][+-]?\d{1,3}(?!\w))?|\.\d+|\*\*|[A-Za-z]+|[-+*/^!(){}\[\]√])")
-# "\frac12" is a half: without braces, LaTeX takes one digit for each argument.
+# "\frac12" is 1/2: without braces, LaTeX takes one digit per argument.
 _BARE_FRACTION = re.compile(r"\\(frac|binom)\s*(\d|\{[^{}]*\})\s*(\d|(?=\{))")
 _MIXED = re.compile(r"(?<![\w.^}])(\d+)(?:\s+(\d+)\s*/\s*(\d+)(?![\d.])|\s*\\frac\s*\{(\d+)\}\s*\{(\d+)\})")
 _SUMS = ("+", "-")
@@ -23,22 +23,22 @@ _OPENED = {"(": ")", "{": "}"}
 
 
 def evaluate(text: str) -> Value:
-    r"""The exact value of the whole of `text`, such as `\frac{3}{2}`, `2^{10} - 1`, `1 1/2` or `3+2\sqrt{2}`.
+    r"""Return the exact value of all of `text`, such as `\frac{3}{2}`, `2^{10} - 1`, `1 1/2` or `3+2\sqrt{2}`.
 
     Raises:
-        NoValueError: it is not an expression, or its value cannot be told exactly, or it is out of bounds.
+        NoValueError: it is not an expression, or has no exact value, or is out of bounds.
     """
     if len(text) > MAX_CHARACTERS:
         raise NoValueError
-    return _Reader(_tokens(_MIXED.sub(_added, _BARE_FRACTION.sub(_braced, text)))).read()
+    return _Parser(_tokens(_MIXED.sub(_mixed_as_sum, _BARE_FRACTION.sub(_with_braces, text)))).read()
 
 
-def _braced(found: re.Match[str]) -> str:
+def _with_braces(found: re.Match[str]) -> str:
     name, top, bottom = found.groups()
     return f"\\{name}" + "".join(f"{{{each}}}" if each.isdigit() else each for each in (top, bottom))
 
 
-def _added(found: re.Match[str]) -> str:
+def _mixed_as_sum(found: re.Match[str]) -> str:
     whole, over, under, latex_over, latex_under = found.groups()
     return f"({whole}+({over or latex_over}/{under or latex_under}))"
 
@@ -54,8 +54,8 @@ def _tokens(text: str) -> list[str]:
     return tokens
 
 
-class _Reader:
-    """Recursive descent; what it meets and does not know has no value."""
+class _Parser:
+    """A recursive-descent parser; unknown tokens raise NoValueError."""
 
     def __init__(self, tokens: list[str]) -> None:
         self._tokens = [*tokens, ""]
@@ -81,7 +81,7 @@ class _Reader:
         return self._tokens[self._place]
 
     def _take(self, *wanted: str) -> str:
-        """The next token, if it is one of these; an empty text if not."""
+        """Consume and return the next token if it is one of `wanted`; else return an empty string."""
         token = self._next()
         if token not in wanted:
             return ""
@@ -115,7 +115,7 @@ class _Reader:
         return -self._power() if self._take("-") else self._power()
 
     def _begins_factor(self) -> bool:
-        """Whether what follows is multiplied without a sign, as in `2x`; "5 6" and "f(3)" are no products."""
+        """Return whether an implicit factor follows, as in `2x`; "5 6" and "f(3)" are not products."""
         token, before = self._next(), self._tokens[self._place - 1]
         return token in self._named or token.isalpha() or (token in _OPENED and not before.isalpha())
 

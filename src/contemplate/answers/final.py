@@ -1,4 +1,4 @@
-"""The usual key: a number where the answer is one, else its words."""
+"""The default key: the exact number if the answer is one, else its normalised text."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ _LATEX = re.compile(r"\\[A-Za-z]")
 
 
 def final(said: str) -> str | None:
-    r"""The key of the answer at the last mark ("Answer: ...", `\boxed{...}`), else of the whole text.
+    r"""Return the key of the answer after the last marker ("Answer: ...", `\boxed{...}`), else of the whole text.
 
-    An exact number if all of it is one; if it is LaTeX, as `answers.math` reads it; else its words, as `answers.text`
-    compares them.
+    An exact number if all of it is one; else the key of `answers.math` if it is LaTeX; else that of `answers.text`.
     """
     marked = marked_answer(said)
     found = said if marked is None else marked

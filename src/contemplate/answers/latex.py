@@ -1,4 +1,4 @@
-"""LaTeX and markdown that change the look of an answer, and not its value."""
+"""Remove LaTeX and markdown formatting that does not change the value of an answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MEASURED = frozenset("0123456789)}]!")
 
 
 def plain(text: str) -> str:
-    r"""`text` without what only changes its look: sizes, spaces, currency and per cent signs, units, thousands commas.
+    r"""Return `text` without formatting: sizes, spaces, currency and per cent signs, units, thousands separators.
 
     `\dfrac` and `\tfrac` become `\frac`.
     """
@@ -30,7 +30,7 @@ def plain(text: str) -> str:
     text = " ".join(_SPACE.sub(" ", text).translate(LOOK_ALIKES).split())
     text = _STYLED.sub(r"\1", _FRACTION.sub(r"\\frac", text)).lstrip(" *").rstrip(" .,;*")
     text = _WORDS.sub(r" \1 ", _without_units(text)).strip()
-    # "(100,200)" is a pair.
+    # The comma of "(100,200)" separates a pair.
     return text if text.startswith(("(", "[", "\\{")) else ungrouped(text)
 
 

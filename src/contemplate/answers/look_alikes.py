@@ -1,4 +1,4 @@
-"""Signs that look like others, or only change the look of an answer, and what they stand for."""
+"""Replacements of look-alike characters, and of characters that only format an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where in a text its answer stands."""
+"""Locate the answer in a text, by markers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 MAX_CHARACTERS = 200_000
 
-# "####" is the mark of GSM8K's solutions before a number, and a heading before anything else.
+# "####" marks the answer in GSM8K solutions if a number follows; otherwise it is a heading.
 _MARKER = re.compile(
     r"\banswer\b\**\s*(?:is\b|:|=)\s*:?|^####[ \t]*(?=[-$\u2212]{0,2}[\d.,/]{1,40}\s*$)", re.IGNORECASE | re.MULTILINE
 )
@@ -14,59 +14,59 @@ _OPENING = re.compile(r"(?:[\s*$]|\\[\[(])*")
 _BOX = re.compile(r"\\boxed\s*\{")
 
 
-def tail(said: str) -> str:
-    """The end of `said`, where its answer is; so much of it that no more would be read."""
-    return said[-MAX_CHARACTERS:]
+def tail(text: str) -> str:
+    """Return the last `MAX_CHARACTERS` characters of `text`, which bounds the work."""
+    return text[-MAX_CHARACTERS:]
 
 
-def marked_answer(said: str) -> str | None:
-    """The answer as its mark tells it: what is after the last one, or in the last box; None where there is neither.
+def marked_answer(text: str) -> str | None:
+    """Return the answer after the last marker, or in the last box; None if there is neither.
 
-    Empty where the answer was cut off.
+    Empty if the answer was truncated.
     """
-    marked = after_marker(said)
-    if _BOX.search(said if marked is None else marked) is None:
+    marked = after_marker(text)
+    if _BOX.search(text if marked is None else marked) is None:
         return marked
-    boxed = last_boxed(said)
+    boxed = last_boxed(text)
     return boxed or marked or ""
 
 
-def after_marker(said: str) -> str | None:
-    """The line after the last "answer is", "Answer:" or "####" with a number; None where there is no such mark.
+def after_marker(text: str) -> str | None:
+    """Return the line after the last "answer is", "Answer:" or "####" with a number; None if there is no marker.
 
-    Empty where nothing follows the mark: such an answer was cut off.
+    Empty if nothing follows the marker, since such an answer was truncated.
     """
-    said = tail(said)
+    text = tail(text)
     place = None
-    for found in _MARKER.finditer(said):
+    for found in _MARKER.finditer(text):
         place = found.end()
     if place is None:
         return None
-    opened = _OPENING.match(said, place)
-    return said[opened.end() if opened else place :].split("\n", 1)[0].strip().rstrip("*").strip()
+    opened = _OPENING.match(text, place)
+    return text[opened.end() if opened else place :].split("\n", 1)[0].strip().rstrip("*").strip()
 
 
-def last_boxed(said: str) -> str | None:
-    r"""The content of the last `\boxed{...}` whose braces balance; None if there is none."""
-    said = tail(said)
-    end = len(said)
-    for start in reversed([found.end() for found in _BOX.finditer(said)]):
-        inner = _balanced(said, start, end)
+def last_boxed(text: str) -> str | None:
+    r"""Return the content of the last `\boxed{...}` whose braces balance; None if there is none."""
+    text = tail(text)
+    end = len(text)
+    for start in reversed([found.end() for found in _BOX.finditer(text)]):
+        inner = _balanced(text, start, end)
         if inner is not None:
             return inner
-        # What is right of a box that is never closed cannot close one further left, so it is not looked at again.
+        # Text to the right of an unclosed box cannot close one further left, so it is not scanned again.
         end = start
     return None
 
 
-def _balanced(said: str, start: int, end: int) -> str | None:
+def _balanced(text: str, start: int, end: int) -> str | None:
     depth = 1
     for place in range(start, end):
-        letter = said[place]
+        letter = text[place]
         if letter == "{":
             depth += 1
         elif letter == "}":
             depth -= 1
             if depth == 0:
-                return said[start:place]
+                return text[start:place]
     return None

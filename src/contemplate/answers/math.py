@@ -1,4 +1,4 @@
-r"""Mathematical answers: exact values where they have one, normalised text where they have not."""
+"""Canonical keys of mathematical answers: exact values if possible, else normalised text."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _AROUND = "()[].,;:?*\"'\u00a3\u20ac\u00a5\u2248"
 
 
 def math(said: str) -> str | None:
-    r"""The key of a mathematical answer.
+    r"""Return the key of a mathematical answer.
 
-    Read from the last `\boxed{...}`; else from what follows the last "answer is" or "Answer:"; else the last number
-    in the text. The key is the exact value, so that "1,000", "1000.0" and `\frac{2000}{2}` are one answer, and so are
-    `\frac{2}{\sqrt{3}}` and `\frac{2\sqrt{3}}{3}`. Units are left out. What has no value is compared as text. None if
-    there is no number and no mark.
+    The answer is the last `\boxed{...}`, else the text after the last "answer is" or "Answer:", else the last number.
+    The key is its exact value, so that "1,000", "1000.0" and `\frac{2000}{2}` are one answer, and so are
+    `\frac{2}{\sqrt{3}}` and `\frac{2\sqrt{3}}{3}`. Units are ignored. An answer without a value is compared as text.
+    None if there is neither a number nor a marker.
     """
     found = last_boxed(said)
     if found is not None:
@@ -47,7 +47,7 @@ def math(said: str) -> str | None:
 
 
 def number(text: str) -> Fraction | None:
-    """The exact value of `text` if all of it is one number: decimal, fraction or mixed, in LaTeX or not; else None."""
+    """Return the exact value if all of `text` is one number (decimal, fraction, mixed; LaTeX or not); else None."""
     if len(text) > MAX_CHARACTERS:
         return None
     return _numeral(plain(text))
@@ -66,7 +66,7 @@ def _value(clean: str) -> Value | None:
 
 
 def expression(found: str) -> str | None:
-    """The key of an answer that has been found: a number, an expression, an equation or a list."""
+    """Return the key of an extracted answer: a number, an expression, an equation or a list."""
     if len(found) > MAX_CHARACTERS:
         return shortened(found)
     clean = plain(found)
@@ -80,7 +80,7 @@ def _measured(clean: str) -> str | None:
 
 
 def _of_equation(clean: str) -> str | None:
-    """The value of "x = 5", and of "2 + 3 = 5", whose sides agree."""
+    """Return the value of "x = 5", or of "2 + 3 = 5", whose sides are equal."""
     first, *others = (side.strip() for side in clean.split("="))
     sides = others if _is_name(first) else [first, *others]
     if not others or (len(sides) == 1 and "," in sides[0]):
@@ -96,7 +96,7 @@ def _is_name(side: str) -> bool:
 
 
 def _of_list(clean: str) -> str | None:
-    """The values of "1, 2", "(1, 2)" or "a = 1, a = 2", in their order."""
+    """Return the values of "1, 2", "(1, 2)" or "a = 1, a = 2", in order."""
     bracketed = _BRACKETED.fullmatch(clean)
     opened, inner, closed = bracketed.groups() if bracketed else ("", clean, "")
     parts = _split(inner)
@@ -114,7 +114,7 @@ def _of_list(clean: str) -> str | None:
 
 
 def _split(text: str) -> list[str] | None:
-    """The parts between the commas that are in no bracket; None if the brackets do not match."""
+    """Split `text` at commas outside brackets; None if the brackets do not match."""
     parts, depth, start = [], 0, 0
     for place, letter in enumerate(text):
         depth += (letter in "([{") - (letter in ")]}")
@@ -127,7 +127,7 @@ def _split(text: str) -> list[str] | None:
 
 
 def _with_unit(clean: str) -> str | None:
-    """The one number among words, such as "18 dollars per day"; None if there are signs, letters or more numbers."""
+    """Return the only number among words, as in "18 dollars per day"; None if there are symbols or more numbers."""
     values = []
     for word in clean.split():
         bare = word.strip(_AROUND)
@@ -143,11 +143,11 @@ def _as_text(clean: str) -> str | None:
     if normalised(clean) is None:
         return None
     closed = re.sub(r"\s*([^\w\s])\s*", r"\1", " ".join(clean.split()))
-    # Case tells letters of a formula apart, and tells nothing in words.
+    # Case is significant in formulas, but not in words.
     return closed if "\\" in closed or len(closed) == 1 else closed.casefold()
 
 
-def _last_number(said: str) -> str | None:
-    numbers = deque(_NUMBER.finditer(tail(said)), maxlen=1)
+def _last_number(text: str) -> str | None:
+    numbers = deque(_NUMBER.finditer(tail(text)), maxlen=1)
     value = number(numbers[0].group()) if numbers else None
     return None if value is None else str(value)

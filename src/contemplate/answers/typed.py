@@ -1,4 +1,4 @@
-"""Values of an output type."""
+"""Canonical keys of typed values."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def typed(value: object) -> str | None:
-    """The key of a value: its canonical JSON. Two values are the same answer if all of their fields are equal.
+    """Return the key of a value, its canonical JSON. Two values are the same answer if all of their fields are equal.
 
-    The order of a mapping's or a set's members does not count, and 1.0 is 1. None is an abstention.
+    The order of members of mappings and sets is ignored, and 1.0 equals 1. None is an abstention.
     """
     return None if value is None else _json(_ANY.dump_python(value, fallback=repr))
 
 
 def field(name: str, *names: str) -> Callable[[object], str | None]:
-    """A key function that compares only these fields, so that reasons may differ where answers agree.
+    """Return a key function that compares only these fields, so that, for example, reasons may differ.
 
-    The value is an object with such attributes, or a mapping. Where all of the fields are None, it is an abstention.
+    The value is an object with these attributes, or a mapping. If all of the fields are None, it is an abstention.
     """
 
     def key(value: object) -> str | None:
@@ -34,7 +34,7 @@ def field(name: str, *names: str) -> Callable[[object], str | None]:
 
 
 def _json(value: object) -> str:
-    """JSON with its keys in order and no space. The parts are joined as text, because that can be sorted."""
+    """Return JSON with sorted keys and no spaces. Parts are joined as text, so that any set can be sorted."""
     if isinstance(value, Mapping):
         return "{" + ",".join(sorted(f"{_json(name)}:{_json(each)}" for name, each in value.items())) + "}"
     if isinstance(value, (set, frozenset)):

@@ -1,4 +1,4 @@
-"""Planners: async generators of tasks. Any function of the form of `Planner` is one.
+"""Planners: async generators of tasks. Any function with the signature of `Planner` is one.
 
 Example:
     async def halves(question: str, ctx: RunContext) -> AsyncIterator[Task]:

@@ -1,4 +1,4 @@
-"""Try; where that fails, try another way; where that fails too, take the question apart."""
+"""Attempt the question; on failure try other strategies, then decompose it (ADaPT)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from ..prompts import fence_mark, fenced, render
 from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.protocols import Planner
-from ..strategies import Strategy, Way, split, work_backwards
+from ..strategies import Strategy, StrategyParts, strategy_parts, work_backwards
 from .sized import parts_of
 
 UNSOLVED = "UNSOLVED"
-Wrong = Sequence[tuple[str, str]]
+# Labels and texts that describe a failed attempt; empty if it is good.
+Problems = Sequence[tuple[str, str]]
 
 
 def as_needed(
@@ -26,48 +27,49 @@ def as_needed(
     check: Check | None = None,
     depth: int = 1,
 ) -> Planner:
-    """One attempt; while attempts fail, another one with the next strategy; then `decompose`, and so for each part.
+    """Attempt the question; after each failure try the next strategy, then decompose and treat each part likewise.
 
-    An attempt fails if it is not answered, if it says that it is UNSOLVED, as it is asked to do rather than guess, or
-    if it does not pass `check`. The next one is told what was wrong. The aggregator is given the attempt that succeeded
-    or, after decomposing, those of the parts: `aggregators.synthesize` suits both, and makes no call for the first.
-    Whatever can be attempted is attempted at the same time, and the next attempts wait for the slowest of these.
+    An attempt fails if it is not answered, if it replies UNSOLVED (as prompted to do instead of guessing), or if it
+    does not pass `check`. The next attempt is told what was wrong. The aggregator receives the successful attempt or,
+    after decomposition, those of the parts: `aggregators.synthesize` handles both, and makes no call for the first.
+    All attempts that are ready run in parallel; the next ones wait for the slowest of them.
 
-    ADaPT, Prasad et al. 2023, https://arxiv.org/abs/2311.05772. Costs one call where it suffices; at worst, with s
-    strategies and p parts, (1 + s) * (1 + p) + 1 for depth 1, and p times that for each level more.
+    ADaPT, Prasad et al. 2023, https://arxiv.org/abs/2311.05772. Costs one call if that
+    succeeds; at worst, with s strategies and p parts, (1 + s) * (1 + p) + 1 calls for depth 1, and p times that for
+    each further level.
 
     Args:
-        decompose: plans the parts, such as `planners.model()`; it must not wait for results.
-        strategies: for the attempts after the first, in this order. If None: `strategies.work_backwards`.
-        check: looks at an answered attempt at the whole question: True if it is good; False, or a text that says what
-            is wrong with it, if not. May be async.
-        depth: how often a part may be decomposed further; 0 never decomposes.
+        decompose: planner of the parts, such as `planners.model()`; it must not wait for results.
+        strategies: used by the attempts after the first, in this order; `strategies.work_backwards` if None.
+        check: judges an answered attempt at the whole question. Returns True if it is good; False, or a text that
+            says what is wrong, if not. May be async.
+        depth: maximum number of nested decompositions; 0 never decomposes.
 
     Raises:
         ConfigurationError: `depth` is negative.
         MissingDependencyError: `strategies.code` is among the strategies, and its extra is not installed.
     """
     if depth < 0:
-        raise ConfigurationError(f"planners.as_needed(depth={depth}): 0 or more is needed")
-    ways = [split(each) for each in ((work_backwards,) if strategies is None else strategies)]
-    return _AsNeeded(decompose, ways, check, depth)
+        raise ConfigurationError(f"planners.as_needed({depth=}): depth must be at least 0")
+    parts = [strategy_parts(each) for each in ((work_backwards,) if strategies is None else strategies)]
+    return _AsNeeded(decompose, parts, check, depth)
 
 
 @dataclass(slots=True, eq=False)
 class _Goal:
-    """The question, or a part of it."""
+    """The question or a part of it, and the state of its attempts."""
 
     task: Task
     level: int = 0
     needs: list[_Goal] = field(default_factory=list)
     parts: list[_Goal] = field(default_factory=list)
     attempts: int = 0
-    wrong: Wrong = ()
+    problems: Problems = ()
     result: str | None = None
 
     @property
     def results(self) -> list[str]:
-        """The ids of the results that stand for it."""
+        """The ids of the results that answer it: its own, or those of its parts."""
         return [self.result] if self.result else [each for part in self.parts for each in part.results]
 
     @property
@@ -80,7 +82,9 @@ class _Goal:
 
 
 class _AsNeeded:
-    def __init__(self, decompose: Planner, strategies: Sequence[Way], check: Check | None, depth: int) -> None:
+    def __init__(
+        self, decompose: Planner, strategies: Sequence[StrategyParts], check: Check | None, depth: int
+    ) -> None:
         self._decompose = decompose
         self._strategies = strategies
         self._check = check
@@ -93,38 +97,38 @@ class _AsNeeded:
             for task in attempts:
                 yield task
             for goal, task in zip(ready, attempts, strict=True):
-                wrong = await self._wrong(goal, await ctx.finished(task.id))
-                if not wrong:
+                problems = await self._problems(goal, await ctx.finished(task.id))
+                if not problems:
                     goal.result = task.id
                     ctx.release(task.id)
                     continue
-                goal.wrong = wrong
+                goal.problems = problems
                 if goal.attempts > len(self._strategies):
-                    goals += await self._taken_apart(goal, task, ctx)
+                    goals += await self._split(goal, task, ctx)
 
     def _attempt(self, goal: _Goal, ctx: RunContext) -> Task:
-        said, program = [goal.task.instructions], goal.task.program
+        instructions, program = [goal.task.instructions], goal.task.program
         if goal.attempts:
-            mark = fence_mark(ctx.run_id, goal.wrong)
-            said.append(render("another_attempt", mark=mark, problem=fenced(goal.wrong, mark)))
-            words, program = self._strategies[goal.attempts - 1]
-            said.append(words)
-        # Where a program is asked for, it is a failure that there is none: no word for it is needed.
+            mark = fence_mark(ctx.run_id, goal.problems)
+            instructions.append(render("another_attempt", mark=mark, problem=fenced(goal.problems, mark)))
+            strategy, program = self._strategies[goal.attempts - 1]
+            instructions.append(strategy)
+        # An attempt that must write a program fails without one, so it does not need the word UNSOLVED.
         if program is None and (ctx.output is None or goal.task.kind == "part"):
-            said.append(render("unsolved", word=UNSOLVED))
+            instructions.append(render("unsolved", word=UNSOLVED))
         goal.attempts += 1
         return goal.task.model_copy(
             update={
                 "id": f"{goal.task.id}-{goal.attempts}",
                 "needs": tuple(each for need in goal.needs for each in need.results),
-                "instructions": "\n\n".join(filter(None, said)) or None,
+                "instructions": "\n\n".join(filter(None, instructions)) or None,
                 "program": program,
                 "held": True,
             }
         )
 
-    async def _wrong(self, goal: _Goal, result: TaskResult) -> Wrong:
-        """What is wrong with an attempt, as texts with their labels; nothing if it is good."""
+    async def _problems(self, goal: _Goal, result: TaskResult) -> Problems:
+        """Return what is wrong with an attempt, as labelled texts; empty if it is good."""
         if result.error is not None:
             return [("problem", result.error.message)]
         if not result.answered:
@@ -136,14 +140,14 @@ class _AsNeeded:
         problem = await problem_with(result, self._check)
         return () if problem is None else [("problem", problem), ("attempt", result.text)]
 
-    async def _taken_apart(self, goal: _Goal, last: Task, ctx: RunContext) -> list[_Goal]:
-        """The goal's parts. If there are none, it is given up, and its last attempt stands for it."""
+    async def _split(self, goal: _Goal, last: Task, ctx: RunContext) -> list[_Goal]:
+        """Decompose `goal` and return its parts. If there are none, give up and keep its last attempt as the result."""
         parts = await parts_of(self._decompose, goal.task.prompt, ctx) if goal.level < self._depth else []
         if len(parts) < 2:
             ctx.note(f"{goal.task.label!r} was given up after {goal.attempts} attempts")
             goal.result = last.id
             if goal.level > 0:
-                # Whoever merges must know that it is missing, and why.
+                # The aggregator must see that this part is missing, and why.
                 ctx.release(last.id)
             return []
         known: dict[str, _Goal] = {}

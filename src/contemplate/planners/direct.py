@@ -1,4 +1,4 @@
-"""No fan-out: the question as it is, to one subagent."""
+"""A single task without fan-out: the question itself."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .sized import Sized
 
 
 def direct(*, instructions: str | None = None, settings: ModelSettings | None = None) -> Planner:
-    """One task, the question itself; its text streams as the run's output. Costs one call.
+    """Plan one task, the question itself, whose text streams as the run's output. Costs one call.
 
     Args:
-        instructions: a persona or a strategy, said after the question.
-        settings: of the call.
+        instructions: a persona or a strategy, added after the question.
+        settings: settings of the call.
     """
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:

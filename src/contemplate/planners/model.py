@@ -1,4 +1,4 @@
-"""A model writes the plan, and its first tasks run while it is still writing the last ones."""
+"""A plan written by a model, whose first tasks run while the rest is still being written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .plan_parser import Draft, DraftReader, plan_schema
 from .sized import Sized
 
 MAX_CALLS = 2
-MAX_TOLD = 300
+MAX_TOOL_DESCRIPTION_CHARACTERS = 300
 
 
 def model(
@@ -34,51 +34,51 @@ def model(
     model: str | Model | None = None,
     settings: ModelSettings | None = None,
 ) -> Planner:
-    """One call writes a graph of tasks; a task starts when its JSON object is complete and what it needs is done.
+    """Let a model write a task graph in one call; a task starts once its JSON is complete and its needs are done.
 
-    Needs that name no earlier task are dropped, and tasks beyond `max_tasks` too, each with a note. If no task at all
-    can be read, the model is told once what was wrong; if that does not help, the question is asked as it is.
+    Needs that do not name an earlier task and tasks beyond `max_tasks` are dropped, each with a note. If no task can be
+    parsed, the model is asked once to repair the plan; if that fails too, the question is asked directly.
 
-    `min_tasks=1` lets the model decide whether to fan out at all: if it plans a single task, the question is asked as
-    it is, with what the plan says of role, samples and tools, and there is no other task.
+    `min_tasks=1` lets the model decide whether to fan out: if it plans a single task, that task is the question itself,
+    with the role, samples and tools that the plan chose.
 
-    After LLMCompiler, Kim et al. 2023, https://arxiv.org/abs/2312.04511, without its wait for the whole plan.
+    After LLMCompiler, Kim et al. 2023, https://arxiv.org/abs/2312.04511, without waiting for the whole plan.
     Costs one call (two with a repair) before the first task can start, and one for each sample of a task.
 
     Args:
-        max_tasks: the most tasks that are run.
-        min_tasks: the fewest that the model is asked for.
-        roles: models that a task can be given to, by names that speak for themselves, such as "fast" and "strong": the
-            plan says for each task which. A name that is not among them is the run's own model, with a note.
-        max_samples: the most samples that the plan may ask for of a task. They are made at the same time, and a vote on
-            them (`answers.final`) is the task's answer. A number beyond it is cut to it, with a note.
-        tools: whether the plan says for each task which of the agent's tools it may use. It is told their names and
-            what they do. A name that is not among them is dropped, with a note.
-        model: which model plans; the run's own if None.
-        settings: of the planning call.
+        max_tasks: maximum number of tasks that run.
+        min_tasks: minimum number of tasks that the model is asked for.
+        roles: models that the plan can assign to a task, by descriptive names such as "fast" and "strong". A task with
+            an unknown name uses the run's model, with a note.
+        max_samples: maximum number of samples that the plan may request for a task. They run in parallel, and a vote
+            on them (`answers.final`) is the task's answer. A larger number is reduced to it, with a note.
+        tools: whether the plan chooses which of the agent's tools each task may use. The planning model sees their
+            names and descriptions. Unknown names are dropped, with a note.
+        model: the model that plans; the run's model if None.
+        settings: settings of the planning call.
 
     Raises:
-        ConfigurationError: `min_tasks` and `max_tasks` contradict each other, or `max_samples` is less than one.
+        ConfigurationError: not 1 <= `min_tasks` <= `max_tasks`, or `max_samples` is less than one.
     """
     if not 1 <= min_tasks <= max_tasks:
-        raise ConfigurationError(f"planners.model: 1 <= min_tasks <= max_tasks is needed, not {min_tasks}, {max_tasks}")
+        raise ConfigurationError(f"planners.model({min_tasks=}, {max_tasks=}): 1 <= min_tasks <= max_tasks must hold")
     if max_samples < 1:
-        raise ConfigurationError(f"planners.model(max_samples={max_samples}): at least one sample is needed")
+        raise ConfigurationError(f"planners.model({max_samples=}): max_samples must be at least 1")
     plan = _ModelPlanner(min_tasks, max_tasks, dict(roles or {}), max_samples, tools, model, settings)
     return Sized(plan, calls=(1, MAX_CALLS), tasks=(min_tasks, max_tasks), samples=max_samples)
 
 
 @dataclass(frozen=True, slots=True)
 class _Choices:
-    """What the plan of one run may choose for a task: a role, each with its model's name; samples; tools."""
+    """What the plan may choose for a task: roles (to model names), a number of samples, tools (to descriptions)."""
 
     roles: Mapping[str, str]
     samples: int
     tools: Mapping[str, str]
 
     def schema(self, min_tasks: int, max_tasks: int) -> OutputSchema:
-        made = plan_schema(min_tasks, max_tasks, list(self.roles), samples=self.samples, tools=list(self.tools))
-        return OutputSchema("plan", made)
+        schema = plan_schema(min_tasks, max_tasks, list(self.roles), samples=self.samples, tools=list(self.tools))
+        return OutputSchema("plan", schema)
 
     def rules(self, run_id: str) -> Iterator[str]:
         if self.roles:
@@ -86,13 +86,13 @@ class _Choices:
         if self.samples > 1:
             yield render("plan_samples", samples=str(self.samples))
         if self.tools:
-            # A server's words for its tools are not the user's.
-            told = [("tools", "\n".join(f"- {name}: {does}" for name, does in self.tools.items()))]
-            mark = fence_mark(run_id, told)
-            yield render("plan_tools", mark=mark, tools=fenced(told, mark))
-        # Last, and with every field that is asked for: small models write what they were shown.
-        asked = {"role": self.roles, "samples": self.samples > 1, "tools": self.tools}
-        yield render("plan_format", more="".join(f', "{name}": ...' for name, wanted in asked.items() if wanted))
+            # Fenced because descriptions from a tool server are untrusted.
+            described = [("tools", "\n".join(f"- {name}: {text}" for name, text in self.tools.items()))]
+            mark = fence_mark(run_id, described)
+            yield render("plan_tools", mark=mark, tools=fenced(described, mark))
+        # The format comes last and lists every requested field, because small models imitate the example.
+        optional = {"role": self.roles, "samples": self.samples > 1, "tools": self.tools}
+        yield render("plan_format", more="".join(f', "{name}": ...' for name, wanted in optional.items() if wanted))
 
 
 class _ModelPlanner:
@@ -111,7 +111,7 @@ class _ModelPlanner:
         self._max_samples = max_samples
         self._tools = tools
         self._model = model
-        # No bound on tokens here: a reasoning model's thoughts would count, and the schema bounds the plan itself.
+        # No max_tokens by default: a reasoning model's reasoning would count, and the schema already bounds the plan.
         self._settings = settings or ModelSettings()
         if min_tasks == 1:
             split = render("plan_split_if_needed", max_tasks=str(max_tasks))
@@ -122,61 +122,63 @@ class _ModelPlanner:
     async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         choices = self._choices(ctx)
         rules = Message.system("\n\n".join((self._rules, *choices.rules(ctx.run_id))))
-        asked = Message.user(render("plan_question", question=question), ctx.images_for("planner"))
-        messages: tuple[Message, ...] = (rules, asked)
+        user = Message.user(render("plan_question", question=question), ctx.images_for("planner"))
+        messages: tuple[Message, ...] = (rules, user)
         schema = choices.schema(*self._range)
-        desk = _Desk(ctx, *self._range, choices)
+        builder = _TaskBuilder(ctx, *self._range, choices)
         for _ in range(MAX_CALLS):
             request = ModelRequest(messages, self._settings, output_schema=schema)
             try:
                 async with ctx.stream("planner", request, model=self._model) as call:
                     async for delta in call:
-                        for task in desk.read(delta):
+                        for task in builder.read(delta):
                             yield task
             except ModelError as error:
-                if not desk.handed_out:
+                if not builder.yielded:
                     raise
-                ctx.note(f"the plan broke off ({error.message}); the tasks that were complete are run")
+                ctx.note(f"the plan was interrupted ({error.message}); its complete tasks are run")
                 break
-            if desk.count:
-                desk.note_cut(call.finished)
+            if builder.count:
+                builder.note_truncation(call.finished)
                 break
-            complaint = Message.user(render("repair_plan", problem=desk.problem))
+            complaint = Message.user(render("repair_plan", problem=builder.problem))
             messages = (*messages, call.finished.message, complaint)
-            desk.start_over()
-        if not desk.handed_out:
-            if desk.count == 0:
-                ctx.note(f"no plan could be read ({desk.problem}); the question is asked as it is")
-            yield desk.undivided(question)
+            builder.start_over()
+        if not builder.yielded:
+            if builder.count == 0:
+                ctx.note(f"the plan could not be parsed ({builder.problem}); the question is asked directly")
+            yield builder.undecomposed(question)
 
     def _choices(self, ctx: RunContext) -> _Choices:
         if self._tools and not ctx.tools:
-            ctx.note("planners.model(tools=True): the agent names no tools, so the plan can choose none")
+            ctx.note("planners.model(tools=True): the agent declares no tools, so the plan cannot choose any")
         return _Choices(
             roles={role: ctx.use(each) for role, each in self._roles.items()},
             samples=self._max_samples,
-            tools={each.name: shorten(each.description, MAX_TOLD) for each in ctx.tools} if self._tools else {},
+            tools={each.name: shorten(each.description, MAX_TOOL_DESCRIPTION_CHARACTERS) for each in ctx.tools}
+            if self._tools
+            else {},
         )
 
 
-class _Desk:
-    """Makes tasks of drafts, and mends what has only one reading."""
+class _TaskBuilder:
+    """Turns drafts into tasks, and corrects unambiguous mistakes with a note."""
 
     def __init__(self, ctx: RunContext, min_tasks: int, max_tasks: int, choices: _Choices) -> None:
         self.count = 0
-        self.handed_out = False
-        self.problem = "it holds no task"
+        self.yielded = False
+        self.problem = "it contains no task"
         self._ctx = ctx
         self._max_tasks = max_tasks
         self._choices = choices
-        # Where one task is allowed, the first waits for a second: alone, it is the question in other words.
-        self._waits = min_tasks == 1
+        # If one task is allowed, hold the first until there is a second: alone, it merely rephrases the question.
+        self._holds_first = min_tasks == 1
         self._first: Task | None = None
         self._full = False
         self._reader = DraftReader()
 
     def read(self, delta: Delta) -> Iterator[Task]:
-        """The tasks that `delta` completes."""
+        """Yield the tasks that `delta` completes."""
         if delta.restart:
             self.start_over()
         if self._ctx.listening:
@@ -185,34 +187,34 @@ class _Desk:
             task = self._task(draft)
             if task is None:
                 continue
-            if self._waits and self.count == 1:
+            if self._holds_first and self.count == 1:
                 self._first = task
                 continue
-            self.handed_out = True
+            self.yielded = True
             if self._first is not None:
                 yield self._first
                 self._first = None
             yield task
 
     def start_over(self) -> None:
-        """What was read so far is void, but for the tasks that already run: then those are the plan."""
+        """Discard what was parsed so far; if tasks already run, those are the whole plan."""
         self._reader = DraftReader()
-        if self.handed_out:
+        if self.yielded:
             self._full = True
             self._max_tasks = self.count
         else:
             self.count = 0
             self._first = None
 
-    def note_cut(self, response: ModelResponse) -> None:
+    def note_truncation(self, response: ModelResponse) -> None:
         if response.finish == "length":
-            self._ctx.note("the plan was cut off at its length limit; the tasks that were complete are run")
+            self._ctx.note("the plan was truncated at its length limit; its complete tasks are run")
 
-    def undivided(self, question: str) -> Task:
-        """The question as it is; if the plan has a single task, with what that says of how to answer it."""
-        alone = self._first or Task(id="answer", prompt=question)
-        told = {"id": "answer", "prompt": question, "kind": "answer", "title": "Answer"}
-        return alone.model_copy(update=told)
+    def undecomposed(self, question: str) -> Task:
+        """Return the question as a task, with the role, samples and tools of the plan's single task if there is one."""
+        single = self._first or Task(id="answer", prompt=question)
+        fields = {"id": "answer", "prompt": question, "kind": "answer", "title": "Answer"}
+        return single.model_copy(update=fields)
 
     def _task(self, draft: Draft | str) -> Task | None:
         if isinstance(draft, str):
@@ -221,7 +223,7 @@ class _Desk:
             return None
         if self.count == self._max_tasks:
             if not self._full:
-                self._ctx.note(f"the plan has more than {self._max_tasks} tasks; the rest is dropped")
+                self._ctx.note(f"the plan has more than {self._max_tasks} tasks; the rest are dropped")
             self._full = True
             return None
         self.count += 1
@@ -229,7 +231,7 @@ class _Desk:
         unknown = sorted({need for need in draft.needs if need not in known})
         if unknown:
             named = ", ".join(map(str, unknown[:5]))
-            self._ctx.note(f"task {self.count} needs {named}, which is no earlier task; the need is dropped")
+            self._ctx.note(f"task {self.count} needs {named}, which is not an earlier task; the need is dropped")
         return Task(
             id=str(self.count),
             prompt=draft.prompt,
@@ -243,25 +245,25 @@ class _Desk:
     def _model(self, role: str | None) -> str | None:
         roles = self._choices.roles
         if roles and role not in roles:
-            self._ctx.note(f"task {self.count} is given to {role!r}, which is no role; it goes to the usual model")
+            self._ctx.note(f"task {self.count} is assigned to {role!r}, which is not a role; it uses the run's model")
         return roles.get(role or "")
 
-    def _samples(self, asked: JsonValue) -> int:
+    def _samples(self, requested: JsonValue) -> int:
         most = self._choices.samples
-        if most == 1 or asked is None:
+        if most == 1 or requested is None:
             return 1
-        given = int(min(most, max(1, asked))) if isinstance(asked, int | float) else 1
-        if given != asked:
-            self._ctx.note(f"task {self.count} asks for {asked!s:.40} samples, of 1 to {most}; it has {given}")
-        return given
+        count = int(min(most, max(1, requested))) if isinstance(requested, int | float) else 1
+        if count != requested:
+            self._ctx.note(f"task {self.count} requests {requested!s:.40} samples, not 1 to {most}; it gets {count}")
+        return count
 
-    def _tools(self, asked: JsonValue) -> tuple[str, ...] | None:
+    def _tools(self, requested: JsonValue) -> tuple[str, ...] | None:
         tools = self._choices.tools
-        if not tools or asked is None:
+        if not tools or requested is None:
             return None
-        names = asked if isinstance(asked, list) else [asked]
+        names = requested if isinstance(requested, list) else [requested]
         unknown = [str(each) for each in names if each not in list(tools)]
         if unknown:
             named = ", ".join(unknown[:5])
-            self._ctx.note(f"task {self.count} is to use {named:.100}, which is no tool; it is dropped")
+            self._ctx.note(f"task {self.count} names {named:.100}, which is not a tool; the name is dropped")
         return tuple(name for name in tools if name in names)

@@ -1,4 +1,4 @@
-"""A model that leads: it hands out tasks, sees what comes back, and hands out more."""
+"""A model that delegates with tools: it spawns tasks, reads their results, and spawns more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..messages import Message, ToolCall
 from ..models import Model, ModelRequest, ToolSpec
 from ..plan import Task
 from ..prompts import fence_mark, fenced, render
-from ..prompts.results import text_of
+from ..prompts.results import result_text
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
@@ -23,64 +23,64 @@ def orchestrate(
     model: str | Model | None = None,
     settings: ModelSettings | None = None,
 ) -> Planner:
-    """A model delegates as it sees fit, with tools: spawn, wait, message, follow up, interrupt.
+    """Let a model delegate with tools: spawn, wait, message, follow up, interrupt.
 
-    Subagents run while it goes on. When it uses no tool any more it is done, and the aggregator concludes from all
-    results, as `aggregators.synthesize` does. If it hands out nothing, the question is asked as it is. A follow-up is a
-    new subagent that is shown the result which it follows up.
+    Subagents run while it continues. It is done when a turn has no tool call; the aggregator, such as
+    `aggregators.synthesize`, then receives all results. If it spawns no task, the question is asked directly. A
+    follow-up is a new subagent that sees the earlier result.
 
     The orchestrator-workers pattern, Anthropic 2024, https://www.anthropic.com/engineering/building-effective-agents.
-    Costs one call for each of its turns, and the tasks' own; each wait adds to the depth.
+    Costs one call per turn, and those of the tasks; each wait adds to the depth.
 
     Args:
-        max_tasks: the most tasks that it may hand out, follow-ups included.
-        max_turns: the most calls that it may make.
-        model: which model leads; the run's own if None. It must be able to use tools.
-        settings: of its calls.
+        max_tasks: maximum number of tasks, follow-ups included.
+        max_turns: maximum number of calls of the orchestrator.
+        model: the orchestrator's model; the run's model if None. It must support tools.
+        settings: settings of the orchestrator's calls.
 
     Raises:
         ConfigurationError: `max_tasks` or `max_turns` is less than one.
     """
     if max_tasks < 1 or max_turns < 1:
-        raise ConfigurationError(f"planners.orchestrate: at least 1 is needed, not {max_tasks=}, {max_turns=}")
+        raise ConfigurationError(f"planners.orchestrate({max_tasks=}, {max_turns=}): both must be at least 1")
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        desk = _Desk(ctx, max_tasks)
+        tools = _OrchestratorTools(ctx, max_tasks)
         rules = Message.system(render("orchestrate", max_tasks=str(max_tasks)))
         messages: tuple[Message, ...] = (
             rules,
             Message.user(render("plan_question", question=question), ctx.images_for("planner")),
         )
         for _ in range(max_turns):
-            request = ModelRequest(messages, settings or ModelSettings(), desk.specs)
+            request = ModelRequest(messages, settings or ModelSettings(), tools.specs)
             try:
                 response = await ctx.call("planner", request, model=model)
             except (ModelError, LimitExceeded) as error:
                 if not ctx.planned:
                     raise
-                ctx.note(f"nothing more was handed out: {error.message}")
+                ctx.note(f"no further tasks were planned: {error.message}")
                 break
             if not response.message.tool_calls:
                 break
             messages = (*messages, response.message)
             for call in response.message.tool_calls:
-                messages = (*messages, Message.tool(call.id, await desk.use(call)))
-                for task in desk.handed_out():
+                messages = (*messages, Message.tool(call.id, await tools.call(call)))
+                for task in tools.take_new_tasks():
                     yield task
         else:
-            ctx.note(f"nothing more was handed out: max_turns={max_turns} is reached")
+            ctx.note(f"no further tasks were planned: max_turns={max_turns} is reached")
         if not ctx.planned:
             yield Task(id="answer", prompt=question, kind="answer", title="Answer")
 
     return plan
 
 
-class _Desk:
-    """The tools of one run, and what was done with them. Their docstrings are what the model reads."""
+class _OrchestratorTools:
+    """The orchestrator's tools in one run, and the tasks that they created. The model reads the tools' docstrings."""
 
     def __init__(self, ctx: RunContext, max_tasks: int) -> None:
-        uses = (self.spawn, self.wait, self.message, self.follow_up, self.interrupt)
-        tools = tuple(as_tool(use) for use in uses)
+        methods = (self.spawn, self.wait, self.message, self.follow_up, self.interrupt)
+        tools = tuple(as_tool(method) for method in methods)
         self._tools = {tool.name: tool for tool in tools}
         self.specs = tuple(ToolSpec(tool.name, tool.description, tool.parameters) for tool in tools)
         self._ctx = ctx
@@ -88,8 +88,8 @@ class _Desk:
         self._count = 0
         self._new: list[Task] = []
 
-    async def use(self, call: ToolCall) -> str:
-        """What a tool returned, or what was wrong with the call."""
+    async def call(self, call: ToolCall) -> str:
+        """Return the result of a tool call, or its error as text."""
         try:
             if call.name not in self._tools:
                 raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
@@ -98,8 +98,8 @@ class _Desk:
             info = error_info(error)
             return render("tool_error", kind=info.kind, message=info.message)
 
-    def handed_out(self) -> list[Task]:
-        """The tasks that are new since the last call."""
+    def take_new_tasks(self) -> list[Task]:
+        """Return the tasks created since the last call."""
         new, self._new = self._new, []
         return new
 
@@ -119,7 +119,7 @@ class _Desk:
             task: The name of the earlier task.
             prompt: What is missing, doubtful, or to be done next.
         """
-        self._known([task])
+        self._check_names([task])
         return self._add(f"Follow-up of {task}", prompt, (task,))
 
     async def wait(self, tasks: list[str]) -> str:
@@ -128,8 +128,8 @@ class _Desk:
         Args:
             tasks: The names of the tasks.
         """
-        self._known(tasks)
-        results = [(task, text_of(await self._ctx.finished(task))) for task in dict.fromkeys(tasks)]
+        self._check_names(tasks)
+        results = [(task, result_text(await self._ctx.finished(task))) for task in dict.fromkeys(tasks)]
         mark = fence_mark(self._ctx.run_id, results)
         return render("orchestrate_results", mark=mark, results=fenced(results, mark))
 
@@ -140,7 +140,7 @@ class _Desk:
             task: The name of the expert's task.
             text: What the expert has to know now.
         """
-        self._known([task])
+        self._check_names([task])
         if not self._ctx.tell(task, text):
             raise ToolError(f"{task} is not at work; hand out a follow-up if something is missing")
         return f"{task} hears it before its next turn."
@@ -151,7 +151,7 @@ class _Desk:
         Args:
             task: The name of the task.
         """
-        self._known([task])
+        self._check_names([task])
         return f"{task} is stopped." if self._ctx.interrupt(task) else f"{task} was not running."
 
     def _add(self, title: str, prompt: str, needs: tuple[str, ...]) -> str:
@@ -162,7 +162,7 @@ class _Desk:
         self._new.append(Task(id=name, prompt=prompt, needs=needs, title=title))
         return f"{name} is handed out."
 
-    def _known(self, tasks: list[str]) -> None:
+    def _check_names(self, tasks: list[str]) -> None:
         known = [task.id for task in self._ctx.planned]
         for task in tasks:
             if task not in known:

@@ -1,4 +1,4 @@
-"""Reading a plan while it is being written: JSON objects, one by one, as soon as each is complete."""
+"""Incremental parser of a streamed plan: it yields each JSON object as soon as it is complete."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MAX_DEPTH = 64
 
 
 class Draft(BaseModel):
-    """A task as the model writes it. `needs` names earlier tasks by their number, from 1.
+    """A task as the model writes it. `needs` lists earlier tasks by number, from 1.
 
-    What was perhaps not even asked for may be anything, so that no task is lost for it.
+    The optional fields accept any JSON, so that a malformed one does not cost the task.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -31,7 +31,7 @@ class Draft(BaseModel):
 def plan_schema(
     min_tasks: int, max_tasks: int, roles: Sequence[str] = (), *, samples: int = 1, tools: Sequence[str] = ()
 ) -> dict[str, JsonValue]:
-    """The JSON schema of a plan. Every string and array is bounded: small models run on without end otherwise."""
+    """Return the JSON schema of a plan. Every string and array is bounded, since small models may not stop."""
     properties: dict[str, JsonValue] = {
         "title": {"type": "string", "maxLength": 60},
         "prompt": {"type": "string", "maxLength": 400},
@@ -63,10 +63,10 @@ def plan_schema(
 
 
 class DraftReader:
-    """Cuts the task objects out of a plan's text, however it arrives in pieces.
+    """Extracts the task objects from a plan's text, which may arrive in any pieces.
 
-    A task is an object that stands in an array, at the top or in the top object. What stands around it (a code fence,
-    a few words, other fields) is passed over. Each character is looked at once.
+    A task is an object in an array, at the top level or in the top object. Surrounding text (a code fence, prose, other
+    fields) is skipped. Runs in linear time: each character is read once.
     """
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class DraftReader:
         self._escaped = False
 
     def feed(self, text: str) -> list[Draft | str]:
-        """The drafts that `text` completes; for an object that is no task, a text that says why."""
+        """Return the drafts that `text` completes; for an object that is not a valid task, the reason as text."""
         found: list[Draft | str] = []
         start = 0 if self._recording else -1
         for place, letter in enumerate(text):
@@ -89,7 +89,7 @@ class DraftReader:
                 if len(self._open) < MAX_DEPTH:
                     self._open.append(letter)
                 if letter == "{" and self._at_task():
-                    # Brackets that do not match may have left the beginning of another object.
+                    # Unbalanced brackets may have left the start of another object in the buffer.
                     self._forget()
                     start = place
             elif letter in "}]" and self._open:

@@ -1,4 +1,4 @@
-"""A cheap look first: where a few samples agree, they are the answer; where not, how they differ says what to do."""
+"""Routing by a few probe samples: if they agree, they are the answer; if not, their answers select the method."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ MIN_BREADTH = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a few samples have shown.
+    """The outcome of the probe samples.
 
     Attributes:
-        keys: the key of each sample's answer; None where there is none that could be read.
+        keys: the canonical key of each sample's answer; None if it could not be parsed.
         typed: whether the run has an output type.
-        seconds: how long the slowest sample took.
-        seconds_left: until the deadline; `math.inf` without one.
-        calls_left: within the limits; `math.inf` without one.
+        seconds: duration of the slowest sample.
+        seconds_left: seconds until the deadline; `math.inf` without one.
+        calls_left: model calls left within the limits; `math.inf` without a limit.
     """
 
     keys: tuple[str | None, ...]
@@ -48,13 +48,13 @@ class Probe:
 
     @property
     def short(self) -> bool:
-        """Whether most answers are a few words or a value, so that a vote can count them."""
+        """Whether most answers are short texts or typed values, so that a vote can count them."""
         votable = [key for key in self.keys if key is not None and (self.typed or len(key.split()) <= SHORT_WORDS)]
         return 2 * len(votable) > len(self.keys)
 
 
-def usual_route(probe: Probe) -> Route:
-    """What agrees, or leaves no time for more, is the answer; what can be counted is voted on; the rest decomposed."""
+def default_route(probe: Probe) -> Route:
+    """Return "answer" if the samples agree or no budget is left, "vote" if they are short, else "decompose"."""
     if probe.unanimous or probe.calls_left < 1 or probe.seconds_left < 2 * probe.seconds:
         return "answer"
     return "vote" if probe.short else "decompose"
@@ -66,35 +66,35 @@ def router(
     probe: int = 3,
     samples: int = 9,
     key: Key | None = None,
-    choose: Callable[[Probe], Route] = usual_route,
+    choose: Callable[[Probe], Route] = default_route,
     instructions: str | None = None,
     settings: ModelSettings | None = None,
     seed: int = 0,
 ) -> Planner:
-    """Ask `probe` times; then stop there ("answer"), "vote" with more samples, "refine", or "decompose".
+    """Draw `probe` samples; then stop ("answer"), draw more and "vote", "refine" them, or "decompose" the question.
 
-    A plan that turns out to be a chain is not carried out: fanning out harms sequential work (Kim et al. 2025,
-    https://arxiv.org/abs/2512.08296). Then, as for "refine", one more call makes an answer of the probe's. What comes
-    of it are candidates, parts or one answer: `aggregators.by_kind` suits all.
+    A decomposition that is a chain is not run, since multiple agents harm sequential work (Kim et al. 2025,
+    https://arxiv.org/abs/2512.08296). Instead, as for "refine", one more call merges the probe's answers. The results
+    are candidates, parts or one answer: `aggregators.by_kind` handles all three.
 
-    Costs `probe` calls of depth one where they agree; `samples` of depth two to vote, probe + 1 to refine, and
+    Costs `probe` calls of depth one if they agree; `samples` of depth two to vote, probe + 1 to refine, and
     probe + 1 + parts to decompose.
 
     Args:
-        decompose: plans the parts, such as `planners.model()`; it must not wait for results.
-        probe: how many samples to look at first.
-        samples: how many there are in all where a vote is taken.
-        key: as for `aggregators.vote`: what makes two answers the same.
-        choose: says which way to go.
+        decompose: planner of the parts, such as `planners.model()`; it must not wait for results.
+        probe: number of probe samples.
+        samples: total number of samples of a vote.
+        key: canonical key of an answer, as for `aggregators.vote`.
+        choose: selects the route.
         instructions: how to state the answer, as for `planners.sample`.
-        settings: of every sample.
-        seed: the first sample's seed; the next ones count up.
+        settings: settings of every sample.
+        seed: seed of the first sample; it increases by one per sample.
 
     Raises:
         ConfigurationError: not 2 <= probe <= samples.
     """
     if not 2 <= probe <= samples:
-        raise ConfigurationError(f"planners.router: 2 <= probe <= samples is needed, not {probe=}, {samples=}")
+        raise ConfigurationError(f"planners.router({probe=}, {samples=}): 2 <= probe <= samples must hold")
 
     return _Router(decompose, probe, samples, key, choose, instructions, settings, seed)
 
@@ -121,11 +121,11 @@ class _Router:
         self._seed = seed
 
     async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        tried = [self._sample(i, question, ctx) for i in range(self._probe)]
-        for task in tried:
+        probes = [self._sample(i, question, ctx) for i in range(self._probe)]
+        for task in probes:
             yield task.model_copy(update={"held": True})
-        ids = tuple(task.id for task in tried)
-        route = self._choose(_looked_at([await ctx.finished(each) for each in ids], self._key, ctx))
+        ids = tuple(task.id for task in probes)
+        route = self._choose(_probe_of([await ctx.finished(each) for each in ids], self._key, ctx))
         if route == "decompose":
             parts = await parts_of(self._decompose, question, ctx)
             if breadth(parts) >= MIN_BREADTH:
@@ -133,8 +133,8 @@ class _Router:
                     yield task
                 return
         if route in ("decompose", "refine"):
-            said = render("rounds_aggregate")
-            yield Task(id="answer", prompt=question, needs=ids, kind="answer", title="Answer", instructions=said)
+            merge = render("rounds_aggregate")
+            yield Task(id="answer", prompt=question, needs=ids, kind="answer", title="Answer", instructions=merge)
             return
         ctx.release(*ids)
         if route == "vote":
@@ -156,14 +156,14 @@ class _Router:
 
 
 def breadth(tasks: Sequence[Task]) -> float:
-    """How many tasks there are for each one of the longest chain: 1 for a chain, and for a single task."""
+    """Return the number of tasks divided by the length of the longest chain: 1 for a chain or a single task."""
     chain: dict[str, int] = {}
     for task in tasks:
         chain[task.id] = 1 + max((chain[need] for need in task.needs), default=0)
     return len(tasks) / max(chain.values(), default=1)
 
 
-def _looked_at(results: Sequence[TaskResult], key: Key | None, ctx: RunContext) -> Probe:
+def _probe_of(results: Sequence[TaskResult], key: Key | None, ctx: RunContext) -> Probe:
     return Probe(
         keys=tuple(_key_of(result, key, ctx) for result in results),
         typed=ctx.output is not None,
@@ -176,8 +176,8 @@ def _looked_at(results: Sequence[TaskResult], key: Key | None, ctx: RunContext) 
 def _key_of(result: TaskResult, key: Key | None, ctx: RunContext) -> str | None:
     if not result.answered:
         return None
-    made = (key or answers.final)(result.text) if ctx.output is None else (key or answers.typed)(_value(result, ctx))
-    return made if made is None or isinstance(made, str) else answers.typed(made)
+    found = (key or answers.final)(result.text) if ctx.output is None else (key or answers.typed)(_value(result, ctx))
+    return found if found is None or isinstance(found, str) else answers.typed(found)
 
 
 def _value(result: TaskResult, ctx: RunContext) -> object:

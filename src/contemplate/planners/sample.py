@@ -1,4 +1,4 @@
-"""The same question several times: self-consistency, ensembles, best of n."""
+"""Repeated sampling of one question: self-consistency, ensembles, best of n."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..prompts import render
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
-from ..strategies import Strategy, split
+from ..strategies import Strategy, strategy_parts
 from .sized import Sized
 
 
@@ -26,33 +26,33 @@ def sample(
     settings: ModelSettings | None = None,
     seed: int = 0,
 ) -> Planner:
-    """Ask the whole question `n` times at once, each time with another seed. Costs n calls, of depth one.
+    """Ask the whole question `n` times in parallel, with different seeds. Costs n calls, of depth one.
 
-    With `wave`, only so many at once, and the next ones when these are done and the aggregator still wants more: fewer
-    calls where answers agree, n / wave times the depth where they do not. `vote` then sees that it is decided although
-    the rest was never asked; with its exact stop, it can be after half of them, `wave=(n + 1) // 2`.
+    With `wave`, at most that many run at once, and the next wave starts only if the aggregator still needs more: fewer
+    calls if answers agree, n / wave times the depth if they do not. `vote` can then be decided before all samples are
+    drawn; its exact stop needs at least half of them, so `wave=(n + 1) // 2` is a good choice.
 
     Self-consistency, Wang et al. 2022, https://arxiv.org/abs/2203.11171; waves are after ESC, Li et al. 2024,
     https://arxiv.org/abs/2401.10480.
 
     Args:
-        n: how often, at most.
-        wave: how many at once; all if None.
-        personas: who the subagent is; sample i gets number i modulo their number. So too:
-        strategies: how it goes about the question;
-        models: which model answers it.
-        instructions: how to state the answer. If None: on a last line "Answer: ...", so that votes can read it;
-            nothing where the run has an output type.
-        settings: of every sample. If no temperature is given, the provider's default is left alone.
-        seed: the first sample's seed; the next ones count up.
+        n: maximum number of samples.
+        wave: number of samples per wave; all if None.
+        personas: roles of the subagent; sample i gets number i modulo their count, as for the next two.
+        strategies: how to approach the question.
+        models: models that answer it.
+        instructions: how to state the answer. If None: on a last line "Answer: ...", so that votes can parse it; empty
+            if the run has an output type.
+        settings: settings of every sample. Without a temperature, the provider's default applies.
+        seed: seed of the first sample; it increases by one per sample.
 
     Raises:
         ConfigurationError: `n` or `wave` is less than one.
         MissingDependencyError: `strategies.code` is among the strategies, and its extra is not installed.
     """
     if n < 1 or (wave is not None and wave < 1):
-        raise ConfigurationError(f"planners.sample({n=}, {wave=}): at least one sample is needed")
-    ways = [split(each) for each in strategies] or [(None, None)]
+        raise ConfigurationError(f"planners.sample({n=}, {wave=}): n and wave must be at least 1")
+    approaches = [strategy_parts(each) for each in strategies] or [(None, None)]
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         names = [ctx.use(each) for each in models]
@@ -66,14 +66,14 @@ def sample(
                 for earlier in range(i - wave, i):
                     await ctx.finished(_name(earlier))
                 await ctx.undecided()
-            words, program = ways[i % len(ways)]
-            said = (_nth(personas, i), words, instructions if program else ending)
+            strategy, program = approaches[i % len(approaches)]
+            parts = (_nth(personas, i), strategy, instructions if program else ending)
             yield Task(
                 id=_name(i),
                 prompt=question,
                 kind="candidate",
                 title=f"Sample {i + 1}",
-                instructions="\n\n".join(filter(None, said)) or None,
+                instructions="\n\n".join(filter(None, parts)) or None,
                 model=_nth(names, i),
                 program=program,
                 settings=ModelSettings(seed=seed + i).over(settings),

@@ -1,4 +1,4 @@
-"""Planners that say how much they plan, and planners within planners."""
+"""Planners with known size, for estimates, and planners that call other planners."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..run.protocols import Planner
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """A planner that says how much it plans, for estimates: its own model calls, and its tasks, each from ... to ...
+    """A planner with bounds for estimates: (min, max) of its own model calls and of its tasks.
 
-    `samples` is the most that one of its tasks may ask for.
+    `samples` is the maximum number of samples per task.
     """
 
     plan: Planner
@@ -24,14 +24,14 @@ class Sized:
     samples: int = 1
 
     def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        """Plan for `question`."""
+        """Plan tasks for `question`."""
         return self.plan(question, ctx)
 
 
 async def parts_of(planner: Planner, question: str, ctx: RunContext) -> list[Task]:
-    """The whole plan that another planner makes for `question`; nothing, with a note, if its call fails.
+    """Return all tasks that another planner yields for `question`; none, with a note, if its call fails.
 
-    That planner must not wait for results: none of its tasks runs yet.
+    That planner must not wait for results, since its tasks do not run yet.
     """
     try:
         return [task async for task in planner(question, ctx)]

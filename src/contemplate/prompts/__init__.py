@@ -1,4 +1,4 @@
-"""Every prompt, a file each. Values are put in once and never looked at again for placeholders."""
+"""Prompt templates, one file each. Substituted values are never scanned for placeholders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _template(name: str) -> Template:
 
 
 def render(name: str, **values: str) -> str:
-    """The prompt `name`, with each `$placeholder` replaced by its value.
+    """Return the prompt `name`, with each `$placeholder` replaced by its value.
 
     Raises:
         KeyError: a placeholder has no value.
@@ -26,31 +26,31 @@ def render(name: str, **values: str) -> str:
 
 
 def fence_mark(salt: str, texts: Sequence[tuple[str, str]]) -> str:
-    """The mark for the fences around `texts`, which occurs in none of them.
+    """Return the mark for the fences around `texts`, which occurs in none of them.
 
-    It is a digest of the texts themselves: a text that carried its own mark would have another mark. So it is the same
-    when a run is resumed, and who knows the salt can still not write it beforehand.
+    It is a digest of the texts, so it is the same when a run is resumed, and cannot be predicted by an author of a text
+    who knows the salt: adding the mark to a text changes the mark.
 
     Args:
-        salt: the run's id, where there is one: random, unless the user chose it.
-        texts: the labels and texts that will be fenced.
+        salt: the run's id if there is one; random unless the user chose it.
+        texts: pairs of label and text to be fenced.
     """
-    said = "\0".join(map(_read, (salt, *(text for pair in texts for text in pair))))
-    seed = blake2s(said.encode(errors="surrogatepass")).digest()
+    joined = "\0".join(map(_normalised, (salt, *(text for pair in texts for text in pair))))
+    seed = blake2s(joined.encode(errors="surrogatepass")).digest()
     marks = (blake2s(seed + number.to_bytes(8), digest_size=5).hexdigest() for number in count())
-    return next(mark for mark in marks if mark not in said)
+    return next(mark for mark in marks if mark not in joined)
 
 
 def fenced(texts: Iterable[tuple[str, str]], mark: str) -> str:
-    """Untrusted texts, each under its label and between fences that carry `mark`, which `fence_mark` made of them.
+    """Return untrusted texts with labels, between fences that carry `mark`, the `fence_mark` of the same texts.
 
-    A text cannot close its fence, as the mark does not occur in it.
+    A text cannot close its fence, since it does not contain the mark.
     """
     return "\n\n".join(f"<<{label} {mark}>>\n{text.strip()}\n<<end {mark}>>" for label, text in texts)
 
 
-def _read(text: str) -> str:
-    """`text` as a model may read it: look-alikes as what they look like, and nothing invisible."""
+def _normalised(text: str) -> str:
+    """Return `text` with look-alike characters normalised and invisible ones removed, as a model may read it."""
     if text.isascii():
         return text.casefold()
     folded = unicodedata.normalize("NFKC", text).casefold()

@@ -12,7 +12,7 @@ from ..limits import Limits
 from ..models import Delta
 from ..plan import Task
 from ..prompts import render
-from ..prompts.results import shown
+from ..prompts.results import show_results
 from ..result import Dissent
 from .listeners import Listener
 from .protocols import Answer
@@ -96,7 +96,7 @@ def _question(task: Task, ctx: TaskContext) -> str:
     if task.kind == "part":
         said = [render("inner_question", prompt=task.prompt, question=ctx.run.question)]
     if ctx.inputs:
-        said.insert(0, shown(ctx.inputs, ctx.run.run_id))
+        said.insert(0, show_results(ctx.inputs, ctx.run.run_id))
     if task.instructions:
         said.append(task.instructions)
     return "\n\n".join(said)
