@@ -224,8 +224,8 @@ PIECES = [
 @given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.integers(1, 90))
 def test_pieces_bring_what_the_whole_brings(text: str, size: int) -> None:
     whole, growing = ResponseImages(), ResponseImages()
-    at_once = whole.told(text) + whole.rest()
-    pieces = [growing.told(text[start : start + size]) for start in range(0, len(text), size)]
+    at_once = whole.without_images(text) + whole.rest()
+    pieces = [growing.without_images(text[start : start + size]) for start in range(0, len(text), size)]
     assert "".join(pieces) + growing.rest() == at_once
     assert (growing.found, growing.notes) == (whole.found, whole.notes)
     if URL not in text and URL[:80] not in text:

@@ -1,9 +1,9 @@
-"""Journals: what calls brought is written down before it is used, so that a run can go on, or be gone through again.
+"""Journals: each call's result is recorded before it is used, so that a run can be resumed or replayed.
 
-entries     what is written down
-store       where: SQLite
-recording   a run that writes down, and is continued
-replaying   a run that is gone through once more, offline
+entries     the records
+sqlite      the store, in SQLite
+recording   record a run, and resume it
+replaying   replay a run offline
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from .sqlite import Journal
 
 __all__ = ["Entry", "Journal", "RunRecord", "open_journal"]
 
-_FILE = "sqlite:///"
+_SQLITE_PREFIX = "sqlite:///"
 
 
 def open_journal(journal: str | Journal) -> Journal:
-    """The journal called so: "sqlite:///runs.db" (a path after three slashes, as SQLAlchemy writes it), or "memory:".
+    """Return the journal named "sqlite:///runs.db" (a path after three slashes, as in SQLAlchemy) or "memory:".
 
     Raises:
-        ConfigurationError: it is called otherwise.
+        ConfigurationError: the name has another form.
     """
     if isinstance(journal, Journal):
         return journal
     if journal == "memory:":
         return Journal()
-    path = journal.removeprefix(_FILE)
+    path = journal.removeprefix(_SQLITE_PREFIX)
     if path == journal or not path:
-        raise ConfigurationError(f"journal {journal!r} is of no known kind", hint='"sqlite:///runs.db" or "memory:"')
+        raise ConfigurationError(f"journal {journal!r} has an unknown form", hint='"sqlite:///runs.db" or "memory:"')
     return Journal(path)

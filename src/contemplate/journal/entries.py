@@ -1,4 +1,4 @@
-"""What a journal holds: a run, and each call that it made under the call's name."""
+"""The records of a journal: a run, and each of its calls."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Status = Literal["running", "answered", "partial", "failed", "interrupted"]
 
 
 class RunRecord(Data):
-    """A run.
+    """The record of a run.
 
     Args:
-        status: "running" also where its process died; "answered" is over for good; "partial" was answered, but a limit
-            or a failure left something out; "failed" ended in an error, and "interrupted" was cancelled from outside.
-        created: when it began, in seconds since 1970.
-        labels: what the user keeps with it; the command line keeps how it was asked for.
-        parent: the run whose results this one concluded from once more.
-        result: what it reached, without the subagents' conversations, which are made of the calls.
+        status: "running" also if its process died; "answered" is final; "partial" was answered, but incompletely for a
+            limit or a failure; "failed" ended with an error, and "interrupted" was cancelled from outside.
+        created: when it started, in seconds since 1970.
+        labels: the user's own data; the command line stores its options here.
+        parent: the run whose results this one aggregated again.
+        result: its result, without the subagents' conversations, which are rebuilt from the calls.
     """
 
     run_id: str
@@ -47,17 +47,17 @@ class RunRecord(Data):
 
 
 class Entry(Data):
-    """A call that ended: of a model, or of a tool (`role` "tool").
+    """The record of a call that ended: of a model, or of a tool (`role` "tool").
 
     Args:
-        path, role, task: in which run within the run, who called, and for which task.
-        turn: how many calls of that caller went before.
-        digest: of the request; `parts` are the digests of what it is made of, its messages last.
-        nth: how many equal calls went before it.
-        name: the model's or the tool's.
+        path, role, task: the nested run, the role of the caller, and its task.
+        turn: the number of earlier calls by the same caller.
+        digest: the digest of the request; `parts` are the digests of its pieces, the messages last.
+        nth: the number of earlier calls that are equal to it.
+        name: the name of the model or the tool.
         text, images: what the tool returned; or what a model had written when its call was cut off.
-        usage: what it cost, together with earlier attempts at it that failed or were cut off.
-        started, seconds: since the run began, and how long it took.
+        usage: its usage, including earlier attempts that failed or were cut off.
+        started, seconds: when it started, in seconds since the start of the run, and its duration.
     """
 
     path: str = ""
@@ -79,23 +79,23 @@ class Entry(Data):
 
     @property
     def slot(self) -> str:
-        """What tells it from every other call of its run."""
+        """The key that identifies the call within its run."""
         return slot(self.path, self.role, self.task, self.digest, self.nth)
 
     @property
     def task_path(self) -> str | None:
-        """The task, with those in which its run is nested; None outside a task."""
+        """The task, after the tasks that its run is nested in; None outside a task."""
         return task_path(self.path, self.task)
 
     @property
     def label(self) -> str:
-        """Who called, in words."""
+        """A readable name of the call."""
         return label(self.path, self.role, self.task, self.turn)
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call that is about to be made. `parts` holds its request in pieces, each under its digest, as JSON."""
+    """A call that is about to be made. `parts` maps digests to the pieces of its request, as JSON."""
 
     path: str
     role: Voice
@@ -108,37 +108,37 @@ class Asked:
 
     @property
     def slot(self) -> str:
-        """What tells it from every other call of its run."""
+        """The key that identifies the call within its run."""
         return slot(self.path, self.role, self.task, self.digest, self.nth)
 
     @property
     def label(self) -> str:
-        """Who calls, in words."""
+        """A readable name of the call."""
         return label(self.path, self.role, self.task, self.turn)
 
 
 def slot(path: str, role: Voice, task: str | None, digest: str, nth: int) -> str:
-    """Return what tells a call from every other of its run, as one text.
+    """Return the key that identifies a call within its run.
 
-    Not its turn: calls that are made at the same time may come in another order when a run is continued.
+    It does not include the turn, as concurrent calls may come in another order when a run is resumed.
     """
     return json.dumps((path, role, task, digest, nth))
 
 
 def label(path: str, role: Voice, task: str | None, turn: int) -> str:
-    """Return a call's name within its run, in words."""
+    """Return a readable name for a call."""
     where = task_path(path, task) or path
     of = f" for task {where!r}" if where else ""
     return f"{role}{of}, turn {turn}"
 
 
 def task_path(path: str, task: str | None) -> str | None:
-    """Return the task, with those in which its run is nested; None outside a task."""
+    """Return the task, after the tasks that its run is nested in; None outside a task."""
     return task if task is None or not path else f"{path}/{task}"
 
 
 def request_parts(model: str, request: ModelRequest) -> dict[str, str]:
-    """A request in pieces: all that is no message first, then each message. Equal pieces are stored once."""
+    """Return the pieces of a request by digest: first all but the messages, then each message."""
     head = {
         "model": model,
         "settings": request.settings.model_dump(mode="json", exclude_none=True),
@@ -151,20 +151,20 @@ def request_parts(model: str, request: ModelRequest) -> dict[str, str]:
 
 
 def tool_parts(call: ToolCall) -> dict[str, str]:
-    """A tool call, which is one piece."""
+    """Return a tool call as one piece, by digest."""
     piece = json.dumps({"tool": call.name, "arguments": call.arguments})
     return {digest_of(piece): piece}
 
 
 def digest_of(*texts: str) -> str:
-    """A name for texts that no other texts have."""
-    made = blake2b(digest_size=16)
+    """Return a digest of `texts` (BLAKE2b, 128 bits)."""
+    hasher = blake2b(digest_size=16)
     for text in texts:
-        made.update(text.encode(errors="surrogatepass"))
-        made.update(b"\0")
-    return made.hexdigest()
+        hasher.update(text.encode(errors="surrogatepass"))
+        hasher.update(b"\0")
+    return hasher.hexdigest()
 
 
 def message_of(part: str) -> Message:
-    """The message that a request's part is."""
+    """Parse the message in a piece of a request."""
     return Message.model_validate_json(part)

@@ -1,4 +1,4 @@
-"""One run's part of a journal, while the run goes on."""
+"""Record a run in a journal while it is active."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ..usage import NOTHING, Usage
 from .entries import Asked, CallOutcome, Entry, RunRecord, Voice, digest_of, request_parts, tool_parts
 from .sqlite import PATIENCE, QUICK, Journal
 
-Late = tuple[Entry, Mapping[str, str]]
+Pending = tuple[Entry, Mapping[str, str]]
 
 
 class Recording:
-    """Writes down what a run's calls bring, and gives it back to a run that is continued.
+    """A recorder of the calls of a run, which returns recorded results to a run that is resumed.
 
-    A call that was answered is not made again. One that failed, or was cut off, is.
+    A call that was answered is not made again; one that failed or was cut off is.
     """
 
     def __init__(self, journal: Journal, run: RunRecord, entries: Sequence[Entry] = ()) -> None:
@@ -38,44 +38,44 @@ class Recording:
         self._entries = {entry.slot: entry for entry in entries}
         self._claimed: set[str] = set()
         self._known = {digest for entry in entries for digest in entry.parts}
-        self._times: Counter[str] = Counter()
-        self._late: list[Late] = []
-        self._waiting = anyio.Lock()
+        self._counts: Counter[str] = Counter()
+        self._pending: list[Pending] = []
+        self._write_lock = anyio.Lock()
         self._broken = False
-        self._began = perf_counter()
+        self._run_started = perf_counter()
 
     def attach(self, *, complain: Callable[[str], None], time_is_up: Callable[[], None]) -> None:
-        """Say whom to tell, once, if no more can be written down, and what to do where a deadline had cut the run."""
+        """Set callbacks: `complain`, called once if recording fails, and `time_is_up`, for a recorded deadline."""
         self._complain = complain
         self._time_is_up = time_is_up
 
     def spent_in_vain(self) -> Usage:
-        """What calls have cost before that failed or were cut off, and are to be made again."""
+        """Return the usage of recorded calls that failed or were cut off, and will be made again."""
         return _sum(entry for entry in self._entries.values() if entry.outcome != "answered")
 
     def unclaimed(self) -> Usage:
-        """What answers have cost that were written down, and that nobody asked for now."""
+        """Return the usage of recorded answers that this run did not use."""
         answered = (entry for entry in self._entries.values() if entry.outcome == "answered")
         return _sum(entry for entry in answered if entry.slot not in self._claimed)
 
     def asked(self, path: str, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> Asked:
-        """Return a model call's name, and how many equal ones went before it."""
-        return self._named(path, role, task, turn, model, request_parts(model, request))
+        """Return the key of a model call, numbered among equal ones."""
+        return self._key(path, role, task, turn, model, request_parts(model, request))
 
     def asked_tool(self, path: str, task: str | None, call: ToolCall) -> Asked:
-        """Return a tool call's name, and how many equal ones went before it."""
-        turn = self._times[f"{path}/tool/{task}"]
-        self._times[f"{path}/tool/{task}"] += 1
-        return self._named(path, "tool", task, turn, call.name, tool_parts(call))
+        """Return the key of a tool call, numbered among equal ones."""
+        turn = self._counts[f"{path}/tool/{task}"]
+        self._counts[f"{path}/tool/{task}"] += 1
+        return self._key(path, "tool", task, turn, call.name, tool_parts(call))
 
-    def _named(self, path: str, role: Voice, task: str | None, turn: int, name: str, parts: Mapping[str, str]) -> Asked:
+    def _key(self, path: str, role: Voice, task: str | None, turn: int, name: str, parts: Mapping[str, str]) -> Asked:
         digest = digest_of(*parts)
         place = f"{path}/{role}/{task}/{digest}"
-        self._times[place] += 1
-        return Asked(path, role, task, turn, self._times[place] - 1, name, digest, parts)
+        self._counts[place] += 1
+        return Asked(path, role, task, turn, self._counts[place] - 1, name, digest, parts)
 
     def find(self, asked: Asked) -> Entry | None:
-        """What the call brought when it was made before; None if it is to be made."""
+        """Return the recorded answer to the call; None if the call must be made."""
         entry = self._entries.get(asked.slot)
         if entry is None or entry.outcome != "answered":
             return None
@@ -83,28 +83,28 @@ class Recording:
         return entry
 
     async def turn(self, entry: Entry) -> None:
-        """Wait until it is time for what is known already."""
+        """Wait for the turn of a recorded call."""
         await anyio.lowlevel.checkpoint()
 
     async def answered(self, asked: Asked, started: float, response: ModelResponse, usage: Usage) -> None:
-        """Write down what a model answered, and what that cost."""
-        await self._keep(asked, self._entry(asked, started, response=response, usage=usage))
+        """Record a model's answer, and its usage."""
+        await self._record(asked, self._entry(asked, started, response=response, usage=usage))
 
     async def returned(
         self, asked: Asked, started: float, text: str, error: ErrorInfo | None, images: tuple[ImagePart, ...]
     ) -> None:
-        """Write down what a tool returned. That it failed is an answer too: the model is told."""
-        await self._keep(asked, self._entry(asked, started, text=text, error=error, images=images))
+        """Record a tool's result. A failure counts as an answer, as the model receives it."""
+        await self._record(asked, self._entry(asked, started, text=text, error=error, images=images))
 
     def cut_off(self, asked: Asked, started: float, error: BaseException, text: str, usage: Usage) -> None:
-        """Write down that a call failed or was cancelled, if nobody else is writing; else with the next one."""
+        """Record that a call failed or was cancelled: now if nobody else is writing, else with the next call."""
         outcome: CallOutcome = "failed" if isinstance(error, Exception) else "cancelled"
         entry = self._entry(asked, started, outcome, text=text, error=error_info(error), usage=usage)
-        self._late.append((entry, asked.parts))
+        self._pending.append((entry, asked.parts))
         self._flush_quickly()
 
     def _entry(
-        self, asked: Asked, started: float, outcome: CallOutcome = "answered", usage: Usage = NOTHING, **brought: Any
+        self, asked: Asked, started: float, outcome: CallOutcome = "answered", usage: Usage = NOTHING, **fields: Any
     ) -> Entry:
         earlier = self._entries.get(asked.slot)
         self._claimed.add(asked.slot)
@@ -119,22 +119,22 @@ class Recording:
             parts=tuple(asked.parts),
             outcome=outcome,
             usage=usage if earlier is None else usage + earlier.usage,
-            started=started - self._began,
+            started=started - self._run_started,
             seconds=perf_counter() - started,
-            **brought,
+            **fields,
         )
 
-    async def _keep(self, asked: Asked, entry: Entry) -> None:
-        self._late.append((entry, asked.parts))
+    async def _record(self, asked: Asked, entry: Entry) -> None:
+        self._pending.append((entry, asked.parts))
         if not self._flush_quickly():
-            # Shielded, as the answer is paid for; and another process is done with its writing in a moment.
+            # Shielded, as the answer is already paid for, and other processes write only briefly.
             with anyio.CancelScope(shield=True):
                 await self._flush_patiently()
 
     async def finish(self, run: RunRecord) -> None:
-        """Write down how the run ended."""
-        # What nobody asked for now was of no use to this answer: a replay is not to wait for it.
-        self._late += [(entry, {}) for slot, entry in self._entries.items() if slot not in self._claimed]
+        """Record how the run ended."""
+        # Calls that this run did not use move to the end, so that a replay does not wait for them.
+        self._pending += [(entry, {}) for slot, entry in self._entries.items() if slot not in self._claimed]
         with anyio.CancelScope(shield=True):
             await self._flush_patiently()
             try:
@@ -143,7 +143,7 @@ class Recording:
                 self._give_up(error)
 
     def finish_now(self, run: RunRecord) -> None:
-        """Write down how the run ended, while it is being cancelled."""
+        """Record how the run ended, while it is being cancelled."""
         if self._flush_quickly():
             with suppress(JournalBusy):
                 self._save(run, QUICK)
@@ -152,37 +152,37 @@ class Recording:
         self._write(lambda: self._journal.save(run, patience=patience))
 
     def _flush_quickly(self) -> bool:
-        """Whether all that is late was written; not while somebody waits, so that the event loop waits but once."""
-        if self._waiting.locked():
+        """Write pending entries, and return whether that worked; not while `_flush_patiently` waits, to block once."""
+        if self._write_lock.locked():
             return False
-        late, self._late = self._late, []
+        pending, self._pending = self._pending, []
         try:
-            self._append(late, QUICK)
+            self._append(pending, QUICK)
         except JournalBusy:
-            self._late = late
+            self._pending = pending
             return False
         return True
 
     async def _flush_patiently(self) -> None:
-        # One thread at a time. What is late is taken here and not there, where more might come in between.
-        async with self._waiting:
-            late, self._late = self._late, []
-            if late:
+        # One thread at a time. The pending entries are taken here, as more may be added while the thread starts.
+        async with self._write_lock:
+            pending, self._pending = self._pending, []
+            if pending:
                 try:
-                    await anyio.to_thread.run_sync(self._append, late, PATIENCE)
+                    await anyio.to_thread.run_sync(self._append, pending, PATIENCE)
                 except JournalBusy as error:
                     self._give_up(error)
 
-    def _append(self, late: Sequence[Late], patience: float) -> None:
-        if not late:
+    def _append(self, pending: Sequence[Pending], patience: float) -> None:
+        if not pending:
             return
-        parts = {digest: body for _, each in late for digest, body in each.items() if digest not in self._known}
-        entries = [entry for entry, _ in late]
+        parts = {digest: body for _, each in pending for digest, body in each.items() if digest not in self._known}
+        entries = [entry for entry, _ in pending]
         self._write(lambda: self._journal.append(self.run.run_id, entries, parts, patience=patience))
         self._known.update(parts)
 
     def _write(self, write: Callable[[], None]) -> None:
-        """What cannot be written down is not lost to the run, which says so once and goes on."""
+        """Call `write`. If it fails, the run reports that once, and continues without recording."""
         if self._broken:
             return
         try:
@@ -195,7 +195,7 @@ class Recording:
     def _give_up(self, error: Exception) -> None:
         if not self._broken:
             self._broken = True
-            self._complain(f"what comes is not written down: {error}")
+            self._complain(f"the run is no longer recorded: {error}")
 
 
 def _sum(entries: Iterable[Entry]) -> Usage:

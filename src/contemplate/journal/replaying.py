@@ -1,4 +1,4 @@
-"""A run that is gone through once more, offline, as it was."""
+"""Replay a recorded run offline."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LINES_SHOWN = 40
 
 
 class Replaying(Recording):
-    """Gives back every call as it ended, in the order in which they ended; makes none, and writes nothing down.
+    """A recording that returns every call's result in the recorded order, makes no call, and records nothing.
 
     Attributes:
-        divergence: the first call that was not made when the run was recorded.
+        divergence: the error for the first call that is not in the recording.
     """
 
     def __init__(self, journal: Journal, run: RunRecord, entries: Sequence[Entry]) -> None:
@@ -36,37 +36,37 @@ class Replaying(Recording):
         self._turns: dict[int, anyio.Event] = {}
 
     def find(self, asked: Asked) -> Entry:
-        """What the call brought.
+        """Return the recorded call.
 
         Raises:
-            ReplayError: no such call was made.
+            ReplayError: the call is not in the recording.
         """
         self._claimed.add(asked.slot)
         entry = self._entries.get(asked.slot)
         if entry is None:
-            told = f"run {self.run.run_id!r}: {asked.label}: no such call was made when it was recorded"
-            error = ReplayError(told + self._difference(asked))
+            message = f"run {self.run.run_id!r}: {asked.label}: no such call was made when it was recorded"
+            error = ReplayError(message + self._difference(asked))
             self.divergence = self.divergence or error
             raise error
         return entry
 
     def spent_in_vain(self) -> Usage:
-        """Nothing: what failed fails again, and costs what it cost."""
+        """Return no usage: a call that failed fails again, with its recorded usage."""
         return Usage()
 
     def unclaimed(self) -> Usage:
-        """What calls have cost that nobody asked for now: of earlier attempts at the run."""
+        """Return the usage of recorded calls that the replay did not use: those of earlier attempts at the run."""
         return _sum(entry for entry in self._entries.values() if entry.slot not in self._claimed)
 
     async def turn(self, entry: Entry) -> None:
-        """Wait until all that ended earlier has ended again; then raise what it raised."""
+        """Wait until all calls that ended earlier have ended again; then raise the recorded error, if any."""
         place = self._places[entry.slot]
         while place > self._next:
-            came = self._turns[place] = anyio.Event()
+            event = self._turns[place] = anyio.Event()
             with anyio.move_on_after(LONGEST_WAIT) as patience:
-                await came.wait()
+                await event.wait()
             if patience.cancelled_caught and place == min(self._turns):
-                # What should come first was not asked for: its caller was cancelled earlier than then.
+                # The call that should come first was not made: its caller was cancelled earlier than in the recording.
                 self._next = place
             self._turns.pop(place, None)
         self._next = max(self._next, place + 1)
@@ -78,47 +78,47 @@ class Replaying(Recording):
             raise revived(entry.error.kind, entry.error.message, entry.error.hint)
 
     async def _cut_off(self, entry: Entry) -> None:
-        """Wait to be cancelled, by the aggregator that knows enough, or by the deadline that there was."""
+        """Wait to be cancelled, by an aggregator that stops early or by the recorded deadline."""
         result = self.run.result
         if result is not None and result.stopped_by == "seconds":
             self._time_is_up()
         await anyio.sleep(LONGEST_WAIT)
         self.divergence = ReplayError(
-            f"run {self.run.run_id!r}: {entry.label} was cut off when it was recorded, and is not now"
+            f"run {self.run.run_id!r}: {entry.label} was cut off when it was recorded, but not in the replay"
         )
         raise self.divergence
 
     def compare(self, result: RunResult[Any]) -> None:
-        """Compare how the run went with how it had gone.
+        """Compare the replayed run with the recorded one.
 
         Raises:
-            ReplayError: a call was another one, or the answer is.
+            ReplayError: a call or the answer differs.
         """
         if self.divergence is not None:
             raise self.divergence
         before = self.run.result
         if before is not None and before.text != result.text:
             raise ReplayError(
-                f"run {self.run.run_id!r} ends with another answer than when it was recorded"
-                + _lines([before.text], [result.text]),
-                hint="what was changed since then?",
+                f"run {self.run.run_id!r} ends with a different answer than the recorded one"
+                + _diff([before.text], [result.text]),
+                hint="what has changed since then?",
             )
 
     def _difference(self, asked: Asked) -> str:
-        """How the call differs from the one that was made in its place."""
+        """Return how the call differs from the recorded one in its place, as a diff."""
         alike = [entry for entry in self._entries.values() if entry.label == asked.label]
         if not alike:
             return ""
         before = self._journal.parts(alike[0].parts)
-        return _lines(_readable(before), _readable(asked.parts))
+        return _diff(_readable(before), _readable(asked.parts))
 
 
 def _readable(parts: Mapping[str, str]) -> list[str]:
     return [json.dumps(json.loads(part), indent=1, ensure_ascii=False, sort_keys=True) for part in parts.values()]
 
 
-def _lines(before: Sequence[str], now: Sequence[str]) -> str:
+def _diff(before: Sequence[str], now: Sequence[str]) -> str:
     old, new = ("\n".join(texts).splitlines() for texts in (before, now))
     lines = list(difflib.unified_diff(old, new, "recorded", "now", lineterm="", n=1))
-    more = [f"... and {len(lines) - LINES_SHOWN} lines more"] if len(lines) > LINES_SHOWN else []
+    more = [f"... and {len(lines) - LINES_SHOWN} more lines"] if len(lines) > LINES_SHOWN else []
     return "".join(f"\n{line}" for line in (*lines[:LINES_SHOWN], *more))

@@ -1,4 +1,4 @@
-"""The journal in SQLite: one file, for many processes, or none and in memory only."""
+"""The journal in SQLite: in a file that many processes may share, or in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..data import Data
 from ..errors import JournalBusy, JournalError
 from .entries import Entry, RunRecord, digest_of
 
-# "ctmp": tells a journal from any other SQLite file.
+# "ctmp": identifies a journal among SQLite files.
 APPLICATION_ID = 0x63746D70
 SCHEMA_VERSION = 1
 QUICK = 0.02
@@ -28,29 +28,29 @@ DataT = TypeVar("DataT", bound=Data)
 
 
 class Journal:
-    """Runs, and what their calls brought. Made for one short transaction a call; every method blocks.
+    """A store of runs and their calls, with one short transaction for each call. Every method blocks.
 
-    A finished call survives the death of the process, though perhaps not that of the machine in the second after it
-    (SQLite in WAL mode, `synchronous=NORMAL`). A file of something else, of a newer version, or a damaged one is never
-    written to. May be used from several threads.
+    A recorded call survives the death of the process, though perhaps not a power failure in the second after it (SQLite
+    in WAL mode, `synchronous=NORMAL`). Other files, newer versions and damaged journals are never written to. May be
+    used from several threads.
 
     Args:
-        path: the file, made on first use; None keeps all in memory.
+        path: the file, created on first use; None keeps everything in memory.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = None if path is None else Path(path)
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._held: set[str] = set()
+        self._active: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Journal({str(self.path) if self.path else None!r})"
 
-    # What was
+    # Reading
 
     def runs(self) -> list[RunRecord]:
-        """Every run, the newest first, without images and results.
+        """Return every run, the newest first, without images and results.
 
         Raises:
             JournalError: the file cannot be read.
@@ -62,7 +62,7 @@ class Journal:
         return [run.model_copy(update={"result": None, "images": ()}) for run in whole]
 
     def load(self, run_id: str) -> RunRecord | None:
-        """The run called so; None if there is none.
+        """Return the run `run_id`; None if there is none.
 
         Raises:
             JournalError: the file cannot be read.
@@ -72,7 +72,7 @@ class Journal:
         return None if row is None else self._checked(RunRecord, *row)
 
     def entries(self, run_id: str) -> list[Entry]:
-        """A run's calls, in the order in which they ended.
+        """Return a run's calls, in the order in which they ended.
 
         Raises:
             JournalError: the file cannot be read.
@@ -83,7 +83,7 @@ class Journal:
         return [self._checked(Entry, *row) for row in rows]
 
     def parts(self, digests: Iterable[str]) -> dict[str, str]:
-        """The pieces of requests, as JSON, under their digests.
+        """Return pieces of requests, as JSON, by digest.
 
         Raises:
             JournalError: the file cannot be read, or one is missing.
@@ -93,14 +93,14 @@ class Journal:
             for digest in digests:
                 row = connection.execute("SELECT body FROM parts WHERE digest = ?", (digest,)).fetchone()
                 if row is None or not isinstance(row[0], str) or digest_of(row[0]) != digest:
-                    raise self._damaged(f"the text {digest} is {'missing' if row is None else 'not what it was'}")
+                    raise self._damaged(f"the text {digest} is {'missing' if row is None else 'altered'}")
                 found[digest] = row[0]
         return found
 
-    # What is
+    # Writing
 
     def save(self, run: RunRecord, *, patience: float = PATIENCE) -> None:
-        """Write `run` down, in place of what was known of it.
+        """Store `run`, replacing its earlier record.
 
         Raises:
             JournalBusy: others kept writing for `patience` seconds.
@@ -117,7 +117,7 @@ class Journal:
     def append(
         self, run_id: str, entries: Sequence[Entry], parts: Mapping[str, str], *, patience: float = PATIENCE
     ) -> None:
-        """Write calls down; each takes the place of an equal one that had not been answered.
+        """Store calls; each replaces an equal one that had not been answered.
 
         Raises:
             JournalBusy: others kept writing for `patience` seconds.
@@ -130,15 +130,15 @@ class Journal:
 
     @contextmanager
     def hold(self, run_id: str) -> Iterator[None]:
-        """Keep a run to oneself, among all processes; it is free again when the process dies.
+        """Lock a run against other threads and processes; the lock ends with the process.
 
         Raises:
-            JournalError: somebody else holds it.
+            JournalError: the run is locked already.
         """
         with self._lock:
-            if run_id in self._held:
-                raise JournalError(f"run {run_id!r} is going on in this process already")
-            self._held.add(run_id)
+            if run_id in self._active:
+                raise JournalError(f"run {run_id!r} is already active in this process")
+            self._active.add(run_id)
         try:
             if self.path is None:
                 yield
@@ -146,10 +146,10 @@ class Journal:
                 with self._locked(f"{self.path}.{quote(run_id, safe='')}.lock", run_id):
                     yield
         finally:
-            self._held.discard(run_id)
+            self._active.discard(run_id)
 
     def close(self) -> None:
-        """Close the file. It is opened again if need be; what was in memory only is gone."""
+        """Close the file, which is reopened when needed. A journal in memory is lost."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -165,29 +165,31 @@ class Journal:
         try:
             lock.acquire()
         except Timeout:
-            hint = "wait for its end, or stop it"
-            raise JournalError(f"run {run_id!r} is going on in another process", hint=hint) from None
+            hint = "wait until it ends, or stop it"
+            raise JournalError(f"run {run_id!r} is active in another process", hint=hint) from None
         except OSError as error:
-            raise JournalError(f"journal {self.path}: {error}", hint="choose a file in a directory of yours") from error
+            raise JournalError(
+                f"journal {self.path}: {error}", hint="choose a file in a directory that you may write to"
+            ) from error
         try:
             yield
         finally:
-            # Before it is released: whoever opened the file in between finds it unlinked, and looks again.
+            # Before the release: a process that opened the file in between sees that it was unlinked, and retries.
             Path(path).unlink(missing_ok=True)
             lock.release()
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._told():
-            yield self._opened()
+        with self._lock, self._journal_errors():
+            yield self._open()
 
     @contextmanager
     def _writing(self, patience: float) -> Iterator[sqlite3.Connection]:
         if not self._lock.acquire(timeout=patience):
             raise JournalBusy(f"journal {self.path}: another thread is writing")
         try:
-            with self._told():
-                connection = self._opened()
+            with self._journal_errors():
+                connection = self._open()
                 connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
                 connection.execute("BEGIN IMMEDIATE")
                 try:
@@ -201,22 +203,24 @@ class Journal:
             self._lock.release()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """What SQLite says, in our words."""
+    def _journal_errors(self) -> Iterator[None]:
+        """Convert SQLite's errors to the journal's."""
         try:
             yield
         except sqlite3.OperationalError as error:
-            # Python's own complaint, that a text is no UTF-8, has no code.
+            # Python's own error, for text that is not UTF-8, has no code.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
             if code == sqlite3.SQLITE_CORRUPT:
                 raise self._damaged(str(error)) from error
             if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise JournalBusy(f"journal {self.path}: another process is writing") from error
-            raise JournalError(f"journal {self.path}: {error}", hint="is there room, and may it be written?") from error
+            raise JournalError(
+                f"journal {self.path}: {error}", hint="is there free space, and is the file writable?"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from error
 
-    def _opened(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             connection = sqlite3.connect(
                 self.path or ":memory:", timeout=PATIENCE, isolation_level=None, check_same_thread=False
@@ -230,10 +234,10 @@ class Journal:
         return self._connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        if not self._known(connection):
+        if not self._is_journal(connection):
             connection.execute("BEGIN IMMEDIATE")
-            # Another process may have made it while we waited.
-            if not self._known(connection):
+            # Another process may have created it in the meantime.
+            if not self._is_journal(connection):
                 for statement in filter(str.strip, _schema().split(";")):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -242,24 +246,24 @@ class Journal:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
 
-    def _known(self, connection: sqlite3.Connection) -> bool:
-        """Whether the file is a journal of ours; False if it is empty."""
+    def _is_journal(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the file is a journal; False if it is empty."""
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if application == APPLICATION_ID and version == SCHEMA_VERSION:
             return True
         if application == APPLICATION_ID:
             raise JournalError(
-                f"journal {self.path} has version {version}, and this contemplate knows version {SCHEMA_VERSION}",
+                f"journal {self.path} has version {version}, but this contemplate reads version {SCHEMA_VERSION}",
                 hint="update contemplate-ai, or choose another file",
             )
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise JournalError(f"{self.path} is no journal of contemplate", hint="choose another file")
+            raise JournalError(f"{self.path} is not a journal of contemplate", hint="choose another file")
         return False
 
     def _checked(self, kind: type[DataT], body: object, checksum: object) -> DataT:
         if not isinstance(body, str) or _checksum(body) != checksum:
-            raise self._damaged("a record is not what it was")
+            raise self._damaged("the checksum of a record is wrong")
         return self._parsed(kind, body)
 
     def _parsed(self, kind: type[DataT], body: str) -> DataT:

@@ -1,4 +1,4 @@
-"""Models: the one-method protocol, what implements it, and names for them such as "openai:gpt-5"."""
+"""The model protocol, its implementations and wrappers, and model names such as "openai:gpt-5"."""
 
 from __future__ import annotations
 

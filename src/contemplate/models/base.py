@@ -1,8 +1,8 @@
-"""What a model is: one method.
+"""The `Model` protocol, which has one method, and its request and response types.
 
-`Model.request` returns the whole response. If the caller passes `on_delta`, pieces are handed to it as they arrive.
-A callback, and not an async generator: a stream then lives inside one call, so that cancelling the call always closes
-it, and a wrapper (retry, hedge, limit) is a plain async function around another model's.
+`Model.request` returns the whole response. If the caller passes `on_delta`, it receives each piece as it arrives.
+This is a callback rather than an async generator: the stream lives inside one call, so that cancelling the call always
+closes it, and a wrapper (retry, hedge, limit) is a plain async function around another model's.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ class RunMark:
     """A run, or a place in one.
 
     Attributes:
-        over: whether the run has ended: code that is left of it is in no run.
+        over: whether the run has ended; code that outlives its run belongs to none.
     """
 
     over = False
 
     @property
     def root(self) -> RunMark:
-        """The outermost run, which tells it from every other."""
+        """The outermost run, which identifies it."""
         return self
 
 
-# The one context variable: in which run code is, for runs within it and for wrappers that treat each run for itself.
+# The only context variable: the run that the current code belongs to, for nested runs and for state kept per run.
 current_run: ContextVar[RunMark | None] = ContextVar("contemplate_run", default=None)
 
 
 def outermost_run() -> RunMark | None:
-    """Return the outermost run in which this code is: runs take turns at an account, and each has its own retries."""
+    """Return the outermost run of the current code, or None. `Limit` and `Retry` keep state for each run."""
     mark = current_run.get()
     return None if mark is None or mark.over else mark.root
 
@@ -70,7 +70,7 @@ class OutputSchema:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One call, in full. `tool_choice` "required" makes the model call some tool."""
+    """A complete model call. With `tool_choice` "required", the model must call a tool."""
 
     messages: tuple[Message, ...]
     settings: ModelSettings = field(default_factory=ModelSettings)
@@ -83,7 +83,7 @@ class ModelRequest:
 class Delta:
     """A piece of a response: text of the answer, or of the reasoning before it.
 
-    `restart` says that all pieces before this one are void: the call broke off, and is made again.
+    `restart` invalidates all earlier pieces: the call broke off, and is made again.
     """
 
     text: str = ""
@@ -92,7 +92,7 @@ class Delta:
 
 
 class TokenLogprob(Data):
-    """A token, its log-probability, and the likeliest alternatives with theirs."""
+    """A token with its log-probability, and the most likely alternatives with theirs (`top`)."""
 
     token: str
     logprob: float
@@ -100,7 +100,7 @@ class TokenLogprob(Data):
 
 
 class ModelResponse(Data):
-    """A whole response. `model` is the name that the provider reports; `notes` say what could not be read of it."""
+    """A complete response. `model` is the name that the provider reports; `notes` list what could not be read."""
 
     message: Message
     finish: Finish
@@ -115,15 +115,15 @@ DeltaSink = Callable[[Delta], None]
 
 
 class Model(Protocol):
-    """Anything that answers requests."""
+    """A language model: anything that answers requests."""
 
     @property
     def name(self) -> str:
-        """The name for people, events and errors, such as "openai:gpt-5"."""
+        """The name shown in events and errors, such as "openai:gpt-5"."""
         ...
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-        """Answer `request`. With `on_delta`, hand over each piece as it arrives.
+        """Answer `request`. If `on_delta` is given, pass it each piece as it arrives.
 
         Raises:
             ModelError: the call failed; its subclass says how.
@@ -132,7 +132,7 @@ class Model(Protocol):
 
 
 def price_of(model: Model) -> Price | None:
-    """What `model`'s tokens cost, if it says so with an attribute `price`."""
+    """Return the price of `model`'s tokens, or None if it has no attribute `price`."""
     price = getattr(model, "price", None)
     return price if isinstance(price, Price) else None
 
@@ -141,10 +141,10 @@ def price_of(model: Model) -> Price | None:
 class Connectable(Protocol):
     """A model that keeps something open between calls, such as a pool of connections.
 
-    A run holds `connect()` open while it lasts, so that nothing stays open after it; whoever wants to keep
-    connections between runs holds it open for longer.
+    A run keeps `connect()` open while it lasts, so that nothing stays open afterwards. To keep connections between
+    runs, hold it open for longer.
     """
 
     def connect(self) -> AbstractAsyncContextManager[None]:
-        """Keep the model's connections until the context ends. May be nested; the outermost exit closes."""
+        """Keep the model's connections open until the context ends. May be nested; the outermost exit closes them."""
         ...

@@ -1,4 +1,4 @@
-"""What models cost, from the list of the library `genai-prices`."""
+"""Model prices, from the list of the library `genai-prices`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def listed_price(model: str, base_url: str) -> Price | None:
-    """The price of a model at an endpoint; None if it is not listed, or the extra "prices" is not installed.
+    """Return the price of a model at an endpoint; None if it is not listed, or the extra "prices" is not installed.
 
-    Where the price depends on the prompt's length, it is the dearest: a limit must hold. The endpoint decides: a
-    model's namesake on a server of one's own has no listed price.
+    If the price depends on the prompt's length, return the highest, so that a cost limit holds. A model of the same
+    name on a self-hosted server has no listed price.
     """
     if find_spec("genai_prices") is None:
         return None
@@ -26,13 +26,13 @@ def listed_price(model: str, base_url: str) -> Price | None:
         found = calc_price(Usage(input_tokens=1, output_tokens=1), model, provider_api_url=base_url).model_price
     except LookupError:
         return None
-    given, written = _dearest(found.input_mtok), _dearest(found.output_mtok)
-    if given is None or written is None:
+    input_price, output_price = _highest(found.input_mtok), _highest(found.output_mtok)
+    if input_price is None or output_price is None:
         return None
-    return Price(input=given, output=written, cached_input=_dearest(found.cache_read_mtok))
+    return Price(input=input_price, output=output_price, cached_input=_highest(found.cache_read_mtok))
 
 
-def _dearest(price: Decimal | TieredPrices | None) -> float | None:
+def _highest(price: Decimal | TieredPrices | None) -> float | None:
     if price is None or isinstance(price, Decimal):
         return None if price is None else float(price)
     return float(max(price.base, *(tier.price for tier in price.tiers)))

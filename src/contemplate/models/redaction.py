@@ -1,6 +1,6 @@
-"""The one redactor of secrets: what is said to people, logs and clients is said without keys and passwords.
+"""Redaction of secrets: removes keys and passwords from text that users, logs and clients see.
 
-It imports nothing of the package, so that whatever shows a URL or repeats what a server said can use it.
+It imports nothing from the package, so that any module that shows a URL or repeats a server's message can use it.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 
 PLACEHOLDER = "[secret]"
-# What is shorter is not a secret but a placeholder such as "none", and would be found in innocent words.
+# Anything shorter is a placeholder such as "none", and would also match ordinary words.
 SHORTEST_SECRET = 8
 
-# All up to the last "@" before the path; a password may hold one.
+# Everything up to the last "@" before the path: a password may contain "@".
 _USER = re.compile(r"(?<=://)[^/\s]*(?=@)")
-# A parameter of a query whose name says that it is a key. The bound keeps the search linear.
+# A query parameter whose name suggests a key. The bounds keep the search linear.
 _PARAMETER = re.compile(
     r"(?<=[?&])([\w.-]{0,40}(?:key|token|secret|passw|sig|auth)[\w.-]{0,40}=)[^&#\s\"'<>]+", re.IGNORECASE
 )
@@ -22,21 +22,21 @@ _BEARER = re.compile(rf"(?<=\bbearer )\S{{{SHORTEST_SECRET},}}", re.IGNORECASE)
 
 
 def shown_url(url: str) -> str:
-    """Return `url` without what may be secret in it: the user's name and password, and the query."""
+    """Return `url` without the parts that may be secret: the user name and password, and the query."""
     address, mark, fragment = url.partition("#")
-    # By hand: a URL that cannot be parsed is shown as well, in the error that says so.
+    # Parsed by hand, as invalid URLs are shown too, in the error that reports them.
     scheme, colon, rest = address.partition("?")[0].partition("://")
     authority, slash, path = rest.partition("/")
     return scheme + colon + authority.rpartition("@")[2] + slash + path + mark + fragment
 
 
 def redact(text: str, *secrets: str) -> str:
-    """Return `text` with "[secret]" in place of each of `secrets`, and of whatever looks like one.
+    """Return `text` with "[secret]" in place of each of `secrets`, and of anything that looks like a secret.
 
-    That is a user and a password in a URL, a key in the query of one, a word that looks like an API key, and what
-    follows "Bearer".
+    That is a user name and password in a URL, a key in its query, a word that looks like an API key, and the word
+    after "Bearer".
     """
-    # The longest first: one secret may be a part of another.
+    # Longest first, as one secret may contain another.
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, PLACEHOLDER)

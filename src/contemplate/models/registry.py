@@ -1,4 +1,4 @@
-"""From names to models: "openai:gpt-5", "local:qwen2.5-coder-1.5b", "ollama:llama3.2", "http://host/v1#NAME"."""
+"""Resolve model names: "openai:gpt-5", "local:qwen2.5-coder-1.5b", "ollama:llama3.2", "http://host/v1#NAME"."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://ho
 
 
 def default_name() -> str:
-    """The model used where none is named: OpenAI's if `OPENAI_API_KEY` is set, else a local one.
+    """Return the name of the default model: OpenAI's if `OPENAI_API_KEY` is set, else a local one.
 
     `CONTEMPLATE_MODEL` overrides both.
     """
@@ -28,10 +28,10 @@ def default_name() -> str:
 
 
 def resolve(model: str | Model | None) -> Model:
-    """The model called `model`, with retries; a model is returned as it is, and None means the default one.
+    """Return the model named `model`, with retries. A model object is returned unchanged; None means the default model.
 
     Raises:
-        ConfigurationError: the name has none of the known forms, or the model cannot be set up.
+        ConfigurationError: the name has no known form, or the model cannot be set up.
     """
     if model is None:
         model = default_name()
@@ -45,7 +45,7 @@ def _named(model: str) -> Model:
     if provider in ("http", "https"):
         return _endpoint(model)
     if not name:
-        raise ConfigurationError(f"model {model!r} names no provider", hint=f"known forms: {FORMS}")
+        raise ConfigurationError(f"model {model!r} has no provider prefix", hint=f"known forms: {FORMS}")
     if provider == "openai":
         from .openai import OpenAIModel
 
@@ -58,7 +58,7 @@ def _named(model: str) -> Model:
     if provider == "local":
         from .local import LocalModel
 
-        # It asks again by itself.
+        # It has its own retries.
         return LocalModel(name)
     raise ConfigurationError(f"model {shown_url(model)!r}: unknown provider {provider!r}", hint=f"known forms: {FORMS}")
 
@@ -68,7 +68,7 @@ def _endpoint(url: str) -> Model:
 
     base_url, _, name = url.partition("#")
     if not name:
-        raise ConfigurationError(f"model {shown_url(url)!r} does not say which model", hint="write http://host/v1#NAME")
+        raise ConfigurationError(f"model {shown_url(url)!r} has no model name", hint="write http://host/v1#NAME")
     return Retry(
         OpenAIModel(name, base_url=base_url, api_key=os.environ.get("CONTEMPLATE_API_KEY"), name=shown_url(url))
     )

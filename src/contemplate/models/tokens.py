@@ -1,4 +1,4 @@
-"""The one estimator of tokens, for whatever has to know their number before a provider says it, or without."""
+"""Estimate token counts, for when a provider has not reported them yet, or does not report them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pydantic_core import to_json
 
 from .base import ModelRequest
 
-# English prose has four to five bytes a token, code and JSON three, and a character of Chinese, of three bytes, is
-# often a token by itself: an estimate that a limit rests on is to be rather too high than too low.
+# English prose has four to five bytes per token, code and JSON three, and a Chinese character, which has three bytes,
+# is often one token. Limits depend on this estimate, so it is rather too high than too low.
 BYTES_PER_TOKEN = 3
 IMAGE_TOKENS = 1000
 MESSAGE_TOKENS = 8
 
 
 def text_bytes(text: str) -> int:
-    """Return the length of `text` in UTF-8."""
+    """Return the length of `text` in bytes of UTF-8."""
     return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 

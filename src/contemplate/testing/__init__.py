@@ -1,4 +1,4 @@
-"""Doubles for tests of your own: a model that says what you wrote, and a server that misbehaves on request."""
+"""Test doubles: a model with scripted replies, and a server that injects faults."""
 
 from __future__ import annotations
 

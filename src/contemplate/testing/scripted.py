@@ -18,16 +18,16 @@ CHARACTERS_PER_TOKEN = 4
 
 
 class ScriptedModel:
-    """Answers each request with the next reply, or with what a function makes of the request.
+    """A model that answers each request with the next reply, or with a function of the request.
 
-    A reply is a text, a message (for tool calls and images), a whole response, or an exception to raise. Tokens are
-    counted as four characters each.
+    A reply is a text, a message (for tool calls and images), a whole response, or an exception to raise. Every four
+    characters count as one token.
 
     Args:
-        script: one text for every request; replies in their order; or a function, which may be async.
+        script: a text for every request, replies in order, or a function, which may be async.
         name: the model's name.
-        chunk: a streamed text comes in pieces of so many characters.
-        price: what its tokens are said to cost.
+        chunk: the number of characters in each piece of a streamed text.
+        price: the price of its tokens.
 
     Attributes:
         requests: every request so far, in order.
@@ -52,7 +52,7 @@ class ScriptedModel:
         """Return the scripted reply to `request`.
 
         Raises:
-            Exception: the reply is one, or there is none left (`LookupError`).
+            Exception: the reply is an exception, or no reply is left (`LookupError`).
         """
         self.requests.append(request)
         reply = self._script(request)
@@ -87,6 +87,6 @@ def _one_by_one(replies: list[Reply]) -> Script:
     def script(request: ModelRequest) -> Reply:
         for reply in left:
             return reply
-        raise LookupError(f"the script has only {len(replies)} replies, and one more was asked for")
+        raise LookupError(f"the script has only {len(replies)} replies, but one more was requested")
 
     return script

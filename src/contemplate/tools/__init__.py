@@ -1,8 +1,8 @@
-"""Tools: what subagents may call.
+"""Tools that subagents may call.
 
 tool       functions as tools
-toolset    tools that are there only while something runs, such as a server
-sandbox    programs that nobody has looked at, in a process of their own
+toolset    tools that exist only while something runs, such as a server
+sandbox    untrusted programs, in a separate process
 mcp        tools of MCP servers
 """
 

@@ -1,6 +1,6 @@
-"""Running a program that nobody has looked at: in Monty, an interpreter of a part of Python, in a process of its own.
+"""Run an untrusted program in Monty, an interpreter for a subset of Python, in a separate process.
 
-The program sees no file, no network, no environment and nothing of this process but the functions that it is given.
+The program has no access to files, the network, the environment or this process, except for the given functions.
 Monty is https://github.com/pydantic/monty, the extra "code".
 """
 
@@ -38,15 +38,15 @@ _threads: RunVar[anyio.CapacityLimiter] = RunVar("contemplate.sandbox.threads")
 
 
 class Function(Protocol):
-    """What a program may call: takes what it was called with, and returns JSON data."""
+    """A function that a program may call, which returns JSON data."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[JsonValue]:
-        """Whatever it raises is raised in the program."""
+        """Call the function; its exceptions are raised in the program."""
         ...
 
 
 def require() -> None:
-    """See that programs can be run at all.
+    """Check that programs can be run.
 
     Raises:
         MissingDependencyError: the extra "code" is not installed.
@@ -56,7 +56,7 @@ def require() -> None:
 
 
 def program_in(text: str) -> str | None:
-    """The last block of Python that is fenced in `text`, else the last that does not say what it is; None if none."""
+    """Return the last fenced block of Python in `text`, else the last one without a language; None if there is none."""
     blocks = [(found[1].casefold(), found[2]) for found in _FENCED.finditer(text)]
     python = [code for language, code in blocks if language.startswith("py")]
     found = python or [code for language, code in blocks if not language]
@@ -64,50 +64,50 @@ def program_in(text: str) -> str | None:
 
 
 async def run_program(code: str, program: Program, functions: Mapping[str, Function]) -> str:
-    """What `code` prints; if it prints nothing, the number or text that its last line stands for.
+    """Run `code`, and return what it prints; if it prints nothing, the number or text of its last expression.
 
-    It runs in a worker thread and in a process of its own, which ends with it. If the caller is cancelled, that process
-    goes on for its time at most. The time in which it waits for `functions` is not counted.
+    It runs in a worker thread and a separate process, which ends with it. If the caller is cancelled, the process may
+    continue up to its time limit. The time in which it waits for `functions` is not counted.
 
     Args:
-        code: Python.
+        code: the program, in Python.
         program: the limits.
-        functions: what it may call, by name, or import from a module `tools`; they run in the event loop.
+        functions: what it may call by name, or import from the module `tools`; they run in the event loop.
 
     Raises:
-        ProgramError: it could not be read, failed, printed nothing, or was over a limit; the message is for a model.
+        ProgramError: it could not be parsed, failed, printed nothing, or exceeded a limit; the message is for a model.
         MissingDependencyError: the extra "code" is not installed.
     """
     require()
     from pydantic_monty import MontyCrashedError, MontyError
 
     for name in _DEFINED.findall(code):
-        # Small models make up a function that they are to call, and with it what it returns.
+        # Small models tend to redefine a function that they should call, and so invent its result.
         if name in functions:
             raise ProgramError(f"the function {name} exists already: do not define it, import it from {TOOLS}")
     try:
         async with _Session(program) as session:
             printed = await session.run(code, functions)
     except MontyCrashedError:
-        # On a busy machine its process is killed before it says so itself.
-        raise ProgramError(f"its process was ended, at its time limit of {program.seconds:g} s or before") from None
+        # On a busy machine, the process is killed before it can report its time limit.
+        raise ProgramError(f"its process was killed, at its time limit of {program.seconds:g} s or earlier") from None
     except MontyError as error:
-        raise ProgramError(_told(error)) from None
+        raise ProgramError(_traceback(error)) from None
     if not printed.strip():
         raise ProgramError("it printed nothing")
     return printed.strip()
 
 
 class _Session:
-    """One process with one program."""
+    """A process that runs one program."""
 
     def __init__(self, program: Program) -> None:
         from pydantic_monty import Monty
 
         self._printed: list[str] = []
-        self._room = program.output_kib * 1024
+        self._output_left = program.output_kib * 1024
         self._lock = threading.Lock()
-        self._busy = self._left = False
+        self._busy = self._exited = False
         self._pool: Monty = Monty(max_processes=1)
         self._limits = program
         self._session: MontySession | None = None
@@ -117,7 +117,7 @@ class _Session:
 
     async def __aexit__(self, *_: object) -> None:
         with self._lock:
-            self._left = True
+            self._exited = True
             if not self._busy:
                 self._close()
 
@@ -131,7 +131,7 @@ class _Session:
 
         snapshot = await self._in_thread(partial(self._start, code, functions))
         while not isinstance(snapshot, MontyComplete):
-            snapshot = await self._in_thread(await self._answered(snapshot, functions))
+            snapshot = await self._in_thread(await self._resume_step(snapshot, functions))
         printed = "".join(self._printed)
         if not printed.strip() and isinstance(snapshot.output, str | int | float):
             return str(snapshot.output)
@@ -152,23 +152,25 @@ class _Session:
             external_modules={TOOLS: ExternalModule(dict(functions))},
         )
         session.__enter__()
-        return session.feed_start(code, print_callback=self._hear)
+        return session.feed_start(code, print_callback=self._on_print)
 
-    def _hear(self, _: Literal["stdout", "stderr"], text: str) -> None:
-        self._room -= len(text.encode(errors="replace"))
-        if self._room < 0:
+    def _on_print(self, _: Literal["stdout", "stderr"], text: str) -> None:
+        self._output_left -= len(text.encode(errors="replace"))
+        if self._output_left < 0:
             raise MemoryError(f"the program printed more than {self._limits.output_kib} KiB")
         self._printed.append(text)
 
-    async def _answered(self, snapshot: SyncSnapshot, functions: Mapping[str, Function]) -> Callable[[], SyncSnapshot]:
-        """How to go on from where the program wants something from outside."""
+    async def _resume_step(
+        self, snapshot: SyncSnapshot, functions: Mapping[str, Function]
+    ) -> Callable[[], SyncSnapshot]:
+        """Return how to resume the program, which waits for something from outside."""
         from pydantic_monty import FunctionSnapshot, NameLookupSnapshot
 
         if isinstance(snapshot, NameLookupSnapshot):
             function = functions.get(snapshot.variable_name)
             return snapshot.resume if function is None else partial(snapshot.resume, value=function)
         if not isinstance(snapshot, FunctionSnapshot):
-            raise ProgramError("it waits for something that never comes")
+            raise ProgramError("it waits for something that never happens")
         name = str(snapshot.function_name).removeprefix(f"{TOOLS}.")
         if snapshot.is_os_function:
             return snapshot.resume_auto if name == "import" else snapshot.resume_not_handled
@@ -177,15 +179,15 @@ class _Session:
         try:
             returned = await functions[name](*snapshot.args, **snapshot.kwargs)
         except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-            return partial(snapshot.resume, {"exc_type": "RuntimeError", "message": said})
+            message = f"{type(error).__name__}: {error}"
+            return partial(snapshot.resume, {"exc_type": "RuntimeError", "message": message})
         return partial(snapshot.resume, {"return_value": returned})
 
     async def _in_thread(self, step: Callable[[], T]) -> T:
-        return await anyio.to_thread.run_sync(self._closing, step, abandon_on_cancel=True, limiter=_limiter())
+        return await anyio.to_thread.run_sync(self._run_step, step, abandon_on_cancel=True, limiter=_limiter())
 
-    def _closing(self, step: Callable[[], T]) -> T:
-        """In the thread: `step`; and the end of it all, if whoever wanted it was cancelled and did not wait."""
+    def _run_step(self, step: Callable[[], T]) -> T:
+        """Run `step` in the thread; afterwards close the session if the caller was cancelled in the meantime."""
         with self._lock:
             self._busy = True
         try:
@@ -193,12 +195,12 @@ class _Session:
         finally:
             with self._lock:
                 self._busy = False
-                if self._left:
+                if self._exited:
                     self._close()
 
 
 def _limiter() -> anyio.CapacityLimiter:
-    """As many programs run at once as there are processors: their time is counted while they wait for one."""
+    """Return a limiter for one program per processor: waiting for a processor would count towards a time limit."""
     try:
         return _threads.get()
     except LookupError:
@@ -207,8 +209,8 @@ def _limiter() -> anyio.CapacityLimiter:
         return limiter
 
 
-def _told(error: Any) -> str:
-    """The end of the traceback, which is where a model finds what to mend."""
+def _traceback(error: Any) -> str:
+    """Return the end of the traceback, which is what a model needs for a fix."""
     display = getattr(error, "display", None)
-    said = str(error) if display is None else str(display("traceback"))
-    return said.strip()[-MAX_ERROR_CHARACTERS:]
+    text = str(error) if display is None else str(display("traceback"))
+    return text.strip()[-MAX_ERROR_CHARACTERS:]

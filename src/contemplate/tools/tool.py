@@ -1,4 +1,4 @@
-"""Tools: functions that a subagent may call. The schema comes from the signature, the words from the docstring."""
+"""Tools: functions that a subagent may call, with a schema from the signature and a description from the docstring."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..messages import ImagePart, Part, TextPart
 class Tool:
     """A function with a name, a description and a JSON schema of its arguments.
 
-    Make one with `@tool`. A plain function runs in a worker thread, so that it does not hold up other subagents.
+    Create one with `@tool`. A plain function runs in a worker thread, so that it does not block other subagents.
 
     Attributes:
-        name: what the model calls it: letters, digits, "_" and "-", at most 64.
-        description: what it does, for the model.
-        parameters: the JSON schema of its arguments, an object.
+        name: its name for the model: letters, digits, "_" and "-", at most 64.
+        description: its description for the model.
+        parameters: the JSON schema of its arguments, of type object.
     """
 
     def __init__(
@@ -35,29 +35,29 @@ class Tool:
             raise ConfigurationError(
                 f"{self.name!r} cannot be the name of a tool", hint='use letters, digits, "_" and "-", at most 64'
             )
-        summary, told = _documentation(function)
+        summary, descriptions = _documentation(function)
         self.description = description or summary
         self._function = function
-        self._arguments = _arguments_model(self.name, function, told)
+        self._arguments = _arguments_model(self.name, function, descriptions)
         self.parameters: dict[str, JsonValue] = self._arguments.model_json_schema()
 
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
 
     async def call(self, arguments: str) -> str | tuple[Part, ...]:
-        """Run the function with `arguments`, a JSON object, and return what it returned: text, or parts with images.
+        """Run the function with `arguments`, a JSON object, and return its result: text, or parts with images.
 
         Raises:
-            ToolError: the arguments do not fit the schema.
+            ToolError: the arguments do not match the schema.
             Exception: whatever the function raises.
         """
-        return _said(await self._run(arguments or "{}"))
+        return _parts(await self._run(arguments or "{}"))
 
     async def value(self, *args: Any, **kwargs: Any) -> JsonValue:
-        """Run the function as a program would, and return what it returned, as JSON data.
+        """Run the function as a program calls it, and return its result as JSON data.
 
         Raises:
-            ToolError: the arguments do not fit the schema.
+            ToolError: the arguments do not match the schema.
             Exception: whatever the function raises.
         """
         names = [str(each.alias) for each in self._arguments.model_fields.values()]
@@ -70,17 +70,17 @@ class Tool:
 
     @property
     def signature(self) -> str:
-        """How a program calls it, such as "price(fruit: str, count: int = 1)"."""
-        said = (
+        """Its signature in a program, such as "price(fruit: str, count: int = 1)"."""
+        parameters = (
             f"{each.alias}: {inspect.formatannotation(each.annotation)}"
             + ("" if each.is_required() else f" = {each.default!r}")
             for each in self._arguments.model_fields.values()
         )
-        return f"{self.identifier}({', '.join(said)})"
+        return f"{self.identifier}({', '.join(parameters)})"
 
     @property
     def identifier(self) -> str:
-        """Its name in a program, where "-" is no letter."""
+        """Its name in a program, where "-" is not allowed."""
         return self.name.replace("-", "_")
 
     async def _run(self, arguments: str | bytes) -> object:
@@ -91,7 +91,7 @@ class Tool:
         values = {str(field.alias): getattr(checked, name) for name, field in type(checked).model_fields.items()}
         if inspect.iscoroutinefunction(self._function):
             return await self._function(**values)
-        # In a tuple, because trio refuses what is to be awaited.
+        # In a tuple, as trio rejects an awaitable result of a thread.
         (returned,) = await anyio.to_thread.run_sync(lambda: (self._function(**values),), abandon_on_cancel=True)
         if isinstance(returned, Awaitable):
             returned = await returned
@@ -105,12 +105,12 @@ def tool(*, name: str | None = None, description: str | None = None) -> Callable
 def tool(
     function: Callable[..., Any] | None = None, /, *, name: str | None = None, description: str | None = None
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
-    """Make a tool of a function: `@tool`, or `@tool(name=..., description=...)`.
+    """Make a tool from a function: `@tool`, or `@tool(name=..., description=...)`.
 
-    The parameters need type annotations; those that have a default are optional. A docstring in Google, NumPy or
-    reST style tells the model what the function and each parameter is for. To refuse a call, raise `ToolError` with
-    a message that the model can act on; it is told of any other exception as well. An `ImagePart` that is returned,
-    alone or in a list with text, is the user's: it comes with the answer, and the model is told that it was made.
+    The parameters need type annotations; those with a default are optional. A docstring in Google, NumPy or reST style
+    describes the function and each parameter to the model. To refuse a call, raise `ToolError` with a message that the
+    model can act on; any other exception is reported to it as well. An `ImagePart` that is returned, alone or in a list
+    with text, goes to the user: it is part of the answer, and the model is told that it was made.
 
     Raises:
         ConfigurationError: a parameter has no annotation, or one that pydantic cannot validate.
@@ -121,7 +121,7 @@ def tool(
 
 
 def as_tool(given: Tool | Callable[..., Any]) -> Tool:
-    """`given` itself if it is a tool, else a tool made of it."""
+    """Return `given` if it is a tool, else a tool made from it."""
     return given if isinstance(given, Tool) else Tool(given)
 
 
@@ -133,7 +133,7 @@ def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     return summary, {param.arg_name: param.description or "" for param in parsed.params}
 
 
-def _arguments_model(name: str, function: Callable[..., Any], told: dict[str, str]) -> type[BaseModel]:
+def _arguments_model(name: str, function: Callable[..., Any], descriptions: dict[str, str]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     hints, parameters = _signature(name, function)
     for place, parameter in enumerate(parameters):
@@ -141,11 +141,11 @@ def _arguments_model(name: str, function: Callable[..., Any], told: dict[str, st
             raise ConfigurationError(f"tool {name!r}: parameter {parameter} cannot be passed by name")
         if parameter.name not in hints:
             raise ConfigurationError(
-                f"tool {name!r}: parameter {parameter.name!r} has no type", hint=f"write {parameter.name}: str, say"
+                f"tool {name!r}: parameter {parameter.name!r} has no type", hint=f"for example: {parameter.name}: str"
             )
         default = ... if parameter.default is parameter.empty else parameter.default
-        # The field has a name of its own, as not every parameter's may stand in a pydantic model: "copy", or "_id".
-        words: dict[str, Any] = {"description": told[parameter.name]} if parameter.name in told else {}
+        # The field has its own name, as pydantic does not allow every name in a model, such as "copy" or "_id".
+        words: dict[str, Any] = {"description": descriptions[parameter.name]} if parameter.name in descriptions else {}
         field = Field(default, alias=parameter.name, title=parameter.name, **words)
         fields[f"argument_{place}"] = (hints[parameter.name], field)
     try:
@@ -155,15 +155,15 @@ def _arguments_model(name: str, function: Callable[..., Any], told: dict[str, st
 
 
 def _signature(name: str, function: Callable[..., Any]) -> tuple[dict[str, Any], list[inspect.Parameter]]:
-    written = _unwrapped(function)
-    annotated = written if inspect.isroutine(written) else type(written).__call__
+    unwrapped = _unwrapped(function)
+    annotated = unwrapped if inspect.isroutine(unwrapped) else type(unwrapped).__call__
     try:
         hints = get_type_hints(annotated, include_extras=True)
         return hints, list(inspect.signature(function).parameters.values())
     except Exception as error:
         raise ConfigurationError(
             f"tool {name!r}: its signature cannot be read: {error}",
-            hint="name only types that can be found from the function's module",
+            hint="use only types that can be resolved in the function's module",
         ) from error
 
 
@@ -173,8 +173,8 @@ def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _said(returned: object) -> str | tuple[Part, ...]:
-    """Text; or, for an image or a list or tuple in which there are some, parts."""
+def _parts(returned: object) -> str | tuple[Part, ...]:
+    """Return text; for an image, or a list or tuple that contains one, return parts."""
     members = returned if isinstance(returned, (list, tuple)) else (returned,)
     if not any(isinstance(each, ImagePart) for each in members):
         return _as_text(returned)

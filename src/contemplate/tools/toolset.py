@@ -1,4 +1,4 @@
-"""Toolsets: tools that are there only while something runs, such as a server. A run opens them, and closes them."""
+"""Toolsets: tools that exist only while something runs, such as a server. A run opens and closes them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Listed = tuple[ToolSpec, ...]
 
 
 class OpenToolset(Protocol):
-    """A toolset whose tools can be called."""
+    """A toolset that is open, so that its tools can be called."""
 
     @property
     def specs(self) -> Listed:
-        """Its tools, as models see them."""
+        """The tools as models see them."""
         ...
 
     async def call(self, name: str, arguments: str) -> str | tuple[Part, ...]:
-        """Use the tool `name` with `arguments`, a JSON object.
+        """Call the tool `name` with `arguments`, a JSON object.
 
         Raises:
             ToolError: it failed; the model is told.
@@ -38,15 +38,15 @@ class OpenToolset(Protocol):
 
 @runtime_checkable
 class Toolset(Protocol):
-    """Where tools come from that are known only once something runs."""
+    """A source of tools that are known only once something runs."""
 
     @property
     def name(self) -> str:
-        """The name for people, errors and journals; no secret is in it."""
+        """The name in errors and journals; it contains no secrets."""
         ...
 
     def open_tools(self) -> AbstractAsyncContextManager[OpenToolset]:
-        """Start what the tools need; it has ended when the context has.
+        """Start what the tools need, until the context ends.
 
         Raises:
             ContemplateError: it cannot be started.
@@ -55,10 +55,10 @@ class Toolset(Protocol):
 
 
 class Opened:
-    """A toolset within one run: it is opened by the first who needs it, in a task of its own.
+    """A toolset within one run, which is opened on first use, in its own task.
 
-    What goes wrong in there reaches those who use its tools, and never the run. What it listed may be known from a
-    journal; then it is opened only when a tool is called.
+    Its errors reach the callers of its tools, never the run. If its list of tools is known from a journal, it is opened
+    only when a tool is called.
     """
 
     def __init__(self, toolset: Toolset, group: TaskGroup) -> None:
@@ -66,12 +66,12 @@ class Opened:
         self.listing = anyio.Lock()
         self._toolset = toolset
         self._group = group
-        self._settled: anyio.Event | None = None
+        self._opened_or_failed: anyio.Event | None = None
         self._open: OpenToolset | None = None
         self._error: BaseException | None = None
 
     async def listed(self) -> str:
-        """What tools there are, as JSON.
+        """Return the list of tools, as JSON.
 
         Raises:
             ContemplateError: the toolset cannot be opened.
@@ -79,31 +79,31 @@ class Opened:
         return _LISTED.dump_json((await self._ready()).specs).decode()
 
     def made(self, listed: str) -> Sequence[Tool]:
-        """The tools of which `listed` tells."""
+        """Return the tools in the JSON `listed`."""
         return [_Tool(spec, self._call) for spec in _LISTED.validate_json(listed)]
 
     async def _call(self, name: str, arguments: str) -> str | tuple[Part, ...]:
         return await (await self._ready()).call(name, arguments)
 
     async def _ready(self) -> OpenToolset:
-        if self._settled is None:
-            self._settled = anyio.Event()
-            self._group.start_soon(self._hold, self._settled)
-        await self._settled.wait()
+        if self._opened_or_failed is None:
+            self._opened_or_failed = anyio.Event()
+            self._group.start_soon(self._keep_open, self._opened_or_failed)
+        await self._opened_or_failed.wait()
         if self._error is not None:
             raise self._error
         assert self._open is not None  # noqa: S101
         return self._open
 
-    async def _hold(self, settled: anyio.Event) -> None:
+    async def _keep_open(self, opened_or_failed: anyio.Event) -> None:
         try:
             async with self._toolset.open_tools() as self._open:
-                settled.set()
+                opened_or_failed.set()
                 await anyio.sleep_forever()
         except* Exception as errors:
             self._error = sole(errors)
         finally:
-            settled.set()
+            opened_or_failed.set()
 
 
 class Toolsets:
@@ -114,30 +114,30 @@ class Toolsets:
         self._opened: dict[int, tuple[Toolset, Opened]] = {}
 
     def opened(self, toolset: Toolset) -> Opened:
-        """`toolset` within this run."""
+        """Return `toolset` as opened within this run."""
         return self._opened.setdefault(id(toolset), (toolset, Opened(toolset, self.group)))[1]
 
 
 @asynccontextmanager
 async def toolsets() -> AsyncIterator[Toolsets]:
-    """What opens toolsets, and closes them at the end of the block, however it ends."""
-    left: Exception | None = None
+    """Yield a `Toolsets`, whose toolsets are closed at the end of the block."""
+    failure: Exception | None = None
     try:
         async with anyio.create_task_group() as group:
             try:
                 yield Toolsets(group)
             except Exception as error:
                 # Raised after the group is closed, so that it does not come wrapped in an exception group.
-                left = error
+                failure = error
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         raise sole(errors) from None
-    if left is not None:
-        raise left
+    if failure is not None:
+        raise failure
 
 
 class _Tool(Tool):
-    """A tool that is known by its schema only."""
+    """A tool of a toolset, which is known only by its schema."""
 
     def __init__(self, spec: ToolSpec, call: Callable[[str, str], Awaitable[str | tuple[Part, ...]]]) -> None:
         self.name, self.description, self.parameters = spec.name, spec.description, spec.parameters
@@ -150,8 +150,10 @@ class _Tool(Tool):
         if len(args) > len(self._properties):
             raise ToolError(f"{self.name} takes {len(self._properties)} arguments, not {len(args)}")
         given = {**dict(zip(self._properties, args, strict=False)), **kwargs}
-        said = await self.call(to_json(given, fallback=str).decode())
-        text = said if isinstance(said, str) else "\n".join(each.text for each in said if isinstance(each, TextPart))
+        result = await self.call(to_json(given, fallback=str).decode())
+        text = (
+            result if isinstance(result, str) else "\n".join(each.text for each in result if isinstance(each, TextPart))
+        )
         try:
             data: JsonValue = from_json(text)
         except ValueError:
@@ -162,12 +164,14 @@ class _Tool(Tool):
     def signature(self) -> str:
         required = self.parameters.get("required")
         needed = required if isinstance(required, list) else []
-        said = (f"{name}: {kind}" + ("" if name in needed else " = ...") for name, kind in self._properties.items())
-        return f"{self.identifier}({', '.join(said)})"
+        parameters = (
+            f"{name}: {kind}" + ("" if name in needed else " = ...") for name, kind in self._properties.items()
+        )
+        return f"{self.identifier}({', '.join(parameters)})"
 
     @property
     def _properties(self) -> dict[str, str]:
-        """Its parameters, each with its type as far as the schema says it in a word."""
+        """Its parameters with their types, or "any" if the schema does not name one."""
         properties = self.parameters.get("properties")
         known = properties if isinstance(properties, dict) else {}
         return {name: str(each.get("type", "any")) if isinstance(each, dict) else "any" for name, each in known.items()}

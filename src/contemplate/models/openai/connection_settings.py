@@ -1,4 +1,4 @@
-"""What holds for the connections of every transport: how long, how many, and whom to trust."""
+"""Connection settings for every transport: timeouts, the number of connections, and TLS certificates."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
-# Many servers hang up on a connection that was idle for five seconds, and a request on its way then is lost.
+# Many servers close a connection that was idle for five seconds, and a request sent at that moment is lost.
 IDLE_SECONDS = 4.0
 # Far more than there are ports.
 MAX_CONNECTIONS = 100_000
@@ -18,10 +18,10 @@ FILES_FOR_OTHERS = 64
 
 
 def most_connections() -> int:
-    """Return how many connections may be open at once: each is an open file, of which a process may have so many."""
+    """Return how many connections may be open at once, given the process's limit on open files."""
     try:
         import resource
-    except ImportError:  # Windows knows no such limit.
+    except ImportError:  # Windows has no such limit.
         return MAX_CONNECTIONS
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
@@ -31,7 +31,7 @@ def most_connections() -> int:
 
 @cache
 def trusted() -> SSLContext:
-    """Return whom to trust. Made once: it takes longer than a call."""
+    """Return the TLS context with the trusted certificates. Cached: creating one takes longer than a call."""
     import httpx2
 
     return httpx2.create_ssl_context()

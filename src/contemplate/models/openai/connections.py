@@ -1,4 +1,4 @@
-"""One transport, and so one set of connections, for each account and event loop, open while somebody needs it."""
+"""One transport, with its connections, for each account and event loop, open while it is in use."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class _Shared:
     users: int = 0
 
 
-# An event loop of its own has connections of its own: sharing them across loops fails in ways that are hard to read.
+# Each event loop has its own connections: sharing them across loops fails in obscure ways.
 _open: RunVar[dict[Account, _Shared]] = RunVar("contemplate_openai_connections")
 
 
 @asynccontextmanager
 async def connected(account: Account) -> AsyncIterator[Transport]:
-    """Give the transport of `account` in this event loop; the last one to leave closes it."""
+    """Yield the transport for `account` in this event loop; the last user to leave closes it."""
     transports = _open.get(None)
     if transports is None:
         transports = {}
@@ -61,5 +61,5 @@ def _new_transport(account: Account) -> Transport:
 
 
 def aiohttp_fits() -> bool:
-    """Return whether calls can go over aiohttp, as they usually do: on asyncio, and where there are no proxies."""
+    """Return whether calls can use aiohttp, which is the usual case: on asyncio, and without proxies."""
     return sniffio.current_async_library() == "asyncio" and not set(getproxies()) - {"no"}

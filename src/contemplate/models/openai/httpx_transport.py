@@ -1,4 +1,4 @@
-"""Requests on the `openai` package's own client, httpx2's: on every event loop, and through proxies."""
+"""Requests with the `openai` package's own httpx2 client: on every event loop, and through proxies."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .address import Address
 from .connection_settings import CLOSE_SECONDS, CONNECT_SECONDS, IDLE_SECONDS, most_connections, trusted
 from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure
 
-# No bound on the wait for a connection: that is what `Limits.concurrency` is for.
+# No timeout on the wait for a free connection: `Limits.concurrency` bounds the number of calls.
 _TIMEOUT = httpx2.Timeout(None, connect=CONNECT_SECONDS)
-# As many as the package has by itself: httpx2 looks at all of them on every request.
+# The package's own default: httpx2 scans all of them on every request.
 _MOST_CONNECTIONS = 1000
 
 
@@ -40,7 +40,7 @@ class HttpxTransport:
 
     @asynccontextmanager
     async def stream(self, body: bytes) -> AsyncIterator[Stream]:
-        """Give the response to `body` as it comes."""
+        """Yield the response to `body` as it arrives."""
         try:
             response = await self._client.send(self._request(body), stream=True)
         except httpx2.RequestError as error:
@@ -48,8 +48,8 @@ class HttpxTransport:
         pieces = _pieces(response)
         try:
             if not response.is_success:
-                said = b"".join([piece async for piece in pieces])
-                raise BadStatus(response.status_code, response.headers, said)
+                error_body = b"".join([piece async for piece in pieces])
+                raise BadStatus(response.status_code, response.headers, error_body)
             yield Stream(response.headers.get("content-type", ""), pieces)
         finally:
             await _close(response, pieces)
@@ -73,7 +73,7 @@ async def _pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
 async def _close(response: httpx2.Response, pieces: AsyncIterator[bytes]) -> None:
     with anyio.move_on_after(CLOSE_SECONDS, shield=True):
         await response.aclose()
-        # httpx2's generators do not close each other; stepped on once closed, each comes to its own end.
+        # httpx2's generators do not close each other; iterating after the close ends each of them.
         with suppress(Exception):
             async for _ in pieces:
                 pass

@@ -30,20 +30,19 @@ DEFAULT_TIMEOUT = 600.0
 class OpenAIModel:
     """A model behind an OpenAI-compatible chat completions endpoint.
 
-    Where its calls go, and with which headers, the `openai` package says; connections are kept for each account and
-    event loop.
+    The `openai` package determines the URL and headers; connections are kept for each account and event loop.
 
     Args:
-        model: the name that the server knows, such as "gpt-5".
+        model: the server's name for the model, such as "gpt-5".
         base_url: the endpoint; `OPENAI_BASE_URL`, or OpenAI's own, if None.
-        api_key: the key. If None: `OPENAI_API_KEY` for the endpoint of the environment, and no key for any other, so
-            that a key never goes to a server that it was not made for.
-        settings: the usual settings of its calls; those of a request go over them.
-        name: what to call it in events and errors; "openai:MODEL" if None.
-        price: what its tokens cost. If None, it is looked up, where the extra "prices" is installed and knows it.
+        api_key: the key. If None: `OPENAI_API_KEY` for the endpoint from the environment, and no key for any other, so
+            that a key is never sent to a server that it is not meant for.
+        settings: the default settings of its calls; those of a request take precedence.
+        name: its name in events and errors; "openai:MODEL" if None.
+        price: the price of its tokens. If None, it is looked up, if the extra "prices" is installed.
 
     Raises:
-        ConfigurationError: there is no key for an endpoint that wants one, or the URL is not one.
+        ConfigurationError: the key that OpenAI requires is missing, or the URL is not valid.
     """
 
     def __init__(
@@ -62,13 +61,13 @@ class OpenAIModel:
         self._account = account_for(model, base_url, api_key)
         self._is_openai = self._account.is_openai
         self._price = price
-        self._price_sought = price is not None
+        self._price_looked_up = price is not None
 
     @property
     def price(self) -> Price | None:
-        """What its tokens cost; None if that is not known. Looked up once, which takes a moment."""
-        if not self._price_sought:
-            self._price, self._price_sought = listed_price(self.model, self._account.base_url), True
+        """The price of its tokens; None if unknown. Looked up once, which takes a moment."""
+        if not self._price_looked_up:
+            self._price, self._price_looked_up = listed_price(self.model, self._account.base_url), True
         return self._price
 
     def __repr__(self) -> str:
@@ -76,9 +75,9 @@ class OpenAIModel:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:
-        """Keep the connections until the context ends."""
+        """Keep the connections open until the context ends."""
         async with connected(self._account):
-            if not self._price_sought:
+            if not self._price_looked_up:
                 await anyio.to_thread.run_sync(lambda: self.price)
             yield
 
@@ -97,7 +96,7 @@ class OpenAIModel:
                 with anyio.fail_after(seconds):
                     if on_delta is None:
                         return whole_response(await transport.post(body), request, model=self.model)
-                    return await self._streamed(transport, body, request, on_delta)
+                    return await self._stream(transport, body, request, on_delta)
             except TimeoutError:
                 raise ModelTimeoutError(
                     f"no complete answer within {seconds:g} s", model=self.name, hint="raise ModelSettings.timeout"
@@ -105,7 +104,7 @@ class OpenAIModel:
             except (TransportFailure, BadCompletion) as error:
                 raise model_error(error, self.name, self._account) from error.__cause__
 
-    async def _streamed(
+    async def _stream(
         self, transport: Transport, body: bytes, request: ModelRequest, on_delta: DeltaSink
     ) -> ModelResponse:
         with StreamTimeouts(request.settings, self.name) as timeouts:

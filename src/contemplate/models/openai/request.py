@@ -17,7 +17,7 @@ from .schema import strict
 def request_body(request: ModelRequest, *, model: str, stream: bool, is_openai: bool) -> bytes:
     """Return `request` as the body of a chat completions call, JSON in UTF-8.
 
-    OpenAI itself wants `max_completion_tokens` and strict schemas; other servers know the older name and more of
+    OpenAI requires `max_completion_tokens` and strict schemas; other servers use the older name and support more of
     JSON Schema.
     """
     settings = request.settings
@@ -54,19 +54,19 @@ def request_body(request: ModelRequest, *, model: str, stream: bool, is_openai: 
 
 
 def _message(message: Message) -> dict[str, Any]:
-    said: dict[str, Any] = {"role": message.role}
+    result: dict[str, Any] = {"role": message.role}
     if message.role == "user" and message.images:
-        said["content"] = [_part(part) for part in message.parts]
+        result["content"] = [_part(part) for part in message.parts]
     else:
-        said["content"] = message.text or (None if message.tool_calls else "")
+        result["content"] = message.text or (None if message.tool_calls else "")
     if message.tool_calls:
-        said["tool_calls"] = [
+        result["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.tool_calls
         ]
     if message.tool_call_id is not None:
-        said["tool_call_id"] = message.tool_call_id
-    return said
+        result["tool_call_id"] = message.tool_call_id
+    return result
 
 
 def _part(part: TextPart | ImagePart) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From the JSON of the chat completions format to responses, whole or in pieces."""
+"""Parse responses in the chat completions format, whole or in pieces."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .response_images import ResponseImages
 
 
 def whole_response(body: bytes, request: ModelRequest, *, model: str) -> ModelResponse:
-    """Return the response that `body` is, one that was not streamed.
+    """Parse the body of a response that was not streamed.
 
     Raises:
         BadCompletion: `body` is not a chat completion.
@@ -46,7 +46,7 @@ class _Call:
 class ResponseCollector:
     """Collects a response chunk by chunk; a whole completion is a stream of one chunk.
 
-    `pieces` counts the chunks that brought something of it: text, reasoning, part of a tool's call, an image.
+    `pieces` counts the chunks with content: text, reasoning, part of a tool call, or an image.
     """
 
     def __init__(self, request: ModelRequest, *, model: str) -> None:
@@ -63,17 +63,17 @@ class ResponseCollector:
         self.pieces = 0
 
     def add(self, body: bytes) -> Iterator[Delta]:
-        """Take in one chunk, and yield what it adds.
+        """Add one chunk, and yield its deltas.
 
         Raises:
-            BadCompletion: `body` is not a chat completion, or a chunk of one.
+            BadCompletion: `body` is neither a chat completion nor a chunk of one.
         """
         try:
             chunk = Completion.model_validate_json(body)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the whole"
-            raise BadCompletion(f"the server sent what is not a chat completion: {where}: {first['msg']}") from None
+            where = ".".join(map(str, first["loc"])) or "the whole body"
+            raise BadCompletion(f"the server did not send a chat completion: {where}: {first['msg']}") from None
         if chunk.error:
             raise ReportedError(_error_text(chunk.error))
         self._model = chunk.model or self._model
@@ -84,31 +84,31 @@ class ResponseCollector:
         self.finish = choice.finish_reason or self.finish
         if choice.logprobs is not None and choice.logprobs.content:
             self._logprobs.extend(map(_logprob, choice.logprobs.content))
-        said = choice.delta or choice.message
-        if said is not None:
-            yield from self._say(said, whole=choice.delta is None)
+        message = choice.delta or choice.message
+        if message is not None:
+            yield from self._add_message(message, whole=choice.delta is None)
         rest = self._images.rest() if self.finish is not None else ""
         if rest:
             self._text.append(rest)
             yield Delta(rest)
 
-    def _say(self, said: MessagePiece, *, whole: bool) -> Iterator[Delta]:
-        for place, call in enumerate(said.tool_calls or ()):
-            # A whole completion numbers its calls by their place in the list.
-            self._tool_call(call, place if whole else call.index)
-        self._images.beside(said.images)
-        text = self._images.content(said.content) or said.refusal or ""
-        reasoning = said.reasoning_content or said.reasoning or ""
-        if said.content or text or reasoning or said.tool_calls or said.images:
+    def _add_message(self, message: MessagePiece, *, whole: bool) -> Iterator[Delta]:
+        for place, call in enumerate(message.tool_calls or ()):
+            # The calls of a whole completion are identified by their place in the list.
+            self._add_tool_call(call, place if whole else call.index)
+        self._images.beside(message.images)
+        text = self._images.content(message.content) or message.refusal or ""
+        reasoning = message.reasoning_content or message.reasoning or ""
+        if message.content or text or reasoning or message.tool_calls or message.images:
             self.pieces += 1
         if text or reasoning:
             self._text.append(text)
             self._reasoning.append(reasoning)
             yield Delta(text, reasoning)
 
-    def _tool_call(self, piece: ToolCallPiece, index: int) -> None:
+    def _add_tool_call(self, piece: ToolCallPiece, index: int) -> None:
         call = self._call_at.get(index)
-        # Some servers stream every call as number 0, and tell them apart by their ids.
+        # Some servers stream every call with index 0, and distinguish them by id.
         if call is None or (piece.id and call.id != piece.id):
             call = self._call_at[index] = _Call(piece.id or f"call_{len(self._calls)}")
             self._calls.append(call)
@@ -116,7 +116,7 @@ class ResponseCollector:
         call.arguments.append(piece.function.arguments or "")
 
     def response(self) -> ModelResponse:
-        """Return what was collected, as a whole.
+        """Return the collected response.
 
         Raises:
             CutOff: the response ended before it was complete.
@@ -133,14 +133,14 @@ class ResponseCollector:
         return ModelResponse(
             message=Message.assistant(text, calls, tuple(self._images.found)),
             finish=finish,
-            usage=self._spent(text, reasoning, calls),
+            usage=self._total_usage(text, reasoning, calls),
             model=self._model,
             reasoning=reasoning,
             logprobs=tuple(self._logprobs) or None,
             notes=tuple(self._images.notes),
         )
 
-    def _spent(self, text: str, reasoning: str, calls: tuple[ToolCall, ...]) -> Usage:
+    def _total_usage(self, text: str, reasoning: str, calls: tuple[ToolCall, ...]) -> Usage:
         reported = self._usage
         if reported is None:
             written = "".join((text, reasoning, *(call.arguments for call in calls)))
@@ -151,13 +151,13 @@ class ResponseCollector:
                 cost_usd=None,
             )
         cached = reported.prompt_tokens_details and reported.prompt_tokens_details.cached_tokens
-        thought = reported.completion_tokens_details and reported.completion_tokens_details.reasoning_tokens
+        reasoned = reported.completion_tokens_details and reported.completion_tokens_details.reasoning_tokens
         return Usage(
             calls=1,
             input_tokens=reported.prompt_tokens,
             cached_input_tokens=cached or 0,
             output_tokens=reported.completion_tokens,
-            reasoning_tokens=thought or 0,
+            reasoning_tokens=reasoned or 0,
             cost_usd=reported.cost,
         )
 

@@ -1,4 +1,4 @@
-"""How long a server asks to wait, from the headers of its response."""
+"""Read from the headers of a response how long the server asks to wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds to wait by `retry-after-ms`, or by `Retry-After`, a number or a date (RFC 9110)."""
+    """Return the seconds to wait from `retry-after-ms`, or `Retry-After`, a number or a date (RFC 9110)."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         value = headers.get(name, "").strip()
         try:
@@ -27,9 +27,9 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def until_reset(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds until what is used up is there again, from OpenAI's `x-ratelimit-*` headers, such as "1m3.5s".
+    """Return the seconds until an exhausted limit resets, from OpenAI's `x-ratelimit-*` headers, such as "1m3.5s".
 
-    They tell when all of it will be there again, and some of it is earlier: so it is a bounded wait.
+    The headers say when the limit is fully reset, but part of it is available earlier, so the wait is capped.
     """
     waits = []
     for kind in ("requests", "tokens"):

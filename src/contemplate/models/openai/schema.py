@@ -1,4 +1,4 @@
-"""JSON schemas in the subset that OpenAI's strict mode takes.
+"""Convert JSON schemas to the subset that OpenAI's strict mode accepts.
 
 https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 """
@@ -12,20 +12,20 @@ _NAMED_SCHEMAS = frozenset({"properties", "$defs"})
 
 
 def strict(schema: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """`schema` with every object closed, every property required, and the unsupported keywords left out."""
-    kept: dict[str, JsonValue] = {}
+    """Return `schema` with every object closed, every property required, and unsupported keywords removed."""
+    result: dict[str, JsonValue] = {}
     for keyword, value in schema.items():
         if keyword in _UNSUPPORTED:
             continue
         if keyword in _NAMED_SCHEMAS and isinstance(value, dict):
-            kept[keyword] = {name: _strict_value(inner) for name, inner in value.items()}
+            result[keyword] = {name: _strict_value(inner) for name, inner in value.items()}
         else:
-            kept[keyword] = value if keyword in ("enum", "const") else _strict_value(value)
-    properties = kept.get("properties")
-    if kept.get("type") == "object" or isinstance(properties, dict):
-        kept["additionalProperties"] = False
-        kept["required"] = list(properties) if isinstance(properties, dict) else []
-    return kept
+            result[keyword] = value if keyword in ("enum", "const") else _strict_value(value)
+    properties = result.get("properties")
+    if result.get("type") == "object" or isinstance(properties, dict):
+        result["additionalProperties"] = False
+        result["required"] = list(properties) if isinstance(properties, dict) else []
+    return result
 
 
 def _strict_value(value: JsonValue) -> JsonValue:

@@ -1,4 +1,4 @@
-"""Server-sent events, as far as chat completions use them (WHATWG HTML, section 9.2.6: the `data` field)."""
+"""Parse server-sent events, as far as chat completions use them (WHATWG HTML, section 9.2.6: the `data` field)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_EVENT_BYTES = 64 * 1024 * 1024
 
 
 class EventStream:
-    """Cuts a byte stream, however it is chunked, into the `data` of its events."""
+    """A parser that splits a byte stream, in chunks of any size, into the `data` of its events."""
 
     def __init__(self) -> None:
         self._tail: list[bytes] = []
@@ -18,7 +18,7 @@ class EventStream:
         self._held = 0
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield the data of every event that `chunk` completes. Each byte is looked at once, however small the chunks.
+        """Yield the data of every event that `chunk` completes. Each byte is read once, however small the chunks.
 
         Raises:
             BadCompletion: one event is larger than 64 MiB.
@@ -45,5 +45,5 @@ class EventStream:
             raise BadCompletion("an event of the stream is larger than 64 MiB")
 
     def flush(self) -> Iterator[bytes]:
-        """Yield what the end of the stream completes: some servers leave out the last blank line."""
+        """Yield the event that the end of the stream completes: some servers omit the last blank line."""
         yield from self.feed(b"\n\n")

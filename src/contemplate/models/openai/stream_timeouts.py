@@ -1,4 +1,4 @@
-"""How long a stream may keep silent: before its first token, and between tokens."""
+"""Timeouts for the first token of a stream, and between tokens."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ...settings import ModelSettings
 
 
 class StreamTimeouts:
-    """Gives up what runs inside if nothing is heard for too long.
+    """A context that is cancelled if a stream stays silent for too long.
 
-    One cancel scope, whose deadline moves on with each piece: a task or a scope for each would cost more than reading
-    it. Signs of life that are not part of the answer, such as comments, do not count.
+    It is one cancel scope, whose deadline moves with each piece: a task or a scope for each piece would cost more than
+    reading it. Data that is not part of the answer, such as comments, does not count.
 
     Raises:
-        ModelTimeoutError: nothing was heard within `first_token_timeout`, or nothing more within `idle_timeout`.
+        ModelTimeoutError: there was no first token within `first_token_timeout`, or no more within `idle_timeout`.
     """
 
     def __init__(self, settings: ModelSettings, model: str) -> None:
@@ -41,7 +41,7 @@ class StreamTimeouts:
             raise self._timeout() from None
 
     def heard(self, pieces: int) -> None:
-        """So many pieces were heard until now."""
+        """Note that `pieces` have arrived so far, and move the deadline if that is more than before."""
         if pieces == self._pieces:
             return
         self._pieces = pieces
@@ -49,7 +49,7 @@ class StreamTimeouts:
             self._scope.deadline = anyio.current_time() + self._idle
 
     def end(self) -> None:
-        """What comes is not a stream: it cannot be heard piece by piece."""
+        """Remove the timeouts, for a response that is not a stream."""
         self._scope.deadline = inf
 
     def _timeout(self) -> ModelTimeoutError:

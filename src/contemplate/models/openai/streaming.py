@@ -1,4 +1,4 @@
-"""A response that is read while it is written."""
+"""Read a streamed response."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ DRAIN_SECONDS = 0.1
 async def read_stream(
     stream: Stream, request: ModelRequest, on_delta: DeltaSink, timeouts: StreamTimeouts, *, model: str
 ) -> ModelResponse:
-    """Return the response of `stream`, and hand its pieces to `on_delta` as they come.
+    """Return the response of `stream`, and pass its pieces to `on_delta` as they arrive.
 
     Raises:
         TransportFailure: the stream broke off.
-        BadCompletion: it is not one of a chat completion.
+        BadCompletion: it is not a chat completion.
     """
     if "text/event-stream" not in stream.content_type:
         timeouts.end()
         whole = b"".join([piece async for piece in stream.pieces])
-        return _handed_over(whole_response(whole, request, model=model), on_delta)
+        return _pass_on(whole_response(whole, request, model=model), on_delta)
     collector, events = ResponseCollector(request, model=model), EventStream()
     async for piece in stream.pieces:
         done = _collect(events.feed(piece), collector, on_delta)
@@ -41,7 +41,7 @@ async def read_stream(
 
 
 def _collect(events: Iterator[bytes], collector: ResponseCollector, on_delta: DeltaSink) -> bool:
-    """Take in `events`; True when the stream says that it is done."""
+    """Collect `events`; return True when the stream signals its end."""
     for data in events:
         if data.strip() == b"[DONE]":
             return True
@@ -50,17 +50,17 @@ def _collect(events: Iterator[bytes], collector: ResponseCollector, on_delta: De
     return False
 
 
-def _handed_over(response: ModelResponse, on_delta: DeltaSink) -> ModelResponse:
-    """Some servers answer a streaming request in one piece; so does an error page sent as a success."""
+def _pass_on(response: ModelResponse, on_delta: DeltaSink) -> ModelResponse:
+    """Pass a whole response to `on_delta`: some servers answer a streaming request in one piece."""
     if response.message.text or response.reasoning:
         on_delta(Delta(response.message.text, response.reasoning))
     return response
 
 
 async def _drain(pieces: AsyncIterator[bytes]) -> None:
-    """Read the end of the body: only a connection that was read to its end is used again.
+    """Read the end of the body: only a connection that was read to its end can be reused.
 
-    The answer is whole by now, and is kept whatever becomes of the connection.
+    The answer is already complete, so errors of the connection are ignored.
     """
     with anyio.move_on_after(DRAIN_SECONDS), suppress(TransportFailure):
         async for _ in pieces:

@@ -1,4 +1,4 @@
-"""What a transport is: it posts requests to one address, and tells in neutral errors what went wrong."""
+"""The `Transport` protocol, which posts requests to one address, and its library-independent errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Stream:
 
 
 class Transport(Protocol):
-    """What posts requests, and keeps connections for them.
+    """A client that posts requests, and keeps connections for them.
 
     Its methods, and the pieces of a stream, raise a `TransportFailure`.
     """
@@ -27,7 +27,7 @@ class Transport(Protocol):
         ...
 
     def stream(self, body: bytes) -> AbstractAsyncContextManager[Stream]:
-        """Give the response to `body` as it comes; leaving the block ends it."""
+        """Yield the response to `body` as it arrives; leaving the block ends it."""
         ...
 
     async def aclose(self) -> None:
@@ -36,11 +36,11 @@ class Transport(Protocol):
 
 
 class TransportFailure(Exception):
-    """There is no whole response. The cause is the error of the library that posted the request, if it had one."""
+    """There is no complete response. `__cause__` is the HTTP library's error, if it raised one."""
 
 
 class NotConnected(TransportFailure):
-    """There was no connection to the server."""
+    """The connection to the server could not be made."""
 
 
 class ConnectionLost(TransportFailure):
@@ -48,7 +48,7 @@ class ConnectionLost(TransportFailure):
 
 
 class BadStatus(TransportFailure):
-    """The response is not a success. Its body is left out of the error's text, as it may repeat secrets."""
+    """The response has an error status. Its body is not in the message, as it may repeat secrets."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         super().__init__(f"HTTP {status}")

@@ -1,9 +1,9 @@
-"""Wrappers around a model, a file each: a plain async function around another model's.
+"""Wrappers around a model, one in each file: a plain async function around another model's.
 
-retry            again, after errors that may pass
-rate_limit       as many calls as an account allows; pacing, its arithmetic
-hedge            a second call where the first keeps silent
-fallback         another model where one fails
-warm             one call first, where prompts begin alike; prefixes, who waits for whom
-prompted_tools   tools for models that cannot call any
+retry            retries after transient errors
+rate_limit       the rate limits of an account; their arithmetic is in pacing
+hedge            a second call if the first is slow
+fallback         another model if one fails
+warm             one call first if prompts share a prefix; who waits for whom is in prefixes
+prompted_tools   tools for models that cannot call tools
 """

@@ -1,4 +1,4 @@
-"""What wrappers around a model share."""
+"""Base classes that wrappers around a model share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..base import Connectable, Delta, DeltaSink, Model, price_of
 
 
 class Wrapper:
-    """A model's name and connections, passed on; a subclass adds `request`."""
+    """Base class that passes on a model's name, price and connections; a subclass adds `request`."""
 
     def __init__(self, inner: Model) -> None:
         self.inner = inner
@@ -30,7 +30,7 @@ class Wrapper:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:
-        """Keep the inner model's connections until the context ends."""
+        """Keep the inner model's connections open until the context ends."""
         async with AsyncExitStack() as stack:
             if isinstance(self.inner, Connectable):
                 await stack.enter_async_context(self.inner.connect())
@@ -38,34 +38,34 @@ class Wrapper:
 
 
 class Restarting:
-    """Passes pieces on, and says so when what was passed on is void."""
+    """A delta sink that passes pieces on, and can tell the receiver to discard them."""
 
     def __init__(self, on_delta: DeltaSink) -> None:
         self._on_delta = on_delta
-        self._said = False
+        self._passed_on = False
 
     def __call__(self, delta: Delta) -> None:
         """Pass `delta` on."""
-        self._said = True
+        self._passed_on = True
         self._on_delta(delta)
 
     def start_over(self) -> None:
-        """What was said so far is void, if anything was."""
-        if self._said:
-            self._said = False
+        """Tell the receiver to discard what was passed on so far, if anything was."""
+        if self._passed_on:
+            self._passed_on = False
             self._on_delta(Delta(restart=True))
 
 
 class Allowance:
-    """How many calls may be made beyond the planned ones: a share of those, saved up to `most`.
+    """A budget for extra calls: a share of the planned ones, saved up to `most`.
 
-    A token bucket that calls fill and not time, as gRPC's retry throttling is (gRFC A6): a server that fails in every
-    call is not asked many times as often.
+    A token bucket that is filled by calls rather than time, like gRPC's retry throttling (gRFC A6): a server that fails
+    every call does not receive many times as many.
 
     Args:
         share: what each planned call adds.
-        start: what there is before the first.
-        most: what can be saved.
+        start: the budget before the first call.
+        most: the largest budget that can be saved.
     """
 
     def __init__(self, share: float, *, start: float, most: float) -> None:
@@ -74,11 +74,11 @@ class Allowance:
         self._most = most
 
     def earn(self) -> None:
-        """A planned call is made."""
+        """Add the share of a planned call."""
         self._left = min(self._most, self._left + self._share)
 
     def spend(self) -> bool:
-        """Whether there may be one more call; if so, it is counted."""
+        """Return whether an extra call is allowed; if so, count it."""
         if self._left < 1:
             return False
         self._left -= 1

@@ -1,4 +1,4 @@
-"""Another model where one fails."""
+"""Fall back to another model if one fails."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ MAY_PASS = (ModelConnectionError, ModelTimeoutError, ModelRateLimitError, ModelS
 
 
 class Fallback(Wrapper):
-    """The first of several models that answers.
+    """Several models, of which the first that succeeds answers.
 
-    A model that fails so many times on end is left out for a while; then one call at a time tries it again (a circuit
-    breaker: Nygard, "Release It!", 2007). `ModelResponse.model` says who answered. A stream that breaks after its first
-    piece starts over, with the next model, with `Delta(restart=True)`.
+    A model with too many failures in a row is skipped for a while; then one call at a time tries it again (a circuit
+    breaker: Nygard, "Release It!", 2007). `ModelResponse.model` says which one answered. A stream that breaks after its
+    first piece starts over, with the next model, with `Delta(restart=True)`.
 
     Args:
-        models: in the order in which they are asked; or their names.
-        on: the errors after which the next one is asked. By default those that may pass: a refused key or a wrong
-            request is for you to know of, and not to be covered up.
-        failures: how many of these on end leave a model out.
-        seconds: for how long.
+        models: the models or their names, in the order in which they are tried.
+        on: the errors after which the next model is tried. By default transient ones: a refused key or an invalid
+            request should be reported, not hidden.
+        failures: how many of these in a row cause a model to be skipped.
+        seconds: how long it is skipped.
 
     Raises:
-        ConfigurationError: there is no model, or none of that name, or `failures` is less than one.
+        ConfigurationError: there is no model, a name is not known, or `failures` is less than one.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Fallback(Wrapper):
 
     @property
     def price(self) -> Price | None:
-        """The dearest of the models' prices; None if one is not known."""
+        """The highest of the models' prices; None if one is not known."""
         prices = [price_of(model) for model, _ in self._models]
         known = [price for price in prices if price is not None]
         if len(known) < len(prices):
@@ -75,12 +75,12 @@ class Fallback(Wrapper):
         return Price(input=max(each.input for each in known), output=max(each.output for each in known))
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-        """Answer `request`, by the first model that can.
+        """Answer `request` with the first model that succeeds.
 
         Only the connections of the first model are kept between calls.
 
         Raises:
-            ContemplateError: the last model's error, with those before it in its notes; or all were left out.
+            ContemplateError: the last model's error, with the earlier ones in its notes; or all models were skipped.
         """
         sink = None if on_delta is None else Restarting(on_delta)
         failed: list[ContemplateError] = []
@@ -90,21 +90,21 @@ class Fallback(Wrapper):
             if sink is not None:
                 sink.start_over()
             try:
-                return await _asked(model, circuit, self._on, request, sink)
+                return await _request(model, circuit, self._on, request, sink)
             except self._on as error:
                 failed.append(error)
         if not failed:
-            raise self._all_left_out()
+            raise self._all_skipped()
         for earlier in failed[:-1]:
             failed[-1].add_note(f"before that: {earlier}")
         raise failed[-1]
 
-    def _all_left_out(self) -> ModelConnectionError:
+    def _all_skipped(self) -> ModelConnectionError:
         wait = min(circuit.delay(anyio.current_time()) for _, circuit in self._models)
-        return ModelConnectionError("each model has failed too often of late", model=self.name, retry_after=wait)
+        return ModelConnectionError("every model has failed too often recently", model=self.name, retry_after=wait)
 
 
-async def _asked(
+async def _request(
     model: Model,
     circuit: Circuit,
     on: tuple[type[ContemplateError], ...],
@@ -118,7 +118,7 @@ async def _asked(
         circuit.failed(anyio.current_time())
         raise
     except ModelError:
-        # It is there, and says no to this request.
+        # The model is up, and refused this request.
         circuit.answered()
         raise
     except BaseException:
@@ -130,7 +130,7 @@ async def _asked(
 
 
 class Circuit:
-    """Whether a model may be asked: not after `failures` on end; after `seconds`, one call at a time."""
+    """A circuit breaker: open after `failures` in a row; after `seconds`, it admits one trial call at a time."""
 
     def __init__(self, failures: int, seconds: float) -> None:
         self._limit = failures
@@ -139,29 +139,29 @@ class Circuit:
         self._open_until = -inf
 
     def delay(self, now: float) -> float:
-        """Seconds until a call may be made."""
+        """Return the seconds until a call may be made."""
         left = self._open_until - now
-        # Each event loop has a clock of its own: nothing was ever left out for much longer than that.
+        # Each event loop has its own clock, so a longer delay comes from another loop's.
         return left if 0 < left < 2 * self._seconds else 0.0
 
     def enter(self, now: float) -> bool:
-        """A call is made; whether it is a trial, while which no other is made, unless it takes as long as a pause."""
+        """Note a call, and return whether it is a trial: no other is made meanwhile, for at most `seconds`."""
         trial = self._failures >= self._limit
         if trial:
             self._open_until = now + self._seconds
         return trial
 
     def failed(self, now: float) -> None:
-        """It failed."""
+        """Note that the call failed."""
         self._failures += 1
         if self._failures >= self._limit:
             self._open_until = now + self._seconds
 
     def answered(self) -> None:
-        """It was answered."""
+        """Note that the call was answered, and close the circuit."""
         self._failures, self._open_until = 0, -inf
 
     def trial_ended(self, now: float) -> None:
-        """A trial was cancelled, and tells nothing: another may be made."""
+        """Note that a trial was cancelled without a result, and allow another."""
         if self._failures >= self._limit:
             self._open_until = now

@@ -1,4 +1,4 @@
-"""A second call where the first keeps silent for unusually long."""
+"""Make a second call if the first token of a call is unusually late."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ COOL_SECONDS = 60.0
 
 
 class Hedge(Wrapper):
-    """A model that is asked a second time when its first token is late; the call that speaks first is the answer.
+    """A model that makes a second call when the first token is late; the call with the earlier first token answers.
 
-    Late is later than 95% of the recent first tokens (Dean and Barroso, "The Tail at Scale", 2013), as soon as there
-    are 50 to compare with. It is the first token and not the whole that is waited for: how long an answer takes is
-    mostly how long it is, and a race to its end would favour short ones. The call that loses is cancelled, and what it
-    has cost by estimate is part of the response's usage.
+    Late means later than 95% of the recent first tokens (Dean and Barroso, "The Tail at Scale", 2013), once there are
+    50 to compare with. The race is to the first token, not to the whole answer: the duration of an answer depends
+    mostly on its length, so a race to the end would favour short ones. The losing call is cancelled, and its estimated
+    cost is part of the response's usage.
 
-    Nothing is hedged for a minute after the provider refused a call as one too many, nor where `request.tools` is not
-    empty: the call itself would do no harm twice, as tools are called later, but a tool's call is not streamed to us
-    piece by piece, so that its first token cannot be seen. To see first tokens, calls are streamed to this object
-    whether or not its caller asked for that; a model that does not stream is never hedged.
+    Nothing is hedged for a minute after the provider refused a call for its rate limit, nor if `request.tools` is not
+    empty: a tool call is not streamed piece by piece, so its first token cannot be observed. To observe first tokens,
+    calls are always streamed to this object, even if its caller does not stream; a model that does not stream is never
+    hedged.
 
     Put it inside `Limit`, which counts the extra calls.
 
     Args:
         inner: the model.
-        share: extra calls are at most this share of all.
+        share: the largest share of extra calls among all calls.
 
     Raises:
         ConfigurationError: `share` is not between 0 and 1.
@@ -46,17 +46,17 @@ class Hedge(Wrapper):
 
     def __init__(self, inner: Model, *, share: float = 0.05) -> None:
         if not 0 <= share <= 1:
-            raise ConfigurationError(f"Hedge(share={share}): a share is between 0 and 1")
+            raise ConfigurationError(f"Hedge(share={share}): the share must be between 0 and 1")
         super().__init__(inner)
         self._allowance = Allowance(share, start=1 if share else 0, most=MOST_SAVED)
         self._first_tokens: deque[float] = deque(maxlen=OBSERVATIONS_KEPT)
         self._refused_at: float | None = None
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-        """Answer `request`, by one call or two.
+        """Answer `request` with one call or two.
 
         Raises:
-            ModelError: the call that spoke first failed, or both did.
+            ModelError: the call with the first token failed, or both did.
         """
         if request.tools:
             return await self.inner.request(request, on_delta)
@@ -65,28 +65,28 @@ class Hedge(Wrapper):
         try:
             return await race.run(self._late(), self._may_hedge)
         finally:
-            self._learn(race)
+            self._observe(race)
 
     def _late(self) -> float | None:
-        """Seconds after which a first token is late; None as long as that is not known."""
+        """Return the seconds after which a first token is late; None until that is known."""
         if len(self._first_tokens) < OBSERVATIONS_NEEDED:
             return None
         return sorted(self._first_tokens)[int(QUANTILE * len(self._first_tokens))]
 
     def _may_hedge(self) -> bool:
-        # Each event loop has a clock of its own: a time from another one's says nothing.
+        # Each event loop has its own clock: a time from another one means nothing.
         refused = self._refused_at is not None and 0 <= anyio.current_time() - self._refused_at < COOL_SECONDS
         return not refused and self._allowance.spend()
 
-    def _learn(self, race: _Race) -> None:
+    def _observe(self, race: _Race) -> None:
         if any(isinstance(call.error, ModelRateLimitError) for call in race.calls):
             self._refused_at = anyio.current_time()
-        # Of a first call that lost we know that it would have been later still; without it, late would mean ever less.
-        heard = race.calls[0].first_token
-        if heard is None and race.second_won:
-            heard = race.calls[1].first_token
-        if heard is not None:
-            self._first_tokens.append(heard - race.started)
+        # A first call that lost was later still; omitting it would make the threshold ever shorter.
+        first_token = race.calls[0].first_token
+        if first_token is None and race.second_won:
+            first_token = race.calls[1].first_token
+        if first_token is not None:
+            self._first_tokens.append(first_token - race.started)
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +99,7 @@ class _Call:
 
 
 class _Race:
-    """One request, and the one or two calls that are made for it."""
+    """One request, with the one or two calls made for it."""
 
     def __init__(self, inner: Model, request: ModelRequest, on_delta: DeltaSink | None) -> None:
         self.calls = [_Call()]
@@ -112,11 +112,11 @@ class _Race:
 
     @property
     def second_won(self) -> bool:
-        """Whether the call that was made later was heard earlier."""
+        """Whether the second call had the earlier first token."""
         return self._winner is not None and self._winner is not self.calls[0]
 
     async def run(self, late: float | None, may_hedge: Callable[[], bool]) -> ModelResponse:
-        """Make the call; and another if nothing is heard for `late` seconds, and it may be made."""
+        """Make the call, and a second one if there is no token for `late` seconds and `may_hedge` agrees."""
         if late is None:
             await self._make(self.calls[0])
         else:
@@ -138,22 +138,22 @@ class _Race:
     async def _make(self, call: _Call) -> None:
         with call.scope:
             try:
-                call.response = await self._inner.request(self._request, lambda delta: self._heard(call, delta))
-                self._won(call)
+                call.response = await self._inner.request(self._request, lambda delta: self._on_delta_of(call, delta))
+                self._decide(call)
             except Exception as error:
                 call.error = error
                 if all(each.error is not None for each in self.calls):
                     self._decided.set()
 
-    def _heard(self, call: _Call, delta: Delta) -> None:
+    def _on_delta_of(self, call: _Call, delta: Delta) -> None:
         if call.first_token is None and (delta.text or delta.reasoning):
             call.first_token = anyio.current_time()
-            self._won(call)
+            self._decide(call)
         call.written += text_bytes(delta.text) + text_bytes(delta.reasoning)
         if call is self._winner and self._on_delta is not None:
             self._on_delta(delta)
 
-    def _won(self, call: _Call) -> None:
+    def _decide(self, call: _Call) -> None:
         if self._winner is None:
             self._winner = call
             self._decided.set()
@@ -163,10 +163,10 @@ class _Race:
 
 
 def _cost(lost: _Call, usage: Usage) -> Usage:
-    """What a call has cost by estimate that lost against one that cost `usage`."""
+    """Estimate the cost of a call that lost against one with `usage`."""
     output_tokens = -(-lost.written // BYTES_PER_TOKEN)
     cost = usage.cost_usd
     if cost is not None:
-        # At the average price of a token, and so rather too much: most of its tokens are the prompt's, which are cheap.
+        # The average price of a token is rather too high, as most of the tokens are the prompt's, which are cheaper.
         cost *= (usage.input_tokens + output_tokens) / max(1, usage.total_tokens)
     return Usage(calls=1, input_tokens=usage.input_tokens, output_tokens=output_tokens, cost_usd=cost)

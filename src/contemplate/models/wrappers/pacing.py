@@ -1,9 +1,9 @@
-"""How fast calls may be made: plain arithmetic on a clock that is passed in, for `Limit`.
+"""The arithmetic of rate limits, on a clock that is passed in, for `Limit`. Times are in seconds.
 
-Bucket   so many requests, or tokens, a minute
-Window   so many calls at one moment, fewer when the provider says that they are too many
+Bucket   a limit on requests or tokens per minute
+Window   a limit on concurrent calls, lowered when the provider refuses some
 Pace     both, and pauses
-Line     who is next: first come, first served within a run, and one run after the other
+Line     a queue: first come, first served within a run, and round-robin among runs
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Generic, TypeVar
 MINUTE = 60.0
 LONGEST_PAUSE = 60.0
 DECREASE = 0.5
-# A share of the capacity: a clock's rounding must not make anybody wait for less than it can tell.
+# As a share of the capacity: rounding must not cause waits shorter than the clock's resolution.
 ROUNDING = 1e-6
 
 Item = TypeVar("Item", bound=Hashable)
 
 
 class Bucket:
-    """A token bucket: `capacity` at once, and as much again every minute, continuously.
+    """A token bucket: `capacity` at once, refilled continuously at `capacity` per minute.
 
-    So OpenAI and Anthropic count. What costs more than the capacity waits until the bucket is full, and leaves a debt.
-    An infinite capacity is no limit.
+    OpenAI and Anthropic count like this. An amount above the capacity waits until the bucket is full, and leaves a
+    debt. An infinite capacity means no limit.
     """
 
     def __init__(self, capacity: float) -> None:
@@ -36,13 +36,13 @@ class Bucket:
         self._at = -inf
 
     def delay(self, amount: float, now: float) -> float:
-        """Seconds until `amount` may be taken."""
+        """Return the seconds until `amount` may be taken."""
         self._fill(now)
         missing = min(amount, self.capacity) - self.level
         return missing * MINUTE / self.capacity if missing > self.capacity * ROUNDING else 0.0
 
     def take(self, amount: float, now: float) -> None:
-        """Take `amount`, which may be negative: what was not needed comes back."""
+        """Take `amount`; a negative one gives back what was not needed."""
         self._fill(now)
         self.level = min(self.capacity, self.level - amount)
 
@@ -53,10 +53,10 @@ class Bucket:
 
 
 class Window:
-    """How many calls may be out: one more for each full window of answers, half as many after a refusal.
+    """A limit on concurrent calls: one more for each full window of answers, half as many after a refusal.
 
-    Additive increase, multiplicative decrease, which ends in fair shares among all who use an account (Chiu and Jain
-    1989). As in TCP (RFC 5681), all refusals of calls that were out together are one sign and not many.
+    Additive increase, multiplicative decrease converges to fair shares among all users of an account (Chiu and Jain
+    1989). As in TCP (RFC 5681), the refusals of calls that were in flight together count as one.
     """
 
     def __init__(self, most: int | None) -> None:
@@ -68,27 +68,27 @@ class Window:
 
     @property
     def free(self) -> bool:
-        """Whether one more may go out."""
+        """Whether one more call may start."""
         return self.out + 1 <= self.size
 
     def enter(self) -> int:
-        """One goes out; its number."""
+        """Start a call, and return its number."""
         self.out += 1
         self._entered += 1
         return self._entered
 
     def leave(self) -> None:
-        """One came back, and says nothing about the window."""
+        """End a call without changing the window."""
         self.out -= 1
 
     def answered(self) -> None:
-        """One was answered: the window grows, if it is what held calls back."""
+        """End a call that was answered; the window grows if it was full."""
         if not self.free:
             self.size = min(self.most, self.size + 1 / self.size)
         self.out -= 1
 
     def refused(self, number: int) -> None:
-        """One was refused, as too many."""
+        """End a call that was refused for the rate limit; the window shrinks."""
         if number > self._seen_at_cut:
             self._seen_at_cut = self._entered
             self.size = max(1.0, min(self.size, self.out) * DECREASE)
@@ -97,7 +97,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A call that may go out, with the tokens set aside for it. A `probe` finds out whether a pause is over."""
+    """A permit for one call, with the tokens reserved for it. A `probe` tests whether a pause is over."""
 
     number: int
     tokens: float
@@ -105,10 +105,10 @@ class Pass:
 
 
 class Pace:
-    """The limits of one account, together.
+    """All limits of one account.
 
-    A refusal may ask for a pause. Where it asks for a longer one than `LONGEST_PAUSE` seconds, one call goes out after
-    that time as a probe, and one more each time that passes again, until one is heard.
+    A refusal may ask for a pause. If it asks for more than `LONGEST_PAUSE` seconds, one call starts after that time as
+    a probe, and another one each time it passes again, until one is answered.
     """
 
     def __init__(self, requests: int | None, tokens: int | None, concurrency: int | None) -> None:
@@ -119,80 +119,80 @@ class Pace:
         self._in_doubt = False
 
     def delay(self, tokens: float, now: float) -> float:
-        """Seconds until a call with so many tokens may go out; inf while that hangs on those which are out."""
+        """Return the seconds until a call with `tokens` may start; inf if a call in flight must end first."""
         if not self.window.free:
             return inf
         waits = (self.requests.delay(1, now), self.tokens.delay(tokens, now), self._paused_until - now)
         return max(0.0, *waits)
 
     def enter(self, tokens: float, now: float) -> Pass:
-        """One goes out; only where there is no delay."""
+        """Start a call, and return its permit. Only allowed if the delay is 0."""
         self.requests.take(1, now)
         self.tokens.take(tokens, now)
         if self._in_doubt:
             self._paused_until = now + LONGEST_PAUSE
         return Pass(self.window.enter(), tokens, probe=self._in_doubt)
 
-    def heard(self, given: Pass) -> None:
-        """The provider has begun to answer."""
-        if given.probe:
+    def heard(self, permit: Pass) -> None:
+        """Note that the answer has begun: if the call is a probe, the pause is over."""
+        if permit.probe:
             self._in_doubt, self._paused_until = False, -inf
 
-    def answered(self, given: Pass, now: float, *, calls: int, tokens: float) -> None:
-        """It was answered, and took so many calls and tokens in truth."""
-        self.heard(given)
+    def answered(self, permit: Pass, now: float, *, calls: int, tokens: float) -> None:
+        """End a call that was answered, and correct the estimate by its actual `calls` and `tokens`."""
+        self.heard(permit)
         self.window.answered()
         self.requests.take(calls - 1, now)
-        self.tokens.take(tokens - given.tokens, now)
+        self.tokens.take(tokens - permit.tokens, now)
 
-    def refused(self, given: Pass, now: float, retry_after: float | None) -> None:
-        """It was refused, as one too many. Providers count refused requests, and not their tokens."""
-        self.window.refused(given.number)
-        self.tokens.take(-given.tokens, now)
+    def refused(self, permit: Pass, now: float, retry_after: float | None) -> None:
+        """End a call that was refused for the rate limit. Providers count such requests, but not their tokens."""
+        self.window.refused(permit.number)
+        self.tokens.take(-permit.tokens, now)
         if retry_after is not None:
             self._paused_until = max(self._paused_until, now + min(retry_after, LONGEST_PAUSE))
             self._in_doubt = self._in_doubt or retry_after > LONGEST_PAUSE
 
-    def ended(self, given: Pass, now: float) -> None:
-        """It ended in another way, and nobody knows what it took: let that be what was set aside."""
+    def ended(self, permit: Pass, now: float) -> None:
+        """End a call that failed otherwise or was cancelled. Its usage is unknown, so the estimate stands."""
         self.window.leave()
-        if given.probe and self._in_doubt:
+        if permit.probe and self._in_doubt:
             self._paused_until = now
 
-    def unused(self, given: Pass, now: float) -> None:
-        """It never went out."""
+    def unused(self, permit: Pass, now: float) -> None:
+        """Give back the permit of a call that was never made."""
         self.requests.take(-1, now)
-        self.tokens.take(-given.tokens, now)
-        self.ended(given, now)
+        self.tokens.take(-permit.tokens, now)
+        self.ended(permit, now)
 
 
 class Line(Generic[Item]):
-    """Waiters of several runs: each run's in their order, and one run after the other."""
+    """A fair queue: first in, first out within each run, and round-robin among runs."""
 
     def __init__(self) -> None:
-        # Ordered ones, as a plain dictionary looks for its first entry among all that were removed before.
+        # OrderedDict, as a plain dict finds its first entry by scanning past all removed ones.
         self._runs: OrderedDict[Hashable, OrderedDict[Item, None]] = OrderedDict()
 
     @property
     def first(self) -> Item | None:
-        """Who is next."""
+        """The next waiter; None if nobody waits."""
         for waiting in self._runs.values():
             return next(iter(waiting))
         return None
 
     def join(self, run: Hashable, item: Item) -> None:
-        """Stand at the end of one's run; a run that nobody else waits for comes last."""
+        """Add `item` at the end of its run; a run without other waiters goes to the end."""
         self._runs.setdefault(run, OrderedDict())[item] = None
 
     def leave(self, run: Hashable, item: Item) -> None:
-        """Wait no more."""
+        """Remove `item`."""
         waiting = self._runs[run]
         del waiting[item]
         if not waiting:
             del self._runs[run]
 
     def serve(self, run: Hashable, item: Item) -> None:
-        """`item` is served; the next turn is another run's."""
+        """Remove `item`, and move its run to the end."""
         self.leave(run, item)
         if run in self._runs:
             self._runs.move_to_end(run)

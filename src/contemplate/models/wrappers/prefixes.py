@@ -1,4 +1,4 @@
-"""Prompts that begin alike: one call goes first, and the others wait until what they share is in a prefix cache."""
+"""Shared prompt prefixes: one call goes first, and the others wait until the prefix is in the provider's cache."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MOST_REMEMBERED = 256
 
 
 def beginning(request: ModelRequest, tokens: int) -> bytes | None:
-    """What stands for the first `tokens` of a prompt, roughly; None if it is shorter.
+    """Return a digest of roughly the first `tokens` of a prompt; None if it is shorter.
 
-    It begins with what providers put first: tools, the output's schema, then the messages. Images count as nothing,
-    but two prompts with different ones are not alike.
+    The prompt is in the order that providers use: tools, the output schema, then the messages. Images have no length,
+    but prompts with different images differ.
     """
     left = tokens * BYTES_PER_TOKEN
     digest = blake2s(digest_size=16)
     for piece in _pieces(request):
-        said = piece.encode(errors="surrogatepass")
-        digest.update(said[:left])
-        left -= len(said)
+        data = piece.encode(errors="surrogatepass")
+        digest.update(data[:left])
+        left -= len(data)
         if left <= 0:
             return digest.digest()
     return None
@@ -44,7 +44,7 @@ def _pieces(request: ModelRequest) -> Iterator[str]:
     for message in request.messages:
         yield f"\0{message.role}\0"
         for part in message.parts:
-            # Bytes remember their hash, so that an image is read once, however often it is asked about.
+            # Python caches the hash of bytes, so each image is read only once.
             yield f"\0{hash((part.url, part.data))}\0" if isinstance(part, ImagePart) else part.text
 
 
@@ -55,10 +55,10 @@ class _Waiter:
 
 
 class Beginnings:
-    """The beginnings that are warm, and the calls that wait for one to become so. For one event loop.
+    """The prompt prefixes that are cached (warm), and the calls that wait for one. For one event loop.
 
     Args:
-        seconds: how long a beginning stays warm after it was last used.
+        seconds: how long a prefix stays warm after its last use.
     """
 
     def __init__(self, seconds: float = inf) -> None:
@@ -67,9 +67,9 @@ class Beginnings:
         self._lines: dict[bytes, dict[_Waiter, None]] = {}
 
     async def leads(self, key: bytes, patience: float = inf) -> bool:
-        """Whether to warm up `key`; if not, it is warm, or `patience` is over, in seconds.
+        """Return whether the caller must warm `key`. False if it is warm, or after waiting `patience` seconds.
 
-        Who leads must call `warmed` or `given_up`, whatever happens.
+        A caller that leads must call `warmed` or `given_up` in any case.
         """
         if self._is_warm(key):
             return False
@@ -91,28 +91,28 @@ class Beginnings:
         return waiter.leads
 
     def waiting(self, key: bytes) -> int:
-        """How many calls wait for `key`."""
+        """Return how many calls wait for `key`."""
         return len(self._lines.get(key, ()))
 
     def warmed(self, key: bytes) -> None:
-        """`key` is warm: all who wait for it go on."""
+        """Note that `key` is warm, and release all calls that wait for it."""
         self._remember(key)
         for waiter in self._lines.pop(key, ()):
             waiter.over.set()
 
     def given_up(self, key: bytes) -> None:
-        """Who led has failed or was cancelled: the next in line leads."""
+        """Note that the leader failed or was cancelled; the next in line leads."""
         line = self._lines.get(key)
         if not line:
             self._lines.pop(key, None)
             return
-        heir = next(iter(line))
-        del line[heir]
-        heir.leads = True
-        heir.over.set()
+        next_leader = next(iter(line))
+        del line[next_leader]
+        next_leader.leads = True
+        next_leader.over.set()
 
     def forget(self) -> None:
-        """Nothing is warm any more."""
+        """Forget which prefixes are warm."""
         self._warm.clear()
 
     def _is_warm(self, key: bytes) -> bool:
@@ -129,12 +129,12 @@ class Beginnings:
             del self._warm[next(iter(self._warm))]
 
 
-# An event belongs to its loop, and so does a clock.
+# Kept for each event loop, as events and clocks belong to one.
 _all: RunVar[WeakKeyDictionary[object, Beginnings]] = RunVar("contemplate_beginnings")
 
 
 def beginnings_of(owner: object, seconds: float = inf) -> Beginnings:
-    """The beginnings of `owner` in this event loop, which stay warm for `seconds`."""
+    """Return the prefixes of `owner` in this event loop, which stay warm for `seconds`."""
     known = _all.get(None)
     if known is None:
         known = WeakKeyDictionary()

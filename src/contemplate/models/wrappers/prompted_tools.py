@@ -1,4 +1,4 @@
-"""Tools for models that cannot call any: the choice between a tool and an answer becomes a JSON schema."""
+"""Tools for models that cannot call tools: a JSON schema offers the choice between a tool call and an answer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from .base import Wrapper
 
 
 class PromptedTools(Wrapper):
-    """A model that tells `inner` about the tools in its prompt, and holds it to a schema: a tool's call, or an answer.
+    """A model that describes the tools to `inner` in its prompt, with a JSON schema for a tool call or an answer.
 
-    For servers that can follow a JSON schema and models that were not trained to call tools. A turn holds at most one
-    call.
+    For servers that support JSON schemas, with models that were not trained to call tools. A turn has at most one call.
 
     Args:
         inner: the model.
@@ -32,16 +31,16 @@ class PromptedTools(Wrapper):
         """
         if not request.tools:
             return await self.inner.request(request, on_delta)
-        plain = replace(request, messages=_in_words(request.messages), tools=(), tool_choice="auto")
+        plain = replace(request, messages=_without_tool_messages(request.messages), tools=(), tool_choice="auto")
         if request.tool_choice == "none":
             return await self.inner.request(plain, on_delta)
-        told = replace(
+        prompted = replace(
             plain,
-            messages=_told(plain.messages, request.tools),
+            messages=_with_tools(plain.messages, request.tools),
             output_schema=OutputSchema("turn", _turn_schema(request)),
         )
         sink = None if on_delta is None else _AnswerOnly(on_delta)
-        return _read(await self.inner.request(told, sink), request)
+        return _parse(await self.inner.request(prompted, sink), request)
 
 
 class _Turn(BaseModel):
@@ -54,12 +53,12 @@ def _turn_schema(request: ModelRequest) -> dict[str, JsonValue]:
     definitions: dict[str, JsonValue] = {}
     turns: list[JsonValue] = []
     for tool in request.tools:
-        arguments = _hoisted(tool.parameters, definitions)
+        arguments = _hoist_definitions(tool.parameters, definitions)
         turns.append(_object(tool={"type": "string", "const": tool.name}, arguments=arguments))
     if request.tool_choice != "required":
         answer: JsonValue = {"type": "string"}
         if request.output_schema is not None:
-            answer = _hoisted(request.output_schema.schema, definitions)
+            answer = _hoist_definitions(request.output_schema.schema, definitions)
         turns.append(_object(answer=answer))
     schema: dict[str, JsonValue] = {"anyOf": turns}
     return schema | {"$defs": definitions} if definitions else schema
@@ -74,8 +73,8 @@ def _object(**properties: JsonValue) -> dict[str, JsonValue]:
     }
 
 
-def _hoisted(schema: dict[str, JsonValue], definitions: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """`schema` without its definitions, which references look for at the root of the whole."""
+def _hoist_definitions(schema: dict[str, JsonValue], definitions: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return `schema` without its `$defs`, which move to `definitions`, as references start at the root."""
     inner = dict(schema)
     own = inner.pop("$defs", None)
     if isinstance(own, dict):
@@ -83,7 +82,7 @@ def _hoisted(schema: dict[str, JsonValue], definitions: dict[str, JsonValue]) ->
     return inner
 
 
-def _told(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> tuple[Message, ...]:
+def _with_tools(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> tuple[Message, ...]:
     lines = [f"- {tool.name}: {tool.description}\n  arguments: {to_json(tool.parameters).decode()}" for tool in tools]
     notice = render("prompted_tools", tools="\n".join(lines))
     if messages and messages[0].role == "system":
@@ -91,29 +90,29 @@ def _told(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> tuple[Messa
     return Message.system(notice), *messages
 
 
-def _in_words(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The conversation without tool messages: calls as the JSON that made them, results as something said."""
+def _without_tool_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Return the conversation without tool messages: calls as JSON from the assistant, results as user messages."""
     names = {call.id: call.name for message in messages for call in message.tool_calls}
-    said: list[Message] = []
+    plain: list[Message] = []
     for message in messages:
         if message.role == "tool":
             name = names.get(message.tool_call_id or "", "the tool")
             result = [(f"result of {name}", message.text)]
             mark = fence_mark("", result)
-            said.append(Message.user(render("prompted_tool_result", mark=mark, result=fenced(result, mark))))
+            plain.append(Message.user(render("prompted_tool_result", mark=mark, result=fenced(result, mark))))
         elif message.tool_calls:
             calls = [f'{{"tool": "{call.name}", "arguments": {call.arguments or "{}"}}}' for call in message.tool_calls]
-            said.append(Message.assistant("\n".join(filter(None, (message.text, *calls)))))
+            plain.append(Message.assistant("\n".join(filter(None, (message.text, *calls)))))
         else:
-            said.append(message)
-    return tuple(said)
+            plain.append(message)
+    return tuple(plain)
 
 
-def _read(response: ModelResponse, request: ModelRequest) -> ModelResponse:
+def _parse(response: ModelResponse, request: ModelRequest) -> ModelResponse:
     try:
         turn = _Turn.model_validate_json(response.message.text)
     except ValidationError:
-        # Cut off, or a server that ignores schemas: what it said is its answer.
+        # Cut off, or the server ignores schemas: the text is the answer.
         return response
     if turn.tool is not None:
         call = ToolCall(id=f"call_{len(request.messages)}", name=turn.tool, arguments=to_json(turn.arguments).decode())
@@ -125,23 +124,23 @@ def _read(response: ModelResponse, request: ModelRequest) -> ModelResponse:
 
 
 class _AnswerOnly:
-    """Passes on the answer inside the JSON, as it grows, and nothing of a tool's call."""
+    """A delta sink that passes on the answer inside the JSON as it grows, and nothing of a tool call."""
 
     def __init__(self, on_delta: DeltaSink) -> None:
         self._on_delta = on_delta
         self._text = ""
-        self._told = 0
+        self._passed_on = 0
 
     def __call__(self, delta: Delta) -> None:
         if delta.restart:
-            self._text, self._told = "", 0
+            self._text, self._passed_on = "", 0
         if delta.restart or delta.reasoning:
             self._on_delta(Delta(reasoning=delta.reasoning, restart=delta.restart))
         self._text += delta.text
         answer = _partial_answer(self._text)
-        if len(answer) > self._told:
-            self._on_delta(Delta(answer[self._told :]))
-            self._told = len(answer)
+        if len(answer) > self._passed_on:
+            self._on_delta(Delta(answer[self._passed_on :]))
+            self._passed_on = len(answer)
 
 
 def _partial_answer(text: str) -> str:

@@ -1,4 +1,4 @@
-"""As many calls as an account allows, for all who use it: requests and tokens a minute, calls at one moment."""
+"""Rate limits for all models of an account: requests and tokens per minute, and concurrent calls."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ _Allowed = tuple[int | None, int | None, int | None]
 
 
 class Limit(Wrapper):
-    """A model whose calls wait until the account has room for them.
+    """A model whose calls wait until the rate limits of the account allow them.
 
     All models of one account in an event loop share its limits. Tokens are estimated before a call and corrected by
-    its usage; without `ModelSettings.max_tokens` its answer is expected to be as long as others were. When the
-    provider refuses a call as one too many, half as many may be out at one moment, and then, answer by answer, more
-    again; a pause that it asks for holds for all. Runs take turns, and each run's calls keep their order.
+    its usage; without `ModelSettings.max_tokens`, the answer is assumed to be as long as earlier ones. When the
+    provider refuses a call for its rate limit, the number of concurrent calls is halved, and then grows again with each
+    answer; a pause that the provider asks for applies to all calls. Runs take turns, and the calls of each run keep
+    their order.
 
-    Put `Retry` around it, and not inside: so a call that waits to be made again takes no room.
+    Put `Retry` around it, not inside it, so that a call that waits for a retry does not count as concurrent.
 
     Args:
         inner: the model.
-        requests_per_minute: None for no limit; they may go at once, as providers count.
-        tokens_per_minute: of input and output together; None for no limit.
-        concurrency: calls at one moment; if None, as many as the provider takes.
-        account: what the limits belong to; the model's name if None.
+        requests_per_minute: may be used all at once, as providers count them; None for no limit.
+        tokens_per_minute: input and output together; None for no limit.
+        concurrency: concurrent calls; if None, as many as the provider accepts.
+        account: the account that the limits apply to; the model's name if None.
 
     Raises:
         ConfigurationError: a limit is less than one.
@@ -54,44 +55,44 @@ class Limit(Wrapper):
         super().__init__(inner)
         self._allowed = (requests_per_minute, tokens_per_minute, concurrency)
         if any(limit is not None and limit < 1 for limit in self._allowed):
-            raise ConfigurationError(f"Limit{self._allowed}: a limit is at least 1", hint="None is no limit")
+            raise ConfigurationError(f"Limit{self._allowed}: a limit must be at least 1", hint="None means no limit")
         self._account = account or inner.name
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-        """Answer `request`, when it is its turn.
+        """Answer `request` when the limits allow it.
 
         Raises:
-            ConfigurationError: the same account was given other limits elsewhere.
+            ConfigurationError: another model of the account has other limits.
             ModelError: the call failed.
         """
         gate = _gate_of(self._account, self._allowed)
-        given = await gate.enter(outermost_run(), request)
+        permit = await gate.enter(outermost_run(), request)
         sink = on_delta
-        if given.probe and on_delta is not None:
-            sink = _Heard(on_delta, lambda: gate.heard(given))
+        if permit.probe and on_delta is not None:
+            sink = _FirstPiece(on_delta, lambda: gate.heard(permit))
         try:
             response = await self.inner.request(request, sink)
         except ModelRateLimitError as error:
-            gate.refused(given, error.retry_after)
+            gate.refused(permit, error.retry_after)
             raise
         except BaseException:
-            gate.ended(given)
+            gate.ended(permit)
             raise
-        gate.answered(given, response)
+        gate.answered(permit, response)
         return response
 
 
-class _Heard:
-    """Passes pieces on, and tells of the first."""
+class _FirstPiece:
+    """A delta sink that passes pieces on, and calls `on_first` at the first."""
 
-    def __init__(self, on_delta: DeltaSink, tell: Callable[[], None]) -> None:
+    def __init__(self, on_delta: DeltaSink, on_first: Callable[[], None]) -> None:
         self._on_delta = on_delta
-        self._tell: Callable[[], None] | None = tell
+        self._on_first: Callable[[], None] | None = on_first
 
     def __call__(self, delta: Delta) -> None:
-        if self._tell is not None:
-            self._tell()
-            self._tell = None
+        if self._on_first is not None:
+            self._on_first()
+            self._on_first = None
         self._on_delta(delta)
 
 
@@ -100,13 +101,13 @@ class _Waiter:
     run: RunMark | None
     tokens: float
     turn: anyio.Event = field(default_factory=anyio.Event)
-    given: Pass | None = None
+    permit: Pass | None = None
 
 
 class Gate:
-    """Where the calls of one account wait.
+    """The queue of calls for one account.
 
-    No task of its own: one of those who wait, the keeper, minds the clock for all.
+    It has no task of its own: one of the waiting calls, the keeper, watches the clock for all.
     """
 
     def __init__(self, pace: Pace) -> None:
@@ -118,45 +119,45 @@ class Gate:
         self._usual_output = USUAL_OUTPUT_TOKENS
 
     async def enter(self, run: RunMark | None, request: ModelRequest) -> Pass:
-        """Wait for a turn."""
+        """Wait for a turn, and return the permit."""
         waiter = _Waiter(run, self._estimate(request))
         self._line.join(run, waiter)
         self._serve()
         try:
-            while waiter.given is None:
+            while waiter.permit is None:
                 await self._wait(waiter)
         except BaseException:
-            if waiter.given is None:
+            if waiter.permit is None:
                 self._line.leave(run, waiter)
             else:
-                self.pace.unused(waiter.given, anyio.current_time())
+                self.pace.unused(waiter.permit, anyio.current_time())
             self._serve()
             raise
         finally:
             if self._keeper is waiter:
                 self._hand_over()
-        return waiter.given
+        return waiter.permit
 
-    def heard(self, given: Pass) -> None:
-        """The answer has begun."""
-        self.pace.heard(given)
+    def heard(self, permit: Pass) -> None:
+        """Note that the answer has begun."""
+        self.pace.heard(permit)
         self._serve()
 
-    def answered(self, given: Pass, response: ModelResponse) -> None:
-        """The answer is there."""
+    def answered(self, permit: Pass, response: ModelResponse) -> None:
+        """Note that the call was answered."""
         usage = response.usage
         self._usual_output += SMOOTHING * (usage.output_tokens - self._usual_output)
-        self.pace.answered(given, anyio.current_time(), calls=max(1, usage.calls), tokens=usage.total_tokens)
+        self.pace.answered(permit, anyio.current_time(), calls=max(1, usage.calls), tokens=usage.total_tokens)
         self._serve()
 
-    def refused(self, given: Pass, retry_after: float | None) -> None:
-        """The provider asked for fewer calls."""
-        self.pace.refused(given, anyio.current_time(), retry_after)
+    def refused(self, permit: Pass, retry_after: float | None) -> None:
+        """Note that the provider refused the call for its rate limit."""
+        self.pace.refused(permit, anyio.current_time(), retry_after)
         self._serve()
 
-    def ended(self, given: Pass) -> None:
-        """The call failed otherwise, or was cancelled."""
-        self.pace.ended(given, anyio.current_time())
+    def ended(self, permit: Pass) -> None:
+        """Note that the call failed otherwise, or was cancelled."""
+        self.pace.ended(permit, anyio.current_time())
         self._serve()
 
     def _estimate(self, request: ModelRequest) -> float:
@@ -171,7 +172,7 @@ class Gate:
             self._serve()
         else:
             await waiter.turn.wait()
-        if waiter.given is None and waiter.turn.is_set():
+        if waiter.permit is None and waiter.turn.is_set():
             waiter.turn = anyio.Event()
 
     def _hand_over(self) -> None:
@@ -180,7 +181,7 @@ class Gate:
             self._keeper.turn.set()
 
     def _serve(self) -> None:
-        """Let in those at the head of the line, up to the first that has to wait on."""
+        """Admit calls from the head of the line, up to the first that has to wait."""
         now = anyio.current_time()
         self._due = inf
         while (waiter := self._line.first) is not None:
@@ -189,7 +190,7 @@ class Gate:
                 self._due = now + delay
                 break
             self._line.serve(waiter.run, waiter)
-            waiter.given = self.pace.enter(waiter.tokens, now)
+            waiter.permit = self.pace.enter(waiter.tokens, now)
             waiter.turn.set()
         if self._alarm is not None:
             self._alarm.deadline = self._due
@@ -206,7 +207,7 @@ def _gate_of(account: str, allowed: _Allowed) -> Gate:
     known, gate = gates.setdefault(account, (allowed, Gate(Pace(*allowed))))
     if known != allowed:
         raise ConfigurationError(
-            f"Limit: account {account!r} has the limits {known} elsewhere, and {allowed} here",
-            hint="give them another account, or the same limits",
+            f"Limit: account {account!r} has the limits {known} elsewhere, but {allowed} here",
+            hint="use the same limits, or another account",
         )
     return gate

@@ -1,4 +1,4 @@
-"""Asking again when a call failed for a reason that may pass."""
+"""Retry calls after transient errors."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SAVED_RETRIES = 100
 
 
 class Retry(Wrapper):
-    """A model that asks `inner` again after errors that may pass: no connection, timeouts, 408, 409, 429 and 5xx.
+    """A model that retries `inner` after transient errors: no connection, timeouts, 408, 409, 429 and 5xx.
 
-    The wait doubles from one attempt to the next, with full jitter, and is never shorter than what the server asked
-    for. If it would not end before the deadline of the caller, the error is raised at once. A stream that breaks after
+    The wait doubles with each attempt, with full jitter, and is never shorter than the server asked for. If it would
+    not end before the caller's deadline, the error is raised at once. A stream that breaks after
     its first piece starts over with `Delta(restart=True)`.
 
     Args:
         inner: the model.
-        attempts: how often it is asked at most, the first time included.
-        longest_wait: seconds; if the server asks for more than that, its error is raised at once.
-        share: retries are at most this share of a run's calls, and ten more; and the same for all calls through this
-            object, whichever run they belong to. What is not used is saved, up to a hundred retries.
+        attempts: the largest number of attempts, including the first.
+        longest_wait: in seconds; if the server asks for more, its error is raised at once.
+        share: retries are at most this share of a run's calls, plus ten; the same applies to all calls through this
+            object, from all runs. Unused retries are saved, up to a hundred.
 
     Raises:
         ConfigurationError: `attempts` is less than one, or `share` is negative.
@@ -45,7 +45,7 @@ class Retry(Wrapper):
         if attempts < 1:
             raise ConfigurationError(f"Retry(attempts={attempts}): at least one attempt is needed")
         if share < 0:
-            raise ConfigurationError(f"Retry(share={share}): a share is not negative")
+            raise ConfigurationError(f"Retry(share={share}): the share must not be negative")
         super().__init__(inner)
         self._attempts = attempts
         self._longest_wait = longest_wait
@@ -57,7 +57,7 @@ class Retry(Wrapper):
         return f"Retry({self.inner!r}, attempts={self._attempts})"
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-        """Answer `request`, with as many attempts as it takes and are allowed.
+        """Answer `request`, with as many attempts as needed and allowed.
 
         Raises:
             ModelError: the last attempt's error.
@@ -68,8 +68,8 @@ class Retry(Wrapper):
             allowance.earn()
         sink = None if on_delta is None else Restarting(on_delta)
         attempts = AsyncRetrying(
-            retry=retry_if_exception(self._may_pass),
-            stop=self._given_up,
+            retry=retry_if_exception(self._is_transient),
+            stop=self._should_stop,
             wait=self._wait,
             sleep=anyio.sleep,
             before_sleep=None if sink is None else lambda _: sink.start_over(),
@@ -78,11 +78,11 @@ class Retry(Wrapper):
         response: ModelResponse = await attempts(self.inner.request, request, sink)
         return response
 
-    def _may_pass(self, error: BaseException) -> bool:
+    def _is_transient(self, error: BaseException) -> bool:
         return isinstance(error, ModelError) and error.transient and (error.retry_after or 0.0) <= self._longest_wait
 
-    def _given_up(self, state: RetryCallState) -> bool:
-        # Asked last of all, and only after a failure that may pass: the allowance is spent on nothing else.
+    def _should_stop(self, state: RetryCallState) -> bool:
+        # Called only after a transient failure. The allowance comes last, so that it is spent only on actual retries.
         if state.attempt_number >= self._attempts:
             return True
         if anyio.current_time() + state.upcoming_sleep >= anyio.current_effective_deadline():
@@ -93,7 +93,7 @@ class Retry(Wrapper):
         return Allowance(self._share, start=FIRST_RETRIES, most=SAVED_RETRIES)
 
     def _allowances(self) -> Sequence[Allowance]:
-        """Those that a retry counts against: the run's, and everybody's."""
+        """Return the allowances that a retry counts against: the run's, and this object's."""
         run = outermost_run()
         if run is None:
             return (self._allowance,)
@@ -104,5 +104,5 @@ class Retry(Wrapper):
 
         jittered = wait_random_exponential(multiplier=FIRST_WAIT, max=self._longest_wait)(state)
         error = state.outcome.exception() if state.outcome is not None else None
-        asked = error.retry_after if isinstance(error, ModelError) else None
-        return max(jittered, asked or 0.0)
+        requested = error.retry_after if isinstance(error, ModelError) else None
+        return max(jittered, requested or 0.0)

@@ -1,4 +1,4 @@
-"""One call first, and those that share a long prompt with it when its first token is there."""
+"""Make one call first, and those that share a long prompt prefix with it after its first token."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ WARM_SECONDS = 300.0
 
 
 class Warm(Wrapper):
-    """A model whose calls with the same long beginning wait for the first of them to be in the prefix cache.
+    """A model whose calls with the same long prompt prefix wait until the first of them has filled the prefix cache.
 
-    Calls that are made at the same moment cannot find each other's prompt in a cache: it is there when it has been
-    read, and that has happened when the first token comes. So one call goes first. It is streamed for that, also for a
-    caller that does not listen; whoever shares its beginning waits until its first token is there, it has ended, or
-    `longest_wait` is over. If it fails or is cancelled before that, the next one in line goes first. A beginning stays
-    warm for five minutes after its last use: then nobody waits.
+    Concurrent calls cannot find each other's prompt in the cache: a prompt is cached once it has been processed, which
+    is certain at the first token. So one call goes first. It is streamed, even if its caller does not stream; calls
+    with the same prefix wait until its first token, its end, or for `longest_wait`. If it fails or is cancelled before
+    that, the next one in line goes first. A prefix stays warm for five minutes after its last use, during which no call
+    waits.
 
-    It buys cheap input tokens with the time to one first token. So nothing waits where that is no bargain: prompts are
-    short, or the model's price says that cached tokens cost as much as others. A model without a price, or for which
-    nothing is paid, is taken for a server of one's own, where what is saved is computing.
+    This makes input tokens cheaper, at the cost of the time to one first token. No call waits if that does not pay:
+    if prompts are short, or if cached tokens cost as much as others. A model without a price, or with a price of 0, is
+    assumed to be self-hosted, where caching saves compute.
 
     OpenAI caches prompts of 1,024 tokens and more; models before GPT-5.6 in steps of 128 tokens and for at least five
-    minutes after their last use. Later ones charge 1.25 times the price of input for what is written to the cache, and
-    calls that do not wait would each write it.
+    minutes after their last use. Later ones charge 1.25 times the input price for tokens written to the cache, and
+    calls that do not wait would each write them.
     https://developers.openai.com/api/docs/guides/prompt-caching
     https://developers.openai.com/cookbook/examples/prompt_caching_201
 
-    Put it around `Limit`, so that a call that waits takes no room, and `Retry` around it. The beginning of a tool's
-    call is not streamed to us: then the others wait until it is complete, at most `longest_wait`. Local models need no
-    wrapper: `LocalModel` sees to it by itself.
+    Put it around `Limit`, so that a waiting call does not count as concurrent, and `Retry` around it. Tool calls are
+    not streamed piece by piece: then the others wait for the complete call, for at most `longest_wait`. Local models
+    need no wrapper: `LocalModel` shares prefixes by itself.
 
     Args:
         inner: the model.
-        least_tokens: how much of a prompt must be shared, estimated at three bytes a token.
-        longest_wait: seconds that a call is held back at most.
+        least_tokens: the shortest shared prefix in tokens, estimated at three bytes each.
+        longest_wait: the longest that a call is delayed, in seconds.
 
     Raises:
         ConfigurationError: `least_tokens` is less than one, or `longest_wait` is negative.
@@ -47,14 +47,14 @@ class Warm(Wrapper):
     def __init__(self, inner: Model, *, least_tokens: int = LEAST_TOKENS, longest_wait: float = LONGEST_WAIT) -> None:
         if least_tokens < 1 or longest_wait < 0:
             raise ConfigurationError(
-                f"Warm(least_tokens={least_tokens}, longest_wait={longest_wait}): at least 1 and 0 are needed"
+                f"Warm(least_tokens={least_tokens}, longest_wait={longest_wait}): at least 1 and 0 are required"
             )
         super().__init__(inner)
         self._least_tokens = least_tokens
         self._longest_wait = longest_wait
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-        """Answer `request`, after a call that shares its beginning if there is one.
+        """Answer `request`, after a call that shares its prompt prefix if there is one.
 
         Raises:
             ModelError: the call failed.
@@ -81,7 +81,7 @@ class Warm(Wrapper):
 
 
 class _Leader:
-    """Passes pieces on to whoever listens, and lets the others go at the first."""
+    """A delta sink that passes pieces on, and releases the waiting calls at the first."""
 
     def __init__(self, beginnings: Beginnings, key: bytes, on_delta: DeltaSink | None) -> None:
         self._beginnings = beginnings
@@ -96,13 +96,13 @@ class _Leader:
             self._on_delta(delta)
 
     def heard(self) -> None:
-        """The prompt has been read."""
+        """Note that the prompt has been processed, and release the waiting calls."""
         if not self._over:
             self._over = True
             self._beginnings.warmed(self._key)
 
     def end(self) -> None:
-        """The call is over; if nothing was heard of it, somebody else leads."""
+        """Note that the call has ended; if it had no first token, another call leads."""
         if not self._over:
             self._over = True
             self._beginnings.given_up(self._key)

@@ -1,13 +1,13 @@
-"""A real HTTP server on loopback that speaks chat completions, and misbehaves as its script says.
+"""A real HTTP server on loopback for chat completions, with faults as scripted.
 
     http           HTTP/1.1, byte by byte
-    exchange       a request and what became of it; the protocol of a reply
+    exchange       a request and its outcome; the protocol of a reply
     chat_answer    good answers
-    replies        everything else that servers do
+    replies        faulty replies
     mixture        the faults by name, and a seeded mixture of them
     server         `FaultyServer`
 
-`python -m contemplate.testing.faulty --help` runs it as a process of its own.
+`python -m contemplate.testing.faulty --help` runs it as a separate process.
 """
 
 from .chat_answer import ChatAnswer

@@ -1,4 +1,4 @@
-"""Good answers: what the model says, how fast, and in which pieces."""
+"""Good answers: their text, speed and pieces."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class ChatAnswer:
     """A good answer.
 
     Args:
-        text: what the model says.
-        pieces: how it is cut when it is streamed; pieces of `chunk` characters if None.
+        text: the text of the answer.
+        pieces: the pieces of a streamed answer; pieces of `chunk` characters if None.
         chunk: characters in each piece.
         delay: seconds before the first byte.
-        first_token_delay: seconds between the head of a stream and its first piece.
+        first_token_delay: seconds between the headers of a stream and its first piece.
         gap: seconds between pieces.
-        gates: events that are waited for, the i-th before the i-th piece; for tests that must know the order.
+        gates: events to wait for, the i-th before the i-th piece; for tests that control the order.
         finish: the finish reason.
-        tool_calls: pairs of a tool's name and its arguments, as JSON.
-        usage: whether the usage is reported; or what is reported.
-        cached_tokens: how many prompt tokens are said to be cached.
-        reasoning: what is streamed as reasoning first.
+        tool_calls: pairs of a tool's name and its arguments, which are JSON.
+        usage: whether the usage is reported; or the usage to report.
+        cached_tokens: the number of cached prompt tokens to report.
+        reasoning: reasoning that is sent first.
         extra: further fields of the message, such as images; in a stream, those of a chunk after the text.
     """
 
@@ -50,7 +50,7 @@ class ChatAnswer:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
-        """Send the answer, as a stream if that was asked for."""
+        """Send the answer, as a stream if the request asks for one."""
         if self.delay:
             await asyncio.sleep(self.delay)
         if exchange.streams:
@@ -126,12 +126,12 @@ class ChatAnswer:
 
 async def wait_for_gate(gate: threading.Event) -> None:
     """Wait until another thread sets `gate`."""
-    while not gate.is_set():  # noqa: ASYNC110 -- an event of threads wakes no task
+    while not gate.is_set():  # noqa: ASYNC110 -- a threading.Event does not wake tasks
         await asyncio.sleep(POLL_SECONDS)
 
 
 def head_of(exchange: Exchange, kind: str) -> dict[str, Any]:
-    """Return what every response and chunk begins with."""
+    """Return the common fields of every response and chunk."""
     return {"id": f"chatcmpl-{exchange.number}", "object": kind, "created": 0, "model": exchange.model}
 
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 from the server's side, with enough control to break it (RFC 9112)."""
+"""HTTP/1.1 for the server, with enough control to violate it (RFC 9112)."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Hangup(Exception):
 
 
 class Malformed(Exception):
-    """What the client sent is not an HTTP request."""
+    """The client did not send a valid HTTP request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it came; the names of its headers in lower case."""
+    """A request; the names of its headers are in lower case."""
 
     method: str
     path: str
@@ -38,15 +38,15 @@ class Request:
 class HttpConnection(asyncio.Protocol):
     """One connection, and the task that serves it, which is cancelled as soon as the client hangs up.
 
-    A client that closes only its sending half counts as gone, too.
+    A client that closes only its sending half counts as disconnected, too.
 
     Args:
         begin: starts the task, once the connection is open.
-        closed: called when it is closed on both sides.
+        closed: called when both sides have closed it.
 
     Attributes:
-        open: whether something can be sent.
-        left: when the client hung up, on `time.monotonic`'s clock; None if it did not.
+        open: whether data can be sent.
+        left: when the client disconnected, on the clock of `time.monotonic`; None if it did not.
     """
 
     def __init__(
@@ -56,69 +56,69 @@ class HttpConnection(asyncio.Protocol):
         self.left: float | None = None
         self._begin = begin
         self._closed = closed
-        self._ahead = bytearray()
-        self._more: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
+        self._received = bytearray()
+        self._data_waiter: asyncio.Future[None] | None = None
+        self._write_waiter: asyncio.Future[None] | None = None
         self._writes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Prepare the socket, and start the task that serves it."""
         self._transport = cast("asyncio.Transport", transport)
-        # Without a buffer of our own, what was sent is with the kernel, and a reset does not take it back.
+        # Without a buffer in this process, sent data is in the kernel, and a reset does not discard it.
         self._transport.set_write_buffer_limits(high=0)
-        # asyncio sets it only for sockets that name their protocol, which those of `socket.create_server` do not.
+        # asyncio sets it only for sockets with an explicit protocol, which `socket.create_server` does not set.
         connection: socket.socket = self._transport.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._task = self._begin(self)
 
     def data_received(self, data: bytes) -> None:
         """Keep the bytes for `receive`."""
-        self._ahead += data
+        self._received += data
         self._wake()
 
     def eof_received(self) -> None:
-        """Note that the client has gone: it will send no more."""
-        self._leave()
+        """Note that the client will send no more."""
+        self._disconnect()
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Note that the connection is closed on both sides."""
-        self._leave()
+        """Note that both sides have closed the connection."""
+        self._disconnect()
         self._closed(self)
 
     def pause_writing(self) -> None:
-        """Let `raw` wait: the client reads more slowly than the server writes."""
-        self._room = asyncio.get_running_loop().create_future()
+        """Make `raw` wait: the client reads more slowly than the server writes."""
+        self._write_waiter = asyncio.get_running_loop().create_future()
 
     def resume_writing(self) -> None:
-        """Let `raw` go on: the client has caught up."""
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-        self._room = None
+        """Let `raw` continue: the client has caught up."""
+        if self._write_waiter is not None and not self._write_waiter.done():
+            self._write_waiter.set_result(None)
+        self._write_waiter = None
 
-    def _leave(self) -> None:
+    def _disconnect(self) -> None:
         if not self.open:
             return
         self.open = False
         self.left = time.monotonic()
-        if self._more is None:
+        if self._data_waiter is None:
             self._task.cancel()
-        # A request that came together with the end is still a request.
+        # A request that arrived together with the end is still served.
         self._wake()
 
     def _wake(self) -> None:
-        if self._more is not None and not self._more.done():
-            self._more.set_result(None)
+        if self._data_waiter is not None and not self._data_waiter.done():
+            self._data_waiter.set_result(None)
 
     async def receive(self) -> Request:
         """Return the next request.
 
         Raises:
             Hangup: the client closed the connection instead.
-            Malformed: what the client sent is not a request.
+            Malformed: the client did not send a valid request.
         """
-        while (end := self._ahead.find(b"\r\n\r\n")) < 0:
+        while (end := self._received.find(b"\r\n\r\n")) < 0:
             await self._read_more()
-        first, *lines = self._ahead[:end].decode("latin-1").split("\r\n")
+        first, *lines = self._received[:end].decode("latin-1").split("\r\n")
         headers = {}
         for line in lines:
             name, _, value = line.partition(":")
@@ -130,23 +130,23 @@ class HttpConnection(asyncio.Protocol):
             stop = end + 4 + int(headers.get("content-length", 0))
         except ValueError:
             raise Malformed(f"not an HTTP/1.1 request with a Content-Length: {first[:80]!r}") from None
-        while len(self._ahead) < stop:
+        while len(self._received) < stop:
             await self._read_more()
-        body = bytes(self._ahead[end + 4 : stop])
-        del self._ahead[:stop]
+        body = bytes(self._received[end + 4 : stop])
+        del self._received[:stop]
         return Request(method, path, headers, body)
 
     async def _read_more(self) -> None:
         if not self.open:
             raise Hangup
-        self._more = asyncio.get_running_loop().create_future()
+        self._data_waiter = asyncio.get_running_loop().create_future()
         try:
-            await self._more
+            await self._data_waiter
         finally:
-            self._more = None
+            self._data_waiter = None
 
     async def raw(self, data: bytes) -> None:
-        """Send bytes as they are; when this returns, the kernel has them.
+        """Send bytes unchanged; when this returns, the kernel has them.
 
         Raises:
             Hangup: the connection is closed.
@@ -155,10 +155,10 @@ class HttpConnection(asyncio.Protocol):
             raise Hangup
         self._transport.write(data)
         self._writes += 1
-        if self._room is not None:
-            await self._room
+        if self._write_waiter is not None:
+            await self._write_waiter
         elif self._writes % WRITES_AT_ONCE == 0:
-            # Else a stream to a client that reads quickly would let nothing else happen, not even a hangup.
+            # Otherwise a stream to a fast reader would block the event loop, and even hide a disconnect.
             await asyncio.sleep(0)
 
     async def head(self, status: int, headers: Mapping[str, str]) -> None:
@@ -174,11 +174,11 @@ class HttpConnection(asyncio.Protocol):
         await self.whole(to_json(body), status, {"content-type": "application/json", **(headers or {})})
 
     async def begin_stream(self, content_type: str = "text/event-stream") -> None:
-        """Send the head of a stream."""
+        """Send the headers of a stream."""
         await self.head(200, {"content-type": content_type, "transfer-encoding": "chunked"})
 
     async def chunk(self, data: bytes) -> None:
-        """Send one chunk of a stream; an empty one would end it."""
+        """Send one chunk of a stream; an empty chunk would end it."""
         await self.raw(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def event(self, body: object) -> None:
@@ -195,7 +195,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport.close()
 
     def reset(self) -> None:
-        """Close the connection with a TCP reset: what has been sent may not even be read."""
+        """Close the connection with a TCP reset, which may discard data that the client has not read."""
         self.open = False
         connection: socket.socket = self._transport.get_extra_info("socket")
         with suppress(OSError):

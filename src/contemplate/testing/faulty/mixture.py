@@ -25,7 +25,7 @@ Fault = Callable[[Exchange], Reply]
 
 
 def _raw(body: bytes) -> Fault:
-    """Return a fault that sends this body; in a stream, an event like it."""
+    """Return a fault that sends `body`; in a stream, as an event."""
 
     def fault(exchange: Exchange) -> Reply:
         if not exchange.streams:
@@ -36,7 +36,7 @@ def _raw(body: bytes) -> Fault:
 
 
 def _chunks(arrange: Callable[[list[Any]], list[Any]]) -> Fault:
-    """Return a fault that sends the chunks of an answer in another order; what is not streamed has none."""
+    """Return a fault that rearranges the chunks of an answer; an answer that is not streamed is sent whole."""
 
     def fault(exchange: Exchange) -> Reply:
         if not exchange.streams:
@@ -111,18 +111,18 @@ FAULTS: Mapping[str, Fault] = {
 def mixture(
     rates: Mapping[str, float], *, seed: int, otherwise: Callable[[Exchange], Reply | str] | Reply | str = "ok"
 ) -> Callable[[Exchange], Reply | str]:
-    """Return a script that misbehaves at random: each fault of `FAULTS` at its rate, and `otherwise` for the rest.
+    """Return a script with random faults: each of `FAULTS` at its rate, and `otherwise` for the other requests.
 
-    Which request gets which fault depends only on the seed and on the number of the request.
+    The fault of a request depends only on the seed and the request's number.
 
     Raises:
-        ValueError: there is no such fault, a rate is negative, or the rates add up to more than one.
+        ValueError: a fault is unknown, a rate is negative, or the sum of the rates is more than one.
     """
     unknown = set(rates) - set(FAULTS)
     if unknown:
         raise ValueError(f"unknown faults {sorted(unknown)}; there are {sorted(FAULTS)}")
     if any(rate < 0 for rate in rates.values()) or math.fsum(rates.values()) > 1 + ROUNDING:
-        raise ValueError("rates are shares of all requests: not negative, and together at most 1")
+        raise ValueError("rates are shares of all requests: none may be negative, and their sum may be at most 1")
 
     def script(exchange: Exchange) -> Reply | str:
         left = random.Random(f"{seed}:{exchange.number}").random()  # noqa: S311

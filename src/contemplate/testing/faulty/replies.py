@@ -1,4 +1,4 @@
-"""Replies that are not good answers: errors, broken connections, silence, and bodies of any bytes."""
+"""Faulty replies: errors, broken connections, silence, and arbitrary bodies."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON = {"content-type": "application/json"}
 
 @dataclass(frozen=True)
 class Hold:
-    """Another reply, once a gate is open; for tests that must know the order."""
+    """Another reply, once a gate is open; for tests that control the order."""
 
     gate: threading.Event
     then: Reply | str = "ok"
@@ -52,23 +52,23 @@ class HttpError:
 
 @dataclass(frozen=True)
 class Reset:
-    """A TCP reset: before the "head", within the "body", at its "end", before its last bytes, or "after" it."""
+    """A TCP reset: before the "head", within the "body", before its last bytes ("end"), or "after" it."""
 
     where: Place = "head"
     text: str = "half of an answer"
 
     async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
-        """Send what comes before, and reset."""
+        """Send what comes before, and reset the connection."""
         await _until(self.where, self.text, connection, exchange)
         if self.where != "head":
-            # On some systems a reset takes back what the client has not read yet.
+            # On some systems, a reset discards data that the client has not read.
             await asyncio.sleep(READING_SECONDS)
         connection.reset()
 
 
 @dataclass(frozen=True)
 class Close:
-    """The end of the connection, where `Reset` resets it, but in TCP's good order."""
+    """An orderly close of the connection, at the same places as `Reset`."""
 
     where: Place = "head"
     text: str = "half of an answer"
@@ -81,11 +81,11 @@ class Close:
 
 @dataclass(frozen=True)
 class Silence:
-    """Nothing until the client hangs up.
+    """Silence until the client disconnects.
 
     Args:
-        after_first_token: it begins after the first token; else before the first byte.
-        ping: seconds between the comments that some servers send meanwhile, in a stream; none are sent if 0.
+        after_first_token: whether it begins after the first token, instead of before the first byte.
+        ping: seconds between the comments that some servers send in a stream meanwhile; 0 for none.
     """
 
     after_first_token: bool = False
@@ -106,7 +106,7 @@ class Silence:
 
 @dataclass(frozen=True)
 class Endless:
-    """An answer that never ends, until the client hangs up."""
+    """An answer that never ends, until the client disconnects."""
 
     text: str = "and so on "
     gap: float = 0.001
@@ -128,12 +128,12 @@ class Endless:
 
 @dataclass(frozen=True)
 class BrokenBody:
-    """An answer that ends before it is complete, though HTTP ends in good order, as behind some proxies."""
+    """An incomplete answer in a complete HTTP response, as some proxies send."""
 
     text: str = "half of an answer"
 
     async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
-        """Send half of it."""
+        """Send half of the answer."""
         if exchange.streams:
             await _half(self.text, connection, exchange)
             await connection.end_stream(done=False)
@@ -144,7 +144,7 @@ class BrokenBody:
 
 @dataclass(frozen=True)
 class Page:
-    """A web page, with a status of success, as proxies send it."""
+    """A web page with status 200, as proxies send."""
 
     html: str = "<html><body>Sign in</body></html>"
 
@@ -155,7 +155,7 @@ class Page:
 
 @dataclass(frozen=True)
 class RawBody:
-    """A whole response with this body, whatever was asked."""
+    """A whole response with this body, whatever the request."""
 
     body: bytes
     status: int = 200
@@ -168,7 +168,7 @@ class RawBody:
 
 @dataclass(frozen=True)
 class RawStream:
-    """A stream of these bytes, in chunks of `chunk` bytes, which may cut characters in two."""
+    """A stream of these bytes, in chunks of `chunk` bytes, which may split characters."""
 
     body: bytes
     chunk: int = 1
@@ -188,7 +188,7 @@ def error_body(message: str, code: str | None = None) -> dict[str, str | None]:
 
 
 async def _half(text: str, connection: HttpConnection, exchange: Exchange) -> None:
-    """Send the head and the first half of an answer."""
+    """Send the headers and the first half of an answer."""
     if exchange.streams:
         await connection.begin_stream()
         await connection.event(chunk_of(exchange, {"role": "assistant", "content": text}))

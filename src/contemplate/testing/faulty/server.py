@@ -1,4 +1,4 @@
-"""`FaultyServer`: listens, reads requests, and replies to each as the script says."""
+"""`FaultyServer`, which replies to each request as scripted."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ Script = str | Reply | Callable[[Exchange], Reply | str]
 
 
 class FaultyServer:
-    """A chat completions server on a loopback port, in a thread of its own.
+    """A chat completions server on a loopback port, in its own thread.
 
     Use it as a context manager: `with FaultyServer("The answer is 4.") as server: ... server.url ...`
 
     Args:
-        script: a text or a reply for every request, or a function that makes one of each request. The function runs in
-            the server's thread and must not wait; replies may (`Hold`, `ChatAnswer.gates`). What it raises closes the
-            connection, and is raised again where the context ends.
-        port: the port; a free one if 0.
+        script: a text or a reply for every request, or a function from a request to one. The function runs in the
+            server's thread and must not block; replies may wait (`Hold`, `ChatAnswer.gates`). An exception closes the
+            connection, and is raised again when the context ends.
+        port: the port; 0 for a free one.
 
     Attributes:
-        exchanges: every request so far, in the order of their arrival; clear it to forget them.
-        accepted: how many connections were ever opened.
+        exchanges: every request so far, in order of arrival; may be cleared.
+        accepted: the number of connections accepted so far.
 
     Raises:
         OSError: the port is taken.
@@ -54,12 +54,12 @@ class FaultyServer:
 
     @property
     def url(self) -> str:
-        """Return the base URL, with `/v1`."""
+        """The base URL, with `/v1`."""
         return f"http://127.0.0.1:{self._port}/v1"
 
     @property
     def connections(self) -> int:
-        """Return how many connections are open."""
+        """The number of open connections."""
         return len(self._connections)
 
     def __enter__(self) -> Self:
@@ -78,10 +78,10 @@ class FaultyServer:
             raise self._failure
 
     def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-        """Wait until `condition` holds, and return whether it does before the time is up.
+        """Wait until `condition` holds, for at most `seconds`, and return whether it does.
 
-        It looks at the condition whenever something happens. It blocks its thread: in async code, call it in another
-        one where the client has something to do meanwhile.
+        The condition is checked whenever something happens. Blocks; in async code, call it in a worker thread if the
+        client has to run meanwhile.
         """
         with self._changed:
             return self._changed.wait_for(condition, seconds)
@@ -148,7 +148,7 @@ class FaultyServer:
         self.exchanges.append(exchange)
         self._notify()
         try:
-            # The client may have gone together with its request.
+            # The client may have disconnected right after its request.
             if connection.open:
                 await self._reply_to(exchange).send(connection, exchange)
             if connection.open:

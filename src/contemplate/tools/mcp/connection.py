@@ -1,4 +1,4 @@
-"""An open connection to an MCP server: its tools, as a subagent sees them, and what they return, as text."""
+"""An open connection to an MCP server: its tools as subagents see them, and their results as text and images."""
 
 from __future__ import annotations
 
@@ -26,50 +26,50 @@ LONGEST_NAME = 64
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which of a server's tools are taken, and under which names."""
+    """The selection of a server's tools, and their names."""
 
     prefix: str
     include: Collection[str] | None
     exclude: Collection[str]
 
     def of(self, tools: Sequence[Tool], server: str) -> dict[str, Tool]:
-        """Those of `tools` that are taken, under their new names.
+        """Return the selected tools by their new names.
 
         Raises:
-            ConfigurationError: a name that was chosen is not there, or two tools would have one name.
+            ConfigurationError: a selected tool does not exist, or two tools would have the same name.
         """
-        there = {tool.name for tool in tools}
-        unknown = {*(self.include or ()), *self.exclude} - there
+        existing = {tool.name for tool in tools}
+        unknown = {*(self.include or ()), *self.exclude} - existing
         if unknown:
             raise ConfigurationError(
                 f"MCP server {server!r} has no tool {', '.join(map(repr, sorted(unknown)))}",
-                hint=f"there are: {', '.join(sorted(there))}",
+                hint=f"there are: {', '.join(sorted(existing))}",
             )
-        taken = [each for each in tools if self.include is None or each.name in self.include]
-        taken = [each for each in taken if each.name not in self.exclude]
-        chosen = {self._named(each.name): each for each in taken}
-        if len(chosen) != len(taken):
+        selected = [each for each in tools if self.include is None or each.name in self.include]
+        selected = [each for each in selected if each.name not in self.exclude]
+        by_name = {self._model_name(each.name): each for each in selected}
+        if len(by_name) != len(selected):
             raise ConfigurationError(
-                f"MCP server {server!r}: two tools get one name", hint="exclude one, or shorten prefix"
+                f"MCP server {server!r}: two tools would have the same name", hint="exclude one, or shorten prefix"
             )
-        return chosen
+        return by_name
 
-    def _named(self, name: str) -> str:
-        # Providers take fewer characters than servers may use, such as "." and "/".
+    def _model_name(self, name: str) -> str:
+        # Servers may use characters that providers do not accept, such as "." and "/".
         return re.sub(r"[^A-Za-z0-9_-]", "_", self.prefix + name)[:LONGEST_NAME]
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A server's tools, ready to be used.
+    """A connected server with its selected tools.
 
     Args:
-        name: the server's.
-        client: talks to it.
-        tools: those that are taken, by the names that models know them by.
-        timeout: seconds for one use.
-        hidden: takes secrets out of a text.
-        gone: the error for a server that is no more.
+        name: the server's name.
+        client: the MCP client.
+        tools: the selected tools, by their names for models.
+        timeout: seconds for one tool call.
+        hidden: removes secrets from a text.
+        gone: makes the error for a server that has ended.
     """
 
     name: str
@@ -81,17 +81,17 @@ class Connection:
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
-        """The tools, as models see them: the server's own schemas and words."""
+        """The tools as models see them, with the server's own schemas and descriptions."""
         return tuple(
             ToolSpec(name, each.description or each.title or "", each.input_schema) for name, each in self.tools.items()
         )
 
     async def call(self, name: str, arguments: str) -> str | tuple[Part, ...]:
-        """Use the tool `name` with `arguments`, a JSON object.
+        """Call the tool `name` with `arguments`, a JSON object.
 
         Raises:
             ToolError: it failed, or did not answer in time.
-            ToolServerError: the server is gone.
+            ToolServerError: the server has ended.
         """
         if name not in self.tools:
             raise ToolError(f"MCP server {self.name!r} no longer has this tool")
@@ -102,10 +102,10 @@ class Connection:
         if not isinstance(given, dict):
             raise ToolError(f"wrong arguments for {name}: not a JSON object")
         with anyio.move_on_after(self.timeout):
-            return await self._called(self.tools[name].name, given)
+            return await self._call_server(self.tools[name].name, given)
         raise ToolError(f"{name} did not answer within {self.timeout:g} seconds")
 
-    async def _called(self, name: str, arguments: dict[str, Any]) -> str | tuple[Part, ...]:
+    async def _call_server(self, name: str, arguments: dict[str, Any]) -> str | tuple[Part, ...]:
         from mcp import MCPError
         from mcp_types import CONNECTION_CLOSED
 
@@ -114,18 +114,18 @@ class Connection:
         except (anyio.ClosedResourceError, anyio.BrokenResourceError):
             raise self.gone() from None
         except (MCPError, RuntimeError) as error:
-            # A RuntimeError says that what was returned does not fit the server's own schema.
+            # A RuntimeError means that the result does not match the server's own schema.
             if isinstance(error, MCPError) and error.code == CONNECTION_CLOSED:
                 raise self.gone() from None
             raise ToolError(self.hidden(str(error))) from None
         if result.is_error:
-            said = _said(result)
-            raise ToolError(self.hidden(said if isinstance(said, str) else "") or f"{name} failed")
-        return _said(result)
+            content = _content(result)
+            raise ToolError(self.hidden(content if isinstance(content, str) else "") or f"{name} failed")
+        return _content(result)
 
 
 async def all_tools(client: Client) -> list[Tool]:
-    """The tools of a server, page by page."""
+    """Return all tools of a server, from all pages."""
     page = await client.list_tools()
     tools = list(page.tools)
     while page.next_cursor:
@@ -134,14 +134,14 @@ async def all_tools(client: Client) -> list[Tool]:
     return tools
 
 
-def _said(result: CallToolResult) -> str | tuple[Part, ...]:
-    """What a result says, and the images in it."""
-    # A server says the same in both; the structured form is for programs.
+def _content(result: CallToolResult) -> str | tuple[Part, ...]:
+    """Return the text of a result, with its images if there are any."""
+    # Both forms have the same content; the structured one is for programs.
     if not result.content and result.structured_content is not None:
         return to_json(result.structured_content).decode()
-    said = [_block(block) for block in result.content]
-    text = "\n".join(each for each in said if isinstance(each, str))
-    images = [each for each in said if isinstance(each, ImagePart)]
+    blocks = [_block(block) for block in result.content]
+    text = "\n".join(each for each in blocks if isinstance(each, str))
+    images = [each for each in blocks if isinstance(each, ImagePart)]
     return (TextPart(text=text), *images) if images else text
 
 
