@@ -14,7 +14,7 @@ from contemplate.events import ModelCalled
 from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
-from contemplate.run.calls import MAX_DEPTH
+from contemplate.run.nesting import MAX_DEPTH
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 

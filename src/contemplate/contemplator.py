@@ -21,10 +21,10 @@ from .models import Connectable, Model, resolve
 from .modes import Mode, Preset, preset
 from .plan import Task
 from .result import OutputT, RunResult
+from .run.current_run import current_scope
 from .run.listeners import Listener
 from .run.nesting import back_here, in_loop_of
 from .run.output_type import OutputType
-from .run.place import current_place
 from .run.protocols import AgentFunction, Aggregator, Answer, Planner
 from .run.run import Job, Parts, carry_out
 from .run.sync import run_blocking
@@ -284,11 +284,11 @@ class Contemplator(Generic[OutputT]):
         return self._journal
 
     async def _run(self, job: Job) -> RunResult[OutputT]:
-        place = current_place()
-        if place is None or place.here or place.blocked is not None:
+        scope = current_scope()
+        if scope is None or scope.here or scope.blocked is not None:
             return await self._run_here(job)
         job = replace(job, listeners=[back_here(listener) for listener in job.listeners])
-        return await in_loop_of(place, lambda: self._run_here(job))
+        return await in_loop_of(scope, lambda: self._run_here(job))
 
     async def _run_here(self, job: Job) -> RunResult[OutputT]:
         if self._journal is None:

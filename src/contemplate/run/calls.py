@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import anyio.lowlevel
+from anyio.abc import TaskGroup
 
 from ..errors import ConfigurationError, error_info, revived
 from ..events import CallName, Event, ModelCalled, Speaker
@@ -25,16 +26,15 @@ from ..tools.tool import Tool
 from ..tools.toolset import Toolset
 from ..usage import NOTHING, Price, Usage
 from .budget import Ledger
+from .current_run import OngoingRun, RunScope
 from .listeners import Listeners
 from .metering import ONE_CALL, Meter
-from .place import OngoingRun, Place
+from .nesting import inner_depth
 from .resources import Resources
 
 if TYPE_CHECKING:
     from ..journal import Entry
     from ..journal.recording import Recording
-
-MAX_DEPTH = 16
 
 
 class ToolResult(NamedTuple):
@@ -106,9 +106,14 @@ class Calls(OngoingRun):
         """The outermost run."""
         return self if self._outer is None else self._outer.root
 
+    @property
+    def group(self) -> TaskGroup:
+        """The task group of what runs beside the run's work, and ends with the run."""
+        return self.resources.group
+
     def child(
         self,
-        place: Place,
+        scope: RunScope,
         limits: Limits,
         *,
         keep_for_aggregator: bool,
@@ -119,7 +124,7 @@ class Calls(OngoingRun):
         """Return the door of a run within this one, held to its own limits and to those of this run.
 
         Args:
-            place: where in this run it starts.
+            scope: where in this run it starts.
             limits: the inner run's own.
             keep_for_aggregator: whether to keep a share of these for its aggregator.
             listeners: builds the inner run's listeners from this run's.
@@ -129,19 +134,15 @@ class Calls(OngoingRun):
         Raises:
             ConfigurationError: runs would be nested too deeply.
         """
-        if self.depth >= MAX_DEPTH:
-            raise ConfigurationError(
-                f"runs are nested more than {MAX_DEPTH} deep",
-                hint="does a tool or an agent call its own run? give the innermost contemplator a plain Agent",
-            )
-        self._children[place.name] += 1
-        number = self._children[place.name]
-        name = place.name if number == 1 else f"{place.name}#{number}"
+        depth = inner_depth(self.depth)
+        self._children[scope.name] += 1
+        number = self._children[scope.name]
+        name = scope.name if number == 1 else f"{scope.name}#{number}"
         ledger = Ledger(
             limits,
             keep_for_aggregator=keep_for_aggregator,
             outer=None if lent else self.ledger,
-            for_aggregator=place.role == "aggregator",
+            for_aggregator=scope.role == "aggregator",
         )
         return Calls(
             self.run_id,
@@ -151,8 +152,8 @@ class Calls(OngoingRun):
             path=_join(self.path, name),
             recorded_path=_join(self._recorded_path, name) if resources in (None, self.resources) else "",
             outer=None if lent else self,
-            within=place.task,
-            depth=self.depth + 1,
+            within=scope.task,
+            depth=depth,
         )
 
     def emit(self, event: Event) -> None:
@@ -197,10 +198,10 @@ class Calls(OngoingRun):
     async def tool(self, task: str | None, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
         """Make one tool call: return what `use` returns, or its recorded result."""
         name = call.name if task is None else f"{task}/{call.name}"
-        place = Place(self, "subagent", task, name)
+        scope = RunScope(self, "subagent", task, name)
         recording = self.resources.recording
         if recording is None:
-            with place.entered():
+            with scope.entered():
                 return await use()
         asked = recording.asked_tool(self._recorded_path, task, call)
         known = recording.find(asked)
@@ -209,7 +210,7 @@ class Calls(OngoingRun):
             return ToolResult(known.text, known.error, known.images)
         started = perf_counter()
         try:
-            with place.entered():
+            with scope.entered():
                 returned = await use()
         except BaseException as error:
             recording.cut_off(asked, started, error, "", NOTHING)

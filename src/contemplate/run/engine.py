@@ -22,8 +22,8 @@ from ..plan import Plan, Task
 from ..result import Conclusion, Outcome, TaskResult
 from .cancellation import being_cancelled
 from .context import RunContext
+from .current_run import RunScope
 from .graph import TaskGraph
-from .place import Place
 from .protocols import AgentFunction, Aggregator, Answer, Planner, needs_a_share, prepare
 from .return_values import as_answer, as_conclusion, as_contemplate_error, closing_planner
 from .state import RunState
@@ -35,7 +35,7 @@ SECONDS_TO_CONCLUDE = 0.1
 # One turn of asyncio's event loop costs as much as starting some tasks. Trio starts those of one turn in any order.
 TASKS_AT_A_TIME = {"asyncio": 8, "trio": 1}
 
-At = Callable[[Speaker, str | None], Place]
+At = Callable[[Speaker, str | None], RunScope]
 
 
 async def execute(

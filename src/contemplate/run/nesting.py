@@ -20,20 +20,35 @@ import anyio.lowlevel
 import anyio.to_thread
 from anyio.lowlevel import EventLoopToken
 
+from ..errors import ConfigurationError, ContemplateError
 from ..limits import Limits
 from ..models import current_run
-from .calls import Calls
-from .place import Blocked, Place
+from .current_run import Blocked, RunScope
 
 T = TypeVar("T")
 
+MAX_DEPTH = 16
 SHARE_OF_OUTER = 0.1
 MAX_SECONDS_OF_OUTER = 5.0
 
 
-def limits_within(limits: Limits, place: Place) -> Limits:
+def inner_depth(depth: int) -> int:
+    """Return the depth of a run within one of this depth.
+
+    Raises:
+        ConfigurationError: that is too deep.
+    """
+    if depth >= MAX_DEPTH:
+        raise ConfigurationError(
+            f"runs are nested more than {MAX_DEPTH} deep",
+            hint="does a tool or an agent call its own run? let the innermost contemplator have a plain Agent",
+        )
+    return depth + 1
+
+
+def limits_within(limits: Limits, scope: RunScope) -> Limits:
     """Return `limits` for a run at `place`, ending before the outer run's deadline, so that its answer still counts."""
-    left = _seconds_left() if place.blocked is None else place.blocked.seconds
+    left = _seconds_left() if scope.blocked is None else scope.blocked.seconds
     left -= min(left * SHARE_OF_OUTER, MAX_SECONDS_OF_OUTER)
     if left >= (limits.seconds or math.inf):
         return limits
@@ -44,61 +59,63 @@ def _seconds_left() -> float:
     return anyio.current_effective_deadline() - anyio.current_time()
 
 
-async def in_loop_of(place: Place, function: Callable[[], Awaitable[T]]) -> T:
-    """Run `function` in the event loop of the run at `place`, in another thread, and return its result.
+async def in_loop_of(scope: RunScope, function: Callable[[], Awaitable[T]]) -> T:
+    """Run `function` in the event loop of the run at `scope`, in another thread, and return its result.
 
     It is cancelled when that run ends, or when this task is cancelled.
     """
-    scope: list[anyio.CancelScope] = []
+    started: list[anyio.CancelScope] = []
 
-    async def started() -> T:
+    async def start() -> T:
         with anyio.CancelScope() as own:
-            scope.append(own)
-            return await _in_group(place, function)
-        raise anyio.get_cancelled_exc_class()
+            started.append(own)
+            return await _in_group(scope, function)
+        raise _ended()
 
     try:
         return await anyio.to_thread.run_sync(
-            partial(anyio.from_thread.run, started, token=place.loop), abandon_on_cancel=True
+            partial(anyio.from_thread.run, start, token=scope.loop), abandon_on_cancel=True
         )
     finally:
-        for each in scope:
-            call_soon(place.loop, each.cancel)
+        for each in started:
+            call_soon(scope.loop, each.cancel)
 
 
-def blocking_in_loop_of(place: Place, function: Callable[[], Awaitable[T]]) -> T:
-    """Run `function` in the event loop of the run at `place`, and return its result; blocks this worker thread."""
-    return anyio.from_thread.run(partial(_in_group, place, function), token=place.loop)
+def blocking_in_loop_of(scope: RunScope, function: Callable[[], Awaitable[T]]) -> T:
+    """Run `function` in the event loop of the run at `scope`, and return its result; blocks this worker thread."""
+    return anyio.from_thread.run(partial(_in_group, scope, function), token=scope.loop)
 
 
-async def _in_group(place: Place, function: Callable[[], Awaitable[T]]) -> T:
+async def _in_group(scope: RunScope, function: Callable[[], Awaitable[T]]) -> T:
     """Run `function` in the run's task group: a worker thread may outlive the run, the function may not."""
-    assert isinstance(place.run, Calls)  # noqa: S101
     returned: list[T] = []
     raised: list[BaseException] = []
-    scope = anyio.CancelScope(deadline=anyio.current_effective_deadline())
+    inner = anyio.CancelScope(deadline=anyio.current_effective_deadline())
     over = anyio.Event()
 
     async def run() -> None:
         try:
-            with scope, place.entered():
+            with inner, scope.entered():
                 returned.append(await function())
         except Exception as error:
             raised.append(error)
         finally:
             over.set()
 
-    place.run.resources.group.start_soon(run)
+    scope.run.group.start_soon(run)
     try:
         await over.wait()
     finally:
-        scope.cancel()
+        inner.cancel()
     if raised:
         raise raised[0]
     if not returned:
-        # The outer run has ended in the meantime.
-        raise anyio.get_cancelled_exc_class()
+        raise _ended()
     return returned[0]
+
+
+def _ended() -> ContemplateError:
+    return ContemplateError("the run within which this one was started has ended")
 
 
 def back_here(function: Callable[[T], object]) -> Callable[[T], None]:
@@ -117,10 +134,10 @@ def call_soon(token: EventLoopToken, function: Callable[..., object], *args: Any
 
 
 @contextmanager
-def blocking(place: Place) -> Iterator[None]:
+def blocking(scope: RunScope) -> Iterator[None]:
     """Mark that the run's event loop is blocked, waiting for what the block calls in another thread."""
     blocked = Blocked(_seconds_left())
-    token = current_run.set(replace(place, blocked=blocked))
+    token = current_run.set(replace(scope, blocked=blocked))
     try:
         yield
     finally:

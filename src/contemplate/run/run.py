@@ -23,12 +23,12 @@ from ..result import Conclusion, RunResult
 from .budget import Ledger
 from .calls import Calls, unknown_price
 from .context import RunContext
+from .current_run import RunScope, current_scope
 from .engine import execute
 from .listeners import Listener, Listeners
 from .log import log_event, wanted
 from .nesting import limits_within
 from .output_type import OutputType
-from .place import Place, current_place
 from .protocols import AgentFunction, Aggregator, Planner, needs_a_share
 from .resources import resources
 from .state import RunState
@@ -100,28 +100,28 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
 @asynccontextmanager
 async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> AsyncIterator[Calls]:
     """Open the door of the run, within that of the run in which this code is, if any."""
-    place = current_place()
+    scope = current_scope()
     share = needs_a_share(parts.aggregator)
-    if place is None:
+    if scope is None:
         _check_price(parts, job.limits.cost_usd is not None)
         own = (*job.listeners, *([log_event] if wanted() else ()))
         async with resources(recording) as opened:
             ledger = Ledger(job.limits, keep_for_aggregator=share)
             yield Calls(job.run_id or new_run_id(), ledger, Listeners(own), opened)
         return
-    outer = place.run
+    outer = scope.run
     assert isinstance(outer, Calls)  # noqa: S101
     _check_price(parts, job.limits.cost_usd is not None or outer.ledger.limits_cost)
-    if place.blocked is not None:
-        async with _open_calls_elsewhere(place, place.blocked.later, outer, parts, job, recording) as calls:
+    if scope.blocked is not None:
+        async with _open_calls_elsewhere(scope, scope.blocked.later, outer, parts, job, recording) as calls:
             yield calls
         return
     async with AsyncExitStack() as stack:
         # A run with its own journal needs its own resources.
         opened = outer.resources if recording is None else await stack.enter_async_context(resources(recording))
         yield outer.child(
-            place,
-            limits_within(job.limits, place),
+            scope,
+            limits_within(job.limits, scope),
             keep_for_aggregator=share,
             listeners=lambda outer: Listeners(job.listeners, outer, job.on_output),
             resources=opened,
@@ -130,7 +130,12 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
 
 @asynccontextmanager
 async def _open_calls_elsewhere(
-    place: Place, later: list[Callable[[], object]], outer: Calls, parts: Parts, job: Job, recording: Recording | None
+    scope: RunScope,
+    later: list[Callable[[], object]],
+    outer: Calls,
+    parts: Parts,
+    job: Job,
+    recording: Recording | None,
 ) -> AsyncIterator[Calls]:
     """Open the door of a run in its own event loop, while the outer run's is blocked, waiting for it.
 
@@ -144,8 +149,8 @@ async def _open_calls_elsewhere(
     listeners = (*job.listeners, *((tell,) if outer.listeners.listening else ()))
     async with resources(recording) as opened:
         calls = outer.child(
-            place,
-            outer.ledger.left(limits_within(job.limits, place)),
+            scope,
+            outer.ledger.left(limits_within(job.limits, scope)),
             keep_for_aggregator=needs_a_share(parts.aggregator),
             listeners=lambda _: Listeners(listeners),
             resources=opened,
@@ -155,7 +160,7 @@ async def _open_calls_elsewhere(
             yield calls
         finally:
             later.append(partial(outer.ledger.book, calls.ledger.spent))
-            later.append(partial(outer.book_on, place.task, calls.ledger.spent))
+            later.append(partial(outer.book_on, scope.task, calls.ledger.spent))
 
 
 def _check_price(parts: Parts, limited: bool) -> None:
@@ -228,7 +233,7 @@ class _Run:
             agent=self._parts.agent,
             aggregator=self._parts.aggregator,
             limits=self._limits,
-            at=lambda role, task: Place(self._calls, role, task, task or role),
+            at=lambda role, task: RunScope(self._calls, role, task, task or role),
         )
 
     def _result_so_far(self, *, failed: bool = False) -> RunResult[Any]:

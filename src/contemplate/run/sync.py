@@ -12,8 +12,8 @@ import sniffio
 from anyio.from_thread import start_blocking_portal
 
 from ..models import current_run
+from .current_run import current_scope
 from .nesting import blocking, blocking_in_loop_of
-from .place import current_place
 
 T = TypeVar("T")
 
@@ -28,10 +28,10 @@ def run_blocking(function: Callable[[], Awaitable[T]]) -> T:
     async def main() -> T:
         return await function()
 
-    place = current_place()
+    scope = current_scope()
     if not _in_event_loop():
-        return anyio.run(main) if place is None or place.blocked is not None else blocking_in_loop_of(place, main)
-    waiting = nullcontext() if place is None else blocking(place)
+        return anyio.run(main) if scope is None or scope.blocked is not None else blocking_in_loop_of(scope, main)
+    waiting = nullcontext() if scope is None else blocking(scope)
     with waiting, start_blocking_portal(name="contemplate-sync") as portal:
         return portal.call(_at_this_place(main))
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import anyio.lowlevel
+from anyio.abc import TaskGroup
 from anyio.lowlevel import EventLoopToken
 
 from ..events import Speaker
@@ -27,17 +28,22 @@ class Blocked:
 
 
 class OngoingRun(RunMark):
-    """A run that goes on, in an event loop.
+    """A run that is not over.
 
     Attributes:
-        loop: the event loop.
+        loop: the event loop in which it runs.
     """
 
     loop: EventLoopToken
 
+    @property
+    def group(self) -> TaskGroup:
+        """The task group of what runs beside the run's work, and ends with the run."""
+        raise NotImplementedError
+
 
 @dataclass(slots=True, eq=False)
-class Place(RunMark):
+class RunScope(RunMark):
     """A place in a run, where another run may be started.
 
     Attributes:
@@ -75,12 +81,12 @@ class Place(RunMark):
         return self.loop == anyio.lowlevel.current_token()
 
     def enter(self) -> None:
-        """Let the code of this task be at this place, to the task's end."""
+        """Let the code of this task be at this scope, to the task's end."""
         current_run.set(self)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Run the block at this place."""
+        """Run the block at this scope."""
         token = current_run.set(self)
         try:
             yield
@@ -88,7 +94,7 @@ class Place(RunMark):
             current_run.reset(token)
 
 
-def current_place() -> Place | None:
+def current_scope() -> RunScope | None:
     """Return the place of the current code; None outside every run in progress."""
-    place = current_run.get()
-    return place if isinstance(place, Place) and not place.over else None
+    scope = current_run.get()
+    return scope if isinstance(scope, RunScope) and not scope.over else None
