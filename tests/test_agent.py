@@ -143,7 +143,7 @@ async def test_the_model_is_told_what_was_wrong_with_its_output() -> None:
 
 
 async def test_repairs_end() -> None:
-    with pytest.raises(AggregationError, match="no Point: .* after 1 repairs"):
+    with pytest.raises(AggregationError, match="does not fit Point: .* after 1 repairs"):
         await typed("no", "no", "no", repairs=1)
 
 
