@@ -230,7 +230,7 @@ async def test_a_choice_of_tools(mortal: OverHttp) -> None:
     for wrong in ({"include": ["ad"]}, {"exclude": ["ad"]}, {"include": ["ad", "add"]}):
         with pytest.raises(ConfigurationError, match=r"has no tool 'ad' \(there are: add, "):
             await shown(**wrong)
-    with pytest.raises(ConfigurationError, match="two tools get one name"):
+    with pytest.raises(ConfigurationError, match="two tools would have the same name"):
         await shown(prefix="y" * 64)
 
 
@@ -316,7 +316,7 @@ async def test_one_that_refuses_the_key(over_http: OverHttp) -> None:
     wrong = mcp_tools(over_http.url, headers={"Authorization": "Bearer wrong-key-1"})
     error = await failing(Contemplator(ScriptedModel("x"), tools=[wrong]))
     assert (
-        str(error) == f"MCP server {over_http.url!r} cannot be reached: HTTP status 401 (which headers= does it want?)"
+        str(error) == f"MCP server {over_http.url!r} cannot be reached: HTTP status 401 (which headers= does it need?)"
     )
 
 

@@ -205,7 +205,7 @@ async def test_one_run_is_made_by_one_at_a_time(journal: Journal) -> None:
         group.start_soon(lambda: mind.run(QUESTION, run_id="r"))
         while not model.asked:
             await anyio.lowlevel.checkpoint()
-        with pytest.raises(JournalError, match="'r' is going on"):
+        with pytest.raises(JournalError, match="'r' is already active"):
             await mind.run(QUESTION, run_id="r")
         group.cancel_scope.cancel()
 

