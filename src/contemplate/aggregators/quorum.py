@@ -47,7 +47,7 @@ class _Quorum:
         with anyio.CancelScope() as gathering:
 
             def planned() -> None:
-                # Only now is it known that too few tasks were planned, and the next result may be far off.
+                # It is known only now whether too few tasks were planned, and the next result may be far off.
                 if self._lost(gathered, ctx):
                     gathering.cancel()
 
