@@ -256,7 +256,7 @@ def test_names_tell_no_secrets(server: str | Sequence[str], name: str) -> None:
     [
         ("", {}, "command is empty"),
         ([], {}, "command is empty"),
-        ("https://me:hush@host/mcp", {}, "user's name"),
+        ("https://me:hush@host/mcp", {}, "user name"),
         ("https://host/mcp", {"env": {"KEY": "hush"}}, "env and cwd are for commands"),
         ("https://host/mcp", {"cwd": "/"}, "env and cwd are for commands"),
         ("server", {"headers": {"KEY": "hush"}}, "headers for URLs"),

@@ -107,7 +107,7 @@ class _Waiter:
 class Gate:
     """The queue of calls for one account.
 
-    It has no task of its own: one of the waiting calls, the keeper, watches the clock for all.
+    It starts no task: one of the waiting calls, the keeper, watches the clock for all.
     """
 
     def __init__(self, pace: Pace) -> None:

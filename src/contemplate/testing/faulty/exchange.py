@@ -71,4 +71,4 @@ class Reply(Protocol):
     """A reply to a request."""
 
     async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
-        """Send the reply. Cancelled when the client hangs up."""
+        """Send the reply. Cancelled when the client disconnects."""

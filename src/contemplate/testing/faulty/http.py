@@ -36,7 +36,7 @@ class Request:
 
 
 class HttpConnection(asyncio.Protocol):
-    """One connection, and the task that serves it, which is cancelled as soon as the client hangs up.
+    """One connection, and the task that serves it, which is cancelled as soon as the client disconnects.
 
     A client that closes only its sending half counts as disconnected, too.
 
