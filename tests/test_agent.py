@@ -143,7 +143,7 @@ async def test_the_model_is_told_what_was_wrong_with_its_output() -> None:
 
 
 async def test_repairs_end() -> None:
-    with pytest.raises(AggregationError, match="no Point: .* after 1 repairs"):
+    with pytest.raises(AggregationError, match="does not fit Point: .* after 1 repairs"):
         await typed("no", "no", "no", repairs=1)
 
 
@@ -250,7 +250,7 @@ async def test_a_tool_that_was_cancelled_by_somebody_else_has_failed(anyio_backe
     model = ScriptedModel([calls(("lost", {})), "Then without."])
     result = await Contemplator(model, mode="instant", tools=[lost]).run("q")
     assert result.output == "Then without."
-    assert "The tool failed. CancelledError" in result.tasks[0].messages[3].text
+    assert "The tool failed. RuntimeError: it raised CancelledError" in result.tasks[0].messages[3].text
 
 
 async def test_a_tool_that_hangs_ends_with_its_run() -> None:

@@ -20,7 +20,7 @@ from ..limits import Limits
 from ..messages import images_made
 from ..plan import Plan, Task
 from ..result import Conclusion, Outcome, TaskResult
-from .cancellation import being_cancelled
+from ..tools.user_code import contained
 from .context import RunContext
 from .current_run import RunScope
 from .graph import TaskGraph
@@ -238,15 +238,12 @@ class _Run:
         answer: Answer | None = None
         error: BaseException | None = None
         try:
-            answer = as_answer(await self._agent(task, ctx))
+            with contained():
+                answer = as_answer(await self._agent(task, ctx))
             outcome = answer.outcome
         except Exception as raised:
             error = sole(raised)
             outcome = "capped" if isinstance(error, LimitExceeded) else "failed"
-        except anyio.get_cancelled_exc_class() as raised:
-            if being_cancelled():
-                raise
-            outcome, error = "failed", raised
         finally:
             # Also when the task is cancelled: what it has written was paid for, and is kept.
             reached = answer or Answer(ctx.text, images=images_made(ctx.messages))

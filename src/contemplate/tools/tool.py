@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, get_type_hints, overload
 
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 from pydantic_core import from_json, to_json
 
 from ..errors import ConfigurationError, ToolError, validation_problems
 from ..messages import ImagePart, Part, TextPart
+from .user_code import call_function
 
 
 class Tool:
@@ -89,13 +89,7 @@ class Tool:
         except ValidationError as error:
             raise ToolError(f"wrong arguments for {self.name}: {validation_problems(error)}") from None
         values = {str(field.alias): getattr(checked, name) for name, field in type(checked).model_fields.items()}
-        if inspect.iscoroutinefunction(self._function):
-            return await self._function(**values)
-        # In a tuple, as trio rejects an awaitable result of a thread.
-        (returned,) = await anyio.to_thread.run_sync(lambda: (self._function(**values),), abandon_on_cancel=True)
-        if isinstance(returned, Awaitable):
-            returned = await returned
-        return returned
+        return await call_function(self._function, **values)
 
 
 @overload
