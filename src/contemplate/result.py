@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal
 from pydantic import Field, JsonValue, SerializeAsAny
 from typing_extensions import TypeVar
 
-from .data import Data
+from .data import Data, Text
 from .messages import ImagePart, Message
 from .plan import Plan, Task
 from .usage import Usage
@@ -21,15 +21,15 @@ class ErrorInfo(Data):
     """An error as data: the name of its class, its message, and what to do next."""
 
     kind: str
-    message: str
-    hint: str | None = None
+    message: Text
+    hint: Text | None = None
 
 
 class Dissent(Data):
     """An answer that did not prevail, and the tasks that gave it."""
 
-    answer: str
-    tasks: tuple[str, ...]
+    answer: Text
+    tasks: tuple[Text, ...]
 
 
 class TaskResult(Data):
@@ -52,7 +52,7 @@ class TaskResult(Data):
 
     task: Task
     outcome: Outcome
-    text: str = ""
+    text: Text = ""
     output: JsonValue = None
     images: tuple[ImagePart, ...] = ()
     error: ErrorInfo | None = None
@@ -62,7 +62,7 @@ class TaskResult(Data):
     started: float = 0.0
     seconds: float = 0.0
     messages: tuple[Message, ...] = ()
-    support: tuple[str, ...] = ()
+    support: tuple[Text, ...] = ()
     dissent: tuple[Dissent, ...] = ()
     complete: bool = True
 
@@ -88,10 +88,10 @@ class Conclusion(Data):
         complete: whether everything that the aggregator needed had arrived.
     """
 
-    text: str
+    text: Text
     output: SerializeAsAny[Any] = None
     images: tuple[ImagePart, ...] = ()
-    support: tuple[str, ...] = ()
+    support: tuple[Text, ...] = ()
     dissent: tuple[Dissent, ...] = ()
     complete: bool = True
 
@@ -114,9 +114,9 @@ class RunResult(Data, Generic[OutputT]):
     """
 
     run_id: str
-    question: str
+    question: Text
     output: SerializeAsAny[OutputT]
-    text: str
+    text: Text
     images: tuple[ImagePart, ...] = ()
     plan: Plan = Plan()
     tasks: tuple[TaskResult, ...] = ()
@@ -125,6 +125,6 @@ class RunResult(Data, Generic[OutputT]):
     complete: bool = True
     missing: tuple[str, ...] = ()
     stopped_by: str | None = None
-    support: tuple[str, ...] = ()
+    support: tuple[Text, ...] = ()
     dissent: tuple[Dissent, ...] = ()
-    notes: tuple[str, ...] = Field(default=())
+    notes: tuple[Text, ...] = Field(default=())

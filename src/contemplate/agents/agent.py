@@ -42,6 +42,7 @@ class Agent:
         max_turns: maximum number of model calls per task, repairs excluded; the last must answer without tools.
         context: maximum tokens of the conversation; beyond it, the model must answer without tools. No limit if None.
         max_repairs: maximum number of repairs of an answer that does not match the output type.
+        max_tool_calls: maximum number of tool calls in one turn; the model is told that the others were not made.
 
     Raises:
         ConfigurationError: two tools have the same name, or a number is too small.
@@ -56,10 +57,12 @@ class Agent:
         max_turns: int = 8,
         context: int | None = None,
         max_repairs: int = 2,
+        max_tool_calls: int = 32,
     ) -> None:
-        if max_turns < 1 or max_repairs < 0:
+        if max_turns < 1 or max_repairs < 0 or max_tool_calls < 1:
             raise ConfigurationError(
-                f"Agent({max_turns=}, {max_repairs=}): max_turns must be at least 1, max_repairs at least 0"
+                f"Agent({max_turns=}, {max_repairs=}, {max_tool_calls=}): max_repairs must be at least 0, "
+                "the others at least 1"
             )
         self._toolsets = tuple(each for each in tools if isinstance(each, Toolset))
         self._set_tools([as_tool(each) for each in tools if not isinstance(each, Toolset)])
@@ -68,6 +71,7 @@ class Agent:
         self._max_turns = max_turns
         self._context = math.inf if context is None else context
         self._max_repairs = max_repairs
+        self._max_tool_calls = max_tool_calls
 
     def _set_tools(self, tools: Sequence[Tool]) -> None:
         self._tools: dict[str, Tool] = {}
@@ -225,8 +229,10 @@ class Agent:
             results[place] = await run_tool_call(call, ctx.run, ctx.task.id, lambda: self._call(call))
 
         async with anyio.create_task_group() as group:
-            for place, call in enumerate(calls):
+            for place, call in enumerate(calls[: self._max_tool_calls]):
                 group.start_soon(use, place, call)
+        too_many = ToolResult(render("tool_calls_too_many", most=str(self._max_tool_calls)))
+        results |= dict.fromkeys(range(self._max_tool_calls, len(calls)), too_many)
         return tuple(
             Message.tool(call.id, results[place].text, results[place].images) for place, call in enumerate(calls)
         )

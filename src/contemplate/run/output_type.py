@@ -11,6 +11,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import to_json
 
+from ..data import readable_json
 from ..errors import ConfigurationError, OutputError, validation_problems
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ class OutputType(Generic[T]):
             OutputError: there is no JSON, or it does not fit the type; the message tells a model what to fix.
         """
         try:
-            parsed = self._wire_adapter.validate_json(_extract_json(text))
+            parsed = self._wire_adapter.validate_json(readable_json(_extract_json(text)))
         except ValidationError as error:
             raise OutputError(f"the answer does not fit {self.name}: {validation_problems(error)}") from None
         value: T = parsed if self._wire_adapter is self.adapter else parsed.value
