@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal
+from typing import Annotated, Any, Generic, Literal
 
-from pydantic import Field, JsonValue, SerializeAsAny
+from pydantic import Field, PlainSerializer, SerializationInfo, SerializeAsAny
+from pydantic_core import to_jsonable_python
 from typing_extensions import TypeVar
 
-from .data import Data, Text
+from .data import Data, Text, readable
 from .messages import ImagePart, Message
 from .plan import Plan, Task
 from .usage import Usage
@@ -15,6 +16,25 @@ from .usage import Usage
 OutputT = TypeVar("OutputT", default=str)
 
 Outcome = Literal["answered", "capped", "failed", "cancelled"]
+
+
+def _written(value: Any, info: SerializationInfo) -> Any:
+    """Return a value for JSON; its text, if the type cannot write it: an answer is not lost for that."""
+    try:
+        return to_jsonable_python(
+            value,
+            by_alias=bool(info.by_alias),
+            round_trip=info.round_trip,
+            bytes_mode="base64",
+            inf_nan_mode="strings",
+        )
+    except Exception:
+        return readable(repr(value))
+
+
+# A value of any type, carried as it is; only when it is stored or shown does it become JSON.
+_AS_JSON = PlainSerializer(_written, when_used="json")
+AnyValue = Annotated[Any, _AS_JSON]
 
 
 class ErrorInfo(Data):
@@ -41,7 +61,7 @@ class TaskResult(Data):
 
     Args:
         index: the launch order within the run, from 0.
-        output: the parsed value, as JSON, if the task was to answer in the run's output type.
+        output: the parsed value, if the task was to answer in the run's output type.
         started: when it started, in seconds after the run did.
         seconds: how long it took.
         support, dissent: for a task answered by several subagents: the names of those on whose answers it rests, and
@@ -53,7 +73,7 @@ class TaskResult(Data):
     task: Task
     outcome: Outcome
     text: Text = ""
-    output: JsonValue = None
+    output: AnyValue = None
     images: tuple[ImagePart, ...] = ()
     error: ErrorInfo | None = None
     usage: Usage = Usage()
@@ -89,7 +109,7 @@ class Conclusion(Data):
     """
 
     text: Text
-    output: SerializeAsAny[Any] = None
+    output: AnyValue = None
     images: tuple[ImagePart, ...] = ()
     support: tuple[Text, ...] = ()
     dissent: tuple[Dissent, ...] = ()
@@ -115,7 +135,7 @@ class RunResult(Data, Generic[OutputT]):
 
     run_id: str
     question: Text
-    output: SerializeAsAny[OutputT]
+    output: Annotated[SerializeAsAny[OutputT], _AS_JSON]
     text: Text
     images: tuple[ImagePart, ...] = ()
     plan: Plan = Plan()

@@ -21,7 +21,7 @@ from ..prompts.results import show_results
 from ..run.calls import ToolResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType
-from ..run.protocols import Answer
+from ..run.protocols import Answer, ParsedAnswer
 from ..run.task_context import TaskContext
 from ..settings import ModelSettings
 from ..tools.sandbox import require, run_program
@@ -160,7 +160,7 @@ class Agent:
         request = ModelRequest(opening, settings)
         done = await answer_with_program(request, ctx.call, run, program, output, salt=ctx.run.run_id)
         ctx.keep(done.messages)
-        return Answer(done.text, done.output, outcome="answered" if done.complete else "capped")
+        return ParsedAnswer(done.text, done.output, outcome="answered" if done.complete else "capped")
 
     async def converse(
         self,
@@ -220,7 +220,7 @@ class Agent:
                 raise ModelResponseError("the answer is empty", model=response.model)
             return Answer(response.message.text, images=images)
         value, response = await parse_with_repair(response, request, ctx.call, output, repairs=self._max_repairs)
-        return Answer(response.message.text, output.dump(value), images)
+        return ParsedAnswer(response.message.text, value, images)
 
     async def _use_tools(self, calls: Sequence[ToolCall], ctx: TaskContext) -> tuple[Message, ...]:
         results: dict[int, ToolResult] = {}
