@@ -25,7 +25,7 @@ from contemplate import (
     tool,
 )
 from contemplate.errors import AggregationError, ConfigurationError, ToolError
-from contemplate.events import Event, TaskDelta, TaskFinished, ToolFinished
+from contemplate.events import Event, TaskDelta, TaskFinished, ToolFinished, ToolStarted
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest, ModelResponse
 from contemplate.result import RunResult
@@ -250,7 +250,58 @@ async def test_a_tool_that_was_cancelled_by_somebody_else_has_failed(anyio_backe
     model = ScriptedModel([calls(("lost", {})), "Then without."])
     result = await Contemplator(model, mode="instant", tools=[lost]).run("q")
     assert result.output == "Then without."
-    assert "The tool failed. CancelledError" in result.tasks[0].messages[3].text
+    assert "The tool failed. RuntimeError: it raised CancelledError" in result.tasks[0].messages[3].text
+
+
+async def test_more_calls_of_one_turn_than_allowed_are_not_made() -> None:
+    made: list[int] = []
+    events: list[Event] = []
+
+    async def note(number: int) -> str:
+        """Note."""
+        made.append(number)
+        return "noted"
+
+    model = ScriptedModel([calls(*(("note", {"number": number}) for number in range(1000))), "Enough."])
+    result = await Contemplator(model, mode="instant", tools=[note], on_event=events.append).run("q")
+    assert result.output == "Enough."
+    assert sorted(made) == list(range(32))
+    answers = [message.text for message in model.requests[1].messages if message.role == "tool"]
+    assert answers[:32] == ["noted"] * 32
+    assert set(answers[32:]) == {
+        "The tool was not called: a turn may make 32 calls at most. If you still need this result, call the tool again."
+    }
+    assert len(answers) == 1000, "providers refuse a call without a result"
+    started = [event.call_id for event in events if isinstance(event, ToolStarted)]
+    finished = [event.call_id for event in events if isinstance(event, ToolFinished)]
+    assert len(started) == len(finished) == 32
+
+
+async def test_a_tool_call_shows_in_events_with_its_duration(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 102.5])
+    monkeypatch.setattr("contemplate.agents.tool_calls.perf_counter", lambda: next(clock))
+    events: list[Event] = []
+    model = ScriptedModel([calls(("add", {"a": 1, "b": 2})), "3"])
+    await Contemplator(model, mode="instant", tools=[add], on_event=events.append).run("q")
+    started = next(event for event in events if isinstance(event, ToolStarted))
+    finished = next(event for event in events if isinstance(event, ToolFinished))
+    assert (started.task_id, started.tool, started.call_id) == ("answer", "add", "c0")
+    assert (finished.task_id, finished.tool, finished.call_id) == ("answer", "add", "c0")
+    assert (finished.seconds, finished.error) == (2.5, None)
+    assert events.index(started) < events.index(finished)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+async def test_the_number_of_calls_of_one_turn_is_a_setting(most: int) -> None:
+    made: list[int] = []
+
+    def note(number: int) -> None:
+        """Note."""
+        made.append(number)
+
+    model = ScriptedModel([calls(*(("note", {"number": number}) for number in range(3))), "Enough."])
+    await Contemplator(model, mode="instant", agent=Agent(tools=[note], max_tool_calls=most)).run("q")
+    assert sorted(made) == list(range(most))
 
 
 async def test_a_tool_that_hangs_ends_with_its_run() -> None:
@@ -336,5 +387,5 @@ async def test_images_reach_the_subagents_and_come_back() -> None:
 
 @pytest.mark.parametrize(("turns", "repairs"), [(0, 1), (1, -1)])
 def test_numbers_that_are_too_small(turns: int, repairs: int) -> None:
-    with pytest.raises(ConfigurationError, match="max_turns must be at least 1"):
+    with pytest.raises(ConfigurationError, match="the others at least 1"):
         Agent(max_turns=turns, max_repairs=repairs)

@@ -101,11 +101,11 @@ class Number(BaseModel):
     value: int
 
 
-async def test_typed_answers_are_checked_as_data() -> None:
+async def test_typed_answers_are_checked_as_values() -> None:
     mind = Contemplator(
         by_seed('{"value": 5}', '{"value": 7}'),
         planner=planners.sample(2),
-        aggregator=aggregators.check(lambda result: result.output == {"value": 7}),
+        aggregator=aggregators.check(lambda result: result.output == Number(value=7)),
         output_type=Number,
     )
     assert (await mind.run("q")).output == Number(value=7)

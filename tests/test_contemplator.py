@@ -181,7 +181,9 @@ class Point(BaseModel):
 def test_a_result_is_what_its_json_says() -> None:
     model = ScriptedModel('{"x": 1}')
     result = Contemplator(model, mode="instant", output_type=Point).run_sync("q")
-    assert RunResult[Point].model_validate_json(result.model_dump_json()) == result
+    again = RunResult[Point].model_validate_json(result.model_dump_json())
+    assert again.output == result.output == result.tasks[0].output == Point(x=1)
+    assert again.model_dump_json() == result.model_dump_json()
 
 
 def test_usage_adds_up() -> None:

@@ -219,6 +219,27 @@ async def test_what_a_tool_raises_is_raised_in_the_program() -> None:
     assert wrong.text.endswith("Answer: 1.5")
 
 
+async def test_a_tool_that_would_end_the_process_raises_in_the_program() -> None:
+    def leave() -> None:
+        """Leave."""
+        raise SystemExit(3)
+
+    async def stop() -> None:
+        """Stop."""
+        raise BaseException("own")
+
+    calls = [f"try:\n    {name}()\nexcept Exception as error:\n    print(error)" for name in ("leave", "stop")]
+    result = await result_of(block("\n".join(calls)), agent=Agent(tools=[leave, stop]))
+    assert "SystemExit(3)" in result.text
+    assert result.text.endswith("it raised BaseException: own")
+
+
+async def test_a_print_counts_before_a_final_expression() -> None:
+    """The mutant that showed the expression as well went unseen."""
+    assert (await result_of(block("print(6)\n7"))).text.endswith("\nAnswer: 6")
+    assert (await result_of(block("6\n7"))).text.endswith("\nAnswer: 7")
+
+
 async def test_a_program_shows_in_the_events_and_is_not_run_again(tmp_path: Path) -> None:
     used: list[str] = []
 

@@ -67,7 +67,7 @@ TYPES: list[tuple[Any, str]] = [
 def test_a_value_survives_being_kept_as_json(kind: Any, text: str) -> None:
     output = OutputType(kind)
     value = output.parse(text)
-    assert output.load(output.dump(value)) == value
+    assert output.load(output.dump(value), "") == output.load(output.dump(value), text) == value
 
 
 @pytest.mark.parametrize(("kind", "text"), TYPES)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from contemplate import Tool, tool
 from contemplate.errors import ConfigurationError, ToolError
+from contemplate.messages import Message
 from contemplate.tools.tool import as_tool
 
 pytestmark = pytest.mark.anyio
@@ -219,3 +220,117 @@ async def test_what_it_raises_comes_out() -> None:
 
     with pytest.raises(ZeroDivisionError, match="by zero"):
         await tool(broken).call("{}")
+
+
+@pytest.mark.parametrize(
+    ("function", "signature", "default", "needed"),
+    [
+        (lambda: _field_default, "f(x: int = 5)", {"x": 5}, []),
+        (lambda: _field_factory, "f(x: list[int] = ...)", {"x": []}, []),
+        (lambda: _field_alias, "f(x: int = 5)", {"x": 5}, []),
+        (lambda: _field_annotated, "f(x: int = 7)", {"x": 7}, []),
+        (lambda: _factory_annotated, "f(x: list[int] = ...)", {"x": []}, []),
+        (lambda: _field_needed, "f(x: int)", None, ["x"]),
+    ],
+)
+async def test_a_field_as_a_default(
+    function: Callable[[], Callable[..., Any]], signature: str, default: Any, needed: list[str]
+) -> None:
+    made = Tool(function(), name="f")
+    properties: Any = made.parameters["properties"]
+    assert made.parameters.get("required", []) == needed
+    assert properties["x"]["description"] == "how many"
+    assert made.signature == signature
+    if default is not None:
+        assert json.loads(str(await made.call("{}"))) == default["x"]
+        assert await made.value() == default["x"]
+    given: Any = [3] if "list" in signature else 3
+    assert json.loads(str(await made.call(json.dumps({"x": given})))) == given
+
+
+def _field_default(x: int = Field(5, description="how many", ge=1)) -> int:
+    """Do it.
+
+    Args:
+        x: the field's own description comes first.
+    """
+    return x
+
+
+def _field_factory(x: list[int] = Field(default_factory=list, description="how many")) -> list[int]:  # noqa: B008
+    return x
+
+
+def _field_alias(x: int = Field(5, alias="count", description="how many")) -> int:
+    return x
+
+
+def _field_annotated(x: Annotated[int, Field(default=7, description="how many")]) -> int:
+    return x
+
+
+def _factory_annotated(x: Annotated[list[int], Field(default_factory=list, description="how many")]) -> list[int]:
+    return x
+
+
+def _field_needed(x: int = Field(description="how many")) -> int:
+    return x
+
+
+async def test_a_field_bounds_what_is_given() -> None:
+    with pytest.raises(ToolError, match="x: Input should be greater than or equal to 1"):
+        await Tool(_field_default, name="f").call('{"x": 0}')
+
+
+def sort_all(
+    xs: list[int],
+    places: dict[str, Place],
+    text: str = "",
+    maybe: list[str] | None = None,
+    either: int | list[list[int]] = 0,
+) -> Any:
+    """Sort."""
+    return [xs, {name: each.city for name, each in places.items()}, text, maybe, either]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"xs": [1], "places": {"a": {"city": "Lyon"}}, "text": "[1]", "maybe": ["m"], "either": [[2]]},
+        {"xs": "[1]", "places": '{"a": {"city": "Lyon"}}', "text": "[1]", "maybe": '["m"]', "either": " [[2]]"},
+        {"xs": ["1"], "places": {"a": '{"city": "Lyon"}'}, "text": "[1]", "maybe": ["m"], "either": ["[2]"]},
+        '{"xs": "[1]", "places": {"a": {"city": "Lyon"}}, "text": "[1]", "maybe": ["m"], "either": [[2]]}',
+    ],
+)
+async def test_lists_and_objects_sent_as_text(arguments: Any) -> None:
+    """Where the parameter is a text, it stays one."""
+    returned = await tool(sort_all).call(json.dumps(arguments))
+    assert json.loads(str(returned)) == [[1], {"a": "Lyon"}, "[1]", ["m"], [[2]]]
+
+
+@pytest.mark.parametrize("xs", ["[1", "[]]", "1, 2", '["a"]', '"[1]"', '{"a": 1}'])
+async def test_text_that_is_no_list_is_refused(xs: str) -> None:
+    with pytest.raises(ToolError, match="wrong arguments for sort_all: xs"):
+        await tool(sort_all).call(json.dumps({"xs": xs, "places": {}}))
+
+
+LONE = "a\ud800b"
+
+
+@pytest.mark.parametrize("returned", [LONE, [LONE], {LONE: {"x": (LONE,)}}, Place.model_construct(city=LONE)])
+async def test_lone_surrogates_in_a_result_are_replaced(returned: Any) -> None:
+    def give() -> Any:
+        return returned
+
+    message = Message.tool("1", str(await tool(give).call("{}")))
+    assert "a\N{REPLACEMENT CHARACTER}b" in message.text
+    assert "a\N{REPLACEMENT CHARACTER}b" in str(await tool(give).value())
+
+
+async def test_lone_surrogates_in_arguments_are_replaced() -> None:
+    def echo(x: str) -> str:
+        return x
+
+    assert await tool(echo).call(json.dumps({"x": LONE})) == "a\N{REPLACEMENT CHARACTER}b"
+    assert await tool(echo).call(json.dumps({"x": "\N{GRINNING FACE}"})) == "\N{GRINNING FACE}"
+    assert await tool(echo).call(json.dumps({"x": r"\ud800"})) == r"\ud800"

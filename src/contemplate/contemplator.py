@@ -12,6 +12,7 @@ import anyio
 from pydantic import JsonValue
 
 from .agents.agent import Agent
+from .data import readable
 from .errors import ConfigurationError, sole
 from .estimate import Estimate, estimated
 from .events import EVERYONE, Speaker
@@ -265,13 +266,15 @@ class Contemplator(Generic[OutputT]):
         run_id: str | None,
         *listeners: Listener,
     ) -> Job:
+        if not isinstance(question, str):
+            raise ConfigurationError(f"the question is a {type(question).__name__}, not a str", hint="ask in words")
         if not question.strip():
             raise ConfigurationError("the question is empty", hint="ask something")
         if run_id is not None and not _RUN_ID.fullmatch(run_id):
             raise ConfigurationError(f"run_id {run_id!r:.80}", hint="1 to 64 letters, digits, '.', '_' or '-'")
         return Job(
             run_id=run_id,
-            question=question,
+            question=readable(question),
             images=tuple(map(load_image, images)),
             limits=limits or self._limits,
             listeners=(*listeners, *filter(None, (self._on_event,))),

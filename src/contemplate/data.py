@@ -1,8 +1,56 @@
-"""The base class of every value object: frozen, without extra fields, and with a lossless JSON round trip."""
+"""The base class of every value object: frozen, without extra fields, with a lossless JSON round trip."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
+from pydantic_core import PydanticSerializationError, to_json
+
+_ANY: TypeAdapter[Any] = TypeAdapter(Any)
+# Escapes in JSON: a pair of surrogates, a lone one, any other.
+_ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
+
+
+def readable(text: Any) -> Any:
+    """Return `text` with lone surrogates, which no encoding can write, replaced; pairs of them become one character.
+
+    They come from file names, from escapes in JSON, and from characters that were cut in two.
+    """
+    if not isinstance(text, str) or text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def readable_json(text: str) -> str:
+    """Return JSON with lone surrogates replaced, escaped ones as well, which parsers refuse."""
+    clean: str = readable(text)
+    return _ESCAPE.sub(lambda found: "\\ufffd" if found[1] else found[0], clean) if "\\u" in clean else clean
+
+
+def to_json_text(value: object) -> str:
+    """Return any value as JSON; what JSON cannot say, as its text."""
+    try:
+        return to_json(value, fallback=str).decode()
+    except (PydanticSerializationError, UnicodeEncodeError):
+        return to_json(_readable_within(_ANY.dump_python(value, fallback=str)), fallback=str).decode()
+
+
+def _readable_within(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_readable_within(name): _readable_within(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_readable_within(each) for each in value]
+    return readable(value)
+
+
+# Text from outside: all that users, models and tools write enters the library as a field of this type.
+Text = Annotated[str, BeforeValidator(readable)]
 
 
 class Data(BaseModel):

@@ -227,7 +227,12 @@ def error_info(error: BaseException) -> ErrorInfo:
     error = sole(error)
     if isinstance(error, ContemplateError):
         return ErrorInfo(kind=type(error).__name__, message=error.message, hint=error.hint)
-    return ErrorInfo(kind=type(error).__name__, message=str(error) or repr(error))
+    try:
+        message = str(error) or repr(error)
+    except Exception:
+        # An exception of a user's, which cannot say what it is.
+        message = "it has no message"
+    return ErrorInfo(kind=type(error).__name__, message=message)
 
 
 def validation_problems(error: ValidationError) -> str:

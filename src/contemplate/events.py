@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .data import Data
+from .data import Data, Text
 from .plan import Plan, Task
 from .result import ErrorInfo, TaskResult
 from .usage import Usage
@@ -63,7 +63,7 @@ class RunStarted(RunEvent):
     """The run began."""
 
     kind: Literal["run_started"] = "run_started"
-    question: str
+    question: Text
     model: str
 
 
@@ -71,7 +71,7 @@ class PlanDelta(RunEvent):
     """The planner wrote a piece of its plan."""
 
     kind: Literal["plan_delta"] = "plan_delta"
-    text: str
+    text: Text
 
 
 class TaskPlanned(RunEvent):
@@ -85,7 +85,7 @@ class Noted(RunEvent):
     """Something was repaired, dropped or given up; the run goes on."""
 
     kind: Literal["noted"] = "noted"
-    message: str
+    message: Text
 
 
 class PlanReady(RunEvent):
@@ -99,7 +99,7 @@ class TaskStarted(RunEvent):
     """A subagent began its task."""
 
     kind: Literal["task_started"] = "task_started"
-    task_id: str
+    task_id: Text
     model: str
 
 
@@ -110,9 +110,9 @@ class TaskDelta(RunEvent):
     """
 
     kind: Literal["task_delta"] = "task_delta"
-    task_id: str
-    text: str = ""
-    reasoning: str = ""
+    task_id: Text
+    text: Text = ""
+    reasoning: Text = ""
     restart: bool = False
 
 
@@ -120,18 +120,18 @@ class ToolStarted(RunEvent):
     """A subagent called a tool."""
 
     kind: Literal["tool_started"] = "tool_started"
-    task_id: str
-    tool: str
-    call_id: str
+    task_id: Text
+    tool: Text
+    call_id: Text
 
 
 class ToolFinished(RunEvent):
     """A tool returned, or failed (`error`)."""
 
     kind: Literal["tool_finished"] = "tool_finished"
-    task_id: str
-    tool: str
-    call_id: str
+    task_id: Text
+    tool: Text
+    call_id: Text
     seconds: float
     error: ErrorInfo | None = None
 
@@ -147,8 +147,8 @@ class VoteCounted(RunEvent):
     """A vote was counted. `votes` maps the strongest answers, ten at most, to their numbers of votes, leader first."""
 
     kind: Literal["vote_counted"] = "vote_counted"
-    task_id: str
-    votes: dict[str, int]
+    task_id: Text
+    votes: dict[Text, int]
     decided: bool
 
 
@@ -179,8 +179,8 @@ class OutputDelta(RunEvent):
     """A piece of the answer. `restart`: the pieces before are void."""
 
     kind: Literal["output_delta"] = "output_delta"
-    text: str = ""
-    reasoning: str = ""
+    text: Text = ""
+    reasoning: Text = ""
     restart: bool = False
 
 
@@ -188,7 +188,7 @@ class RunFinished(RunEvent):
     """The run ended with an answer."""
 
     kind: Literal["run_finished"] = "run_finished"
-    text: str
+    text: Text
     usage: Usage
     seconds: float
     complete: bool

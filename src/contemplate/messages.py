@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .data import Data
+from .data import Data, Text
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -17,7 +17,7 @@ class TextPart(Data):
     """Plain text."""
 
     kind: Literal["text"] = "text"
-    text: str
+    text: Text
 
 
 class ImagePart(Data):
@@ -41,9 +41,9 @@ Part = Annotated[TextPart | ImagePart, Field(discriminator="kind")]
 class ToolCall(Data):
     """A tool call requested by a model. `arguments` is the JSON text that the model wrote, unchecked."""
 
-    id: str
-    name: str
-    arguments: str
+    id: Text
+    name: Text
+    arguments: Text
 
 
 class Message(Data):
@@ -55,7 +55,7 @@ class Message(Data):
     role: Role
     parts: tuple[Part, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
-    tool_call_id: str | None = None
+    tool_call_id: Text | None = None
 
     @property
     def text(self) -> str:

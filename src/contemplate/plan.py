@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from .data import Data
+from .data import Data, Text
 from .settings import ModelSettings
 
 TaskKind = Literal["part", "candidate", "answer"]
@@ -49,12 +49,12 @@ class Task(Data):
             releases it (`RunContext.release`), or if nothing else was answered; then it is no longer held.
     """
 
-    id: str = Field(min_length=1)
-    prompt: str
-    needs: tuple[str, ...] = ()
+    id: Text = Field(min_length=1)
+    prompt: Text
+    needs: tuple[Text, ...] = ()
     kind: TaskKind = "part"
-    title: str | None = None
-    instructions: str | None = None
+    title: Text | None = None
+    instructions: Text | None = None
     model: str | None = None
     settings: ModelSettings | None = None
     program: Program | None = None

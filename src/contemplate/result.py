@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal
+from typing import Annotated, Any, Generic, Literal
 
-from pydantic import Field, JsonValue, SerializeAsAny
+from pydantic import Field, PlainSerializer, SerializationInfo, SerializeAsAny
+from pydantic_core import to_jsonable_python
 from typing_extensions import TypeVar
 
-from .data import Data
+from .data import Data, Text, readable
 from .messages import ImagePart, Message
 from .plan import Plan, Task
 from .usage import Usage
@@ -17,19 +18,38 @@ OutputT = TypeVar("OutputT", default=str)
 Outcome = Literal["answered", "capped", "failed", "cancelled"]
 
 
+def _written(value: Any, info: SerializationInfo) -> Any:
+    """Return a value for JSON; its text, if the type cannot write it: an answer is not lost for that."""
+    try:
+        return to_jsonable_python(
+            value,
+            by_alias=bool(info.by_alias),
+            round_trip=info.round_trip,
+            bytes_mode="base64",
+            inf_nan_mode="strings",
+        )
+    except Exception:
+        return readable(repr(value))
+
+
+# A value of any type, carried as it is; only when it is stored or shown does it become JSON.
+_AS_JSON = PlainSerializer(_written, when_used="json")
+AnyValue = Annotated[Any, _AS_JSON]
+
+
 class ErrorInfo(Data):
     """An error as data: the name of its class, its message, and what to do next."""
 
     kind: str
-    message: str
-    hint: str | None = None
+    message: Text
+    hint: Text | None = None
 
 
 class Dissent(Data):
     """An answer that did not prevail, and the tasks that gave it."""
 
-    answer: str
-    tasks: tuple[str, ...]
+    answer: Text
+    tasks: tuple[Text, ...]
 
 
 class TaskResult(Data):
@@ -41,7 +61,7 @@ class TaskResult(Data):
 
     Args:
         index: the launch order within the run, from 0.
-        output: the parsed value, as JSON, if the task was to answer in the run's output type.
+        output: the parsed value, if the task was to answer in the run's output type.
         started: when it started, in seconds after the run did.
         seconds: how long it took.
         support, dissent: for a task answered by several subagents: the names of those on whose answers it rests, and
@@ -52,8 +72,8 @@ class TaskResult(Data):
 
     task: Task
     outcome: Outcome
-    text: str = ""
-    output: JsonValue = None
+    text: Text = ""
+    output: AnyValue = None
     images: tuple[ImagePart, ...] = ()
     error: ErrorInfo | None = None
     usage: Usage = Usage()
@@ -62,7 +82,7 @@ class TaskResult(Data):
     started: float = 0.0
     seconds: float = 0.0
     messages: tuple[Message, ...] = ()
-    support: tuple[str, ...] = ()
+    support: tuple[Text, ...] = ()
     dissent: tuple[Dissent, ...] = ()
     complete: bool = True
 
@@ -88,10 +108,10 @@ class Conclusion(Data):
         complete: whether everything that the aggregator needed had arrived.
     """
 
-    text: str
-    output: SerializeAsAny[Any] = None
+    text: Text
+    output: AnyValue = None
     images: tuple[ImagePart, ...] = ()
-    support: tuple[str, ...] = ()
+    support: tuple[Text, ...] = ()
     dissent: tuple[Dissent, ...] = ()
     complete: bool = True
 
@@ -114,9 +134,9 @@ class RunResult(Data, Generic[OutputT]):
     """
 
     run_id: str
-    question: str
-    output: SerializeAsAny[OutputT]
-    text: str
+    question: Text
+    output: Annotated[SerializeAsAny[OutputT], _AS_JSON]
+    text: Text
     images: tuple[ImagePart, ...] = ()
     plan: Plan = Plan()
     tasks: tuple[TaskResult, ...] = ()
@@ -125,6 +145,6 @@ class RunResult(Data, Generic[OutputT]):
     complete: bool = True
     missing: tuple[str, ...] = ()
     stopped_by: str | None = None
-    support: tuple[str, ...] = ()
+    support: tuple[Text, ...] = ()
     dissent: tuple[Dissent, ...] = ()
-    notes: tuple[str, ...] = Field(default=())
+    notes: tuple[Text, ...] = Field(default=())

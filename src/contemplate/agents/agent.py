@@ -21,7 +21,7 @@ from ..prompts.results import show_results
 from ..run.calls import ToolResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType
-from ..run.protocols import Answer
+from ..run.protocols import Answer, ParsedAnswer
 from ..run.task_context import TaskContext
 from ..settings import ModelSettings
 from ..tools.sandbox import require, run_program
@@ -42,6 +42,7 @@ class Agent:
         max_turns: maximum number of model calls per task, repairs excluded; the last must answer without tools.
         context: maximum tokens of the conversation; beyond it, the model must answer without tools. No limit if None.
         max_repairs: maximum number of repairs of an answer that does not match the output type.
+        max_tool_calls: maximum number of tool calls in one turn; the model is told that the others were not made.
 
     Raises:
         ConfigurationError: two tools have the same name, or a number is too small.
@@ -56,10 +57,12 @@ class Agent:
         max_turns: int = 8,
         context: int | None = None,
         max_repairs: int = 2,
+        max_tool_calls: int = 32,
     ) -> None:
-        if max_turns < 1 or max_repairs < 0:
+        if max_turns < 1 or max_repairs < 0 or max_tool_calls < 1:
             raise ConfigurationError(
-                f"Agent({max_turns=}, {max_repairs=}): max_turns must be at least 1, max_repairs at least 0"
+                f"Agent({max_turns=}, {max_repairs=}, {max_tool_calls=}): max_repairs must be at least 0, "
+                "the others at least 1"
             )
         self._toolsets = tuple(each for each in tools if isinstance(each, Toolset))
         self._set_tools([as_tool(each) for each in tools if not isinstance(each, Toolset)])
@@ -68,6 +71,7 @@ class Agent:
         self._max_turns = max_turns
         self._context = math.inf if context is None else context
         self._max_repairs = max_repairs
+        self._max_tool_calls = max_tool_calls
 
     def _set_tools(self, tools: Sequence[Tool]) -> None:
         self._tools: dict[str, Tool] = {}
@@ -156,7 +160,7 @@ class Agent:
         request = ModelRequest(opening, settings)
         done = await answer_with_program(request, ctx.call, run, program, output, salt=ctx.run.run_id)
         ctx.keep(done.messages)
-        return Answer(done.text, done.output, outcome="answered" if done.complete else "capped")
+        return ParsedAnswer(done.text, done.output, outcome="answered" if done.complete else "capped")
 
     async def converse(
         self,
@@ -216,7 +220,7 @@ class Agent:
                 raise ModelResponseError("the answer is empty", model=response.model)
             return Answer(response.message.text, images=images)
         value, response = await parse_with_repair(response, request, ctx.call, output, repairs=self._max_repairs)
-        return Answer(response.message.text, output.dump(value), images)
+        return ParsedAnswer(response.message.text, value, images)
 
     async def _use_tools(self, calls: Sequence[ToolCall], ctx: TaskContext) -> tuple[Message, ...]:
         results: dict[int, ToolResult] = {}
@@ -225,8 +229,10 @@ class Agent:
             results[place] = await run_tool_call(call, ctx.run, ctx.task.id, lambda: self._call(call))
 
         async with anyio.create_task_group() as group:
-            for place, call in enumerate(calls):
+            for place, call in enumerate(calls[: self._max_tool_calls]):
                 group.start_soon(use, place, call)
+        too_many = ToolResult(render("tool_calls_too_many", most=str(self._max_tool_calls)))
+        results |= dict.fromkeys(range(self._max_tool_calls, len(calls)), too_many)
         return tuple(
             Message.tool(call.id, results[place].text, results[place].images) for place, call in enumerate(calls)
         )

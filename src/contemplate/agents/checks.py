@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
-
-import anyio.to_thread
 
 from ..errors import ConfigurationError, OutputError
 from ..plan import Task
@@ -14,6 +11,7 @@ from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.protocols import AgentFunction, Answer, prepare
 from ..run.task_context import TaskContext
+from ..tools.user_code import call_function
 
 Verdict = bool | str
 Check = Callable[[TaskResult], Verdict | Awaitable[Verdict]]
@@ -28,7 +26,7 @@ async def problem_with(result: TaskResult, check: Check) -> str | None:
         ConfigurationError: `check` raised an error, or returned neither True, False nor a text.
     """
     try:
-        verdict = await _verdict(result, check)
+        verdict = await call_function(check, result)
     except Exception as error:
         raise ConfigurationError(
             f"the check raised {type(error).__name__} on the answer of task {result.id!r}: {error}",
@@ -40,14 +38,6 @@ async def problem_with(result: TaskResult, check: Check) -> str | None:
             hint="return True, False, or a text that says what is wrong",
         )
     return None if verdict is True else verdict or render("check_failed")
-
-
-async def _verdict(result: TaskResult, check: Check) -> object:
-    if inspect.iscoroutinefunction(check):
-        return await check(result)
-    # In a tuple, because trio rejects a thread function that returns an awaitable.
-    (verdict,) = await anyio.to_thread.run_sync(lambda: (check(result),), abandon_on_cancel=True)
-    return await verdict if inspect.isawaitable(verdict) else verdict
 
 
 def checked(agent: AgentFunction, check: Check, *, attempts: int = 2) -> AgentFunction:

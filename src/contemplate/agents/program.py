@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import JsonValue
 from pydantic_core import to_json
 
 from ..errors import ModelResponseError, OutputError, ProgramError, error_info, revived
@@ -33,13 +32,13 @@ class ProgramAnswer:
 
     Attributes:
         text: the program, its output, and the answer on a line that votes can parse.
-        output: the answer in the output type, as JSON.
+        output: the answer in the output type.
         messages: the whole conversation, including the programs' output.
         complete: whether the last reply was complete, not truncated.
     """
 
     text: str
-    output: JsonValue
+    output: Any
     messages: tuple[Message, ...]
     complete: bool = True
 
@@ -104,7 +103,7 @@ async def answer_with_program(
 def _answer(code: str, printed: str, output: OutputType[Any] | None, messages: tuple[Message, ...]) -> ProgramAnswer:
     messages = (*messages, Message.user(render("program_printed", printed=printed)))
     if output is not None:
-        return ProgramAnswer(printed, output.dump(output.parse(printed)), messages)
+        return ProgramAnswer(printed, output.parse(printed), messages)
     # `print(main())` prints None after the output of `main`.
     lines = [line for line in printed.splitlines() if line.strip() not in ("", "None")]
     if not lines:

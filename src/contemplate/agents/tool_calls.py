@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
-import anyio
-
 from ..errors import error_info
 from ..events import ToolFinished, ToolStarted
 from ..messages import Message, Part, ToolCall
 from ..prompts import render
 from ..run.calls import ToolResult
-from ..run.cancellation import being_cancelled
 from ..run.context import RunContext
+from ..tools.user_code import contained
 
 ToolOutput = str | tuple[Part, ...]
 
@@ -41,10 +39,9 @@ async def run_tool_call(
 
 async def _result_of(use: Callable[[], Awaitable[ToolOutput]]) -> ToolResult:
     try:
-        return _as_result(await use())
-    except (Exception, anyio.get_cancelled_exc_class()) as raised:
-        if not isinstance(raised, Exception) and being_cancelled():
-            raise
+        with contained():
+            return _as_result(await use())
+    except Exception as raised:
         error = error_info(raised)
         return ToolResult(render("tool_error", kind=error.kind, message=error.message), error)
 

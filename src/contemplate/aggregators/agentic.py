@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, create_model
-from pydantic_core import to_json
 
 from ..agents.agent import Agent
+from ..data import to_json_text
 from ..errors import AggregationError, ConfigurationError, OutputError
 from ..messages import Message
 from ..models import Model
@@ -17,7 +17,7 @@ from ..plan import Task
 from ..prompts import render
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.output_type import OutputType
+from ..run.output_type import OutputType, json_in
 from ..run.task_context import TaskContext
 from ..settings import ModelSettings
 from .conclusions import conclusion_of, dissent, earliest_answer, images_of, in_launch_order, nothing_answered
@@ -73,13 +73,13 @@ class _Agentic:
         # Truncated and failed trajectories may still contain useful steps.
         usable = sorted((each for each in seen if each.answered or each.messages), key=lambda each: each.index)
         shuffled = random.Random(f"{ctx.run_id}/agentic").sample(usable, len(usable))  # noqa: S311
-        finish = await self._finish(question, shuffled, ctx)
+        text, finish = await self._finish(question, shuffled, ctx)
         if ctx.output is None and not finish.solution.strip():
             raise AggregationError("the aggregating agent's solution is empty", hint="use a stronger model")
         supporting = {shuffled[number - 1].id for number in finish.support}
         support = tuple(each.id for each in usable if each.id in supporting) or tuple(each.id for each in answered)
         return Conclusion(
-            text=finish.solution if ctx.output is None else to_json(ctx.output.dump(finish.solution)).decode(),
+            text=finish.solution if ctx.output is None else text,
             output=None if ctx.output is None else finish.solution,
             images=images_of(each for each in answered if each.id in support),
             support=support,
@@ -87,7 +87,8 @@ class _Agentic:
             complete=all(each.answered for each in seen),
         )
 
-    async def _finish(self, question: str, shuffled: list[TaskResult], ctx: RunContext) -> Any:
+    async def _finish(self, question: str, shuffled: list[TaskResult], ctx: RunContext) -> tuple[str, Any]:
+        """Return the agent's solution as it wrote it, and its answer."""
         trajectories = Trajectories(shuffled, ctx.run_id)
         agent = Agent(tools=trajectories.tools, max_turns=self._max_turns, context=self._context)
         user = render("agentic_question", question=question, trajectories=trajectories.overview)
@@ -104,7 +105,7 @@ class _Agentic:
             raise AggregationError(
                 "the aggregating agent did not finish", hint="raise its settings' max_tokens, or use a stronger model"
             )
-        return output.load(answer.output)
+        return to_json_text(json_in(answer.text)["solution"]), answer.output
 
 
 def _finish_type(count: int, output: OutputType[Any] | None) -> OutputType[Any]:

@@ -26,12 +26,10 @@ def conclusion_of(
     complete: bool = True,
 ) -> Conclusion:
     """Return `result` as the conclusion of the run."""
-    output = None
-    if ctx.output is not None and result.answered and result.task.kind != "part":
-        output = ctx.output.load(result.output)
+    typed = ctx.output is not None and result.answered and result.task.kind != "part"
     return Conclusion(
         text=result.text,
-        output=output,
+        output=result.output if typed else None,
         images=result.images,
         support=support or (result.id,),
         dissent=dissent,

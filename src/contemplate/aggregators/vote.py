@@ -181,7 +181,7 @@ class _Vote:
 def _value_of(result: TaskResult, ctx: RunContext) -> object:
     """Return the answer for keys and weights: its text, or its value if the run has an output type."""
     if ctx.output is not None and result.task.kind != "part":
-        return ctx.output.load(result.output)
+        return result.output
     return result.text
 
 

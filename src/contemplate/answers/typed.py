@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, RootModel
 from pydantic_core import to_jsonable_python
-
-_ANY: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def typed(value: object) -> str | None:
@@ -17,7 +18,7 @@ def typed(value: object) -> str | None:
 
     The order of members of mappings and sets is ignored, and 1.0 equals 1. None is an abstention.
     """
-    return None if value is None else _json(_ANY.dump_python(value, fallback=repr))
+    return None if value is None else _json(value)
 
 
 def field(name: str, *names: str) -> Callable[[object], str | None]:
@@ -35,12 +36,34 @@ def field(name: str, *names: str) -> Callable[[object], str | None]:
 
 def _json(value: object) -> str:
     """Return JSON with sorted keys and no spaces. Parts are joined as text, so that any set can be sorted."""
+    if isinstance(value, RootModel):
+        return _json(value.root)
+    if isinstance(value, BaseModel):
+        # By its fields, not as it is written: aliases, exclusions and serializers do not make two answers equal.
+        return _json(dict(value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return _json({each.name: getattr(value, each.name) for each in fields(value)})
     if isinstance(value, Mapping):
         return "{" + ",".join(sorted(f"{_json(name)}:{_json(each)}" for name, each in value.items())) + "}"
     if isinstance(value, (set, frozenset)):
         return "[" + ",".join(sorted(map(_json, value))) + "]"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(_json, value)) + "]"
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, (float, Decimal)) and math.isfinite(value) and value == int(value):
         value = int(value)
-    return json.dumps(to_jsonable_python(value, fallback=repr), ensure_ascii=False)
+    return json.dumps(_plain(value), ensure_ascii=False)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex()
+    if isinstance(value, Decimal) and value.is_finite():
+        return str(value.normalize())
+    return to_jsonable_python(value, fallback=_described)
+
+
+def _described(value: object) -> str:
+    """Return the text of a value of an unknown type: by its attributes, if its `repr` only tells where it is."""
+    if type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):
+        return f"{type(value).__qualname__}{_json(vars(value))}"
+    return repr(value)

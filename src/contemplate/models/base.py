@@ -15,7 +15,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import Field, JsonValue
 
-from ..data import Data
+from ..data import Data, Text
 from ..messages import Message
 from ..settings import ModelSettings
 from ..usage import Price, Usage
@@ -94,9 +94,9 @@ class Delta:
 class TokenLogprob(Data):
     """A token with its log-probability, and the most likely alternatives with theirs (`top`)."""
 
-    token: str
+    token: Text
     logprob: float
-    top: Mapping[str, float] = Field(default={})
+    top: Mapping[Text, float] = Field(default={})
 
 
 class ModelResponse(Data):
@@ -106,9 +106,9 @@ class ModelResponse(Data):
     finish: Finish
     usage: Usage
     model: str
-    reasoning: str = ""
+    reasoning: Text = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
 
 DeltaSink = Callable[[Delta], None]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from ..data import readable_json
 from ..errors import validation_problems
 
 MAX_OBJECT_CHARACTERS = 20_000
@@ -133,6 +134,6 @@ class DraftReader:
         if size > MAX_OBJECT_CHARACTERS:
             return f"it is {size} characters long"
         try:
-            return Draft.model_validate_json(whole)
+            return Draft.model_validate_json(readable_json(whole))
         except ValidationError as error:
             return validation_problems(error)

@@ -176,9 +176,5 @@ def _probe_of(results: Sequence[TaskResult], key: Key | None, ctx: RunContext) -
 def _key_of(result: TaskResult, key: Key | None, ctx: RunContext) -> str | None:
     if not result.answered:
         return None
-    found = (key or answers.final)(result.text) if ctx.output is None else (key or answers.typed)(_value(result, ctx))
+    found = (key or answers.final)(result.text) if ctx.output is None else (key or answers.typed)(result.output)
     return found if found is None or isinstance(found, str) else answers.typed(found)
-
-
-def _value(result: TaskResult, ctx: RunContext) -> object:
-    return None if ctx.output is None else ctx.output.load(result.output)

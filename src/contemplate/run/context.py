@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 
+from ..data import readable
 from ..errors import ConfigurationError
 from ..events import EVERYONE, Event, Noted, Speaker
 from ..messages import ImagePart, ToolCall
@@ -183,6 +184,7 @@ class RunContext:
 
     def note(self, message: str) -> None:
         """Note that something was repaired, dropped or given up: an event, and an entry of `RunResult.notes`."""
+        message = readable(message)
         self._state.notes.append(message)
         if self.listening:
             self.emit(Noted(message=message))

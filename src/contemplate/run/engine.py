@@ -20,12 +20,12 @@ from ..limits import Limits
 from ..messages import images_made
 from ..plan import Plan, Task
 from ..result import Conclusion, Outcome, TaskResult
-from .cancellation import being_cancelled
+from ..tools.user_code import contained
 from .context import RunContext
 from .current_run import RunScope
 from .graph import TaskGraph
 from .protocols import AgentFunction, Aggregator, Answer, Planner, needs_a_share, prepare
-from .return_values import as_answer, as_conclusion, as_contemplate_error, closing_planner
+from .return_values import as_answer, as_conclusion, as_contemplate_error, as_task, closing_planner
 from .state import RunState
 from .task_context import TaskContext
 
@@ -199,13 +199,16 @@ class _Run:
         except Exception as error:
             self.failure = as_contemplate_error(PlanError, "the planner", error)
             self.fail()
-        self._state.finish_planning()
+        try:
+            self._state.finish_planning()
+        except Exception as error:
+            self.failure = as_contemplate_error(AggregationError, "the aggregator", error)
+            self.fail()
         if self._ctx.listening:
             self._ctx.emit(PlanReady(plan=Plan.model_construct(tasks=tuple(self._state.planned))))
 
     def _add(self, task: Task, group: TaskGroup) -> None:
-        if not isinstance(task, Task):
-            raise PlanError(f"the planner yielded {task!r:.100}, which is not a Task", hint="yield a Task")
+        task = as_task(task)
         ready = self._graph.add(task)
         self._state.add(task)
         if self._ctx.listening:
@@ -238,15 +241,12 @@ class _Run:
         answer: Answer | None = None
         error: BaseException | None = None
         try:
-            answer = as_answer(await self._agent(task, ctx))
+            with contained():
+                answer = as_answer(await self._agent(task, ctx), None if task.kind == "part" else self._ctx.output)
             outcome = answer.outcome
         except Exception as raised:
             error = sole(raised)
             outcome = "capped" if isinstance(error, LimitExceeded) else "failed"
-        except anyio.get_cancelled_exc_class() as raised:
-            if being_cancelled():
-                raise
-            outcome, error = "failed", raised
         finally:
             # Also when the task is cancelled: what it has written was paid for, and is kept.
             reached = answer or Answer(ctx.text, images=images_made(ctx.messages))

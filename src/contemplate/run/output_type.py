@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cached_property, partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from pydantic import JsonValue, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, JsonValue, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json, to_jsonable_python
 
-from ..errors import ConfigurationError, OutputError, validation_problems
+from ..answers.typed import typed
+from ..data import readable_json
+from ..errors import ConfigurationError, OutputError, error_info, validation_problems
 
 T = TypeVar("T")
 
@@ -66,21 +70,131 @@ class OutputType(Generic[T]):
             OutputError: there is no JSON, or it does not fit the type; the message tells a model what to fix.
         """
         try:
-            parsed = self._wire_adapter.validate_json(_extract_json(text))
-        except ValidationError as error:
-            raise OutputError(f"the answer does not fit {self.name}: {validation_problems(error)}") from None
+            parsed = self._wire_adapter.validate_json(readable_json(_extract_json(text)))
+        except Exception as error:
+            # A validator of the user's may raise anything.
+            raise OutputError(f"the answer does not fit {self.name}: {_problem(error)}") from None
         value: T = parsed if self._wire_adapter is self.adapter else parsed.value
         return value
 
-    def dump(self, value: T) -> JsonValue:
-        """Return `value` as JSON data."""
-        dumped: JsonValue = self.adapter.dump_python(value, mode="json", by_alias=True, round_trip=True)
-        return dumped
+    def value_of(self, given: Any, text: str) -> T:
+        """Return the value of an answer: `given`, which may be its JSON data; if that is None, the one in `text`.
 
-    def load(self, data: JsonValue) -> T:
-        """Return the value of JSON data made by `dump`."""
-        # By way of JSON text: in strict mode pydantic accepts a date, say, as a string only there.
-        return self.adapter.validate_json(to_json(data))
+        Raises:
+            OutputError: neither is of the type.
+        """
+        if given is None:
+            return self._in_text(text)
+        if isinstance(self.type, type) and issubclass(self.type, BaseModel) and isinstance(given, self.type):
+            return given
+        try:
+            value = self.adapter.validate_python(given)
+        except Exception as error:
+            try:
+                return self.adapter.validate_json(to_json(given))
+            except Exception:
+                raise OutputError(f"the answer's output does not fit {self.name}: {_problem(error)}") from None
+        # Validating a value once more may change it.
+        kept: T = given if _alike(given, value) else value
+        return kept
+
+    def _in_text(self, text: str) -> T:
+        try:
+            return self.parse(text)
+        except OutputError:
+            # None is an answer in some types.
+            with suppress(Exception):
+                return self.adapter.validate_python(None)
+            raise
+
+    def dump(self, value: T) -> JsonValue:
+        """Return `value` as JSON data to be stored, in a form that `load` reads, if there is one for the type.
+
+        None if the type cannot be written at all.
+        """
+        for form in _FORMS:
+            if self._reads(form, value):
+                return form.dump(self.adapter, value)
+        try:
+            return _FORMS[0].dump(self.adapter, value)
+        except Exception:
+            return None
+
+    def load(self, data: JsonValue, text: str) -> T:
+        """Return the value whose JSON data `dump` made; `text` is the answer that it was parsed from, if it was.
+
+        Of what the text and the data may mean, it is the one that `dump` writes in the same way.
+
+        Raises:
+            OutputError: there is no such value.
+        """
+        readings: list[Callable[[], T]] = [lambda: self.parse(text)]
+        readings += [partial(form.load, self.adapter, data) for form in _FORMS]
+        for read in readings:
+            # Validators and serializers are the user's, and may raise anything.
+            with suppress(Exception):
+                value = read()
+                if self.dump(value) == data:
+                    return value
+        raise OutputError(f"what is stored does not fit {self.name}")
+
+    def _reads(self, form: _Form, value: T) -> bool:
+        try:
+            return typed(form.load(self.adapter, form.dump(self.adapter, value))) == typed(value)
+        except Exception:
+            return False
+
+
+class _Form(NamedTuple):
+    """A form of a value as JSON data, which some types can read, and others cannot."""
+
+    dump: Callable[[TypeAdapter[Any], Any], JsonValue]
+    load: Callable[[TypeAdapter[Any], JsonValue], Any]
+
+
+def _fields(value: Any) -> Any:
+    """Return the fields of a value by their names, whatever aliases, exclusions and serializers its type has."""
+    if isinstance(value, RootModel):
+        return _fields(value.root)
+    if isinstance(value, BaseModel):
+        return {name: _fields(each) for name, each in value}
+    if is_dataclass(value):
+        return {each.name: _fields(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _fields(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_fields(each) for each in value]
+    return value
+
+
+# All by way of JSON text: in strict mode pydantic accepts a date, say, as a string only there.
+_FORMS = (
+    _Form(
+        lambda adapter, value: adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings=False),
+        lambda adapter, data: adapter.validate_json(to_json(data)),
+    ),
+    _Form(
+        lambda adapter, value: to_jsonable_python(_fields(value)),
+        lambda adapter, data: adapter.validate_json(to_json(data), by_alias=False, by_name=True),
+    ),
+)
+
+
+def _alike(given: Any, value: Any) -> bool:
+    """Return whether two values have the same types, as far as they are made of containers."""
+    if type(given) is not type(value):
+        return False
+    if isinstance(given, (list, tuple)):
+        return len(given) == len(value) and all(map(_alike, given, value))
+    if isinstance(given, dict):
+        return given.keys() == value.keys() and all(_alike(given[name], value[name]) for name in given)
+    return True
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return validation_problems(error)
+    return f"{type(error).__name__}: {error_info(error).message}"
 
 
 def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, JsonValue]:
@@ -89,6 +203,15 @@ def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, JsonValue]:
     except PydanticInvalidForJsonSchema as error:
         why = str(error).partition("\n")[0]
         raise ConfigurationError(f"output_type has no JSON schema: {why}", hint="give a pydantic model") from error
+
+
+def json_in(text: str) -> Any:
+    """Return the data of the JSON in `text`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return from_json(readable_json(_extract_json(text)))
 
 
 def _extract_json(text: str) -> str:

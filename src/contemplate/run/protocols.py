@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from pydantic import JsonValue
-
+from ..data import Text
 from ..messages import ImagePart
 from ..plan import Task
 from ..result import Conclusion, Dissent, Outcome, TaskResult
@@ -30,17 +29,24 @@ class Planner(Protocol):
 class Answer:
     """What an agent returns for a task. The outcome "capped" means that a limit of the agent's own cut it short.
 
-    `support` and `dissent` are for an agent that asks several subagents: those on whose answers this one rests, and
-    the other answers. It is not `complete` if something was left out.
+    `output` is the value, if the run has an output type; if it is None, the value is parsed from `text`. `support` and
+    `dissent` are for an agent that asks several subagents: those on whose answers this one rests, and the other
+    answers. It is not `complete` if something was left out.
     """
 
-    text: str
-    output: JsonValue = None
+    text: Text
+    output: Any = None
     images: tuple[ImagePart, ...] = ()
     outcome: Outcome = "answered"
     support: tuple[str, ...] = ()
     dissent: tuple[Dissent, ...] = ()
     complete: bool = True
+
+
+class ParsedAnswer(Answer):
+    """An answer whose output this package has parsed, so that nobody checks it again: not all types allow that."""
+
+    __slots__ = ()
 
 
 class AgentFunction(Protocol):

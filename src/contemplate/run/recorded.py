@@ -10,9 +10,8 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from pydantic import ValidationError
 
-from ..errors import ConfigurationError, ContemplateError, JournalError, error_info, revived
+from ..errors import ConfigurationError, ContemplateError, JournalError, OutputError, error_info, revived
 from ..journal import Entry, Journal, RunRecord
 from ..journal.entries import message_of
 from ..journal.recording import Recording
@@ -21,7 +20,8 @@ from ..messages import Message
 from ..plan import Task
 from ..result import RunResult, TaskResult
 from .context import RunContext
-from .protocols import Answer
+from .output_type import OutputType
+from .protocols import Answer, ParsedAnswer
 from .run import Job, Parts, carry_out, new_run_id
 from .task_context import TaskContext
 
@@ -62,29 +62,47 @@ async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any
     try:
         result = (await carry_out(parts, job, recording)).result
     except ContemplateError as error:
-        ended = {"status": "failed", "error": error_info(error), "result": error.partial}
+        partial = None if error.partial is None else _storable(parts, error.partial)
+        ended = {"status": "failed", "error": error_info(error), "result": partial}
         await recording.finish(run.model_copy(update=ended))
         raise
     except BaseException as error:
         recording.finish_now(run.model_copy(update={"status": "interrupted", "error": error_info(error)}))
         raise
-    stored, status = result, "answered" if result.complete else "partial"
+    stored, status = _storable(parts, result), "answered" if result.complete else "partial"
     if parts.output is not None:
+        output = parts.output.dump(result.output)
         try:
-            stored = result.model_copy(update={"output": parts.output.dump(result.output)})
-        except ValueError:
-            # A custom aggregator returned an output of another type: keep what was paid for, without that output.
-            stored, status = result.model_copy(update={"output": None}), "partial"
+            parts.output.load(output, result.text)
+        except OutputError:
+            # It cannot be read again: the type does not allow that, or a custom aggregator returned another type.
+            output, status = None, "partial"
+        stored = stored.model_copy(update={"output": output})
     await recording.finish(run.model_copy(update={"status": status, "error": None, "result": stored}))
     return result
+
+
+def _storable(parts: Parts, result: RunResult[Any]) -> RunResult[Any]:
+    """Return `result` with the tasks' values as JSON data."""
+    return result.model_copy(update={"tasks": tuple(_storable_task(parts, each) for each in result.tasks)})
+
+
+def _storable_task(parts: Parts, result: TaskResult) -> TaskResult:
+    if parts.output is None or not _is_typed(result):
+        return result
+    return result.model_copy(update={"output": parts.output.dump(result.output)})
+
+
+def _is_typed(result: TaskResult) -> bool:
+    return result.answered and result.task.kind != "part"
 
 
 def _stored_result(parts: Parts, result: RunResult[Any]) -> RunResult[Any]:
     if parts.output is None:
         return result
     try:
-        output = parts.output.load(result.output)
-    except ValidationError:
+        output = parts.output.load(result.output, result.text)
+    except OutputError:
         raise ConfigurationError(
             f"run {result.run_id!r} was answered, but its output does not fit {parts.output.name}",
             hint="give another run_id, or aggregate again: mind.reaggregate(run_id)",
@@ -126,7 +144,7 @@ async def reaggregate(parts: Parts, job: Job, journal: Journal, of: str) -> RunR
     assert record.result is not None  # noqa: S101
     entries = await anyio.to_thread.run_sync(journal.entries, of)
     conversations = await anyio.to_thread.run_sync(_conversations, journal, entries)
-    recorded = _Recorded(record.result, conversations)
+    recorded = _Recorded(record.result, conversations, parts.output)
     job = replace(job, question=record.question, images=record.images)
     parts = replace(parts, planner=recorded.plan, agent=recorded.answer)
     return await keep_or_continue(parts, job, journal, parent=of)
@@ -162,7 +180,13 @@ def _conversations(journal: Journal, entries: list[Entry]) -> dict[str, tuple[Me
 class _Recorded:
     """A planner and an agent that repeat a recorded run: the same tasks, with the results in the same order."""
 
-    def __init__(self, result: RunResult[Any], conversations: Mapping[str, tuple[Message, ...]]) -> None:
+    def __init__(
+        self,
+        result: RunResult[Any],
+        conversations: Mapping[str, tuple[Message, ...]],
+        output: OutputType[Any] | None,
+    ) -> None:
+        self._output = output
         self._tasks = result.plan.tasks
         self._results = {each.id: each for each in result.tasks}
         self._conversations = conversations
@@ -184,14 +208,16 @@ class _Recorded:
         result = self._results.get(task.id)
         speaker = result.support[0] if result is not None and task.samples > 1 and result.support else task.id
         ctx.keep(self._conversations.get(speaker, ()))
-        return _recorded_answer(result)
+        return _recorded_answer(result, self._output)
 
 
-def _recorded_answer(result: TaskResult | None) -> Answer:
+def _recorded_answer(result: TaskResult | None, output: OutputType[Any] | None) -> Answer:
     if result is None:
         return Answer("", outcome="cancelled")
     if result.outcome == "failed" and result.error is not None:
         raise revived(result.error.kind, result.error.message, result.error.hint)
-    return Answer(
-        result.text, result.output, result.images, result.outcome, result.support, result.dissent, result.complete
+    typed = output is not None and _is_typed(result)
+    value = output.load(result.output, result.text) if output is not None and typed else result.output
+    return ParsedAnswer(
+        result.text, value, result.images, result.outcome, result.support, result.dissent, result.complete
     )

@@ -270,7 +270,7 @@ def _answer_fields(output_type: OutputType[Any] | None, conclusion: Conclusion) 
     output = conclusion.text if conclusion.output is None else conclusion.output
     if output_type is not None and conclusion.output is None:
         try:
-            output = output_type.parse(conclusion.text)
+            output = output_type.value_of(None, conclusion.text)
         except OutputError as error:
             raise OutputError(error.message, hint="the aggregator must return the output type") from None
     return {

@@ -81,8 +81,15 @@ class TaskContext:
         return self._run.spent_on(self._task.id)
 
     def keep(self, messages: Sequence[Message]) -> None:
-        """Set the conversation so far, which becomes `TaskResult.messages`."""
-        self._reached.messages = tuple(messages)
+        """Set the conversation so far, which becomes `TaskResult.messages`.
+
+        Raises:
+            TypeError: one of them is not a `Message`.
+        """
+        kept = tuple(messages)
+        if not all(isinstance(each, Message) for each in kept):
+            raise TypeError(f"TaskContext.keep({messages!r:.100}): keep messages")
+        self._reached.messages = kept
 
     def with_inputs(self, inputs: Sequence[TaskResult]) -> TaskContext:
         """Return a context with other inputs that shares what was reached with this one."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from ..errors import ConfigurationError
 from ..events import OutputDelta
@@ -15,7 +14,7 @@ from ..prompts import render
 from ..prompts.results import show_results
 from ..result import Dissent
 from .listeners import Listener
-from .protocols import Answer
+from .protocols import Answer, ParsedAnswer
 from .run import Job, Parts, carry_out
 from .task_context import TaskContext
 
@@ -66,10 +65,9 @@ async def answer_with_run(
     run.note_all(task.label, result.notes)
     if not result.complete and all(each.complete for each in result.tasks):
         run.note(f"within {task.label!r}: something was left out of the answer")
-    value: Any = result.output
-    return Answer(
+    return ParsedAnswer(
         result.text,
-        None if output is None else output.dump(value),
+        None if output is None else result.output,
         result.images,
         "answered" if ended.cut_by is None else "capped",
         support=_names(task, result.support),

@@ -1,6 +1,7 @@
 """Tools that subagents may call.
 
 tool       functions as tools
+user_code  calls of functions that users wrote
 toolset    tools that exist only while something runs, such as a server
 sandbox    untrusted programs, in a separate process
 mcp        tools of MCP servers

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, get_type_hints, overload
+from typing import Annotated, Any, get_args, get_origin, get_type_hints, overload
 
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
+from pydantic.fields import FieldInfo
 from pydantic_core import from_json, to_json
 
+from ..data import readable_json, to_json_text
 from ..errors import ConfigurationError, ToolError, validation_problems
 from ..messages import ImagePart, Part, TextPart
+from .user_code import call_function
 
 
 class Tool:
@@ -64,8 +66,7 @@ class Tool:
         if len(args) > len(names):
             raise ToolError(f"{self.name} takes {len(names)} arguments, not {len(args)}")
         arguments = {**dict(zip(names, args, strict=False)), **kwargs}
-        returned = await self._run(to_json(arguments, fallback=str))
-        data: JsonValue = from_json(to_json(returned, fallback=str))
+        data: JsonValue = from_json(to_json_text(await self._run(to_json_text(arguments))))
         return data
 
     @property
@@ -73,7 +74,7 @@ class Tool:
         """Its signature in a program, such as "price(fruit: str, count: int = 1)"."""
         parameters = (
             f"{each.alias}: {inspect.formatannotation(each.annotation)}"
-            + ("" if each.is_required() else f" = {each.default!r}")
+            + ("" if each.is_required() else f" = {each.default!r}" if each.default_factory is None else " = ...")
             for each in self._arguments.model_fields.values()
         )
         return f"{self.identifier}({', '.join(parameters)})"
@@ -83,19 +84,22 @@ class Tool:
         """Its name in a program, where "-" is not allowed."""
         return self.name.replace("-", "_")
 
-    async def _run(self, arguments: str | bytes) -> object:
+    async def _run(self, arguments: str) -> object:
         try:
-            checked = self._arguments.model_validate_json(arguments)
+            checked = self._checked(readable_json(arguments))
         except ValidationError as error:
             raise ToolError(f"wrong arguments for {self.name}: {validation_problems(error)}") from None
         values = {str(field.alias): getattr(checked, name) for name, field in type(checked).model_fields.items()}
-        if inspect.iscoroutinefunction(self._function):
-            return await self._function(**values)
-        # In a tuple, as trio rejects an awaitable result of a thread.
-        (returned,) = await anyio.to_thread.run_sync(lambda: (self._function(**values),), abandon_on_cancel=True)
-        if isinstance(returned, Awaitable):
-            returned = await returned
-        return returned
+        return await call_function(self._function, **values)
+
+    def _checked(self, arguments: str) -> BaseModel:
+        try:
+            return self._arguments.model_validate_json(arguments)
+        except ValidationError as error:
+            found = _unwrapped_json(arguments, error)
+            if found is None:
+                raise
+            return self._checked(found)
 
 
 @overload
@@ -143,15 +147,66 @@ def _arguments_model(name: str, function: Callable[..., Any], descriptions: dict
             raise ConfigurationError(
                 f"tool {name!r}: parameter {parameter.name!r} has no type", hint=f"for example: {parameter.name}: str"
             )
-        default = ... if parameter.default is parameter.empty else parameter.default
-        # The field has its own name, as pydantic does not allow every name in a model, such as "copy" or "_id".
-        words: dict[str, Any] = {"description": descriptions[parameter.name]} if parameter.name in descriptions else {}
-        field = Field(default, alias=parameter.name, title=parameter.name, **words)
-        fields[f"argument_{place}"] = (hints[parameter.name], field)
+        fields[f"argument_{place}"] = _field(parameter, hints[parameter.name], descriptions.get(parameter.name))
     try:
         return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
     except Exception as error:
         raise ConfigurationError(f"tool {name!r}: no schema for its parameters: {error}") from error
+
+
+def _field(parameter: inspect.Parameter, hint: Any, description: str | None) -> tuple[Any, FieldInfo]:
+    """Return a parameter as a field; a `Field(...)` of the user's, as its default or in `Annotated`, has its say."""
+    default = ... if parameter.default is parameter.empty else parameter.default
+    if isinstance(default, FieldInfo):
+        hint, default = Annotated[hint, default], ...
+    given = [each for each in get_args(hint) if isinstance(each, FieldInfo)] if get_origin(hint) is Annotated else []
+    words: dict[str, Any] = (
+        {} if description is None or any(each.description for each in given) else {"description": description}
+    )
+    # The field has its own name, as pydantic does not allow every name in a model, such as "copy" or "_id".
+    name = parameter.name
+    field: FieldInfo = Field(default, alias=name, validation_alias=name, serialization_alias=name, title=name, **words)
+    return hint, field
+
+
+def _unwrapped_json(arguments: str, error: ValidationError) -> str | None:
+    """Return `arguments` with lists and objects in place of texts that hold their JSON, where `error` found these.
+
+    Small models write `{"xs": "[1, 2]"}`. None if there are no such texts.
+    """
+    try:
+        whole: list[Any] = [from_json(arguments)]
+    except ValueError:
+        return None
+    changed = False
+    for problem in error.errors(include_url=False, include_input=False):
+        holder, place = _innermost(whole, (0, *problem["loc"]))
+        inner = _list_or_object(holder[place])
+        if inner is not None:
+            holder[place], changed = inner, True
+    return to_json(whole[0]).decode() if changed else None
+
+
+def _innermost(whole: Any, path: Sequence[int | str]) -> tuple[Any, Any]:
+    """Return where the value at `path` is, or the last value on it: pydantic's paths also name members of unions."""
+    holder, place = whole, path[0]
+    for step in path[1:]:
+        value = holder[place]
+        if (isinstance(value, dict) and step in value) or (
+            isinstance(value, list) and isinstance(step, int) and step < len(value)
+        ):
+            holder, place = value, step
+    return holder, place
+
+
+def _list_or_object(value: object) -> list[Any] | dict[str, Any] | None:
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
+        return None
+    try:
+        found = from_json(value)
+    except ValueError:
+        return None
+    return found if isinstance(found, (list, dict)) else None
 
 
 def _signature(name: str, function: Callable[..., Any]) -> tuple[dict[str, Any], list[inspect.Parameter]]:
@@ -184,4 +239,4 @@ def _parts(returned: object) -> str | tuple[Part, ...]:
 def _as_text(returned: object) -> str:
     if isinstance(returned, str):
         return returned
-    return to_json(returned, fallback=str).decode()
+    return to_json_text(returned)
