@@ -202,6 +202,16 @@ async def test_arguments_that_are_no_object(token: str, arguments: str, problem:
             await tools.call("gone", "{}")
 
 
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+async def test_this_machine_is_reached_without_a_proxy(
+    proxy: str, over_http: OverHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    keyed = mcp_tools(over_http.url, headers={"Authorization": f"Bearer {SECRET}"})
+    assert await told(keyed, ("add", {"a": 1})) == ["2"]
+
+
 # Names
 
 
@@ -230,7 +240,7 @@ async def test_a_choice_of_tools(mortal: OverHttp) -> None:
     for wrong in ({"include": ["ad"]}, {"exclude": ["ad"]}, {"include": ["ad", "add"]}):
         with pytest.raises(ConfigurationError, match=r"has no tool 'ad' \(there are: add, "):
             await shown(**wrong)
-    with pytest.raises(ConfigurationError, match="two tools get one name"):
+    with pytest.raises(ConfigurationError, match="two tools would have the same name"):
         await shown(prefix="y" * 64)
 
 
@@ -256,10 +266,12 @@ def test_names_tell_no_secrets(server: str | Sequence[str], name: str) -> None:
     [
         ("", {}, "command is empty"),
         ([], {}, "command is empty"),
-        ("https://me:hush@host/mcp", {}, "user's name"),
+        ("https://me:hush@host/mcp", {}, "user name"),
         ("https://host/mcp", {"env": {"KEY": "hush"}}, "env and cwd are for commands"),
         ("https://host/mcp", {"cwd": "/"}, "env and cwd are for commands"),
         ("server", {"headers": {"KEY": "hush"}}, "headers for URLs"),
+        ("https://host/mcp", {"headers": {"Authorization": "hush\n"}}, "'Authorization' contains a line break"),
+        ("https://host/mcp", {"headers": {"Authorization": "hush é"}}, "not ASCII"),
         ("server", {"timeout": 0}, "above 0"),
         ("server", {"start_timeout": -1}, "above 0"),
     ],
@@ -316,7 +328,7 @@ async def test_one_that_refuses_the_key(over_http: OverHttp) -> None:
     wrong = mcp_tools(over_http.url, headers={"Authorization": "Bearer wrong-key-1"})
     error = await failing(Contemplator(ScriptedModel("x"), tools=[wrong]))
     assert (
-        str(error) == f"MCP server {over_http.url!r} cannot be reached: HTTP status 401 (which headers= does it want?)"
+        str(error) == f"MCP server {over_http.url!r} cannot be reached: HTTP status 401 (which headers= does it need?)"
     )
 
 

@@ -82,7 +82,7 @@ def test_a_server_that_is_down_exits_with_1(capsys: pytest.CaptureFixture[str]) 
     assert main(["ask", "x", "--mode", "instant", *NOWHERE]) == 1
     out, err = capsys.readouterr()
     assert "no connection to http://127.0.0.1:9/v1" in err
-    assert "hint: is the server up" in err
+    assert "hint: is the server running" in err
     assert "Traceback" not in err
     assert out == ""
 

@@ -14,6 +14,7 @@ from typing import IO, Any
 import anyio
 
 from ...errors import ContemplateError, ToolServerError
+from ...models.proxies import proxy_for
 from .connection import Choice, Connection, all_tools
 
 SHORTEST_SECRET = 4
@@ -87,8 +88,17 @@ class Server:
             # `Connection.call` applies the timeout of tool calls.
             patience = httpx2.Timeout(self.start_timeout, read=None)
             hooks = {"response": [log.note]}
+            # A proxy that it does not need, or that cannot be used, must not stop the client.
+            http = httpx2.AsyncClient(
+                headers=self.headers,
+                timeout=patience,
+                event_hooks=hooks,
+                verify=httpx2.create_ssl_context(),
+                trust_env=False,
+                proxy=proxy_for(self.url),
+            )
             async with (
-                httpx2.AsyncClient(headers=self.headers, timeout=patience, event_hooks=hooks) as http,
+                http,
                 streamable_http_client(self.url, http_client=http) as streams,
             ):
                 yield streams
