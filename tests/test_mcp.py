@@ -49,7 +49,7 @@ from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 from contemplate.tools.toolset import Toolset
 
-from . import mcp_server
+from . import mcp_odd_server, mcp_server
 from .support import cancelled_after, steps
 
 SERVER = str(Path(mcp_server.__file__))
@@ -210,6 +210,28 @@ async def test_this_machine_is_reached_without_a_proxy(
         monkeypatch.setenv(name, proxy)
     keyed = mcp_tools(over_http.url, headers={"Authorization": f"Bearer {SECRET}"})
     assert await told(keyed, ("add", {"a": 1})) == ["2"]
+
+
+# Servers that are careless
+
+
+def odd(token: str, noise: str, tools: str) -> Toolset:
+    return mcp_tools([sys.executable, str(Path(mcp_odd_server.__file__)), token, noise, tools], timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("noise", mcp_odd_server.NOISE)
+async def test_what_is_no_message_is_skipped(token: str, noise: str) -> None:
+    assert await told(odd(token, noise, "none"), ("fine", {}), ("fine", {})) == ["done", "done"]
+
+
+@pytest.mark.parametrize("kind", mcp_odd_server.ODD)
+async def test_an_odd_tool_does_not_cost_the_others(token: str, kind: str) -> None:
+    async with odd(token, "none", kind).open_tools() as tools:
+        shown = {each.name: each.parameters for each in tools.specs}
+        assert set(shown) == {"fine"} | ({"odd"} if kind != "no name" else set())
+        for name, schema in shown.items():
+            assert (schema["type"], schema["properties"]) == ("object", {})
+            assert await tools.call(name, "{}") == "done"
 
 
 # Names
@@ -497,14 +519,15 @@ async def test_a_users_block_that_raises(token: str) -> None:
     assert not processes(token)
 
 
-def test_a_process_that_is_killed(token: str) -> None:
+@pytest.mark.parametrize("words", [(), ("stubborn",)])
+def test_a_process_that_is_killed(token: str, words: tuple[str, ...]) -> None:
     code = (
         "import sys; from contemplate import Contemplator, mcp_tools; from contemplate.testing import ScriptedModel\n"
         "import anyio\n"
         "async def wait(request): print('asked', flush=True); await anyio.sleep_forever()\n"
         "Contemplator(ScriptedModel(wait), mode='instant', tools=[mcp_tools(sys.argv[1:])]).run_sync('?')"
     )
-    command = [sys.executable, "-c", code, sys.executable, SERVER, token]
+    command = [sys.executable, "-c", code, sys.executable, SERVER, token, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as ours:
         assert ours.stdout is not None
         assert ours.stdout.readline() == b"asked\n"
