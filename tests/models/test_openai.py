@@ -148,12 +148,12 @@ async def test_settings_are_passed_through() -> None:
 
 async def test_logprobs_and_images_are_read() -> None:
     token = {"token": "a", "logprob": -0.5, "top_logprobs": [{"token": "b", "logprob": -1.5}]}
-    message = {"content": "a", "images": [{"image_url": {"url": "data:image/png;base64,AAAA"}}]}
+    message = {"content": "a", "images": [{"image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}
     choice = {"message": message, "finish_reason": "stop", "logprobs": {"content": [token]}}
     response, _, _ = await ask(RawBody(json.dumps({"choices": [choice]}).encode()))
     assert response.logprobs is not None
     assert (response.logprobs[0].logprob, response.logprobs[0].top) == (-0.5, {"b": -1.5})
-    assert response.message.images[0].as_url() == "data:image/png;base64,AAAA"
+    assert response.message.images[0].as_url() == "data:image/png;base64,iVBORw0KGgo="
 
 
 async def test_a_schema_is_sent() -> None:

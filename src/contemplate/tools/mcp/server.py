@@ -23,7 +23,7 @@ LONGEST_REASON = 400
 MOST_READ = 65_536
 
 # The shell leads the server's process group, and ends it as a whole: when the server ends, so that its child processes
-# end with it, and when this process ends, however that happens. That shows at the named pipe $1, which nobody else holds
+# end with it, and when this process ends, however that happens. The named pipe $1 shows that, as nobody else holds it
 # open for writing.
 WITH_ITS_CHILDREN = """\
 exec 9<"$1"
