@@ -153,7 +153,7 @@ async def test_when_all_are_left_out_the_error_says_for_how_long() -> None:
     with pytest.raises(ModelServerError):
         await model.request(ASKING)
     await anyio.sleep(10)
-    with pytest.raises(ModelConnectionError, match="too often of late") as caught:
+    with pytest.raises(ModelConnectionError, match="too often recently") as caught:
         await model.request(ASKING)
     assert caught.value.retry_after == pytest.approx(20)
     assert caught.value.transient
