@@ -62,7 +62,7 @@ EVENTS = (
     _chunk({"tool_calls": [_CALL]}),
     _chunk({"tool_calls": [{**_CALL, "index": 2, "id": "b"}]}),
     _chunk({"tool_calls": [{"index": 0, "function": {"arguments": ": 1}"}}]}),
-    _chunk({"images": [{"image_url": {"url": "data:image/png;base64,AAAA"}}]}),
+    _chunk({"images": [{"image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}),
     _chunk({}, "stop"),
     _chunk({}, "length", usage={"prompt_tokens": 3, "completion_tokens": 5, "cost": 0.1}),
     json.dumps({**HEAD, "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5}}),

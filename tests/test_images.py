@@ -88,15 +88,26 @@ async def test_paths_urls_and_bytes_reach_the_server(tmp_path: Path) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
-    [("no.png", None, "no such file"), ("notes.txt", b"words", "not an image"), ("big.png", b"", "20 MiB")],
+    [
+        ("no.png", None, "no such file"),
+        ("notes.txt", b"words", "not an image"),
+        ("words.png", b"words", "not an image"),
+        ("page.png", b"<!doctype html><html></html>", "not an image"),
+        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
+        ("empty.png", b"", "empty"),
+        ("big.png", PNG, "MiB"),
+        ("nul\0.png", None, "it cannot be read|no such file|null"),
+        ("n" * 300, None, "cannot be read: "),
+    ],
 )
 async def test_what_is_no_image_is_refused_by_name(
     name: str, content: bytes | None, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / name
     if content is not None:
-        path.write_bytes(content or PNG)
-    monkeypatch.setattr("contemplate.images.MAX_IMAGE_BYTES", 100 if not content else MAX_IMAGE_BYTES)
+        path.write_bytes(content)
+    monkeypatch.setattr("contemplate.images.MAX_IMAGE_BYTES", len(PNG) - 1)
+    name = name.replace("\0", "")[:3]
     model = ScriptedModel("never asked")
     with pytest.raises(ConfigurationError, match=f"{name}.*{problem}"):
         await Contemplator(model, mode="instant").run("What is it?", images=[path])
@@ -108,6 +119,65 @@ async def test_what_is_no_image_is_refused_by_name(
 async def test_roles_that_there_are_not_are_refused(images_to: Any) -> None:
     with pytest.raises(ConfigurationError, match="images_to"):
         Contemplator(ScriptedModel("Yes."), images_to=images_to)
+
+
+def no_images(tmp_path: Path) -> dict[str, Any]:
+    """What is no image, in each way in which an image can be given."""
+    (tmp_path / "link.png").symlink_to("/etc/passwd")
+    ways: dict[str, Any] = {"link": tmp_path / "link.png", "folder": tmp_path, "text": str(tmp_path / "link.png")}
+    for kind, raw in {"words": b"words", "page": b"<html>", "none": b"", "large": PNG + b"x"}.items():
+        url = f"data:image/png;base64,{base64.b64encode(raw).decode()}"
+        ways |= {f"{kind} as bytes": raw, f"{kind} as URL": url}
+        ways |= {f"{kind} as part": ImagePart(data=raw), f"{kind} as part with URL": ImagePart(url=url)}
+    ways |= {"nothing": ImagePart(), "file": ImagePart(url="file:///etc/passwd"), "number": 5}
+    return ways | {
+        "not base64": "data:image/png;base64,%%%",
+        "plain data": "data:image/png,x",
+        "type": "data:;base64,aGk=",
+    }
+
+
+def test_every_way_in_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contemplate.images.MAX_IMAGE_BYTES", len(PNG))
+    for way, source in no_images(tmp_path).items():
+        with pytest.raises(ConfigurationError, match="^image ") as caught:
+            load_image(source)
+        assert len(str(caught.value)) < 500, way
+    assert load_image(PNG) == load_image(URL) == load_image(MADE) == load_image(ImagePart(url=URL)) == MADE
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("data", [b"", b"words", b"<html>"])
+async def test_what_a_tool_draws_is_checked(data: bytes) -> None:
+    @tool
+    def draw(what: str) -> ImagePart:
+        """Draw it."""
+        return ImagePart(data=data)
+
+    with FaultyServer(calling("draw")) as server:
+        result = await instant(server, tools=[draw]).run("Draw.")
+        told = server.exchanges[-1].messages[-1]["content"]
+    assert not result.images
+    assert "ToolError: an image that the tool made cannot be shown" in told
+
+
+@pytest.mark.parametrize(
+    ("head", "media_type"),
+    [
+        (b"\x89PNG\r\n\x1a\n", "png"),
+        (b"\xff\xd8\xff\xe0", "jpeg"),
+        (b"GIF89a", "gif"),
+        (b"RIFF\n\n\n\nWEBPVP8 ", "webp"),
+        (b"BM\x0a\n\n\n\x00\x00\x00\x00", "bmp"),
+        (b"II*\x00", "tiff"),
+        (b"\x00\x00\x00\nftypavif", "avif"),
+        (b"\x00\x00\x00\nftypheic", "heic"),
+    ],
+)
+def test_an_image_is_known_by_its_content(head: bytes, media_type: str) -> None:
+    for declared in ("image/png", "text/plain"):
+        found = load_image(ImagePart(data=head, media_type=declared))
+        assert found == ImagePart(data=head, media_type=f"image/{media_type}")
 
 
 # Images out, over HTTP

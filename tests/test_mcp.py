@@ -49,7 +49,7 @@ from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 from contemplate.tools.toolset import Toolset
 
-from . import mcp_server
+from . import mcp_odd_server, mcp_server
 from .support import cancelled_after, steps
 
 SERVER = str(Path(mcp_server.__file__))
@@ -202,6 +202,38 @@ async def test_arguments_that_are_no_object(token: str, arguments: str, problem:
             await tools.call("gone", "{}")
 
 
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://127.0.0.1:9"])
+async def test_this_machine_is_reached_without_a_proxy(
+    proxy: str, over_http: OverHttp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    keyed = mcp_tools(over_http.url, headers={"Authorization": f"Bearer {SECRET}"})
+    assert await told(keyed, ("add", {"a": 1})) == ["2"]
+
+
+# Servers that are careless
+
+
+def odd(token: str, noise: str, tools: str) -> Toolset:
+    return mcp_tools([sys.executable, str(Path(mcp_odd_server.__file__)), token, noise, tools], timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("noise", mcp_odd_server.NOISE)
+async def test_what_is_no_message_is_skipped(token: str, noise: str) -> None:
+    assert await told(odd(token, noise, "none"), ("fine", {}), ("fine", {})) == ["done", "done"]
+
+
+@pytest.mark.parametrize("kind", mcp_odd_server.ODD)
+async def test_an_odd_tool_does_not_cost_the_others(token: str, kind: str) -> None:
+    async with odd(token, "none", kind).open_tools() as tools:
+        shown = {each.name: each.parameters for each in tools.specs}
+        assert set(shown) == {"fine"} | ({"odd"} if kind != "no name" else set())
+        for name, schema in shown.items():
+            assert (schema["type"], schema["properties"]) == ("object", {})
+            assert await tools.call(name, "{}") == "done"
+
+
 # Names
 
 
@@ -260,6 +292,8 @@ def test_names_tell_no_secrets(server: str | Sequence[str], name: str) -> None:
         ("https://host/mcp", {"env": {"KEY": "hush"}}, "env and cwd are for commands"),
         ("https://host/mcp", {"cwd": "/"}, "env and cwd are for commands"),
         ("server", {"headers": {"KEY": "hush"}}, "headers for URLs"),
+        ("https://host/mcp", {"headers": {"Authorization": "hush\n"}}, "'Authorization' contains a line break"),
+        ("https://host/mcp", {"headers": {"Authorization": "hush é"}}, "not ASCII"),
         ("server", {"timeout": 0}, "above 0"),
         ("server", {"start_timeout": -1}, "above 0"),
     ],
@@ -485,14 +519,15 @@ async def test_a_users_block_that_raises(token: str) -> None:
     assert not processes(token)
 
 
-def test_a_process_that_is_killed(token: str) -> None:
+@pytest.mark.parametrize("words", [(), ("stubborn",)])
+def test_a_process_that_is_killed(token: str, words: tuple[str, ...]) -> None:
     code = (
         "import sys; from contemplate import Contemplator, mcp_tools; from contemplate.testing import ScriptedModel\n"
         "import anyio\n"
         "async def wait(request): print('asked', flush=True); await anyio.sleep_forever()\n"
         "Contemplator(ScriptedModel(wait), mode='instant', tools=[mcp_tools(sys.argv[1:])]).run_sync('?')"
     )
-    command = [sys.executable, "-c", code, sys.executable, SERVER, token]
+    command = [sys.executable, "-c", code, sys.executable, SERVER, token, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as ours:
         assert ours.stdout is not None
         assert ours.stdout.readline() == b"asked\n"

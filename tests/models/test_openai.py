@@ -24,7 +24,7 @@ from contemplate.errors import (
     ModelTimeoutError,
 )
 from contemplate.messages import ToolCall
-from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, Retry, ToolSpec
+from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, Retry, ToolSpec, resolve
 from contemplate.models.openai import connections
 from contemplate.models.openai.schema import strict
 from contemplate.testing import FaultyServer
@@ -148,12 +148,12 @@ async def test_settings_are_passed_through() -> None:
 
 async def test_logprobs_and_images_are_read() -> None:
     token = {"token": "a", "logprob": -0.5, "top_logprobs": [{"token": "b", "logprob": -1.5}]}
-    message = {"content": "a", "images": [{"image_url": {"url": "data:image/png;base64,AAAA"}}]}
+    message = {"content": "a", "images": [{"image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}
     choice = {"message": message, "finish_reason": "stop", "logprobs": {"content": [token]}}
     response, _, _ = await ask(RawBody(json.dumps({"choices": [choice]}).encode()))
     assert response.logprobs is not None
     assert (response.logprobs[0].logprob, response.logprobs[0].top) == (-0.5, {"b": -1.5})
-    assert response.message.images[0].as_url() == "data:image/png;base64,AAAA"
+    assert response.message.images[0].as_url() == "data:image/png;base64,iVBORw0KGgo="
 
 
 async def test_a_schema_is_sent() -> None:
@@ -220,18 +220,18 @@ FAILURES: list[tuple[Reply, type[ModelError], str]] = [
     (HttpError(500), ModelServerError, "HTTP 500"),
     (HttpError(503), ModelServerError, "HTTP 503"),
     (Reset("head"), ModelConnectionError, "no connection|broke off"),
-    (Page(), ModelResponseError, "not a chat completion"),
-    (RawBody(b'{"choices": [{"message": '), ModelResponseError, "not a chat completion"),
+    (Page(), ModelResponseError, "not send a chat completion"),
+    (RawBody(b'{"choices": [{"message": '), ModelResponseError, "not send a chat completion"),
     (RawBody(b'{"choices": [{"message": {"content": 42}}]}'), ModelResponseError, "choices.0.message.content"),
-    (RawBody(b'{"choices": [{"message": {"content": "\xff"}}]}'), ModelResponseError, "not a chat completion"),
+    (RawBody(b'{"choices": [{"message": {"content": "\xff"}}]}'), ModelResponseError, "not send a chat completion"),
     (RawBody(b'{"error": {"message": "overloaded"}}'), ModelServerError, "overloaded"),
     (RawBody(b'{"choices": []}'), ModelConnectionError, "broke off"),
 ]
 STREAM_FAILURES: list[tuple[Reply, type[ModelError], str]] = [
     (Reset("body"), ModelConnectionError, "no connection|broke off"),
     (BrokenBody(), ModelConnectionError, "broke off"),
-    (RawStream(b"data: {oops}\n\n"), ModelResponseError, "not a chat completion"),
-    (RawStream(b"data: \xff\xff\n\n"), ModelResponseError, "not a chat completion"),
+    (RawStream(b"data: {oops}\n\n"), ModelResponseError, "not send a chat completion"),
+    (RawStream(b"data: \xff\xff\n\n"), ModelResponseError, "not send a chat completion"),
     (RawStream(b'data: {"error": {"message": "overloaded"}}\n\n'), ModelServerError, "overloaded"),
 ]
 
@@ -330,10 +330,26 @@ async def test_what_only_turns_out_not_to_be_a_url() -> None:
         await OpenAIModel("m", base_url="http://127.0.0.1/v1\x7f").request(asking())
 
 
-def test_a_key_that_can_be_in_no_header() -> None:
-    with pytest.raises(ConfigurationError, match="line break") as caught:
-        OpenAIModel("m", base_url="http://127.0.0.1:9/v1", api_key=f"{KEY}\n")
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (f"{KEY}\n", "line break"),
+        (f"{KEY}\r\nX-Other: 1", "line break"),
+        (f"{KEY}é", "not ASCII"),
+        (KEY.encode(), "of type bytes"),
+        (5, "of type int"),
+    ],
+)
+def test_a_key_that_can_be_in_no_header(key: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        OpenAIModel("m", base_url="http://127.0.0.1:9/v1", api_key=key)
     assert KEY not in str(caught.value)
+    if isinstance(key, str):
+        monkeypatch.setenv("CONTEMPLATE_API_KEY", key)
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        for name in ("http://127.0.0.1:9/v1#m", "openai:m"):
+            with pytest.raises(ConfigurationError, match=said):
+                resolve(name)
 
 
 # Retries

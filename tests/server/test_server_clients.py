@@ -228,7 +228,7 @@ def test_conversation_and_images_reach_the_model(client: Any) -> None:
         ],
     )
     said = model.requests[0].messages[-1]
-    assert [each.url for each in said.images] == [picture]
+    assert [each.as_url() for each in said.images] == [picture]
     for part in ("Be brief.", "Hello", "Hi!", "What is this?"):
         assert part in said.text
 
@@ -294,7 +294,7 @@ def test_what_changes_the_form_of_the_answer_is_refused(client: Any, field: str,
         (
             [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}],
             "messages[0].content[0]",
-            "must be an http",
+            "neither http",
         ),
         (
             [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}],

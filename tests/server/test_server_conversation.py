@@ -12,7 +12,7 @@ from contemplate.server.conversation import Question, as_question
 
 Sent = list[dict[str, Any]]
 
-RED, BLUE = "https://example.org/red.png", "data:image/png;base64,AAAA"
+RED, BLUE = "https://example.org/red.png", "data:image/png;base64,iVBORw0KGgo="
 
 
 def asked(messages: Sent) -> Question:
@@ -73,7 +73,7 @@ def test_tool_calls_and_results_are_part_of_the_transcript() -> None:
 def test_one_image_beside_the_question_needs_no_words() -> None:
     question = asked([{"role": "user", "content": [text("What is this?"), image(BLUE)]}])
     assert question.text == "What is this?"
-    assert [each.url for each in question.images] == [BLUE]
+    assert [each.as_url() for each in question.images] == [BLUE]
 
 
 def test_images_are_numbered_where_it_matters_which_is_meant() -> None:
@@ -86,7 +86,7 @@ def test_images_are_numbered_where_it_matters_which_is_meant() -> None:
     )
     assert "[image 1]\nWhat is this?" in question.text
     assert question.text.endswith("And this?\n[image 2]")
-    assert [each.url for each in question.images] == [RED, BLUE]
+    assert [each.as_url() for each in question.images] == [RED, BLUE]
 
 
 def test_a_question_may_be_an_image_alone() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
-from ..errors import error_info
+from ..errors import ToolError, error_info
 from ..events import ToolFinished, ToolStarted
+from ..images import checked_image
 from ..messages import Message, Part, ToolCall
 from ..prompts import render
 from ..run.calls import ToolResult
@@ -50,5 +51,9 @@ def _as_result(output: ToolOutput) -> ToolResult:
     if isinstance(output, str):
         return ToolResult(output)
     message = Message(role="tool", parts=output)
+    try:
+        images = tuple(map(checked_image, message.images))
+    except ValueError as error:
+        raise ToolError(f"an image that the tool made cannot be shown: {error}") from None
     note = render("tool_images", number=str(len(message.images)))
-    return ToolResult("\n".join(filter(None, (message.text, note))), images=message.images)
+    return ToolResult("\n".join(filter(None, (message.text, note))), images=images)

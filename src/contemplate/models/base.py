@@ -100,7 +100,13 @@ class TokenLogprob(Data):
 
 
 class ModelResponse(Data):
-    """A complete response. `model` is the name that the provider reports; `notes` list what could not be read."""
+    """A complete response.
+
+    Args:
+        model: the name that the provider reports.
+        answered_by: the name of the model that answered, where a wrapper such as `Fallback` chose among several.
+        notes: what could not be read.
+    """
 
     message: Message
     finish: Finish
@@ -108,6 +114,7 @@ class ModelResponse(Data):
     model: str
     reasoning: Text = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
+    answered_by: str | None = None
     notes: tuple[Text, ...] = ()
 
 

@@ -20,6 +20,7 @@ from ..events import CallName, Event, ModelCalled, Speaker
 from ..limits import Limits
 from ..messages import ImagePart, ToolCall
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
+from ..models.accounting import accounted
 from ..models.tokens import request_tokens
 from ..result import ErrorInfo
 from ..tools.tool import Tool
@@ -95,6 +96,7 @@ class Calls(OngoingRun):
         self._outer = outer
         self._within = within
         self._spent_on: dict[str, Usage] = {}
+        self._answered_by: dict[str, str] = {}
         self._turns: dict[tuple[Speaker, str | None], int] = {}
         self._children: Counter[str] = Counter()
         concurrency = ledger.limits.concurrency
@@ -165,6 +167,10 @@ class Calls(OngoingRun):
     def spent_on(self, task: str) -> Usage:
         """Return the usage of a task so far, including failed calls and runs within the task."""
         return self._spent_on.get(task, NOTHING)
+
+    def answered_by(self, task: str) -> str | None:
+        """Return the name of the model that answered a task, where a wrapper such as `Fallback` chose among several."""
+        return self._answered_by.get(task)
 
     async def call(
         self, role: Speaker, model: Model, request: ModelRequest, *, task: str | None, on_delta: DeltaSink | None
@@ -253,7 +259,8 @@ class Calls(OngoingRun):
             meter.spent = known.usage
             self.ledger.book(meter.spent)
             finish = None if response is None else response.finish
-            self._report(name, known.name, meter, known.seconds, finish, error, recorded=True)
+            answered_by = None if response is None else response.answered_by
+            self._report(name, known.name, meter, known.seconds, finish, error, answered_by=answered_by, recorded=True)
         assert response is not None  # noqa: S101
         return response
 
@@ -288,11 +295,12 @@ class Calls(OngoingRun):
             settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
             request = replace(request, settings=settings)
         started = perf_counter()
-        finish, error = None, None
+        finish, error, answered_by = None, None, None
         meter.spent = ONE_CALL
         try:
             response = await model.request(request, None if meter.on_delta is None else meter)
-            meter.spent, finish = response.usage, response.finish
+            meter.spent, finish = accounted(response, request), response.finish
+            answered_by = response.answered_by
             meter.catch_up(response)
             return response
         except BaseException as raised:
@@ -304,7 +312,8 @@ class Calls(OngoingRun):
             if price is not None:
                 meter.spent = price.priced(meter.spent)
             self.ledger.settle(reservation, meter.spent)
-            self._report(name, model.name, meter, perf_counter() - started, finish, error)
+            seconds = perf_counter() - started
+            self._report(name, model.name, meter, seconds, finish, error, answered_by=answered_by)
 
     def _price(self, model: Model) -> Price | None:
         price = price_of(model)
@@ -321,16 +330,19 @@ class Calls(OngoingRun):
         finish: str | None,
         error: BaseException | None,
         *,
+        answered_by: str | None,
         recorded: bool = False,
     ) -> None:
         self.book_on(name.task, meter.spent)
+        if answered_by is not None and name.task is not None and name.role == "subagent":
+            self._answered_by[name.task] = answered_by
         if self.listeners.listening:
             self.listeners.emit(
                 ModelCalled(
                     run_id=self.run_id,
                     path=self.path,
                     name=CallName(run=self.run_id, path=self.path, role=name.role, task=name.task, turn=name.turn),
-                    model=model,
+                    model=answered_by or model,
                     usage=meter.spent,
                     seconds=seconds,
                     finish=finish,

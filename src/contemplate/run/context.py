@@ -147,6 +147,10 @@ class RunContext:
         """Return the usage of a task so far, failed calls included."""
         return self._calls.spent_on(task_id)
 
+    def answered_by(self, task_id: str) -> str | None:
+        """Return the name of the model that answered a task, where a wrapper such as `Fallback` chose among several."""
+        return self._calls.answered_by(task_id)
+
     @property
     def depth(self) -> int:
         """The number of runs around this one."""

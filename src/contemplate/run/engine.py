@@ -259,7 +259,7 @@ class _Run:
                     images=reached.images,
                     error=None if error is None else error_info(error),
                     usage=ctx.usage,
-                    model=model,
+                    model=self._ctx.answered_by(task.id) or model,
                     index=self._state.places[task.id],
                     started=started - self._began,
                     seconds=anyio.current_time() - started,

@@ -16,6 +16,7 @@ class Meter:
         self.on_delta = on_delta
         self.written = 0
         self.spent = NOTHING
+        self._attempts = 1
         self._texts: list[str] = []
 
     @property
@@ -27,6 +28,7 @@ class Meter:
         """Count a delta, and pass it on."""
         self.written += text_bytes(delta.text) + text_bytes(delta.reasoning)
         if delta.restart:
+            self._attempts += 1
             self._texts.clear()
         if delta.text:
             self._texts.append(delta.text)
@@ -39,6 +41,7 @@ class Meter:
             self.on_delta(Delta(response.message.text))
 
     def usage(self, prompt_tokens: int) -> Usage:
-        """Return the estimated usage of a call that was cut off."""
+        """Return the estimated usage of a call that was cut off, with all of its attempts that wrote something."""
         output_tokens = -(-self.written // BYTES_PER_TOKEN)
-        return Usage(calls=1, input_tokens=prompt_tokens, output_tokens=output_tokens, cost_usd=None)
+        read = prompt_tokens * self._attempts
+        return Usage(calls=self._attempts, input_tokens=read, output_tokens=output_tokens, cost_usd=None)

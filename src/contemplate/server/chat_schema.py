@@ -12,13 +12,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
+from ..images import image_from_url
 from ..messages import ImagePart, Part, TextPart
 from ..usage import Usage
 
 FinishReason = Literal["stop", "length"]
 
 UNSUPPORTED = "unsupported_parameter"
-IMAGE_URLS = ("https://", "http://", "data:image/")
 
 
 class _RequestPart(BaseModel):
@@ -33,10 +33,13 @@ def _part(value: Any) -> TextPart | ImagePart:
     match value:
         case {"type": "text", "text": str(text)} | {"type": "refusal", "refusal": str(text)}:
             return TextPart(text=text)
-        case {"type": "image_url", "image_url": {"url": str(url)}} if url.startswith(IMAGE_URLS):
-            return ImagePart(url=url)
+        case {"type": "image_url", "image_url": {"url": str(url)}}:
+            try:
+                return image_from_url(url)
+            except ValueError as error:
+                raise PydanticCustomError("image_url", f"image_url.url: {error}") from None
         case {"type": "image_url"}:
-            raise PydanticCustomError("image_url", "image_url.url must be an http(s) URL, or a data: URL of an image")
+            raise PydanticCustomError("image_url", "a part of type image_url needs a URL in image_url.url")
         case {"type": "text" | "refusal" as kind}:
             raise PydanticCustomError("text", "a part of type {kind} needs a text in its field {kind}", {"kind": kind})
         case {"type": str(kind)}:

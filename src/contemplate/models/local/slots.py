@@ -9,11 +9,13 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
 from urllib.error import URLError
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 from uuid import uuid4
 from weakref import finalize
 
 SECONDS = 60.0
+# The server is this process.
+_DIRECTLY = build_opener(ProxyHandler({}))
 
 
 class Slots:
@@ -75,6 +77,6 @@ class Slots:
         body = None if filename is None else json.dumps({"filename": filename}).encode()
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
         request = Request(self._url + path, body, headers, method=method)  # noqa: S310
-        with urlopen(request, timeout=SECONDS) as response:  # noqa: S310
+        with _DIRECTLY.open(request, timeout=SECONDS) as response:
             answer: list[dict[str, int]] = json.load(response)
         return answer

@@ -50,6 +50,8 @@ def _hub_pieces(url: str, start: int) -> Iterator[bytes]:
                 skip = max(0, skip - len(piece))
                 if fresh:
                     yield fresh
+    except ImportError as error:
+        raise DownloadError(f"Hugging Face is reached through a SOCKS proxy, which needs a package: {error}") from error
     except (httpx2.HTTPError, OSError) as error:
         raise DownloadError(f"Hugging Face cannot be reached ({type(error).__name__})") from error
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from urllib.parse import SplitResult, urlsplit
 
-from ...errors import ConfigurationError
+import anyio.to_thread
+
+from ...errors import ConfigurationError, ModelAuthError
 from ..redaction import shown_url
 
 OPENAI_URL = "https://api.openai.com/v1"
 
 
+# What returns the current API key, such as a provider of tokens that expire. May be async.
+KeyFunction = Callable[[], str | Awaitable[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An endpoint and the API key for it."""
+    """An endpoint and the API key for it, or what returns the key."""
 
     base_url: str
-    api_key: str
+    api_key: str = ""
+    key_function: KeyFunction | None = None
 
     @property
     def place(self) -> str:
@@ -31,14 +40,41 @@ class Account:
 
     @property
     def is_openai(self) -> bool:
-        """Whether this is OpenAI's own server, which differs in some details from compatible ones."""
-        return (urlsplit(self.base_url).hostname or "").endswith((".openai.com", ".openai.azure.com"))
+        """Whether this is OpenAI's own endpoint."""
+        return self._is_at(".openai.com") and self.base_url.lower().startswith("https:")
+
+    @property
+    def speaks_openai(self) -> bool:
+        """Whether this is OpenAI's API, which differs in some details from compatible ones."""
+        return self._is_at(".openai.com", ".openai.azure.com")
+
+    async def with_key(self, model: str) -> Account:
+        """Return the account with its current key.
+
+        Raises:
+            ModelAuthError: the function for the key failed, or returned something else.
+        """
+        if self.key_function is None:
+            return self
+        try:
+            key = await _returned(self.key_function)
+        except Exception as error:
+            # Without its message, which may repeat a secret.
+            message = f"the function given as api_key raised {type(error).__name__}"
+            raise ModelAuthError(message, model=model, hint="its own error is the cause of this one") from error
+        problem = _problem(key)
+        if problem is not None:
+            raise ModelAuthError(f"the function given as api_key returned a key that {problem}", model=model)
+        return Account(self.base_url, str(key))
+
+    def _is_at(self, *domains: str) -> bool:
+        return f".{urlsplit(self.base_url).hostname or ''}".endswith(domains)
 
     def __repr__(self) -> str:
         return f"Account({self.place!r})"
 
 
-def account_for(model: str, base_url: str | None, api_key: str | None) -> Account:
+def account_for(model: str, base_url: str | None, api_key: str | KeyFunction | None) -> Account:
     """Return the account for `model`; `OPENAI_BASE_URL` and `OPENAI_API_KEY` replace None.
 
     The key from the environment is used only for the endpoint from the environment, or OpenAI's own.
@@ -60,12 +96,34 @@ def account_for(model: str, base_url: str | None, api_key: str | None) -> Accoun
                 f"openai:{model} needs an API key, and OPENAI_API_KEY is not set",
                 hint="export OPENAI_API_KEY=..., or use a local model: --model local:qwen2.5-coder-1.5b",
             )
-    if api_key and not (api_key.isascii() and api_key.isprintable()):
+    if callable(api_key):
+        return Account(url, key_function=api_key)
+    key = api_key or "none"
+    problem = _problem(key)
+    if problem is not None:
         raise ConfigurationError(
-            f"the API key for openai:{model} contains a character that is not allowed in a header",
-            hint="was a line break copied with it?",
+            f"the API key for {model!r} at {shown_url(url)} {problem}", hint="was more than the key copied?"
         )
-    return Account(url, api_key or "none")
+    return Account(url, key)
+
+
+def _problem(key: object) -> str | None:
+    """Return what is wrong with a key that is to stand in a header, without telling it."""
+    if not isinstance(key, str):
+        return f"is not a text or a function, but of type {type(key).__name__}"
+    if not key:
+        return "is empty"
+    if not key.isprintable():
+        return "contains a line break or another control character"
+    return None if key.isascii() else "contains a character that is not ASCII"
+
+
+async def _returned(function: KeyFunction) -> object:
+    if iscoroutinefunction(function):
+        return await function()
+    # In a thread, as most of these functions ask a server for a token; in a tuple, as trio rejects an awaitable there.
+    (returned,) = await anyio.to_thread.run_sync(lambda: (function(),), abandon_on_cancel=True)
+    return await returned if isinstance(returned, Awaitable) else returned
 
 
 def _parts(url: str) -> SplitResult:

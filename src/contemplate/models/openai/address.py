@@ -18,7 +18,7 @@ from .connection_settings import trusted
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The URL of the chat completions endpoint, and the headers of every request."""
+    """The URL of the chat completions endpoint, and the headers of every request, but for the API key."""
 
     url: str
     headers: dict[str, str]
@@ -33,10 +33,18 @@ def address_of(account: Account) -> Address:
     # It never connects, so it need not be closed.
     unused = httpx2.AsyncClient(verify=trusted(), trust_env=False)
     try:
-        client = openai.AsyncOpenAI(api_key=account.api_key, base_url=account.base_url, http_client=unused)
+        client = openai.AsyncOpenAI(api_key="sent with each request", base_url=account.base_url, http_client=unused)
     except httpx2.InvalidURL as error:
         raise ConfigurationError(f"{account.place!r} is not the URL of an endpoint: {error}") from None
-    all_headers = {**client.default_headers, **client.auth_headers}
-    headers = {name: value for name, value in all_headers.items() if isinstance(value, str)}
     url = client.base_url.copy_with(path=f"{client.base_url.path}chat/completions")
-    return Address(str(url), headers)
+    headers = client.default_headers if account.is_openai else _plain_headers(client)
+    return Address(str(url), {name: value for name, value in headers.items() if isinstance(value, str)})
+
+
+def _plain_headers(client: openai.AsyncOpenAI) -> dict[str, str]:
+    """Return the headers without what the environment says to OpenAI.
+
+    `OPENAI_ORG_ID`, `OPENAI_PROJECT_ID` and `OPENAI_CUSTOM_HEADERS` may hold keys, and are no other server's business.
+    """
+    plain = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": client.user_agent}
+    return plain | client.platform_headers()

@@ -6,9 +6,9 @@ https://platform.openai.com/docs/api-reference/chat
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 
 class _Json(BaseModel):
@@ -65,22 +65,34 @@ class _Choice(_Json):
     logprobs: Logprobs | None = None
 
 
+def _or_none(value: object, validate: ValidatorFunctionWrapHandler) -> object:
+    """Return None for what cannot be read: no answer is lost for odd numbers beside it."""
+    try:
+        return validate(value)
+    except ValidationError:
+        return None
+
+
+_OrNone = WrapValidator(_or_none)
+_Count = Annotated[int | None, _OrNone]
+
+
 class _InputDetails(_Json):
-    cached_tokens: int | None = None
+    cached_tokens: _Count = None
 
 
 class _OutputDetails(_Json):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: _Count = None
 
 
 class CompletionUsage(_Json):
     """The token counts of a completion, and its cost if the server reports one."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-    cost: float | None = None
+    prompt_tokens: _Count = None
+    completion_tokens: _Count = None
+    prompt_tokens_details: Annotated[_InputDetails | None, _OrNone] = None
+    completion_tokens_details: Annotated[_OutputDetails | None, _OrNone] = None
+    cost: Annotated[float | None, _OrNone] = None
 
 
 class Completion(_Json):
@@ -88,7 +100,7 @@ class Completion(_Json):
 
     model: str | None = None
     choices: list[_Choice] = []
-    usage: CompletionUsage | None = None
+    usage: Annotated[CompletionUsage | None, _OrNone] = None
     error: Any = None
 
 

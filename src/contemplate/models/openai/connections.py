@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.request import getproxies
 
 import anyio
 import sniffio
 from anyio.lowlevel import RunVar
 
+from ..proxies import proxy_for
 from .account import Account
 from .connection_settings import CLOSE_SECONDS
 from .transport import Transport
@@ -50,16 +50,16 @@ async def connected(account: Account) -> AsyncIterator[Transport]:
 def _new_transport(account: Account) -> Transport:
     from .address import address_of
 
-    address = address_of(account)
-    if aiohttp_fits():
+    address, proxy = address_of(account), proxy_for(account.base_url)
+    if proxy is None and aiohttp_fits():
         from .aiohttp_transport import AiohttpTransport
 
         return AiohttpTransport(address)
     from .httpx_transport import HttpxTransport
 
-    return HttpxTransport(address)
+    return HttpxTransport(address, proxy)
 
 
 def aiohttp_fits() -> bool:
-    """Return whether calls can use aiohttp, which is the usual case: on asyncio, and without proxies."""
-    return sniffio.current_async_library() == "asyncio" and not set(getproxies()) - {"no"}
+    """Return whether calls can use aiohttp, which is the usual case: on asyncio."""
+    return sniffio.current_async_library() == "asyncio"

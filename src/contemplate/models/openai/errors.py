@@ -18,7 +18,7 @@ from ..redaction import redact
 from .account import Account
 from .completion import BadCompletion, CutOff, ReportedError
 from .retry_after import retry_after, until_reset
-from .transport import BadStatus, NotConnected, TransportFailure
+from .transport import BadStatus, NotConnected, Redirected, TransportFailure
 
 MAX_MESSAGE = 500
 
@@ -27,6 +27,9 @@ def model_error(error: TransportFailure | BadCompletion, model: str, account: Ac
     """Return the `ModelError` subclass for `error`, with secrets removed from its message."""
     if isinstance(error, BadStatus):
         return _status_error(error, model, account)
+    if isinstance(error, Redirected):
+        message = f"HTTP {error.status}: {account.place} redirects to {_clean(error.place, account)}"
+        return ModelRequestError(message, model=model, status=error.status, hint=error.hint)
     if isinstance(error, NotConnected):
         return ModelConnectionError(
             f"no connection to {account.place}: {_clean(_cause(error), account)}",

@@ -1,9 +1,10 @@
-"""Requests with the `openai` package's own httpx2 client: on every event loop, and through proxies."""
+"""Requests with the `openai` package's own httpx2 client: on every event loop, and through a proxy."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 
 import anyio
 import httpx2
@@ -11,7 +12,8 @@ import openai
 
 from .address import Address
 from .connection_settings import CLOSE_SECONDS, CONNECT_SECONDS, IDLE_SECONDS, most_connections, trusted
-from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure
+from .redirects import redirect_target
+from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure, authorization
 
 # No timeout on the wait for a free connection: `Limits.concurrency` bounds the number of calls.
 _TIMEOUT = httpx2.Timeout(None, connect=CONNECT_SECONDS)
@@ -20,31 +22,28 @@ _MOST_CONNECTIONS = 1000
 
 
 class HttpxTransport:
-    """A `Transport` for any event loop and any proxy."""
+    """A `Transport` for any event loop, through `proxy` if there is one."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, proxy: str | None) -> None:
         self._address = address
         most = min(_MOST_CONNECTIONS, most_connections())
         limits = httpx2.Limits(max_connections=most, keepalive_expiry=IDLE_SECONDS)
-        self._client = openai.DefaultAsyncHttpxClient(timeout=_TIMEOUT, limits=limits, verify=trusted())
+        # The client would read the environment differently, and refuse all calls for a proxy that it cannot use.
+        self._client = openai.DefaultAsyncHttpxClient(
+            timeout=_TIMEOUT, limits=limits, verify=trusted(), trust_env=False, proxy=proxy, follow_redirects=False
+        )
 
-    async def post(self, body: bytes) -> bytes:
+    async def post(self, body: bytes, key: str) -> bytes:
         """Return the whole response to `body`."""
-        try:
-            response = await self._client.send(self._request(body))
-        except httpx2.RequestError as error:
-            raise _failure(error) from error
+        response = await self._send(body, key, stream=False)
         if not response.is_success:
             raise BadStatus(response.status_code, response.headers, response.content)
         return response.content
 
     @asynccontextmanager
-    async def stream(self, body: bytes) -> AsyncIterator[Stream]:
+    async def stream(self, body: bytes, key: str) -> AsyncIterator[Stream]:
         """Yield the response to `body` as it arrives."""
-        try:
-            response = await self._client.send(self._request(body), stream=True)
-        except httpx2.RequestError as error:
-            raise _failure(error) from error
+        response = await self._send(body, key, stream=True)
         pieces = _pieces(response)
         try:
             if not response.is_success:
@@ -58,8 +57,19 @@ class HttpxTransport:
         """Close all connections."""
         await self._client.aclose()
 
-    def _request(self, body: bytes) -> httpx2.Request:
-        return self._client.build_request("POST", self._address.url, content=body, headers=self._address.headers)
+    async def _send(self, body: bytes, key: str, *, stream: bool) -> httpx2.Response:
+        url, headers = self._address.url, self._address.headers | authorization(key)
+        for followed in count():
+            request = self._client.build_request("POST", url, content=body, headers=headers)
+            try:
+                response = await self._client.send(request, stream=stream)
+            except httpx2.RequestError as error:
+                raise _failure(error) from error
+            if response.status_code // 100 != 3:
+                return response
+            await _close(response, _pieces(response))
+            url = redirect_target(response.status_code, response.headers, url, followed)
+        raise AssertionError("the number of redirects is bounded")
 
 
 async def _pieces(response: httpx2.Response) -> AsyncIterator[bytes]:

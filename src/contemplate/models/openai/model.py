@@ -14,7 +14,7 @@ from ...settings import ModelSettings
 from ...usage import Price
 from ..base import DeltaSink, ModelRequest, ModelResponse
 from ..prices import listed_price
-from .account import account_for
+from .account import KeyFunction, account_for
 from .completion import BadCompletion
 from .connections import connected
 from .errors import model_error
@@ -35,14 +35,15 @@ class OpenAIModel:
     Args:
         model: the server's name for the model, such as "gpt-5".
         base_url: the endpoint; `OPENAI_BASE_URL`, or OpenAI's own, if None.
-        api_key: the key. If None: `OPENAI_API_KEY` for the endpoint from the environment, and no key for any other, so
+        api_key: the key, or a function that returns it, which may be async and is asked before each call, for keys
+            that expire. If None: `OPENAI_API_KEY` for the endpoint from the environment, and no key for any other, so
             that a key is never sent to a server that it is not meant for.
         settings: the default settings of its calls; those of a request take precedence.
         name: its name in events and errors; "openai:MODEL" if None.
         price: the price of its tokens. If None, it is looked up, if the extra "prices" is installed.
 
     Raises:
-        ConfigurationError: the key that OpenAI requires is missing, or the URL is not valid.
+        ConfigurationError: the key that OpenAI requires is missing, or the key or the URL is not valid.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class OpenAIModel:
         model: str,
         *,
         base_url: str | None = None,
-        api_key: str | None = None,
+        api_key: str | KeyFunction | None = None,
         settings: ModelSettings | None = None,
         name: str | None = None,
         price: Price | None = None,
@@ -59,7 +60,7 @@ class OpenAIModel:
         self.name = name or f"openai:{model}"
         self.settings = settings
         self._account = account_for(model, base_url, api_key)
-        self._is_openai = self._account.is_openai
+        self._speaks_openai = self._account.speaks_openai
         self._price = price
         self._price_looked_up = price is not None
 
@@ -89,24 +90,26 @@ class OpenAIModel:
         """
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
-        body = request_body(request, model=self.model, stream=on_delta is not None, is_openai=self._is_openai)
+        body = request_body(request, model=self.model, stream=on_delta is not None, is_openai=self._speaks_openai)
         seconds = request.settings.timeout or DEFAULT_TIMEOUT
-        async with connected(self._account) as transport:
+        account = self._account
+        async with connected(account) as transport:
             try:
                 with anyio.fail_after(seconds):
+                    account = await account.with_key(self.name)
                     if on_delta is None:
-                        return whole_response(await transport.post(body), request, model=self.model)
-                    return await self._stream(transport, body, request, on_delta)
+                        return whole_response(await transport.post(body, account.api_key), request, model=self.model)
+                    return await self._stream(transport, body, account.api_key, request, on_delta)
             except TimeoutError:
                 raise ModelTimeoutError(
                     f"no complete answer within {seconds:g} s", model=self.name, hint="raise ModelSettings.timeout"
                 ) from None
             except (TransportFailure, BadCompletion) as error:
-                raise model_error(error, self.name, self._account) from error.__cause__
+                raise model_error(error, self.name, account) from error.__cause__
 
     async def _stream(
-        self, transport: Transport, body: bytes, request: ModelRequest, on_delta: DeltaSink
+        self, transport: Transport, body: bytes, key: str, request: ModelRequest, on_delta: DeltaSink
     ) -> ModelResponse:
         with StreamTimeouts(request.settings, self.name) as timeouts:
-            async with transport.stream(body) as stream:
+            async with transport.stream(body, key) as stream:
                 return await read_stream(stream, request, on_delta, timeouts, model=self.model)

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from ...messages import Message, ToolCall
 from ...usage import Usage
+from ..accounting import NOT_REPORTED, plausible
 from ..base import Delta, Finish, ModelRequest, ModelResponse, TokenLogprob
-from ..tokens import request_tokens, text_tokens
 from .completion import (
     BadCompletion,
     Completion,
@@ -141,25 +141,18 @@ class ResponseCollector:
         )
 
     def _total_usage(self, text: str, reasoning: str, calls: tuple[ToolCall, ...]) -> Usage:
-        reported = self._usage
-        if reported is None:
-            written = "".join((text, reasoning, *(call.arguments for call in calls)))
-            return Usage(
-                calls=1,
-                input_tokens=request_tokens(self._request),
-                output_tokens=text_tokens(written),
-                cost_usd=None,
-            )
-        cached = reported.prompt_tokens_details and reported.prompt_tokens_details.cached_tokens
-        reasoned = reported.completion_tokens_details and reported.completion_tokens_details.reasoning_tokens
-        return Usage(
+        reported = self._usage or CompletionUsage()
+        read, written = reported.prompt_tokens_details, reported.completion_tokens_details
+        usage = Usage(
             calls=1,
-            input_tokens=reported.prompt_tokens,
-            cached_input_tokens=cached or 0,
-            output_tokens=reported.completion_tokens,
-            reasoning_tokens=reasoned or 0,
+            # No prompt is empty, and no text took no tokens.
+            input_tokens=reported.prompt_tokens or NOT_REPORTED,
+            cached_input_tokens=(read and read.cached_tokens) or 0,
+            output_tokens=reported.completion_tokens or NOT_REPORTED,
+            reasoning_tokens=(written and written.reasoning_tokens) or 0,
             cost_usd=reported.cost,
         )
+        return plausible(usage, self._request, Message.assistant(text, calls), reasoning)
 
 
 def _logprob(entry: Logprob) -> TokenLogprob:

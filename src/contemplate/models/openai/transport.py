@@ -19,20 +19,25 @@ class Stream:
 class Transport(Protocol):
     """A client that posts requests, and keeps connections for them.
 
-    Its methods, and the pieces of a stream, raise a `TransportFailure`.
+    Its methods, and the pieces of a stream, raise a `TransportFailure`. `key` is the API key.
     """
 
-    async def post(self, body: bytes) -> bytes:
+    async def post(self, body: bytes, key: str) -> bytes:
         """Return the whole response to `body`."""
         ...
 
-    def stream(self, body: bytes) -> AbstractAsyncContextManager[Stream]:
+    def stream(self, body: bytes, key: str) -> AbstractAsyncContextManager[Stream]:
         """Yield the response to `body` as it arrives; leaving the block ends it."""
         ...
 
     async def aclose(self) -> None:
         """Close all connections."""
         ...
+
+
+def authorization(key: str) -> dict[str, str]:
+    """Return the header that carries the API key. It is sent with each request, as a key may change between calls."""
+    return {"Authorization": f"Bearer {key}"}
 
 
 class TransportFailure(Exception):
@@ -45,6 +50,16 @@ class NotConnected(TransportFailure):
 
 class ConnectionLost(TransportFailure):
     """The connection broke off."""
+
+
+class Redirected(TransportFailure):
+    """The response redirects the request to a `place` where it must not go; `hint` says why."""
+
+    def __init__(self, status: int, place: str, hint: str) -> None:
+        super().__init__(f"HTTP {status}")
+        self.status = status
+        self.place = place
+        self.hint = hint
 
 
 class BadStatus(TransportFailure):

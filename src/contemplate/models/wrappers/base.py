@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from ...usage import Price
-from ..base import Connectable, Delta, DeltaSink, Model, price_of
+from ..accounting import broken_off
+from ..base import Connectable, Delta, DeltaSink, Model, ModelResponse, price_of
+from ..tokens import text_bytes
 
 
 class Wrapper:
@@ -38,22 +40,38 @@ class Wrapper:
 
 
 class Restarting:
-    """A delta sink that passes pieces on, and can tell the receiver to discard them."""
+    """A delta sink that passes pieces on, and can tell the receiver to discard them. They were paid for anyway."""
 
     def __init__(self, on_delta: DeltaSink) -> None:
         self._on_delta = on_delta
         self._passed_on = False
+        self._written = 0
+        self._lost: list[tuple[int, Price | None]] = []
 
     def __call__(self, delta: Delta) -> None:
         """Pass `delta` on."""
         self._passed_on = True
+        self._written += text_bytes(delta.text) + text_bytes(delta.reasoning)
         self._on_delta(delta)
 
-    def start_over(self) -> None:
-        """Tell the receiver to discard what was passed on so far, if anything was."""
+    def start_over(self, price: Price | None = None) -> None:
+        """Tell the receiver to discard what was passed on so far, if anything was.
+
+        Args:
+            price: that of the model that broke off; None if it is the one that goes on.
+        """
         if self._passed_on:
-            self._passed_on = False
+            self._lost.append((self._written, price))
+            self._passed_on, self._written = False, 0
             self._on_delta(Delta(restart=True))
+
+    def with_lost(self, response: ModelResponse) -> ModelResponse:
+        """Return `response`, with what the attempts before it cost as part of its usage."""
+        if not self._lost:
+            return response
+        usage = response.usage
+        lost = [broken_off(written, usage, price) for written, price in self._lost]
+        return response.model_copy(update={"usage": sum(lost, usage)})
 
 
 class Allowance:

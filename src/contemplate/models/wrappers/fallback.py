@@ -28,8 +28,9 @@ class Fallback(Wrapper):
     """Several models, of which the first that succeeds answers.
 
     A model with too many failures in a row is skipped for a while; then one call at a time tries it again (a circuit
-    breaker: Nygard, "Release It!", 2007). `ModelResponse.model` says which one answered. A stream that breaks after its
-    first piece starts over, with the next model, with `Delta(restart=True)`.
+    breaker: Nygard, "Release It!", 2007). `ModelResponse.answered_by` says which one answered, and so do
+    `TaskResult.model` and the event `ModelCalled`. A stream that breaks after its first piece starts over, with the
+    next model, with `Delta(restart=True)`; what it cost is part of the response's usage.
 
     Args:
         models: the models or their names, in the order in which they are tried.
@@ -84,15 +85,20 @@ class Fallback(Wrapper):
         """
         sink = None if on_delta is None else Restarting(on_delta)
         failed: list[ContemplateError] = []
+        price: Price | None = None
         for model, circuit in self._models:
             if circuit.delay(anyio.current_time()) > 0:
                 continue
             if sink is not None:
-                sink.start_over()
+                sink.start_over(price)
             try:
-                return await _request(model, circuit, self._on, request, sink)
+                response = await _request(model, circuit, self._on, request, sink)
             except self._on as error:
                 failed.append(error)
+                price = price_of(model)
+                continue
+            response = response if response.answered_by else response.model_copy(update={"answered_by": model.name})
+            return response if sink is None else sink.with_lost(response)
         if not failed:
             raise self._all_skipped()
         for earlier in failed[:-1]:

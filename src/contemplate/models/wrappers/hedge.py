@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import anyio
 
 from ...errors import ConfigurationError, ModelRateLimitError
-from ...usage import Usage
+from ..accounting import broken_off
 from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse
-from ..tokens import BYTES_PER_TOKEN, text_bytes
+from ..tokens import text_bytes
 from .base import Allowance, Wrapper
 
 QUANTILE = 0.95
@@ -132,7 +132,7 @@ class _Race:
             assert answered.error is not None  # noqa: S101
             raise answered.error
         usage = answered.response.usage
-        lost = [_cost(call, usage) for call in self.calls if call is not answered]
+        lost = [broken_off(call.written, usage) for call in self.calls if call is not answered]
         return answered.response.model_copy(update={"usage": sum(lost, usage)}) if lost else answered.response
 
     async def _make(self, call: _Call) -> None:
@@ -160,13 +160,3 @@ class _Race:
             for other in self.calls:
                 if other is not call:
                     other.scope.cancel()
-
-
-def _cost(lost: _Call, usage: Usage) -> Usage:
-    """Estimate the cost of a call that lost against one with `usage`."""
-    output_tokens = -(-lost.written // BYTES_PER_TOKEN)
-    cost = usage.cost_usd
-    if cost is not None:
-        # The average price of a token is rather too high, as most of the tokens are the prompt's, which are cheaper.
-        cost *= (usage.input_tokens + output_tokens) / max(1, usage.total_tokens)
-    return Usage(calls=1, input_tokens=usage.input_tokens, output_tokens=output_tokens, cost_usd=cost)

@@ -25,8 +25,8 @@ class Retry(Wrapper):
     """A model that retries `inner` after transient errors: no connection, timeouts, 408, 409, 429 and 5xx.
 
     The wait doubles with each attempt, with full jitter, and is never shorter than the server asked for. If it would
-    not end before the caller's deadline, the error is raised at once. A stream that breaks after
-    its first piece starts over with `Delta(restart=True)`.
+    not end before the caller's deadline, the error is raised at once. A stream that breaks after its first piece starts
+    over with `Delta(restart=True)`; what it cost is part of the response's usage.
 
     Args:
         inner: the model.
@@ -76,7 +76,7 @@ class Retry(Wrapper):
             reraise=True,
         )
         response: ModelResponse = await attempts(self.inner.request, request, sink)
-        return response
+        return response if sink is None else sink.with_lost(response)
 
     def _is_transient(self, error: BaseException) -> bool:
         return isinstance(error, ModelError) and error.transient and (error.retry_after or 0.0) <= self._longest_wait

@@ -53,7 +53,8 @@ def mcp_tools(
 
     Raises:
         MissingDependencyError: the extra `mcp` is not installed.
-        ConfigurationError: an option does not fit the kind of server, or the URL contains a password.
+        ConfigurationError: an option does not fit the kind of server, the URL contains a password, or a header cannot
+            be sent.
     """
     if find_spec("mcp") is None:
         raise MissingDependencyError("mcp_tools", "mcp")
@@ -65,6 +66,12 @@ def mcp_tools(
         raise ConfigurationError("mcp_tools: the URL contains a user name", hint="use headers= instead")
     if (is_url and (env or cwd)) or (headers and not is_url):
         raise ConfigurationError("mcp_tools: env and cwd are for commands, and headers for URLs")
+    for header, value in (headers or {}).items():
+        if not (value.isascii() and value.isprintable()):
+            raise ConfigurationError(
+                f"mcp_tools: the header {header!r} contains a line break, or a character that is not ASCII",
+                hint="was more than the key copied?",
+            )
     if timeout <= 0 or start_timeout <= 0:
         raise ConfigurationError(f"mcp_tools: timeout={timeout}, start_timeout={start_timeout}: both must be above 0")
     return Server(

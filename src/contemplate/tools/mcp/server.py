@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import IO, Any
 
 import anyio
 
 from ...errors import ContemplateError, ToolServerError
+from ...models.proxies import proxy_for
 from .connection import Choice, Connection, all_tools
+from .listing import MendedListing
 
 SHORTEST_SECRET = 4
 LONGEST_REASON = 400
 MOST_READ = 65_536
 
-# The shell leads the server's process group and outlives the server, so that its child processes end with it.
-WITH_ITS_CHILDREN: tuple[str, ...] = (
-    ("/bin/sh", "-c", 'trap : TERM; "$@"; kill -KILL 0', "sh") if os.name == "posix" else ()
-)
+# The shell leads the server's process group, and ends it as a whole: when the server ends, so that its child processes
+# end with it, and when this process ends, however that happens. The named pipe $1 shows that, as nobody else holds it
+# open for writing.
+WITH_ITS_CHILDREN = """\
+exec 9<"$1"
+trap '' TERM
+(read -r _ <&9; rm -f "$1"; rmdir "${1%/*}"; kill -KILL 0) &
+trap : TERM
+exec 9<&-
+shift
+"$@"
+kill -KILL 0
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,10 +87,17 @@ class Server:
             from mcp import StdioServerParameters
             from mcp.client.stdio import stdio_client
 
-            program, *words = *WITH_ITS_CHILDREN, *self.command
-            start = StdioServerParameters(command=program, args=words, env=dict(self.env), cwd=self.cwd)
-            async with stdio_client(start, errlog=log.stderr) as streams:  # type: ignore[arg-type]
-                yield streams
+            with _ended_with_us(self.command) as (program, *words):
+                start = StdioServerParameters(
+                    command=program,
+                    args=words,
+                    env=dict(self.env),
+                    cwd=self.cwd,
+                    # One line that is not UTF-8 must not end the reading of all others.
+                    encoding_error_handler="replace",
+                )
+                async with stdio_client(start, errlog=log.stderr) as (messages, sink):  # type: ignore[arg-type]
+                    yield MendedListing(messages, self.name), sink
         else:
             import httpx2
             from mcp.client.streamable_http import streamable_http_client
@@ -87,11 +105,20 @@ class Server:
             # `Connection.call` applies the timeout of tool calls.
             patience = httpx2.Timeout(self.start_timeout, read=None)
             hooks = {"response": [log.note]}
+            # A proxy that it does not need, or that cannot be used, must not stop the client.
+            http = httpx2.AsyncClient(
+                headers=self.headers,
+                timeout=patience,
+                event_hooks=hooks,
+                verify=httpx2.create_ssl_context(),
+                trust_env=False,
+                proxy=proxy_for(self.url),
+            )
             async with (
-                httpx2.AsyncClient(headers=self.headers, timeout=patience, event_hooks=hooks) as http,
-                streamable_http_client(self.url, http_client=http) as streams,
+                http,
+                streamable_http_client(self.url, http_client=http) as (messages, sink),
             ):
-                yield streams
+                yield MendedListing(messages, self.name), sink
 
     def _error_for(self, error: Exception, log: _StartLog) -> ContemplateError:
         """Return the error for a server that cannot be started or reached, or that has ended."""
@@ -125,6 +152,23 @@ class Server:
             if len(secret) >= SHORTEST_SECRET:
                 text = text.replace(secret, "[secret]")
         return text
+
+
+@contextmanager
+def _ended_with_us(command: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the command that runs `command`, and ends it with its children when this process ends."""
+    if os.name != "posix":
+        yield command
+        return
+    with TemporaryDirectory(prefix="contemplate-") as folder:
+        pipe = os.path.join(folder, "alive")
+        os.mkfifo(pipe, 0o600)
+        # Read and write, as opening it for writing alone waits for a reader.
+        held = os.open(pipe, os.O_RDWR)
+        try:
+            yield ("/bin/sh", "-c", WITH_ITS_CHILDREN, "sh", pipe, *command)
+        finally:
+            os.close(held)
 
 
 class _StartLog:
