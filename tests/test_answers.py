@@ -146,7 +146,7 @@ def test_a_number_has_one_key(value: Fraction, spelling: Callable[[Fraction], st
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**12), max_value=10**12))
 def test_a_decimal_is_exact(value: Decimal) -> None:
-    assert answers.math(f"Answer: {value:f}") == answers.final(f"{value:,f}") == str(Fraction(value))
+    assert answers.math(f"Answer: {value:f}") == answers.final(f"{value.normalize():,f}") == str(Fraction(value))
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ def test_options_that_say_the_same_are_chosen_by_letter_only() -> None:
     [
         ("Answer: The Eiffel Tower!", "so the answer is **eiffel tower**."),
         ("caf\u00e9", "CAFE\u0301"),
-        ("It's \u201cred\u201d", "it\u2019s red"),
+        ("It's \u201cred\u201d", 'it\u2019s "red"'),
         ("Answer: 1,000 men", "1000 men"),
         ("first line\nAnswer: no\nlast line", "No."),
         ("x - 1", "x-1"),
@@ -279,8 +279,32 @@ def test_a_text_without_words_abstains(said: str) -> None:
 @pytest.mark.parametrize(
     ("said", "key"),
     [
+        ("Answer: 6\nNote: the answer is approximate", "6"),
+        ("Answer: 6\n\nThe answer is approximate.", "6"),
+        ("Answer: 6\nNote on my answer: it is rounded", "6"),
+        (r"\boxed{6}. Note that the answer is rounded.", "6"),
+        ("**Final answer:** 6\nThis answer is rounded.", "6"),
+        ("#### 6\nThe answer is rounded.", "6"),
+        ("The answer is 5. Answer: 6", "6"),
+        ("Answer: 5\nNo.\nAnswer: 6", "6"),
+        ("So the answer is 6.", "6"),
+        ("Answer: *", "*"),
+        ("*Answer:* *", "*"),
+        ("**Answer: 6**", "6"),
+        ("The answer is:\n$$\n6\n$$\nas shown.", "6"),
+        ("Answer: 6\nAnswer:", None),
+    ],
+)
+def test_a_remark_does_not_replace_the_marked_answer(said: str, key: str | None) -> None:
+    assert answers.final(said) == key
+    assert answers.math(said) == (None if key == "*" else key)
+
+
+@pytest.mark.parametrize(
+    ("said", "key"),
+    [
         ("Long reasoning 7.\nAnswer: 1,000", "1000"),
-        ("Answer: A", "a"),
+        ("Answer: A", "A"),
         ("18.", "18"),
         (r"\boxed{\frac{1}{2}}", "1/2"),
         (r"Answer: $3+2\sqrt{2}$", "3+2*sqrt(2)"),
