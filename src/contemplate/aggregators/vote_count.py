@@ -59,12 +59,15 @@ class Count:
         return 1 if self._weights is None else self._weights.heaviest(model)
 
     def cast(self, result: TaskResult, key: str | None, weight: float) -> None:
-        """Count a result; a key of None or a weight of 0 is an abstention.
+        """Count a result; a key of None or a weight of 0 is an abstention, unless it failed or was cut short.
 
         Raises:
             ValueError: the weight is not finite, or exceeds the declared maximum.
         """
-        self.ballot.cast(self.number(result), key, weight)
+        if result.outcome in ("failed", "capped"):
+            self.ballot.lose(self.number(result))
+        else:
+            self.ballot.cast(self.number(result), key, weight)
         self.seen.append(result)
         if key is not None and weight > 0:
             self.counted += 1
@@ -79,10 +82,11 @@ class Count:
         """
         winner = self.ballot.leader()
         if winner is None:
-            if any(result.answered for result in self.seen):
+            answered = sum(result.answered for result in self.seen)
+            if answered:
                 condition = "" if self._weights is None else ", with a positive weight"
                 raise QuorumNotReached(
-                    f"none of the {len(self.seen)} answers could be parsed by the vote's key function{condition}",
+                    f"none of the {answered} answers could be parsed by the vote's key function{condition}",
                     hint="ask for a parsable format, such as a last line 'Answer: ...', or pass another key=",
                 )
             raise nothing_answered(self.seen)
