@@ -158,7 +158,7 @@ async def test_one_failure_of_a_unanimous_vote_leaves_it_complete() -> None:
 async def test_none_of_a_typed_answer_is_an_answer() -> None:
     maybe: Any = int | None
     mind = Contemplator(
-        by_seed("null", "null", "5", "null", "null"),
+        by_seed(*(f'{{"value": {value}}}' for value in ("null", "null", "5", "null", "null"))),
         planner=planners.sample(5),
         aggregator=aggregators.vote(stop=None),
         output_type=maybe,
@@ -278,3 +278,19 @@ async def test_typed_synthesis_is_repaired() -> None:
         ScriptedModel(script), planner=planners.sample(2), aggregator=aggregators.synthesize(), output_type=Claim
     )
     assert (await mind.run("q")).output == Claim(holds=True)
+
+
+async def test_a_vote_says_what_won_and_how_many_said_so() -> None:
+    replies = ("I count 3, 4.\nAnswer: **7.0**", "Answer: eight", "So the answer is 7.", "...")
+    result = await vote(*replies, stop=None)
+    assert result.output == replies[0]
+    assert result.answer == "7.0"
+    assert result.votes == {"7": 2, "8": 1}
+    assert next(iter(result.votes)) == "7"
+    assert RunResult[str].model_validate_json(result.model_dump_json()).votes == result.votes
+
+
+async def test_a_vote_by_text_and_other_conclusions() -> None:
+    assert (await vote("Paris", "Paris")).answer == "Paris"
+    plain = await Contemplator(ScriptedModel("Answer: 7"), mode="instant").run("q")
+    assert (plain.answer, plain.votes) == (None, {})

@@ -86,6 +86,8 @@ class Conclusion(Data):
         support: ids of the tasks on which the answer rests.
         dissent: the other answers.
         complete: whether everything that the aggregator needed had arrived.
+        answer: for a vote: the answer that won, in the words of the first task that gave it, without its reasons.
+        votes: for a vote: how many tasks gave each answer, by its key, the winner first.
     """
 
     text: str
@@ -93,6 +95,8 @@ class Conclusion(Data):
     images: tuple[ImagePart, ...] = ()
     support: tuple[str, ...] = ()
     dissent: tuple[Dissent, ...] = ()
+    answer: str | None = None
+    votes: dict[str, int] = Field(default_factory=dict)
     complete: bool = True
 
 
@@ -110,6 +114,9 @@ class RunResult(Data, Generic[OutputT]):
         missing: ids of planned tasks that were not answered, except those that were no longer needed.
         stopped_by: the field of `Limits` that ended the run early, or None.
         support, dissent: the ids of the tasks on which the answer rests, and the other answers.
+        answer: after a vote: the answer that won, in the words of the first task that gave it, without its reasons;
+            `output` is all that the task wrote.
+        votes: after a vote: how many tasks gave each answer, by its key, the winner first.
         notes: what was repaired, dropped or given up, in words.
     """
 
@@ -127,4 +134,6 @@ class RunResult(Data, Generic[OutputT]):
     stopped_by: str | None = None
     support: tuple[str, ...] = ()
     dissent: tuple[Dissent, ...] = ()
+    answer: str | None = None
+    votes: dict[str, int] = Field(default_factory=dict)
     notes: tuple[str, ...] = Field(default=())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..answers.markers import marked_answer
+from ..answers.notation import unwrapped
 from ..errors import QuorumNotReached
 from ..plan import Task
 from ..result import Conclusion, Dissent, TaskResult
@@ -99,4 +101,13 @@ class Count:
             if key != winner
         )
         tasks = tuple(result.id for result in support)
-        return conclusion_of(support[0], self._ctx, support=tasks, dissent=dissent, complete=complete)
+        conclusion = conclusion_of(support[0], self._ctx, support=tasks, dissent=dissent, complete=complete)
+        weights = self.ballot.votes
+        others = sorted((key for key in self._supporters if key != winner), key=lambda key: -weights[key])
+        votes = {key: len(self._supporters[key]) for key in (winner, *others)}
+        return conclusion.model_copy(update={"answer": self._words(support[0]), "votes": votes})
+
+    def _words(self, result: TaskResult) -> str:
+        """Return the answer of a result without its reasons."""
+        marked = None if self._ctx.output is not None else marked_answer(result.text)
+        return unwrapped(marked or result.text)

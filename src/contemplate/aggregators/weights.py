@@ -30,8 +30,8 @@ class Weights(Protocol):
 def stated_confidence(answer: object) -> float | None:
     """Return the confidence, from 0 to 1, that a text states: the last "Confidence: 85", or 0.85, 85 % or 8/10.
 
-    For a value, its field `confidence`. A whole number is per cent, so that "Confidence: 1" is hardly any; a number with
-    decimals is a share if it is at most 1. None if there is none, or it is out of range.
+    For a value, its field `confidence`. A whole number is per cent, so that "Confidence: 1" is hardly any; a number
+    with decimals is a share if it is at most 1. None if there is none, or it is out of range.
     """
     if not isinstance(answer, str):
         found = answer.get("confidence") if isinstance(answer, Mapping) else getattr(answer, "confidence", None)

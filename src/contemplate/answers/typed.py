@@ -15,8 +15,8 @@ _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 def typed(value: object) -> str:
     """Return the key of a value, its canonical JSON. Two values are the same answer if all of their fields are equal.
 
-    The order of members of mappings and sets is ignored, and 1.0 equals 1. None is an answer, too: where the output type
-    allows it, it may be the right one.
+    The order of members of mappings and sets is ignored, and 1.0 equals 1. None is an answer, too: where the output
+    type allows it, it may be the right one.
     """
     return _json(_ANY.dump_python(value, fallback=repr))
 
