@@ -57,7 +57,7 @@ async def test_a_tool_is_called_and_its_result_goes_back() -> None:
     result = await Contemplator(model, mode="instant", tools=[add]).run("2 + 3?")
     assert result.output == "It is 5."
     roles = [(each.role, each.text) for each in result.tasks[0].messages]
-    assert roles[2:] == [("assistant", ""), ("tool", "5"), ("assistant", "It is 5.")]
+    assert roles[1:] == [("assistant", ""), ("tool", "5"), ("assistant", "It is 5.")]
     assert result.usage.calls == 2
 
 
@@ -250,7 +250,7 @@ async def test_a_tool_that_was_cancelled_by_somebody_else_has_failed(anyio_backe
     model = ScriptedModel([calls(("lost", {})), "Then without."])
     result = await Contemplator(model, mode="instant", tools=[lost]).run("q")
     assert result.output == "Then without."
-    assert "The tool failed. RuntimeError: it raised CancelledError" in result.tasks[0].messages[3].text
+    assert "The tool failed. RuntimeError: it raised CancelledError" in result.tasks[0].messages[2].text
 
 
 async def test_more_calls_of_one_turn_than_allowed_are_not_made() -> None:

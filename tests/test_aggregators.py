@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
@@ -126,6 +127,58 @@ async def test_typed_values_are_voted_on_by_field() -> None:
     assert result.support == ("sample-1", "sample-3")
 
 
+@pytest.mark.parametrize(
+    ("replies", "complete"),
+    [
+        ([*["Answer: 1"] * 2, *[RuntimeError("down")] * 10], False),
+        (["Answer: 1", "Answer: 1", RuntimeError("down")], True),
+        (["Answer: 1", RuntimeError("down")], True),
+        ([RuntimeError("down"), "Answer: 1"], False),
+        (["Answer: 1", "Answer: 2", RuntimeError("down")], False),
+        (["Answer: 1", "Answer: 1", "Answer: 2", RuntimeError("down")], True),
+        (["Answer: 2", "Answer: 1", "Answer: 1", RuntimeError("down")], False),
+        (["Answer: 1", "", "Answer:"], True),
+    ],
+)
+@pytest.mark.parametrize("stop", ["exact", None])
+async def test_failures_that_could_have_changed_the_winner_make_a_vote_incomplete(
+    replies: list[str | Exception], complete: bool, stop: str | None
+) -> None:
+    result = await vote(*[reply or "..." for reply in replies], stop=stop)
+    assert result.output == "Answer: 1"
+    assert result.complete == complete
+
+
+async def test_one_failure_of_a_unanimous_vote_leaves_it_complete() -> None:
+    model = by_seed(RuntimeError("down"), *["Answer: 1"] * 4)
+    result = await Contemplator(model, mode="vote").run("q")
+    assert result.complete
+
+
+async def test_none_of_a_typed_answer_is_an_answer() -> None:
+    maybe: Any = int | None
+    mind = Contemplator(
+        by_seed(*(f'{{"value": {value}}}' for value in ("null", "null", "5", "null", "null"))),
+        planner=planners.sample(5),
+        aggregator=aggregators.vote(stop=None),
+        output_type=maybe,
+    )
+    result = await mind.run("q")
+    assert result.output is None
+    assert len(result.support) == 4
+
+
+async def test_unreadable_answers_are_counted_without_failures() -> None:
+    with pytest.raises(QuorumNotReached, match="none of the 2 answers could be parsed"):
+        await vote("...", "...", RuntimeError("down"))
+
+
+@pytest.mark.parametrize("confidence", [0.5, 1, 0.49, 1.01])
+def test_a_required_confidence_is_between_a_half_and_one(confidence: float) -> None:
+    with pytest.raises(ConfigurationError, match="between 0.5 and 1"):
+        aggregators.vote(stop="beta", confidence=confidence)
+
+
 async def test_each_vote_is_an_event() -> None:
     events: list[Event] = []
     mind = Contemplator(
@@ -225,3 +278,19 @@ async def test_typed_synthesis_is_repaired() -> None:
         ScriptedModel(script), planner=planners.sample(2), aggregator=aggregators.synthesize(), output_type=Claim
     )
     assert (await mind.run("q")).output == Claim(holds=True)
+
+
+async def test_a_vote_says_what_won_and_how_many_said_so() -> None:
+    replies = ("I count 3, 4.\nAnswer: **7.0**", "Answer: eight", "So the answer is 7.", "...")
+    result = await vote(*replies, stop=None)
+    assert result.output == replies[0]
+    assert result.answer == "7.0"
+    assert result.votes == {"7": 2, "8": 1}
+    assert next(iter(result.votes)) == "7"
+    assert RunResult[str].model_validate_json(result.model_dump_json()).votes == result.votes
+
+
+async def test_a_vote_by_text_and_other_conclusions() -> None:
+    assert (await vote("Paris", "Paris")).answer == "Paris"
+    plain = await Contemplator(ScriptedModel("Answer: 7"), mode="instant").run("q")
+    assert (plain.answer, plain.votes) == (None, {})

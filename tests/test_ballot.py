@@ -234,3 +234,23 @@ def test_self_assessed() -> None:
         self_assessed(0.8, temperature=0)
     with pytest.raises(ValueError, match="too large"):
         self_assessed(1000)
+
+
+@given(
+    st.lists(st.sampled_from(["a", "b", "lost", "out", None]), min_size=1, max_size=6),
+    st.randoms(use_true_random=False),
+)
+def test_a_vote_is_certain_if_lost_calls_could_not_have_changed_it(votes: list[str | None], rng: random.Random) -> None:
+    ballot = Ballot()
+    ballot.launch(len(votes))
+    arrivals = [call for call, vote in enumerate(votes) if vote != "out"]
+    rng.shuffle(arrivals)
+    for call in arrivals:
+        if votes[call] == "lost":
+            ballot.lose(call)
+        else:
+            ballot.cast(call, votes[call])
+    known = [None if vote in ("lost", "out") else vote for vote in votes]
+    unknown = [call for call, vote in enumerate(votes) if vote in ("lost", "out")]
+    winners = {winner([(key, 1) for key in each]) for each in completions(known, unknown, "abx")}
+    assert ballot.certain() == (len(winners) == 1)

@@ -67,3 +67,12 @@ def test_every_mode_is_known_by_name_on_the_command_line() -> None:
 def test_no_such_mode() -> None:
     with pytest.raises(ConfigurationError, match="there is no mode 'voting'"):
         modes.preset("voting")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("instructions", [None, "Speak French."])
+async def test_instant_sends_the_question_alone(instructions: str | None) -> None:
+    model = ScriptedModel("yes")
+    await Contemplator(model, mode="instant", instructions=instructions).run("Is it so?")
+    (request,) = model.requests
+    system = [] if instructions is None else [("system", instructions)]
+    assert [(each.role, each.text) for each in request.messages] == [*system, ("user", "Is it so?")]

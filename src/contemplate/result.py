@@ -106,6 +106,8 @@ class Conclusion(Data):
         support: ids of the tasks on which the answer rests.
         dissent: the other answers.
         complete: whether everything that the aggregator needed had arrived.
+        answer: for a vote: the answer that won, in the words of the first task that gave it, without its reasons.
+        votes: for a vote: how many tasks gave each answer, by its key, the winner first.
     """
 
     text: Text
@@ -113,6 +115,8 @@ class Conclusion(Data):
     images: tuple[ImagePart, ...] = ()
     support: tuple[Text, ...] = ()
     dissent: tuple[Dissent, ...] = ()
+    answer: Text | None = None
+    votes: dict[str, int] = Field(default_factory=dict)
     complete: bool = True
 
 
@@ -130,6 +134,9 @@ class RunResult(Data, Generic[OutputT]):
         missing: ids of planned tasks that were not answered, except those that were no longer needed.
         stopped_by: the field of `Limits` that ended the run early, or None.
         support, dissent: the ids of the tasks on which the answer rests, and the other answers.
+        answer: after a vote: the answer that won, in the words of the first task that gave it, without its reasons;
+            `output` is all that the task wrote.
+        votes: after a vote: how many tasks gave each answer, by its key, the winner first.
         notes: what was repaired, dropped or given up, in words.
     """
 
@@ -147,4 +154,6 @@ class RunResult(Data, Generic[OutputT]):
     stopped_by: str | None = None
     support: tuple[Text, ...] = ()
     dissent: tuple[Dissent, ...] = ()
+    answer: Text | None = None
+    votes: dict[str, int] = Field(default_factory=dict)
     notes: tuple[Text, ...] = Field(default=())

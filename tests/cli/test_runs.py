@@ -56,6 +56,15 @@ def test_a_run_is_listed_and_shown(journal: Path) -> None:
     assert b"sk-very-secret" not in bytes_of(journal)
 
 
+def test_a_vote_is_told(journal: Path) -> None:
+    with FaultyServer(lambda exchange: "I count.\nAnswer: 7") as server:
+        said = asked(server, "--mode", "vote")
+    assert said.returncode == 0
+    assert " of 3 said 7 · " in said.stderr
+    assert " of 3 said 7 · " in run(command("show", "last")).stdout
+    assert json.loads(run(command("show", "last", "--json")).stdout)["result"]["answer"] == "7"
+
+
 def test_a_killed_run_goes_on(journal: Path) -> None:
     reached = threading.Event()
     release = threading.Event()

@@ -201,11 +201,14 @@ class Agent:
             system = render("subagent", question=ctx.run.question)
             user = [*inputs, render("task", prompt=task.prompt)]
         else:
-            system = render("solver")
+            # A task that is nothing but the question is a plain call, to which all others are compared.
+            plain = task.kind == "answer" and not (ctx.inputs or task.instructions)
+            system = "" if plain else render("solver")
             user = [task.prompt, *inputs]
         shared = "\n\n".join(filter(None, (system, self._instructions)))
         own = "\n\n".join([*user, *filter(None, (task.instructions, *more))])
-        return Message.system(shared), Message.user(own, ctx.run.images_for("subagent"))
+        asked = Message.user(own, ctx.run.images_for("subagent"))
+        return (Message.system(shared), asked) if shared else (asked,)
 
     async def _answer(
         self, response: ModelResponse, request: ModelRequest, ctx: TaskContext, output: OutputType[Any] | None

@@ -34,6 +34,7 @@ class Ballot:
         self._best: list[_Tally] = []
         self._out: dict[int, int | Fraction] = {}
         self._reach: int | Fraction = 0
+        self._lost: dict[int, int | Fraction] = {}
         self._launched = 0
         self._earliest_out = 0
         self._weighted = False
@@ -68,19 +69,16 @@ class Ballot:
         self._weighted = self._weighted or bound != 1
 
     def cast(self, call: int, key: str | None, weight: float = 1) -> None:
-        """Record that call number `call` answered `key`; None or a weight of 0 is an abstention, as is a failure.
+        """Record that call number `call` answered `key`; None or a weight of 0 is an abstention.
 
         Raises:
             ValueError: the call is not pending, or its weight is not finite or exceeds the bound given at its launch.
         """
-        bound = self._out.get(call)
-        if bound is None:
-            raise ValueError(f"call {call} was never launched, or has already answered")
+        bound = self._bound_of(call)
         exact = _exact(weight)
         if exact > bound:
             raise ValueError(f"call {call} weighs {weight}, more than the {float(bound)} that it was launched with")
-        del self._out[call]
-        self._reach -= bound
+        self._take_in(call)
         if key is None or exact <= 0:
             return
         self._weighted = self._weighted or exact != 1
@@ -90,6 +88,24 @@ class Ballot:
         tally.weight += exact
         tally.first = min(tally.first, call)
         self._rank(tally)
+
+    def lose(self, call: int) -> None:
+        """Record that call number `call` failed: nobody knows what it would have answered.
+
+        Raises:
+            ValueError: the call is not pending.
+        """
+        self._lost[call] = self._bound_of(call)
+        self._take_in(call)
+
+    def _bound_of(self, call: int) -> int | Fraction:
+        bound = self._out.get(call)
+        if bound is None:
+            raise ValueError(f"call {call} was never launched, or has already answered")
+        return bound
+
+    def _take_in(self, call: int) -> None:
+        self._reach -= self._out.pop(call)
 
     def _rank(self, tally: _Tally) -> None:
         best = self._best
@@ -112,15 +128,24 @@ class Ballot:
         earliest supporter was launched before any that c has or could get. Challengers include an answer that has not
         been given yet. If weights differ, r is the maximum pending weight, and a tie is not safe.
         """
-        if not self._out:
-            return True
-        if not self._best or self._best[0].weight < self._reach:
+        while self._earliest_out not in self._out and self._earliest_out < self._launched:
+            self._earliest_out += 1
+        return not self._out or self._safe_from(self._reach, self._earliest_out)
+
+    def certain(self) -> bool:
+        """Return whether the vote is decided, and would be even if the lost calls had answered: the same rule."""
+        if not self._lost:
+            return self.decided()
+        earliest = min(min(self._lost), min(self._out, default=self._launched))
+        return self._safe_from(self._reach + sum(self._lost.values()), earliest)
+
+    def _safe_from(self, reach: int | Fraction, earliest: int) -> bool:
+        """Return whether calls with the total weight `reach`, of which the first is `earliest`, change no winner."""
+        if not self._best or self._best[0].weight < reach:
             return False
         leader, *others = self._best
-        while self._earliest_out not in self._out:
-            self._earliest_out += 1
-        room = leader.weight - self._reach
-        wins_ties = not self._weighted and leader.first < self._earliest_out
+        room = leader.weight - reach
+        wins_ties = not self._weighted and leader.first < earliest
         if room == 0 and not wins_ties:
             return False
         if not others:

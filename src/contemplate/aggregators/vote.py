@@ -40,13 +40,17 @@ def vote(
     (Adaptive-Consistency, https://arxiv.org/abs/2305.11860): cheaper, not exact, and biased towards short answers,
     because those arrive first.
 
+    A call that failed or was cut short might have changed the winner: the result is complete only if it could not have,
+    by the same exact rule. An answer that the key cannot read is an abstention, and changes nothing.
+
     With `by_meaning`, a model compares each new key with the first answer of each earlier group: at most
     n * (n - 1) / 2 short calls for n answers, and none for equal keys. Answers are then processed in the order of their
     launch, so that the groups do not depend on the order of arrival; this delays an early stop.
 
     Args:
-        key: returns the key of an answer's text, or of its value if the run has an output type; None is an abstention.
-            The default is `answers.final` for text, and the whole value for typed output.
+        key: returns the key of an answer's text, or of its value if the run has an output type; a key of None is an
+            abstention. The default is `answers.final` for text, and the whole value for typed output, whose None is an
+            answer like any other.
         stop: when to return; None waits for all results.
         confidence: for `stop="beta"`: required probability of the leader, in (0.5, 1).
         quorum: minimum number of counted answers, abstentions excluded.
@@ -171,10 +175,10 @@ class _Vote:
             return False
         if self._stop == "beta" and count.ballot.confidence() >= self._confidence:
             return True
-        return (ctx.plan_done or ctx.expected is not None) and count.ballot.decided()
+        return (ctx.plan_done or ctx.expected is not None) and count.ballot.certain()
 
     def _conclusion(self, count: Count, ctx: RunContext) -> Conclusion:
-        all_in = ctx.plan_done and (count.ballot.decided() or self._stop == "beta")
+        all_in = ctx.plan_done and count.ballot.certain()
         return count.conclusion(quorum=self._quorum, complete=all_in or self._decided(count, ctx))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..answers.markers import marked_answer
+from ..answers.notation import unwrapped
 from ..errors import QuorumNotReached
 from ..plan import Task
 from ..result import Conclusion, Dissent, TaskResult
@@ -59,12 +61,15 @@ class Count:
         return 1 if self._weights is None else self._weights.heaviest(model)
 
     def cast(self, result: TaskResult, key: str | None, weight: float) -> None:
-        """Count a result; a key of None or a weight of 0 is an abstention.
+        """Count a result; a key of None or a weight of 0 is an abstention, unless it failed or was cut short.
 
         Raises:
             ValueError: the weight is not finite, or exceeds the declared maximum.
         """
-        self.ballot.cast(self.number(result), key, weight)
+        if result.outcome in ("failed", "capped"):
+            self.ballot.lose(self.number(result))
+        else:
+            self.ballot.cast(self.number(result), key, weight)
         self.seen.append(result)
         if key is not None and weight > 0:
             self.counted += 1
@@ -79,10 +84,11 @@ class Count:
         """
         winner = self.ballot.leader()
         if winner is None:
-            if any(result.answered for result in self.seen):
+            answered = sum(result.answered for result in self.seen)
+            if answered:
                 condition = "" if self._weights is None else ", with a positive weight"
                 raise QuorumNotReached(
-                    f"none of the {len(self.seen)} answers could be parsed by the vote's key function{condition}",
+                    f"none of the {answered} answers could be parsed by the vote's key function{condition}",
                     hint="ask for a parsable format, such as a last line 'Answer: ...', or pass another key=",
                 )
             raise nothing_answered(self.seen)
@@ -95,4 +101,13 @@ class Count:
             if key != winner
         )
         tasks = tuple(result.id for result in support)
-        return conclusion_of(support[0], self._ctx, support=tasks, dissent=dissent, complete=complete)
+        conclusion = conclusion_of(support[0], self._ctx, support=tasks, dissent=dissent, complete=complete)
+        weights = self.ballot.votes
+        others = sorted((key for key in self._supporters if key != winner), key=lambda key: -weights[key])
+        votes = {key: len(self._supporters[key]) for key in (winner, *others)}
+        return conclusion.model_copy(update={"answer": self._words(support[0]), "votes": votes})
+
+    def _words(self, result: TaskResult) -> str:
+        """Return the answer of a result without its reasons."""
+        marked = None if self._ctx.output is not None else marked_answer(result.text)
+        return unwrapped(marked or result.text)

@@ -30,17 +30,24 @@ class Weights(Protocol):
 def stated_confidence(answer: object) -> float | None:
     """Return the confidence, from 0 to 1, that a text states: the last "Confidence: 85", or 0.85, 85 % or 8/10.
 
-    For a value, its field `confidence`. None if there is none, or it is not between 0 and 1.
+    For a value, its field `confidence`. A whole number is per cent, so that "Confidence: 1" is hardly any; a number
+    with decimals is a share if it is at most 1. None if there is none, or it is out of range.
     """
     if not isinstance(answer, str):
         found = answer.get("confidence") if isinstance(answer, Mapping) else getattr(answer, "confidence", None)
-        return _share(found, None) if isinstance(found, int | float) and not isinstance(found, bool) else None
+        return _share(found, "") if isinstance(found, int | float) and not isinstance(found, bool) else None
     stated = _STATED.findall(answer)
-    return _share(float(stated[-1][0]), stated[-1][1]) if stated else None
+    if not stated:
+        return None
+    number, unit = stated[-1]
+    return _share(float(number) if "." in number else int(number), unit)
 
 
-def _share(number: float, unit: str | None) -> float | None:
-    scale = 100.0 if unit == "%" else float(unit.lstrip("/ ")) if unit else 100.0 if number > 1 else 1.0
+def _share(number: float, unit: str) -> float | None:
+    if unit and unit != "%":
+        scale = float(unit.lstrip("/ "))
+    else:
+        scale = 100.0 if unit or isinstance(number, int) or number > 1 else 1.0
     return number / scale if 0 <= number <= scale else None
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from .latex import plain
 from .markers import marked_answer
-from .text import normalised
+from .notation import unified, unwrapped
+from .text import words, words_of
 
 MAX_CHARACTERS = 2_000
 
@@ -35,11 +35,11 @@ def choice(options: Mapping[str, str] | Sequence[str] = ()) -> Callable[[str], s
 
     def key(answer: str) -> str | None:
         marked = marked_answer(answer)
-        found = plain((answer.strip() if marked is None else marked)[:MAX_CHARACTERS])
+        found = unified(unwrapped((answer if marked is None else marked)[:MAX_CHARACTERS]))
         letter = (_ALONE.fullmatch if marked is None else _LETTER.match)(found)
         chosen = letter.group(1).upper() if letter else None
         # "A cat" is option B if that reads "a cat"; "A" alone is option A.
-        by_text = None if _ALONE.fullmatch(found) else letter_of.get(normalised(found) or "")
+        by_text = None if _ALONE.fullmatch(found) else letter_of.get(words_of(found) or "")
         return by_text or (chosen if chosen in letters or not letters else None)
 
     return key
@@ -47,6 +47,6 @@ def choice(options: Mapping[str, str] | Sequence[str] = ()) -> Callable[[str], s
 
 def _letters_by_text(options: Mapping[str, str]) -> dict[str, str]:
     """Return the letters by the options' texts, without options of equal text."""
-    pairs = [(normalised(plain(each)), letter.upper()) for letter, each in options.items()]
+    pairs = [(words(each), letter.upper()) for letter, each in options.items()]
     texts = [text for text, _ in pairs]
     return {text: letter for text, letter in pairs if text is not None and texts.count(text) == 1}

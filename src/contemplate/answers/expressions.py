@@ -65,8 +65,8 @@ class _Parser:
             r"\frac": lambda: self._atom() / self._atom(),
             r"\binom": lambda: self._atom().choose(self._atom()),
             r"\sqrt": lambda: self._atom().root(),
-            "sqrt": lambda: self._atom().root(),
-            "√": lambda: self._atom().root(),
+            "sqrt": self._bare_root,
+            "√": self._bare_root,
             r"\pi": lambda: Value.symbol("pi"),
             "pi": lambda: Value.symbol("pi"),
         }
@@ -101,12 +101,16 @@ class _Parser:
             value = -value if sign == "-" else value
         else:
             value = self._power()
+        divided = False
         while True:
             if self._take(*_TIMES):
-                value = value * self._signed()
+                value, divided = value * self._signed(), False
             elif self._take(*_OVER):
-                value = value / self._signed()
+                value, divided = value / self._signed(), True
             elif self._begins_factor():
+                if divided:
+                    # "1/2x" is read as x/2 by some and as 1/(2x) by others.
+                    raise NoValueError
                 value = value * self._power()
             else:
                 return value
@@ -131,6 +135,14 @@ class _Parser:
             exponent = self._power()
             value = value.power(-exponent if negative else exponent)
         self._depth -= 1
+        return value
+
+    def _bare_root(self) -> Value:
+        """Return the root of what follows; without brackets, "√2x" and "√3/5" have two readings."""
+        enclosed = self._next() in _OPENED
+        value = self._atom().root()
+        if not enclosed and (self._next() in ("!", *_OVER, *_POWERS) or self._begins_factor()):
+            raise NoValueError
         return value
 
     def _atom(self) -> Value:

@@ -6,11 +6,11 @@ import re
 from collections import deque
 from fractions import Fraction
 
-from .algebra import NoValueError, Value
-from .expressions import evaluate
+from .algebra import Value
 from .latex import plain
 from .markers import after_marker, last_boxed, tail
-from .text import normalised, shortened
+from .numbers import value_of
+from .text import shortened, words_of
 
 MAX_CHARACTERS = 2_000
 
@@ -28,6 +28,13 @@ _NUMERAL = re.compile(
 _SENTENCE_END = re.compile(r"[.;!?]\s")
 _NAMED = re.compile(r"\s*(?:([A-Za-z]{1,2})\s*=(?!=))?(.*)", re.DOTALL)
 _BRACKETED = re.compile(r"(\\?[(\[{])(.*)(\\?[)\]}])", re.DOTALL)
+_DATE = re.compile(r"\d{1,4}-\d{1,2}-\d{1,4}")
+_CHANGES_NUMBER = re.compile(
+    r"not|never|without|except|minus|negative|plus|or|either|half|double|twice|squared|cubed|dozens?|score"
+    r"|hundreds?|thousands?|millions?|billions?|trillions?|am|pm|bc|bce|ad"
+    r"|over|under|above|below|beyond|more|less|fewer|than|least|most|before|after|until|since",
+    re.IGNORECASE,
+)
 _AROUND = "()[].,;:?*\"'\u00a3\u20ac\u00a5\u2248"
 
 
@@ -46,23 +53,13 @@ def math(said: str) -> str | None:
     return _last_number(said) if found is None else expression(_SENTENCE_END.split(found, 1)[0])
 
 
-def number(text: str) -> Fraction | None:
-    """Return the exact value if all of `text` is one number (decimal, fraction, mixed; LaTeX or not); else None."""
-    if len(text) > MAX_CHARACTERS:
-        return None
-    return _numeral(plain(text))
-
-
 def _numeral(clean: str) -> Fraction | None:
     value = _value(clean) if _NUMERAL.fullmatch(clean) else None
     return None if value is None else value.rational
 
 
 def _value(clean: str) -> Value | None:
-    try:
-        return evaluate(clean)
-    except NoValueError:
-        return None
+    return None if _DATE.fullmatch(clean) else value_of(clean)
 
 
 def expression(found: str) -> str | None:
@@ -134,13 +131,20 @@ def _with_unit(clean: str) -> str | None:
         value = _numeral(bare)
         if value is not None:
             values.append(value)
-        elif bare and not (bare.replace("-", "").isalpha() and (len(bare) > 1 or bare in "aI")):
+        elif bare and not _says_no_number(bare):
             return None
     return str(values[0]) if len(values) == 1 else None
 
 
+def _says_no_number(word: str) -> bool:
+    """Return whether a word beside a number leaves its value alone: "apples" does, "million" and "not" do not."""
+    if len(word) == 1:
+        return word in "aI"
+    return word.replace("-", "").isalpha() and not _CHANGES_NUMBER.fullmatch(word)
+
+
 def _as_text(clean: str) -> str | None:
-    if normalised(clean) is None:
+    if words_of(clean) is None:
         return None
     closed = re.sub(r"\s*([^\w\s])\s*", r"\1", " ".join(clean.split()))
     # Case is significant in formulas, but not in words.
@@ -149,5 +153,5 @@ def _as_text(clean: str) -> str | None:
 
 def _last_number(text: str) -> str | None:
     numbers = deque(_NUMBER.finditer(tail(text)), maxlen=1)
-    value = number(numbers[0].group()) if numbers else None
+    value = _numeral(plain(numbers[0].group())) if numbers else None
     return None if value is None else str(value)

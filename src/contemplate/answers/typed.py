@@ -13,23 +13,23 @@ from pydantic import BaseModel, RootModel
 from pydantic_core import to_jsonable_python
 
 
-def typed(value: object) -> str | None:
+def typed(value: object) -> str:
     """Return the key of a value, its canonical JSON. Two values are the same answer if all of their fields are equal.
 
-    The order of members of mappings and sets is ignored, and 1.0 equals 1. None is an abstention.
+    The order of members of mappings and sets is ignored, and 1.0 equals 1. None is an answer, too: where the output
+    type allows it, it may be the right one.
     """
-    return None if value is None else _json(value)
+    return _json(value)
 
 
-def field(name: str, *names: str) -> Callable[[object], str | None]:
+def field(name: str, *names: str) -> Callable[[object], str]:
     """Return a key function that compares only these fields, so that, for example, reasons may differ.
 
-    The value is an object with these attributes, or a mapping. If all of the fields are None, it is an abstention.
+    The value is an object with these attributes, or a mapping. None is a value like any other.
     """
 
-    def key(value: object) -> str | None:
-        fields = [value[each] if isinstance(value, Mapping) else getattr(value, each) for each in (name, *names)]
-        return None if all(each is None for each in fields) else typed(fields)
+    def key(value: object) -> str:
+        return typed([value[each] if isinstance(value, Mapping) else getattr(value, each) for each in (name, *names)])
 
     return key
 

@@ -14,6 +14,8 @@ from .sized import Sized
 def direct(*, instructions: str | None = None, settings: ModelSettings | None = None) -> Planner:
     """Plan one task, the question itself, whose text streams as the run's output. Costs one call.
 
+    Without `instructions` the default agent sends the question alone, and no system message but its own instructions.
+
     Args:
         instructions: a persona or a strategy, added after the question.
         settings: settings of the call.

@@ -280,4 +280,6 @@ def _answer_fields(output_type: OutputType[Any] | None, conclusion: Conclusion) 
         "complete": conclusion.complete,
         "support": conclusion.support,
         "dissent": conclusion.dissent,
+        "answer": conclusion.answer,
+        "votes": conclusion.votes,
     }

@@ -1,4 +1,4 @@
-"""What a run cost, what is missing from it, and what it had reached, in words."""
+"""How a run's vote ended, what it cost, what is missing from it, and what it had reached, in words."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ from ..models.redaction import redact
 from ..result import RunResult, TaskResult
 from ..usage import Usage
 
+MAX_ANSWER = 60
+
 
 def summary_line(result: RunResult[Any]) -> str:
-    """Return what a run cost, and what is missing from it, in one line."""
-    parts = [usage_text(result.usage), f"{result.seconds:.1f} s"]
+    """Return how its vote ended, what a run cost, and what is missing from it, in one line."""
+    parts = [*_vote(result), usage_text(result.usage), f"{result.seconds:.1f} s"]
     if result.stopped_by:
         parts.append(f"stopped by the limit on {result.stopped_by}")
     if not result.complete:
         missing = f" (missing: {', '.join(result.missing)})" if result.missing else ""
         parts.append(f"incomplete{missing}")
     return " · ".join(parts)
+
+
+def _vote(result: RunResult[Any]) -> list[str]:
+    if result.answer is None or not result.votes:
+        return []
+    answer = " ".join(redact(result.answer).split())
+    if len(answer) > MAX_ANSWER:
+        answer = answer[: MAX_ANSWER - 3] + "..."
+    return [f"{next(iter(result.votes.values()))} of {sum(result.votes.values())} said {answer}"]
 
 
 def usage_text(usage: Usage) -> str:
