@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import anyio
-import anyio.to_thread
 from pydantic import ValidationError
 
-from ..errors import ConfigurationError, ContemplateError, JournalError, error_info, revived
+from ..errors import ConfigurationError, ContemplateError, JournalBusy, JournalError, error_info, revived
 from ..journal import Entry, Journal, RunRecord
 from ..journal.entries import message_of
-from ..journal.recording import Recording
+from ..journal.recording import Recording, in_thread
 from ..journal.replaying import Replaying
+from ..journal.sqlite import PATIENCE, QUICK
+from ..limits import Limits
 from ..messages import Message
 from ..plan import Task
 from ..result import RunResult, TaskResult
@@ -24,6 +27,8 @@ from .context import RunContext
 from .protocols import Answer
 from .run import Job, Parts, carry_out, new_run_id
 from .task_context import TaskContext
+
+SHARE_BEFORE = 0.1
 
 
 async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: str | None = None) -> RunResult[Any]:
@@ -35,9 +40,10 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
         ContemplateError: there is no answer.
     """
     run_id = job.run_id or new_run_id()
-    job = replace(job, run_id=run_id)
-    with journal.hold(run_id):
-        before = await anyio.to_thread.run_sync(journal.load, run_id)
+    job = replace(job, run_id=run_id, parent_run_id=parent)
+    patience = _patience_before(job.limits)
+    async with _held(journal, run_id):
+        before = await in_thread(lambda: journal.load(run_id, patience=patience))
         if before is not None and (before.question, before.images) != (job.question, job.images):
             raise ConfigurationError(f"run {run_id!r} has another question", hint="give another run_id")
         if before is not None and before.status == "answered" and before.result is not None:
@@ -52,9 +58,30 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
                 "labels": record.labels | dict(job.labels),
             }
         )
-        await anyio.to_thread.run_sync(journal.save, record)
-        entries = [] if before is None else await anyio.to_thread.run_sync(journal.entries, run_id)
-        return await _record(parts, job, Recording(journal, record, entries))
+        entries = [] if before is None else await in_thread(lambda: journal.entries(run_id, patience=patience))
+        recording = Recording(journal, record, entries)
+        try:
+            await in_thread(lambda: journal.save(record, patience=patience))
+        except JournalBusy as error:
+            # The question can be answered all the same.
+            recording.fall_behind(error)
+        return await _record(parts, job, recording)
+
+
+def _patience_before(limits: Limits) -> float:
+    """Return how long a journal is waited for before the run starts: a small part of the time that the run has."""
+    left = min(limits.seconds or math.inf, anyio.current_effective_deadline() - anyio.current_time())
+    return min(PATIENCE, max(left * SHARE_BEFORE, QUICK))
+
+
+@asynccontextmanager
+async def _held(journal: Journal, run_id: str) -> AsyncIterator[None]:
+    """Lock a run against other tasks, threads and processes."""
+    with ExitStack() as stack:
+        # Shielded, as a lock that is taken must be released.
+        with anyio.CancelScope(shield=True):
+            await in_thread(stack.enter_context, journal.hold(run_id))
+        yield
 
 
 async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any]:
@@ -64,9 +91,13 @@ async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any
     except ContemplateError as error:
         ended = {"status": "failed", "error": error_info(error), "result": error.partial}
         await recording.finish(run.model_copy(update=ended))
+        if error.partial is not None:
+            error.partial = _with_problem(error.partial, recording)
         raise
     except BaseException as error:
-        recording.finish_now(run.model_copy(update={"status": "interrupted", "error": error_info(error)}))
+        ended = {"status": "interrupted", "error": error_info(error), "result": recording.so_far() or run.result}
+        # A coroutine that is closed cannot wait.
+        await recording.interrupted(run.model_copy(update=ended), wait=not isinstance(error, GeneratorExit))
         raise
     stored, status = result, "answered" if result.complete else "partial"
     if parts.output is not None:
@@ -76,7 +107,14 @@ async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any
             # A custom aggregator returned an output of another type: keep what was paid for, without that output.
             stored, status = result.model_copy(update={"output": None}), "partial"
     await recording.finish(run.model_copy(update={"status": status, "error": None, "result": stored}))
-    return result
+    return _with_problem(result, recording)
+
+
+def _with_problem(result: RunResult[Any], recording: Recording) -> RunResult[Any]:
+    """Return `result` with a note if it could not be recorded, which came out after the run's end."""
+    if recording.problem is None or recording.problem in result.notes:
+        return result
+    return result.model_copy(update={"notes": (*result.notes, recording.problem)})
 
 
 def _stored_result(parts: Parts, result: RunResult[Any]) -> RunResult[Any]:
@@ -102,7 +140,7 @@ async def replay(parts: Parts, job: Job, journal: Journal) -> RunResult[Any]:
     """
     run_id = job.run_id or ""
     record = await finished(journal, run_id)
-    entries = await anyio.to_thread.run_sync(journal.entries, run_id)
+    entries = await in_thread(journal.entries, run_id)
     recording = Replaying(journal, record, entries)
     job = replace(job, question=record.question, images=record.images).without_clock()
     try:
@@ -124,10 +162,12 @@ async def reaggregate(parts: Parts, job: Job, journal: Journal, of: str) -> RunR
     """
     record = await finished(journal, of)
     assert record.result is not None  # noqa: S101
-    entries = await anyio.to_thread.run_sync(journal.entries, of)
-    conversations = await anyio.to_thread.run_sync(_conversations, journal, entries)
+    entries = await in_thread(journal.entries, of)
+    conversations = await in_thread(_conversations, journal, entries)
     recorded = _Recorded(record.result, conversations)
-    job = replace(job, question=record.question, images=record.images)
+    # The tasks are those that there were, whatever another run might start.
+    limits = job.limits.model_copy(update={"tasks": None})
+    job = replace(job, question=record.question, images=record.images, limits=limits)
     parts = replace(parts, planner=recorded.plan, agent=recorded.answer)
     return await keep_or_continue(parts, job, journal, parent=of)
 
@@ -138,10 +178,10 @@ async def finished(journal: Journal, run_id: str) -> RunRecord:
     Raises:
         JournalError: there is no such run, or it was never finished.
     """
-    record = await anyio.to_thread.run_sync(journal.load, run_id)
+    record = await in_thread(journal.load, run_id)
     if record is None:
         raise JournalError(f"there is no run {run_id!r} in the journal", hint="`contemplate runs` lists them")
-    if record.result is None:
+    if record.result is None or record.status in ("running", "interrupted"):
         raise JournalError(
             f"run {run_id!r} is not finished ({record.status})", hint="continue it first, with this run_id"
         )
@@ -153,7 +193,7 @@ def _conversations(journal: Journal, entries: list[Entry]) -> dict[str, tuple[Me
     last = {each.task_path: each for each in entries if each.role == "subagent" and each.task and each.response}
     conversations: dict[str, tuple[Message, ...]] = {}
     for task, entry in last.items():
-        request = tuple(map(message_of, list(journal.parts(entry.parts).values())[1:]))
+        request = tuple(map(message_of, journal.parts(entry.parts)[1:]))
         if task is not None and entry.response is not None:
             conversations[task] = (*request, entry.response.message)
     return conversations
@@ -178,9 +218,12 @@ class _Recorded:
     async def answer(self, task: Task, ctx: TaskContext) -> Answer:
         """Return the recorded result of `task`."""
         before = self._after.get(task.id)
-        if before is not None:
-            await self._arrived[before].wait()
-        self._arrived[task.id].set()
+        try:
+            if before is not None:
+                await self._arrived[before].wait()
+        finally:
+            # Also if this task is interrupted: others wait for it.
+            self._arrived[task.id].set()
         result = self._results.get(task.id)
         speaker = result.support[0] if result is not None and task.samples > 1 and result.support else task.id
         ctx.keep(self._conversations.get(speaker, ()))
