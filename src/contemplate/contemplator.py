@@ -22,6 +22,7 @@ from .models import Connectable, Model, resolve
 from .modes import Mode, Preset, preset
 from .plan import Task
 from .result import OutputT, RunResult
+from .run.configuration import configuration_of, describe
 from .run.current_run import current_scope
 from .run.listeners import Listener
 from .run.nesting import back_here, in_loop_of
@@ -120,6 +121,10 @@ class Contemplator(Generic[OutputT]):
         self._labels = dict(labels or {})
         self._open: dict[tuple[EventLoopToken, int], list[AsyncExitStack]] = {}
 
+    def __repr__(self) -> str:
+        said = configuration_of(self._parts) | {"limits": describe(self._limits)}
+        return f"Contemplator({', '.join(f'{name}={value}' for name, value in said.items())})"
+
     @property
     def model(self) -> Model:
         """The model."""
@@ -141,7 +146,7 @@ class Contemplator(Generic[OutputT]):
             limits: replace the contemplator's, for this run.
             run_id: the run's id: 1 to 64 letters, digits, ".", "_" or "-". With a journal, a run with that id is
                 continued, and no recorded call is paid for twice; if it was answered in full, the stored result is
-                returned.
+                returned, unless the configuration is another one.
 
         Raises:
             ContemplateError: there is no answer; the results so far are in the error's `partial`.

@@ -187,7 +187,7 @@ def test_a_journal_that_was_named_must_be_one(journal: Path) -> None:
     with FaultyServer(contemplating) as server:
         done = asked(server)
         assert done.returncode == 1
-        assert "is no journal of contemplate" in done.stderr
+        assert "is not a journal of contemplate" in done.stderr
         assert not server.exchanges
     assert journal.read_bytes() == before
 

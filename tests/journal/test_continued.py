@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -12,11 +13,13 @@ import pytest
 from pydantic import BaseModel
 
 from contemplate import (
+    Agent,
     Answer,
     Conclusion,
     Contemplator,
     Limits,
     Message,
+    ModelSettings,
     RunContext,
     Task,
     TaskContext,
@@ -268,7 +271,7 @@ async def test_an_output_that_cannot_be_written_down_is_returned(journal: Journa
 async def test_another_type_for_a_run_that_is_over(journal: Journal) -> None:
     await Contemplator(ScriptedModel("plain words"), mode="instant", journal=journal).run(QUESTION, run_id="r")
     typed = Contemplator(ScriptedModel([]), mode="instant", output_type=Verdict, journal=journal)
-    with pytest.raises(ConfigurationError, match="'r' was answered, but its output does not fit Verdict"):
+    with pytest.raises(ConfigurationError, match="output_type was str, and is Verdict"):
         await typed.run(QUESTION, run_id="r")
 
 
@@ -366,3 +369,75 @@ async def test_a_repeated_message_is_another_request(journal: Journal) -> None:
     assert sorted(len(journal.parts(each.parts)) for each in entries) == [4, 6]
     again = await Contemplator(ScriptedModel([]), aggregator=collected, journal=journal).reaggregate("r")
     assert sorted(len(task.messages) for task in again.tasks) == [4, 6]
+
+
+def weigh(grams: int) -> str:
+    """Weigh."""
+    return f"{grams} g"
+
+
+OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "samples": ({"planner": planners.sample(5)}, "n=3, seed=0), and is sample(approaches=[[None, None]], n=5"),
+    "mode": ({"planner": None, "aggregator": None, "mode": "instant"}, "and is direct()"),
+    "model": ({"model": ScriptedModel("a", name="other")}, "model was scripted, and is other"),
+    "settings": ({"settings": ModelSettings(temperature=1.5)}, "settings=ModelSettings(temperature=1.5)"),
+    "tools": ({"tools": [weigh]}, "tools={weigh: weigh}"),
+    "instructions": ({"instructions": "Answer in " + "very " * 100 + "good French."}, "instructions='Answer in very"),
+    "function": ({"aggregator": aggregators.first()}, "aggregator was collected, and is First()"),
+    "type": ({"output_type": Verdict}, "output_type was str, and is Verdict"),
+    "images": ({"images_to": ["planner"]}, "images_to was not there, and is ['planner']"),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+async def test_an_answer_of_another_configuration_is_not_returned(journal: Journal, what: str) -> None:
+    more, said = OTHERS[what]
+    mind = Contemplator(ScriptedModel("a"), planner=planners.sample(3), aggregator=collected, journal=journal)
+    await mind.run(QUESTION, run_id="r")
+    arguments: dict[str, Any] = {
+        "model": ScriptedModel("a"),
+        "planner": planners.sample(3),
+        "aggregator": collected,
+    } | more
+    with pytest.raises(ConfigurationError, match="run 'r' was answered with another configuration") as caught:
+        await Contemplator(**arguments, journal=journal).run(QUESTION, run_id="r")
+    assert said in caught.value.message
+    # The same again, made anew and with other limits, is the same.
+    again = Contemplator(
+        ScriptedModel([]),
+        planner=planners.sample(3),
+        aggregator=collected,
+        journal=journal,
+        limits=Limits(calls=100),
+        agent=Agent(),
+    )
+    assert (await again.run(QUESTION, run_id="r")).text == "a a a"
+    run = journal.load("r")
+    assert run is not None
+    assert run.configuration["planner"].startswith("sample(")
+    assert len(run.configuration_digest) == 32
+
+
+async def test_a_run_that_is_not_over_may_go_on_with_another_configuration(journal: Journal) -> None:
+    mind = Contemplator(ScriptedModel([ModelRequestError("no", model="m")]), mode="instant", journal=journal)
+    with pytest.raises(ContemplateError):
+        await mind.run(QUESTION, run_id="r")
+    other = Contemplator(ScriptedModel("b"), mode="thinking", journal=journal)
+    assert (await other.run(QUESTION, run_id="r")).text == "b"
+
+
+def test_a_contemplator_says_what_it_is() -> None:
+    secret = "sk-" + "a1b2" * 10
+    mind = Contemplator(
+        ScriptedModel("a"),
+        mode="vote",
+        instructions=f"The key is {secret}.",
+        limits=Limits(calls=9),
+        output_type=Verdict,
+    )
+    said = repr(mind)
+    assert said.startswith("Contemplator(model=scripted, planner=sample(")
+    for part in ("aggregator=Vote(", "n=5", "output_type=Verdict", "limits=Limits(calls=9)"):
+        assert part in said
+    assert secret not in said
+    assert "0x" not in repr(Contemplator(ScriptedModel("a"), planner=three, aggregator=lambda *_: collected(*_)))

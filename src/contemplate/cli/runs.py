@@ -68,6 +68,11 @@ def _head(run: RunRecord) -> Iterator[str]:
     if run.parent is not None:
         yield f"concludes once more from run {run.parent}"
     yield from _indent(run.question, "")
+    # The model stands above.
+    parts = {name: text for name, text in run.configuration.items() if name != "model"}
+    if parts:
+        yield f"configuration {run.configuration_digest[:8]}"
+        yield from (f"{INDENT}{name}: {text}" for name, text in parts.items())
 
 
 def _tree(run: RunRecord, entries: Sequence[Entry], requests: Journal | None) -> Iterator[str]:

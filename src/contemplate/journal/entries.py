@@ -30,6 +30,8 @@ class RunRecord(Data):
             limit or a failure; "failed" ended with an error; "interrupted" was cancelled from outside; "damaged" cannot
             be read.
         created: when it started, in seconds since 1970.
+        configuration: the model, the planner, the agent, the aggregator and the output type, in words.
+        configuration_digest: its digest; "" in records that have none.
         labels: the user's own data; the command line stores its options here.
         parent: the run whose results this one aggregated again.
         result: its result, without the subagents' conversations, which are rebuilt from the calls; what there was when
@@ -41,6 +43,8 @@ class RunRecord(Data):
     model: str
     status: Status = "running"
     created: float = 0.0
+    configuration: dict[str, str] = Field(default={})
+    configuration_digest: str = ""
     labels: dict[str, JsonValue] = Field(default={})
     parent: str | None = None
     images: tuple[ImagePart, ...] = ()

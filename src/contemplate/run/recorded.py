@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from ..errors import ConfigurationError, ContemplateError, JournalBusy, JournalError, error_info, revived
 from ..journal import Entry, Journal, RunRecord
-from ..journal.entries import message_of
+from ..journal.entries import digest_of, message_of
 from ..journal.recording import Recording, in_thread
 from ..journal.replaying import Replaying
 from ..journal.sqlite import PATIENCE, QUICK
@@ -23,6 +23,7 @@ from ..limits import Limits
 from ..messages import Message
 from ..plan import Task
 from ..result import RunResult, TaskResult
+from .configuration import configuration_of, difference
 from .context import RunContext
 from .protocols import Answer
 from .run import Job, Parts, carry_out, new_run_id
@@ -35,24 +36,28 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
     """Run `job` and record it. A run with that id is continued; if it was answered, its stored result is returned.
 
     Raises:
-        ConfigurationError: the run with that id has another question.
+        ConfigurationError: the run with that id has another question, or was answered with another configuration.
         JournalError: the journal cannot be read, or the run is in progress elsewhere.
         ContemplateError: there is no answer.
     """
     run_id = job.run_id or new_run_id()
     job = replace(job, run_id=run_id, parent_run_id=parent)
     patience = _patience_before(job.limits)
+    configuration = configuration_of(parts)
     async with _held(journal, run_id):
         before = await in_thread(lambda: journal.load(run_id, patience=patience))
         if before is not None and (before.question, before.images) != (job.question, job.images):
             raise ConfigurationError(f"run {run_id!r} has another question", hint="give another run_id")
         if before is not None and before.status == "answered" and before.result is not None:
+            _check_configuration(before, configuration)
             return _stored_result(parts, before.result)
         record = before or RunRecord(run_id=run_id, question=job.question, images=job.images, model="")
         record = record.model_copy(
             update={
                 "model": parts.model.name,
                 "status": "running",
+                "configuration": configuration,
+                "configuration_digest": digest_of(*configuration, *configuration.values()),
                 "created": record.created or time.time(),
                 "parent": parent or record.parent,
                 "labels": record.labels | dict(job.labels),
@@ -66,6 +71,15 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
             # The question can be answered all the same.
             recording.fall_behind(error)
         return await _record(parts, job, recording)
+
+
+def _check_configuration(before: RunRecord, now: Mapping[str, str]) -> None:
+    # A run that is not over may go on with another configuration: what differs is asked anew.
+    if before.configuration and before.configuration != now:
+        raise ConfigurationError(
+            f"run {before.run_id!r} was answered with another configuration: {difference(before.configuration, now)}",
+            hint="give another run_id, or aggregate again: mind.reaggregate(run_id)",
+        )
 
 
 def _patience_before(limits: Limits) -> float:
