@@ -27,7 +27,7 @@ import anyio
 from contemplate import answers
 from contemplate.errors import ConfigurationError, ContemplateError
 from contemplate.journal import Entry, Journal, RunRecord
-from contemplate.journal.entries import digest_of, request_parts
+from contemplate.journal.entries import request_digest, request_pieces
 from contemplate.models import DeltaSink, Model, ModelRequest, ModelResponse, OpenAIModel, resolve
 from contemplate.usage import FREE, Usage
 
@@ -211,7 +211,7 @@ class NotAsked:
         Raises:
             ConfigurationError: the call is not known.
         """
-        if digest_of(*request_parts(self.name, request)) in self._cut_off:
+        if request_digest(request_pieces(self.name, request)) in self._cut_off:
             await anyio.sleep_forever()
         raise ConfigurationError("this call is not known, and no model is asked")
 

@@ -15,7 +15,7 @@ from benchmarks.gsm8k import Question
 from benchmarks.ways import WAYS
 from contemplate.errors import ConfigurationError
 from contemplate.journal import Journal
-from contemplate.journal.entries import digest_of, request_parts
+from contemplate.journal.entries import request_digest, request_pieces
 from contemplate.messages import Message
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
@@ -102,7 +102,7 @@ def test_the_docs_show_what_was_measured() -> None:
 @pytest.mark.anyio
 async def test_a_call_that_was_cut_off_waits_for_its_end_again() -> None:
     request = ModelRequest((Message.user("What is 1 and 1?"),))
-    digest = digest_of(*request_parts("m", request))
+    digest = request_digest(request_pieces("m", request))
     assert not await cancelled_after(3, lambda: gsm8k.NotAsked("m", {digest}).request(request))
     with pytest.raises(ConfigurationError, match="no model is asked"):
         await gsm8k.NotAsked("m", ()).request(request)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import anyio
 import pytest
 
-from contemplate import Contemplator, aggregators, planners
+from contemplate import Answer, Contemplator, Task, TaskContext, aggregators, planners
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError
-from contemplate.events import OutputDelta, TaskDelta
+from contemplate.events import Event, OutputDelta, TaskDelta
 from contemplate.models import ModelRequest
 from contemplate.run.sync import run_blocking
 from contemplate.testing import ScriptedModel
@@ -143,6 +146,85 @@ class TestStreams:
                         heard = event.text if event.restart else heard + event.text
             assert heard == run.result.text == '{"value": 4}'
 
+    async def test_a_generator_around_it_is_left(self) -> None:
+        """Its cleanup comes from another task: that cancels neither the caller nor anybody else, and leaves nothing."""
+        before = running()
+        mind, model = hanging()
+
+        async def events() -> AsyncGenerator[Event, None]:
+            async with mind.stream("q") as run:
+                async for event in run:
+                    yield event
+
+        async with aclosing(events()) as told:
+            async for event in told:
+                if isinstance(event, TaskDelta):
+                    break
+            async with anyio.create_task_group() as group:
+                group.start_soon(told.aclose)
+        await anyio.lowlevel.checkpoint()
+        assert (model.running, running()) == (0, before)
+
+    @pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
+    async def test_a_generator_around_it_is_abandoned(self) -> None:
+        """Nobody closes it: the event loop does, when it is garbage."""
+        before = running()
+        mind, model = hanging()
+
+        async def events() -> AsyncGenerator[Event, None]:
+            async with mind.stream("q") as run:
+                async for event in run:
+                    yield event
+
+        async for event in events():
+            if isinstance(event, TaskDelta):
+                break
+        gc.collect()
+        with anyio.fail_after(10):
+            while model.running or running() != before:
+                await anyio.lowlevel.checkpoint()
+
+    async def test_two_generators_are_left_in_the_order_in_which_they_were_opened(self) -> None:
+        before = running()
+        (one, first), (two, second) = hanging(), hanging()
+        async with AsyncExitStack() as opened_first:
+            await anext(await opened_first.enter_async_context(one.stream("q")))
+            async with AsyncExitStack() as opened_second:
+                await anext(await opened_second.enter_async_context(two.stream("q")))
+                await opened_first.aclose()
+                await second.started.wait()
+                assert (first.running, second.running > 0) == (0, True)
+        assert (second.running, running()) == (0, before)
+
+    async def test_the_callers_time_is_the_streams_too(self) -> None:
+        """A run within a run must know how much time there is, whatever task it is in."""
+        seen: list[float] = []
+
+        async def agent(task: Task, ctx: TaskContext) -> Answer:
+            seen.append(anyio.current_effective_deadline())
+            return Answer("a")
+
+        mind = Contemplator(ScriptedModel("a"), mode="instant", agent=agent)
+        with anyio.move_on_after(1000) as scope:
+            async with mind.stream("q") as run:
+                async for _ in run:
+                    pass
+        assert seen == [scope.deadline]
+
+    async def test_what_is_no_error_of_a_run_comes_out_where_it_is_read(self) -> None:
+        class Odd(BaseException):
+            pass
+
+        async def planner(question: str, ctx: object) -> AsyncIterator[Task]:
+            yield Task(id="a", prompt="p")
+            raise Odd
+
+        mind = Contemplator(ScriptedModel("a"), planner=planner)
+        with pytest.raises(Odd):
+            async with mind.stream("q") as run:
+                async for _ in run:
+                    pass
+
     async def test_connections_of_a_mind_that_is_opened_twice(self) -> None:
         """By two tasks at the same time, say: whoever leaves first closes nothing of the other's."""
         from contextlib import asynccontextmanager
@@ -164,6 +246,72 @@ class TestStreams:
             assert model.users == 1
             assert (await mind.run("q")).output == "a"
         assert model.users == 0
+
+    async def test_whoever_leaves_first_closes_what_he_has_opened(self) -> None:
+        """Tasks that overlap, which a model with a cancel scope of its own would not forgive."""
+        model, first_in, second_in, first_out = InItsTask("a"), anyio.Event(), anyio.Event(), anyio.Event()
+        mind = Contemplator(model, mode="instant")
+
+        async def first() -> None:
+            async with mind:
+                first_in.set()
+                await second_in.wait()
+            first_out.set()
+
+        async def second() -> None:
+            await first_in.wait()
+            async with mind:
+                second_in.set()
+                await first_out.wait()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(first)
+            group.start_soon(second)
+        assert (model.opened, model.closed, model.elsewhere) == (2, 2, 0)
+
+    @pytest.mark.parametrize("other", ["asyncio", "trio"])
+    async def test_threads_that_overlap(self, other: str) -> None:
+        """Each event loop has its own connections, and closes no other's."""
+        model, inside, leave = InItsTask("a"), threading.Event(), threading.Event()
+        mind = Contemplator(model, mode="instant")
+
+        async def elsewhere() -> None:
+            async with mind:
+                inside.set()
+                await anyio.to_thread.run_sync(leave.wait)
+
+        thread = threading.Thread(target=lambda: anyio.run(elsewhere, backend=other))
+        async with mind:
+            thread.start()
+            await anyio.to_thread.run_sync(inside.wait)
+        leave.set()
+        await anyio.to_thread.run_sync(thread.join)
+        assert (model.opened, model.closed, model.elsewhere) == (2, 2, 0)
+
+    async def test_opened_in_one_task_and_closed_in_another(self) -> None:
+        """As test frameworks and web frameworks do with what lives as long as they do."""
+        from contemplate.models.openai import OpenAIModel
+
+        mind = Contemplator(OpenAIModel("m", base_url="http://127.0.0.1:9/v1", api_key="k"), mode="instant")
+        await mind.__aenter__()
+        async with anyio.create_task_group() as group:
+            group.start_soon(mind.__aexit__, None, None, None)
+        with pytest.raises(RuntimeError, match="not open"):
+            await mind.__aexit__(None, None, None)
+
+
+class InItsTask(ScriptedModel):
+    """Notices whether connections are closed in another task than the one that opened them."""
+
+    opened = closed = elsewhere = 0
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[None]:
+        self.opened += 1
+        mine = (threading.get_ident(), anyio.get_current_task().id)
+        yield
+        self.closed += 1
+        self.elsewhere += mine != (threading.get_ident(), anyio.get_current_task().id)
 
 
 VAR: ContextVar[str] = ContextVar("VAR", default="unset")

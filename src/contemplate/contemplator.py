@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
+from anyio.lowlevel import EventLoopToken, current_token
 from pydantic import JsonValue
 
 from .agents.agent import Agent
 from .data import readable
-from .errors import ConfigurationError, sole
+from .errors import ConfigurationError
 from .estimate import Estimate, estimated
 from .events import EVERYONE, Speaker
 from .images import ImageSource, load_image
@@ -22,10 +23,12 @@ from .models import Connectable, Model, resolve
 from .modes import Mode, Preset, preset
 from .plan import Task
 from .result import OutputT, RunResult
+from .run.configuration import configuration_of, describe
 from .run.current_run import current_scope
 from .run.listeners import Listener
 from .run.nesting import back_here, in_loop_of
 from .run.output_type import OutputType
+from .run.own_task import OwnTask
 from .run.protocols import AgentFunction, Aggregator, Answer, Planner
 from .run.run import Job, Parts, carry_out
 from .run.sync import run_blocking
@@ -117,7 +120,11 @@ class Contemplator(Generic[OutputT]):
         self._on_event = on_event
         self._journal = None if journal is None else _open_journal(journal)
         self._labels = dict(labels or {})
-        self._open: list[AsyncExitStack] = []
+        self._open: dict[tuple[EventLoopToken, int], list[AsyncExitStack]] = {}
+
+    def __repr__(self) -> str:
+        said = configuration_of(self._parts) | {"limits": describe(self._limits)}
+        return f"Contemplator({', '.join(f'{name}={value}' for name, value in said.items())})"
 
     @property
     def model(self) -> Model:
@@ -140,7 +147,7 @@ class Contemplator(Generic[OutputT]):
             limits: replace the contemplator's, for this run.
             run_id: the run's id: 1 to 64 letters, digits, ".", "_" or "-". With a journal, a run with that id is
                 continued, and no recorded call is paid for twice; if it was answered in full, the stored result is
-                returned.
+                returned, unless the configuration is another one.
 
         Raises:
             ContemplateError: there is no answer; the results so far are in the error's `partial`.
@@ -177,28 +184,16 @@ class Contemplator(Generic[OutputT]):
     ) -> AsyncIterator[RunStream[OutputT]]:
         """Contemplate `question`, and iterate over the run's events as they happen.
 
-        Leaving the block cancels the run. Takes the arguments of `run`; the iteration raises the errors of `run`.
+        Leaving the block cancels the run, also when an async generator around it is left or abandoned. Takes the
+        arguments of `run`; the iteration raises the errors of `run`.
         """
         stream: RunStream[OutputT] = RunStream()
         job = self._job(question, images, limits, run_id, stream.put)
-
-        async def run() -> None:
-            await stream.follow(self._run(job))
-
-        left: Exception | None = None
+        task = OwnTask(lambda: stream.follow(self._run(job)))
         try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(run)
-                try:
-                    yield stream
-                except Exception as error:
-                    # Raised after the group is closed, so that it is not wrapped in an exception group.
-                    left = error
-                group.cancel_scope.cancel()
-        except BaseExceptionGroup as errors:
-            raise sole(errors) from None
-        if left is not None:
-            raise left
+            yield stream
+        finally:
+            await task.end()
 
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer a task of another contemplator's run: `Contemplator(agent=this)`.
@@ -252,11 +247,21 @@ class Contemplator(Generic[OutputT]):
         stack = AsyncExitStack()
         if isinstance(self.model, Connectable):
             await stack.enter_async_context(self.model.connect())
-        self._open.append(stack)
+        self._open.setdefault(_here(), []).append(stack)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._open.pop().aclose()
+        task = _here()
+        if task not in self._open:
+            # Opened in another task of this event loop, as frameworks do with what lives as long as they do.
+            task = next((each for each in reversed(list(self._open)) if each[0] == task[0]), task)
+        opened = self._open.get(task)
+        if opened is None:
+            raise RuntimeError("this contemplator is not open in this event loop: `async with mind:` opens it")
+        stack = opened.pop()
+        if not opened:
+            del self._open[task]
+        await stack.aclose()
 
     def _job(
         self,
@@ -338,6 +343,11 @@ def ask_sync(
             question, model=model, mode=mode, images=images, tools=tools, output_type=output_type, limits=limits
         )
     )
+
+
+def _here() -> tuple[EventLoopToken, int]:
+    """Return the event loop and the task in which this code runs."""
+    return current_token(), anyio.get_current_task().id
 
 
 def _roles(images_to: Collection[Speaker]) -> frozenset[Speaker]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Generic
 
+import anyio
+
 from .events import Event
 from .result import OutputT, RunResult
 from .run.mailbox import Mailbox
@@ -19,7 +21,7 @@ class RunStream(Generic[OutputT]):
     def __init__(self) -> None:
         self._events: Mailbox[Event] = Mailbox()
         self._result: RunResult[OutputT] | None = None
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     @property
     def result(self) -> RunResult[OutputT]:
@@ -43,7 +45,10 @@ class RunStream(Generic[OutputT]):
         """Wait for the run, and keep its result or error."""
         try:
             self._result = await run
-        except Exception as error:
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:
+            # It is raised where the events are read: the run's own task has nobody to raise it to.
             self._error = error
         finally:
             self._events.close()

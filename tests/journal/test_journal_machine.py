@@ -169,5 +169,5 @@ def _content_of(journal: Journal, digest: str) -> str:
     entry = next(entry for entry in journal.entries("r") if entry.digest == digest)
     if entry.role == "tool":
         return ""
-    messages = list(journal.parts(entry.parts).values())[1:]
+    messages = journal.parts(entry.parts)[1:]
     return hashlib.sha256("|".join(messages).encode()).hexdigest()[:12]

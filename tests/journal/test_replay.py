@@ -207,7 +207,7 @@ async def test_another_answer_is_a_divergence(journal: Journal) -> None:
         return Contemplator(ScriptedModel("x"), planner=planners.sample(2), aggregator=aggregator, journal=journal)
 
     await mind(aggregators.vote(stop=None, key=str)).run(QUESTION, run_id="r")
-    with pytest.raises(ReplayError, match="different answer"):
+    with pytest.raises(ReplayError, match="a different answer"):
         await mind(arrivals).replay("r")
 
 

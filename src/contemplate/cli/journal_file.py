@@ -22,7 +22,7 @@ def open_journal(options: argparse.Namespace) -> Journal:
     """
     path = Path(_name_in(options) or _default_path())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_private(path.parent)
     except OSError as error:
         raise JournalError(f"journal {path}: {error}", hint="choose another: --journal FILE") from error
     journal = Journal(path)
@@ -54,17 +54,22 @@ def find_run(journal: Journal, name: str) -> RunRecord:
     Raises:
         ConfigurationError: there is no such run, or there are several.
     """
-    known = [run.run_id for run in journal.runs()]
-    alike = [run_id for run_id in known if run_id.startswith(name)]
-    if name == "last":
-        alike = known[:1]
-    chosen = name if name in known else alike[0] if len(alike) == 1 else None
-    if chosen is None:
+    alike = journal.run_ids(name)
+    if name == "last" and name not in alike:
+        alike = journal.run_ids(limit=1)
+    run = journal.load(name if name in alike else alike[0]) if name in alike or len(alike) == 1 else None
+    if run is None:
         what = f"{len(alike)} runs begin with {name!r}" if alike else f"there is no run {name!r} in {journal.path}"
-        raise ConfigurationError(what, hint=f"the newest are: {', '.join(known[:NEWEST]) or 'none'}")
-    run = journal.load(chosen)
-    assert run is not None  # noqa: S101
+        newest = ", ".join(journal.run_ids(limit=NEWEST)) or "none"
+        raise ConfigurationError(what, hint=f"the newest are: {newest}")
     return run
+
+
+def _make_private(folder: Path) -> None:
+    """Make `folder` and those around it that are missing, for their owner alone."""
+    for each in reversed([folder, *folder.parents]):
+        if not each.exists():
+            each.mkdir(mode=0o700, exist_ok=True)
 
 
 def _name_in(options: argparse.Namespace) -> str | None:

@@ -25,7 +25,7 @@ INDENT = "    "
 
 def runs(options: argparse.Namespace) -> int:
     """List the runs, and return the exit code."""
-    listed = open_journal(options).runs()[: options.limit]
+    listed = open_journal(options).runs(options.limit)
     if options.json:
         _print_json([run.model_dump(mode="json") for run in listed])
         return ANSWERED
@@ -58,7 +58,7 @@ def _document(journal: Journal, run: RunRecord, entries: Sequence[Entry], reques
     for entry in entries:
         call = entry.model_dump(mode="json")
         if requests:
-            call["request"] = list(journal.parts(entry.parts).values())
+            call["request"] = list(journal.parts(entry.parts))
         calls.append(call)
     return {**run.model_dump(mode="json"), "calls": calls}
 
@@ -68,6 +68,11 @@ def _head(run: RunRecord) -> Iterator[str]:
     if run.parent is not None:
         yield f"concludes once more from run {run.parent}"
     yield from _indent(run.question, "")
+    # The model stands above.
+    parts = {name: text for name, text in run.configuration.items() if name != "model"}
+    if parts:
+        yield f"configuration {run.configuration_digest[:8]}"
+        yield from (f"{INDENT}{name}: {text}" for name, text in parts.items())
 
 
 def _tree(run: RunRecord, entries: Sequence[Entry], requests: Journal | None) -> Iterator[str]:
@@ -100,7 +105,7 @@ def _calls(entries: Sequence[Entry], requests: Journal | None) -> Iterator[str]:
         error = "" if entry.error is None else f": {entry.error.message}"
         yield f"{INDENT}{entry.name} · {entry.outcome}{error} · {entry.seconds:.1f} s{cost}"
         if requests is not None and entry.role != "tool":
-            for part in list(requests.parts(entry.parts).values())[1:]:
+            for part in requests.parts(entry.parts)[1:]:
                 message = message_of(part)
                 yield from _indent(f"[{message.role}] {message.text}", INDENT * 2)
         text = entry.text if entry.response is None else entry.response.message.text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
@@ -18,8 +17,9 @@ from ..result import ErrorInfo, RunResult
 from ..usage import Usage
 
 Voice = Literal["planner", "subagent", "aggregator", "tool"]
+Pieces = tuple[tuple[str, str], ...]
 CallOutcome = Literal["answered", "failed", "cancelled"]
-Status = Literal["running", "answered", "partial", "failed", "interrupted"]
+Status = Literal["running", "answered", "partial", "failed", "interrupted", "damaged"]
 
 
 class RunRecord(Data):
@@ -27,11 +27,15 @@ class RunRecord(Data):
 
     Args:
         status: "running" also if its process died; "answered" is final; "partial" was answered, but incompletely for a
-            limit or a failure; "failed" ended with an error, and "interrupted" was cancelled from outside.
+            limit or a failure; "failed" ended with an error; "interrupted" was cancelled from outside; "damaged" cannot
+            be read.
         created: when it started, in seconds since 1970.
+        configuration: the model, the planner, the agent, the aggregator and the output type, in words.
+        configuration_digest: its digest; "" in records that have none.
         labels: the user's own data; the command line stores its options here.
         parent: the run whose results this one aggregated again.
-        result: its result, without the subagents' conversations, which are rebuilt from the calls.
+        result: its result, without the subagents' conversations, which are rebuilt from the calls; what there was when
+            it failed or was interrupted.
     """
 
     run_id: str
@@ -39,6 +43,8 @@ class RunRecord(Data):
     model: str
     status: Status = "running"
     created: float = 0.0
+    configuration: dict[str, str] = Field(default={})
+    configuration_digest: str = ""
     labels: dict[str, JsonValue] = Field(default={})
     parent: str | None = None
     images: tuple[ImagePart, ...] = ()
@@ -52,7 +58,7 @@ class Entry(Data):
     Args:
         path, role, task: the nested run, the role of the caller, and its task.
         turn: the number of earlier calls by the same caller.
-        digest: the digest of the request; `parts` are the digests of its pieces, the messages last.
+        digest: the digest of the request; `parts` are the digests of its pieces, each message in its place.
         nth: the number of earlier calls that are equal to it.
         name: the name of the model or the tool.
         text, images: what the tool returned; or what a model had written when its call was cut off.
@@ -95,7 +101,7 @@ class Entry(Data):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A call that is about to be made. `parts` maps digests to the pieces of its request, as JSON."""
+    """A call that is about to be made. `pieces` are those of its request, as JSON, each after its digest."""
 
     path: str
     role: Voice
@@ -104,7 +110,12 @@ class Asked:
     nth: int
     name: str
     digest: str
-    parts: Mapping[str, str]
+    pieces: Pieces
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The digests of the pieces; equal ones are repeated, as equal messages are."""
+        return tuple(digest for digest, _ in self.pieces)
 
     @property
     def slot(self) -> str:
@@ -137,8 +148,8 @@ def task_path(path: str, task: str | None) -> str | None:
     return task if task is None or not path else f"{path}/{task}"
 
 
-def request_parts(model: str, request: ModelRequest) -> dict[str, str]:
-    """Return the pieces of a request by digest: first all but the messages, then each message."""
+def request_pieces(model: str, request: ModelRequest) -> Pieces:
+    """Return the pieces of a request: first all but the messages, then each message."""
     head = {
         "model": model,
         "settings": request.settings.model_dump(mode="json", exclude_none=True),
@@ -146,14 +157,19 @@ def request_parts(model: str, request: ModelRequest) -> dict[str, str]:
         "tool_choice": request.tool_choice,
         "output_schema": to_jsonable_python(request.output_schema),
     }
-    pieces = [to_json(head).decode(), *(message.model_dump_json() for message in request.messages)]
-    return {digest_of(piece): piece for piece in pieces}
+    texts = [to_json(head).decode(), *(message.model_dump_json() for message in request.messages)]
+    return tuple((digest_of(text), text) for text in texts)
 
 
-def tool_parts(call: ToolCall) -> dict[str, str]:
-    """Return a tool call as one piece, by digest."""
-    piece = json.dumps({"tool": call.name, "arguments": call.arguments})
-    return {digest_of(piece): piece}
+def request_digest(pieces: Pieces) -> str:
+    """Return the digest of a request by its pieces."""
+    return digest_of(*(digest for digest, _ in pieces))
+
+
+def tool_pieces(call: ToolCall) -> Pieces:
+    """Return a tool call as one piece."""
+    text = json.dumps({"tool": call.name, "arguments": call.arguments})
+    return ((digest_of(text), text),)
 
 
 def digest_of(*texts: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from time import perf_counter
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from time import monotonic, perf_counter
+from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.lowlevel
@@ -16,22 +16,44 @@ import anyio.to_thread
 from ..errors import JournalBusy, JournalError, error_info
 from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
-from ..result import ErrorInfo
+from ..result import ErrorInfo, RunResult
 from ..usage import NOTHING, Usage
-from .entries import Asked, CallOutcome, Entry, RunRecord, Voice, digest_of, request_parts, tool_parts
+from .entries import Asked, CallOutcome, Entry, Pieces, RunRecord, Voice, request_digest, request_pieces, tool_pieces
 from .sqlite import PATIENCE, QUICK, Journal
 
-Pending = tuple[Entry, Mapping[str, str]]
+Pending = tuple[Entry, Pieces]
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+# How long a write may wait for other processes once the run's time is over, and once the run is being cancelled.
+LAST_WAIT = 0.2
+WAIT_WHEN_CANCELLED = 5.0
+
+
+async def in_thread(function: Callable[[*Args], T], *args: *Args) -> T:
+    """Call a blocking function of a journal in a thread of its own: slow tools may occupy all that AnyIO shares."""
+    return await anyio.to_thread.run_sync(function, *args, limiter=anyio.CapacityLimiter(1))
 
 
 class Recording:
     """A recorder of the calls of a run, which returns recorded results to a run that is resumed.
 
     A call that was answered is not made again; one that failed or was cut off is.
+
+    A result is recorded before it is used, unless others keep the journal locked for as long as the run can wait: then
+    the run goes on, and what is pending is recorded with a later call, or at the end.
+
+    Attributes:
+        run: the record of the run.
+        problem: why the run is not recorded to its end; None if it is.
+        so_far: returns the run's result so far.
     """
 
     def __init__(self, journal: Journal, run: RunRecord, entries: Sequence[Entry] = ()) -> None:
         self.run = run
+        self.problem: str | None = None
+        self.so_far: Callable[[], RunResult[Any] | None] = lambda: None
+        self._deadline = math.inf
         self._complain: Callable[[str], None] = logging.getLogger("contemplate").warning
         self._time_is_up: Callable[[], None] = lambda: None
         self._journal = journal
@@ -41,13 +63,31 @@ class Recording:
         self._counts: Counter[str] = Counter()
         self._pending: list[Pending] = []
         self._write_lock = anyio.Lock()
-        self._broken = False
+        self._late: str | None = None
         self._run_started = perf_counter()
 
-    def attach(self, *, complain: Callable[[str], None], time_is_up: Callable[[], None]) -> None:
-        """Set callbacks: `complain`, called once if recording fails, and `time_is_up`, for a recorded deadline."""
+    def attach(
+        self,
+        *,
+        complain: Callable[[str], None],
+        time_is_up: Callable[[], None],
+        so_far: Callable[[], RunResult[Any]],
+        deadline: float,
+    ) -> None:
+        """Set what the recorder must know of the run.
+
+        Args:
+            complain: called once if recording fails, and once if it is late.
+            time_is_up: called for a recorded deadline.
+            so_far: returns the run's result so far.
+            deadline: when the run must end: nothing is waited for beyond that.
+        """
         self._complain = complain
         self._time_is_up = time_is_up
+        self.so_far = so_far
+        self._deadline = deadline
+        if self._late is not None:
+            complain(self._late)
 
     def spent_in_vain(self) -> Usage:
         """Return the usage of recorded calls that failed or were cut off, and will be made again."""
@@ -60,19 +100,19 @@ class Recording:
 
     def asked(self, path: str, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> Asked:
         """Return the key of a model call, numbered among equal ones."""
-        return self._key(path, role, task, turn, model, request_parts(model, request))
+        return self._key(path, role, task, turn, model, request_pieces(model, request))
 
     def asked_tool(self, path: str, task: str | None, call: ToolCall) -> Asked:
         """Return the key of a tool call, numbered among equal ones."""
         turn = self._counts[f"{path}/tool/{task}"]
         self._counts[f"{path}/tool/{task}"] += 1
-        return self._key(path, "tool", task, turn, call.name, tool_parts(call))
+        return self._key(path, "tool", task, turn, call.name, tool_pieces(call))
 
-    def _key(self, path: str, role: Voice, task: str | None, turn: int, name: str, parts: Mapping[str, str]) -> Asked:
-        digest = digest_of(*parts)
+    def _key(self, path: str, role: Voice, task: str | None, turn: int, name: str, pieces: Pieces) -> Asked:
+        digest = request_digest(pieces)
         place = f"{path}/{role}/{task}/{digest}"
         self._counts[place] += 1
-        return Asked(path, role, task, turn, self._counts[place] - 1, name, digest, parts)
+        return Asked(path, role, task, turn, self._counts[place] - 1, name, digest, pieces)
 
     def find(self, asked: Asked) -> Entry | None:
         """Return the recorded answer to the call; None if the call must be made."""
@@ -100,7 +140,7 @@ class Recording:
         """Record that a call failed or was cancelled: now if nobody else is writing, else with the next call."""
         outcome: CallOutcome = "failed" if isinstance(error, Exception) else "cancelled"
         entry = self._entry(asked, started, outcome, text=text, error=error_info(error), usage=usage)
-        self._pending.append((entry, asked.parts))
+        self._pending.append((entry, asked.pieces))
         self._flush_quickly()
 
     def _entry(
@@ -116,7 +156,7 @@ class Recording:
             nth=asked.nth,
             digest=asked.digest,
             name=asked.name,
-            parts=tuple(asked.parts),
+            parts=asked.parts,
             outcome=outcome,
             usage=usage if earlier is None else usage + earlier.usage,
             started=started - self._run_started,
@@ -125,77 +165,108 @@ class Recording:
         )
 
     async def _record(self, asked: Asked, entry: Entry) -> None:
-        self._pending.append((entry, asked.parts))
-        if not self._flush_quickly():
+        self._pending.append((entry, asked.pieces))
+        if not self._flush_quickly() and self._late is None:
+            patience = self._patience(share=0.5, least=QUICK)
             # Shielded, as the answer is already paid for, and other processes write only briefly.
             with anyio.CancelScope(shield=True):
-                await self._flush_patiently()
+                await self._flush_patiently(patience)
+
+    def _patience(self, *, share: float, least: float) -> float:
+        """Return how long a write may wait for others: a share of the time left, so that the answer still counts.
+
+        Call it outside of the shield, which hides the caller's deadline.
+        """
+        now, ends = anyio.current_time(), anyio.current_effective_deadline()
+        longest = PATIENCE
+        if ends == -math.inf:
+            longest, ends = WAIT_WHEN_CANCELLED, math.inf
+        return min(longest, max((min(self._deadline, ends) - now) * share, least))
+
+    def fall_behind(self, error: JournalBusy) -> None:
+        """Go on without waiting any more: what is pending is recorded with a later call, or at the end."""
+        if self._late is None:
+            self._late = f"what is answered now is recorded later: {error}"
+            self._complain(self._late)
 
     async def finish(self, run: RunRecord) -> None:
         """Record how the run ended."""
         # Calls that this run did not use move to the end, so that a replay does not wait for them.
-        self._pending += [(entry, {}) for slot, entry in self._entries.items() if slot not in self._claimed]
+        self._pending += [(entry, ()) for slot, entry in self._entries.items() if slot not in self._claimed]
+        await self._finish(run)
+
+    async def interrupted(self, run: RunRecord, *, wait: bool) -> None:
+        """Record how far the run came, while it is being cancelled; with `wait`, others are waited for."""
+        if self._finish_quickly(run) or not wait:
+            return
+        await self._finish(run)
+
+    async def _finish(self, run: RunRecord) -> None:
+        patience = LAST_WAIT if self._late is not None else self._patience(share=1.0, least=LAST_WAIT)
         with anyio.CancelScope(shield=True):
-            await self._flush_patiently()
-            try:
-                await anyio.to_thread.run_sync(self._save, run, PATIENCE)
-            except JournalBusy as error:
-                self._give_up(error)
+            async with self._write_lock:
+                pending, self._pending = self._pending, []
+                try:
+                    await in_thread(self._append_and_save, pending, run, patience)
+                except (JournalError, ValueError) as error:
+                    self._give_up(error)
 
-    def finish_now(self, run: RunRecord) -> None:
-        """Record how the run ended, while it is being cancelled."""
-        if self._flush_quickly():
-            with suppress(JournalBusy):
-                self._save(run, QUICK)
+    def _append_and_save(self, pending: Sequence[Pending], run: RunRecord, patience: float) -> None:
+        until = monotonic() + patience
+        self._append(pending, patience)
+        if self.problem is None:
+            self._journal.save(run, patience=max(until - monotonic(), 0.0))
 
-    def _save(self, run: RunRecord, patience: float) -> None:
-        self._write(lambda: self._journal.save(run, patience=patience))
+    def _finish_quickly(self, run: RunRecord) -> bool:
+        return self._flush_quickly() and self._quickly(lambda patience: self._append_and_save((), run, patience))
 
     def _flush_quickly(self) -> bool:
         """Write pending entries, and return whether that worked; not while `_flush_patiently` waits, to block once."""
         if self._write_lock.locked():
             return False
-        pending, self._pending = self._pending, []
-        try:
-            self._append(pending, QUICK)
-        except JournalBusy:
-            self._pending = pending
+        pending = self._pending
+        if not self._quickly(lambda patience: self._append(pending, patience)):
             return False
+        self._pending = []
+        self._late = None
         return True
 
-    async def _flush_patiently(self) -> None:
+    def _quickly(self, write: Callable[[float], None]) -> bool:
+        """Write in the event loop, and return False if others do; whoever has waited once does not block it again."""
+        try:
+            write(QUICK if self._late is None else 0.0)
+        except JournalBusy:
+            return False
+        except (JournalError, ValueError) as error:
+            self._give_up(error)
+        return True
+
+    async def _flush_patiently(self, patience: float) -> None:
         # One thread at a time. The pending entries are taken here, as more may be added while the thread starts.
         async with self._write_lock:
             pending, self._pending = self._pending, []
-            if pending:
+            if self._late is None:
                 try:
-                    await anyio.to_thread.run_sync(self._append, pending, PATIENCE)
+                    await in_thread(self._append, pending, patience)
+                    return
                 except JournalBusy as error:
+                    self.fall_behind(error)
+                except (JournalError, ValueError) as error:
                     self._give_up(error)
+            self._pending = [*pending, *self._pending]
 
     def _append(self, pending: Sequence[Pending], patience: float) -> None:
-        if not pending:
+        if not pending or self.problem is not None:
             return
-        parts = {digest: body for _, each in pending for digest, body in each.items() if digest not in self._known}
-        entries = [entry for entry, _ in pending]
-        self._write(lambda: self._journal.append(self.run.run_id, entries, parts, patience=patience))
+        parts = {digest: text for _, pieces in pending for digest, text in pieces if digest not in self._known}
+        self._journal.append(self.run.run_id, [entry for entry, _ in pending], parts, patience=patience)
         self._known.update(parts)
 
-    def _write(self, write: Callable[[], None]) -> None:
-        """Call `write`. If it fails, the run reports that once, and continues without recording."""
-        if self._broken:
-            return
-        try:
-            write()
-        except JournalBusy:
-            raise
-        except (JournalError, ValueError) as error:
-            self._give_up(error)
-
     def _give_up(self, error: Exception) -> None:
-        if not self._broken:
-            self._broken = True
-            self._complain(f"the run is no longer recorded: {error}")
+        """Report once that the run is not recorded any more; it goes on."""
+        if self.problem is None:
+            self.problem = f"the run is no longer recorded: {error}"
+            self._complain(self.problem)
 
 
 def _sum(entries: Iterable[Entry]) -> Usage:

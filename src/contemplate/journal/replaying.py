@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -110,11 +110,11 @@ class Replaying(Recording):
         if not alike:
             return ""
         before = self._journal.parts(alike[0].parts)
-        return _diff(_readable(before), _readable(asked.parts))
+        return _diff(_readable(before), _readable([text for _, text in asked.pieces]))
 
 
-def _readable(parts: Mapping[str, str]) -> list[str]:
-    return [json.dumps(json.loads(part), indent=1, ensure_ascii=False, sort_keys=True) for part in parts.values()]
+def _readable(pieces: Sequence[str]) -> list[str]:
+    return [json.dumps(json.loads(piece), indent=1, ensure_ascii=False, sort_keys=True) for piece in pieces]
 
 
 def _diff(before: Sequence[str], now: Sequence[str]) -> str:

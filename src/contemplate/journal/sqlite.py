@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -13,9 +15,10 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from ..data import Data
-from ..errors import JournalBusy, JournalError
+from ..errors import JournalBusy, JournalError, error_info
 from .entries import Entry, RunRecord, digest_of
 
 # "ctmp": identifies a journal among SQLite files.
@@ -23,6 +26,8 @@ APPLICATION_ID = 0x63746D70
 SCHEMA_VERSION = 1
 QUICK = 0.02
 PATIENCE = 30.0
+# Questions, answers and images are nobody else's.
+PRIVATE = 0o600
 
 DataT = TypeVar("DataT", bound=Data)
 
@@ -40,61 +45,83 @@ class Journal:
 
     def __init__(self, path: str | Path | None = None) -> None:
         self.path = None if path is None else Path(path)
+        # One file has one name, whatever links lead to it: else a run could be active under two locks.
+        self._file = None if path is None else Path(path).resolve()
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._active: set[str] = set()
+        self._opened: tuple[int, int] | None = None
+        # How many files have had this name: one may be deleted or replaced while it is open.
+        self._files = 0
+        # The runs that are active here, with the number of the file that has what they wrote; 0 before they did.
+        self._active: dict[str, int] = {}
+        # Not the same, which is held as long as somebody waits to write.
+        self._active_lock = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Journal({str(self.path) if self.path else None!r})"
 
     # Reading
 
-    def runs(self) -> list[RunRecord]:
-        """Return every run, the newest first, without images and results.
+    def runs(self, limit: int | None = None) -> list[RunRecord]:
+        """Return the runs, the newest first, without images and results; at most `limit` of them.
+
+        A record that is damaged costs no other: of it there is its name, its status "damaged", and its error.
 
         Raises:
             JournalError: the file cannot be read.
         """
-        query = "SELECT body, checksum FROM runs ORDER BY created DESC, run_id"
+        query = "SELECT run_id, created, body, checksum FROM runs ORDER BY created DESC, run_id LIMIT ?"
         with self._reading() as connection:
-            rows = connection.execute(query).fetchall()
-        whole = (self._checked(RunRecord, *row) for row in rows)
-        return [run.model_copy(update={"result": None, "images": ()}) for run in whole]
+            rows = connection.execute(query, (-1 if limit is None else limit,)).fetchall()
+        return [self._listed(*row) for row in rows]
 
-    def load(self, run_id: str) -> RunRecord | None:
+    def run_ids(self, beginning: str = "", limit: int | None = None) -> list[str]:
+        """Return the ids of the runs that begin so, the newest first; at most `limit` of them.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        query = "SELECT run_id FROM runs WHERE substr(run_id, 1, ?) = ? ORDER BY created DESC, run_id LIMIT ?"
+        with self._reading() as connection:
+            rows = connection.execute(query, (len(beginning), beginning, -1 if limit is None else limit)).fetchall()
+        return [run_id for (run_id,) in rows]
+
+    def load(self, run_id: str, *, patience: float = PATIENCE) -> RunRecord | None:
         """Return the run `run_id`; None if there is none.
 
         Raises:
+            JournalBusy: others kept the file to themselves for `patience` seconds.
             JournalError: the file cannot be read.
         """
-        with self._reading() as connection:
+        with self._reading(patience) as connection:
             row = connection.execute("SELECT body, checksum FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        return None if row is None else self._checked(RunRecord, *row)
+        return None if row is None else self._checked(RunRecord, f"the record of run {run_id!r}", *row)
 
-    def entries(self, run_id: str) -> list[Entry]:
+    def entries(self, run_id: str, *, patience: float = PATIENCE) -> list[Entry]:
         """Return a run's calls, in the order in which they ended.
 
         Raises:
+            JournalBusy: others kept the file to themselves for `patience` seconds.
             JournalError: the file cannot be read.
         """
         query = "SELECT body, checksum FROM calls WHERE run_id = ? ORDER BY number"
-        with self._reading() as connection:
+        with self._reading(patience) as connection:
             rows = connection.execute(query, (run_id,)).fetchall()
-        return [self._checked(Entry, *row) for row in rows]
+        return [self._checked(Entry, f"a call of run {run_id!r}", *row) for row in rows]
 
-    def parts(self, digests: Iterable[str]) -> dict[str, str]:
-        """Return pieces of requests, as JSON, by digest.
+    def parts(self, digests: Iterable[str]) -> list[str]:
+        """Return the pieces of a request that have these digests, as JSON, in this order.
 
         Raises:
             JournalError: the file cannot be read, or one is missing.
         """
-        found: dict[str, str] = {}
+        found: list[str] = []
         with self._reading() as connection:
             for digest in digests:
                 row = connection.execute("SELECT body FROM parts WHERE digest = ?", (digest,)).fetchone()
                 if row is None or not isinstance(row[0], str) or digest_of(row[0]) != digest:
                     raise self._damaged(f"the text {digest} is {'missing' if row is None else 'altered'}")
-                found[digest] = row[0]
+                found.append(row[0])
         return found
 
     # Writing
@@ -104,10 +131,10 @@ class Journal:
 
         Raises:
             JournalBusy: others kept writing for `patience` seconds.
-            JournalError: it cannot be written.
+            JournalError: it cannot be written, or the file with what the run wrote before is gone.
         """
         body = run.model_dump_json(exclude={"result": {"tasks": {"__all__": {"messages"}}}})
-        with self._writing(patience) as connection:
+        with self._writing(run.run_id, patience) as connection:
             connection.execute(
                 "INSERT INTO runs VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (run_id) DO UPDATE SET body = excluded.body, checksum = excluded.checksum",
@@ -121,10 +148,10 @@ class Journal:
 
         Raises:
             JournalBusy: others kept writing for `patience` seconds.
-            JournalError: they cannot be written.
+            JournalError: they cannot be written, or the file with what the run wrote before is gone.
         """
         rows = [(run_id, entry.slot, body := entry.model_dump_json(), _checksum(body)) for entry in entries]
-        with self._writing(patience) as connection:
+        with self._writing(run_id, patience) as connection:
             connection.executemany("INSERT OR IGNORE INTO parts VALUES (?, ?)", parts.items())
             connection.executemany("REPLACE INTO calls (run_id, slot, body, checksum) VALUES (?, ?, ?, ?)", rows)
 
@@ -135,18 +162,18 @@ class Journal:
         Raises:
             JournalError: the run is locked already.
         """
-        with self._lock:
+        with self._active_lock:
             if run_id in self._active:
                 raise JournalError(f"run {run_id!r} is already active in this process")
-            self._active.add(run_id)
+            self._active[run_id] = 0
         try:
-            if self.path is None:
+            if self._file is None:
                 yield
             else:
-                with self._locked(f"{self.path}.{quote(run_id, safe='')}.lock", run_id):
+                with self._locked(f"{self._file}.{quote(run_id, safe='')}.lock", run_id):
                     yield
         finally:
-            self._active.discard(run_id)
+            del self._active[run_id]
 
     def close(self) -> None:
         """Close the file, which is reopened when needed. A journal in memory is lost."""
@@ -161,7 +188,7 @@ class Journal:
     def _locked(self, path: str, run_id: str) -> Iterator[None]:
         from filelock import FileLock, Timeout
 
-        lock = FileLock(path, blocking=False, thread_local=False)
+        lock = FileLock(path, blocking=False, thread_local=False, mode=PRIVATE)
         try:
             lock.acquire()
         except Timeout:
@@ -179,28 +206,48 @@ class Journal:
             lock.release()
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._journal_errors():
-            yield self._open()
+    def _reading(self, patience: float = PATIENCE) -> Iterator[sqlite3.Connection]:
+        with self._connected(patience) as connection:
+            yield connection
 
     @contextmanager
-    def _writing(self, patience: float) -> Iterator[sqlite3.Connection]:
+    def _writing(self, run_id: str, patience: float) -> Iterator[sqlite3.Connection]:
+        with self._connected(patience) as connection:
+            self._check_file(run_id)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _connected(self, patience: float) -> Iterator[sqlite3.Connection]:
+        """Lend the connection; other threads, and then other processes, are waited for `patience` seconds."""
+        until = time.monotonic() + patience
         if not self._lock.acquire(timeout=patience):
             raise JournalBusy(f"journal {self.path}: another thread is writing")
         try:
             with self._journal_errors():
-                connection = self._open()
-                connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield connection
-                    connection.execute("COMMIT")
-                except BaseException:
-                    with suppress(sqlite3.Error):
-                        connection.execute("ROLLBACK")
-                    raise
+                left = max(0.0, until - time.monotonic())
+                connection = self._open(left)
+                connection.execute(f"PRAGMA busy_timeout = {int(left * 1000)}")
+                yield connection
         finally:
             self._lock.release()
+
+    def _check_file(self, run_id: str) -> None:
+        """Raise a JournalError if the file is not the one that has what the run wrote before."""
+        if run_id not in self._active:
+            return
+        if self._active[run_id] not in (0, self._files):
+            raise JournalError(
+                f"journal {self.path} was deleted or replaced while run {run_id!r} was active",
+                hint="what the run had recorded is gone with it",
+            )
+        self._active[run_id] = self._files
 
     @contextmanager
     def _journal_errors(self) -> Iterator[None]:
@@ -208,7 +255,6 @@ class Journal:
         try:
             yield
         except sqlite3.OperationalError as error:
-            # Python's own error, for text that is not UTF-8, has no code.
             code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
             if code == sqlite3.SQLITE_CORRUPT:
                 raise self._damaged(str(error)) from error
@@ -220,18 +266,50 @@ class Journal:
         except sqlite3.DatabaseError as error:
             raise self._damaged(str(error)) from error
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, patience: float) -> sqlite3.Connection:
+        if self._connection is not None and self._opened != self._file_id():
+            # Deleted or replaced: what is written to the open file would be gone with it.
+            self._connection.close()
+            self._connection, self._opened = None, None
         if self._connection is None:
+            self._create_privately()
             connection = sqlite3.connect(
-                self.path or ":memory:", timeout=PATIENCE, isolation_level=None, check_same_thread=False
+                self._file or ":memory:", timeout=patience, isolation_level=None, check_same_thread=False
             )
+            # What is no UTF-8 is damaged: its checksum is wrong, and the rows beside it are read.
+            connection.text_factory = lambda raw: raw.decode(errors="replace")
             try:
                 self._prepare(connection)
             except BaseException:
                 connection.close()
                 raise
             self._connection = connection
+            if self._files == 0 or self._opened != self._file_id():
+                self._files += 1
+                self._opened = self._file_id()
         return self._connection
+
+    def _file_id(self) -> tuple[int, int] | None:
+        if self._file is None:
+            return None
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _create_privately(self) -> None:
+        """Create the file for its owner alone, before SQLite would create it for all; SQLite's own files follow it."""
+        if self._file is None:
+            return
+        try:
+            os.close(os.open(self._file, os.O_CREAT | os.O_EXCL, PRIVATE))
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise JournalError(
+                f"journal {self.path}: {error.strerror}", hint="choose a file in a directory that you may write to"
+            ) from error
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         if not self._is_journal(connection):
@@ -261,16 +339,33 @@ class Journal:
             raise JournalError(f"{self.path} is not a journal of contemplate", hint="choose another file")
         return False
 
-    def _checked(self, kind: type[DataT], body: object, checksum: object) -> DataT:
-        if not isinstance(body, str) or _checksum(body) != checksum:
-            raise self._damaged("the checksum of a record is wrong")
-        return self._parsed(kind, body)
-
-    def _parsed(self, kind: type[DataT], body: str) -> DataT:
+    def _listed(self, run_id: str, created: float, body: str, checksum: int) -> RunRecord:
         try:
-            return kind.model_validate_json(body)
+            self._check(f"the record of run {run_id!r}", body, checksum)
+            # Results are left out before they are validated, which would take longer than all else.
+            fields = from_json(body)
+            return RunRecord.model_validate({**fields, "result": None, "images": ()})
+        except (JournalError, ValueError) as error:
+            return RunRecord(
+                run_id=str(run_id),
+                question="",
+                model="",
+                status="damaged",
+                created=created if isinstance(created, float) else 0.0,
+                error=error_info(error),
+            )
+
+    def _checked(self, kind: type[DataT], what: str, body: object, checksum: object) -> DataT:
+        text = self._check(what, body, checksum)
+        try:
+            return kind.model_validate_json(text)
         except ValidationError as error:
-            raise self._damaged(f"a {kind.__name__} cannot be read") from error
+            raise self._damaged(f"{what} cannot be understood") from error
+
+    def _check(self, what: str, body: object, checksum: object) -> str:
+        if not isinstance(body, str) or _checksum(body) != checksum:
+            raise self._damaged(f"the checksum of {what} is wrong")
+        return body
 
     def _damaged(self, what: str) -> JournalError:
         return JournalError(f"journal {self.path} is damaged: {what}", hint="nothing was written to it; move it away")

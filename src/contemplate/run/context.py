@@ -31,6 +31,7 @@ class RunContext:
 
     Attributes:
         run_id: the run's id; for a run within another, the outermost run's id and the path to this one.
+        parent_run_id: the run of the journal whose results this one aggregates again, or None.
         question: the user's question.
         images: the user's images; `images_for` returns those that a role may see.
         images_to: the roles that may see them.
@@ -40,6 +41,7 @@ class RunContext:
     """
 
     run_id: str
+    parent_run_id: str | None = None
     question: str
     images: tuple[ImagePart, ...] = ()
     images_to: Collection[Speaker] = EVERYONE

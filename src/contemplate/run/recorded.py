@@ -2,59 +2,100 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import anyio
-import anyio.to_thread
 
-from ..errors import ConfigurationError, ContemplateError, JournalError, OutputError, error_info, revived
+from ..errors import ConfigurationError, ContemplateError, JournalBusy, JournalError, OutputError, error_info, revived
 from ..journal import Entry, Journal, RunRecord
-from ..journal.entries import message_of
-from ..journal.recording import Recording
+from ..journal.entries import digest_of, message_of
+from ..journal.recording import Recording, in_thread
 from ..journal.replaying import Replaying
+from ..journal.sqlite import PATIENCE, QUICK
+from ..limits import Limits
 from ..messages import Message
 from ..plan import Task
 from ..result import RunResult, TaskResult
+from .configuration import configuration_of, difference
 from .context import RunContext
 from .output_type import OutputType
 from .protocols import Answer, ParsedAnswer
 from .run import Job, Parts, carry_out, new_run_id
 from .task_context import TaskContext
 
+SHARE_BEFORE = 0.1
+
 
 async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: str | None = None) -> RunResult[Any]:
     """Run `job` and record it. A run with that id is continued; if it was answered, its stored result is returned.
 
     Raises:
-        ConfigurationError: the run with that id has another question.
+        ConfigurationError: the run with that id has another question, or was answered with another configuration.
         JournalError: the journal cannot be read, or the run is in progress elsewhere.
         ContemplateError: there is no answer.
     """
     run_id = job.run_id or new_run_id()
-    job = replace(job, run_id=run_id)
-    with journal.hold(run_id):
-        before = await anyio.to_thread.run_sync(journal.load, run_id)
+    job = replace(job, run_id=run_id, parent_run_id=parent)
+    patience = _patience_before(job.limits)
+    configuration = configuration_of(parts)
+    async with _held(journal, run_id):
+        before = await in_thread(lambda: journal.load(run_id, patience=patience))
         if before is not None and (before.question, before.images) != (job.question, job.images):
             raise ConfigurationError(f"run {run_id!r} has another question", hint="give another run_id")
         if before is not None and before.status == "answered" and before.result is not None:
+            _check_configuration(before, configuration)
             return _stored_result(parts, before.result)
         record = before or RunRecord(run_id=run_id, question=job.question, images=job.images, model="")
         record = record.model_copy(
             update={
                 "model": parts.model.name,
                 "status": "running",
+                "configuration": configuration,
+                "configuration_digest": digest_of(*configuration, *configuration.values()),
                 "created": record.created or time.time(),
                 "parent": parent or record.parent,
                 "labels": record.labels | dict(job.labels),
             }
         )
-        await anyio.to_thread.run_sync(journal.save, record)
-        entries = [] if before is None else await anyio.to_thread.run_sync(journal.entries, run_id)
-        return await _record(parts, job, Recording(journal, record, entries))
+        entries = [] if before is None else await in_thread(lambda: journal.entries(run_id, patience=patience))
+        recording = Recording(journal, record, entries)
+        try:
+            await in_thread(lambda: journal.save(record, patience=patience))
+        except JournalBusy as error:
+            # The question can be answered all the same.
+            recording.fall_behind(error)
+        return await _record(parts, job, recording)
+
+
+def _check_configuration(before: RunRecord, now: Mapping[str, str]) -> None:
+    # A run that is not over may go on with another configuration: what differs is asked anew.
+    if before.configuration and before.configuration != now:
+        raise ConfigurationError(
+            f"run {before.run_id!r} was answered with another configuration: {difference(before.configuration, now)}",
+            hint="give another run_id, or aggregate again: mind.reaggregate(run_id)",
+        )
+
+
+def _patience_before(limits: Limits) -> float:
+    """Return how long a journal is waited for before the run starts: a small part of the time that the run has."""
+    left = min(limits.seconds or math.inf, anyio.current_effective_deadline() - anyio.current_time())
+    return min(PATIENCE, max(left * SHARE_BEFORE, QUICK))
+
+
+@asynccontextmanager
+async def _held(journal: Journal, run_id: str) -> AsyncIterator[None]:
+    """Lock a run against other tasks, threads and processes."""
+    with ExitStack() as stack:
+        # Shielded, as a lock that is taken must be released.
+        with anyio.CancelScope(shield=True):
+            await in_thread(stack.enter_context, journal.hold(run_id))
+        yield
 
 
 async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any]:
@@ -65,9 +106,13 @@ async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any
         partial = None if error.partial is None else _storable(parts, error.partial)
         ended = {"status": "failed", "error": error_info(error), "result": partial}
         await recording.finish(run.model_copy(update=ended))
+        if error.partial is not None:
+            error.partial = _with_problem(error.partial, recording)
         raise
     except BaseException as error:
-        recording.finish_now(run.model_copy(update={"status": "interrupted", "error": error_info(error)}))
+        ended = {"status": "interrupted", "error": error_info(error), "result": recording.so_far() or run.result}
+        # A coroutine that is closed cannot wait.
+        await recording.interrupted(run.model_copy(update=ended), wait=not isinstance(error, GeneratorExit))
         raise
     stored, status = _storable(parts, result), "answered" if result.complete else "partial"
     if parts.output is not None:
@@ -79,7 +124,14 @@ async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any
             output, status = None, "partial"
         stored = stored.model_copy(update={"output": output})
     await recording.finish(run.model_copy(update={"status": status, "error": None, "result": stored}))
-    return result
+    return _with_problem(result, recording)
+
+
+def _with_problem(result: RunResult[Any], recording: Recording) -> RunResult[Any]:
+    """Return `result` with a note if it could not be recorded, which came out after the run's end."""
+    if recording.problem is None or recording.problem in result.notes:
+        return result
+    return result.model_copy(update={"notes": (*result.notes, recording.problem)})
 
 
 def _storable(parts: Parts, result: RunResult[Any]) -> RunResult[Any]:
@@ -120,7 +172,7 @@ async def replay(parts: Parts, job: Job, journal: Journal) -> RunResult[Any]:
     """
     run_id = job.run_id or ""
     record = await finished(journal, run_id)
-    entries = await anyio.to_thread.run_sync(journal.entries, run_id)
+    entries = await in_thread(journal.entries, run_id)
     recording = Replaying(journal, record, entries)
     job = replace(job, question=record.question, images=record.images).without_clock()
     try:
@@ -142,10 +194,12 @@ async def reaggregate(parts: Parts, job: Job, journal: Journal, of: str) -> RunR
     """
     record = await finished(journal, of)
     assert record.result is not None  # noqa: S101
-    entries = await anyio.to_thread.run_sync(journal.entries, of)
-    conversations = await anyio.to_thread.run_sync(_conversations, journal, entries)
+    entries = await in_thread(journal.entries, of)
+    conversations = await in_thread(_conversations, journal, entries)
     recorded = _Recorded(record.result, conversations, parts.output)
-    job = replace(job, question=record.question, images=record.images)
+    # The tasks are those that there were, whatever another run might start.
+    limits = job.limits.model_copy(update={"tasks": None})
+    job = replace(job, question=record.question, images=record.images, limits=limits)
     parts = replace(parts, planner=recorded.plan, agent=recorded.answer)
     return await keep_or_continue(parts, job, journal, parent=of)
 
@@ -156,10 +210,10 @@ async def finished(journal: Journal, run_id: str) -> RunRecord:
     Raises:
         JournalError: there is no such run, or it was never finished.
     """
-    record = await anyio.to_thread.run_sync(journal.load, run_id)
+    record = await in_thread(journal.load, run_id)
     if record is None:
         raise JournalError(f"there is no run {run_id!r} in the journal", hint="`contemplate runs` lists them")
-    if record.result is None:
+    if record.result is None or record.status in ("running", "interrupted"):
         raise JournalError(
             f"run {run_id!r} is not finished ({record.status})", hint="continue it first, with this run_id"
         )
@@ -171,7 +225,7 @@ def _conversations(journal: Journal, entries: list[Entry]) -> dict[str, tuple[Me
     last = {each.task_path: each for each in entries if each.role == "subagent" and each.task and each.response}
     conversations: dict[str, tuple[Message, ...]] = {}
     for task, entry in last.items():
-        request = tuple(map(message_of, list(journal.parts(entry.parts).values())[1:]))
+        request = tuple(map(message_of, journal.parts(entry.parts)[1:]))
         if task is not None and entry.response is not None:
             conversations[task] = (*request, entry.response.message)
     return conversations
@@ -202,9 +256,12 @@ class _Recorded:
     async def answer(self, task: Task, ctx: TaskContext) -> Answer:
         """Return the recorded result of `task`."""
         before = self._after.get(task.id)
-        if before is not None:
-            await self._arrived[before].wait()
-        self._arrived[task.id].set()
+        try:
+            if before is not None:
+                await self._arrived[before].wait()
+        finally:
+            # Also if this task is interrupted: others wait for it.
+            self._arrived[task.id].set()
         result = self._results.get(task.id)
         speaker = result.support[0] if result is not None and task.samples > 1 and result.support else task.id
         ctx.keep(self._conversations.get(speaker, ()))

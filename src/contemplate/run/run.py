@@ -54,8 +54,8 @@ class Parts:
 class Job:
     """A question, the limits for it, and who listens.
 
-    Without a `run_id` the run gets a new one; a run within another, its path there. `on_output` receives the pieces of
-    the answer, for a run within another.
+    Without a `run_id` the run gets a new one; a run within another, its path there. `parent_run_id` is the run whose
+    results this one aggregates again. `on_output` receives the pieces of the answer, for a run within another.
     """
 
     question: str
@@ -64,6 +64,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     listeners: Sequence[Listener] = ()
     labels: Mapping[str, JsonValue] = field(default_factory=dict)
+    parent_run_id: str | None = None
     on_output: Callable[[OutputDelta], None] | None = None
 
     def without_clock(self) -> Job:
@@ -181,6 +182,7 @@ class _Run:
         streams = calls.listeners.listening or limits.seconds is not None
         self._ctx = RunContext(
             run_id=job.run_id or inner_id,
+            parent_run_id=job.parent_run_id,
             question=job.question,
             images=job.images,
             images_to=parts.images_to,
@@ -195,7 +197,12 @@ class _Run:
     async def carry_out(self) -> Ended:
         ctx, calls, recording = self._ctx, self._calls, self._recording
         if recording is not None:
-            recording.attach(complain=ctx.note, time_is_up=lambda: self._state.expire())
+            recording.attach(
+                complain=ctx.note,
+                time_is_up=lambda: self._state.expire(),
+                so_far=lambda: self._result_so_far(failed=True),
+                deadline=ctx.deadline,
+            )
             calls.ledger.book(recording.spent_in_vain())
         if ctx.listening:
             calls.emit(RunStarted(question=ctx.question, model=self._parts.model.name))
