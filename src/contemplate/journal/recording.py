@@ -17,7 +17,7 @@ from ..errors import JournalBusy, JournalError, error_info
 from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo
-from ..usage import NOTHING, Usage
+from ..usage import NOTHING, Price, Usage
 from .entries import Asked, CallOutcome, Entry, RunRecord, Voice, digest_of, request_parts, tool_parts
 from .sqlite import PATIENCE, QUICK, Journal
 
@@ -49,14 +49,17 @@ class Recording:
         self._complain = complain
         self._time_is_up = time_is_up
 
-    def spent_in_vain(self) -> Usage:
-        """Return the usage of recorded calls that failed or were cut off, and will be made again."""
-        return _sum(entry for entry in self._entries.values() if entry.outcome != "answered")
+    def spent_in_vain(self, price: Price | None) -> Usage:
+        """Return the usage of recorded calls that failed or were cut off, and will be made again.
 
-    def unclaimed(self) -> Usage:
+        A cost that was not known then is that of `price`, so that a limit on USD holds for the whole run.
+        """
+        return _sum((entry for entry in self._entries.values() if entry.outcome != "answered"), price)
+
+    def unclaimed(self, price: Price | None) -> Usage:
         """Return the usage of recorded answers that this run did not use."""
         answered = (entry for entry in self._entries.values() if entry.outcome == "answered")
-        return _sum(entry for entry in answered if entry.slot not in self._claimed)
+        return _sum((entry for entry in answered if entry.slot not in self._claimed), price)
 
     def asked(self, path: str, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> Asked:
         """Return the key of a model call, numbered among equal ones."""
@@ -198,5 +201,5 @@ class Recording:
             self._complain(f"the run is no longer recorded: {error}")
 
 
-def _sum(entries: Iterable[Entry]) -> Usage:
-    return sum((entry.usage for entry in entries), NOTHING)
+def _sum(entries: Iterable[Entry], price: Price | None) -> Usage:
+    return sum((entry.usage if price is None else price.priced(entry.usage) for entry in entries), NOTHING)

@@ -11,7 +11,7 @@ import anyio
 
 from ..errors import ReplayError, revived
 from ..result import RunResult
-from ..usage import Usage
+from ..usage import Price, Usage
 from .entries import Asked, Entry, RunRecord
 from .recording import Recording, _sum
 from .sqlite import Journal
@@ -50,13 +50,13 @@ class Replaying(Recording):
             raise error
         return entry
 
-    def spent_in_vain(self) -> Usage:
+    def spent_in_vain(self, price: Price | None) -> Usage:
         """Return no usage: a call that failed fails again, with its recorded usage."""
         return Usage()
 
-    def unclaimed(self) -> Usage:
+    def unclaimed(self, price: Price | None) -> Usage:
         """Return the usage of recorded calls that the replay did not use: those of earlier attempts at the run."""
-        return _sum(entry for entry in self._entries.values() if entry.slot not in self._claimed)
+        return _sum((entry for entry in self._entries.values() if entry.slot not in self._claimed), price)
 
     async def turn(self, entry: Entry) -> None:
         """Wait until all calls that ended earlier have ended again; then raise the recorded error, if any."""

@@ -100,7 +100,13 @@ class TokenLogprob(Data):
 
 
 class ModelResponse(Data):
-    """A complete response. `model` is the name that the provider reports; `notes` list what could not be read."""
+    """A complete response.
+
+    Args:
+        model: the name that the provider reports.
+        capped_by: the limit of the run that had the answer cut off, where it was one.
+        notes: what could not be read of it.
+    """
 
     message: Message
     finish: Finish
@@ -108,6 +114,7 @@ class ModelResponse(Data):
     model: str
     reasoning: str = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
+    capped_by: str | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -177,6 +177,8 @@ class _Run:
         self._limits = limits
         self._began = anyio.current_time()
         self._state = RunState()
+        calls.ledger.open_tasks = lambda: self._state.open_tasks
+        calls.ledger.planning = lambda: self._state.planning
         inner_id = f"{calls.run_id}/{calls.path}" if calls.path else calls.run_id
         streams = calls.listeners.listening or limits.seconds is not None
         self._ctx = RunContext(
@@ -196,7 +198,7 @@ class _Run:
         ctx, calls, recording = self._ctx, self._calls, self._recording
         if recording is not None:
             recording.attach(complain=ctx.note, time_is_up=lambda: self._state.expire())
-            calls.ledger.book(recording.spent_in_vain())
+            calls.ledger.book(recording.spent_in_vain(price_of(self._parts.model)))
         if ctx.listening:
             calls.emit(RunStarted(question=ctx.question, model=self._parts.model.name))
         try:
@@ -204,7 +206,7 @@ class _Run:
                 conclusion = await self._execute()
             finally:
                 if recording is not None:
-                    calls.ledger.book(recording.unclaimed())
+                    calls.ledger.book(recording.unclaimed(price_of(self._parts.model)))
             result = self._result_so_far().model_copy(update=_answer_fields(self._parts.output, conclusion))
         except ContemplateError as error:
             error.partial = self._result_so_far(failed=True)
