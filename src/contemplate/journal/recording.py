@@ -49,17 +49,20 @@ class Recording:
         self._complain = complain
         self._time_is_up = time_is_up
 
-    def spent_in_vain(self, price: Price | None) -> Usage:
-        """Return the usage of recorded calls that failed or were cut off, and will be made again.
+    def spent_before(self, price: Price | None) -> Usage:
+        """Return the usage of all recorded calls, those too that will be made again.
 
         A cost that was not known then is that of `price`, so that a limit on USD holds for the whole run.
         """
-        return _sum((entry for entry in self._entries.values() if entry.outcome != "answered"), price)
+        return _sum(self._entries.values(), price)
 
-    def unclaimed(self, price: Price | None) -> Usage:
-        """Return the usage of recorded answers that this run did not use."""
-        answered = (entry for entry in self._entries.values() if entry.outcome == "answered")
-        return _sum((entry for entry in answered if entry.slot not in self._claimed), price)
+    def spent_now(self, entry: Entry) -> Usage:
+        """Return the usage to book when `entry` is used: it was booked before."""
+        return NOTHING
+
+    def unclaimed(self) -> Usage:
+        """Return the usage to book of recorded calls that this run did not use: it was booked before."""
+        return NOTHING
 
     def asked(self, path: str, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> Asked:
         """Return the key of a model call, numbered among equal ones."""

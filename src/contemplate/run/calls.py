@@ -258,7 +258,7 @@ class Calls(OngoingRun):
             raise
         finally:
             meter.spent = known.usage if price is None else price.priced(known.usage)
-            self.ledger.book(meter.spent)
+            self.ledger.book(recording.spent_now(known))
             finish = None if response is None else response.finish
             self._report(name, known.name, meter, known.seconds, finish, error, recorded=True)
         assert response is not None  # noqa: S101

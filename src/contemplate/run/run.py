@@ -198,7 +198,7 @@ class _Run:
         ctx, calls, recording = self._ctx, self._calls, self._recording
         if recording is not None:
             recording.attach(complain=ctx.note, time_is_up=lambda: self._state.expire())
-            calls.ledger.book(recording.spent_in_vain(price_of(self._parts.model)))
+            calls.ledger.book(recording.spent_before(price_of(self._parts.model)))
         if ctx.listening:
             calls.emit(RunStarted(question=ctx.question, model=self._parts.model.name))
         try:
@@ -206,7 +206,7 @@ class _Run:
                 conclusion = await self._execute()
             finally:
                 if recording is not None:
-                    calls.ledger.book(recording.unclaimed(price_of(self._parts.model)))
+                    calls.ledger.book(recording.unclaimed())
             result = self._result_so_far().model_copy(update=_answer_fields(self._parts.output, conclusion))
         except ContemplateError as error:
             error.partial = self._result_so_far(failed=True)
