@@ -51,7 +51,7 @@ class Replaying(Recording):
         return entry
 
     def spent_before(self, price: Price | None) -> Usage:
-        """Return no usage: each call costs again what it cost when it is used, as what is left may decide what follows."""
+        """Return no usage: a call costs again what it cost when it is used, as what is left may decide what follows."""
         return NOTHING
 
     def spent_now(self, entry: Entry) -> Usage:

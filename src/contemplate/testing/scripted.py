@@ -83,7 +83,9 @@ class ScriptedModel:
             cost_usd=None,
         )
         finish: Finish = "tool_calls" if message.tool_calls else "stop"
-        return ModelResponse(message=message, finish=finish, usage=self.price.priced(usage), model=self.name)
+        if self.price is not None:
+            usage = self.price.priced(usage)
+        return ModelResponse(message=message, finish=finish, usage=usage, model=self.name)
 
 
 def _one_by_one(replies: list[Reply]) -> Script:
