@@ -74,7 +74,9 @@ class Ledgers(RuleBasedStateMachine):
     async def _ask(self, ticket: Ticket, prompt: int, wanted: int | None) -> None:
         try:
             with ticket.scope:
-                ticket.reservation = await self.ledger.reserve(prompt, wanted, aggregator=ticket.aggregator)
+                ticket.reservation = await self.ledger.reserve(
+                    prompt, wanted, role="aggregator" if ticket.aggregator else "subagent"
+                )
                 self.served.append(ticket)
         except LimitExceeded:
             pass
@@ -184,10 +186,51 @@ class TestReservations:
     async def test_what_was_asked_for_is_given_where_it_fits(self) -> None:
         assert await ledger(total_tokens=1000).reserve(100, 200) == Reservation(300, 200)
 
-    async def test_who_names_no_length_gets_one_that_leaves_room_for_others(self) -> None:
-        assert (await ledger(total_tokens=160_000).reserve(0, None)).output_tokens == DEFAULT_OUTPUT_TOKENS
-        assert (await ledger(total_tokens=16_000).reserve(0, None)).output_tokens == 1000
-        assert (await ledger(total_tokens=500).reserve(0, None)).output_tokens == MIN_OUTPUT_TOKENS
+    async def test_who_names_no_length_gets_an_equal_part_of_what_is_left(self) -> None:
+        async def first_of(tasks: int, total: int) -> int | None:
+            book = ledger(total_tokens=total)
+            book.open_tasks = lambda: tasks
+            return (await book.reserve(0, None, task="a")).output_tokens
+
+        assert await first_of(16, 160_000) == DEFAULT_OUTPUT_TOKENS
+        assert await first_of(16, 16_000) == 1000
+        assert await first_of(1, 1000) == 1000
+        assert await first_of(16, 500) == MIN_OUTPUT_TOKENS
+
+    async def test_what_one_leaves_is_divided_among_the_others(self) -> None:
+        book = ledger(total_tokens=1200)
+        book.open_tasks = lambda: 4
+        first = await book.reserve(0, None, task="a")
+        assert first.output_tokens == 300
+        assert (await book.reserve(0, None, task="b")).output_tokens == 300
+        book.open_tasks = lambda: 3
+        book.settle(first, Usage(calls=1, output_tokens=100))
+        assert (await book.reserve(0, None, task="c")).output_tokens == 400
+
+    async def test_what_is_written_is_set_aside_twice_where_it_is_read_again(self) -> None:
+        book = ledger(keep=True, total_tokens=8000)
+        book.open_tasks = lambda: 1
+        # 7,000 are not kept for the aggregator's own prompt and answer, and each is estimated at 4/3 when it is read.
+        assert (await book.reserve(0, None, task="a")).output_tokens == 3000
+
+    async def test_tasks_wait_for_the_plan_where_the_limit_is_tight(self) -> None:
+        book = ledger(total_tokens=4000)
+        book.open_tasks = lambda: 1
+        plan = await book.reserve(0, 100, role="planner")
+        got: list[int | None] = []
+
+        async def ask() -> None:
+            got.append((await book.reserve(0, None, task="a")).output_tokens)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await steps(3)
+            book.settle(plan, Usage(calls=1, output_tokens=100))
+            await steps(3)
+            assert got == []
+            book.open_tasks = lambda: 3
+            book.plan_read()
+        assert got == [1300]
 
     async def test_output_tokens_are_capped_apart_from_the_prompt(self) -> None:
         book = ledger(output_tokens=1000)
@@ -204,11 +247,11 @@ class TestReservations:
 
     async def test_a_share_of_the_output_is_kept_for_the_aggregator(self) -> None:
         book = ledger(keep=True, output_tokens=1000)
-        assert (await book.reserve(0, 5000)).output_tokens == 750
-        assert (await book.reserve(0, 250, aggregator=True)).output_tokens == 250
+        assert (await book.reserve(0, 5000)).output_tokens == 875
+        assert (await book.reserve(0, 125, role="aggregator")).output_tokens == 125
 
     async def test_the_last_one_gets_what_is_left(self) -> None:
-        assert await ledger(total_tokens=500).reserve(100, 10_000) == Reservation(500, 400)
+        assert await ledger(total_tokens=500).reserve(100, 10_000) == Reservation(500, 400, limit="total_tokens")
 
     async def test_what_can_never_fit_is_refused_at_once(self) -> None:
         book = ledger(total_tokens=100)
@@ -219,10 +262,10 @@ class TestReservations:
     async def test_the_kept_share_is_for_the_aggregator_alone(self) -> None:
         book = ledger(keep=True, total_tokens=1000, calls=2)
         first = await book.reserve(100, 5000)
-        assert first.tokens == 750
+        assert first.tokens == 875
         with pytest.raises(LimitExceeded, match="calls = 2"):
             await book.reserve(1, 1)
-        assert await book.reserve(100, 100, aggregator=True) == Reservation(200, 100)
+        assert await book.reserve(100, 100, role="aggregator") == Reservation(200, 100)
 
     async def test_more_than_reserved_is_booked_and_ends_it(self) -> None:
         book = ledger(total_tokens=1000)
@@ -233,11 +276,11 @@ class TestReservations:
     async def test_the_aggregator_goes_ahead_of_those_who_wait(self) -> None:
         book = ledger(total_tokens=1000)
         first = await book.reserve(0, 1000)
-        order: list[str] = []
+        got: dict[str, int | None] = {}
 
         async def wait(name: str, aggregator: bool) -> None:
-            reservation = await book.reserve(0, 600, aggregator=aggregator)
-            order.append(name)
+            reservation = await book.reserve(0, 600, role="aggregator" if aggregator else "subagent")
+            got[name] = reservation.output_tokens
             book.settle(reservation, Usage(calls=1, output_tokens=10))
 
         async with anyio.create_task_group() as group:
@@ -246,28 +289,28 @@ class TestReservations:
             group.start_soon(wait, "aggregator", True)
             await steps(3)
             book.settle(first, Usage(calls=1))
-        assert order == ["aggregator", "subagent"]
+        assert got == {"aggregator": 600, "subagent": 400}
 
     async def test_a_small_one_does_not_overtake_a_large_one_for_ever(self) -> None:
         book = ledger(total_tokens=1000)
-        first = await book.reserve(0, 500)
-        order: list[str] = []
+        first = await book.reserve(0, 1000)
+        got: dict[str, int | None] = {}
 
         async def wait(name: str, size: int) -> None:
             reservation = await book.reserve(0, size)
-            order.append(name)
+            got[name] = reservation.output_tokens
             book.settle(reservation, Usage(calls=1, output_tokens=1))
 
         async with anyio.create_task_group() as group:
             group.start_soon(wait, "large", 900)
             await steps(3)
-            for _ in range(5):
-                group.start_soon(wait, "small", 200)
+            for number in range(5):
+                group.start_soon(wait, f"small {number}", 200)
             await steps(3)
-            assert order == []
+            assert got == {}
             book.settle(first, Usage(calls=1, output_tokens=1))
-        assert order[0] == "large"
-        assert order.count("small") == 5
+        assert got["large"] == 900
+        assert len(got) == 6
 
     async def test_a_crowd_costs_each_of_its_members_only_a_few_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         book, looks, crowd = ledger(total_tokens=100_000), 0, 2000

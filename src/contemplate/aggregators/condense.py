@@ -8,6 +8,7 @@ from functools import partial
 
 from ..errors import AggregationError
 from ..models.tokens import BYTES_PER_TOKEN, text_tokens
+from ..prompts import render
 from .parallel import run_in_parallel
 
 FENCE_TOKENS = 32
@@ -67,6 +68,27 @@ async def condense(texts: Sequence[Material], room: int, summarise: Summarise) -
                 hint="give a larger context=, or use a stronger model",
             )
     return level
+
+
+def shorten(texts: Sequence[Material], room: float) -> list[Material]:
+    """Return `texts`, the longest of them cut so that all together fit into `room` tokens.
+
+    Those that are shorter than an equal share stay whole, and leave the rest of it to the others.
+    """
+    left, kept = room, dict[int, Material]()
+    for count, place in zip(
+        range(len(texts), 0, -1), sorted(range(len(texts)), key=lambda i: texts[i].tokens), strict=True
+    ):
+        share = left / count
+        kept[place] = texts[place] if texts[place].tokens <= share else _cut_to(texts[place], share)
+        left -= kept[place].tokens
+    return [kept[place] for place in range(len(texts))]
+
+
+def _cut_to(text: Material, tokens: float) -> Material:
+    length = max(0, int(tokens) - FENCE_TOKENS - text_tokens(render("incomplete", text=""))) * BYTES_PER_TOKEN
+    beginning = text.text.encode(errors="replace")[:length].decode(errors="ignore")
+    return Material(text.label, render("incomplete", text=beginning), text.tasks)
 
 
 def _tasks(group: Sequence[Material]) -> list[str]:

@@ -18,10 +18,11 @@ from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..settings import ModelSettings
 from .conclusions import conclusion_of, images_of, nothing_answered
-from .condense import MIN_ROOM_TOKENS, Material, Summarise, condense
+from .condense import FENCE_TOKENS, MIN_ROOM_TOKENS, Material, Summarise, condense, shorten
 
 MAX_REPAIRS = 2
 TOKENS_PER_WORD = 2
+LEAST_TOKENS_OF_EACH = 2 * FENCE_TOKENS
 
 
 class _Synthesize:
@@ -64,10 +65,20 @@ class _Synthesize:
 
         material, closing = _material(usable, ctx)
         if self._context is not None:
-            room = self._room(question, closing, missing, ctx)
-            condensed = await condense(material, room, self._summariser(question, ctx))
+            context = self._room(question, closing, missing, ctx)
+            condensed = await condense(material, context, self._summariser(question, ctx))
             closing = closing if condensed == material else render("synthesis_summaries")
             material = condensed
+        whole = material
+        around = request_tokens(self._request(question, (), closing, missing, ctx))
+        length = sum(each.tokens for each in material)
+        room = ctx.prompt_room("aggregator", around + length) - around
+        if room < length:
+            if room < LEAST_TOKENS_OF_EACH * len(material):
+                ctx.note("the limits leave no room for merging the results; they stand side by side")
+                return _unmerged(ctx)
+            ctx.note("the limits leave no room for all that the results say; the longest of them are merged shortened")
+            material = shorten(material, room)
         request = self._request(question, material, closing, missing, ctx)
         response = await ask(request)
         output: Any = None
@@ -82,7 +93,7 @@ class _Synthesize:
             output=output,
             images=response.message.images or images_of(each for each in usable if each.id in read),
             support=tuple(each.id for each in usable if each.id in read),
-            complete=complete and response.finish != "length",
+            complete=complete and material is whole and response.finish != "length",
         )
 
     def _request(
@@ -210,14 +221,21 @@ def _body(result: TaskResult, candidates: bool) -> str:
     return text if candidates else f"Task: {result.task.label}\n{text}"
 
 
+def _heading(result: TaskResult) -> str:
+    return result.task.label if result.answered else f"{result.task.label} (incomplete)"
+
+
 def _unmerged(ctx: RunContext) -> Conclusion:
     """Return the results without merging them, for when there is no time for the call."""
-    seen = ctx.results.values()
-    usable = sorted((each for each in seen if each.answered), key=lambda each: each.index)
+    seen = list(ctx.results.values())
+    usable, _ = _usable_and_missing(seen)
+    answered = [each for each in usable if each.answered]
+    if ctx.output is not None:
+        usable = answered
     if not usable:
         raise nothing_answered(seen)
     if ctx.output is not None or usable[0].task.kind != "part":
-        return conclusion_of(usable[0], ctx, complete=False)
-    text = "\n\n".join(f"## {each.task.label}\n\n{each.text.strip()}" for each in usable)
+        return conclusion_of((answered or usable)[0], ctx, complete=False)
+    text = "\n\n".join(f"## {_heading(each)}\n\n{each.text.strip()}" for each in usable)
     support = tuple(each.id for each in usable)
     return Conclusion(text=text, images=images_of(usable), support=support, complete=False)

@@ -17,7 +17,7 @@ from ..errors import JournalBusy, JournalError, error_info
 from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
-from ..usage import NOTHING, Usage
+from ..usage import NOTHING, Price, Usage
 from .entries import Asked, CallOutcome, Entry, Pieces, RunRecord, Voice, request_digest, request_pieces, tool_pieces
 from .sqlite import PATIENCE, QUICK, Journal
 
@@ -89,14 +89,20 @@ class Recording:
         if self._late is not None:
             complain(self._late)
 
-    def spent_in_vain(self) -> Usage:
-        """Return the usage of recorded calls that failed or were cut off, and will be made again."""
-        return _sum(entry for entry in self._entries.values() if entry.outcome != "answered")
+    def spent_before(self, price: Price | None) -> Usage:
+        """Return the usage of all recorded calls, those too that will be made again.
+
+        A cost that was not known then is that of `price`, so that a limit on USD holds for the whole run.
+        """
+        return _sum(self._entries.values(), price)
+
+    def spent_now(self, entry: Entry) -> Usage:
+        """Return the usage to book when `entry` is used: it was booked before."""
+        return NOTHING
 
     def unclaimed(self) -> Usage:
-        """Return the usage of recorded answers that this run did not use."""
-        answered = (entry for entry in self._entries.values() if entry.outcome == "answered")
-        return _sum(entry for entry in answered if entry.slot not in self._claimed)
+        """Return the usage to book of recorded calls that this run did not use: it was booked before."""
+        return NOTHING
 
     def asked(self, path: str, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> Asked:
         """Return the key of a model call, numbered among equal ones."""
@@ -269,5 +275,5 @@ class Recording:
             self._complain(self.problem)
 
 
-def _sum(entries: Iterable[Entry]) -> Usage:
-    return sum((entry.usage for entry in entries), NOTHING)
+def _sum(entries: Iterable[Entry], price: Price | None) -> Usage:
+    return sum((entry.usage if price is None else price.priced(entry.usage) for entry in entries), NOTHING)

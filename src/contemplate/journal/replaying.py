@@ -11,7 +11,7 @@ import anyio
 
 from ..errors import ReplayError, revived
 from ..result import RunResult
-from ..usage import Usage
+from ..usage import NOTHING, Price, Usage
 from .entries import Asked, Entry, RunRecord
 from .recording import Recording, _sum
 from .sqlite import Journal
@@ -50,13 +50,17 @@ class Replaying(Recording):
             raise error
         return entry
 
-    def spent_in_vain(self) -> Usage:
-        """Return no usage: a call that failed fails again, with its recorded usage."""
-        return Usage()
+    def spent_before(self, price: Price | None) -> Usage:
+        """Return no usage: a call costs again what it cost when it is used, as what is left may decide what follows."""
+        return NOTHING
+
+    def spent_now(self, entry: Entry) -> Usage:
+        """Return the recorded usage of `entry`."""
+        return entry.usage
 
     def unclaimed(self) -> Usage:
         """Return the usage of recorded calls that the replay did not use: those of earlier attempts at the run."""
-        return _sum(entry for entry in self._entries.values() if entry.slot not in self._claimed)
+        return _sum((entry for entry in self._entries.values() if entry.slot not in self._claimed), None)
 
     async def turn(self, entry: Entry) -> None:
         """Wait until all calls that ended earlier have ended again; then raise the recorded error, if any."""

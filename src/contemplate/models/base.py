@@ -105,6 +105,7 @@ class ModelResponse(Data):
     Args:
         model: the name that the provider reports.
         answered_by: the name of the model that answered, where a wrapper such as `Fallback` chose among several.
+        capped_by: the limit of the run that had the answer cut off, where it was one.
         notes: what could not be read.
     """
 
@@ -115,6 +116,7 @@ class ModelResponse(Data):
     reasoning: Text = ""
     logprobs: tuple[TokenLogprob, ...] | None = None
     answered_by: str | None = None
+    capped_by: str | None = None
     notes: tuple[Text, ...] = ()
 
 

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from ..journal.recording import Recording
 
 
+# Of the event loop; a planner that waits for something else than results is waited for no longer.
+MAX_STEPS_TO_READ_A_PLAN = 500
+
+
 class ToolResult(NamedTuple):
     """What a tool returned. Images are for the user, not for the model; `text` mentions them."""
 
@@ -144,7 +148,8 @@ class Calls(OngoingRun):
             limits,
             keep_for_aggregator=keep_for_aggregator,
             outer=None if lent else self.ledger,
-            for_aggregator=scope.role == "aggregator",
+            outer_role=scope.role,
+            outer_task=scope.task,
         )
         return Calls(
             self.run_id,
@@ -191,7 +196,7 @@ class Calls(OngoingRun):
         asked = recording.asked(self._recorded_path, role, task, turn, model.name, request)
         known = recording.find(asked)
         if known is not None:
-            return await self._recall(known, recording, name, meter)
+            return await self._recall(known, recording, name, meter, price_of(model))
         started = perf_counter()
         try:
             response = await self._make(name, model, request, meter)
@@ -244,7 +249,9 @@ class Calls(OngoingRun):
                 opened.tools = opened.made(known.text)
             return opened.tools
 
-    async def _recall(self, known: Entry, recording: Recording, name: _Name, meter: Meter) -> ModelResponse:
+    async def _recall(
+        self, known: Entry, recording: Recording, name: _Name, meter: Meter, price: Price | None
+    ) -> ModelResponse:
         """Return the recorded result of a call, at its recorded cost."""
         response = known.response
         # At once, not in recorded order: the tasks that others wait for may be in what the planner has written.
@@ -256,8 +263,8 @@ class Calls(OngoingRun):
             error = raised
             raise
         finally:
-            meter.spent = known.usage
-            self.ledger.book(meter.spent)
+            meter.spent = known.usage if price is None else price.priced(known.usage)
+            self.ledger.book(recording.spent_now(known))
             finish = None if response is None else response.finish
             answered_by = None if response is None else response.answered_by
             self._report(name, known.name, meter, known.seconds, finish, error, answered_by=answered_by, recorded=True)
@@ -288,9 +295,7 @@ class Calls(OngoingRun):
         prompt_tokens = request_tokens(request) if self.ledger.limits_tokens else 0
         wanted = request.settings.max_tokens
         price = self._price(model)
-        reservation = await self.ledger.reserve(
-            prompt_tokens, wanted, aggregator=name.role == "aggregator", price=price
-        )
+        reservation = await self.ledger.reserve(prompt_tokens, wanted, role=name.role, task=name.task, price=price)
         if reservation.output_tokens != wanted:
             settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
             request = replace(request, settings=settings)
@@ -302,6 +307,9 @@ class Calls(OngoingRun):
             meter.spent, finish = accounted(response, request), response.finish
             answered_by = response.answered_by
             meter.catch_up(response)
+            if response.finish == "length" and reservation.capped_by is not None:
+                self.ledger.trip(reservation.capped_by)
+                response = response.model_copy(update={"capped_by": reservation.capped_by})
             return response
         except BaseException as raised:
             error = raised
@@ -312,8 +320,18 @@ class Calls(OngoingRun):
             if price is not None:
                 meter.spent = price.priced(meter.spent)
             self.ledger.settle(reservation, meter.spent)
+            if name.role == "planner":
+                self.resources.group.start_soon(self._read_plan)
             seconds = perf_counter() - started
             self._report(name, model.name, meter, seconds, finish, error, answered_by=answered_by)
+
+    async def _read_plan(self) -> None:
+        """Let the ledger know when the planner has handed out what it has written."""
+        for _ in range(MAX_STEPS_TO_READ_A_PLAN):
+            await anyio.lowlevel.checkpoint()
+            if not self.ledger.planning():
+                break
+        self.ledger.plan_read()
 
     def _price(self, model: Model) -> Price | None:
         price = price_of(model)

@@ -107,7 +107,7 @@ class RunContext:
 
     async def undecided(self) -> None:
         """Wait until the aggregator has read all results and wants more; if it returns instead, the planner ends."""
-        await self._state.outbox.read_out()
+        await self._state.undecided()
 
     def release(self, *task_ids: str) -> None:
         """Pass the results of `held` tasks on to the aggregator.
@@ -172,6 +172,13 @@ class RunContext:
     def tripped(self) -> str | None:
         """The first limit on calls, tokens or USD that refused a call; None if none did."""
         return self._calls.ledger.tripped
+
+    def prompt_room(self, role: Speaker, wanted: int) -> float:
+        """Return how many tokens a prompt of `role` may have within the limits; `math.inf` without a limit.
+
+        If `wanted` are more, the limit counts as reached.
+        """
+        return self._calls.ledger.prompt_room(role, wanted)
 
     def images_for(self, role: Speaker) -> tuple[ImagePart, ...]:
         """Return the user's images if `role` may see them, else none."""

@@ -14,7 +14,16 @@ import anyio.lowlevel
 import sniffio
 from anyio.abc import TaskGroup
 
-from ..errors import AggregationError, ContemplateError, LimitExceeded, PlanError, error_info, sole
+from ..errors import (
+    AggregationError,
+    ConfigurationError,
+    ContemplateError,
+    LimitExceeded,
+    PlanError,
+    QuorumNotReached,
+    error_info,
+    sole,
+)
 from ..events import LimitReached, PlanReady, Speaker, TaskFinished, TaskPlanned, TaskStarted
 from ..limits import Limits
 from ..messages import images_made
@@ -32,6 +41,7 @@ from .task_context import TaskContext
 KEPT_SHARE_OF_TIME = 0.25
 MAX_KEPT_SECONDS = 60.0
 SECONDS_TO_CONCLUDE = 0.1
+SHARE_TO_CONCLUDE = 0.1
 # One turn of asyncio's event loop costs as much as starting some tasks. Trio starts those of one turn in any order.
 TASKS_AT_A_TIME = {"asyncio": 8, "trio": 1}
 
@@ -118,16 +128,22 @@ def _fallback_conclusion(run: _Run, state: RunState, limits: Limits, failure: Co
         run.stop("seconds")
     elif isinstance(failure, LimitExceeded):
         run.stop(failure.limit)
-    elif state.stopped_by != "seconds" or any(result.outcome != "cancelled" for result in state.results.values()):
+    elif isinstance(failure, ConfigurationError | QuorumNotReached):
+        # Whoever asked for it has to know.
         raise failure
     if state.best is not None:
         try:
-            return as_conclusion(state.best())
+            offered = as_conclusion(state.best())
         except AggregationError:
             pass
         except Exception as error:
             raise as_contemplate_error(AggregationError, "what the aggregator offered", error) from error
-    if isinstance(failure, LimitExceeded):
+        else:
+            if failure is not None:
+                run.note(f"the aggregator failed, and what it had offered is taken: {failure.message}")
+            return offered.model_copy(update={"complete": False})
+    all_cancelled = all(result.outcome == "cancelled" for result in state.results.values())
+    if failure is not None and not (state.stopped_by == "seconds" and all_cancelled):
         raise failure
     raise LimitExceeded(
         f"Limits.seconds = {limits.seconds or 0:g} passed before there was any answer",
@@ -167,12 +183,27 @@ class _Run:
                     await self._plan(group)
             if scope.cancelled_caught and self.failure is None:
                 self.stop("seconds")
+                if not self._state.planned:
+                    await self._answer_directly()
             self.makeshift = self._state.release_if_nothing_else()
             if self.makeshift:
                 self._ctx.note("nothing else was answered: the results that the planner held back are passed on")
         finally:
             self._state.expire = self.fail
             self._state.outbox.close()
+
+    async def _answer_directly(self) -> None:
+        """Spend the time that is left on the question itself: all that was meant for the tasks went into the plan."""
+        left = self._ctx.deadline - anyio.current_time()
+        task = Task(id="answer", prompt=self._ctx.question, kind="answer", title="Answer")
+        with anyio.CancelScope(deadline=self._ctx.deadline - min(SECONDS_TO_CONCLUDE, left * SHARE_TO_CONCLUDE)):
+            self.note("the plan was not written in time: the question is answered directly")
+            async with anyio.create_task_group() as group:
+                self._add(task, group)
+
+    def note(self, message: str) -> None:
+        """Note something that the result has to say."""
+        self._ctx.note(message)
 
     def stop(self, limit: str) -> None:
         """Record that a limit has cut the work short."""
@@ -244,6 +275,12 @@ class _Run:
             with contained():
                 answer = as_answer(await self._agent(task, ctx), None if task.kind == "part" else self._ctx.output)
             outcome = answer.outcome
+            if outcome == "capped" and ctx.capped_by is not None:
+                error = LimitExceeded(
+                    f"its answer was cut off: Limits.{ctx.capped_by} leaves no room for more",
+                    limit=ctx.capped_by,
+                    hint=f"raise Limits.{ctx.capped_by}",
+                )
         except Exception as raised:
             error = sole(raised)
             outcome = "capped" if isinstance(error, LimitExceeded) else "failed"

@@ -178,6 +178,8 @@ class _Run:
         self._limits = limits
         self._began = anyio.current_time()
         self._state = RunState()
+        calls.ledger.open_tasks = lambda: self._state.open_tasks
+        calls.ledger.planning = lambda: self._state.planning
         inner_id = f"{calls.run_id}/{calls.path}" if calls.path else calls.run_id
         streams = calls.listeners.listening or limits.seconds is not None
         self._ctx = RunContext(
@@ -203,7 +205,7 @@ class _Run:
                 so_far=lambda: self._result_so_far(failed=True),
                 deadline=ctx.deadline,
             )
-            calls.ledger.book(recording.spent_in_vain())
+            calls.ledger.book(recording.spent_before(price_of(self._parts.model)))
         if ctx.listening:
             calls.emit(RunStarted(question=ctx.question, model=self._parts.model.name))
         try:

@@ -5,7 +5,8 @@ Planners, agents and aggregators use it through `RunContext`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -53,6 +54,7 @@ class RunState:
         self.expire: Callable[[], None] = lambda: None
         self._when_planned: list[Callable[[], None]] = []
         self._results: dict[str, TaskResult] = {}
+        self._waits = 0
         self._finished: dict[str, anyio.Event] = {}
         self._messages: dict[str, list[str]] = {}
 
@@ -60,6 +62,16 @@ class RunState:
     def results(self) -> Mapping[str, TaskResult]:
         """The results so far, by task id, in order of arrival."""
         return MappingProxyType(self._results)
+
+    @property
+    def open_tasks(self) -> int:
+        """How many tasks are not done, as far as that is known."""
+        return max(len(self.planned), self.expected or 0) - len(self._results)
+
+    @property
+    def planning(self) -> bool:
+        """Whether the planner is at work, and does not wait for results."""
+        return not self.plan_done and not self._waits
 
     # For the engine
 
@@ -102,8 +114,22 @@ class RunState:
         if task_id not in self._results:
             if task_id not in self.places:
                 raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
-            await self._finished.setdefault(task_id, anyio.Event()).wait()
+            with self._waiting():
+                await self._finished.setdefault(task_id, anyio.Event()).wait()
         return self._results[task_id]
+
+    async def undecided(self) -> None:
+        """Wait until the aggregator has read every result so far and waits for more."""
+        with self._waiting():
+            await self.outbox.read_out()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
 
     def when_planned(self, call: Callable[[], None]) -> None:
         """Call `call` when the planner finishes; never, if it has finished already."""

@@ -21,6 +21,7 @@ class _Reached:
 
     messages: tuple[Message, ...] = ()
     written: list[str] = field(default_factory=list)
+    capped_by: str | None = None
 
 
 class TaskContext:
@@ -76,6 +77,11 @@ class TaskContext:
         return "".join(self._reached.written)
 
     @property
+    def capped_by(self) -> str | None:
+        """The limit of the run that cut off the last answer, if one did."""
+        return self._reached.capped_by
+
+    @property
     def usage(self) -> Usage:
         """The usage of the task so far, failed calls included."""
         return self._run.spent_on(self._task.id)
@@ -100,6 +106,7 @@ class TaskContext:
     def adopt(self, other: TaskContext) -> None:
         """Copy what was reached in another context into this one."""
         self._reached.messages = other._reached.messages
+        self._reached.capped_by = other._reached.capped_by
         self._reached.written[:] = other._reached.written
 
     def messages_from_others(self) -> Sequence[str]:
@@ -127,6 +134,7 @@ class TaskContext:
             task=self._task.id if self._role == "subagent" else None,
             on_delta=self.hear if streaming else None,
         )
+        reached.capped_by = response.capped_by
         reached.written[:] = [response.message.text]
         reached.messages = (*request.messages, response.message)
         return response

@@ -27,14 +27,19 @@ class ScriptedModel:
         script: a text for every request, replies in order, or a function, which may be async.
         name: the model's name.
         chunk: the number of characters in each piece of a streamed text.
-        price: the price of its tokens.
+        price: the price of its tokens; None if it is not known.
 
     Attributes:
         requests: every request so far, in order.
     """
 
     def __init__(
-        self, script: str | Iterable[Reply] | Script, *, name: str = "scripted", chunk: int = 16, price: Price = FREE
+        self,
+        script: str | Iterable[Reply] | Script,
+        *,
+        name: str = "scripted",
+        chunk: int = 16,
+        price: Price | None = FREE,
     ) -> None:
         self.price = price
         self.name = name
@@ -78,7 +83,9 @@ class ScriptedModel:
             cost_usd=None,
         )
         finish: Finish = "tool_calls" if message.tool_calls else "stop"
-        return ModelResponse(message=message, finish=finish, usage=self.price.priced(usage), model=self.name)
+        if self.price is not None:
+            usage = self.price.priced(usage)
+        return ModelResponse(message=message, finish=finish, usage=usage, model=self.name)
 
 
 def _one_by_one(replies: list[Reply]) -> Script:
