@@ -265,7 +265,7 @@ class TestReservations:
         assert first.tokens == 875
         with pytest.raises(LimitExceeded, match="calls = 2"):
             await book.reserve(1, 1)
-        assert await book.reserve(100, 100, role="aggregator") == Reservation(200, 100)
+        assert await book.reserve(50, 50, role="aggregator") == Reservation(100, 50)
 
     async def test_more_than_reserved_is_booked_and_ends_it(self) -> None:
         book = ledger(total_tokens=1000)
