@@ -89,6 +89,8 @@ def test_a_name_in_other_letters() -> None:
         'Sure! {"x": 1}',
         '```json\n{"x": 1}\n```',
         '{"x": 1}\nI hope that this helps.',
+        '{"x": 1}.',
+        'It is {"x": 1}.',
         '\n\n{"x":\n1}',
     ],
 )

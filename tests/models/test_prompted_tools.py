@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from contemplate import Contemplator, Message, tool
+from contemplate.data import readable
 from contemplate.messages import ToolCall
 from contemplate.models import Delta, ModelRequest, OutputSchema, PromptedTools, ToolSpec
+from contemplate.models.wrappers.prompted_tools import _AnswerOnly
 from contemplate.testing import ScriptedModel
+
+
+def json_values() -> st.SearchStrategy[Any]:
+    return st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+
 
 pytestmark = pytest.mark.anyio
 
@@ -95,3 +109,48 @@ async def test_within_an_agent() -> None:
     inner = ScriptedModel(['{"tool": "double", "arguments": {"n": 21}}', '{"answer": "It is 42."}'])
     result = await Contemplator(PromptedTools(inner), mode="instant", tools=[double]).run("Twice 21?")
     assert result.output == "It is 42."
+
+
+any_text = st.text(st.characters(exclude_categories=()))
+
+
+@given(
+    answer=any_text,
+    before=st.dictionaries(any_text.filter(lambda name: name not in ("answer", "tool", "arguments")), json_values()),
+    ascii_only=st.booleans(),
+    cuts=st.lists(st.integers(1, 9), min_size=1),
+)
+def test_the_answer_is_read_from_any_pieces(
+    answer: str, before: dict[str, Any], ascii_only: bool, cuts: list[int]
+) -> None:
+    text = json.dumps({**before, "answer": answer, "after": {"answer": "no"}}, ensure_ascii=ascii_only)
+    heard: list[str] = []
+    sink = _AnswerOnly(lambda delta: heard.append(delta.text))
+    place = 0
+    for size in itertools.cycle(cuts):
+        sink(Delta(text[place : place + size]))
+        place += size
+        if place >= len(text):
+            break
+    assert readable("".join(heard)) == readable(answer)
+
+
+@pytest.mark.parametrize(
+    "text", ['Words. {"answer": "x"}', '[{"answer": "x"}]', '{"tool": "answer", "arguments": {"answer": "x"}}', "x"]
+)
+def test_nothing_else_is_taken_for_the_answer(text: str) -> None:
+    heard: list[Delta] = []
+    sink = _AnswerOnly(heard.append)
+    for letter in text:
+        sink(Delta(letter))
+    assert not heard
+
+
+def test_a_long_answer_is_read_in_linear_time() -> None:
+    """Read again at each piece, it took hours."""
+    heard: list[str] = []
+    sink = _AnswerOnly(lambda delta: heard.append(delta.text))
+    sink(Delta('{"answer": "'))
+    for _ in range(300_000):
+        sink(Delta("word "))
+    assert len("".join(heard)) == 1_500_000

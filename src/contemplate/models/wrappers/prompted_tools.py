@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json
 
+from ...data import readable, readable_json
 from ...messages import Message, ToolCall
 from ...prompts import fence_mark, fenced, render
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse, OutputSchema, ToolSpec
@@ -110,7 +113,7 @@ def _without_tool_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
 
 def _parse(response: ModelResponse, request: ModelRequest) -> ModelResponse:
     try:
-        turn = _Turn.model_validate_json(response.message.text)
+        turn = _Turn.model_validate_json(readable_json(response.message.text))
     except ValidationError:
         # Cut off, or the server ignores schemas: the text is the answer.
         return response
@@ -128,27 +131,73 @@ class _AnswerOnly:
 
     def __init__(self, on_delta: DeltaSink) -> None:
         self._on_delta = on_delta
-        self._text = ""
-        self._passed_on = 0
+        self._answer = _AnswerReader()
 
     def __call__(self, delta: Delta) -> None:
         if delta.restart:
-            self._text, self._passed_on = "", 0
+            self._answer = _AnswerReader()
         if delta.restart or delta.reasoning:
             self._on_delta(Delta(reasoning=delta.reasoning, restart=delta.restart))
-        self._text += delta.text
-        answer = _partial_answer(self._text)
-        if len(answer) > self._passed_on:
-            self._on_delta(Delta(answer[self._passed_on :]))
-            self._passed_on = len(answer)
+        answer = self._answer.feed(delta.text)
+        if answer:
+            self._on_delta(Delta(answer))
 
 
-def _partial_answer(text: str) -> str:
-    from pydantic_core import from_json
+class _AnswerReader:
+    """Reads the text of the field "answer" of a JSON object that arrives in pieces, each character once."""
 
-    try:
-        turn = from_json(text, allow_partial="trailing-strings")
-    except ValueError:
+    def __init__(self) -> None:
+        self._depth = 0
+        self._before = ""
+        self._name = ""
+        self._in_string = self._in_answer = False
+        self._string: list[str] = []
+        self._escape = ""
+
+    def feed(self, text: str) -> str:
+        """Return what `text` adds to the answer."""
+        return "".join(map(self._read, text))
+
+    def _read(self, letter: str) -> str:
+        if self._in_string:
+            return self._read_string(letter)
+        if letter.isspace() or (self._depth == 0 and (self._before or letter != "{")):
+            # Nothing counts but the first object, and only if no words come before it.
+            self._before = self._before or letter.strip()
+            return ""
+        if letter == '"':
+            self._in_string = True
+            self._in_answer = (self._depth, self._before, self._name) == (1, ":", "answer")
+            self._string.clear()
+        elif letter == ":":
+            self._name = "".join(self._string)
+        else:
+            self._depth += (letter in "{[") - (letter in "}]")
+        self._before = letter
         return ""
-    answer = turn.get("answer") if isinstance(turn, dict) else None
-    return answer if isinstance(answer, str) else ""
+
+    def _read_string(self, letter: str) -> str:
+        if not self._escape and letter == '"':
+            self._in_string = False
+            return ""
+        if self._escape or letter == "\\":
+            self._escape += letter
+            after = self._escape[6:]
+            if after and not _SECOND_HALF.fullmatch(after):
+                self._escape = ""
+                return self._say("\N{REPLACEMENT CHARACTER}") + "".join(map(self._read_string, after))
+            if not _ESCAPE.fullmatch(self._escape):
+                return ""
+            letter, self._escape = readable(json.loads(f'"{self._escape}"')), ""
+        return self._say(letter)
+
+    def _say(self, letter: str) -> str:
+        if self._in_answer:
+            return letter
+        self._string.append(letter)
+        return ""
+
+
+# A complete escape, of which a character may have two; and the beginning of a second one.
+_ESCAPE = re.compile(r'\\["\\/bfnrt]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}')
+_SECOND_HALF = re.compile(r"\\(u([dD]([c-fC-F][0-9a-fA-F]{0,2})?)?)?")
