@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from hashlib import blake2b
-from os.path import commonprefix
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -48,7 +47,8 @@ def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 def _differs(name: str, before: str, now: str) -> str:
     # Both from shortly before the place where they differ.
-    start = max(0, len(commonprefix([before, now])) - LONGEST // 2)
+    alike = next((place for place, (one, other) in enumerate(zip(before, now, strict=False)) if one != other), 0)
+    start = max(0, alike - LONGEST // 2)
     was, now_is = (f"{'...' if start else ''}{_short(text[start:])}" for text in (before, now))
     return f"{name} was {was}, and is {now_is}"
 
