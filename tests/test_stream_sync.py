@@ -406,6 +406,10 @@ mind = Contemplator(ScriptedModel(hang), planner=planners.direct(), aggregator=a
 async def notebook():
     return mind.run_sync("q")
 
+async def handled():
+    asyncio.get_running_loop().add_signal_handler(signal.SIGINT, lambda: None)
+    return mind.run_sync("q")
+
 async def stream():
     async with mind.stream("q") as run:
         async for event in run:
@@ -418,6 +422,9 @@ try:
         "stream": lambda: asyncio.run(stream()),
         "trio": lambda: anyio.run(mind.run, "q", backend="trio"),
         # As a kernel does it: asyncio.run would take the first signal for itself.
+        "run_sync in asyncio.run": lambda: asyncio.run(notebook()),
+        "run_sync in trio.run": lambda: anyio.run(notebook, backend="trio"),
+        "run_sync in a handler": lambda: asyncio.run(handled()),
         "notebook": lambda: loop.run_until_complete(notebook()),
     }[os.environ["HOW"]]()
 except KeyboardInterrupt:
@@ -428,8 +435,11 @@ except KeyboardInterrupt:
 """
 
 
+RUN_SYNC = ["run_sync in asyncio.run", "run_sync in trio.run", "run_sync in a handler"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent in another way there")
-@pytest.mark.parametrize("how", ["sync", "asyncio", "stream", "trio", "notebook"])
+@pytest.mark.parametrize("how", ["sync", "asyncio", "stream", "trio", "notebook", *RUN_SYNC])
 def test_ctrl_c_ends_the_run_before_it_comes_out(how: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", INTERRUPTED],

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from contemplate import RunResult
+from contemplate import Contemplator, RunResult
 from contemplate.cli import main
-from contemplate.testing import FaultyServer
+from contemplate.cli.plain_view import PlainView
+from contemplate.cli.watch import watch
+from contemplate.events import Event
+from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer
 
 from .asking import MERGED, command, contemplating, model, process, run
@@ -128,14 +131,47 @@ def test_a_reader_that_goes_away_is_no_error(form: list[str]) -> None:
         assert server.wait_for(lambda: server.connections == 0)
 
 
-def test_a_reader_of_the_progress_that_goes_away_is_no_error_either() -> None:
+@pytest.mark.parametrize("form", [[], ["--json"], ["--traceback"], ["--log-level", "info"]])
+def test_a_reader_of_the_progress_that_goes_away_costs_no_answer(form: list[str]) -> None:
     with FaultyServer(contemplating) as server:
-        with process(command("ask", "x", *model(server))) as running:
+        with process(command("ask", "x", *form, *model(server))) as running:
             assert running.stderr is not None
+            assert running.stdout is not None
             running.stderr.close()
+            assert MERGED in running.stdout.read()
             running.wait(60)
         assert server.wait_for(lambda: server.connections == 0)
-    assert running.returncode == 1
+    assert running.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+@pytest.mark.parametrize("where", ["2> /dev/full", "2>&-"])
+def test_where_nothing_can_be_told_the_answer_is_printed(where: str) -> None:
+    with FaultyServer(contemplating) as server:
+        quoted = " ".join(f"'{each}'" for each in command("ask", "x", *model(server)))
+        done = run(["sh", "-c", f"{quoted} {where}"])
+    assert (done.returncode, done.stdout) == (0, f"{MERGED}\n")
+
+
+class Unwritable(PlainView):
+    def __init__(self, error: Exception) -> None:
+        super().__init__(quiet=False)
+        self.events = 0
+        self._error = error
+
+    def show(self, event: Event) -> None:
+        self.events += 1
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("I/O operation on closed file")])
+def test_a_view_that_cannot_write_costs_no_answer(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    view = Unwritable(error)
+    mind = Contemplator(ScriptedModel("four"), mode="instant")
+    assert watch(mind, "q", [], None, view, None) == 0
+    out, err = capsys.readouterr()
+    assert (out, view.events) == ("four\n", 1)
+    assert f"warning: the run goes on, and cannot be shown: {error}" in err
 
 
 def test_logs_on_request() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +12,14 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+import anyio
 import pytest
 
+from contemplate import Contemplator
+from contemplate.cli.plain_view import PlainView
+from contemplate.cli.watch import watch
+from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
+from contemplate.modes import Mode
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Reply, Silence
 
@@ -47,13 +55,13 @@ def test_what_was_reached_is_printed(number: signal.Signals, code: int, form: li
         assert server.wait_for(lambda: server.connections == 0)
     assert running.returncode == code
     assert "Traceback" not in err
-    assert "interrupted; without the calls that were stopped: 3 calls · " in err
+    assert "interrupted; what it cost so far: 4 calls · " in err
     if form:
         document = json.loads(out)
         assert document["error"] == {"kind": "Interrupted", "message": f"interrupted by {number.name}", "hint": None}
         assert [task["text"] for task in document["partial"]["tasks"]] == ["Result: One.", "Result: Two."]
         assert document["partial"]["complete"] is False
-        assert document["partial"]["usage"]["calls"] == 3
+        assert document["partial"]["usage"]["calls"] == 4
     else:
         assert out == "## One (answered)\n\nResult: One.\n\n## Two (answered)\n\nResult: Two.\n"
 
@@ -69,6 +77,37 @@ def test_it_ends_in_every_phase(where: str) -> None:
         assert server.wait_for(lambda: server.connections == 0)
     assert running.returncode == 130
     assert "Traceback" not in err
+
+
+class Interrupting:
+    """A model that is interrupted by the terminal when it has written half of its answer."""
+
+    name = "interrupting"
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        assert on_delta is not None
+        on_delta(Delta("Half of "))
+        on_delta(Delta("an answer"))
+        if not self.times:
+            self.times += 1
+            os.kill(os.getpid(), signal.SIGINT)
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("mode", ["instant", "council"])
+def test_what_was_written_and_paid_for_is_told(mode: Mode, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also of calls that were stopped, and also where there were no others."""
+    mind = Contemplator(Interrupting(), mode=mode)
+    assert watch(mind, "Why?", [], None, PlainView(quiet=False), None) == 130
+    out, err = capsys.readouterr()
+    assert "Half of an answer" in out
+    told = re.search(r"what it cost so far: (\d) calls? · (\d+) tokens in, (\d+) out", err)
+    assert told is not None, err
+    assert min(map(int, told.groups())) > 0
 
 
 def test_events_end_with_a_whole_line() -> None:

@@ -23,16 +23,14 @@ def run_command(options: argparse.Namespace) -> int:
         say("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        discard_output()
         return FAILED
     except Exception as error:
-        try:
-            if options.traceback:
-                traceback.print_exc()
-            say_error(error, traceback_shown=options.traceback)
-        except BrokenPipeError:
-            discard_output()
+        if options.traceback:
+            say(traceback.format_exc().rstrip())
+        say_error(error, traceback_shown=options.traceback)
         return exit_code_of(error)
+    finally:
+        discard_output()
     return code
 
 

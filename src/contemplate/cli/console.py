@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from ..views.printable import printable
 
 
 def say(line: str) -> None:
-    """Write a line to standard error."""
-    sys.stderr.write(printable(line) + "\n")
-    sys.stderr.flush()
+    """Write a line to standard error, if that can be written: what is told there must not cost the answer."""
+    # A file that was closed raises a ValueError.
+    with suppress(OSError, ValueError):
+        sys.stderr.write(printable(line) + "\n")
+        sys.stderr.flush()
 
 
 def write(text: str) -> None:
@@ -28,7 +31,12 @@ def write_readable(text: str) -> None:
 
 
 def use_utf_8() -> None:
-    """Read and write UTF-8, whatever the locale says."""
+    """Read and write UTF-8, whatever the locale says; what nobody has opened is written to nowhere."""
+    # Else the next file that is opened would get its number, and all that is written there.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")
@@ -43,12 +51,12 @@ def log_to_standard_error(level: str) -> None:
 
 
 def discard_output() -> None:
-    """Discard what is still to be written: whoever read it has gone, and Python would complain once more at exit."""
+    """Discard what cannot be written: whoever read it has gone, say, and Python would complain once more at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 

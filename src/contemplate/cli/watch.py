@@ -9,6 +9,7 @@ import anyio
 
 from ..contemplator import Contemplator
 from ..errors import ContemplateError, error_info
+from ..events import Event
 from ..images import ImageSource
 from ..journal import Journal
 from ..result import ErrorInfo, RunResult
@@ -39,7 +40,7 @@ def watch(
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
-        view.stop(_interruption(signal.SIGINT), None)
+        view.stop(_interruption(signal.SIGINT), progress.partial() if progress.run_id else None)
         raise
     except Exception as error:
         view.stop(error_info(error), error.partial if isinstance(error, ContemplateError) else None)
@@ -59,7 +60,7 @@ def watch(
         return LIMITED if ended.stopped_by and not ended.complete else ANSWERED
     partial = progress.partial()
     view.stop(_interruption(ended), partial)
-    say(f"interrupted; without the calls that were stopped: {usage_text(partial.usage)}")
+    say(f"interrupted; what it cost so far: {usage_text(partial.usage)}")
     _say_how_to_go_on(run_id, journal)
     return INTERRUPTED if ended == signal.SIGINT else 128 + ended
 
@@ -73,13 +74,39 @@ async def _run(
     progress: RunProgress,
 ) -> RunResult[str] | signal.Signals:
     """Return the result of the run, or the signal that ended it."""
+    shown = _Guarded(view)
     with anyio.CancelScope() as scope, cancel_on_signal(scope) as received:
         async with mind.stream(question, images=images, run_id=run_id) as run:
             async for event in run:
                 progress.add(event)
-                view.show(event)
+                shown.show(event)
         return run.result
+    # What was stopped has cost something, too, and may have written something.
+    async for event in run:
+        progress.add(event)
+        shown.show(event)
     return received[0]
+
+
+class _Guarded:
+    """A view that does not cost the answer: one that cannot write shows no more events.
+
+    A reader of standard output who has gone away ends the run all the same: nobody wants the answer.
+    """
+
+    def __init__(self, view: View) -> None:
+        self._view: View | None = view
+
+    def show(self, event: Event) -> None:
+        if self._view is None:
+            return
+        try:
+            self._view.show(event)
+        except BrokenPipeError:
+            raise
+        except (OSError, ValueError) as error:
+            self._view = None
+            say(f"warning: the run goes on, and cannot be shown: {error}")
 
 
 def _say_how_to_go_on(run_id: str, journal: Journal | None) -> None:

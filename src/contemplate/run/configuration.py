@@ -45,13 +45,10 @@ def difference(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     return "; ".join(_differs(name, before.get(name, "not there"), now.get(name, "not there")) for name in names)
 
 
-def _same_beginning(one: str, other: str) -> int:
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-
-
 def _differs(name: str, before: str, now: str) -> str:
     # Both from shortly before the place where they differ.
-    start = max(0, _same_beginning(before, now) - LONGEST // 2)
+    alike = next((place for place, (one, other) in enumerate(zip(before, now, strict=False)) if one != other), 0)
+    start = max(0, alike - LONGEST // 2)
     was, now_is = (f"{'...' if start else ''}{_short(text[start:])}" for text in (before, now))
     return f"{name} was {was}, and is {now_is}"
 

@@ -13,6 +13,7 @@ from anyio.from_thread import start_blocking_portal
 
 from ..models import current_run
 from .current_run import current_scope
+from .interrupts import ctrl_c_raises
 from .nesting import blocking, blocking_in_loop_of
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ def run_blocking(function: Callable[[], Awaitable[T]]) -> T:
     if not _in_event_loop():
         return anyio.run(main) if scope is None or scope.blocked is not None else blocking_in_loop_of(scope, main)
     waiting = nullcontext() if scope is None else blocking(scope)
-    with waiting, start_blocking_portal(name="contemplate-sync") as portal:
+    with waiting, ctrl_c_raises(), start_blocking_portal(name="contemplate-sync") as portal:
         return portal.call(_at_this_place(main))
 
 
