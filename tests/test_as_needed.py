@@ -113,6 +113,17 @@ async def test_what_was_cut_off_is_shown_to_the_next_attempt(finish: Literal["le
         assert "it was cut off.)\nso far" in asked[1]
 
 
+@pytest.mark.parametrize("depth", [0, 1])
+@pytest.mark.parametrize("solved", [(), ("a",)])
+async def test_what_is_given_up_is_not_complete(depth: int, solved: tuple[str, ...]) -> None:
+    def script(text: str) -> str:
+        return "fine" if any(f"the question/{part}" in text for part in solved) else "UNSOLVED: too hard"
+
+    result, _ = await run(script, planners.as_needed(parts("a", "b"), depth=depth))
+    assert not result.complete
+    assert any("was given up after 2 attempts" in note for note in result.notes)
+
+
 async def test_then_it_is_decomposed_and_the_parts_are_merged() -> None:
     def script(text: str) -> str:
         return "UNSOLVED" if "the question/" not in text else f"done {text.split('the question/')[1][0]}"

@@ -232,3 +232,24 @@ async def test_one_that_has_no_turn_left_answers_all_the_same() -> None:
     )
     with anyio.fail_after(10):
         assert (await mind.run("q")).tasks[0].text == "3 feet"
+
+
+async def test_what_nobody_heard_is_told_with_the_result() -> None:
+    told = anyio.Event()
+
+    async def reply(request: ModelRequest) -> Turn:
+        if "Your task:" in request.messages[1].text:
+            await told.wait()
+            return "3 feet"
+        if any("if there is one" in message.text for message in request.messages):
+            told.set()
+        return await team(request)
+
+    team = Team(use(spawn("measure")), use(says("in metres")), use(wait("task-1")), "DONE")
+    agent = Agent(max_turns=1)
+    mind = Contemplator(
+        ScriptedModel(reply), planner=planners.orchestrate(), agent=agent, aggregator=aggregators.synthesize()
+    )
+    with anyio.fail_after(10):
+        await mind.run("q")
+    assert "3 feet\n\n(It was done without having heard: in metres)" in team.told()[-1]

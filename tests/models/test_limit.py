@@ -23,6 +23,7 @@ from contemplate.models import (
     RunMark,
     current_run,
 )
+from contemplate.models.wrappers import retry as module
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply
 
@@ -285,6 +286,62 @@ async def test_an_account_has_one_set_of_limits() -> None:
     await Limit(ScriptedModel("a"), concurrency=1).request(asking())
     with pytest.raises(ConfigurationError, match="account .scripted. has the limits"):
         await Limit(ScriptedModel("a"), concurrency=2).request(asking())
+
+
+@VIRTUAL
+@pytest.mark.parametrize("burst", [100, 400])
+async def test_a_burst_loses_nothing_at_a_provider_that_takes_few(burst: int) -> None:
+    """Without a known concurrency, and with the usual share of retries."""
+    inner = Slow(1)
+    inner.refuse = lambda: 0.1 if inner.out >= 20 else None
+    model = Retry(Limit(inner, account=f"burst of {burst}"))
+    await together(*[lambda: model.request(asking())] * burst)
+    assert inner.most_out == 20
+    assert model._allowance._left >= module.FIRST_RETRIES
+
+
+@VIRTUAL
+async def test_a_refusal_of_a_call_that_is_alone_is_its_error() -> None:
+    inner = Slow(1)
+    inner.refuse = lambda: 0
+    model = Limit(inner, account="alone")
+    with pytest.raises(ModelRateLimitError):
+        await model.request(asking())
+    assert len(inner.came) == 1
+
+
+@VIRTUAL
+async def test_a_refused_call_does_not_wait_beyond_the_deadline() -> None:
+    inner = Slow(10)
+    inner.refuse = lambda: 30 if inner.out else None
+    model = Limit(inner, account="deadline")
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(model.request, asking())
+            await anyio.sleep(1)
+            with pytest.raises(ModelRateLimitError):
+                await model.request(asking())
+
+
+@VIRTUAL
+@pytest.mark.parametrize(("window", "most"), [(True, 300), (False, 599)])
+async def test_what_fits_in_the_first_minute(window: bool, most: int) -> None:
+    inner = Slow(0)
+    model = Limit(inner, requests_per_minute=300, window=window, account=f"minute {window}")
+    await together(*[lambda: model.request(asking())] * 1000)
+    times = [at - inner.times[0] for at in inner.times]
+    assert abs(sum(at < 60 - 1e-3 for at in times) - most) <= 1
+    for first, last in zip(times, times[300:], strict=False):
+        assert not window or last - first >= 60 - 1e-3
+
+
+@VIRTUAL
+async def test_a_window_gives_back_what_was_not_needed() -> None:
+    inner = Slow(0, usage=Usage(calls=1, input_tokens=10, output_tokens=0))
+    model = Limit(inner, tokens_per_minute=1000, window=True, account="window of tokens")
+    for _ in range(5):
+        await model.request(asking(max_tokens=900))
+    assert inner.times[-1] == inner.times[0]
 
 
 def test_a_limit_is_at_least_one() -> None:

@@ -180,7 +180,7 @@ def test_runs_take_turns(arrivals: list[str]) -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             machine = Machine(nursery)
-            machine.gate.pace.requests.capacity = machine.gate.pace.requests.level = inf
+            machine.gate.pace.requests.capacity = machine.gate.pace.requests.level = inf  # type: ignore[misc]
             machine.gate.pace.window.size = machine.gate.pace.window.most = 1
             for run in ["first", *arrivals]:
                 await machine.come(run, 1)

@@ -32,7 +32,8 @@ def as_needed(
     An attempt fails if it is not answered, if it replies UNSOLVED (as prompted to do instead of guessing), or if it
     does not pass `check`. The next attempt is told what was wrong. The aggregator receives the successful attempt or,
     after decomposition, those of the parts: `aggregators.synthesize` handles both, and makes no call for the first.
-    All attempts that are ready run in parallel; the next ones wait for the slowest of them.
+    All attempts that are ready run in parallel; the next ones wait for the slowest of them. If the question or a part
+    of it is given up, the result is not `complete`.
 
     ADaPT, Prasad et al. 2023, https://arxiv.org/abs/2311.05772. Costs one call if that
     succeeds; at worst, with s strategies and p parts, (1 + s) * (1 + p) + 1 calls for depth 1, and p times that for
@@ -144,7 +145,7 @@ class _AsNeeded:
         """Decompose `goal` and return its parts. If there are none, give up and keep its last attempt as the result."""
         parts = await parts_of(self._decompose, goal.task.prompt, ctx) if goal.level < self._depth else []
         if len(parts) < 2:
-            ctx.note(f"{goal.task.label!r} was given up after {goal.attempts} attempts")
+            ctx.give_up(f"{goal.task.label!r} was given up after {goal.attempts} attempts")
             goal.result = last.id
             if goal.level > 0:
                 # The aggregator must see that this part is missing, and why.

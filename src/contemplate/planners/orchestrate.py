@@ -129,12 +129,17 @@ class _OrchestratorTools:
             tasks: The names of the tasks.
         """
         self._check_names(tasks)
-        results = [(task, result_text(await self._ctx.finished(task))) for task in dict.fromkeys(tasks)]
+        results = [(task, await self._result_of(task)) for task in dict.fromkeys(tasks)]
         mark = fence_mark(self._ctx.run_id, results)
         return render("orchestrate_results", mark=mark, results=fenced(results, mark))
 
+    async def _result_of(self, task: str) -> str:
+        text = result_text(await self._ctx.finished(task))
+        unheard = self._ctx.unheard(task)
+        return f"{text}\n\n(It was done without having heard: {'; '.join(unheard)})" if unheard else text
+
     async def message(self, task: str, text: str) -> str:
-        """Say something to an expert who is still at work, who takes it into account.
+        """Leave a message for an expert who is still at work, who takes it into account if another turn comes.
 
         Args:
             task: The name of the expert's task.
@@ -143,7 +148,7 @@ class _OrchestratorTools:
         self._check_names([task])
         if not self._ctx.tell(task, text):
             raise ToolError(f"{task} is not at work; hand out a follow-up if something is missing")
-        return f"{task} hears it before its next turn."
+        return f"{task} hears it before its next turn, if there is one; its result tells what it did not hear."
 
     async def interrupt(self, task: str) -> str:
         """Stop a task whose result is no longer needed.

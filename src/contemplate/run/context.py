@@ -125,6 +125,15 @@ class RunContext:
         """Send a message to the subagent of a task, read before its next turn; return whether the task is running."""
         return self._state.tell(task_id, text)
 
+    def unheard(self, task_id: str) -> Sequence[str]:
+        """Return the messages to the subagent of a task (`tell`) that it has not read."""
+        return self._state.unheard(task_id)
+
+    def give_up(self, message: str) -> None:
+        """Note that something was given up without which the run's result is not complete."""
+        self._state.given_up = True
+        self.note(message)
+
     # For agents
 
     def declare_tools(self, tools: Sequence[ToolSpec]) -> None:

@@ -101,7 +101,8 @@ async def execute(
     elif run.failure is not None:
         # The planner failed when the answer was there already, or while it was being cancelled.
         ctx.note(f"the plan was not finished: {run.failure.message}")
-    if state.stopped_by is not None or run.failure is not None or run.makeshift or _left_something_out(ctx):
+    incomplete = state.stopped_by is not None or run.failure is not None or run.makeshift or state.given_up
+    if incomplete or _left_something_out(ctx):
         conclusion = conclusion.model_copy(update={"complete": False})
     return conclusion
 

@@ -50,6 +50,7 @@ class RunState:
         self.notes: list[str] = []
         self.best: Callable[[], Conclusion] | None = None
         self.stopped_by: str | None = None
+        self.given_up = False
         self.spawn: Spawn | None = None
         self.expire: Callable[[], None] = lambda: None
         self._when_planned: list[Callable[[], None]] = []
@@ -164,6 +165,10 @@ class RunState:
             return False
         self._messages.setdefault(task_id, []).append(text)
         return True
+
+    def unheard(self, task_id: str) -> Sequence[str]:
+        """Return the queued messages for the subagent of a task."""
+        return tuple(self._messages.get(task_id, ()))
 
     def messages_for(self, task_id: str) -> Sequence[str]:
         """Remove and return the queued messages for the subagent of a task."""

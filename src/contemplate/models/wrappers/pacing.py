@@ -1,6 +1,7 @@
 """The arithmetic of rate limits, on a clock that is passed in, for `Limit`. Times are in seconds.
 
-Bucket   a limit on requests or tokens per minute
+Bucket   a limit on requests or tokens per minute, as a bucket that is refilled
+Minute   the same, as a sum over the last minute
 Window   a limit on concurrent calls, lowered when the provider refuses some
 Pace     both, and pauses
 Line     a queue: first come, first served within a run, and round-robin among runs
@@ -8,7 +9,7 @@ Line     a queue: first come, first served within a run, and round-robin among r
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from math import inf
@@ -19,6 +20,8 @@ LONGEST_PAUSE = 60.0
 DECREASE = 0.5
 # As a share of the capacity: rounding must not cause waits shorter than the clock's resolution.
 ROUNDING = 1e-6
+# What ends at a time must have ended for who wakes up at that time.
+CLOCK_SECONDS = 1e-6
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -50,6 +53,53 @@ class Bucket:
         if now > self._at:
             self.level = min(self.capacity, self.level + (now - self._at) * self.capacity / MINUTE)
             self._at = now
+
+
+class Minute:
+    """A sliding window: at most `capacity` within any minute.
+
+    For providers that count like this: of a bucket of 300, 599 are gone within its first minute. An amount above the
+    capacity waits until the window is empty.
+    """
+
+    def __init__(self, capacity: float) -> None:
+        self.capacity = capacity
+        self._taken: deque[tuple[float, float]] = deque()
+        self._sum = 0.0
+
+    @property
+    def level(self) -> float:
+        """How much is left of the capacity."""
+        return self.capacity - self._sum
+
+    def delay(self, amount: float, now: float) -> float:
+        """Return the seconds until `amount` may be taken."""
+        self._forget(now)
+        over = self._sum + min(amount, self.capacity) - self.capacity
+        if over <= self.capacity * ROUNDING:
+            return 0.0
+        for at, taken in self._taken:
+            over -= taken
+            if over <= self.capacity * ROUNDING:
+                return at + MINUTE - now
+        return MINUTE
+
+    def take(self, amount: float, now: float) -> None:
+        """Take `amount`; a negative one gives back what was not needed."""
+        self._forget(now)
+        # Given back from what was taken last, so that nothing is allowed too early.
+        while amount < 0 and self._taken:
+            at, taken = self._taken.pop()
+            self._sum -= taken
+            amount += taken
+            now = at
+        if amount > 0:
+            self._taken.append((now, amount))
+            self._sum += amount
+
+    def _forget(self, now: float) -> None:
+        while self._taken and self._taken[0][0] + MINUTE <= now + CLOCK_SECONDS:
+            self._sum -= self._taken.popleft()[1]
 
 
 class Window:
@@ -95,6 +145,12 @@ class Window:
         self.out -= 1
 
 
+def _minutely(limit: int | None, window: bool) -> Bucket | Minute:
+    if limit is None or not window:
+        return Bucket(inf if limit is None else limit)
+    return Minute(limit)
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
     """A permit for one call, with the tokens reserved for it. A `probe` tests whether a pause is over."""
@@ -111,9 +167,9 @@ class Pace:
     a probe, and another one each time it passes again, until one is answered.
     """
 
-    def __init__(self, requests: int | None, tokens: int | None, concurrency: int | None) -> None:
-        self.requests = Bucket(inf if requests is None else requests)
-        self.tokens = Bucket(inf if tokens is None else tokens)
+    def __init__(self, requests: int | None, tokens: int | None, concurrency: int | None, window: bool = False) -> None:
+        self.requests = _minutely(requests, window)
+        self.tokens = _minutely(tokens, window)
         self.window = Window(concurrency)
         self._paused_until = -inf
         self._in_doubt = False
@@ -145,13 +201,17 @@ class Pace:
         self.requests.take(calls - 1, now)
         self.tokens.take(tokens - permit.tokens, now)
 
-    def refused(self, permit: Pass, now: float, retry_after: float | None) -> None:
-        """End a call that was refused for the rate limit. Providers count such requests, but not their tokens."""
+    def refused(self, permit: Pass, now: float, retry_after: float | None) -> bool:
+        """End a call that was refused for the rate limit, and return whether it was one too many beside others.
+
+        Providers count such requests, but not their tokens.
+        """
         self.window.refused(permit.number)
         self.tokens.take(-permit.tokens, now)
         if retry_after is not None:
             self._paused_until = max(self._paused_until, now + min(retry_after, LONGEST_PAUSE))
             self._in_doubt = self._in_doubt or retry_after > LONGEST_PAUSE
+        return self.window.out > 0 and (retry_after or 0.0) <= LONGEST_PAUSE
 
     def ended(self, permit: Pass, now: float) -> None:
         """End a call that failed otherwise or was cancelled. Its usage is unknown, so the estimate stands."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 
 import anyio
@@ -18,7 +19,7 @@ from .pacing import Line, Pace, Pass
 USUAL_OUTPUT_TOKENS = 512.0
 SMOOTHING = 0.1
 
-_Allowed = tuple[int | None, int | None, int | None]
+_Allowed = tuple[int | None, int | None, int | None, bool]
 
 
 class Limit(Wrapper):
@@ -27,16 +28,20 @@ class Limit(Wrapper):
     All models of one account in an event loop share its limits. Tokens are estimated before a call and corrected by
     its usage; without `ModelSettings.max_tokens`, the answer is assumed to be as long as earlier ones. When the
     provider refuses a call for its rate limit, the number of concurrent calls is halved, and then grows again with each
-    answer; a pause that the provider asks for applies to all calls. Runs take turns, and the calls of each run keep
-    their order.
+    answer; a pause that the provider asks for applies to all calls. A refused call waits for its turn again while
+    others are in flight, as it was one too many beside them; its error is raised if it was alone. Runs take turns, and
+    the calls of each run keep their order.
 
     Put `Retry` around it, not inside it, so that a call that waits for a retry does not count as concurrent.
 
     Args:
         inner: the model.
-        requests_per_minute: may be used all at once, as providers count them; None for no limit.
+        requests_per_minute: may be used all at once, as most providers count them; None for no limit.
         tokens_per_minute: input and output together; None for no limit.
         concurrency: concurrent calls; if None, as many as the provider accepts.
+        window: whether the limits hold for any 60 seconds. By default they are token buckets, as OpenAI's and
+            Anthropic's are: full at first and refilled meanwhile, so that the first minute has room for almost twice
+            as many.
         account: the account that the limits apply to; the model's name if None.
 
     Raises:
@@ -50,12 +55,14 @@ class Limit(Wrapper):
         requests_per_minute: int | None = None,
         tokens_per_minute: int | None = None,
         concurrency: int | None = None,
+        window: bool = False,
         account: str | None = None,
     ) -> None:
         super().__init__(inner)
-        self._allowed = (requests_per_minute, tokens_per_minute, concurrency)
-        if any(limit is not None and limit < 1 for limit in self._allowed):
-            raise ConfigurationError(f"Limit{self._allowed}: a limit must be at least 1", hint="None means no limit")
+        limits = (requests_per_minute, tokens_per_minute, concurrency)
+        self._allowed = (*limits, window)
+        if any(limit is not None and limit < 1 for limit in limits):
+            raise ConfigurationError(f"Limit{limits}: a limit must be at least 1", hint="None means no limit")
         self._account = account or inner.name
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
@@ -66,20 +73,27 @@ class Limit(Wrapper):
             ModelError: the call failed.
         """
         gate = _gate_of(self._account, self._allowed)
-        permit = await gate.enter(outermost_run(), request)
-        sink = on_delta
-        if permit.probe and on_delta is not None:
-            sink = _FirstPiece(on_delta, lambda: gate.heard(permit))
-        try:
-            response = await self.inner.request(request, sink)
-        except ModelRateLimitError as error:
-            gate.refused(permit, error.retry_after)
-            raise
-        except BaseException:
-            gate.ended(permit)
-            raise
-        gate.answered(permit, response)
-        return response
+        while True:
+            permit = await gate.enter(outermost_run(), request)
+            sink = on_delta
+            if permit.probe and on_delta is not None:
+                sink = _FirstPiece(on_delta, partial(gate.heard, permit))
+            try:
+                response = await self.inner.request(request, sink)
+            except ModelRateLimitError as error:
+                one_too_many = gate.refused(permit, error.retry_after)
+                if not one_too_many or _is_too_late(error):
+                    raise
+                continue
+            except BaseException:
+                gate.ended(permit)
+                raise
+            gate.answered(permit, response)
+            return response
+
+
+def _is_too_late(error: ModelRateLimitError) -> bool:
+    return anyio.current_time() + (error.retry_after or 0.0) >= anyio.current_effective_deadline()
 
 
 class _FirstPiece:
@@ -150,10 +164,11 @@ class Gate:
         self.pace.answered(permit, anyio.current_time(), calls=max(1, usage.calls), tokens=usage.total_tokens)
         self._serve()
 
-    def refused(self, permit: Pass, retry_after: float | None) -> None:
-        """Note that the provider refused the call for its rate limit."""
-        self.pace.refused(permit, anyio.current_time(), retry_after)
+    def refused(self, permit: Pass, retry_after: float | None) -> bool:
+        """Note that the provider refused the call for its rate limit; return whether it was one too many."""
+        one_too_many = self.pace.refused(permit, anyio.current_time(), retry_after)
         self._serve()
+        return one_too_many
 
     def ended(self, permit: Pass) -> None:
         """Note that the call failed otherwise, or was cancelled."""
