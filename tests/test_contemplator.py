@@ -154,7 +154,7 @@ class TestSettings:
         assert model.name == "http://127.0.0.1:9/v1#m"
 
     def test_a_wrong_mode(self) -> None:
-        with pytest.raises(ConfigurationError, match="modes: instant, thinking, contemplating, auto"):
+        with pytest.raises(ConfigurationError, match="choose from 'instant', 'thinking', 'contemplating', 'auto'"):
             Contemplator(ScriptedModel(""), mode="deep")  # type: ignore[arg-type]
 
     def test_an_agent_of_ones_own_takes_no_tools(self) -> None:

@@ -12,7 +12,7 @@ The map of the package, from the roof down; each line imports only from those be
     views                          events and results as text
     journal, tools, testing        recorded calls; the tools of subagents; test doubles
     models                         the one-method model protocol, its implementations, and wrappers around them
-    prompts, answers, images       every prompt, a file each; the keys that votes count; loading of images
+    prompts, answers, images, arguments     every prompt; the keys that votes count; loading of images; argument checks
     errors, events, result, plan, messages, settings, limits, usage, data      plain frozen data
 
 Names are imported on first use, so that importing the package is fast.

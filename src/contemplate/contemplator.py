@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, Self
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from .agents.agent import Agent
+from .arguments import checked_arguments, is_async
 from .data import readable
-from .errors import ConfigurationError
+from .errors import ConfigurationError, validation_problems
 from .estimate import Estimate, estimated
 from .events import EVERYONE, Speaker
 from .images import ImageSource, load_image
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .journal import Journal
 
 _TEXT: Any = str
+_LABELS = TypeAdapter(dict[str, JsonValue])
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -79,6 +81,7 @@ class Contemplator(Generic[OutputT]):
         ConfigurationError: a setting is wrong, or the model cannot be set up.
     """
 
+    @checked_arguments
     def __init__(
         self,
         model: str | Model | None = None,
@@ -117,9 +120,14 @@ class Contemplator(Generic[OutputT]):
             images_to=_roles(images_to),
         )
         self._limits = limits or Limits()
+        if is_async(on_event):
+            raise ConfigurationError(
+                "on_event is async, and events do not wait",
+                hint="give a plain function, or iterate over the events: async with mind.stream(question) as events",
+            )
         self._on_event = on_event
         self._journal = None if journal is None else _open_journal(journal)
-        self._labels = dict(labels or {})
+        self._labels = _checked_labels(labels or {})
         self._open: dict[tuple[EventLoopToken, int], list[AsyncExitStack]] = {}
 
     def __repr__(self) -> str:
@@ -231,7 +239,10 @@ class Contemplator(Generic[OutputT]):
         from .run.recorded import reaggregate
 
         return await reaggregate(
-            self._parts, self._job("reaggregated", (), None, None), self._require_journal(), run_id
+            self._parts,
+            replace(self._job("reaggregated", (), None, run_id), run_id=None),
+            self._require_journal(),
+            run_id,
         )
 
     def replay_sync(self, run_id: str) -> RunResult[OutputT]:
@@ -263,6 +274,7 @@ class Contemplator(Generic[OutputT]):
             del self._open[task]
         await stack.aclose()
 
+    @checked_arguments
     def _job(
         self,
         question: str,
@@ -271,8 +283,6 @@ class Contemplator(Generic[OutputT]):
         run_id: str | None,
         *listeners: Listener,
     ) -> Job:
-        if not isinstance(question, str):
-            raise ConfigurationError(f"the question is a {type(question).__name__}, not a str", hint="ask in words")
         if not question.strip():
             raise ConfigurationError("the question is empty", hint="ask something")
         if run_id is not None and not _RUN_ID.fullmatch(run_id):
@@ -356,8 +366,21 @@ def _roles(images_to: Collection[Speaker]) -> frozenset[Speaker]:
     return frozenset(images_to)
 
 
+def _checked_labels(labels: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    try:
+        return _LABELS.validate_python(labels)
+    except ValidationError as error:
+        raise ConfigurationError(
+            f"labels are not JSON: {validation_problems(error)}", hint="give what JSON can say"
+        ) from None
+
+
 def _open_journal(journal: str | Journal) -> Journal:
     # Imported on use only, as it imports SQLite.
-    from .journal import open_journal
+    from .journal import Journal, open_journal
 
+    if not isinstance(journal, (str, Journal)):
+        raise ConfigurationError(
+            f"Contemplator(journal=...) is a {type(journal).__name__}", hint='journal="sqlite:///runs.db"'
+        )
     return open_journal(journal)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple, get_args
 
 from . import aggregators, planners, strategies
+from .arguments import checked_arguments
 from .errors import ConfigurationError
 from .models import Model
 from .prompts import render
@@ -22,6 +23,7 @@ class Preset(NamedTuple):
     aggregator: Aggregator
 
 
+@checked_arguments
 def council(*members: str | Model) -> Preset:
     """Return a preset in which several models answer independently and the contemplator's own model merges the answers.
 

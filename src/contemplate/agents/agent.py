@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 
+from ..arguments import checked_arguments
 from ..errors import ConfigurationError, ModelResponseError, ToolError
 from ..messages import Message, Part, ToolCall, images_made
 from ..models import ModelRequest, ModelResponse, ToolSpec
@@ -48,6 +49,7 @@ class Agent:
         ConfigurationError: two tools have the same name, or a number is too small.
     """
 
+    @checked_arguments
     def __init__(
         self,
         *,

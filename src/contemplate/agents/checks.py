@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from ..arguments import checked_arguments
 from ..errors import ConfigurationError, OutputError
 from ..plan import Task
 from ..prompts import fence_mark, fenced, render
@@ -40,6 +41,7 @@ async def problem_with(result: TaskResult, check: Check) -> str | None:
     return None if verdict is True else verdict or render("check_failed")
 
 
+@checked_arguments
 def checked(agent: AgentFunction, check: Check, *, attempts: int = 2) -> AgentFunction:
     """Wrap an agent so that its answers must pass `check`; after a failure it tries again and is told what was wrong.
 

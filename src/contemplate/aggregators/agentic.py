@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, create_model
 
 from ..agents.agent import Agent
+from ..arguments import checked_arguments
 from ..data import to_json_text
 from ..errors import AggregationError, ConfigurationError, OutputError
 from ..messages import Message
@@ -24,6 +25,7 @@ from .conclusions import conclusion_of, dissent, earliest_answer, images_of, in_
 from .trajectories import Trajectories
 
 
+@checked_arguments
 def agentic(
     *,
     model: str | Model | None = None,

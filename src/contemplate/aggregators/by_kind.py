@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from ..arguments import checked_arguments
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..run.protocols import Aggregator
 
 
+@checked_arguments
 def by_kind(*, candidates: Aggregator, others: Aggregator) -> _ByKind:
     """Pass all results to `candidates` if the first one is a candidate, else to `others`.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from ..agents.checks import Check, problem_with
+from ..arguments import checked_arguments
 from ..errors import AggregationError
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from .conclusions import NoModelCalls, conclusion_with_dissent, nothing_answered
 
 
+@checked_arguments
 def check(fn: Check) -> _Check:
     """Return the first answer that passes your check, and cancel the rest. Makes no model calls.
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, create_model
 
 from ..agents.output import parse_with_repair, with_schema
+from ..arguments import checked_arguments
 from ..errors import AggregationError, OutputError
 from ..messages import Message
 from ..models import Model, ModelRequest, ModelResponse
@@ -24,6 +25,7 @@ from .parallel import run_in_parallel
 MAX_REPAIRS = 1
 
 
+@checked_arguments
 def judge(
     *,
     model: str | Model | None = None,

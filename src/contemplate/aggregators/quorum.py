@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator, Collection, Iterable
 
 import anyio
 
+from ..arguments import checked_arguments
 from ..errors import ConfigurationError, QuorumNotReached
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..run.protocols import Aggregator
 
 
-def quorum(inner: Aggregator, *, enough: int | None = None, required: Collection[str] = ()) -> _Quorum:
+@checked_arguments
+def quorum(inner: Aggregator, *, enough: int | None = None, required: str | Collection[str] = ()) -> _Quorum:
     """Aggregate with `inner` as soon as enough tasks are answered, and cancel the rest.
 
     Results are collected until `enough` tasks and all `required` ones are answered; `inner` receives only these, so

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from ..agents.output import parse_with_repair, with_schema
+from ..arguments import checked_arguments
 from ..errors import AggregationError, ConfigurationError, ModelError
 from ..events import OutputDelta
 from ..messages import Message
@@ -147,6 +148,7 @@ class _Synthesize:
         return summarise
 
 
+@checked_arguments
 def synthesize(
     *,
     model: str | Model | None = None,

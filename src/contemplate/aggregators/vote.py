@@ -8,6 +8,7 @@ from typing import Any, Literal
 import anyio
 
 from .. import answers
+from ..arguments import checked_arguments
 from ..errors import AggregationError, ConfigurationError
 from ..events import VoteCounted
 from ..models import Model
@@ -22,6 +23,7 @@ Key = Callable[[Any], object]
 Stop = Literal["exact", "beta"]
 
 
+@checked_arguments
 def vote(
     *,
     key: Key | None = None,

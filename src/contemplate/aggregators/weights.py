@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 
 # "Confidence: 85", "confidence = 0.85", "**Confidence**: 85 %", "Confidence: 8/10"
@@ -51,6 +52,7 @@ def _share(number: float, unit: str) -> float | None:
     return number / scale if 0 <= number <= scale else None
 
 
+@checked_arguments
 def by_confidence(
     score: Callable[[Any], float | None] = stated_confidence, *, temperature: float = 0.5, highest: float = 1.0
 ) -> Weights:
@@ -95,6 +97,7 @@ class _ByConfidence:
         return self._bound
 
 
+@checked_arguments
 def by_accuracy(accuracy: Mapping[str, float]) -> Weights:
     """Weigh votes by the log-odds of their model's accuracy.
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from ..agents.checks import Check, problem_with
+from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..plan import Task
 from ..prompts import fence_mark, fenced, render
@@ -20,6 +21,7 @@ UNSOLVED = "UNSOLVED"
 Problems = Sequence[tuple[str, str]]
 
 
+@checked_arguments
 def as_needed(
     decompose: Planner,
     *,

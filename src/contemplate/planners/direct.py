@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from ..arguments import checked_arguments
 from ..plan import Task
 from ..run.context import RunContext
 from ..run.protocols import Planner
@@ -11,6 +12,7 @@ from ..settings import ModelSettings
 from .sized import Sized
 
 
+@checked_arguments
 def direct(*, instructions: str | None = None, settings: ModelSettings | None = None) -> Planner:
     """Plan one task, the question itself, whose text streams as the run's output. Costs one call.
 

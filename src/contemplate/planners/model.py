@@ -8,6 +8,7 @@ from textwrap import shorten
 
 from pydantic import JsonValue
 
+from ..arguments import checked_arguments
 from ..errors import ConfigurationError, ModelError
 from ..events import PlanDelta
 from ..messages import Message
@@ -24,6 +25,7 @@ MAX_CALLS = 2
 MAX_TOOL_DESCRIPTION_CHARACTERS = 300
 
 
+@checked_arguments
 def model(
     max_tasks: int = 6,
     *,

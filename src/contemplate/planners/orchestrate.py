@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from ..arguments import checked_arguments
 from ..errors import ConfigurationError, LimitExceeded, ModelError, ToolError, error_info
 from ..messages import Message, ToolCall
 from ..models import Model, ModelRequest, ToolSpec
@@ -16,6 +17,7 @@ from ..settings import ModelSettings
 from ..tools.tool import as_tool
 
 
+@checked_arguments
 def orchestrate(
     max_tasks: int = 12,
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 
+from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..plan import Task
 from ..prompts import render
@@ -14,6 +15,7 @@ from ..settings import ModelSettings
 from .sized import Sized
 
 
+@checked_arguments
 def rounds(
     n: int = 4,
     k: int = 2,

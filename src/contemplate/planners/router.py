@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .. import answers
+from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..plan import Task
 from ..prompts import render
@@ -60,6 +61,7 @@ def default_route(probe: Probe) -> Route:
     return "vote" if probe.short else "decompose"
 
 
+@checked_arguments
 def router(
     decompose: Planner,
     *,

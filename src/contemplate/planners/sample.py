@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..models import Model
 from ..plan import Task
@@ -15,6 +16,7 @@ from ..strategies import Strategy, strategy_parts
 from .sized import Sized
 
 
+@checked_arguments
 def sample(
     n: int,
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 
 from ..events import Event, OutputDelta
 
@@ -40,7 +40,7 @@ class Listeners:
         """Send `event` to every listener."""
         for listener in tuple(self._listeners):
             try:
-                listener(event)
+                _refuse_coroutine(listener(event))
             except Exception as error:
                 self._listeners.remove(listener)
                 _warn_of_dropped(listener, error)
@@ -50,6 +50,12 @@ class Listeners:
             self._outer.emit(event)
         elif self._on_output is not None:
             self._on_output(event)
+
+
+def _refuse_coroutine(returned: object) -> None:
+    if isinstance(returned, Coroutine):
+        returned.close()
+        raise TypeError("it is async, and events do not wait")
 
 
 def _warn_of_dropped(listener: Listener, error: Exception) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, c
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json, to_json
 
+from ..arguments import checked_arguments
 from ..data import readable_json, to_json_text
 from ..errors import ConfigurationError, ToolError, validation_problems
 from ..messages import ImagePart, Part, TextPart
@@ -29,6 +30,7 @@ class Tool:
         parameters: the JSON schema of its arguments, of type object.
     """
 
+    @checked_arguments
     def __init__(
         self, function: Callable[..., Any], *, name: str | None = None, description: str | None = None
     ) -> None:

@@ -7,6 +7,7 @@ from math import inf
 
 import anyio
 
+from ...arguments import checked_arguments
 from ...errors import (
     ConfigurationError,
     ContemplateError,
@@ -43,9 +44,10 @@ class Fallback(Wrapper):
         ConfigurationError: there is no model, a name is not known, or `failures` is less than one.
     """
 
+    @checked_arguments
     def __init__(
         self,
-        models: Sequence[str | Model],
+        models: str | Sequence[str | Model],
         *,
         on: tuple[type[ContemplateError], ...] = MAY_PASS,
         failures: int = 5,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
+from ...arguments import checked_arguments
 from ...errors import ConfigurationError, ModelRateLimitError
 from ..accounting import broken_off
 from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse
@@ -44,6 +45,7 @@ class Hedge(Wrapper):
         ConfigurationError: `share` is not between 0 and 1.
     """
 
+    @checked_arguments
     def __init__(self, inner: Model, *, share: float = 0.05) -> None:
         if not 0 <= share <= 1:
             raise ConfigurationError(f"Hedge(share={share}): the share must be between 0 and 1")

@@ -10,6 +10,7 @@ from math import inf
 import anyio
 from anyio.lowlevel import RunVar
 
+from ...arguments import checked_arguments
 from ...errors import ConfigurationError, ModelRateLimitError
 from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, outermost_run
 from ..tokens import request_tokens
@@ -48,6 +49,7 @@ class Limit(Wrapper):
         ConfigurationError: a limit is less than one.
     """
 
+    @checked_arguments
     def __init__(
         self,
         inner: Model,

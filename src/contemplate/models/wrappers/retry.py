@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
+from ...arguments import checked_arguments
 from ...errors import ConfigurationError, ModelError
 from ..base import DeltaSink, Model, ModelRequest, ModelResponse, RunMark, outermost_run
 from .base import Allowance, Restarting, Wrapper
@@ -39,6 +40,7 @@ class Retry(Wrapper):
         ConfigurationError: `attempts` is less than one, or `share` is negative.
     """
 
+    @checked_arguments
     def __init__(
         self, inner: Model, *, attempts: int = 4, longest_wait: float = LONGEST_WAIT, share: float = 0.2
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...arguments import checked_arguments
 from ...errors import ConfigurationError
 from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from .base import Wrapper
@@ -44,6 +45,7 @@ class Warm(Wrapper):
         ConfigurationError: `least_tokens` is less than one, or `longest_wait` is negative.
     """
 
+    @checked_arguments
     def __init__(self, inner: Model, *, least_tokens: int = LEAST_TOKENS, longest_wait: float = LONGEST_WAIT) -> None:
         if least_tokens < 1 or longest_wait < 0:
             raise ConfigurationError(

@@ -1,0 +1,119 @@
+"""Arguments of public functions, checked against their annotations: a wrong one is named at once, not deep in a run."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import types
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, is_typeddict
+
+from .errors import ConfigurationError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Return `function`, which now checks the kind of each argument before it runs.
+
+    Of protocols only the names are checked that they ask for.
+
+    Raises:
+        ConfigurationError: an argument is of another kind than its annotation says.
+    """
+    signature = inspect.signature(function)
+    name = re.sub(r"\._\w+$", "", function.__qualname__)
+    kinds: dict[str, Any] = {}
+
+    @wraps(function)
+    def check(*args: P.args, **kwargs: P.kwargs) -> R:
+        for each, value in _given(signature, args, kwargs):
+            if each.name not in kinds:
+                # On the first call: some names are defined after the function, or only for type checkers.
+                kinds[each.name] = _resolved(each.annotation, function)
+            if not _fits(value, kinds[each.name]):
+                raise ConfigurationError(
+                    f"{name}({each.name}{_problem(value, kinds[each.name])}",
+                    hint=f"{each.name}: {each.annotation}",
+                )
+        return function(*args, **kwargs)
+
+    return check
+
+
+def is_async(function: object) -> bool:
+    """Return whether `function`, or an object that can be called, is async."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+def _given(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Iterator[tuple[inspect.Parameter, Any]]:
+    try:
+        bound = signature.bind(*args, **kwargs)
+    except TypeError:
+        # Python's own message names the wrong, missing or unknown argument.
+        return
+    for name, value in bound.arguments.items():
+        parameter = signature.parameters[name]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            yield from ((parameter, each) for each in value)
+        elif name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
+            yield parameter, value
+
+
+def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:
+    if not isinstance(annotation, str):
+        return annotation
+    names = vars(sys.modules[function.__module__])
+    try:
+        return eval(annotation, dict(names))  # noqa: S307
+    except NameError:
+        return Any
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    origin = get_origin(kind)
+    if origin is Literal:
+        return any(value is each or (type(value) is type(each) and value == each) for each in get_args(kind))
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, each) for each in get_args(kind))
+    if origin is Annotated:
+        return _fits(value, get_args(kind)[0])
+    if kind is None:
+        return value is None
+    return _is_a(value, origin or kind, get_args(kind))
+
+
+def _is_a(value: Any, kind: Any, members: tuple[Any, ...]) -> bool:
+    if kind in (int, float):
+        # A bool is an int only to Python.
+        return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
+    if kind is Callable:
+        return callable(value)
+    if not isinstance(kind, type) or is_typeddict(kind) or kind in (Any, object):
+        return True
+    if getattr(kind, "_is_protocol", False):
+        wanted = {name for name in dir(kind) if not name.startswith("_")} | ({"__call__"} & set(vars(kind)))
+        return all(hasattr(value, name) for name in wanted)
+    return isinstance(value, kind) and _holds(value, kind, members)
+
+
+def _holds(value: Any, kind: Any, members: tuple[Any, ...]) -> bool:
+    """Return whether the members of a container are what they should be; a text or a mapping is no list."""
+    if kind is Mapping and members:
+        return all(_fits(each, members[1]) for each in value.values())
+    if kind not in (Sequence, Collection):
+        return True
+    return not isinstance(value, (str, bytes, Mapping)) and all(_fits(each, members[0]) for each in value)
+
+
+def _problem(value: Any, kind: Any) -> str:
+    """Return what is wrong with a value. It shows choices, but never another text: that may be a secret."""
+    choices = [each for part in (kind, *get_args(kind)) if get_origin(part) is Literal for each in get_args(part)]
+    if choices and isinstance(value, str):
+        return f"={value!r:.40}): choose from {', '.join(map(repr, choices))}"
+    return "=...) is None" if value is None else f"=...) is a {type(value).__name__}"
