@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from contemplate import Contemplator, Limits, ModelSettings, Price, Usage, aggregators, planners, tool
+from contemplate import Contemplator, Limits, ModelSettings, Price, Usage, aggregators, planners, strategies, tool
 from contemplate.errors import AggregationError, ConfigurationError, ContemplateError
 from contemplate.messages import Message, ToolCall
 from contemplate.models import Fallback, LocalModel, ModelRequest, ModelResponse, OpenAIModel, Retry, price_of
@@ -268,6 +269,36 @@ class TestEstimates:
         calls = Contemplator(model, mode="contemplating").estimate("x").calls
         assert calls.low == 1 + 2 + 1
         assert calls.high == 2 + 6 + 1
+
+    @pytest.mark.parametrize("said", ["4", "incomprehensibilities"])
+    @pytest.mark.parametrize("question", ["Why?", "internationalization " * 200])
+    async def test_a_run_that_stops_early_is_within_it(self, said: str, question: str) -> None:
+        script = lambda _: Message.assistant(f"Answer: {said}")  # noqa: E731
+        mind = Contemplator(ScriptedModel(script), planner=planners.sample(9), aggregator=aggregators.vote())
+        estimate = mind.estimate(question)
+        spent = (await mind.run(question)).usage
+        # A word is a token for a provider that counts the fewest.
+        assert estimate.calls.low <= spent.calls
+        assert estimate.output_tokens.low <= spent.calls
+        assert estimate.input_tokens.low <= spent.calls * max(50, len(question) // 9)
+
+    @pytest.mark.parametrize(
+        ("planner", "calls", "likely"),
+        [
+            (planners.router(planners.model(4), probe=3, samples=9), (4, 12), (4, 10)),
+            (planners.as_needed(planners.model(4), strategies=["a", "b"]), (1, 18), (1, 4)),
+            (planners.as_needed(planners.model(4), strategies=["a"], depth=0), (1, 3), (1, 3)),
+            (planners.orchestrate(8, max_turns=10), (2, 19), (3, 12)),
+            (planners.sample(2, strategies=[strategies.code]), (3, 7), (3, 3)),
+        ],
+    )
+    def test_planners_that_find_out_as_they_go(
+        self, planner: Any, calls: tuple[int, int], likely: tuple[int, int]
+    ) -> None:
+        mind = Contemplator(ScriptedModel("a"), planner=planner, aggregator=aggregators.synthesize())
+        found = mind.estimate("x")
+        assert [found.calls.low, found.calls.high] == list(calls)
+        assert [found.likely_calls.low, found.likely_calls.high] == list(likely)
 
     def test_no_price_no_cost(self) -> None:
         model = OpenAIModel("m", api_key="k", base_url="http://127.0.0.1:1/v1")

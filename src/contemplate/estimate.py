@@ -7,14 +7,16 @@ from .data import Data
 from .messages import Message
 from .models import ModelRequest, price_of
 from .models.tokens import request_tokens
-from .planners.sized import Sized
+from .planners.sized import Sized, Span
 from .run.run import Job, Parts
 from .samples import Sampled
 from .usage import Usage
 
 # (min, max) tokens of a call's prompt without the question, and of its answer: rough bounds for calls without a limit.
 PROMPT = (20, 600)
-ANSWER = (20, 1500)
+ANSWER = (1, 1500)
+# A token has three bytes by estimate, so that limits hold; a long word of nine may be one.
+FEWEST = 1 / 3
 
 
 class Range(Data):
@@ -28,11 +30,13 @@ class Estimate(Data):
     """Estimated calls, tokens and cost (USD) of a run.
 
     A rough range, made without any call: planners and aggregators declare how many calls they make (the range is
-    unbounded if one does not), an answer is assumed to have 20 to 1,500 tokens unless the settings limit it, and failed
-    calls are not counted. `cost_usd` is None if the price is unknown.
+    unbounded if one does not), an answer is assumed to have at most 1,500 tokens unless the settings limit it, and
+    failed calls are not counted. `likely_calls` is the range of most runs, without repairs. `cost_usd` is None if the
+    price is unknown.
     """
 
     calls: Range
+    likely_calls: Range
     input_tokens: Range
     output_tokens: Range
     cost_usd: Range | None
@@ -41,33 +45,54 @@ class Estimate(Data):
 def estimated(parts: Parts, job: Job) -> Estimate:
     """Return the estimate of `job` with these parts."""
     sized = parts.planner if isinstance(parts.planner, Sized) else None
-    planning, tasks, most = (sized.calls, sized.tasks, sized.samples) if sized else ((0, None), (0, None), 1)
+    planning: Span = sized.calls if sized else (0, None)
+    tasks: Span = sized.tasks if sized else (0, None)
     agent = parts.agent.agent if isinstance(parts.agent, Sampled) else parts.agent
-    each = agent.calls if isinstance(agent, Agent) else (1, None)
+    each: Span = agent.calls if isinstance(agent, Agent) else (1, None)
     longest = agent.max_tokens if isinstance(agent, Agent) else None
     concluding = getattr(parts.aggregator, "model_calls", None)
     # A single result is returned without a call; an aggregating agent may finish after one call.
     merges_at_least = 1 if concluding and tasks[0] > 1 else 0
-    low = planning[0] + tasks[0] * each[0] + merges_at_least
+    # Who makes no call to conclude may do so from the first answers.
+    low: float = planning[0] + (tasks[0] if merges_at_least else min(1, tasks[0])) * each[0] + merges_at_least
     high: float | None = None
     if planning[1] is not None and tasks[1] is not None and each[1] is not None and concluding is not None:
-        high = planning[1] + tasks[1] * most * each[1] + concluding
+        samples, repairs = (sized.samples, sized.repairs) if sized else (1, 0)
+        typed = agent.max_repairs if isinstance(agent, Agent) and parts.output is not None else 0
+        high = planning[1] + tasks[1] * samples * (each[1] + max(repairs, typed)) + concluding
+    likely = _likely(sized, each[0], merges_at_least, 1 if concluding else 0, Range(low=low, high=high))
     if job.limits.calls is not None:
-        low, high = min(low, job.limits.calls), min(job.limits.calls, high or job.limits.calls)
+        most = job.limits.calls
+        low, high = min(low, most), min(most, high or most)
+        likely = Range(low=min(likely.low, most), high=min(most, likely.high or most))
     question = request_tokens(ModelRequest((Message.user(job.question, job.images),)))
     answer = longest or ANSWER[1]
     written = Range(low=low * min(ANSWER[0], answer), high=None if high is None else high * answer)
     # Answers are read again by dependent tasks and by the aggregator.
     read = Range(
-        low=low * (question + PROMPT[0]),
+        low=int(low * (question + PROMPT[0]) * FEWEST),
         high=None if high is None else high * (question + PROMPT[1]) + 2 * (tasks[1] or 0) * answer,
     )
     return Estimate(
         calls=Range(low=low, high=high),
+        likely_calls=likely,
         input_tokens=read,
         output_tokens=written,
         cost_usd=_cost(parts, read, written),
     )
+
+
+def _likely(sized: Sized | None, each: int, merges_at_least: int, merges: int, bounds: Range) -> Range:
+    """Return the calls of most runs, in which nothing is repaired, and each task is one call."""
+    if sized is None:
+        return bounds
+    if sized.likely is not None:
+        low, high = sized.likely
+    elif sized.tasks[1] is not None:
+        low, high = sized.calls[0] + sized.tasks[0] * each, sized.calls[0] + sized.tasks[1] * each
+    else:
+        return bounds
+    return Range(low=max(bounds.low, low + merges_at_least), high=high + merges)
 
 
 def _cost(parts: Parts, read: Range, written: Range) -> Range | None:

@@ -120,6 +120,11 @@ class Agent:
         return 1, self._max_turns if self._tools or self._toolsets else 1
 
     @property
+    def max_repairs(self) -> int:
+        """Maximum number of repairs of an answer that does not match the output type."""
+        return self._max_repairs
+
+    @property
     def max_tokens(self) -> int | None:
         """Maximum output tokens of each call; None if not set."""
         return self._settings.max_tokens

@@ -11,9 +11,9 @@ def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
     if as_json:
         write(f"{estimate.model_dump_json(indent=2)}\n")
         return
-    cost = "unknown, as the price is" if estimate.cost_usd is None else _range(estimate.cost_usd, "${:,.4f}")
+    cost = "not known for this model" if estimate.cost_usd is None else _range(estimate.cost_usd, "${:,.4f}")
     lines = (
-        f"calls          {_range(estimate.calls)}",
+        f"calls          {_range(estimate.calls)}; most runs {_range(estimate.likely_calls)}",
         f"tokens read    {_range(estimate.input_tokens)}",
         f"tokens written {_range(estimate.output_tokens)}",
         f"cost           {cost}",

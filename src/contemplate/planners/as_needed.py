@@ -14,7 +14,7 @@ from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..strategies import Strategy, StrategyParts, strategy_parts, work_backwards
-from .sized import parts_of
+from .sized import Sized, most, most_repairs, parts_of
 
 UNSOLVED = "UNSOLVED"
 # Labels and texts that describe a failed attempt; empty if it is good.
@@ -55,7 +55,18 @@ def as_needed(
     if depth < 0:
         raise ConfigurationError(f"planners.as_needed({depth=}): depth must be at least 0")
     parts = [strategy_parts(each) for each in ((work_backwards,) if strategies is None else strategies)]
-    return _AsNeeded(decompose, parts, check, depth)
+    calls, split, repairs = most(decompose)
+    attempts = 1 + len(parts)
+    # How many questions there may be on all levels, and how many of them may be decomposed.
+    goals = None if split is None else sum(split**level for level in range(depth + 1))
+    splits = None if split is None else sum(split**level for level in range(depth))
+    return Sized(
+        _AsNeeded(decompose, parts, check, depth),
+        calls=(0, None if calls is None or splits is None else calls * splits),
+        tasks=(1, None if goals is None else attempts * goals),
+        repairs=max(repairs, most_repairs(program for _, program in parts)),
+        likely=(1, attempts),
+    )
 
 
 @dataclass(slots=True, eq=False)

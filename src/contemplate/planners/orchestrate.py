@@ -15,6 +15,7 @@ from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
 from ..tools.tool import as_tool
+from .sized import Sized
 
 
 @checked_arguments
@@ -74,7 +75,8 @@ def orchestrate(
         if not ctx.planned:
             yield Task(id="answer", prompt=question, kind="answer", title="Answer")
 
-    return plan
+    # Most questions are handed out in a few parts, in a turn or two, with one to wait and one to be done.
+    return Sized(plan, calls=(1, max_turns), tasks=(1, max_tasks), likely=(3, min(5, max_turns) + min(6, max_tasks)))
 
 
 class _OrchestratorTools:

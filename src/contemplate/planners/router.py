@@ -15,7 +15,7 @@ from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .sized import parts_of
+from .sized import Sized, most, parts_of
 
 Route = Literal["answer", "vote", "refine", "decompose"]
 Key = Callable[[Any], object]
@@ -98,7 +98,14 @@ def router(
     if not 2 <= probe <= samples:
         raise ConfigurationError(f"planners.router({probe=}, {samples=}): 2 <= probe <= samples must hold")
 
-    return _Router(decompose, probe, samples, key, choose, instructions, settings, seed)
+    calls, parts, repairs = most(decompose)
+    return Sized(
+        _Router(decompose, probe, samples, key, choose, instructions, settings, seed),
+        calls=(0, calls),
+        tasks=(probe, None if parts is None else max(samples, probe + max(1, parts))),
+        repairs=repairs,
+        likely=(probe, samples),
+    )
 
 
 class _Router:

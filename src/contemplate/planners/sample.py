@@ -13,7 +13,7 @@ from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
 from ..strategies import Strategy, strategy_parts
-from .sized import Sized
+from .sized import Sized, most_repairs
 
 
 @checked_arguments
@@ -81,7 +81,7 @@ def sample(
                 settings=ModelSettings(seed=seed + i).over(settings),
             )
 
-    return Sized(plan, calls=(0, 0), tasks=(wave or n, n))
+    return Sized(plan, calls=(0, 0), tasks=(wave or n, n), repairs=most_repairs(program for _, program in approaches))
 
 
 def _name(i: int) -> str:
