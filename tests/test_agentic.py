@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import anyio
 import pytest
 from pydantic import BaseModel
 
-from contemplate import Contemplator, Limits, Message, RunResult, Task, TaskResult, aggregators, planners
+from contemplate import Contemplator, Limits, Message, RunContext, RunResult, Task, TaskResult, aggregators, planners
 from contemplate.aggregators.trajectories import MAX_STEP_CHARACTERS, Trajectories
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError, ToolError
 from contemplate.events import ModelCalled
@@ -168,10 +168,19 @@ async def test_support_that_is_nobody_is_repaired() -> None:
     ],
 )
 async def test_an_agent_that_does_not_finish(replies: list[Reply], said: str) -> None:
-    with pytest.raises(AggregationError, match=said) as raised:
-        await aggregated(acting(in_turn(*replies)), max_turns=2)
-    assert raised.value.partial is not None
-    assert [task.text for task in raised.value.partial.tasks] == ["solution 0", "solution 1", "solution 2"]
+    result = await aggregated(acting(in_turn(*replies)), max_turns=2)
+    assert (result.output, result.complete) == ("solution 0", False)
+    assert said in " ".join(result.notes)
+
+
+async def test_parts_are_merged_instead() -> None:
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        yield Task(id="a", prompt="a?")
+        yield Task(id="b", prompt="b?")
+
+    model = ScriptedModel(["an a", "a b", "no form", "no form", "no form", "both"])
+    result = await Contemplator(model, planner=plan, aggregator=aggregators.agentic()).run("q")
+    assert (result.output, result.complete, result.support) == ("both", False, ("a", "b"))
 
 
 async def test_a_call_that_fails() -> None:

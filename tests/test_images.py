@@ -17,7 +17,7 @@ from contemplate.errors import ConfigurationError, ContemplateError, QuorumNotRe
 from contemplate.events import Event, OutputDelta, Speaker, TaskDelta
 from contemplate.images import MAX_IMAGE_BYTES, load_image
 from contemplate.journal import Journal
-from contemplate.messages import Message
+from contemplate.messages import Message, images_made
 from contemplate.models import ModelRequest, OpenAIModel
 from contemplate.models.openai.response_images import ResponseImages
 from contemplate.testing import FaultyServer, ScriptedModel
@@ -386,6 +386,20 @@ async def test_what_a_tool_draws_comes_with_the_answer(name: str, images: tuple[
     assert (result.text, result.images) == ("Drawn.", images)
     assert f"images made: {len(images)}" in told
     assert told.startswith("As you wish.") == (name == "two")
+
+
+@pytest.mark.anyio
+async def test_two_images_in_one_message() -> None:
+    """All images of a message are kept, in order, and one that comes again is one."""
+    both = Message.user("See.", (MADE, OTHER))
+    assert both.images == (MADE, OTHER)
+    assert [part.kind for part in both.parts] == ["image", "image", "text"]
+    assert images_made((both, Message.assistant("", images=(MADE, OTHER)))) == (MADE, OTHER)
+    assert images_made((Message.assistant("", images=(OTHER, MADE)), Message.tool("1", "", (MADE,)))) == (OTHER, MADE)
+    model = ScriptedModel([Message.assistant("Two.", images=(OTHER, MADE))])
+    result = await Contemplator(model, mode="instant").run("Draw.", images=[MADE, OTHER])
+    assert result.images == (OTHER, MADE)
+    assert model.requests[0].messages[-1].images == (MADE, OTHER)
 
 
 # Journal

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -12,7 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from contemplate import ContemplateError, Contemplator, Limits, RunResult, aggregators, planners
+from contemplate import (
+    ContemplateError,
+    Contemplator,
+    Limits,
+    RunContext,
+    RunResult,
+    TaskResult,
+    aggregators,
+    planners,
+)
 from contemplate.errors import AggregationError, ModelServerError
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
@@ -149,14 +159,69 @@ async def test_a_judge_that_names_nobody_is_told_once() -> None:
     assert "cannot be used: " in model.requests[-1].messages[-1].text
 
 
-async def test_a_judge_that_never_names_anyone() -> None:
-    model = judging(["one", "two"], lambda candidates: "I like them all")
-    with pytest.raises(AggregationError, match="the judge named none of the 2 candidates") as raised:
-        await judged(model, 2)
-    partial = raised.value.partial
-    assert partial is not None
-    assert [task.text for task in partial.tasks] == ["one", "two"]
-    assert partial.usage.calls == 4
+ALL = "I like them all"
+
+
+async def longest(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
+    return max([each.text async for each in results], key=len)
+
+
+@pytest.mark.parametrize(
+    ("or_else", "answer", "calls"),
+    [
+        ("first", "Answer: 1", 5),
+        ("vote", "Answer: 2", 5),
+        ("synthesize", "merged", 6),
+        (aggregators.vote(), "Answer: 2", 5),
+        (longest, "Well. Answer: 2", 5),
+    ],
+)
+async def test_a_judge_that_never_names_anyone(or_else: Any, answer: str, calls: int) -> None:
+    replies: list[str | Exception] = ["Answer: 1", "Answer: 2", "Well. Answer: 2"]
+
+    def script(request: ModelRequest) -> str | Exception:
+        if is_judged(request):
+            return ALL
+        return "merged" if request.settings.seed is None else replies[request.settings.seed]
+
+    result = await judged(ScriptedModel(script), 3, or_else=or_else)
+    assert (result.output, result.complete, result.usage.calls) == (answer, False, calls)
+    assert "the judge named none of the 3 candidates" in " ".join(result.notes)
+    assert "or_else=" in " ".join(result.notes)
+
+
+async def test_the_first_answer_is_taken_by_default() -> None:
+    result = await judged(judging(["one", "two"], lambda candidates: ALL), 2)
+    assert (result.output, result.complete) == ("one", False)
+
+
+async def test_a_judge_that_names_one_in_one_order_only() -> None:
+    said = iter([ALL, '{"reason": "so", "best": "1"}', ALL])
+    result = await judged(judging(["one", "two"], lambda candidates: next(said)), 2, both_orders=True)
+    assert result.output in ("one", "two")
+    assert result.complete
+    assert "named no candidate in one of the two orders" in " ".join(result.notes)
+
+
+async def test_what_concludes_instead_may_fail_too() -> None:
+    async def fails(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
+        raise KeyError("x")
+
+    with pytest.raises(AggregationError, match="KeyError") as raised:
+        await judged(judging(["one", "two"], lambda candidates: ALL), 2, or_else=fails)
+    assert raised.value.partial is not None
+    assert [task.text for task in raised.value.partial.tasks] == ["one", "two"]
+
+
+async def test_a_typed_answer_is_taken_instead() -> None:
+    replies: list[str | Exception] = ['{"value": 1}', '{"value": 2}', '{"value": 2}']
+    mind = Contemplator(
+        judging(replies, lambda candidates: ALL),
+        planner=planners.sample(3),
+        aggregator=aggregators.judge(or_else="vote"),
+        output_type=Number,
+    )
+    assert (await mind.run("q?")).output == Number(value=2)
 
 
 @pytest.mark.parametrize("both_orders", [False, True])
@@ -217,3 +282,5 @@ async def test_typed_candidates() -> None:
 def test_what_limits_need_to_know() -> None:
     assert aggregators.judge().model_calls == 1
     assert aggregators.judge(both_orders=True).model_calls == 2
+    assert aggregators.judge(or_else="synthesize").model_calls == 2
+    assert aggregators.judge(or_else="vote").model_calls == 1

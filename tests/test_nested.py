@@ -56,6 +56,20 @@ async def test_a_task_is_a_vote_of_its_own_and_shown_what_it_needs() -> None:
     events.check()
 
 
+@pytest.mark.parametrize("kind", ["part", "candidate"])
+async def test_a_tasks_instructions_reach_the_contemplator_that_answers_it(kind: str) -> None:
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        yield Task.model_validate({"id": "a", "prompt": "How far?", "kind": kind, "instructions": "Answer in miles."})
+
+    model = ScriptedModel("ten")
+    inner = Contemplator(model, mode="instant")
+    await Contemplator(model, planner=plan, agent=inner, aggregator=aggregators.first()).run("the question")
+    asked = model.requests[0].messages[-1].text
+    assert "How far?" in asked
+    assert asked.endswith("\n\nAnswer in miles.")
+    assert ("the question" in asked) == (kind == "part")
+
+
 async def test_ten_deep() -> None:
     model = ScriptedModel("here")
     result = await nested(model, 10).run("the question")

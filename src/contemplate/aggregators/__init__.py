@@ -14,10 +14,13 @@ from .by_kind import by_kind
 from .check import check
 from .first import first
 from .judge import judge
+from .or_else import NAMED
 from .quorum import quorum
 from .synthesize import synthesize
 from .vote import vote
 from .weights import Weights, by_accuracy, by_confidence
+
+NAMED.update(first=first, vote=vote, synthesize=synthesize)
 
 __all__ = [
     "Aggregator",

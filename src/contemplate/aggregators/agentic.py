@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, create_model
 from ..agents.agent import Agent
 from ..arguments import checked_arguments
 from ..data import to_json_text
-from ..errors import AggregationError, ConfigurationError, OutputError
+from ..errors import ConfigurationError, OutputError
 from ..messages import Message
 from ..models import Model
 from ..plan import Task
@@ -22,6 +22,7 @@ from ..run.output_type import OutputType, json_in
 from ..run.task_context import TaskContext
 from ..settings import ModelSettings
 from .conclusions import conclusion_of, dissent, earliest_answer, images_of, in_launch_order, nothing_answered
+from .or_else import FormMissed, OrElse, conclude_instead
 from .trajectories import Trajectories
 
 
@@ -32,6 +33,7 @@ def agentic(
     settings: ModelSettings | None = None,
     max_turns: int = 12,
     context: int = 64_000,
+    or_else: OrElse | None = None,
 ) -> _Agentic:
     """Wait for all results, and let an agent inspect them with tools until it answers. Costs up to `max_turns` calls.
 
@@ -39,7 +41,8 @@ def agentic(
     and read some of them; evidence in tool results outranks a subagent's conclusions. It thus reads selected steps,
     while merging reads only answers and summarising reads everything. It finishes with a solution, the trajectories
     that support it, and a reason; it must in its last turn, or once the conversation exceeds `context`. The
-    trajectories are anonymised and shuffled, seeded by the run's id.
+    trajectories are anonymised and shuffled, seeded by the run's id. If it does not finish in the form it is asked for,
+    `or_else` concludes, with a note, and the result is incomplete.
 
     After AggAgent, Lee et al. 2026, https://arxiv.org/abs/2604.11753.
 
@@ -48,17 +51,28 @@ def agentic(
         settings: settings of its calls.
         max_turns: maximum number of calls, repairs of its last answer excluded.
         context: maximum tokens of the conversation.
+        or_else: what concludes if the agent does not finish: "first" (the answer that was launched first), "vote",
+            "synthesize", or an aggregator. If None, "first", but "synthesize" for parts of a question, none of which
+            answers it.
 
     Raises:
         ConfigurationError: `max_turns` or `context` is less than one.
     """
     if max_turns < 1 or context < 1:
         raise ConfigurationError(f"agentic({max_turns=}, {context=}): both must be at least 1")
-    return _Agentic(model, settings or ModelSettings(), max_turns, context)
+    return _Agentic(model, settings or ModelSettings(), max_turns, context, or_else)
 
 
 class _Agentic:
-    def __init__(self, model: str | Model | None, settings: ModelSettings, max_turns: int, context: int) -> None:
+    def __init__(
+        self,
+        model: str | Model | None,
+        settings: ModelSettings,
+        max_turns: int,
+        context: int,
+        or_else: OrElse | None,
+    ) -> None:
+        self._or_else = or_else
         self._model = model
         self._settings = settings
         self._max_turns = max_turns
@@ -75,9 +89,12 @@ class _Agentic:
         # Truncated and failed trajectories may still contain useful steps.
         usable = sorted((each for each in seen if each.answered or each.messages), key=lambda each: each.index)
         shuffled = random.Random(f"{ctx.run_id}/agentic").sample(usable, len(usable))  # noqa: S311
-        text, finish = await self._finish(question, shuffled, ctx)
-        if ctx.output is None and not finish.solution.strip():
-            raise AggregationError("the aggregating agent's solution is empty", hint="use a stronger model")
+        try:
+            text, finish = await self._finish(question, shuffled, ctx)
+        except FormMissed as missed:
+            parts = any(each.task.kind == "part" for each in seen)
+            or_else = self._or_else or ("synthesize" if parts else "first")
+            return await conclude_instead(or_else, question, seen, ctx, missed)
         supporting = {shuffled[number - 1].id for number in finish.support}
         support = tuple(each.id for each in usable if each.id in supporting) or tuple(each.id for each in answered)
         return Conclusion(
@@ -100,13 +117,11 @@ class _Agentic:
         try:
             answer = await agent.converse(messages, reader, settings=self._settings, output=output)
         except OutputError as error:
-            raise AggregationError(
-                f"the aggregating agent's answer cannot be parsed: {error.message}", hint="use a stronger model"
-            ) from None
+            raise FormMissed(f"the aggregating agent's answer cannot be parsed: {error.message}") from None
         if answer.outcome != "answered":
-            raise AggregationError(
-                "the aggregating agent did not finish", hint="raise its settings' max_tokens, or use a stronger model"
-            )
+            raise FormMissed("the aggregating agent did not finish (raise its settings' max_tokens?)")
+        if ctx.output is None and not answer.output.solution.strip():
+            raise FormMissed("the aggregating agent's solution is empty")
         return to_json_text(json_in(answer.text)["solution"]), answer.output
 
 

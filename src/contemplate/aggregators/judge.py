@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, create_model
 
 from ..agents.output import parse_with_repair, with_schema
 from ..arguments import checked_arguments
-from ..errors import AggregationError, OutputError
+from ..errors import OutputError
 from ..messages import Message
 from ..models import Model, ModelRequest, ModelResponse
 from ..prompts import fence_mark, fenced, render
@@ -20,6 +20,7 @@ from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..settings import ModelSettings
 from .conclusions import conclusion_with_dissent, earliest_answer, in_launch_order, nothing_answered
+from .or_else import FormMissed, OrElse, conclude_instead, model_calls_of
 from .parallel import run_in_parallel
 
 MAX_REPAIRS = 1
@@ -32,12 +33,14 @@ def judge(
     both_orders: bool = False,
     criteria: str | None = None,
     settings: ModelSettings | None = None,
+    or_else: OrElse = "first",
 ) -> _Judge:
     """Wait for all results, and let a model select the best answer by its number. Costs one call, or two.
 
     The answers are anonymised, fenced and shuffled, seeded by the run's id; the winner is returned unchanged.
     Identical answers are shown once, and a single answer is returned without a call. A choice that does not name a
-    candidate is repaired once. Only texts are judged, not images.
+    candidate is repaired once; if it still names none, `or_else` concludes, with a note, and the result is incomplete.
+    Only texts are judged, not images.
 
     Judges have position bias: with `both_orders`, a second call in parallel sees the answers in reverse order, and if
     the choices differ, the one that was launched first wins, with a note.
@@ -50,15 +53,24 @@ def judge(
         both_orders: whether to judge in both orders.
         criteria: criteria of a good answer; correctness and completeness if None.
         settings: settings of the judging calls.
+        or_else: what concludes if the judge names no candidate: "first" (the answer that was launched first), "vote",
+            "synthesize", or an aggregator.
     """
-    return _Judge(model, both_orders, criteria, settings)
+    return _Judge(model, both_orders, criteria, settings, or_else)
 
 
 class _Judge:
     def __init__(
-        self, model: str | Model | None, both_orders: bool, criteria: str | None, settings: ModelSettings | None
+        self,
+        model: str | Model | None,
+        both_orders: bool,
+        criteria: str | None,
+        settings: ModelSettings | None,
+        or_else: OrElse,
     ) -> None:
-        self.model_calls = 2 if both_orders else 1
+        self._orders = 2 if both_orders else 1
+        self.model_calls = self._orders + model_calls_of(or_else)
+        self._or_else = or_else
         self._model = model
         self._criteria = criteria or render("judge_criteria")
         self._settings = settings or ModelSettings()
@@ -69,18 +81,35 @@ class _Judge:
         candidates = _distinct(in_launch_order(seen))
         if not candidates:
             raise nothing_answered(seen)
-        winner = candidates[0] if len(candidates) == 1 else await self._best(question, candidates, ctx)
+        try:
+            winner = candidates[0] if len(candidates) == 1 else await self._best(question, candidates, ctx)
+        except FormMissed as missed:
+            return await conclude_instead(self._or_else, question, seen, ctx, missed)
         return conclusion_with_dissent(winner, seen, ctx, complete=all(each.answered for each in seen))
 
     async def _best(self, question: str, candidates: list[TaskResult], ctx: RunContext) -> TaskResult:
         # Seeded by the run's id, so that a resumed run sends the same request.
         shuffled = random.Random(f"{ctx.run_id}/judge").sample(candidates, len(candidates))  # noqa: S311
-        orders = [shuffled, shuffled[::-1]][: self.model_calls]
-        calls = [partial(self._choice, question, order, ctx) for order in orders]
-        first, *others = sorted(await run_in_parallel(calls), key=lambda each: each.index)
+        orders = [shuffled, shuffled[::-1]][: self._orders]
+        calls = [partial(self._choice_or_miss, question, order, ctx) for order in orders]
+        choices = await run_in_parallel(calls)
+        chosen = [each for each in choices if isinstance(each, TaskResult)]
+        if not chosen:
+            raise next(each for each in choices if isinstance(each, FormMissed))
+        if len(chosen) < len(orders):
+            ctx.note("the judge named no candidate in one of the two orders; its choice in the other is taken")
+        first, *others = sorted(chosen, key=lambda each: each.index)
         if any(each.id != first.id for each in others):
             ctx.note(f"the judge chose {first.id!r} in one order and {others[0].id!r} in the other; the first is taken")
         return first
+
+    async def _choice_or_miss(
+        self, question: str, candidates: Sequence[TaskResult], ctx: RunContext
+    ) -> TaskResult | FormMissed:
+        try:
+            return await self._choice(question, candidates, ctx)
+        except FormMissed as missed:
+            return missed
 
     async def _choice(self, question: str, candidates: Sequence[TaskResult], ctx: RunContext) -> TaskResult:
         numbers = [str(number) for number in range(1, len(candidates) + 1)]
@@ -103,10 +132,7 @@ class _Judge:
         try:
             chosen, _ = await parse_with_repair(await ask(request), request, ask, choice, repairs=MAX_REPAIRS)
         except OutputError as error:
-            raise AggregationError(
-                f"the judge named none of the {len(candidates)} candidates: {error.message}",
-                hint="use a stronger model",
-            ) from None
+            raise FormMissed(f"the judge named none of the {len(candidates)} candidates: {error.message}") from None
         return candidates[numbers.index(chosen.best)]
 
 
