@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from contemplate import (
@@ -26,9 +28,12 @@ from contemplate import (
 )
 from contemplate.errors import ContemplateError
 from contemplate.events import Event, ModelCalled, OutputDelta, RunFinished, TaskFinished, TaskStarted
+from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
+from contemplate.tools.tool import Tool
+from contemplate.usage import Usage
 
 from ..support import steps
 
@@ -343,3 +348,60 @@ async def test_what_the_engine_writes_cannot_be_reached_through_a_context() -> N
             if hasattr(ctx, name):
                 with pytest.raises(AttributeError):
                     setattr(ctx, name, None)
+
+
+@every_way
+async def test_its_calls_are_in_usage_events_and_journal_alike(way: str) -> None:
+    told: list[Event] = []
+    journal = Journal()
+    result = await WAYS[way](five(Counted()), on_event=told.append, journal=journal).run("q", run_id="r")
+    called = [event for event in told if isinstance(event, ModelCalled)]
+    entries = [each for each in journal.entries("r") if each.role != "tool"]
+    assert result.usage == sum((event.usage for event in called), Usage())
+    assert result.usage == sum((each.usage for each in entries), Usage())
+    assert Counter(event.path for event in called) == Counter(each.path for each in entries)
+    assert all(event.run_id == "r" for event in told)
+    replayed = await WAYS[way](five(Counted()), journal=journal).replay("r")
+    assert (replayed.text, replayed.usage) == (result.text, result.usage)
+
+
+@pytest.mark.parametrize(("first", "second", "late"), [("1", "2", "1"), ("1", "2", "2"), ("1", "1", "any")])
+async def test_a_tool_that_was_interrupted_asks_nothing_twice(first: str, second: str, late: str) -> None:
+    """Whichever of two calls of one tool had returned: the run within the other one goes on where it was."""
+    journal, asked, interrupted = Journal(), Counter[str](), anyio.Event()
+
+    def outer_script(request: ModelRequest) -> Message | str:
+        if request.messages[-1].role == "tool":
+            return "done"
+        calls = (ToolCall(id=str(i), name="think", arguments=each) for i, each in enumerate((first, second)))
+        return Message.assistant("", tuple(calls))
+
+    def inner_script(request: ModelRequest) -> str:
+        asked[request.messages[-1].text] += 1
+        return f"thought {asked.total()}"
+
+    class Think(Tool):
+        name, description, parameters = "think", "Think.", {"type": "object"}
+        at_work = 0
+
+        async def call(self, arguments: str) -> str:
+            text = (await Contemplator(ScriptedModel(inner_script), mode="council").run(arguments)).text
+            self.at_work += 1
+            if self.at_work <= 2 and (arguments == late or (late == "any" and self.at_work == 2)):
+                interrupted.set()
+                await anyio.sleep_forever()
+            return text
+
+    think = Think.__new__(Think)
+    mind = Contemplator(ScriptedModel(outer_script), mode="instant", tools=[think], journal=journal)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: mind.run("q", run_id="r"))
+        await interrupted.wait()
+        while not [each for each in journal.entries("r") if each.role == "tool"]:
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    before = asked.copy()
+    assert before.total() == 10
+    assert (await mind.run("q", run_id="r")).text == "done"
+    assert asked == before, "every answer was recorded"
+    assert [each.outcome for each in journal.entries("r") if each.role == "tool"] == ["answered"] * 2

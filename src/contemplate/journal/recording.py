@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic, perf_counter
 from typing import Any, TypeVar, TypeVarTuple
 
@@ -99,6 +100,26 @@ class Recording:
     def spent_now(self, entry: Entry) -> Usage:
         """Return the usage to book when `entry` is used: it was booked before."""
         return NOTHING
+
+    @contextmanager
+    def elsewhere(self, path: str) -> Iterator[Recording]:
+        """Lend a recording of this run for another event loop, while this one is blocked, waiting for the block.
+
+        It is for the runs at `path`, and has its own lock, as nobody could release that of a blocked event loop.
+        """
+        other = self._twin(path)
+        other.run, other.so_far = self.run, self.so_far
+        # Of event loops of different kinds, each has a clock of its own.
+        other._claimed, other._run_started, other._late = self._claimed, self._run_started, self._late
+        try:
+            yield other
+        finally:
+            self._pending += other._pending
+            self._known |= other._known
+            self._late, self.problem = other._late, self.problem or other.problem
+
+    def _twin(self, path: str) -> Recording:
+        return type(self)(self._journal, self.run, list(self._entries.values()))
 
     def unclaimed(self) -> Usage:
         """Return the usage to book of recorded calls that this run did not use: it was booked before."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -34,6 +35,23 @@ class Replaying(Recording):
         self._places = {place: number for number, place in enumerate(self._order)}
         self._next = 0
         self._turns: dict[int, anyio.Event] = {}
+
+    @contextmanager
+    def elsewhere(self, path: str) -> Iterator[Recording]:
+        """Lend a replay of the calls at `path`: no other can end meanwhile, so that it waits for no other."""
+        with super().elsewhere(path) as other:
+            try:
+                yield other
+            finally:
+                assert isinstance(other, Replaying)  # noqa: S101
+                self.divergence = self.divergence or other.divergence
+                ended = {self._places[slot] for slot in other._places}
+                while self._next in ended:
+                    self._next += 1
+
+    def _twin(self, path: str) -> Recording:
+        within = [each for each in self._entries.values() if f"{each.path}/".startswith(path)]
+        return Replaying(self._journal, self.run, within)
 
     def find(self, asked: Asked) -> Entry:
         """Return the recorded call.

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from hashlib import blake2b
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -103,6 +105,7 @@ class Calls(OngoingRun):
         self._answered_by: dict[str, str] = {}
         self._turns: dict[tuple[Speaker, str | None], int] = {}
         self._children: Counter[str] = Counter()
+        self._uses: Counter[str] = Counter()
         concurrency = ledger.limits.concurrency
         slots = () if concurrency is None else (anyio.Semaphore(concurrency, fast_acquire=True),)
         self._slots: tuple[anyio.Semaphore, ...] = slots if outer is None else (*slots, *outer._slots)
@@ -125,6 +128,7 @@ class Calls(OngoingRun):
         keep_for_aggregator: bool,
         listeners: Callable[[Listeners], Listeners],
         resources: Resources | None = None,
+        own_journal: bool = False,
         lent: bool = False,
     ) -> Calls:
         """Return the door of a run within this one, held to its own limits and to those of this run.
@@ -135,6 +139,7 @@ class Calls(OngoingRun):
             keep_for_aggregator: whether to keep a share of these for its aggregator.
             listeners: builds the inner run's listeners from this run's.
             resources: the inner run's own; this run's if None.
+            own_journal: whether its calls are recorded as those of a run of its own.
             lent: whether it runs in another event loop, and so cannot reserve here: `limits` must be all it may spend.
 
         Raises:
@@ -157,11 +162,16 @@ class Calls(OngoingRun):
             listeners(self.listeners),
             resources or self.resources,
             path=_join(self.path, name),
-            recorded_path=_join(self._recorded_path, name) if resources in (None, self.resources) else "",
+            recorded_path="" if own_journal else _join(self._recorded_path, name),
             outer=None if lent else self,
             within=scope.task,
             depth=depth,
         )
+
+    def recording_elsewhere(self, scope: RunScope) -> AbstractContextManager[Recording | None]:
+        """Lend this run's recording to a run at `scope` in another event loop, while this one's is blocked by it."""
+        recording = self.resources.recording
+        return nullcontext() if recording is None else recording.elsewhere(_join(self._recorded_path, scope.name))
 
     def emit(self, event: Event) -> None:
         """Send `event` to the listeners, with the run's id and path."""
@@ -208,8 +218,7 @@ class Calls(OngoingRun):
 
     async def tool(self, task: str | None, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
         """Make one tool call: return what `use` returns, or its recorded result."""
-        name = call.name if task is None else f"{task}/{call.name}"
-        scope = RunScope(self, "subagent", task, name)
+        scope = RunScope(self, "subagent", task, self._use(task, call))
         recording = self.resources.recording
         if recording is None:
             with scope.entered():
@@ -228,6 +237,16 @@ class Calls(OngoingRun):
             raise
         await recording.returned(asked, started, *returned)
         return returned
+
+    def _use(self, task: str | None, call: ToolCall) -> str:
+        """Return the name of a tool call, under which runs started by the tool are recorded.
+
+        It does not depend on other calls: when a run is resumed, some of them are not made again.
+        """
+        name = call.name if task is None else f"{task}/{call.name}"
+        name += f":{blake2b(call.arguments.encode(errors='surrogatepass'), digest_size=3).hexdigest()}"
+        self._uses[name] += 1
+        return name if self._uses[name] == 1 else f"{name}#{self._uses[name]}"
 
     async def tools_of(self, toolset: Toolset) -> Sequence[Tool]:
         """Return the tools of `toolset`, or those that were recorded.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -126,6 +126,7 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
             keep_for_aggregator=share,
             listeners=lambda outer: Listeners(job.listeners, outer, job.on_output),
             resources=opened,
+            own_journal=recording is not None,
         )
 
 
@@ -140,7 +141,8 @@ async def _open_calls_elsewhere(
 ) -> AsyncIterator[Calls]:
     """Open the door of a run in its own event loop, while the outer run's is blocked, waiting for it.
 
-    It may spend what the outer run has left. Its events and its usage reach the outer run when that loop continues.
+    It may spend what the outer run has left. Its events and its usage reach the outer run when that loop continues; its
+    calls are recorded at once.
     """
 
     def tell(event: Event) -> None:
@@ -148,20 +150,23 @@ async def _open_calls_elsewhere(
             later.append(partial(outer.listeners.emit, event))
 
     listeners = (*job.listeners, *((tell,) if outer.listeners.listening else ()))
-    async with resources(recording) as opened:
-        calls = outer.child(
-            scope,
-            outer.ledger.left(limits_within(job.limits, scope)),
-            keep_for_aggregator=needs_a_share(parts.aggregator),
-            listeners=lambda _: Listeners(listeners),
-            resources=opened,
-            lent=True,
-        )
-        try:
-            yield calls
-        finally:
-            later.append(partial(outer.ledger.book, calls.ledger.spent))
-            later.append(partial(outer.book_on, scope.task, calls.ledger.spent))
+    lent = outer.recording_elsewhere(scope) if recording is None else nullcontext(recording)
+    with lent as recorded:
+        async with resources(recorded) as opened:
+            calls = outer.child(
+                scope,
+                outer.ledger.left(limits_within(job.limits, scope)),
+                keep_for_aggregator=needs_a_share(parts.aggregator),
+                listeners=lambda _: Listeners(listeners),
+                resources=opened,
+                own_journal=recording is not None,
+                lent=True,
+            )
+            try:
+                yield calls
+            finally:
+                later.append(partial(outer.ledger.book, calls.ledger.spent))
+                later.append(partial(outer.book_on, scope.task, calls.ledger.spent))
 
 
 def _check_price(parts: Parts, limited: bool) -> None:
