@@ -23,9 +23,9 @@ def no_merging(exchange: Exchange) -> Reply | str:
 WRONG = [
     (["ask", " ", *NOWHERE], "the question is empty"),
     (["ask", "x", "--model", "openai:gpt-5"], "OPENAI_API_KEY is not set"),
-    (["ask", "x", "--model", "gpt-5"], "names no provider"),
+    (["ask", "x", "--model", "gpt-5"], "has no provider prefix"),
     (["ask", "x", "--model", "nobody:gpt-5"], "unknown provider 'nobody'"),
-    (["ask", "x", "--model", "http://127.0.0.1:9/v1"], "does not say which model"),
+    (["ask", "x", "--model", "http://127.0.0.1:9/v1"], "has no model name"),
     (["ask", "x", "--model", "local:nope"], "known: qwen2.5-coder-1.5b"),
     (["ask", "x", "--model", "local:nope.gguf"], "no such file"),
     (["ask", "x", "--image", "no.png", *NOWHERE], "no such file"),

@@ -14,7 +14,7 @@ from contemplate.cli import main
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer
 
-from .asking import MERGED, command, contemplating, model, process, run
+from .asking import MERGED, PATIENCE, command, contemplating, model, process, run
 
 INSTANT = ["--mode", "instant"]
 
@@ -133,7 +133,7 @@ def test_a_reader_of_the_progress_that_goes_away_is_no_error_either() -> None:
         with process(command("ask", "x", *model(server))) as running:
             assert running.stderr is not None
             running.stderr.close()
-            running.wait(60)
+            running.wait(PATIENCE)
         assert server.wait_for(lambda: server.connections == 0)
     assert running.returncode == 1
 
