@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import gc
 import logging
-import tempfile
+from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
-from . import network
+from . import local_model, network
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say what docs and examples are tried on; see recorded.py."""
+    group = parser.getgroup("contemplate")
+    group.addoption("--real", action="store_true", help="try docs and examples on the real local model")
+    group.addoption("--record", action="store_true", help="record what the local model answers to them")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was tried on the real model although it need not have been."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    said = [dict(getattr(report, "user_properties", ())).get("real") for report in reports if _is_call(report)]
+    for why, times in Counter(filter(None, said)).items():
+        terminalreporter.write_line(f"{times} on the real model: {why}")
+
+
+def _is_call(report: object) -> bool:
+    return getattr(report, "when", None) == "call"
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -23,7 +40,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def one_at_a_time() -> Iterator[None]:
     """Among all processes that test, one at a time goes on from here."""
-    with FileLock(Path(tempfile.gettempdir()) / "contemplate-tests.lock"):
+    with local_model.turn():
         yield
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from contemplate.models.local import KNOWN, pull
 
@@ -14,6 +19,13 @@ NAME = "qwen2.5-coder-0.5b"
 
 # It takes every core: two of them at once would each be slower than one after the other.
 alone = pytest.mark.usefixtures("one_at_a_time")
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Among all processes that test, one at a time goes on from here."""
+    with FileLock(Path(tempfile.gettempdir()) / "contemplate-tests.lock"):
+        yield
 
 
 def name() -> str:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from unittest.mock import patch
 
+from contemplate.cli import main
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Reply
 
 MERGED = "The merged answer."
-START_SECONDS = 30
+# Not how long anything takes, but when to give up, on whatever machine and beside whatever else.
+PATIENCE = 240
 NOWHERE = ["--model", "http://127.0.0.1:9/v1#m"]
 
 
@@ -53,8 +58,19 @@ def process(arguments: Sequence[str], **environment: str) -> subprocess.Popen[st
 
 def run(arguments: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
     with process(arguments, **environment) as running:
-        out, err = running.communicate(timeout=60)
+        out, err = running.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(arguments, running.returncode, out, err)
+
+
+def here(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in this process, for where none of its own is needed: starting one takes longer than all else."""
+    out, err = io.StringIO(), io.StringIO()
+    with patch.dict(os.environ, environment), redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main(arguments)
+        except SystemExit as left:
+            code = left.code if isinstance(left.code, int) else 1
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def on_terminal(

@@ -19,7 +19,7 @@ from contemplate.cli import main
 from contemplate.models.local import KNOWN, LocalFile
 
 from .. import local_model
-from .asking import START_SECONDS, command, on_terminal, process, run
+from .asking import PATIENCE, command, on_terminal, process, run
 
 CONTENT = b"GGUF" + os.urandom(2_000_000)
 TINY = LocalFile(
@@ -59,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with suppress(OSError):
             self.wfile.write(body[:half])
             self.wfile.flush()
-            assert self.server.go_on.wait(START_SECONDS)
+            assert self.server.go_on.wait(PATIENCE)
             self.wfile.write(body[half:])
 
     def log_message(self, *_: object) -> None:
@@ -150,7 +150,7 @@ def test_an_interrupted_pull_goes_on_where_it_was(cache: Path) -> None:
                 if "from Hugging Face: " in said and ": 0%" not in said:
                     break
             running.send_signal(signal.SIGINT)
-            _, err = running.communicate(timeout=30)
+            _, err = running.communicate(timeout=PATIENCE)
         assert running.returncode == 130
         assert err.endswith("what was fetched so far is kept; the next time goes on from there\ninterrupted\n")
         kept = TINY.path.with_suffix(".partial").stat().st_size

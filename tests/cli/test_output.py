@@ -17,7 +17,7 @@ from contemplate.events import Event
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer
 
-from .asking import MERGED, command, contemplating, model, process, run
+from .asking import MERGED, PATIENCE, command, contemplating, model, process, run
 
 INSTANT = ["--mode", "instant"]
 
@@ -139,7 +139,7 @@ def test_a_reader_of_the_progress_that_goes_away_costs_no_answer(form: list[str]
             assert running.stdout is not None
             running.stderr.close()
             assert MERGED in running.stdout.read()
-            running.wait(60)
+            running.wait(PATIENCE)
         assert server.wait_for(lambda: server.connections == 0)
     assert running.returncode == 0
 

@@ -14,7 +14,7 @@ from contemplate.journal import Journal
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, HttpError, Reply
 
-from .asking import MERGED, command, contemplating, merges, model, process, run
+from .asking import MERGED, PATIENCE, command, contemplating, here, merges, model, process, run
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def asked(server: FaultyServer, *more: str) -> subprocess.CompletedProcess[str]:
-    return run(command("ask", "Which of the two?", *model(server), *more), CONTEMPLATE_API_KEY="sk-very-secret")
+    return here("ask", "Which of the two?", *model(server), *more, CONTEMPLATE_API_KEY="sk-very-secret")
 
 
 def bytes_of(journal: Path) -> bytes:
@@ -35,23 +35,23 @@ def bytes_of(journal: Path) -> bytes:
 def test_a_run_is_listed_and_shown(journal: Path) -> None:
     with FaultyServer(contemplating) as server:
         assert asked(server, "--run-id", "mine").returncode == 0
-    listed = run(command("runs"))
+    listed = here("runs")
     assert listed.stdout.startswith("mine ")
     assert "answered" in listed.stdout
     assert "Which of the two?" in listed.stdout
-    shown = run(command("show", "mine")).stdout
+    shown = here("show", "mine").stdout
     heads = [line.split(" ·")[0] for line in shown.splitlines() if not line.startswith(" ")]
     assert heads[1:7] == ["Which of the two?", "planner", "task 1: One", "task 2: Two", "aggregator", "answer"]
     assert "task 1: One · answered" in shown
     assert f"answer\n    {MERGED}" in shown
     assert "4 calls" in shown
     assert "[system]" not in shown
-    assert "[system]" in run(command("show", "last", "--requests")).stdout
-    document = json.loads(run(command("show", "mi", "--json", "--requests")).stdout)
+    assert "[system]" in here("show", "last", "--requests").stdout
+    document = json.loads(here("show", "mi", "--json", "--requests").stdout)
     assert [call["role"] for call in document["calls"]] == ["planner", "subagent", "subagent", "aggregator"]
     assert document["result"]["text"] == MERGED
     assert all(call["request"] for call in document["calls"])
-    assert json.loads(run(command("runs", "--json")).stdout)[0]["run_id"] == "mine"
+    assert json.loads(here("runs", "--json").stdout)[0]["run_id"] == "mine"
     assert b"Which of the two?" in bytes_of(journal)
     assert b"sk-very-secret" not in bytes_of(journal)
 
@@ -72,18 +72,18 @@ def test_a_killed_run_goes_on(journal: Path) -> None:
     def script(exchange: Exchange) -> Reply | str:
         if merges(exchange) and not release.is_set():
             reached.set()
-            release.wait(30)
+            release.wait(PATIENCE)
         return contemplating(exchange)
 
     with FaultyServer(script) as server:
         with process(command("ask", "Which?", "--run-id", "r", *model(server))) as running:
-            assert reached.wait(30)
+            assert reached.wait(PATIENCE)
             running.kill()
             running.communicate()
         release.set()
-        assert "running" in run(command("runs")).stdout
+        assert "running" in here("runs").stdout
         before = len(server.exchanges)
-        done = run(command("resume", "last"))
+        done = here("resume", "last")
         assert (done.returncode, done.stdout) == (0, f"{MERGED}\n"), done.stderr
         assert len(server.exchanges) == before + 1, "the merging alone"
     assert "3 of the calls had been made before, and were not paid for again" in done.stderr
@@ -92,9 +92,9 @@ def test_a_killed_run_goes_on(journal: Path) -> None:
 def test_replay_needs_no_server(journal: Path) -> None:
     with FaultyServer(contemplating) as server:
         asked(server, "--run-id", "r")
-    done = run(command("replay", "r"))
+    done = here("replay", "r")
     assert (done.returncode, done.stdout) == (0, f"{MERGED}\n"), done.stderr
-    assert json.loads(run(command("replay", "r", "--json")).stdout)["text"] == MERGED
+    assert json.loads(here("replay", "r", "--json").stdout)["text"] == MERGED
 
 
 def test_a_replay_that_differs_shows_the_call(journal: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_replay_that_differs_shows_the_call(journal: Path) -> None:
     assert record is not None
     book.save(record.model_copy(update={"question": "Another one?"}))
     book.close()
-    done = run(command("replay", "r"))
+    done = here("replay", "r")
     assert done.returncode == 1
     assert "planner, turn 0: no such call was made" in done.stderr
     assert any(line.startswith("-") and "Which of the two?" in line for line in done.stderr.splitlines())
@@ -116,12 +116,12 @@ def test_conclude_once_more(journal: Path) -> None:
     with FaultyServer(contemplating) as server:
         asked(server, "--run-id", "r")
         before = len(server.exchanges)
-        again = run(command("reaggregate", "r", "--aggregator", "synthesize", "--json"))
+        again = here("reaggregate", "r", "--aggregator", "synthesize", "--json")
         assert json.loads(again.stdout)["text"] == MERGED, again.stderr
         assert len(server.exchanges) == before + 1
-    first = run(command("reaggregate", "r", "--aggregator", "first", "--json"))
+    first = here("reaggregate", "r", "--aggregator", "first", "--json")
     assert json.loads(first.stdout)["usage"]["calls"] == 0, "without the server"
-    assert len(run(command("runs")).stdout.splitlines()) == 3
+    assert len(here("runs").stdout.splitlines()) == 3
 
 
 def test_a_failure_says_how_to_go_on(journal: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_failure_says_how_to_go_on(journal: Path) -> None:
         assert "to go on, without paying again for what was answered: contemplate resume r" in done.stderr
         fails = False
         before = len(server.exchanges)
-        assert run(command("resume", "r")).stdout == f"{MERGED}\n"
+        assert here("resume", "r").stdout == f"{MERGED}\n"
         assert len(server.exchanges) == before + 1
 
 
@@ -145,10 +145,10 @@ def test_a_limit_that_stopped_it_is_to_be_raised(journal: Path) -> None:
         done = asked(server, "--run-id", "r", "--max-calls", "3")
         assert done.returncode == 3
         assert "contemplate resume r" in done.stderr
-        refused = run(command("resume", "r"))
+        refused = here("resume", "r")
         assert refused.returncode == 2
         assert "was stopped by its limit, --max-calls 3" in refused.stderr
-        done = run(command("resume", "r", "--max-calls", "9"))
+        done = here("resume", "r", "--max-calls", "9")
         assert (done.returncode, done.stdout) == (0, f"{MERGED}\n"), done.stderr
 
 
@@ -157,15 +157,15 @@ def test_an_unknown_run(journal: Path) -> None:
         asked(server, "--run-id", "abc-1")
         asked(server, "--run-id", "abc-2")
     for name, said in (("x", "there is no run 'x'"), ("abc", "2 runs begin with 'abc'")):
-        done = run(command("show", name))
+        done = here("show", name)
         assert done.returncode == 2
         assert said in done.stderr
         assert "abc-2, abc-1" in done.stderr
 
 
 def test_nothing_yet(journal: Path) -> None:
-    assert "no run was written down yet" in run(command("runs")).stderr
-    assert run(command("show", "last")).returncode == 2
+    assert "no run was written down yet" in here("runs").stderr
+    assert here("show", "last").returncode == 2
 
 
 def test_a_run_made_by_code_needs_its_code(journal: Path) -> None:
@@ -176,9 +176,9 @@ def test_a_run_made_by_code_needs_its_code(journal: Path) -> None:
     )
     done = run([*command()[:1], "-c", program, str(journal)])
     assert done.returncode == 0, done.stderr
-    assert "answered" in run(command("show", "r")).stdout
+    assert "answered" in here("show", "r").stdout
     for again, function in (("resume", "mind.run(..., run_id='r')"), ("replay", "mind.replay('r')")):
-        done = run(command(again, "r"))
+        done = here(again, "r")
         assert done.returncode == 2
         assert function in done.stderr
 

@@ -12,7 +12,7 @@ import pytest
 
 from contemplate.cli import main
 
-from .asking import NOWHERE, command, process
+from .asking import NOWHERE, PATIENCE, command, process
 
 
 def test_it_serves_until_it_is_told_to_stop() -> None:
@@ -23,7 +23,7 @@ def test_it_serves_until_it_is_told_to_stop() -> None:
         with urllib.request.urlopen(f"{url[0]}/models") as response:
             names = [each["id"] for each in json.load(response)["data"]]
         running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=30)
+        _, err = running.communicate(timeout=PATIENCE)
     assert "contemplate" in names
     assert running.returncode == 0
     assert err == ""

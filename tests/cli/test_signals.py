@@ -23,7 +23,7 @@ from contemplate.modes import Mode
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Reply, Silence
 
-from .asking import START_SECONDS, command, contemplating, merges, model, on_terminal, plan, process
+from .asking import PATIENCE, command, contemplating, merges, model, on_terminal, plan, process
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
@@ -49,9 +49,9 @@ def test_what_was_reached_is_printed(number: signal.Signals, code: int, form: li
     script = Stuck("merge")
     with FaultyServer(script) as server:
         with process(command("ask", "Why?", *form, *model(server))) as running:
-            assert script.there.wait(START_SECONDS)
+            assert script.there.wait(PATIENCE)
             running.send_signal(number)
-            out, err = running.communicate(timeout=30)
+            out, err = running.communicate(timeout=PATIENCE)
         assert server.wait_for(lambda: server.connections == 0)
     assert running.returncode == code
     assert "Traceback" not in err
@@ -71,9 +71,9 @@ def test_it_ends_in_every_phase(where: str) -> None:
     script = Stuck(where)
     with FaultyServer(script) as server:
         with process(command("ask", "Why?", *model(server))) as running:
-            assert script.there.wait(START_SECONDS)
+            assert script.there.wait(PATIENCE)
             running.send_signal(signal.SIGINT)
-            _, err = running.communicate(timeout=30)
+            _, err = running.communicate(timeout=PATIENCE)
         assert server.wait_for(lambda: server.connections == 0)
     assert running.returncode == 130
     assert "Traceback" not in err
@@ -121,7 +121,7 @@ def test_events_end_with_a_whole_line() -> None:
                 if kinds[-1] == "task_finished":
                     break
             running.send_signal(signal.SIGINT)
-            rest, _ = running.communicate(timeout=30)
+            rest, _ = running.communicate(timeout=PATIENCE)
         assert server.wait_for(lambda: server.connections == 0)
     assert running.returncode == 130
     assert "task_started" in kinds
@@ -133,7 +133,7 @@ def test_a_terminal_is_left_as_it_was() -> None:
     script = Stuck("task")
 
     def interrupt(running: subprocess.Popen[bytes]) -> None:
-        assert script.there.wait(START_SECONDS)
+        assert script.there.wait(PATIENCE)
         running.send_signal(signal.SIGINT)
 
     with FaultyServer(script) as server:
@@ -154,7 +154,7 @@ def test_what_was_stopped_is_told_apart_from_what_had_not_started() -> None:
         return Silence()
 
     def interrupt(running: subprocess.Popen[bytes]) -> None:
-        assert there.wait(START_SECONDS)
+        assert there.wait(PATIENCE)
         running.send_signal(signal.SIGINT)
 
     with FaultyServer(script) as server:
@@ -167,7 +167,7 @@ HELD = """
 import sys, threading
 from contemplate.models.local import model
 
-def never(path):
+def never(*_, **__):
     print("loading", flush=True)
     threading.Event().wait()
 
