@@ -20,7 +20,7 @@ import anyio
 import pytest
 
 from contemplate.errors import ModelRequestError
-from contemplate.journal.entries import digest_of, request_parts
+from contemplate.journal.entries import request_digest, request_pieces
 from contemplate.models import DeltaSink, LocalModel, Model, ModelRequest, ModelResponse
 from contemplate.models.wrappers.base import Wrapper
 from contemplate.models.wrappers.prompted_tools import PromptedTools
@@ -128,7 +128,7 @@ class _Recorder(Wrapper):
 
 def digest_in(request: ModelRequest, model: LocalModel) -> str:
     """The digest of a request to a model with settings of its own."""
-    return digest_of(*request_parts(model.name, replace(request, settings=request.settings.over(model._settings))))
+    return request_digest(request_pieces(model.name, replace(request, settings=request.settings.over(model._settings))))
 
 
 def number_runs(monkeypatch: pytest.MonkeyPatch) -> None:
