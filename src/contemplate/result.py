@@ -14,6 +14,8 @@ from .usage import Usage
 
 OutputT = TypeVar("OutputT", default=str)
 
+SHOWN = 60
+
 Outcome = Literal["answered", "capped", "failed", "cancelled"]
 
 
@@ -128,3 +130,15 @@ class RunResult(Data, Generic[OutputT]):
     support: tuple[str, ...] = ()
     dissent: tuple[Dissent, ...] = ()
     notes: tuple[str, ...] = Field(default=())
+
+    def __str__(self) -> str:
+        """Return the answer, and whether something is missing from it."""
+        if self.complete:
+            return self.text
+        why = f"; missing: {', '.join(self.missing)}" if self.missing else ""
+        return f"{self.text}\n\n(incomplete{why})".strip()
+
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= SHOWN else f"{self.text[:SHOWN]}..."
+        counts = f"tasks={len(self.tasks)}, calls={self.usage.calls}, complete={self.complete}"
+        return f"RunResult(run_id={self.run_id!r}, text={text!r}, {counts})"

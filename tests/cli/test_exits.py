@@ -23,9 +23,9 @@ def no_merging(exchange: Exchange) -> Reply | str:
 WRONG = [
     (["ask", " ", *NOWHERE], "the question is empty"),
     (["ask", "x", "--model", "openai:gpt-5"], "OPENAI_API_KEY is not set"),
-    (["ask", "x", "--model", "gpt-5"], "names no provider"),
+    (["ask", "x", "--model", "gpt-5"], "has no provider prefix"),
     (["ask", "x", "--model", "nobody:gpt-5"], "unknown provider 'nobody'"),
-    (["ask", "x", "--model", "http://127.0.0.1:9/v1"], "does not say which model"),
+    (["ask", "x", "--model", "http://127.0.0.1:9/v1"], "has no model name"),
     (["ask", "x", "--model", "local:nope"], "known: qwen2.5-coder-1.5b"),
     (["ask", "x", "--model", "local:nope.gguf"], "no such file"),
     (["ask", "x", "--image", "no.png", *NOWHERE], "no such file"),
@@ -76,6 +76,13 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
         main(arguments)
     assert caught.value.code == 2
     assert "usage: contemplate" in capsys.readouterr().err
+
+
+def test_an_address_that_others_reach_is_refused_with_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--host", "0.0.0.0", *NOWHERE]) == 2
+    said = capsys.readouterr().err
+    assert "a proxy that knows your users" in said
+    assert "serve(allow_remote=True)" in said
 
 
 def test_a_server_that_is_down_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from contemplate.journal import Journal
+from contemplate.cli.runs import _calls
+from contemplate.journal import Entry, Journal
+from contemplate.result import ErrorInfo
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, HttpError, Reply
 
@@ -54,6 +56,14 @@ def test_a_run_is_listed_and_shown(journal: Path) -> None:
     assert json.loads(run(command("runs", "--json")).stdout)[0]["run_id"] == "mine"
     assert b"Which of the two?" in bytes_of(journal)
     assert b"sk-very-secret" not in bytes_of(journal)
+
+
+def test_a_call_that_was_cancelled_says_so_in_words() -> None:
+    error = ErrorInfo(kind="Cancelled", message="Cancelled via cancel scope 7f87")
+    entry = Entry(role="subagent", task="1", digest="d", name="m", outcome="cancelled", error=error)
+    (line,) = _calls([entry], None)
+    assert "cancelled" in line
+    assert "cancel scope" not in line
 
 
 def test_a_killed_run_goes_on(journal: Path) -> None:
