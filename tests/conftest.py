@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -67,3 +67,15 @@ def no_leftovers() -> Iterator[None]:
     finally:
         logging.getLogger("asyncio").removeHandler(handler)
     assert not complaints
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Half of a surrogate pair in a failure's text would end all the workers' tests: it cannot be sent."""
+    report = yield
+    text = str(report.longrepr or "")
+    if not text.isascii() and text != text.encode(errors="replace").decode():
+        report.longrepr = text.encode(errors="backslashreplace").decode()
+    return report

@@ -84,9 +84,9 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     ],
     (lambda: mind(journal="memory:").replay_sync(5), "run_id"),
     (lambda: mind(journal="memory:").reaggregate_sync(5), "run_id"),
-    (lambda: ask_sync(None, model=MODEL), "question"),  # type: ignore[arg-type]
-    (lambda: ask_sync("q", model=5), "model"),  # type: ignore[arg-type]
-    (lambda: ask_sync("q", model=MODEL, tools=None), "tools"),  # type: ignore[arg-type]
+    (lambda: ask_sync(None, model=MODEL), "question"),  # type: ignore[call-overload]
+    (lambda: ask_sync("q", model=5), "model"),  # type: ignore[call-overload]
+    (lambda: ask_sync("q", model=MODEL, tools=None), "tools"),  # type: ignore[call-overload]
     *[(lambda value=value: P.sample(value), "n") for value in (2.5, True, "3", None)],
     (lambda: P.sample(3, models=5), "models"),
     (lambda: P.sample(3, strategies=5), "strategies"),
@@ -135,7 +135,7 @@ def test_the_wrong_argument_is_named(call: Callable[[], object], name: str, anyi
 
 async def test_it_is_an_error_of_an_awaited_call_too() -> None:
     with pytest.raises(ConfigurationError, match="question"):
-        await ask(None, model=MODEL)  # type: ignore[arg-type]
+        await ask(None, model=MODEL)  # type: ignore[call-overload]
     with pytest.raises(ConfigurationError, match="question"):
         async with mind().stream(b"q"):
             pass

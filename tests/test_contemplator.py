@@ -155,7 +155,7 @@ class TestSettings:
 
     def test_a_wrong_mode(self) -> None:
         with pytest.raises(ConfigurationError, match="choose from 'instant', 'thinking', 'contemplating', 'auto'"):
-            Contemplator(ScriptedModel(""), mode="deep")  # type: ignore[arg-type]
+            Contemplator(ScriptedModel(""), mode="deep")  # type: ignore[call-overload]
 
     def test_an_agent_of_ones_own_takes_no_tools(self) -> None:
         with pytest.raises(ConfigurationError, match="tools, instructions and settings"):

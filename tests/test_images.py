@@ -67,7 +67,7 @@ async def test_images_reach_whom_the_user_chooses(images_to: tuple[Speaker, ...]
         return '{"tasks": [{"title": "A", "prompt": "a"}, {"title": "B", "prompt": "b"}]}' if planning else "Done."
 
     given = {} if images_to is None else {"images_to": images_to}
-    mind = Contemplator(ScriptedModel(script), **given)  # type: ignore[arg-type]
+    mind = Contemplator(ScriptedModel(script), **given)  # type: ignore[call-overload]
     await mind.run("What is it?", images=[PNG])
     everyone = ("planner", "subagent", "aggregator")
     assert shown == {role: int(role in (everyone if images_to is None else images_to)) for role in everyone}

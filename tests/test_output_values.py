@@ -228,7 +228,7 @@ async def test_a_validator_that_raises_anything_is_repaired(raised: Exception) -
         return value
 
     model = ScriptedModel(['{"value": 6}', '{"value": 5}'])
-    mind = Contemplator(model, mode="instant", output_type=Annotated[int, AfterValidator(check)])  # type: ignore[arg-type]
+    mind = Contemplator(model, mode="instant", output_type=Annotated[int, AfterValidator(check)])
     output: Any = (await mind.run("q")).output
     assert output == 5
     assert type(raised).__name__ in model.requests[1].messages[-1].text

@@ -76,7 +76,7 @@ async def planned(
 ) -> tuple[RunResult[str], ScriptedModel]:
     model = ScriptedModel(lambda request: plan_of(*drafts) if is_plan(request) else "Answer: 1")
     planner = planners.model(max_samples=max_samples, tools=choose, min_tasks=min_tasks)
-    mind = Contemplator(model, planner=planner, aggregator=aggregators.synthesize(), **more)  # type: ignore[arg-type]
+    mind = Contemplator(model, planner=planner, aggregator=aggregators.synthesize(), **more)  # type: ignore[call-overload]
     return await mind.run("the question"), model
 
 
@@ -122,13 +122,9 @@ class TestTogether:
         return "36 coins"
 
     def mind(self, model: ScriptedModel, **more: object) -> Contemplator[str]:
-        return Contemplator(
-            model,
-            planner=planners.model(max_samples=3, tools=True),
-            aggregator=aggregators.synthesize(),
-            tools=[price, stock],
-            **more,  # type: ignore[arg-type]
-        )
+        planner, aggregator = planners.model(max_samples=3, tools=True), aggregators.synthesize()
+        others: Any = more
+        return Contemplator(model, planner=planner, aggregator=aggregator, tools=[price, stock], **others)
 
     async def test_end_to_end(self) -> None:
         model = ScriptedModel(self.reply)
@@ -348,7 +344,7 @@ class TestYourOwn:
     @staticmethod
     async def seen(planner: Planner, **more: object) -> tuple[dict[str, TaskResult], ScriptedModel]:
         model = ScriptedModel("done")
-        mind = Contemplator(model, planner=planner, aggregator=aggregators.synthesize(), **more)  # type: ignore[arg-type]
+        mind = Contemplator(model, planner=planner, aggregator=aggregators.synthesize(), **more)  # type: ignore[call-overload]
         return {each.id: each for each in (await mind.run("q")).tasks}, model
 
     @pytest.mark.parametrize("samples", [1, 2])

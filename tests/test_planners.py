@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import anyio
 import pytest
@@ -204,12 +205,9 @@ class TestStreaming:
 
     @staticmethod
     def mind(model: object, **more: object) -> Contemplator:
-        return Contemplator(
-            model,  # type: ignore[arg-type]
-            planner=planners.model(),
-            aggregator=aggregators.synthesize(),
-            **more,  # type: ignore[arg-type]
-        )
+        parts: Any = {"planner": planners.model(), "aggregator": aggregators.synthesize(), **more}
+        mind: Contemplator[str] = Contemplator(model, **parts)  # type: ignore[call-overload]
+        return mind
 
     async def test_a_task_starts_before_the_next_one_is_written(self) -> None:
         whole = plan_of(task("a"), task("b", [1]))

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import anyio
 import pytest
@@ -232,9 +233,9 @@ def meaning(*replies: str | Exception, verdict: str | Exception | None = None) -
 
 async def by_meaning(asked: ScriptedModel, n: int, **how: object) -> RunResult[str]:
     how = {"stop": None, **how}
-    limits = how.pop("limits", None)
+    limits: Any = how.pop("limits", None)
     aggregator = aggregators.vote(by_meaning=True, **how)  # type: ignore[arg-type]
-    mind = Contemplator(asked, planner=planners.sample(n), aggregator=aggregator, limits=limits)  # type: ignore[arg-type]
+    mind = Contemplator(asked, planner=planners.sample(n), aggregator=aggregator, limits=limits)
     return await mind.run("Where?")
 
 

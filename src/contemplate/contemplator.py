@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, Unpack, overload
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
@@ -49,6 +49,35 @@ _LABELS = TypeAdapter(dict[str, JsonValue])
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
+class _Asking(TypedDict, total=False):
+    """The options of `ask` without the output type, for type checkers."""
+
+    model: str | Model | None
+    mode: Mode | Preset
+    images: Sequence[ImageSource]
+    tools: Sequence[Tool | Callable[..., Any] | Toolset]
+    settings: ModelSettings | None
+    limits: Limits | None
+
+
+class _Options(TypedDict, total=False):
+    """The options of `Contemplator` without the output type, for type checkers."""
+
+    mode: Mode | Preset
+    planner: Planner | None
+    aggregator: Aggregator | None
+    agent: AgentFunction | None
+    tools: Sequence[Tool | Callable[..., Any] | Toolset]
+    instructions: str | None
+    settings: ModelSettings | None
+    limits: Limits | None
+    stream: bool | None
+    images_to: Collection[Speaker]
+    on_event: Listener | None
+    journal: str | Journal | None
+    labels: Mapping[str, JsonValue] | None
+
+
 class Contemplator(Generic[OutputT]):
     """A chat model that contemplates: it plans, fans out to subagents, and merges or votes on their answers.
 
@@ -65,7 +94,8 @@ class Contemplator(Generic[OutputT]):
         agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None. It may be another
             contemplator: each task is then a run of its own, within the limits of the outer one.
         tools: functions that subagents may call, and toolsets such as `mcp_tools(...)`.
-        output_type: the type of the output, usually a pydantic model; text if `str`.
+        output_type: the type of the output, usually a pydantic model; text if `str`. Type checkers infer the type of
+            `RunResult.output` from a class; for a union or a `Literal` it is `Any`, unless it is said in an annotation.
         instructions: added to every subagent's system prompt.
         settings: those of the subagents' calls.
         limits: what a run may spend.
@@ -81,6 +111,15 @@ class Contemplator(Generic[OutputT]):
         ConfigurationError: a setting is wrong, or the model cannot be set up.
     """
 
+    @overload
+    def __init__(
+        self, model: str | Model | None = None, *, output_type: type[OutputT] = ..., **options: Unpack[_Options]
+    ) -> None: ...
+    # What is not a class, such as a union or a `Literal`, has no type that could be written here.
+    @overload
+    def __init__(
+        self: Contemplator[Any], model: str | Model | None = None, *, output_type: Any, **options: Unpack[_Options]
+    ) -> None: ...
     @checked_arguments
     def __init__(
         self,
@@ -316,6 +355,10 @@ class Contemplator(Generic[OutputT]):
         return await keep_or_continue(self._parts, job, self._journal)
 
 
+@overload
+async def ask(question: str, *, output_type: type[OutputT] = ..., **options: Unpack[_Asking]) -> RunResult[OutputT]: ...
+@overload
+async def ask(question: str, *, output_type: Any, **options: Unpack[_Asking]) -> RunResult[Any]: ...
 async def ask(
     question: str,
     *,
@@ -324,6 +367,7 @@ async def ask(
     images: Sequence[ImageSource] = (),
     tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
     output_type: type[OutputT] = _TEXT,
+    settings: ModelSettings | None = None,
     limits: Limits | None = None,
 ) -> RunResult[OutputT]:
     """Contemplate `question` and return the result; `.output` is the answer.
@@ -333,10 +377,16 @@ async def ask(
     Raises:
         ContemplateError: there is no answer; the results so far are in the error's `partial`.
     """
-    mind = Contemplator(model, mode=mode, tools=tools, output_type=output_type, limits=limits)
+    mind: Contemplator[OutputT] = Contemplator(
+        model, mode=mode, tools=tools, output_type=output_type, settings=settings, limits=limits
+    )
     return await mind.run(question, images=images)
 
 
+@overload
+def ask_sync(question: str, *, output_type: type[OutputT] = ..., **options: Unpack[_Asking]) -> RunResult[OutputT]: ...
+@overload
+def ask_sync(question: str, *, output_type: Any, **options: Unpack[_Asking]) -> RunResult[Any]: ...
 def ask_sync(
     question: str,
     *,
@@ -345,12 +395,20 @@ def ask_sync(
     images: Sequence[ImageSource] = (),
     tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
     output_type: type[OutputT] = _TEXT,
+    settings: ModelSettings | None = None,
     limits: Limits | None = None,
 ) -> RunResult[OutputT]:
     """Call `ask` from synchronous code. Works where an event loop is running, too, as in a notebook."""
     return run_blocking(
         lambda: ask(
-            question, model=model, mode=mode, images=images, tools=tools, output_type=output_type, limits=limits
+            question,
+            model=model,
+            mode=mode,
+            images=images,
+            tools=tools,
+            output_type=output_type,
+            settings=settings,
+            limits=limits,
         )
     )
 

@@ -85,7 +85,7 @@ class MissingDependencyError(ConfigurationError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
             f"{feature} needs packages that are not installed",
-            hint=f"pip install 'contemplate-ai[{extra}]'",
+            hint=f"in a clone: pip install '.[{extra}]'; from an index: pip install 'contemplate-ai[{extra}]'",
         )
         self.extra = extra
 

@@ -33,7 +33,7 @@ def council(*members: str | Model) -> Preset:
     Mixture-of-Agents with one layer, Wang et al. 2024, https://arxiv.org/abs/2406.04692.
 
     Example:
-        Contemplator("openai:gpt-5", mode=modes.council("openai:gpt-5-mini", "openrouter:deepseek/deepseek-v3.2"))
+        Contemplator("openai:gpt-5", mode=modes.council("openai:gpt-5-mini", "ollama:llama3.2"))
     """
     chosen = () if members else _STRATEGIES
     # No required answer format, since the answers are merged and not counted.

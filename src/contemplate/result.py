@@ -15,6 +15,8 @@ from .usage import Usage
 
 OutputT = TypeVar("OutputT", default=str)
 
+SHOWN = 60
+
 Outcome = Literal["answered", "capped", "failed", "cancelled"]
 
 
@@ -157,3 +159,15 @@ class RunResult(Data, Generic[OutputT]):
     answer: Text | None = None
     votes: dict[str, int] = Field(default_factory=dict)
     notes: tuple[Text, ...] = Field(default=())
+
+    def __str__(self) -> str:
+        """Return the answer, and whether something is missing from it."""
+        if self.complete:
+            return self.text
+        why = f"; missing: {', '.join(self.missing)}" if self.missing else ""
+        return f"{self.text}\n\n(incomplete{why})".strip()
+
+    def __repr__(self) -> str:
+        text = self.text if len(self.text) <= SHOWN else f"{self.text[:SHOWN]}..."
+        counts = f"tasks={len(self.tasks)}, calls={self.usage.calls}, complete={self.complete}"
+        return f"RunResult(run_id={self.run_id!r}, text={text!r}, {counts})"

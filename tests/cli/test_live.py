@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from rich.console import Console
 
+from contemplate import Task
+from contemplate.cli.task_rows import TaskRows
+from contemplate.events import TaskPlanned
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import BrokenBody, ChatAnswer, Exchange, HttpError, Reply
 
@@ -50,6 +54,20 @@ def test_where_not_all_rows_fit_the_rest_is_counted() -> None:
     with FaultyServer(six) as server:
         _, shown = on_terminal(command("ask", "Why?", *model(server)), columns=40, lines=6)
     assert "and 3 more" in shown
+
+
+def test_what_a_task_waits_for_is_named_as_in_view() -> None:
+    console = Console(width=80)
+    rows = TaskRows(console)
+    for task in (
+        Task(id="1", prompt="a", title="Prices"),
+        Task(id="2", prompt="b", title="Weather"),
+        Task(id="3", prompt="c", title="Both", needs=("1", "2")),
+    ):
+        rows.show(TaskPlanned(task=task))
+    with console.capture() as shown:
+        console.print(rows.table())
+    assert "waits for Prices, Weather" in shown.get()
 
 
 def test_each_phase_is_seen() -> None:

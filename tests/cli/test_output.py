@@ -31,6 +31,13 @@ def test_the_answer_alone_is_on_standard_output(capsys: pytest.CaptureFixture[st
         assert said in err
 
 
+@pytest.mark.parametrize("words", [["what", "is", "love"], ["what is love"], ["what", "is love"]])
+def test_a_question_needs_no_quotes(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with FaultyServer(lambda exchange: exchange.prompt) as server:
+        assert main(["ask", *words, "--mode", "instant", "--no-journal", *model(server)]) == 0
+        assert server.exchanges[0].prompt.endswith("what is love")
+
+
 def test_quiet_says_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     with FaultyServer(contemplating) as server:
         assert main(["ask", "Why?", "--quiet", *model(server)]) == 0

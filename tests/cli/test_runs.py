@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from contemplate.journal import Journal
+from contemplate.cli.runs import _calls
+from contemplate.journal import Entry, Journal
+from contemplate.result import ErrorInfo
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, HttpError, Reply
 
@@ -63,6 +65,14 @@ def test_a_vote_is_told(journal: Path) -> None:
     assert " of 3 said 7 · " in said.stderr
     assert " of 3 said 7 · " in run(command("show", "last")).stdout
     assert json.loads(run(command("show", "last", "--json")).stdout)["result"]["answer"] == "7"
+
+
+def test_a_call_that_was_cancelled_says_so_in_words() -> None:
+    error = ErrorInfo(kind="Cancelled", message="Cancelled via cancel scope 7f87")
+    entry = Entry(role="subagent", task="1", digest="d", name="m", outcome="cancelled", error=error)
+    (line,) = _calls([entry], None)
+    assert "cancelled" in line
+    assert "cancel scope" not in line
 
 
 def test_a_killed_run_goes_on(journal: Path) -> None:

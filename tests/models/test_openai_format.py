@@ -36,6 +36,14 @@ def events(pieces: list[bytes]) -> list[bytes]:
     return found + list(stream.flush())
 
 
+@pytest.mark.parametrize("between", [b": ping\n", b": ping\r\n", b"event: x\n", b"id: 1\nretry: 5\n", b"data2: no\n"])
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_what_stands_between_two_lines_of_data_ends_no_event(between: bytes, size: int) -> None:
+    raw = b"data: one\n" + between + b"data: two\n\n" + between + b"data: three\n\n"
+    pieces = [raw[start : start + size] for start in range(0, len(raw), size)]
+    assert events(pieces) == [b"one\ntwo", b"three"]
+
+
 def read(chunks: list[dict[str, Any]]) -> ModelResponse:
     collector = ResponseCollector(ASKED, model="m")
     for chunk in chunks:

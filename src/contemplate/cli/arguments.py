@@ -19,8 +19,10 @@ are written down"""
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options in `arguments`; wrong usage ends the process with exit code 2."""
     options = _parser().parse_args(arguments)
-    if options.command == "ask" and options.json and options.events:
-        _parser().error("--json and --events exclude each other")
+    if options.command == "ask":
+        options.question = " ".join(options.question)
+        if options.json and options.events:
+            _parser().error("--json and --events exclude each other")
     return options
 
 
@@ -50,7 +52,7 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    ask.add_argument("question", help="the question; - reads it from standard input")
+    ask.add_argument("question", nargs="+", help="the question, in quotes or not; - reads it from standard input")
     _add_model(ask)
     ask.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
     ask.add_argument("--image", action="append", default=[], metavar="FILE", help="an image file or URL; repeatable")
@@ -92,7 +94,7 @@ def _add_runs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def _add_reruns(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     resume = commands.add_parser("resume", help="go on with a run: what was answered is not paid for again")
     replay = commands.add_parser("replay", help="go through a run again, offline, as it was")
-    reaggregate = commands.add_parser("reaggregate", help="conclude once more from what a run's subagents answered")
+    reaggregate = commands.add_parser("reaggregate", help="aggregate again what a run's subagents answered")
     reaggregate.add_argument("--aggregator", choices=AGGREGATORS, required=True, help="how to conclude")
     for parser in (resume, replay, reaggregate):
         _add_run(parser)

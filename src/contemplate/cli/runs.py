@@ -66,7 +66,7 @@ def _document(journal: Journal, run: RunRecord, entries: Sequence[Entry], reques
 def _head(run: RunRecord) -> Iterator[str]:
     yield f"run {run.run_id} · {_when(run)} · {run.status} · {run.model}"
     if run.parent is not None:
-        yield f"concludes once more from run {run.parent}"
+        yield f"aggregates again what run {run.parent} answered"
     yield from _indent(run.question, "")
     # The model stands above.
     parts = {name: text for name, text in run.configuration.items() if name != "model"}
@@ -102,7 +102,8 @@ def _task_line(task: str, result: TaskResult | None) -> str:
 def _calls(entries: Sequence[Entry], requests: Journal | None) -> Iterator[str]:
     for entry in entries:
         cost = "" if entry.role == "tool" else f" · {usage_text(entry.usage)}"
-        error = "" if entry.error is None else f": {entry.error.message}"
+        # What an event loop says of a cancellation helps nobody.
+        error = "" if entry.error is None or entry.outcome == "cancelled" else f": {entry.error.message}"
         yield f"{INDENT}{entry.name} · {entry.outcome}{error} · {entry.seconds:.1f} s{cost}"
         if requests is not None and entry.role != "tool":
             for part in requests.parts(entry.parts)[1:]:

@@ -50,7 +50,7 @@ class TaskRows:
         """Show what an event says of a task."""
         match event:
             case TaskPlanned(task=task) if task.kind != "answer":
-                self._rows[task.id] = _Row(task, said=f"waits for {', '.join(task.needs)}" if task.needs else "waiting")
+                self._rows[task.id] = _Row(task, said=self._waiting(task))
             case TaskStarted(task_id=task_id) if task_id in self._rows:
                 self._rows[task_id].mark, self._rows[task_id].said = AT_WORK, ""
             case TaskDelta(task_id=task_id) if task_id in self._rows:
@@ -66,6 +66,11 @@ class TaskRows:
                 row.said = f"{task_end(result)}{written}"
             case _:
                 pass
+
+    def _waiting(self, task: Task) -> str:
+        """Return what a task waits for, by the names in view."""
+        needs = [self._rows[need].task.label if need in self._rows else need for need in task.needs]
+        return f"waits for {', '.join(needs)}" if needs else "waiting"
 
     def stop(self) -> None:
         """Show that no task goes on."""

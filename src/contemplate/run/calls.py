@@ -405,5 +405,5 @@ def unknown_price(model: Model) -> ConfigurationError:
     """Return the error for a limit on USD with a `model` whose price is not known."""
     return ConfigurationError(
         f"Limits.cost_usd is set, and the price of {model.name} is not known",
-        hint="pip install 'contemplate-ai[prices]', or set it: OpenAIModel(..., price=Price(input=..., output=...))",
+        hint="install the extra 'prices', or set it: OpenAIModel(..., price=Price(input=..., output=...))",
     )

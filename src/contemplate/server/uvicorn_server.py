@@ -127,7 +127,8 @@ def check_address(host: str, port: int, *, allow_remote: bool = False) -> IPv4Ad
         raise ConfigurationError(
             f"{host!r} can be reached from other machines, and the server has no authentication: "
             "whoever reaches it can use the model at your cost",
-            hint="use 127.0.0.1, or allow remote clients explicitly",
+            hint="use 127.0.0.1 with a proxy that knows your users before it; only a program may allow others in, with "
+            "contemplate.server.serve(allow_remote=True)",
         )
     if not 0 <= port <= MAX_PORT:
         raise ConfigurationError(

@@ -1,0 +1,26 @@
+"""Runs that a stop of the server ends, also those that come after it."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from contemplate.server.api_errors import RequestError
+from contemplate.server.request_handler import ActiveRuns
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("late", [True, False])
+async def test_a_stop_ends_the_runs_before_and_after_it(late: bool) -> None:
+    runs = ActiveRuns()
+    began = False
+    if late:
+        runs.stop()
+    with anyio.fail_after(10), pytest.raises(RequestError, match="the server is stopping") as caught, runs.hold():
+        began = True
+        if not late:
+            runs.stop()
+        await anyio.sleep_forever()
+    assert began
+    assert caught.value.reply.status == 503
