@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, SerializeAsAny
 from typing_extensions import TypeVar
 
 from .data import Data
-from .messages import ImagePart, Message
+from .messages import ImagePart, Message, TokenLogprob
 from .plan import Plan, Task
 from .usage import Usage
 
@@ -48,6 +48,9 @@ class TaskResult(Data):
             the other answers.
         complete: False if it was answered by a run of its own that left something out.
         messages: the whole conversation of the subagent, tool calls and results included.
+        logprobs: the tokens of the last answer with their log-probabilities, if they were asked for and the model gave
+            them.
+        metadata: the user's own data (`Answer.metadata`).
     """
 
     task: Task
@@ -65,6 +68,8 @@ class TaskResult(Data):
     support: tuple[str, ...] = ()
     dissent: tuple[Dissent, ...] = ()
     complete: bool = True
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    metadata: dict[str, JsonValue] = Field(default={})
 
     @property
     def id(self) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from pydantic import JsonValue
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from ..messages import ImagePart
+from ..errors import validation_problems
+from ..messages import ImagePart, TokenLogprob
 from ..plan import Task
 from ..result import Conclusion, Dissent, Outcome, TaskResult
 from .context import RunContext
@@ -31,7 +32,11 @@ class Answer:
     """What an agent returns for a task. The outcome "capped" means that a limit of the agent's own cut it short.
 
     `support` and `dissent` are for an agent that asks several subagents: those on whose answers this one rests, and
-    the other answers. It is not `complete` if something was left out.
+    the other answers. It is not `complete` if something was left out. `logprobs` are those of the task's last model
+    call if None. `metadata` is the user's own data, as JSON: `TaskResult.metadata`.
+
+    Raises:
+        TypeError: `metadata` is not JSON.
     """
 
     text: str
@@ -41,6 +46,18 @@ class Answer:
     support: tuple[str, ...] = ()
     dissent: tuple[Dissent, ...] = ()
     complete: bool = True
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.metadata:
+            try:
+                _METADATA.validate_python(self.metadata)
+            except ValidationError as error:
+                raise TypeError(f"Answer(metadata=...) is not JSON: {validation_problems(error)}") from None
+
+
+_METADATA: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
 
 
 class AgentFunction(Protocol):

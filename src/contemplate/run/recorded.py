@@ -250,5 +250,13 @@ def _recorded_answer(result: TaskResult | None) -> Answer:
     if result.outcome == "failed" and result.error is not None:
         raise revived(result.error.kind, result.error.message, result.error.hint)
     return Answer(
-        result.text, result.output, result.images, result.outcome, result.support, result.dissent, result.complete
+        result.text,
+        result.output,
+        result.images,
+        result.outcome,
+        result.support,
+        result.dissent,
+        result.complete,
+        result.logprobs,
+        result.metadata,
     )

@@ -67,6 +67,8 @@ async def answer_with_run(
     if not result.complete and all(each.complete for each in result.tasks):
         run.note(f"within {task.label!r}: something was left out of the answer")
     value: Any = result.output
+    # What says something of one answer is that of the first on which this one rests.
+    first = next((each for each in result.tasks if each.id in result.support), None)
     return Answer(
         result.text,
         None if output is None else output.dump(value),
@@ -75,6 +77,8 @@ async def answer_with_run(
         support=_names(task, result.support),
         dissent=tuple(Dissent(answer=each.answer, tasks=_names(task, each.tasks)) for each in result.dissent),
         complete=result.complete,
+        logprobs=None if first is None else first.logprobs,
+        metadata={} if first is None else first.metadata,
     )
 
 

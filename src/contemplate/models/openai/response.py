@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from ...messages import Message, ToolCall
+from ...messages import Message, TokenLogprob, ToolCall
 from ...usage import Usage
-from ..base import Delta, Finish, ModelRequest, ModelResponse, TokenLogprob
+from ..base import Delta, Finish, ModelRequest, ModelResponse
 from ..tokens import request_tokens, text_tokens
 from .completion import (
     BadCompletion,
