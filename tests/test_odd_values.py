@@ -170,7 +170,7 @@ async def test_a_tool(odd: Any) -> None:
 @pytest.mark.parametrize("odd", [5, None, "x", Unshown(), -1.0])
 async def test_weights(odd: Any) -> None:
     class Odd:
-        def weigh(self, answer: Any, model: str) -> Any:
+        def weigh(self, answer: Any, result: TaskResult) -> Any:
             return odd
 
         def heaviest(self, model: str | None) -> float:
@@ -187,7 +187,7 @@ async def test_weights(odd: Any) -> None:
 
 async def test_a_heaviest_weight_that_is_found_wrong_while_planning() -> None:
     class Odd:
-        def weigh(self, answer: Any, model: str) -> float:
+        def weigh(self, answer: Any, result: TaskResult) -> float:
             return 1.0
 
         def heaviest(self, model: str | None) -> float:

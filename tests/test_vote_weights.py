@@ -6,6 +6,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -15,12 +16,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from contemplate import Contemplator, Limits, ModelSettings, RunResult, aggregators, answers, planners
+from contemplate import (
+    Agent,
+    Answer,
+    Contemplator,
+    Limits,
+    Message,
+    ModelSettings,
+    RunResult,
+    Task,
+    TaskContext,
+    TaskResult,
+    aggregators,
+    answers,
+    planners,
+)
 from contemplate.aggregators import Weights
 from contemplate.aggregators.weights import stated_confidence
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError, QuorumNotReached
-from contemplate.models import ModelRequest
+from contemplate.journal import Journal
+from contemplate.messages import TokenLogprob
+from contemplate.models import ModelRequest, ModelResponse
+from contemplate.run.protocols import AgentFunction
 from contemplate.testing import ScriptedModel
+from contemplate.testing.scripted import Script
+from contemplate.usage import Usage
 
 from .test_aggregators import by_seed
 
@@ -149,7 +169,7 @@ async def test_nobody_has_a_vote() -> None:
 class Drawn:
     """Weights by what an answer says: a number after a slash."""
 
-    def weigh(self, answer: object, model: str) -> float:
+    def weigh(self, answer: object, result: TaskResult) -> float:
         return float(str(answer).partition("/")[2])
 
     def heaviest(self, model: str | None) -> float:
@@ -362,3 +382,56 @@ def test_what_limits_need_to_know() -> None:
 def test_settings_that_make_no_sense(make: object) -> None:
     with pytest.raises(ConfigurationError):
         make()  # type: ignore[operator]
+
+
+class ByLogprobs:
+    """Weights by what only the whole result has: log-probabilities, and what the agent has noted."""
+
+    def weigh(self, answer: object, result: TaskResult) -> float:
+        assert result.logprobs is not None
+        assert result.metadata == {"seen": answer}
+        return math.exp(sum(each.logprob for each in result.logprobs))
+
+    def heaviest(self, model: str | None) -> float:
+        return 1.0
+
+
+@pytest.mark.parametrize("nested", [False, True])
+async def test_weights_by_log_probabilities_and_metadata(nested: bool) -> None:
+    """They see the whole result; it comes out of journals, replays and runs within runs as it went in."""
+    asked: list[bool] = []
+    sure = {"Answer: 1": -2.0, "Answer: 2": -0.1}
+
+    def script(request: ModelRequest) -> ModelResponse:
+        text = "Answer: 2" if not any(asked) else "Answer: 1"
+        asked.append(True)
+        tokens = (TokenLogprob(token=text, logprob=sure[text], top={text: sure[text]}),)
+        usage = Usage(calls=1, input_tokens=1, output_tokens=1)
+        return ModelResponse(message=Message.assistant(text), finish="stop", usage=usage, model="m", logprobs=tokens)
+
+    async def noting(task: Task, ctx: TaskContext) -> Answer:
+        return replace(answered := await Agent()(task, ctx), metadata={"seen": answered.text})
+
+    journal = Journal()
+    agent: AgentFunction = noting
+    if nested:
+        agent = Contemplator(ScriptedModel(script), mode="instant", agent=noting)
+
+    def mind(script: Script | list[ModelResponse]) -> Contemplator[str]:
+        vote = aggregators.vote(weights=ByLogprobs(), stop=None)
+        return Contemplator(
+            ScriptedModel(script), planner=planners.sample(3, seed=0), agent=agent, aggregator=vote, journal=journal
+        )
+
+    runs = (lambda: mind(script).run("q", run_id="r"), lambda: mind([]).replay("r"), lambda: mind([]).reaggregate("r"))
+    for again in runs:
+        result = await again()  # type: ignore[no-untyped-call]
+        assert result.text == "Answer: 2", "one that is sure weighs more than two that are not"
+        assert all(each.logprobs and each.metadata == {"seen": each.text} for each in result.tasks)
+    stored = await mind([]).run("q", run_id="r")
+    assert [each.logprobs for each in stored.tasks] == [each.logprobs for each in result.tasks]
+
+
+async def test_metadata_that_is_not_json_is_the_agents_error() -> None:
+    with pytest.raises(TypeError, match=r"Answer\(metadata=...\) is not JSON"):
+        Answer("a", metadata={"a": object()})  # type: ignore[dict-item]

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from .data import Data, Text
+
+
+class TokenLogprob(Data):
+    """A token with its log-probability, and the most likely alternatives with theirs (`top`)."""
+
+    token: Text
+    logprob: float
+    top: Mapping[Text, float] = Field(default={})
+
 
 Role = Literal["system", "user", "assistant", "tool"]
 

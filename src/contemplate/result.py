@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal
 
-from pydantic import Field, PlainSerializer, SerializationInfo, SerializeAsAny
+from pydantic import Field, JsonValue, PlainSerializer, SerializationInfo, SerializeAsAny
 from pydantic_core import to_jsonable_python
 from typing_extensions import TypeVar
 
 from .data import Data, Text, readable
-from .messages import ImagePart, Message
+from .messages import ImagePart, Message, TokenLogprob
 from .plan import Plan, Task
 from .usage import Usage
 
@@ -70,6 +70,9 @@ class TaskResult(Data):
             the other answers.
         complete: False if it was answered by a run of its own that left something out.
         messages: the whole conversation of the subagent, tool calls and results included.
+        logprobs: the tokens of the last answer with their log-probabilities, if they were asked for and the model gave
+            them.
+        metadata: the user's own data (`Answer.metadata`).
     """
 
     task: Task
@@ -87,6 +90,8 @@ class TaskResult(Data):
     support: tuple[Text, ...] = ()
     dissent: tuple[Dissent, ...] = ()
     complete: bool = True
+    logprobs: tuple[TokenLogprob, ...] | None = None
+    metadata: dict[str, JsonValue] = Field(default={})
 
     @property
     def id(self) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
+import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from contemplate import Contemplator
+from contemplate.cli import main
 from contemplate.cli.runs import _calls
 from contemplate.journal import Entry, Journal
 from contemplate.result import ErrorInfo
-from contemplate.testing import FaultyServer
+from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Exchange, HttpError, Reply
 
 from .asking import MERGED, PATIENCE, command, contemplating, here, merges, model, process, run
@@ -220,3 +225,38 @@ def test_ones_own_may_be_damaged(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{MERGED}\n")
     assert "warning: this run is not written down: " in done.stderr
     assert path.read_bytes().startswith(b"not a journal")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no such modes there")
+def test_folders_that_are_made_are_their_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        assert main(["runs", "--journal", str(tmp_path / "a" / "b" / "runs.db")]) == 0
+    finally:
+        os.umask(before)
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("a", "a/b", "a/b/runs.db")]
+    assert modes == [0o700, 0o700, 0o600]
+
+
+def test_what_a_run_was_made_of_and_a_record_that_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "runs.db"
+    journal = Journal(path)
+    Contemplator(ScriptedModel("a"), mode="instant", journal=journal).run_sync("q", run_id="good")
+    Contemplator(ScriptedModel("b"), mode="instant", journal=journal).run_sync("q", run_id="bad")
+    journal.close()
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE runs SET body = body || ' ' WHERE run_id = 'bad'")
+    named = ["--journal", str(path)]
+    assert main(["show", "good", *named]) == 0
+    shown = capsys.readouterr().out
+    assert "    planner: direct()\n" in shown
+    assert "    aggregator: First()\n" in shown
+    assert main(["runs", *named]) == 0
+    listed = capsys.readouterr().out
+    assert "damaged" in listed
+    assert "answered" in listed
+    assert main(["show", "bad", *named]) == 1
+    assert "the record of run 'bad'" in capsys.readouterr().err
+    assert main(["show", "good", *named]) == 0

@@ -21,9 +21,8 @@ import pytest
 from contemplate import Contemplator, Limits, Message
 from contemplate.errors import JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
-from contemplate.messages import ImagePart, ToolCall
+from contemplate.messages import ImagePart, TokenLogprob, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
-from contemplate.models.base import TokenLogprob
 from contemplate.modes import Mode
 from contemplate.result import ErrorInfo
 from contemplate.testing import ScriptedModel

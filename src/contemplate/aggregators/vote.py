@@ -150,7 +150,7 @@ class _Vote:
         weight = 1.0
         try:
             if key is not None and self._weights is not None:
-                weight = self._weights.weigh(_value_of(result, ctx), ctx.model_name(result.task))
+                weight = self._weights.weigh(_value_of(result, ctx), result)
             count.cast(result, key, weight)
         except Exception as error:
             raise AggregationError(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ..arguments import checked_arguments
 from ..errors import ConfigurationError
+from ..result import TaskResult
 
 # "Confidence: 85", "confidence = 0.85", "**Confidence**: 85 %", "Confidence: 8/10"
 _STATED = re.compile(
@@ -19,8 +20,11 @@ _STATED = re.compile(
 class Weights(Protocol):
     """The weights of votes, and their upper bounds."""
 
-    def weigh(self, answer: Any, model: str) -> float:
-        """Return the weight of an answer (text or typed value) from `model`; 0 is an abstention."""
+    def weigh(self, answer: Any, result: TaskResult) -> float:
+        """Return the weight of an answer (text or typed value); 0 is an abstention.
+
+        `result` is all that is known of it: its model, log-probabilities, metadata and messages.
+        """
         ...
 
     def heaviest(self, model: str | None) -> float:
@@ -85,7 +89,7 @@ class _ByConfidence:
         self._highest = highest
         self._bound = bound
 
-    def weigh(self, answer: Any, model: str) -> float:
+    def weigh(self, answer: Any, result: TaskResult) -> float:
         score = self._score(answer)
         if score is None:
             score = 0.0
@@ -124,8 +128,8 @@ class _ByAccuracy:
     def __init__(self, weights: Mapping[str, float]) -> None:
         self._weights = weights
 
-    def weigh(self, answer: Any, model: str) -> float:
-        return self._weights.get(model, 0.0)
+    def weigh(self, answer: Any, result: TaskResult) -> float:
+        return self._weights.get(result.model or "", 0.0)
 
     def heaviest(self, model: str | None) -> float:
         return max(self._weights.values()) if model is None else self._weights.get(model, 0.0)

@@ -85,12 +85,15 @@ class Replaying(Recording):
         place = self._places[entry.slot]
         while place > self._next:
             event = self._turns[place] = anyio.Event()
-            with anyio.move_on_after(LONGEST_WAIT) as patience:
-                await event.wait()
-            if patience.cancelled_caught and place == min(self._turns):
-                # The call that should come first was not made: its caller was cancelled earlier than in the recording.
-                self._next = place
-            self._turns.pop(place, None)
+            try:
+                with anyio.move_on_after(LONGEST_WAIT) as patience:
+                    await event.wait()
+                if patience.cancelled_caught and place == min(self._turns):
+                    # The call that should come first was not made: its caller was cancelled earlier than when recorded.
+                    self._next = place
+            finally:
+                # Also if the caller is cancelled: others would never be the first.
+                del self._turns[place]
         self._next = max(self._next, place + 1)
         if self._next in self._turns:
             self._turns[self._next].set()

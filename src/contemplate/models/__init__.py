@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..messages import TokenLogprob
 from .base import (
     Connectable,
     Delta,
@@ -13,7 +14,6 @@ from .base import (
     ModelResponse,
     OutputSchema,
     RunMark,
-    TokenLogprob,
     ToolSpec,
     current_run,
     outermost_run,

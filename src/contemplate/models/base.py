@@ -7,16 +7,16 @@ closes it, and a wrapper (retry, hedge, limit) is a plain async function around 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 
 from ..data import Data, Text
-from ..messages import Message
+from ..messages import Message, TokenLogprob
 from ..settings import ModelSettings
 from ..usage import Price, Usage
 
@@ -89,14 +89,6 @@ class Delta:
     text: str = ""
     reasoning: str = ""
     restart: bool = False
-
-
-class TokenLogprob(Data):
-    """A token with its log-probability, and the most likely alternatives with theirs (`top`)."""
-
-    token: Text
-    logprob: float
-    top: Mapping[Text, float] = Field(default={})
 
 
 class ModelResponse(Data):

@@ -305,6 +305,8 @@ class _Run:
                     support=reached.support,
                     dissent=reached.dissent,
                     complete=reached.complete,
+                    logprobs=ctx.logprobs if reached.logprobs is None else reached.logprobs,
+                    metadata=dict(reached.metadata),
                 )
             )
 

@@ -276,5 +276,13 @@ def _recorded_answer(result: TaskResult | None, output: OutputType[Any] | None) 
     typed = output is not None and _is_typed(result)
     value = output.load(result.output, result.text) if output is not None and typed else result.output
     return ParsedAnswer(
-        result.text, value, result.images, result.outcome, result.support, result.dissent, result.complete
+        result.text,
+        value,
+        result.images,
+        result.outcome,
+        result.support,
+        result.dissent,
+        result.complete,
+        result.logprobs,
+        result.metadata,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..events import OutputDelta, Speaker, TaskDelta
-from ..messages import Message
+from ..messages import Message, TokenLogprob
 from ..models import Delta, Model, ModelRequest, ModelResponse
 from ..plan import Task
 from ..result import TaskResult
@@ -22,6 +22,7 @@ class _Reached:
     messages: tuple[Message, ...] = ()
     written: list[str] = field(default_factory=list)
     capped_by: str | None = None
+    logprobs: tuple[TokenLogprob, ...] | None = None
 
 
 class TaskContext:
@@ -82,6 +83,11 @@ class TaskContext:
         return self._reached.capped_by
 
     @property
+    def logprobs(self) -> tuple[TokenLogprob, ...] | None:
+        """The tokens of the last answer with their log-probabilities, if the model gave them."""
+        return self._reached.logprobs
+
+    @property
     def usage(self) -> Usage:
         """The usage of the task so far, failed calls included."""
         return self._run.spent_on(self._task.id)
@@ -108,6 +114,7 @@ class TaskContext:
         self._reached.messages = other._reached.messages
         self._reached.capped_by = other._reached.capped_by
         self._reached.written[:] = other._reached.written
+        self._reached.logprobs = other._reached.logprobs
 
     def messages_from_others(self) -> Sequence[str]:
         """Return the messages sent to this subagent (`RunContext.tell`) since the last call of this."""
@@ -126,6 +133,7 @@ class TaskContext:
             # The last turn again, not the next one.
             self.hear(Delta(restart=True))
         reached.written.clear()
+        reached.logprobs = None
         reached.messages = request.messages
         response = await self._run.call(
             self._role,
@@ -136,6 +144,7 @@ class TaskContext:
         )
         reached.capped_by = response.capped_by
         reached.written[:] = [response.message.text]
+        reached.logprobs = response.logprobs
         reached.messages = (*request.messages, response.message)
         return response
 

@@ -65,6 +65,8 @@ async def answer_with_run(
     run.note_all(task.label, result.notes)
     if not result.complete and all(each.complete for each in result.tasks):
         run.note(f"within {task.label!r}: something was left out of the answer")
+    # What says something of one answer is that of the first on which this one rests.
+    first = next((each for each in result.tasks if each.id in result.support), None)
     return ParsedAnswer(
         result.text,
         None if output is None else result.output,
@@ -73,6 +75,8 @@ async def answer_with_run(
         support=_names(task, result.support),
         dissent=tuple(Dissent(answer=each.answer, tasks=_names(task, each.tasks)) for each in result.dissent),
         complete=result.complete,
+        logprobs=None if first is None else first.logprobs,
+        metadata={} if first is None else first.metadata,
     )
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from ...messages import Message, ToolCall
+from ...messages import Message, TokenLogprob, ToolCall
 from ...usage import Usage
 from ..accounting import NOT_REPORTED, plausible
-from ..base import Delta, Finish, ModelRequest, ModelResponse, TokenLogprob
+from ..base import Delta, Finish, ModelRequest, ModelResponse
 from .completion import (
     BadCompletion,
     Completion,
