@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from ...usage import Price
-from ..base import Connectable, Delta, DeltaSink, Model, price_of
+from ..base import Brevity, Connectable, Delta, DeltaSink, Model, brevity_of, price_of
 
 
 class Wrapper:
@@ -27,6 +27,11 @@ class Wrapper:
     def price(self) -> Price | None:
         """The inner model's price."""
         return price_of(self.inner)
+
+    @property
+    def brevity(self) -> Brevity | None:
+        """How briefly the inner model contemplates by default."""
+        return brevity_of(self.inner)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:
