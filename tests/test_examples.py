@@ -30,7 +30,7 @@ SHOWN = {
     "custom_planner": [r"^pro: \w+ after ", r"^con: \w+ after "],
     "hello": [r"^[1-9]\d* subagents, [1-9]\d* tokens, "],
     "journal": [r"^vote: .* - 3 calls$", r"^once more: True$", r"^replayed: True$", r"^merged: "],
-    "mcp_tools": [r"^called harbour_depth\(.*[Bb]ergen", r"\b11\b"],
+    "mcp_tools": [r"^called \w*depth\(.*[Bb]ergen", r"\b11\b"],
     "streaming": [r"^planned: ", r"^(answered|capped): ", r"^[1-9]\d* calls, complete: "],
     "tools": [r"^called population\(.*Norway", r"5[,. ]?550[,. ]?000"],
     "typed_output": [r"^(True|False) - ", r"^for it: \('sample-"],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
 
-from contemplate import Contemplator, aggregators, modes, planners
+from contemplate import Contemplator, ModelSettings, aggregators, modes, planners
 from contemplate.cli.arguments import MODES
 from contemplate.errors import ConfigurationError
-from contemplate.models import ModelRequest
+from contemplate.models import Brevity, LocalModel, Model, ModelRequest, Retry, brevity_of
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -76,3 +78,69 @@ async def test_instant_sends_the_question_alone(instructions: str | None) -> Non
     (request,) = model.requests
     system = [] if instructions is None else [("system", instructions)]
     assert [(each.role, each.text) for each in request.messages] == [*system, ("user", "Is it so?")]
+
+
+class Slow(ScriptedModel):
+    brevity = Brevity(tasks=2, max_tokens=123)
+
+
+def planned(tasks: int) -> str:
+    return json.dumps(
+        {"tasks": [{"title": f"T{i}", "prompt": f"part {i}", "needs": [1] if i else []} for i in range(tasks)]}
+    )
+
+
+def slow(tasks: int) -> Slow:
+    return Slow(lambda request: planned(tasks) if request.output_schema else "short")
+
+
+@pytest.mark.parametrize("mode", ["contemplating", "auto"])
+@pytest.mark.parametrize("wrap", [lambda model: model, Retry])
+async def test_a_slow_model_contemplates_briefly(mode: modes.Mode, wrap: Callable[[Model], Model]) -> None:
+    model = slow(4)
+    result = await Contemplator(wrap(model), mode=mode).run("Why?")
+    assert len(result.plan.tasks) == 2
+    planning, *parts, merge = model.requests
+    assert planning.output_schema is not None
+    assert "at most 2 tasks" in planning.messages[0].text
+    assert {each.settings.max_tokens for each in (*parts, merge)} == {123}
+    assert len(parts) == 2
+    for each in (*parts, merge):
+        assert each.messages[-1].text.endswith("short sentences, and then stop.")
+    assert [task.needs for task in result.plan.tasks] == [(), ()], "they do not wait for each other"
+
+
+async def test_what_it_can_simply_answer_it_answers() -> None:
+    model = slow(1)
+    result = await Contemplator(model).run("Why?")
+    assert result.usage.calls == 2
+    assert result.output == "short"
+
+
+async def test_what_users_say_comes_before_brevity() -> None:
+    model = slow(2)
+    mind = Contemplator(model, settings=ModelSettings(max_tokens=999, temperature=0), instructions="In French.")
+    await mind.run("Why?")
+    _, part, *_ = model.requests
+    assert (part.settings.max_tokens, part.settings.temperature) == (999, 0)
+    assert "In French." in part.messages[0].text
+
+
+@pytest.mark.parametrize("mode", ["instant", "thinking", "vote", "refine", "council"])
+async def test_other_modes_are_as_long_as_ever(mode: modes.Mode) -> None:
+    model = Slow("Answer: 1")
+    await Contemplator(model, mode=mode).run("Why?")
+    assert {each.settings.max_tokens for each in model.requests} == {None}
+
+
+async def test_a_planner_of_ones_own_is_told_nothing() -> None:
+    model = Slow("Answer: 1")
+    await Contemplator(model, planner=planners.sample(2)).run("Why?")
+    assert model.requests[0].settings.max_tokens is None
+    assert "sentences" not in model.requests[0].messages[0].text
+
+
+def test_local_models_are_brief_unless_they_are_not_to_be() -> None:
+    assert brevity_of(LocalModel("qwen2.5-coder-0.5b")) == Brevity()
+    assert brevity_of(LocalModel("qwen2.5-coder-0.5b", brevity=None)) is None
+    assert brevity_of(ScriptedModel("")) is None

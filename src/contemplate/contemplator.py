@@ -145,12 +145,16 @@ class Contemplator(Generic[OutputT]):
                 "tools, instructions and settings belong to the default agent, which agent= replaces",
                 hint="pass them to your Agent(...)",
             )
-        usual = preset(mode)
+        model = resolve(model)
+        usual = preset(mode, model)
+        if planner is None:
+            # A preset's settings are those of its planner's tasks.
+            settings = settings.over(usual.settings) if settings else usual.settings
         output = None if output_type is str else OutputType(output_type)
         if output is not None:
             _ = output.json_schema
         self._parts = Parts(
-            model=resolve(model),
+            model=model,
             planner=planner or usual.planner,
             agent=Sampled(agent or Agent(tools=tools, instructions=instructions, settings=settings)),
             aggregator=aggregator or usual.aggregator,

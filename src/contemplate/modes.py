@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Literal, NamedTuple, get_args
 
 from . import aggregators, planners, strategies
 from .arguments import checked_arguments
 from .errors import ConfigurationError
-from .models import Model
+from .models import Brevity, Model, brevity_of
+from .plan import Task
+from .planners.model import MAX_CALLS
+from .planners.sized import Sized
 from .prompts import render
+from .run.context import RunContext
 from .run.protocols import Aggregator, Planner
+from .settings import ModelSettings
 
 Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council"]
 
@@ -17,10 +23,14 @@ _STRATEGIES = (strategies.step_by_step, strategies.work_backwards, strategies.cr
 
 
 class Preset(NamedTuple):
-    """A planner and the aggregator that goes with it."""
+    """A planner, the aggregator that goes with it, and settings of the subagents' calls.
+
+    A contemplator's own `settings` come before them.
+    """
 
     planner: Planner
     aggregator: Aggregator
+    settings: ModelSettings | None = None
 
 
 @checked_arguments
@@ -41,8 +51,10 @@ def council(*members: str | Model) -> Preset:
     return Preset(planner, aggregators.synthesize())
 
 
-def preset(mode: Mode | Preset) -> Preset:
-    """Return the preset named `mode`, or `mode` itself if it is a preset.
+def preset(mode: Mode | Preset, model: Model | None = None) -> Preset:
+    """Return the preset named `mode` for `model`, or `mode` itself if it is a preset.
+
+    A model with a `brevity`, as local ones have, contemplates in fewer and shorter parts, or answers directly.
 
     Raises:
         ConfigurationError: `mode` is not a known mode.
@@ -53,6 +65,9 @@ def preset(mode: Mode | Preset) -> Preset:
         return Preset(planners.direct(), aggregators.first())
     if mode == "thinking":
         return Preset(planners.direct(instructions=render("thinking")), aggregators.first())
+    brevity = None if model is None else brevity_of(model)
+    if brevity is not None and mode in ("contemplating", "auto"):
+        return _brief(brevity)
     if mode == "contemplating":
         return Preset(planners.model(), aggregators.synthesize())
     if mode == "auto":
@@ -64,6 +79,30 @@ def preset(mode: Mode | Preset) -> Preset:
     if mode == "council":
         return council()
     raise ConfigurationError(f"there is no mode {mode!r}", hint=f"modes: {', '.join(get_args(Mode))}")
+
+
+def _brief(brevity: Brevity) -> Preset:
+    """Return the preset for a plan of few and short parts, and a short answer."""
+    settings = ModelSettings(max_tokens=brevity.max_tokens)
+    return Preset(
+        _briefly(planners.model(brevity.tasks, min_tasks=1), brevity.tasks),
+        aggregators.synthesize(settings=settings, instructions=render("brief_answer")),
+        settings=settings,
+    )
+
+
+def _briefly(planner: Planner, tasks: int) -> Planner:
+    """Return a planner whose tasks are to be answered in a few sentences, and do not wait for each other.
+
+    Small models let most parts need others that they do not need, and one after the other takes twice the time.
+    """
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        async for task in planner(question, ctx):
+            brief = render("brief_part" if task.kind == "part" else "brief_answer")
+            yield task.model_copy(update={"needs": (), "instructions": brief})
+
+    return Sized(plan, calls=(1, MAX_CALLS), tasks=(1, tasks))
 
 
 __all__ = ["Mode", "Preset", "council", "preset"]

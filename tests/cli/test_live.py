@@ -77,6 +77,15 @@ def test_each_phase_is_seen() -> None:
     assert shown.index("asking http://127.0.0.1") < shown.index("planning ") < shown.index("merging")
 
 
+def test_a_plan_is_shown_by_its_titles_beside_a_clock_and_a_speed() -> None:
+    with FaultyServer(six) as server:
+        _, shown = on_terminal(command("ask", "Why?", *model(server)))
+    shown = ESCAPES.sub("", shown)
+    assert re.search(r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] 0:0\d · \d+ tokens/s · planning (Alpha|Beta|Gamma|Delta|Epsilon|Zeta)", shown)
+    assert '{"tasks"' not in shown
+    assert '"needs"' not in shown
+
+
 def test_without_a_plan_it_is_the_answer_as_it_streams() -> None:
     with FaultyServer(ChatAnswer("Because.", reasoning="Hmm.", first_token_delay=0.3)) as server:
         code, shown = on_terminal(command("ask", "Why?", "--mode", "instant", *model(server)))

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -174,9 +176,31 @@ async def test_eight_at_once_and_a_cancelled_one_frees_its_slot(model: LocalMode
             await model.request(ModelRequest((Message.user("Say hi."),), ModelSettings(max_tokens=4)))
 
 
-def test_an_unknown_name() -> None:
-    with pytest.raises(ConfigurationError, match="no local model"):
+def test_what_cannot_be_set_up() -> None:
+    with pytest.raises(ConfigurationError, match="unknown local model"):
         LocalModel("qwen9")
+    with pytest.raises(ConfigurationError, match="threads=0"):
+        LocalModel(local_model.NAME, threads=0)
+    with pytest.raises(ConfigurationError, match="context=100"):
+        LocalModel(local_model.NAME, context=100)
+
+
+async def test_threads_and_context_reach_llama_cpp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import xllamacpp
+
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(b"GGUF")
+    given: list[tuple[int, int, int]] = []
+
+    def server(params: Any) -> None:
+        given.append((params.n_ctx, params.cpuparams.n_threads, params.cpuparams_batch.n_threads))
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(xllamacpp, "Server", server)
+    with pytest.raises(ConfigurationError, match="enough"):
+        async with LocalModel(file, threads=3, context=4096).connect():
+            pass
+    assert given == [(4096, 3, 3)]
 
 
 async def test_a_key_keeps_others_out(model: LocalModel) -> None:

@@ -11,6 +11,8 @@ serve            the server
 
 watch            making a run, and showing it
 view             which view shows a run: live_view (and its task_rows) on a terminal, plain_view elsewhere, json_view
+pace             a clock, how fast models write, and how long it will still take
+heartbeat        a line every few seconds, where nothing else shows that a run goes on
 run_options      the model and the limits that the options name
 run_progress     what a run has reached, for when it is interrupted
 journal_file     the file in which runs are written down, and finding a run in it

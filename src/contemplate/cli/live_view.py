@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import rich.live
 from rich.console import Console, Group, RenderableType
+from rich.spinner import Spinner
 from rich.text import Text
 
 from ..events import Event, LimitReached, Noted, OutputDelta, PlanDelta, PlanReady, RunStarted
@@ -14,11 +16,14 @@ from ..views.event_lines import limit_reached, note
 from ..views.printable import printable
 from ..views.summary import partial_text, summary_line
 from .console import write_readable
+from .pace import Pace
 from .task_rows import TAIL, TaskRows
 
 REFRESHES_PER_SECOND = 12
 # Lines of the terminal that are left to what is below the rows.
 SPARE_LINES = 3
+PLAN_TAIL = 4000
+_TITLE = re.compile(r'"title"\s*:\s*"((?:[^"\\]|\\.)*)')
 
 
 class LiveView:
@@ -28,6 +33,8 @@ class LiveView:
         self._console = Console(highlight=False)
         self._live: rich.live.Live | None = None
         self._rows = TaskRows(self._console)
+        self._spinner = Spinner("dots")
+        self._pace = Pace()
         self._model = ""
         self._plan: str | None = None
         self._thought = ""
@@ -36,6 +43,7 @@ class LiveView:
 
     def show(self, event: Event) -> None:
         """Show an event."""
+        self._pace.add(event)
         if event.path:
             # A run within a task is shown by its task's row.
             return
@@ -43,7 +51,7 @@ class LiveView:
             case RunStarted(model=model):
                 self._model = model
             case PlanDelta(text=text):
-                self._plan = ((self._plan or "") + text)[-TAIL:]
+                self._plan = ((self._plan or "") + text)[-PLAN_TAIL:]
             case PlanReady():
                 self._plan = None
             case Noted(message=message):
@@ -121,15 +129,22 @@ class LiveView:
         # Rich draws in a thread of its own: what may change meanwhile is read once.
         plan = self._plan
         if self._thought:
-            doing, text = "thinking", self._thought
+            doing = f"thinking {self._rows.end_of(self._thought)}"
         elif plan is not None:
-            doing, text = "planning", plan
+            doing = f"planning {_last_title(plan)}"
         elif not self._rows:
-            doing, text = "asking", self._model
-        elif self._rows.done:
-            doing, text = "merging", ""
+            doing = f"asking {self._model}"
         else:
-            return []
-        return [
-            Text.assemble((f"{doing} ", "cyan"), (self._rows.end_of(text), "dim"), no_wrap=True, overflow="ellipsis")
-        ]
+            doing = "merging" if self._rows.done else ""
+        wheel = self._spinner.render(self._console.get_time())
+        said = " · ".join(filter(None, (self._pace.text(), printable(doing).strip())))
+        line = Text.assemble((str(wheel), "cyan"), " ", (said, "dim"), no_wrap=True)
+        # A line that is full would break where ^C is echoed.
+        line.truncate(self._console.width - 3, overflow="ellipsis")
+        return [line]
+
+
+def _last_title(plan: str) -> str:
+    """Return the title that was written last in a plan that is being written; "" if there is none yet."""
+    titles = _TITLE.findall(plan)
+    return titles[-1] if titles else ""

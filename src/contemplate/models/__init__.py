@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..messages import TokenLogprob
 from .base import (
+    Brevity,
     Connectable,
     Delta,
     DeltaSink,
@@ -15,6 +16,7 @@ from .base import (
     OutputSchema,
     RunMark,
     ToolSpec,
+    brevity_of,
     current_run,
     outermost_run,
     price_of,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from .wrappers.warm import Warm
 
 __all__ = [
+    "Brevity",
     "Connectable",
     "Delta",
     "DeltaSink",
@@ -50,6 +53,7 @@ __all__ = [
     "TokenLogprob",
     "ToolSpec",
     "Warm",
+    "brevity_of",
     "current_run",
     "outermost_run",
     "price_of",

@@ -138,6 +138,25 @@ def price_of(model: Model) -> Price | None:
     return price if isinstance(price, Price) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Brevity:
+    """How briefly a slow model contemplates unless it is told otherwise: presets of modes follow it.
+
+    Args:
+        tasks: the most parts that a question is split into.
+        max_tokens: the most tokens of a part, and of the answer; the model is asked for a few sentences.
+    """
+
+    tasks: int = 3
+    max_tokens: int = 256
+
+
+def brevity_of(model: Model) -> Brevity | None:
+    """Return how briefly `model` contemplates by default, or None if it has no attribute `brevity`."""
+    brevity = getattr(model, "brevity", None)
+    return brevity if isinstance(brevity, Brevity) else None
+
+
 @runtime_checkable
 class Connectable(Protocol):
     """A model that keeps something open between calls, such as a pool of connections.

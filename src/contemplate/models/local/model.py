@@ -10,10 +10,10 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from ...errors import MissingDependencyError
+from ...errors import ConfigurationError, MissingDependencyError
 from ...settings import ModelSettings
 from ...usage import FREE
-from ..base import DeltaSink, ModelRequest, ModelResponse
+from ..base import Brevity, DeltaSink, ModelRequest, ModelResponse
 from ..openai import OpenAIModel
 from ..wrappers.prompted_tools import PromptedTools
 from ..wrappers.retry import Retry
@@ -24,20 +24,26 @@ from .spread import Spread
 
 # A small model that repeats itself would otherwise fill its whole context.
 DEFAULT_SETTINGS = ModelSettings(max_tokens=1024)
+LEAST_CONTEXT_TOKENS = 512
+_BRIEF = Brevity()
 
 
 class LocalModel:
-    """A GGUF model that llama.cpp runs in this process, shared by all instances with the same file.
+    """A GGUF model that llama.cpp runs in this process, shared by all instances with the same file and resources.
 
     A known model is downloaded on first use, and the server starts with the first request.
 
     Args:
         model: a known name, such as "qwen2.5-coder-1.5b", or the path of a GGUF file.
         settings: the default settings of its calls; `max_tokens` is 1,024 unless they set it.
+        threads: how many threads work for it; as many as there are physical cores if None.
+        context: the tokens of the context that its eight slots share; memory is taken for them.
+        brevity: how briefly it contemplates, as a processor without a GPU takes minutes for what a provider does in
+            seconds; None for as many and as long parts as other models get.
         on_pull: called with the progress of a download; by default one line is logged.
 
     Raises:
-        ConfigurationError: the name is not known, or the path is not a GGUF file.
+        ConfigurationError: the name is not known, the path is not a GGUF file, or `threads` or `context` is too small.
         MissingDependencyError: the extra "local" is not installed.
     """
 
@@ -46,6 +52,9 @@ class LocalModel:
         model: str | Path,
         *,
         settings: ModelSettings | None = None,
+        threads: int | None = None,
+        context: int = CONTEXT_TOKENS,
+        brevity: Brevity | None = _BRIEF,
         on_pull: Callable[[PullProgress], None] | None = None,
     ) -> None:
         self.name = f"local:{model}"
@@ -53,7 +62,14 @@ class LocalModel:
         # Checked before a gigabyte is downloaded that could not be run.
         if find_spec("xllamacpp") is None:
             raise MissingDependencyError("a local model", "local")
+        if threads is not None and threads < 1:
+            raise ConfigurationError(f"{self.name}: threads={threads}", hint="at least 1, or None")
+        if context < LEAST_CONTEXT_TOKENS:
+            raise ConfigurationError(f"{self.name}: context={context}", hint=f"at least {LEAST_CONTEXT_TOKENS} tokens")
         self.price = FREE
+        self.brevity = brevity
+        self._threads = threads
+        self._context = context
         self._settings = (settings or ModelSettings()).over(DEFAULT_SETTINGS)
         self._on_pull = on_pull
         self._model: PromptedTools | None = None
@@ -94,7 +110,7 @@ class LocalModel:
 
     def _start(self) -> PromptedTools:
         path = self._file if isinstance(self._file, Path) else self._download(self._file)
-        server = local_server(path)
+        server = local_server(path, context=self._context, threads=self._threads)
         served = OpenAIModel(
             path.stem,
             base_url=server.base_url,
@@ -104,7 +120,7 @@ class LocalModel:
             price=FREE,
         )
         # Like other servers, this one may close an idle connection at the moment that it is reused.
-        return PromptedTools(Retry(Spread(served, server.slots, CONTEXT_TOKENS)))
+        return PromptedTools(Retry(Spread(served, server.slots, self._context)))
 
     def _download(self, file: LocalFile) -> Path:
         if not file.present and self._on_pull is None:

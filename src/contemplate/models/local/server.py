@@ -29,27 +29,26 @@ class LocalServer:
 
 
 _lock = threading.Lock()
-_running: dict[Path, tuple[LocalServer, Any]] = {}
+_running: dict[tuple[Path, int, int | None], tuple[LocalServer, Any]] = {}
 
 
-def local_server(path: Path) -> LocalServer:
+def local_server(path: Path, *, context: int = CONTEXT_TOKENS, threads: int | None = None) -> LocalServer:
     """Return the server of the model at `path`. Blocks; the first call loads the model, which takes seconds.
 
-    The server runs in threads of this process, so that it cannot outlive it. Its eight slots share one context of
-    32,768 tokens.
+    The server runs in threads of this process, so that it cannot outlive it. Its eight slots share one context.
 
     Raises:
         MissingDependencyError: the extra "local" is not installed.
         ConfigurationError: llama.cpp cannot load the file.
     """
-    path = path.resolve()
+    key = path.resolve(), context, threads
     with _lock:
-        if path not in _running:
-            _running[path] = _start(path)
-        return _running[path][0]
+        if key not in _running:
+            _running[key] = _start(*key)
+        return _running[key][0]
 
 
-def _start(path: Path) -> tuple[LocalServer, Any]:
+def _start(path: Path, context: int, threads: int | None) -> tuple[LocalServer, Any]:
     try:
         import xllamacpp
     except ImportError:
@@ -61,7 +60,9 @@ def _start(path: Path) -> tuple[LocalServer, Any]:
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [key]
-    params.n_ctx = CONTEXT_TOKENS
+    params.n_ctx = context
+    if threads is not None:
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.n_parallel = SLOTS
     params.kv_unified = True
     params.cont_batching = True

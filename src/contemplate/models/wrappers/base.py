@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from ...usage import Price
 from ..accounting import broken_off
-from ..base import Connectable, Delta, DeltaSink, Model, ModelResponse, price_of
+from ..base import Brevity, Connectable, Delta, DeltaSink, Model, ModelResponse, brevity_of, price_of
 from ..tokens import text_bytes
 
 
@@ -29,6 +29,11 @@ class Wrapper:
     def price(self) -> Price | None:
         """The inner model's price."""
         return price_of(self.inner)
+
+    @property
+    def brevity(self) -> Brevity | None:
+        """How briefly the inner model contemplates by default."""
+        return brevity_of(self.inner)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:
