@@ -326,7 +326,6 @@ else:
                 "not {}",
                 "negative {}",
                 "over {}",
-                "at least {}",
                 "{} or more",
                 "{} or x",
                 "option B {}",

@@ -130,7 +130,7 @@ class _OrchestratorTools:
         """
         self._check_names(tasks)
         results = [(task, result_text(await self._ctx.finished(task))) for task in dict.fromkeys(tasks)]
-        mark = fence_mark(self._ctx.run_id, results)
+        mark = fence_mark(results)
         return render("orchestrate_results", mark=mark, results=fenced(results, mark))
 
     async def message(self, task: str, text: str) -> str:
