@@ -14,7 +14,8 @@ import json
 import math
 import random
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import groupby
@@ -27,13 +28,15 @@ import anyio
 from contemplate import answers
 from contemplate.errors import ConfigurationError, ContemplateError
 from contemplate.journal import Entry, Journal, RunRecord
-from contemplate.journal.entries import request_digest, request_pieces
 from contemplate.models import DeltaSink, Model, ModelRequest, ModelResponse, OpenAIModel, resolve
-from contemplate.usage import FREE, Usage
+from contemplate.run.calls import Calls
+from contemplate.run.current_run import current_scope
+from contemplate.usage import FREE, NOTHING, Usage
 
 from .ways import WAYS
 
 AT_ONCE = 24
+Call = tuple[str, Entry]
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,8 @@ def begin_with(journal: Journal, source: str, name: str) -> None:
     journal.append(name, journal.entries(source), {})
 
 
-def take_in(journal: Journal, raw: Path, questions: Iterable[Question]) -> set[str]:
-    """Put what `raw` has into `journal`, but for runs that it knows; returns the digests of calls that were cut off."""
+def take_in(journal: Journal, raw: Path, questions: Iterable[Question]) -> list[Call]:
+    """Put what `raw` has into `journal`, but for runs that it knows; returns all its calls, with their runs' names."""
     known = {run_id(way, question): question.question for question in questions for way in WAYS}
     with gzip.open(raw, "rt", encoding="utf-8") as lines:
         calls = [(row["run"], Entry.model_validate(row["call"])) for row in map(json.loads, lines)]
@@ -111,7 +114,7 @@ def take_in(journal: Journal, raw: Path, questions: Iterable[Question]) -> set[s
             model = next(entry.name for entry in entries if entry.role != "tool")
             journal.save(RunRecord(run_id=name, question=known[name], model=model, status="interrupted"))
             journal.append(name, entries, {})
-    return {entry.digest for _, entry in calls if entry.outcome == "cancelled"}
+    return calls
 
 
 def give_out(journal: Journal, raw: Path, questions: Iterable[Question]) -> None:
@@ -128,14 +131,17 @@ def give_out(journal: Journal, raw: Path, questions: Iterable[Question]) -> None
                 print(json.dumps({"run": name, "call": call}), file=lines)
 
 
-def looked_up(way: str, question: Question, journal: Journal) -> Outcome | None:
-    """What the journal has of `question` asked in this way; None if it was not asked to the end."""
+def looked_up(way: str, question: Question, journal: Journal, measured: Journal) -> Outcome | None:
+    """What the journal has of `question` asked in this way, with the seconds that its calls took in `measured`.
+
+    None if it was not asked to the end.
+    """
     name = run_id(way, question)
     record = journal.load(name)
     if record is None or (record.result is None and record.status != "failed"):
         return None
-    entries = journal.entries(name)
-    if any(entry.outcome == "failed" and entry.role != "tool" for entry in entries):
+    entries = measured.entries(name)
+    if not entries or any(entry.outcome == "failed" and entry.role != "tool" for entry in entries):
         # The server was not there: that says nothing of the model.
         return None
     result = record.result
@@ -163,9 +169,12 @@ def gain(outcomes: Sequence[Outcome], base: Sequence[Outcome]) -> tuple[float, f
     return fmean(differences), NormalDist().inv_cdf(0.975) * spread / math.sqrt(len(differences))
 
 
-def table(questions: Sequence[Question], journal: Journal) -> str:
-    """All ways that were asked, in markdown, over the questions that each of them was asked."""
-    found = {way: _found(way, questions, journal) for way in WAYS}
+def table(questions: Sequence[Question], journal: Journal, measured: Journal | None = None) -> str:
+    """All ways that were asked, in markdown, over the questions that each of them was asked.
+
+    The seconds are those of the calls in `measured`, where they were made before; else of those in `journal`.
+    """
+    found = {way: _found(way, questions, journal, measured or journal) for way in WAYS}
     lines = [
         "| | questions | right | 95 % interval | against greedy | calls | tokens read | tokens written | seconds |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -176,8 +185,9 @@ def table(questions: Sequence[Question], journal: Journal) -> str:
     return "\n".join(lines)
 
 
-def _found(way: str, questions: Sequence[Question], journal: Journal) -> dict[str, Outcome]:
-    return {each.id: outcome for each in questions if (outcome := looked_up(way, each, journal)) is not None}
+def _found(way: str, questions: Sequence[Question], journal: Journal, measured: Journal) -> dict[str, Outcome]:
+    found = {each.id: looked_up(way, each, journal, measured) for each in questions}
+    return {name: outcome for name, outcome in found.items() if outcome is not None}
 
 
 def _row(way: str, outcomes: Mapping[str, Outcome], greedy: Mapping[str, Outcome]) -> str:
@@ -196,24 +206,45 @@ def _row(way: str, outcomes: Mapping[str, Outcome], greedy: Mapping[str, Outcome
     )
 
 
-class NotAsked:
-    """In place of the model whose answers are known: it gives no others, and lets what was cut off wait for its end."""
+class Recorded:
+    """In place of the model whose answers are known: the n-th call of a task in a run gets the answer that it got.
+
+    The request is not compared: a later version may word its prompts otherwise, and draw other seeds. What was cut off
+    waits for its end again.
+    """
 
     price = FREE
 
-    def __init__(self, name: str, cut_off: Collection[str]) -> None:
+    def __init__(self, name: str, calls: Iterable[Call]) -> None:
         self.name = name
-        self._cut_off = cut_off
+        self._calls = {(run, call.path, call.role, call.task, call.turn): call for run, call in calls}
+        self._unused = set(self._calls)
+        self._turns: Counter[tuple[str, str, str, str | None]] = Counter()
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-        """Wait, or fail.
+        """Return what was answered, or wait.
 
         Raises:
             ConfigurationError: the call is not known.
         """
-        if request_digest(request_pieces(self.name, request)) in self._cut_off:
+        scope = current_scope()
+        assert scope is not None
+        assert isinstance(scope.run, Calls)
+        place = (scope.run.run_id, scope.run.path, scope.role, scope.task)
+        call = self._calls.get((*place, self._turns[place]))
+        self._turns[place] += 1
+        if call is not None and call.outcome == "cancelled":
             await anyio.sleep_forever()
-        raise ConfigurationError("this call is not known, and no model is asked")
+        if call is None or call.response is None:
+            raise ConfigurationError("this call is not known, and no model is asked")
+        self._unused.discard((*place, call.turn))
+        # With what earlier attempts cost that failed.
+        return call.response.model_copy(update={"usage": call.usage})
+
+    def unused(self, run: str) -> Usage:
+        """Return the usage of answers that `run` began with and did not look at."""
+        calls = (self._calls[place] for place in self._unused if place[0] == run)
+        return sum((call.usage for call in calls if call.response is not None), NOTHING)
 
 
 def _model(name: str, base_url: str | None) -> Model:
@@ -222,11 +253,20 @@ def _model(name: str, base_url: str | None) -> Model:
 
 def count_again(raw: Path, questions: Sequence[Question]) -> str:
     """The table, from what `raw` has and without a model."""
-    journal = Journal()
-    cut_off = take_in(journal, raw, questions)
-    (model,) = {run.model for run in journal.runs()}
-    anyio.run(ask, list(WAYS), questions, NotAsked(model, cut_off), journal)
-    return table(questions, journal)
+    measured, journal = Journal(), Journal()
+    calls = take_in(measured, raw, questions)
+    for run in measured.runs():
+        journal.save(run)
+        # Programs are not run again.
+        journal.append(run.run_id, [entry for entry in measured.entries(run.run_id) if entry.role == "tool"], {})
+    (model,) = {run.model for run in measured.runs()}
+    recorded = Recorded(model, calls)
+    anyio.run(ask, list(WAYS), questions, recorded, journal)
+    for record in map(journal.load, [run.run_id for run in measured.runs()]):
+        if record is not None and record.result is not None:
+            whole = record.result.model_copy(update={"usage": record.result.usage + recorded.unused(record.run_id)})
+            journal.save(record.model_copy(update={"result": whole}))
+    return table(questions, journal, measured)
 
 
 def main() -> None:

@@ -224,10 +224,12 @@ async def test_the_prompt_holds_the_question_and_every_candidate_in_a_fence() ->
 
 
 async def test_candidates_are_shuffled() -> None:
-    orders = set()
-    for _ in range(20):
-        _, prompt = await synthesize("one", "two", "three")
-        orders.add(tuple(sorted(("one", "two", "three"), key=lambda text: prompt.index(f"\n{text}\n"))))
+    orders: set[tuple[bool, ...]] = set()
+    for number in range(20):
+        texts = (f"one {number}", f"two {number}", f"three {number}")
+        _, prompt = await synthesize(*texts)
+        places = [prompt.index(f"\n{text}\n") for text in texts]
+        orders.add(tuple(place < other for place in places for other in places))
     assert len(orders) > 1
 
 

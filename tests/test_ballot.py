@@ -237,7 +237,7 @@ def test_self_assessed() -> None:
 
 
 @given(
-    st.lists(st.sampled_from(["a", "b", "lost", "out", None]), min_size=1, max_size=6),
+    st.lists(st.sampled_from(["a", "b", "lost", "cut", "out", None]), min_size=1, max_size=6),
     st.randoms(use_true_random=False),
 )
 def test_a_vote_is_certain_if_lost_calls_could_not_have_changed_it(votes: list[str | None], rng: random.Random) -> None:
@@ -246,11 +246,12 @@ def test_a_vote_is_certain_if_lost_calls_could_not_have_changed_it(votes: list[s
     arrivals = [call for call, vote in enumerate(votes) if vote != "out"]
     rng.shuffle(arrivals)
     for call in arrivals:
-        if votes[call] == "lost":
-            ballot.lose(call)
+        if votes[call] in ("lost", "cut"):
+            ballot.lose(call, cut_off=votes[call] == "cut")
         else:
             ballot.cast(call, votes[call])
-    known = [None if vote in ("lost", "out") else vote for vote in votes]
-    unknown = [call for call, vote in enumerate(votes) if vote in ("lost", "out")]
-    winners = {winner([(key, 1) for key in each]) for each in completions(known, unknown, "abx")}
-    assert ballot.certain() == (len(winners) == 1)
+    for missing in ({"lost", "out"}, {"lost", "cut", "out"}):
+        known = [vote if vote in ("a", "b") else None for vote in votes]
+        unknown = [call for call, vote in enumerate(votes) if vote in missing]
+        winners = {winner([(key, 1) for key in each]) for each in completions(known, unknown, "abx")}
+        assert ballot.certain(cut_off="cut" in missing) == (len(winners) == 1)

@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -13,11 +14,12 @@ import pytest
 from benchmarks import gsm8k
 from benchmarks.gsm8k import Question
 from benchmarks.ways import WAYS
-from contemplate.errors import ConfigurationError
-from contemplate.journal import Journal
-from contemplate.journal.entries import request_digest, request_pieces
+from contemplate import Contemplator, Usage
+from contemplate.errors import AggregationError
+from contemplate.journal import Entry, Journal
+from contemplate.journal.entries import CallOutcome
 from contemplate.messages import Message
-from contemplate.models import ModelRequest
+from contemplate.models import ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
 from .support import cancelled_after
@@ -100,9 +102,17 @@ def test_the_docs_show_what_was_measured() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_call_that_was_cut_off_waits_for_its_end_again() -> None:
-    request = ModelRequest((Message.user("What is 1 and 1?"),))
-    digest = request_digest(request_pieces("m", request))
-    assert not await cancelled_after(3, lambda: gsm8k.NotAsked("m", {digest}).request(request))
-    with pytest.raises(ConfigurationError, match="no model is asked"):
-        await gsm8k.NotAsked("m", ()).request(request)
+async def test_a_call_is_known_by_its_place_and_not_by_its_words() -> None:
+    def call(outcome: CallOutcome, turn: int, **more: Any) -> gsm8k.Call:
+        return "r", Entry(role="subagent", task="answer", turn=turn, digest="", name="m", outcome=outcome, **more)
+
+    response = ModelResponse(message=Message.assistant("Answer: 2"), finish="stop", usage=Usage(calls=1), model="m")
+
+    def mind(*calls: gsm8k.Call) -> Contemplator[str]:
+        return Contemplator(gsm8k.Recorded("m", calls), mode="instant")
+
+    recorded = mind(call("answered", 0, response=response), call("cancelled", 1))
+    assert (await recorded.run("What is 1 and 1?", run_id="r")).output == "Answer: 2"
+    assert not await cancelled_after(30, lambda: recorded.run("Say it again.", run_id="r"))
+    with pytest.raises(AggregationError, match="no model is asked"):
+        await mind(call("answered", 0, response=response)).run("q", run_id="other")

@@ -130,12 +130,13 @@ def test_numbers_that_make_no_sense(n: int, k: int, rounds: int) -> None:
 
 
 async def test_the_same_run_draws_the_same() -> None:
-    async def requests(run_id: str) -> list[ModelRequest]:
+    async def requests(run_id: str, seed: int | None = None) -> list[ModelRequest]:
         model = ScriptedModel(lambda request: f"Answer: {request.settings.seed}")
-        mind = Contemplator(model, planner=planners.rounds(6, 3, 2), aggregator=aggregators.vote(stop=None))
+        mind = Contemplator(model, planner=planners.rounds(6, 3, 2, seed=seed), aggregator=aggregators.vote(stop=None))
         await mind.run("q", run_id=run_id)
         return sorted(model.requests, key=lambda request: request.settings.seed or 0)
 
     first = await requests("one")
     assert await requests("one") == first
-    assert await requests("two") != first
+    assert await requests("two") == first, "the run's id is no seed"
+    assert await requests("one", 1) != first

@@ -33,6 +33,7 @@ from contemplate.messages import ToolCall
 from contemplate.models import Model, ModelRequest, ModelResponse
 from contemplate.result import Dissent, RunResult
 from contemplate.run.protocols import Aggregator, Planner
+from contemplate.settings import derived_seed
 from contemplate.testing import ScriptedModel
 
 from .support import Held, Watched, cancelled_after, out, running, steps
@@ -126,7 +127,10 @@ async def test_the_settings_model_and_program_of_the_task_are_those_of_its_sampl
     result = (await Contemplator(usual, planner=plan, aggregator=last).run("q")).tasks[0]
     assert result.text.endswith("Answer: 42")
     assert not usual.requests
-    assert [(each.settings.temperature, each.settings.seed) for each in other.requests] == [(0.5, 40), (0.5, 41)]
+    assert [(each.settings.temperature, each.settings.seed) for each in other.requests] == [
+        (0.5, derived_seed(40, "a", 0)),
+        (0.5, derived_seed(40, "a", 1)),
+    ]
     assert all('"Answer: ..."' not in each.messages[-1].text for each in other.requests)
     assert result.model == "scripted#2"
 

@@ -70,6 +70,8 @@ class _Options(TypedDict, total=False):
     tools: Sequence[Tool | Callable[..., Any] | Toolset]
     instructions: str | None
     settings: ModelSettings | None
+    all_settings: ModelSettings | None
+    seed: int | None
     limits: Limits | None
     stream: bool | None
     images_to: Collection[Speaker]
@@ -97,7 +99,12 @@ class Contemplator(Generic[OutputT]):
         output_type: the type of the output, usually a pydantic model; text if `str`. Type checkers infer the type of
             `RunResult.output` from a class; for a union or a `Literal` it is `Any`, unless it is said in an annotation.
         instructions: added to every subagent's system prompt.
-        settings: those of the subagents' calls.
+        settings: those of the subagents' calls. Planners and aggregators have settings of their own, as arguments of
+            the functions that make them; `all_settings` reaches their calls, too.
+        all_settings: settings of all calls of a run, whoever makes them, where nothing closer to the call sets them.
+        seed: the one seed from which all others are derived: those of samples, the order in which answers are shown to
+            a model, and who sees whom. If None: that of `settings`, else of `all_settings`. Without any, samples are
+            numbered 0, 1, 2, ...
         limits: what a run may spend.
         stream: whether to stream the subagents' calls and the answer. If None, only when somebody listens or a time
             limit is set: then the text of a task that is cut off is worth the cost.
@@ -133,6 +140,8 @@ class Contemplator(Generic[OutputT]):
         output_type: type[OutputT] = _TEXT,
         instructions: str | None = None,
         settings: ModelSettings | None = None,
+        all_settings: ModelSettings | None = None,
+        seed: int | None = None,
         limits: Limits | None = None,
         stream: bool | None = None,
         images_to: Collection[Speaker] = EVERYONE,
@@ -161,6 +170,8 @@ class Contemplator(Generic[OutputT]):
             output=output,
             stream=stream,
             images_to=_roles(images_to),
+            settings=all_settings,
+            seed=next((each for each in (seed, *_seeds_of(settings, all_settings)) if each is not None), None),
         )
         self._limits = limits or Limits()
         if is_async(on_event):
@@ -420,6 +431,10 @@ def ask_sync(
 def _here() -> tuple[EventLoopToken, int]:
     """Return the event loop and the task in which this code runs."""
     return current_token(), anyio.get_current_task().id
+
+
+def _seeds_of(*settings: ModelSettings | None) -> list[int | None]:
+    return [None if each is None else each.seed for each in settings]
 
 
 def _roles(images_to: Collection[Speaker]) -> frozenset[Speaker]:

@@ -79,7 +79,7 @@ class _Samples:
         task, instructions = self._task, [self._task.instructions]
         if ctx.output is None and task.program is None:
             instructions.append(render("answer_line"))
-        seed = 0 if task.settings is None else task.settings.seed or 0
+        given = None if task.settings is None else task.settings.seed
         for i, name in enumerate(self._names):
             yield task.model_copy(
                 update={
@@ -91,7 +91,7 @@ class _Samples:
                     "samples": 1,
                     "held": False,
                     "instructions": "\n\n".join(filter(None, instructions)) or None,
-                    "settings": ModelSettings(seed=seed + i).over(task.settings),
+                    "settings": ModelSettings(seed=ctx.seed_of(i, given)).over(task.settings),
                 }
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2s
 from typing import Literal
 
 from pydantic import Field, JsonValue
@@ -44,3 +45,20 @@ class ModelSettings(Data):
             return self
         said = {name: value for name in self.model_fields_set if (value := getattr(self, name)) is not None}
         return base.model_copy(update=said) if said else base
+
+
+def derived_seed(seed: int | None, path: str, number: int) -> int:
+    """Return the seed of sample `number` of a question or task.
+
+    Seeds derived from different seeds, or for different tasks, have nothing in common. Without a seed it is the number
+    itself.
+
+    Args:
+        seed: the seed given by the user, if any.
+        path: the path of the run in which the samples are drawn; "" for the outermost.
+        number: the sample's number, from 0.
+    """
+    if seed is None:
+        return number
+    digest = blake2s(f"{seed}/{path}/{number}".encode(errors="surrogatepass"), digest_size=4).digest()
+    return int.from_bytes(digest) & 0x7FFF_FFFF

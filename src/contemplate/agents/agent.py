@@ -165,7 +165,7 @@ class Agent:
             return await run_tool_call(call, ctx.run, ctx.task.id, lambda: run_program(code, program, functions))
 
         request = ModelRequest(opening, settings)
-        done = await answer_with_program(request, ctx.call, run, program, output, salt=ctx.run.run_id)
+        done = await answer_with_program(request, ctx.call, run, program, output)
         ctx.keep(done.messages)
         return ParsedAnswer(done.text, done.output, outcome="answered" if done.complete else "capped")
 
@@ -203,7 +203,7 @@ class Agent:
 
     def _opening(self, task: Task, ctx: TaskContext, *more: str) -> tuple[Message, ...]:
         # The part that all subagents share comes first and is byte-identical, so that prefix caches hit.
-        inputs = [show_results(ctx.inputs, ctx.run.run_id)] if ctx.inputs else []
+        inputs = [show_results(ctx.inputs)] if ctx.inputs else []
         if task.kind == "part":
             system = render("subagent", question=ctx.run.question)
             user = [*inputs, render("task", prompt=task.prompt)]

@@ -101,6 +101,6 @@ def _as_result(task: Task, answer: Answer, ctx: TaskContext) -> TaskResult:
 def _with_problem(task: Task, problem: str, text: str, ctx: TaskContext) -> Task:
     """Return `task` with instructions that describe what was wrong with the last attempt."""
     texts = [("problem", problem), ("attempt", text)]
-    mark = fence_mark(ctx.run.run_id, texts)
+    mark = fence_mark(texts)
     retry = render("another_attempt", mark=mark, problem=fenced(texts, mark))
     return task.model_copy(update={"instructions": "\n\n".join(filter(None, (task.instructions, retry)))})

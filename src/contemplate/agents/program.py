@@ -56,7 +56,7 @@ def program_instructions(tools: Collection[Tool], output: OutputType[Any] | None
 
 
 async def answer_with_program(
-    request: ModelRequest, ask: Ask, run: Run, program: Program, output: OutputType[Any] | None, *, salt: str
+    request: ModelRequest, ask: Ask, run: Run, program: Program, output: OutputType[Any] | None
 ) -> ProgramAnswer:
     """Ask the model for a program, run it, and return its answer.
 
@@ -66,7 +66,6 @@ async def answer_with_program(
         run: runs a program; returns its output, or its error.
         program: the number of repairs.
         output: type of the JSON that the program prints; None for text, whose last line is the answer.
-        salt: the run's id, for fence marks.
 
     Raises:
         ModelError: a call failed.
@@ -95,7 +94,7 @@ async def answer_with_program(
             elif error.kind != "ProgramError":
                 raise revived(error.kind, error.message, error.hint)
             problem = error.message
-            complaint = _complaint(problem, salt)
+            complaint = _complaint(problem)
         messages = (*messages, Message.user(complaint))
     raise ProgramError(f"no program gave an answer, after {program.repairs} repairs; last problem: {problem}")
 
@@ -118,7 +117,7 @@ def _clean_answer(line: str) -> str:
     return str(round(float(line), DECIMALS)) if _FLOAT.fullmatch(line) else line
 
 
-def _complaint(problem: str, salt: str) -> str:
+def _complaint(problem: str) -> str:
     texts = [("error", problem)]
-    mark = fence_mark(salt, texts)
+    mark = fence_mark(texts)
     return render("program_failed", mark=mark, problem=fenced(texts, mark))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
@@ -21,7 +20,7 @@ from ..run.context import RunContext
 from ..run.output_type import OutputType, json_in
 from ..run.task_context import TaskContext
 from ..settings import ModelSettings
-from .conclusions import conclusion_of, dissent, earliest_answer, images_of, in_launch_order, nothing_answered
+from .conclusions import conclusion_of, dissent, earliest_answer, images_of, in_launch_order, nothing_answered, shuffled
 from .or_else import FormMissed, OrElse, conclude_instead
 from .trajectories import Trajectories
 
@@ -41,8 +40,8 @@ def agentic(
     and read some of them; evidence in tool results outranks a subagent's conclusions. It thus reads selected steps,
     while merging reads only answers and summarising reads everything. It finishes with a solution, the trajectories
     that support it, and a reason; it must in its last turn, or once the conversation exceeds `context`. The
-    trajectories are anonymised and shuffled, seeded by the run's id. If it does not finish in the form it is asked for,
-    `or_else` concludes, with a note, and the result is incomplete.
+    trajectories are anonymised and shuffled, seeded by the run's seed and the answers. If it does not finish in the
+    form it is asked for, `or_else` concludes, with a note, and the result is incomplete.
 
     After AggAgent, Lee et al. 2026, https://arxiv.org/abs/2604.11753.
 
@@ -88,14 +87,14 @@ class _Agentic:
             return conclusion_of(seen[0], ctx)
         # Truncated and failed trajectories may still contain useful steps.
         usable = sorted((each for each in seen if each.answered or each.messages), key=lambda each: each.index)
-        shuffled = random.Random(f"{ctx.run_id}/agentic").sample(usable, len(usable))  # noqa: S311
+        shown = shuffled(usable, ctx, "agentic")
         try:
-            text, finish = await self._finish(question, shuffled, ctx)
+            text, finish = await self._finish(question, shown, ctx)
         except FormMissed as missed:
             parts = any(each.task.kind == "part" for each in seen)
             or_else = self._or_else or ("synthesize" if parts else "first")
             return await conclude_instead(or_else, question, seen, ctx, missed)
-        supporting = {shuffled[number - 1].id for number in finish.support}
+        supporting = {shown[number - 1].id for number in finish.support}
         support = tuple(each.id for each in usable if each.id in supporting) or tuple(each.id for each in answered)
         return Conclusion(
             text=finish.solution if ctx.output is None else text,
@@ -106,13 +105,13 @@ class _Agentic:
             complete=all(each.answered for each in seen),
         )
 
-    async def _finish(self, question: str, shuffled: list[TaskResult], ctx: RunContext) -> tuple[str, Any]:
+    async def _finish(self, question: str, shown: list[TaskResult], ctx: RunContext) -> tuple[str, Any]:
         """Return the agent's solution as it wrote it, and its answer."""
-        trajectories = Trajectories(shuffled, ctx.run_id)
+        trajectories = Trajectories(shown)
         agent = Agent(tools=trajectories.tools, max_turns=self._max_turns, context=self._context)
         user = render("agentic_question", question=question, trajectories=trajectories.overview)
         messages = Message.system(render("agentic")), Message.user(user, ctx.images_for("aggregator"))
-        output = _finish_type(len(shuffled), ctx.output)
+        output = _finish_type(len(shown), ctx.output)
         reader = TaskContext(ctx, Task(id="aggregator", prompt=question), role="aggregator", model=self._model)
         try:
             answer = await agent.converse(messages, reader, settings=self._settings, output=output)

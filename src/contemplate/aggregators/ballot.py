@@ -35,6 +35,7 @@ class Ballot:
         self._out: dict[int, int | Fraction] = {}
         self._reach: int | Fraction = 0
         self._lost: dict[int, int | Fraction] = {}
+        self._cut_off: dict[int, int | Fraction] = {}
         self._launched = 0
         self._earliest_out = 0
         self._weighted = False
@@ -89,13 +90,13 @@ class Ballot:
         tally.first = min(tally.first, call)
         self._rank(tally)
 
-    def lose(self, call: int) -> None:
-        """Record that call number `call` failed: nobody knows what it would have answered.
+    def lose(self, call: int, *, cut_off: bool = False) -> None:
+        """Record that call number `call` failed, or was cut off: nobody knows what it would have answered.
 
         Raises:
             ValueError: the call is not pending.
         """
-        self._lost[call] = self._bound_of(call)
+        (self._cut_off if cut_off else self._lost)[call] = self._bound_of(call)
         self._take_in(call)
 
     def _bound_of(self, call: int) -> int | Fraction:
@@ -132,12 +133,17 @@ class Ballot:
             self._earliest_out += 1
         return not self._out or self._safe_from(self._reach, self._earliest_out)
 
-    def certain(self) -> bool:
-        """Return whether the vote is decided, and would be even if the lost calls had answered: the same rule."""
-        if not self._lost:
+    def certain(self, *, cut_off: bool = False) -> bool:
+        """Return whether the vote is decided, and would be even if the lost calls had answered: the same rule.
+
+        Args:
+            cut_off: whether those that were cut off count as lost, too.
+        """
+        lost = self._lost | self._cut_off if cut_off else self._lost
+        if not lost:
             return self.decided()
-        earliest = min(min(self._lost), min(self._out, default=self._launched))
-        return self._safe_from(self._reach + sum(self._lost.values()), earliest)
+        earliest = min(min(lost), min(self._out, default=self._launched))
+        return self._safe_from(self._reach + sum(lost.values()), earliest)
 
     def _safe_from(self, reach: int | Fraction, earliest: int) -> bool:
         """Return whether calls with the total weight `reach`, of which the first is `earliest`, change no winner."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar
 
 from ..errors import AggregationError
@@ -45,6 +45,11 @@ def images_of(results: Iterable[TaskResult]) -> tuple[ImagePart, ...]:
 def in_launch_order(results: Iterable[TaskResult]) -> list[TaskResult]:
     """Return the answered results in the order of their launch."""
     return sorted((each for each in results if each.answered), key=lambda each: each.index)
+
+
+def shuffled(results: Sequence[TaskResult], ctx: RunContext, purpose: str) -> list[TaskResult]:
+    """Return `results` in random order, against position bias; the order depends on the seed and on their texts."""
+    return ctx.random(purpose, (each.text for each in results)).sample(results, len(results))
 
 
 def conclusion_with_dissent(

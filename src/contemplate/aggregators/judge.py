@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -19,7 +18,7 @@ from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..settings import ModelSettings
-from .conclusions import conclusion_with_dissent, earliest_answer, in_launch_order, nothing_answered
+from .conclusions import conclusion_with_dissent, earliest_answer, in_launch_order, nothing_answered, shuffled
 from .or_else import FormMissed, OrElse, conclude_instead, model_calls_of
 from .parallel import run_in_parallel
 
@@ -37,7 +36,8 @@ def judge(
 ) -> _Judge:
     """Wait for all results, and let a model select the best answer by its number. Costs one call, or two.
 
-    The answers are anonymised, fenced and shuffled, seeded by the run's id; the winner is returned unchanged.
+    The answers are anonymised, fenced and shuffled, seeded by the run's seed and the answers; the winner is returned
+    unchanged.
     Identical answers are shown once, and a single answer is returned without a call. A choice that does not name a
     candidate is repaired once; if it still names none, `or_else` concludes, with a note, and the result is incomplete.
     Only texts are judged, not images.
@@ -88,9 +88,8 @@ class _Judge:
         return conclusion_with_dissent(winner, seen, ctx, complete=all(each.answered for each in seen))
 
     async def _best(self, question: str, candidates: list[TaskResult], ctx: RunContext) -> TaskResult:
-        # Seeded by the run's id, so that a resumed run sends the same request.
-        shuffled = random.Random(f"{ctx.run_id}/judge").sample(candidates, len(candidates))  # noqa: S311
-        orders = [shuffled, shuffled[::-1]][: self._orders]
+        shown = shuffled(candidates, ctx, "judge")
+        orders = [shown, shown[::-1]][: self._orders]
         calls = [partial(self._choice_or_miss, question, order, ctx) for order in orders]
         choices = await run_in_parallel(calls)
         chosen = [each for each in choices if isinstance(each, TaskResult)]
@@ -114,7 +113,7 @@ class _Judge:
     async def _choice(self, question: str, candidates: Sequence[TaskResult], ctx: RunContext) -> TaskResult:
         numbers = [str(number) for number in range(1, len(candidates) + 1)]
         texts = [(f"candidate {number}", each.text) for number, each in zip(numbers, candidates, strict=True)]
-        mark = fence_mark(ctx.run_id, texts)
+        mark = fence_mark(texts)
         user = render(
             "judge_candidates",
             question=question,

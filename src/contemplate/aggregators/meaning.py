@@ -63,7 +63,7 @@ class Meanings:
 
     async def _same(self, one: str, other: str) -> bool:
         texts = [("answer 1", one), ("answer 2", other)]
-        mark = fence_mark(self._ctx.run_id, texts)
+        mark = fence_mark(texts)
         user = render("same_meaning", question=self._question, mark=mark, answers=fenced(texts, mark))
         request = with_schema(ModelRequest((Message.user(user),), self._settings), _VERDICT)
         try:

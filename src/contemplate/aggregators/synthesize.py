@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from ..prompts.results import result_text
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..settings import ModelSettings
-from .conclusions import conclusion_of, images_of, nothing_answered
+from .conclusions import conclusion_of, images_of, nothing_answered, shuffled
 from .condense import FENCE_TOKENS, MIN_ROOM_TOKENS, Material, Summarise, condense, shorten
 
 MAX_REPAIRS = 2
@@ -182,8 +181,7 @@ def _material(usable: Sequence[TaskResult], ctx: RunContext) -> tuple[list[Mater
     """Return the texts to be merged, and the closing instructions of the prompt."""
     candidates = all(each.task.kind != "part" for each in usable)
     if candidates:
-        # Shuffled against position bias; seeded by the run's id, so that the order is reproducible.
-        usable = random.Random(ctx.run_id).sample(usable, len(usable))  # noqa: S311
+        usable = shuffled(usable, ctx, "synthesize")
     material = [
         Material(f"answer {number}", _body(each, candidates), (each.id,)) for number, each in enumerate(usable, start=1)
     ]
@@ -193,7 +191,7 @@ def _material(usable: Sequence[TaskResult], ctx: RunContext) -> tuple[list[Mater
 def _question_with(question: str, material: Sequence[Material], ctx: RunContext) -> str:
     """Return the question, followed by the material between fences."""
     texts = [(each.label, each.text) for each in material]
-    mark = fence_mark(ctx.run_id, texts)
+    mark = fence_mark(texts)
     header = render("synthesis_question", question=question)
     return f"{header}\n\n{render('synthesis_material', mark=mark, material=fenced(texts, mark))}"
 

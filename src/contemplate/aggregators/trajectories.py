@@ -26,10 +26,9 @@ class Trajectories:
     The tools are read-only, so that the same calls return the same results when a run is resumed.
     """
 
-    def __init__(self, results: Sequence[TaskResult], run_id: str) -> None:
+    def __init__(self, results: Sequence[TaskResult]) -> None:
         self._results = results
         self._steps = [_steps_of(each) for each in results]
-        self._run_id = run_id
 
     @property
     def tools(self) -> list[Callable[..., Any]]:
@@ -101,7 +100,7 @@ class Trajectories:
         return trajectory - 1
 
     def _fenced(self, texts: Sequence[tuple[str, str]]) -> str:
-        mark = fence_mark(self._run_id, texts)
+        mark = fence_mark(texts)
         return render("agentic_material", mark=mark, material=fenced(texts, mark))
 
 

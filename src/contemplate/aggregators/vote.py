@@ -175,13 +175,20 @@ class _Vote:
     def _decided(self, count: Count, ctx: RunContext) -> bool:
         if self._stop is None or count.counted < self._quorum:
             return False
-        if self._stop == "beta" and count.ballot.confidence() >= self._confidence:
-            return True
-        return (ctx.plan_done or ctx.expected is not None) and count.ballot.certain()
+        # More samples make up for some that failed; what was cut off at its own limit would be so again.
+        return self._likely(count) or (_all_known(ctx) and count.ballot.certain())
+
+    def _likely(self, count: Count) -> bool:
+        return self._stop == "beta" and count.ballot.confidence() >= self._confidence
 
     def _conclusion(self, count: Count, ctx: RunContext) -> Conclusion:
-        all_in = ctx.plan_done and count.ballot.certain()
-        return count.conclusion(quorum=self._quorum, complete=all_in or self._decided(count, ctx))
+        complete = self._likely(count) or (_all_known(ctx) and count.ballot.certain(cut_off=True))
+        return count.conclusion(quorum=self._quorum, complete=complete)
+
+
+def _all_known(ctx: RunContext) -> bool:
+    """Return whether it is known how many tasks there will be."""
+    return ctx.plan_done or ctx.expected is not None
 
 
 def _value_of(result: TaskResult, ctx: RunContext) -> object:

@@ -67,7 +67,7 @@ class Count:
             ValueError: the weight is not finite, or exceeds the declared maximum.
         """
         if result.outcome in ("failed", "capped"):
-            self.ballot.lose(self.number(result))
+            self.ballot.lose(self.number(result), cut_off=result.outcome == "capped")
         else:
             self.ballot.cast(self.number(result), key, weight)
         self.seen.append(result)

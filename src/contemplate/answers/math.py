@@ -29,11 +29,18 @@ _SENTENCE_END = re.compile(r"[.;!?]\s")
 _NAMED = re.compile(r"\s*(?:([A-Za-z]{1,2})\s*=(?!=))?(.*)", re.DOTALL)
 _BRACKETED = re.compile(r"(\\?[(\[{])(.*)(\\?[)\]}])", re.DOTALL)
 _DATE = re.compile(r"\d{1,4}-\d{1,2}-\d{1,4}")
-_CHANGES_NUMBER = re.compile(
-    r"not|never|without|except|minus|negative|plus|or|either|half|double|twice|squared|cubed|dozens?|score"
-    r"|hundreds?|thousands?|millions?|billions?|trillions?|am|pm|bc|bce|ad"
-    r"|over|under|above|below|beyond|more|less|fewer|than|least|most|before|after|until|since",
-    re.IGNORECASE,
+# What changes a number from before it, and from behind; other words leave it alone. What must be "at least 9" is 9.
+_CHANGE_BEFORE = frozenset(
+    (
+        *("not", "never", "without", "minus", "negative", "plus", "or", "over", "under", "above", "below", "beyond"),
+        *("exceeding", "than", "half", "double", "twice"),
+    )
+)
+_CHANGE_BEHIND = frozenset(
+    (
+        *("hundred", "thousand", "million", "billion", "trillion", "dozen", "score", "squared", "cubed", "or"),
+        *("am", "pm", "bc", "bce", "ad"),
+    )
 )
 _AROUND = "()[].,;:?*\"'\u00a3\u20ac\u00a5\u2248"
 
@@ -125,22 +132,19 @@ def _split(text: str) -> list[str] | None:
 
 def _with_unit(clean: str) -> str | None:
     """Return the only number among words, as in "18 dollars per day"; None if there are symbols or more numbers."""
-    values = []
-    for word in clean.split():
-        bare = word.strip(_AROUND)
-        value = _numeral(bare)
-        if value is not None:
-            values.append(value)
-        elif bare and not _says_no_number(bare):
-            return None
-    return str(values[0]) if len(values) == 1 else None
+    words = [word for word in (word.strip(_AROUND) for word in clean.split()) if word]
+    places = [place for place, word in enumerate(words) if _numeral(word) is not None]
+    others = [word for place, word in enumerate(words) if place not in places]
+    if len(places) != 1 or not all(map(_is_word, others)):
+        return None
+    (place,) = places
+    before, behind = "".join(words[max(place - 1, 0) : place]), "".join(words[place + 1 : place + 2])
+    changed = before.casefold() in _CHANGE_BEFORE or behind.casefold() in _CHANGE_BEHIND
+    return None if changed else str(_numeral(words[place]))
 
 
-def _says_no_number(word: str) -> bool:
-    """Return whether a word beside a number leaves its value alone: "apples" does, "million" and "not" do not."""
-    if len(word) == 1:
-        return word in "aI"
-    return word.replace("-", "").isalpha() and not _CHANGES_NUMBER.fullmatch(word)
+def _is_word(word: str) -> bool:
+    return word.replace("-", "").isalpha() and (len(word) > 1 or word in "aI")
 
 
 def _as_text(clean: str) -> str | None:

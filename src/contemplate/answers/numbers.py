@@ -163,7 +163,7 @@ def _spelled(clean: str) -> Fraction | None:
     last = None
     for word in clean.lower().replace("-", " ").replace(" hundred and ", " hundred ").split(" "):
         if word in _SCALES:
-            if last is None or last in _SCALES:
+            if last is None or (last in _SCALES and last != "hundred"):
                 return None
             if word == "hundred":
                 if not 0 < group < 10:

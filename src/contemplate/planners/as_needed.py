@@ -123,7 +123,7 @@ class _AsNeeded:
     def _attempt(self, goal: _Goal, ctx: RunContext) -> Task:
         instructions, program = [goal.task.instructions], goal.task.program
         if goal.attempts:
-            mark = fence_mark(ctx.run_id, goal.problems)
+            mark = fence_mark(goal.problems)
             instructions.append(render("another_attempt", mark=mark, problem=fenced(goal.problems, mark)))
             strategy, program = self._strategies[goal.attempts - 1]
             instructions.append(strategy)

@@ -82,7 +82,7 @@ class _Choices:
         schema = plan_schema(min_tasks, max_tasks, list(self.roles), samples=self.samples, tools=list(self.tools))
         return OutputSchema("plan", schema)
 
-    def rules(self, run_id: str) -> Iterator[str]:
+    def rules(self) -> Iterator[str]:
         if self.roles:
             yield render("plan_roles", roles=", ".join(f'"{role}"' for role in self.roles))
         if self.samples > 1:
@@ -90,7 +90,7 @@ class _Choices:
         if self.tools:
             # Fenced because descriptions from a tool server are untrusted.
             described = [("tools", "\n".join(f"- {name}: {text}" for name, text in self.tools.items()))]
-            mark = fence_mark(run_id, described)
+            mark = fence_mark(described)
             yield render("plan_tools", mark=mark, tools=fenced(described, mark))
         # The format comes last and lists every requested field, because small models imitate the example.
         optional = {"role": self.roles, "samples": self.samples > 1, "tools": self.tools}
@@ -123,7 +123,7 @@ class _ModelPlanner:
 
     async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         choices = self._choices(ctx)
-        rules = Message.system("\n\n".join((self._rules, *choices.rules(ctx.run_id))))
+        rules = Message.system("\n\n".join((self._rules, *choices.rules())))
         user = Message.user(render("plan_question", question=question), ctx.images_for("planner"))
         messages: tuple[Message, ...] = (rules, user)
         schema = choices.schema(*self._range)

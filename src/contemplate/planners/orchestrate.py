@@ -134,7 +134,7 @@ class _OrchestratorTools:
         """
         self._check_names(tasks)
         results = [(task, await self._result_of(task)) for task in dict.fromkeys(tasks)]
-        mark = fence_mark(self._ctx.run_id, results)
+        mark = fence_mark(results)
         return render("orchestrate_results", mark=mark, results=fenced(results, mark))
 
     async def _result_of(self, task: str) -> str:

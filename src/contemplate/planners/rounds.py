@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import AsyncIterator
 
 from ..arguments import checked_arguments
@@ -23,7 +22,7 @@ def rounds(
     *,
     instructions: str | None = None,
     settings: ModelSettings | None = None,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Planner:
     """Plan a population of `n` attempts and replace it `rounds` - 1 times; the aggregator receives the last one.
 
@@ -41,7 +40,7 @@ def rounds(
         instructions: how to state the answer. If None: on a last line "Answer: ...", so that votes can parse it; empty
             if the run has an output type.
         settings: settings of every attempt. Without a temperature, the provider's default applies.
-        seed: seed of the first attempt; it increases by one per attempt.
+        seed: what the seeds of the attempts are derived from; that of `settings`, or of the contemplator, if None.
 
     Raises:
         ConfigurationError: not 1 <= k <= n, or `rounds` is less than one.
@@ -49,8 +48,10 @@ def rounds(
     if not 1 <= k <= n or rounds < 1:
         raise ConfigurationError(f"planners.rounds({n=}, {k=}, {rounds=}): 1 <= k <= n and rounds >= 1 must hold")
 
+    given = None if settings is None else settings.seed
+
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        rng = random.Random(f"{ctx.run_id}/rounds")  # noqa: S311
+        rng = ctx.random("rounds", (question,), seed, given)
         ending = instructions
         if ending is None and ctx.output is None:
             ending = render("answer_line")
@@ -67,7 +68,7 @@ def rounds(
                     kind="candidate",
                     title=f"Round {number + 1}, attempt {i + 1}",
                     instructions="\n\n".join(filter(None, parts)) or None,
-                    settings=ModelSettings(seed=seed + number * n + i).over(settings),
+                    settings=ModelSettings(seed=ctx.seed_of(number * n + i, seed, given)).over(settings),
                     held=number < rounds - 1,
                 )
 

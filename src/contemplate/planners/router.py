@@ -71,7 +71,7 @@ def router(
     choose: Callable[[Probe], Route] = default_route,
     instructions: str | None = None,
     settings: ModelSettings | None = None,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Planner:
     """Draw `probe` samples; then stop ("answer"), draw more and "vote", "refine" them, or "decompose" the question.
 
@@ -90,7 +90,7 @@ def router(
         choose: selects the route.
         instructions: how to state the answer, as for `planners.sample`.
         settings: settings of every sample.
-        seed: seed of the first sample; it increases by one per sample.
+        seed: what the seeds of the samples are derived from; that of `settings`, or of the contemplator, if None.
 
     Raises:
         ConfigurationError: not 2 <= probe <= samples.
@@ -118,7 +118,7 @@ class _Router:
         choose: Callable[[Probe], Route],
         instructions: str | None,
         settings: ModelSettings | None,
-        seed: int,
+        seed: int | None,
     ) -> None:
         self._decompose = decompose
         self._probe = probe
@@ -154,13 +154,14 @@ class _Router:
         ending = self._instructions
         if ending is None and ctx.output is None:
             ending = render("answer_line")
+        given = None if self._settings is None else self._settings.seed
         return Task(
             id=f"sample-{i + 1}",
             prompt=question,
             kind="candidate",
             title=f"Sample {i + 1}",
             instructions=ending,
-            settings=ModelSettings(seed=self._seed + i).over(self._settings),
+            settings=ModelSettings(seed=ctx.seed_of(i, self._seed, given)).over(self._settings),
         )
 
 

@@ -26,7 +26,7 @@ def sample(
     models: Sequence[str | Model] = (),
     instructions: str | None = None,
     settings: ModelSettings | None = None,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Planner:
     """Ask the whole question `n` times in parallel, with different seeds. Costs n calls, of depth one.
 
@@ -46,7 +46,7 @@ def sample(
         instructions: how to state the answer. If None: on a last line "Answer: ...", so that votes can parse it; empty
             if the run has an output type.
         settings: settings of every sample. Without a temperature, the provider's default applies.
-        seed: seed of the first sample; it increases by one per sample.
+        seed: what the seeds of the samples are derived from; that of `settings`, or of the contemplator, if None.
 
     Raises:
         ConfigurationError: `n` or `wave` is less than one.
@@ -54,6 +54,7 @@ def sample(
     """
     if n < 1 or (wave is not None and wave < 1):
         raise ConfigurationError(f"planners.sample({n=}, {wave=}): n and wave must be at least 1")
+    given = None if settings is None else settings.seed
     approaches = [strategy_parts(each) for each in strategies] or [(None, None)]
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
@@ -78,7 +79,7 @@ def sample(
                 instructions="\n\n".join(filter(None, parts)) or None,
                 model=_nth(names, i),
                 program=program,
-                settings=ModelSettings(seed=seed + i).over(settings),
+                settings=ModelSettings(seed=ctx.seed_of(i, seed, given)).over(settings),
             )
 
     return Sized(plan, calls=(0, 0), tasks=(wave or n, n), repairs=most_repairs(program for _, program in approaches))

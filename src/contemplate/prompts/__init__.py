@@ -25,17 +25,16 @@ def render(name: str, **values: str) -> str:
     return _template(name).substitute(values)
 
 
-def fence_mark(salt: str, texts: Sequence[tuple[str, str]]) -> str:
+def fence_mark(texts: Sequence[tuple[str, str]]) -> str:
     """Return the mark for the fences around `texts`, which occurs in none of them.
 
-    It is a digest of the texts, so it is the same when a run is resumed, and cannot be predicted by an author of a text
-    who knows the salt: adding the mark to a text changes the mark.
+    It is a digest of the texts and nothing else, so that the same texts make the same prompt. An author of a text
+    cannot write it: adding the mark to a text changes the mark.
 
     Args:
-        salt: the run's id if there is one; random unless the user chose it.
         texts: pairs of label and text to be fenced.
     """
-    joined = "\0".join(map(_normalised, (salt, *(text for pair in texts for text in pair))))
+    joined = "\0".join(map(_normalised, (text for pair in texts for text in pair)))
     seed = blake2s(joined.encode(errors="surrogatepass")).digest()
     marks = (blake2s(seed + number.to_bytes(8), digest_size=5).hexdigest() for number in count())
     return next(mark for mark in marks if mark not in joined)

@@ -8,10 +8,10 @@ from ..result import TaskResult
 from . import fence_mark, fenced, render
 
 
-def show_results(inputs: Sequence[TaskResult], run_id: str) -> str:
+def show_results(inputs: Sequence[TaskResult]) -> str:
     """Return the results that a task needs, fenced; a missing one is marked as missing."""
     texts = [(f"result {number}", result_text(each)) for number, each in enumerate(inputs, start=1)]
-    mark = fence_mark(run_id, texts)
+    mark = fence_mark(texts)
     return render("inputs", mark=mark, inputs=fenced(texts, mark))
 
 

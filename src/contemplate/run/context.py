@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from random import Random
 from typing import Any
 
 import anyio
@@ -16,6 +17,7 @@ from ..messages import ImagePart, ToolCall
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
 from ..plan import Task
 from ..result import Conclusion, TaskResult
+from ..settings import ModelSettings, derived_seed
 from ..tools.tool import Tool
 from ..tools.toolset import Toolset
 from ..usage import Usage
@@ -38,6 +40,8 @@ class RunContext:
         output: the output type; None for text.
         deadline: when the run must end, in seconds on `anyio.current_time`'s clock; `math.inf` without a limit.
         streaming: whether to stream calls whose deltas somebody reads.
+        seed: the seed given to the contemplator, from which all others are derived; None without one.
+        settings: settings of all calls of the run, where a call has none of its own.
     """
 
     run_id: str
@@ -48,6 +52,8 @@ class RunContext:
     output: OutputType[Any] | None = None
     deadline: float
     streaming: bool = False
+    seed: int | None = None
+    settings: ModelSettings | None = None
     _model: Model
     _calls: Calls
     _state: RunState = field(default_factory=RunState)
@@ -55,6 +61,23 @@ class RunContext:
 
     def __post_init__(self) -> None:
         self._models[self._model.name] = self._model
+
+    # Chance
+
+    def seed_of(self, number: int, *given: int | None) -> int:
+        """Return the seed of sample `number`, derived from the first of the `given` seeds, else from the run's."""
+        return derived_seed(self._first_seed(given), self._calls.path, number)
+
+    def random(self, purpose: str, texts: Iterable[str] = (), *given: int | None) -> Random:
+        """Return a source of random numbers for `purpose`, which depends on the seed and on `texts` only.
+
+        So a run that is repeated or resumed, under whatever id, draws the same.
+        """
+        drawn_from = "\0".join((str(self._first_seed(given)), self._calls.path, purpose, *texts))
+        return Random(drawn_from.encode(errors="surrogatepass"))  # noqa: S311
+
+    def _first_seed(self, given: Sequence[int | None]) -> int | None:
+        return next((seed for seed in (*given, self.seed) if seed is not None), None)
 
     # Progress
 
@@ -273,6 +296,8 @@ class RunContext:
             LimitExceeded: a limit does not allow another call.
         """
         chosen = self.model(model)
+        if self.settings is not None:
+            request = replace(request, settings=request.settings.over(self.settings))
         response = await self._calls.call(role, chosen, request, task=task, on_delta=on_delta)
         for note in response.notes:
             self.note(f"{chosen.name}: {note}")

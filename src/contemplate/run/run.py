@@ -20,6 +20,7 @@ from ..messages import ImagePart
 from ..models import Model, price_of
 from ..plan import Plan
 from ..result import Conclusion, RunResult
+from ..settings import ModelSettings
 from .budget import Ledger
 from .calls import Calls, unknown_price
 from .context import RunContext
@@ -48,6 +49,8 @@ class Parts:
     output: OutputType[Any] | None = None
     stream: bool | None = None
     images_to: Collection[Speaker] = EVERYONE
+    settings: ModelSettings | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,8 @@ class _Run:
             output=parts.output,
             deadline=math.inf if limits.seconds is None else self._began + limits.seconds,
             streaming=streams if parts.stream is None else parts.stream,
+            seed=parts.seed,
+            settings=parts.settings,
             _model=parts.model,
             _calls=calls,
             _state=self._state,

@@ -60,7 +60,10 @@ async def answer_with_run(
         listeners=listeners,
         on_output=(lambda event: _forward(ctx, event)) if streams else None,
     )
-    ended = await carry_out(replace(parts, model=model, output=output, stream=stream), job)
+    seed = run.seed if parts.seed is None else parts.seed
+    settings = run.settings if parts.settings is None else parts.settings.over(run.settings)
+    parts = replace(parts, model=model, output=output, stream=stream, settings=settings, seed=seed)
+    ended = await carry_out(parts, job)
     result = ended.result
     run.note_all(task.label, result.notes)
     if not result.complete and all(each.complete for each in result.tasks):
@@ -98,7 +101,7 @@ def _question(task: Task, ctx: TaskContext) -> str:
     if task.kind == "part":
         said = [render("inner_question", prompt=task.prompt, question=ctx.run.question)]
     if ctx.inputs:
-        said.insert(0, show_results(ctx.inputs, ctx.run.run_id))
+        said.insert(0, show_results(ctx.inputs))
     if task.instructions:
         said.append(task.instructions)
     return "\n\n".join(said)

@@ -101,7 +101,7 @@ def _without_tool_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
         if message.role == "tool":
             name = names.get(message.tool_call_id or "", "the tool")
             result = [(f"result of {name}", message.text)]
-            mark = fence_mark("", result)
+            mark = fence_mark(result)
             plain.append(Message.user(render("prompted_tool_result", mark=mark, result=fenced(result, mark))))
         elif message.tool_calls:
             calls = [f'{{"tool": "{call.name}", "arguments": {call.arguments or "{}"}}}' for call in message.tool_calls]
