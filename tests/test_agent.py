@@ -131,7 +131,7 @@ async def typed(*replies: str, repairs: int = 2) -> RunResult[Point]:
 async def test_typed_output() -> None:
     result = await typed('{"x": 1, "y": 2}')
     assert result.output == Point(x=1, y=2)
-    assert result.tasks[0].output == {"x": 1, "y": 2}
+    assert result.tasks[0].output == Point(x=1, y=2)
 
 
 async def test_the_model_is_told_what_was_wrong_with_its_output() -> None:

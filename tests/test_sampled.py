@@ -218,7 +218,7 @@ async def test_typed_answers_are_voted_on_by_their_value(kind: str) -> None:
     task = Task(id="a", prompt="a", samples=3, kind=kind)  # type: ignore[arg-type]
     result = await Contemplator(model, planner=tasks(task), aggregator=aggregators.first(), output_type=Place).run("q")
     assert result.output == Place(name="Rome")
-    assert result.tasks[0].output == {"name": "Rome"}
+    assert result.tasks[0].output == Place(name="Rome")
     assert all('"Answer: ..."' not in each.messages[-1].text for each in model.requests)
 
 
