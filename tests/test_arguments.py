@@ -149,6 +149,8 @@ def test_a_text_in_the_wrong_place_is_not_shown() -> None:
 
 def test_what_is_right_passes() -> None:
     mind(limits=Limits(calls=1), settings=ModelSettings(), tools=(), labels={"a": [1, None]}, on_event=print)
+    for kind in (list[int], int | None, dict[str, float], Limits):
+        mind(output_type=kind)
     planners.sample(2, models=[MODEL, "local:qwen2.5-coder-0.5b"])
     agg.vote(stop=None, confidence=0.9, key=len, weights=agg.by_confidence(temperature=1))
     agg.quorum(agg.vote(), required={"a"})

@@ -94,7 +94,8 @@ def _is_a(value: Any, kind: Any, members: tuple[Any, ...]) -> bool:
         return isinstance(value, (int, float) if kind is float else int) and not isinstance(value, bool)
     if kind is Callable:
         return callable(value)
-    if not isinstance(kind, type) or is_typeddict(kind) or kind in (Any, object):
+    if not isinstance(kind, type) or is_typeddict(kind) or kind in (Any, object, type):
+        # What is a type, pydantic decides: `list[int]` is none to Python.
         return True
     if getattr(kind, "_is_protocol", False):
         wanted = {name for name in dir(kind) if not name.startswith("_")} | ({"__call__"} & set(vars(kind)))

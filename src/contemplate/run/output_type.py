@@ -43,6 +43,8 @@ class OutputType(Generic[T]):
         Raises:
             ConfigurationError: pydantic cannot validate the type.
         """
+        if self.type is None or isinstance(self.type, str):
+            raise ConfigurationError(f"output_type is {self.type!r:.80}", hint="give a type; `str` is text")
         try:
             return TypeAdapter(self.type)
         except Exception as error:
