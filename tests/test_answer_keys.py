@@ -154,6 +154,8 @@ def test_different_numbers_have_different_keys(one: int, other: int, form: str) 
 
 @given(NUMBERS, st.sampled_from(DECORATIONS))
 def test_a_decoration_does_not_vanish(number: int, form: str) -> None:
+    # "5.000" may be five thousand; "1000.000" is a thousand in all of the world.
+    assume(form != "{}.000" or number < 1000)
     assert answers.final(decorated(form, number)) != answers.final(str(number))
 
 

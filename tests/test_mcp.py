@@ -610,8 +610,8 @@ async def test_secrets_stand_nowhere(make: Make, caplog: pytest.LogCaptureFixtur
     mind = Contemplator(model, mode="instant", tools=[toolset], journal=journal, on_event=events.append)
     result = await mind.run("?", run_id="r")
     kept = [journal.load("r"), *journal.entries("r")]
-    assert SECRET not in repr((toolset, events, result, kept))
-    assert "[secret]" in repr(result)
+    assert SECRET not in repr((toolset, events, result, result.model_dump(), kept))
+    assert "[secret]" in repr(result.model_dump())
     assert SECRET not in caplog.text
 
 

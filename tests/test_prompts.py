@@ -29,6 +29,15 @@ def placeholders(text: str) -> set[str]:
     return set(Template(text).get_identifiers())
 
 
+def results_of(expression: ast.expr) -> Iterator[ast.expr]:
+    """The expressions that may be the value of `expression`; a condition is none."""
+    if isinstance(expression, ast.IfExp):
+        yield from results_of(expression.body)
+        yield from results_of(expression.orelse)
+    else:
+        yield expression
+
+
 def calls_of_render() -> Iterator[tuple[set[str], set[str]]]:
     """For each call: the prompts that it may mean, and the values that it gives."""
     for module in MODULES:
@@ -39,7 +48,7 @@ def calls_of_render() -> Iterator[tuple[set[str], set[str]]]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "render":
                 given_names = {keyword.arg for keyword in node.keywords if keyword.arg is not None}
-                inside = {each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)}
+                inside = {each.value for each in results_of(node.args[0]) if isinstance(each, ast.Constant)}
                 # A name that is computed beforehand is one of the module's strings that fit.
                 named = inside or {each for each in strings & set(FILES) if placeholders(FILES[each]) <= given_names}
                 yield {str(each) for each in named}, given_names

@@ -220,18 +220,18 @@ FAILURES: list[tuple[Reply, type[ModelError], str]] = [
     (HttpError(500), ModelServerError, "HTTP 500"),
     (HttpError(503), ModelServerError, "HTTP 503"),
     (Reset("head"), ModelConnectionError, "no connection|broke off"),
-    (Page(), ModelResponseError, "not send a chat completion"),
-    (RawBody(b'{"choices": [{"message": '), ModelResponseError, "not send a chat completion"),
+    (Page(), ModelResponseError, "not a chat completion"),
+    (RawBody(b'{"choices": [{"message": '), ModelResponseError, "not a chat completion"),
     (RawBody(b'{"choices": [{"message": {"content": 42}}]}'), ModelResponseError, "choices.0.message.content"),
-    (RawBody(b'{"choices": [{"message": {"content": "\xff"}}]}'), ModelResponseError, "not send a chat completion"),
+    (RawBody(b'{"choices": [{"message": {"content": "\xff"}}]}'), ModelResponseError, "not a chat completion"),
     (RawBody(b'{"error": {"message": "overloaded"}}'), ModelServerError, "overloaded"),
     (RawBody(b'{"choices": []}'), ModelConnectionError, "broke off"),
 ]
 STREAM_FAILURES: list[tuple[Reply, type[ModelError], str]] = [
     (Reset("body"), ModelConnectionError, "no connection|broke off"),
     (BrokenBody(), ModelConnectionError, "broke off"),
-    (RawStream(b"data: {oops}\n\n"), ModelResponseError, "not send a chat completion"),
-    (RawStream(b"data: \xff\xff\n\n"), ModelResponseError, "not send a chat completion"),
+    (RawStream(b"data: {oops}\n\n"), ModelResponseError, "not a chat completion"),
+    (RawStream(b"data: \xff\xff\n\n"), ModelResponseError, "not a chat completion"),
     (RawStream(b'data: {"error": {"message": "overloaded"}}\n\n'), ModelServerError, "overloaded"),
 ]
 

@@ -111,7 +111,7 @@ def test_a_reset_in_the_answer_is_mended_or_told(serve: Serve, second: str) -> N
     [
         (faulty.HttpError(401, "Incorrect API key provided: sk-secret123"), 502, "Incorrect API key"),
         (faulty.HttpError(404, "no such model"), 502, "no such model"),
-        (faulty.Page(), 502, "not send a chat completion"),
+        (faulty.Page(), 502, "not a chat completion"),
     ],
 )
 def test_an_upstream_that_refuses(serve: Serve, reply: faulty.Reply, status: int, said: str) -> None:

@@ -12,7 +12,6 @@ MAX_KEY_CHARACTERS = 500
 
 _SAYS_NOTHING = re.compile(r"[\s.,;:?!'\"\u2026\u2014]*")
 _PROSE = re.compile(r"(?:[^\W\d_]|[\s,;:.'\"-])+")
-_EXCLAIMED = re.compile(r"(.*\s.*[^\W\d_]{2})[?!]+", re.DOTALL)
 _WORD = re.compile(r"(?<![\w\\])[^\W\d_]{2,}(?!\w)")
 # Other words of two letters may be symbols, whose case counts: "CO" is not "Co".
 _SHORT_WORDS = frozenset(
@@ -49,9 +48,9 @@ def words_of(clean: str) -> str | None:
     """Return the key of a text in one notation, as of `unified`."""
     if _SAYS_NOTHING.fullmatch(clean):
         return None
-    exclaimed = _EXCLAIMED.fullmatch(clean)
-    if exclaimed and _PROSE.fullmatch(exclaimed.group(1)):
-        clean = exclaimed.group(1)
+    said = clean.rstrip("?!")
+    if said != clean and " " in said and said[-2:].isalpha() and _PROSE.fullmatch(said):
+        clean = said
     key = _ARTICLE.sub("", _WORD.sub(_without_case, clean)) or clean
     if _COUNTED.fullmatch(key):
         key = ungrouped(key)
