@@ -20,6 +20,7 @@ def no_merging(exchange: Exchange) -> Reply | str:
     return HttpError(400, "no merging today") if merges(exchange) else contemplating(exchange)
 
 
+UNMERGED = "## One\n\nResult: One.\n\n## Two\n\nResult: Two."
 WRONG = [
     (["ask", " ", *NOWHERE], "the question is empty"),
     (["ask", "x", "--model", "openai:gpt-5"], "OPENAI_API_KEY is not set"),
@@ -125,31 +126,30 @@ def test_an_output_that_cannot_be_written_exits_with_1() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_failure_keeps_what_was_finished(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_merge_that_fails_leaves_the_answers_of_the_parts(capsys: pytest.CaptureFixture[str]) -> None:
     with FaultyServer(no_merging) as server:
-        assert main(["ask", "Why?", *model(server)]) == 1
+        assert main(["ask", "Why?", *model(server)]) == 0
     out, err = capsys.readouterr()
-    assert out == "## One (answered)\n\nResult: One.\n\n## Two (answered)\n\nResult: Two.\n"
+    assert out == UNMERGED + "\n"
+    assert "Note: the aggregator failed, and what it had offered is taken" in err
     assert "no merging today" in err
-    assert "2 of 2 tasks had been answered" in err
+    assert "incomplete" in err
 
 
 def test_as_json_it_does_too(capsys: pytest.CaptureFixture[str]) -> None:
     with FaultyServer(no_merging) as server:
-        assert main(["ask", "Why?", "--json", *model(server)]) == 1
-    out, err = capsys.readouterr()
-    document = json.loads(out)
-    assert document["error"]["kind"] == "ModelRequestError"
-    assert [task["text"] for task in document["partial"]["tasks"]] == ["Result: One.", "Result: Two."]
-    assert "2 of 2 tasks had been answered" in err
+        assert main(["ask", "Why?", "--json", *model(server)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["text"], document["complete"]) == (UNMERGED, False)
+    assert [task["text"] for task in document["tasks"]] == ["Result: One.", "Result: Two."]
 
 
-def test_as_events_the_last_one_tells(capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_events_a_note_tells(capsys: pytest.CaptureFixture[str]) -> None:
     with FaultyServer(no_merging) as server:
-        assert main(["ask", "Why?", "--events", *model(server)]) == 1
-    last = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert last["kind"] == "run_failed"
-    assert last["error"]["kind"] == "ModelRequestError"
+        assert main(["ask", "Why?", "--events", *model(server)]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert any(each["kind"] == "noted" and "no merging today" in each["message"] for each in events)
+    assert (events[-1]["kind"], events[-1]["complete"]) == ("run_finished", False)
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

@@ -377,7 +377,7 @@ def weigh(grams: int) -> str:
 
 
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
-    "samples": ({"planner": planners.sample(5)}, "n=3, seed=0), and is sample(approaches=[[None, None]], n=5"),
+    "samples": ({"planner": planners.sample(5)}, "n=3), and is sample(approaches=[[None, None]], n=5"),
     "mode": ({"planner": None, "aggregator": None, "mode": "instant"}, "and is direct()"),
     "model": ({"model": ScriptedModel("a", name="other")}, "model was scripted, and is other"),
     "settings": ({"settings": ModelSettings(temperature=1.5)}, "settings=ModelSettings(temperature=1.5)"),
