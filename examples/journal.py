@@ -8,7 +8,7 @@ QUESTION = "Is a tomato a fruit? Answer with yes or no."
 
 sampled = Contemplator(planner=planners.sample(3), aggregator=aggregators.vote(stop=None), journal=JOURNAL)
 first = sampled.run_sync(QUESTION, run_id="tomato")
-print("vote:", first.output, "-", first.usage.calls, "calls")
+print("vote:", first.answer, "-", first.usage.calls, "calls")
 
 # A run that was killed would go on where it was. This one is over, and is not made again.
 again = sampled.run_sync(QUESTION, run_id="tomato")

@@ -97,7 +97,7 @@ async def test_a_tool_that_would_end_the_run_has_failed(function: Callable[..., 
     model = ScriptedModel([call_of(function), "Then without."])
     result = await Contemplator(model, mode="instant", tools=[function]).run("q")
     assert result.output == "Then without."
-    assert "The tool failed. RuntimeError: it " in result.tasks[0].messages[3].text
+    assert "The tool failed. RuntimeError: it " in result.tasks[0].messages[2].text
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])

@@ -177,7 +177,7 @@ async def test_eight_at_once_and_a_cancelled_one_frees_its_slot(model: LocalMode
 
 
 def test_what_cannot_be_set_up() -> None:
-    with pytest.raises(ConfigurationError, match="unknown local model"):
+    with pytest.raises(ConfigurationError, match="there is no local model 'qwen9'"):
         LocalModel("qwen9")
     with pytest.raises(ConfigurationError, match="threads=0"):
         LocalModel(local_model.NAME, threads=0)
