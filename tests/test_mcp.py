@@ -74,7 +74,8 @@ def token() -> Iterator[str]:
     """What marks a test's processes; none of them may be there when the test is over."""
     mark = f"test-{uuid4().hex}"
     yield mark
-    left = processes(mark)
+    # What was killed with its group may take a moment to be gone.
+    _, left = psutil.wait_procs(processes(mark), timeout=PATIENCE)
     for each in left:
         each.kill()
     assert not left
