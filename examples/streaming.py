@@ -17,7 +17,7 @@ async def main() -> None:
                 case TaskPlanned(task=task):
                     print(f"planned: {task.label}")
                 case TaskFinished(result=result):
-                    print(f"{result.outcome}: {result.task.label} ({result.seconds:.1f} s)")
+                    print(f"\n{result.outcome}: {result.task.label} ({result.seconds:.1f} s)")
                 case OutputDelta(text=text):
                     print(text, end="", flush=True)
                 case _:

@@ -15,7 +15,7 @@ def population(country: str) -> int:
     return {"norway": 5_550_000, "denmark": 5_960_000}[country.lower()]
 
 
-mind = Contemplator(mode="instant", tools=[population])
+mind = Contemplator(mode="instant", tools=[population], instructions="Call a tool rather than guess.")
 result = mind.run_sync("Use the tool: how many people live in Norway?")
 
 for message in result.tasks[0].messages:
