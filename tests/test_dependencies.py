@@ -13,6 +13,8 @@ import contemplate
 
 SOURCE = Path(contemplate.__file__).parent
 PROJECT = SOURCE.parents[1] / "pyproject.toml"
+# Imported only where it is running, which takes that it is installed.
+RUNNING = {"trio"}
 
 
 def imported(path: Path) -> set[str]:
@@ -23,7 +25,7 @@ def imported(path: Path) -> set[str]:
             found |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module.partition(".")[0])
-    return found - sys.stdlib_module_names - {"contemplate"}
+    return found - sys.stdlib_module_names - {"contemplate"} - RUNNING
 
 
 def normal(distribution: str) -> str:

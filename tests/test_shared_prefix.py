@@ -17,7 +17,8 @@ from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60).filter(lambda text: bool(text.strip()))
-IMAGES = st.lists(st.binary(min_size=1, max_size=40).map(lambda raw: ImagePart(data=raw)), max_size=2)
+PNG = b"\x89PNG\r\n\x1a\n"
+IMAGES = st.lists(st.binary(min_size=1, max_size=40).map(lambda raw: ImagePart(data=PNG + raw)), max_size=2)
 
 
 async def read_to_the_end(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
