@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from contemplate import Contemplator, ImagePart, RunContext, Task, TaskResult, planners, strategies
 from contemplate.models import ModelRequest
+from contemplate.models.openai.profile import Profile
 from contemplate.models.openai.request import request_body
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
@@ -44,7 +45,7 @@ def shared(first: ModelRequest, second: ModelRequest) -> str:
 
 
 def messages(request: ModelRequest) -> str:
-    sent = json.loads(request_body(request, model="m", stream=False, is_openai=False))
+    sent = json.loads(request_body(request, model="m", stream=False, profile=Profile()))
     return json.dumps(sent["messages"], ensure_ascii=False)
 
 

@@ -10,6 +10,7 @@
     |   +-- ModelAuthError         it refused the key (401, 403)
     |   +-- ModelRateLimitError    it asked us to slow down (429)
     |   +-- ModelRequestError      it refused the request (other 4xx)
+    |   |   +-- ModelContextError  the prompt does not fit into the model's context
     |   +-- ModelServerError       it failed (5xx)
     |   +-- ModelResponseError     its answer could not be understood
     +-- PlanError                  a planner raised, or its plan cannot be run
@@ -102,6 +103,7 @@ class ModelError(ContemplateError):
         transient: whether the same call may succeed later.
         status: the HTTP status, or None where there was no response.
         retry_after: seconds the server asked us to wait, or None.
+        code: what the server calls the error, such as "insufficient_quota", or None.
     """
 
     transient = False
@@ -114,11 +116,13 @@ class ModelError(ContemplateError):
         hint: str | None = None,
         status: int | None = None,
         retry_after: float | None = None,
+        code: str | None = None,
     ) -> None:
         super().__init__(f"{model}: {message}", hint=hint)
         self.model = model
         self.status = status
         self.retry_after = retry_after
+        self.code = code
 
 
 class ModelConnectionError(ModelError):
@@ -145,6 +149,18 @@ class ModelRateLimitError(ModelError):
 
 class ModelRequestError(ModelError):
     """Raised when the server refused the request as wrong."""
+
+
+class ModelContextError(ModelRequestError):
+    """Raised when a prompt does not fit into the model's context, with the tokens that it may write.
+
+    Attributes:
+        context_tokens: how many tokens the server says that fit, or None.
+        prompt_tokens: how many tokens it says that the prompt has, or None.
+    """
+
+    context_tokens: int | None = None
+    prompt_tokens: int | None = None
 
 
 class ModelServerError(ModelError):

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from .data import Data, Text
 
@@ -47,12 +47,27 @@ class ImagePart(Data):
 Part = Annotated[TextPart | ImagePart, Field(discriminator="kind")]
 
 
+class ProviderData(Data):
+    """Fields that a provider added to a message or tool call, such as a thought signature.
+
+    They go back to the provider that they came from, and to no other, as they are.
+
+    Args:
+        provider: which one: the model's endpoint.
+        fields: the fields, by name.
+    """
+
+    provider: str
+    fields: Mapping[str, JsonValue] = Field(repr=False)
+
+
 class ToolCall(Data):
     """A tool call requested by a model. `arguments` is the JSON text that the model wrote, unchecked."""
 
     id: Text
     name: Text
     arguments: Text
+    provider_data: ProviderData | None = None
 
 
 class Message(Data):
@@ -65,6 +80,7 @@ class Message(Data):
     parts: tuple[Part, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: Text | None = None
+    provider_data: ProviderData | None = None
 
     @property
     def text(self) -> str:

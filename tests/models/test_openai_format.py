@@ -16,6 +16,7 @@ from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest, ModelResponse, OutputSchema, ToolSpec
 from contemplate.models.openai import sse
 from contemplate.models.openai.completion import BadCompletion, CutOff
+from contemplate.models.openai.profile import OPENAI, Profile
 from contemplate.models.openai.request import request_body
 from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.retry_after import retry_after
@@ -214,7 +215,9 @@ class TestRequests:
         st.booleans(),
     )
     def test_any_conversation_is_json(self, messages: tuple[Message, ...], stream: bool, is_openai: bool) -> None:
-        body = json.loads(request_body(ModelRequest(messages), model="m", stream=stream, is_openai=is_openai))
+        body = json.loads(
+            request_body(ModelRequest(messages), model="m", stream=stream, profile=OPENAI if is_openai else Profile())
+        )
         for sent, message in zip(body["messages"], messages, strict=True):
             parts = sent["content"] if message.images else [{"type": "text", "text": sent["content"]}]
             assert "".join(part["text"] for part in parts if part["type"] == "text") == message.text
@@ -225,8 +228,8 @@ class TestRequests:
     def test_openai_itself_is_spoken_to_in_its_own_way(self) -> None:
         schema: Any = {"type": "object", "properties": {"x": {"type": "string", "maxLength": 3}}}
         request = ModelRequest(ASKED.messages, ModelSettings(max_tokens=5), output_schema=OutputSchema("s", schema))
-        theirs = json.loads(request_body(request, model="m", stream=False, is_openai=True))
-        others = json.loads(request_body(request, model="m", stream=False, is_openai=False))
+        theirs = json.loads(request_body(request, model="m", stream=False, profile=OPENAI))
+        others = json.loads(request_body(request, model="m", stream=False, profile=Profile()))
         assert (theirs["max_completion_tokens"], others["max_tokens"]) == (5, 5)
         assert "max_tokens" not in theirs
         assert theirs["response_format"]["json_schema"]["schema"] == strict(schema)
@@ -236,7 +239,7 @@ class TestRequests:
     @pytest.mark.parametrize(("choice", "sent"), [("auto", None), ("none", "none"), ("required", "required")])
     def test_tool_choice(self, choice: Any, sent: str | None) -> None:
         request = ModelRequest(ASKED.messages, tools=(ToolSpec("t", "", {"type": "object"}),), tool_choice=choice)
-        assert json.loads(request_body(request, model="m", stream=False, is_openai=True)).get("tool_choice") == sent
+        assert json.loads(request_body(request, model="m", stream=False, profile=OPENAI)).get("tool_choice") == sent
 
 
 @given(st.text(st.characters(codec="latin-1")))

@@ -48,7 +48,8 @@ def outermost_run() -> RunMark | None:
 
 JsonSchema = dict[str, JsonValue]
 
-Finish = Literal["stop", "length", "tool_calls", "content_filter"]
+# "refusal": the model declined to answer; "content_filter": the provider kept an answer back.
+Finish = Literal["stop", "length", "tool_calls", "content_filter", "refusal"]
 
 
 @dataclass(frozen=True, slots=True)

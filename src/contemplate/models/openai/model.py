@@ -18,6 +18,7 @@ from .account import KeyFunction, account_for
 from .completion import BadCompletion
 from .connections import connected
 from .errors import model_error
+from .profile import OPENAI, Profile
 from .request import request_body
 from .response import whole_response
 from .stream_timeouts import StreamTimeouts
@@ -41,6 +42,7 @@ class OpenAIModel:
         settings: the default settings of its calls; those of a request take precedence.
         name: its name in events and errors; "openai:MODEL" if None.
         price: the price of its tokens. If None, it is looked up, if the extra "prices" is installed.
+        profile: what the endpoint takes for this model, and how it answers. If None, what is known of it.
 
     Raises:
         ConfigurationError: the key that OpenAI requires is missing, or the key or the URL is not valid.
@@ -55,12 +57,13 @@ class OpenAIModel:
         settings: ModelSettings | None = None,
         name: str | None = None,
         price: Price | None = None,
+        profile: Profile | None = None,
     ) -> None:
         self.model = model
         self.name = name or f"openai:{model}"
         self.settings = settings
         self._account = account_for(model, base_url, api_key)
-        self._speaks_openai = self._account.speaks_openai
+        self.profile = profile or (OPENAI if self._account.speaks_openai else Profile())
         self._price = price
         self._price_looked_up = price is not None
 
@@ -90,7 +93,7 @@ class OpenAIModel:
         """
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
-        body = request_body(request, model=self.model, stream=on_delta is not None, is_openai=self._speaks_openai)
+        body = request_body(request, model=self.model, stream=on_delta is not None, profile=self.profile)
         seconds = request.settings.timeout or DEFAULT_TIMEOUT
         account = self._account
         async with connected(account) as transport:

@@ -10,22 +10,19 @@ from typing import Any
 from pydantic_core import to_json
 
 from ...messages import ImagePart, Message, TextPart
-from ..base import ModelRequest
+from ..base import ModelRequest, OutputSchema
+from .profile import Profile
 from .schema import strict
 
 
-def request_body(request: ModelRequest, *, model: str, stream: bool, is_openai: bool) -> bytes:
-    """Return `request` as the body of a chat completions call, JSON in UTF-8.
-
-    OpenAI requires `max_completion_tokens` and strict schemas; other servers use the older name and support more of
-    JSON Schema.
-    """
+def request_body(request: ModelRequest, *, model: str, stream: bool, profile: Profile) -> bytes:
+    """Return `request` as the body of a chat completions call in a server's dialect, JSON in UTF-8."""
     settings = request.settings
     body: dict[str, Any] = {"model": model, "messages": [_message(message) for message in request.messages]}
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     if settings.max_tokens is not None:
-        body["max_completion_tokens" if is_openai else "max_tokens"] = settings.max_tokens
+        body[profile.max_tokens_field] = settings.max_tokens
     for name in ("temperature", "top_p", "seed", "stop", "reasoning_effort"):
         value = getattr(settings, name)
         if value is not None:
@@ -43,14 +40,15 @@ def request_body(request: ModelRequest, *, model: str, stream: bool, is_openai: 
         if request.tool_choice != "auto":
             body["tool_choice"] = request.tool_choice
     if request.output_schema is not None:
-        schema = strict(request.output_schema.schema) if is_openai else request.output_schema.schema
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": request.output_schema.name, "schema": schema, "strict": True},
-        }
+        body["response_format"] = _response_format(request.output_schema, profile)
     if settings.extra:
         body |= settings.extra
     return to_json(body)
+
+
+def _response_format(output: OutputSchema, profile: Profile) -> dict[str, Any]:
+    schema = strict(output.schema) if profile.schema_dialect == "openai" else output.schema
+    return {"type": "json_schema", "json_schema": {"name": output.name, "schema": schema, "strict": True}}
 
 
 def _message(message: Message) -> dict[str, Any]:

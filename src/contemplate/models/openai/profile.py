@@ -1,0 +1,53 @@
+"""What an endpoint takes for a model, and how it answers: its dialect of the chat completions API, as data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ...data import Data
+
+# How an answer is held to a schema, from the firmest to the loosest: by the server, by the server without its strict
+# mode, as some JSON with the schema told in the prompt, or by the prompt alone. "tool": as the arguments of a tool.
+SchemaForm = Literal["strict", "plain", "json_object", "words", "tool"]
+
+# Whose subset of JSON Schema is understood.
+SchemaDialect = Literal["json_schema", "openai", "gemini", "llama_cpp"]
+
+
+class Profile(Data):
+    """A dialect of the chat completions API. The defaults are what most servers take.
+
+    Args:
+        max_tokens_field: the field that bounds what the model may write.
+        system_role: the role of instructions; "user" puts them before the first user message.
+        left_out: fields of the request's body that are never sent, such as "seed" or "stream_options".
+        required_tool_choice: how "some tool must be called" is said; None leaves it to the model.
+        schema_form: how an answer is held to a schema.
+        schema_dialect: the subset of JSON Schema that is understood, in answers and tools.
+        schema_with_tools: whether a schema and tools may stand in one request.
+        user_after_tool: whether a user message may follow a tool's.
+        reasoning_field: the field of an assistant's message that holds its reasoning where it goes back; None: unsent.
+        reasoning_back: which messages keep their reasoning: those with tool calls after the last user message, or all.
+        reasoning_apart: whether the tokens of reasoning are missing from the number of completion tokens.
+        images: whether images are understood.
+        context_tokens: how many tokens fit, prompt and answer together; None if unknown.
+        max_output_tokens: how many tokens an answer may have; None if unknown.
+    """
+
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    system_role: Literal["system", "developer", "user"] = "system"
+    left_out: frozenset[str] = frozenset()
+    required_tool_choice: Literal["required", "any"] | None = "required"
+    schema_form: SchemaForm = "strict"
+    schema_dialect: SchemaDialect = "json_schema"
+    schema_with_tools: bool = True
+    user_after_tool: bool = True
+    reasoning_field: str | None = None
+    reasoning_back: Literal["tool_turns", "all"] = "tool_turns"
+    reasoning_apart: bool = False
+    images: bool = True
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+
+
+OPENAI = Profile(max_tokens_field="max_completion_tokens", schema_dialect="openai")
