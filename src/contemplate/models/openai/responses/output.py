@@ -1,0 +1,104 @@
+"""The items of a response's output: messages, calls of tools, and what the model thought.
+
+They are read field by field: what is not text or a call may be odd, and costs no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import JsonValue
+
+from ....messages import Message, ProviderData, TokenLogprob, ToolCall
+
+_OURS = ("message", "function_call", "reasoning")
+# Names that the provider gives to items. It stores none, so they mean nothing to it when they come back.
+_NAMES = ("id", "status")
+
+
+@dataclass(slots=True)
+class Output:
+    """What the items of an output say."""
+
+    text: str = ""
+    refusal: str = ""
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def read_output(items: Sequence[object]) -> Output:
+    """Read the items of an output. Items of unknown types are left out, with a note."""
+    output, reasoning, calls = Output(), [], []
+    for item in filter(_is_object, items):
+        kind = item.get("type")
+        if kind == "message":
+            _read_message(item, output)
+        elif kind == "reasoning":
+            reasoning += [*_texts(item.get("summary")), *_texts(item.get("content"))]
+        elif kind == "function_call":
+            call_id = _text(item.get("call_id")) or _text(item.get("id")) or f"call_{len(calls)}"
+            calls.append(ToolCall(id=call_id, name=_text(item.get("name")), arguments=_text(item.get("arguments"))))
+        else:
+            output.notes.append(f"the response has an item of type {_text(kind)[:80]!r}, which is left out")
+    output.reasoning, output.calls = "\n\n".join(reasoning), tuple(calls)
+    return output
+
+
+def _read_message(item: Mapping[str, Any], output: Output) -> None:
+    content = item.get("content")
+    if isinstance(content, str):
+        output.text += content
+        return
+    for part in filter(_is_object, content if isinstance(content, list) else ()):
+        output.text += _text(part.get("text"))
+        output.refusal += _text(part.get("refusal"))
+        output.logprobs += _logprobs(part.get("logprobs"))
+
+
+def own_items(items: Sequence[object], provider: str) -> ProviderData | None:
+    """Return what must go back to the provider in the next turn: all items, if the model thought; else None."""
+    kept: list[JsonValue] = [
+        {name: value for name, value in item.items() if name not in _NAMES}
+        for item in filter(_is_object, items)
+        if item.get("type") in _OURS
+    ]
+    thought = any(isinstance(item, dict) and item.get("encrypted_content") for item in kept)
+    return ProviderData(provider=provider, fields={"output": kept}) if thought else None
+
+
+def items_of(message: Message, provider: str) -> list[dict[str, Any]]:
+    """Return the items that `message` came as, if it came from `provider`, and what the model thought is in them."""
+    data = message.provider_data
+    items = data.fields.get("output") if data is not None and data.provider == provider else None
+    return [dict(item) for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _logprobs(entries: object) -> Iterator[TokenLogprob]:
+    for entry in filter(_is_object, entries if isinstance(entries, list) else ()):
+        token, logprob, top = entry.get("token"), entry.get("logprob"), entry.get("top_logprobs")
+        if isinstance(token, str) and isinstance(logprob, float | int):
+            others = filter(_is_object, top if isinstance(top, list) else ())
+            likely = {
+                str(other["token"]): float(other["logprob"])
+                for other in others
+                if isinstance(other.get("token"), str) and isinstance(other.get("logprob"), float | int)
+            }
+            yield TokenLogprob(token=token, logprob=float(logprob), top=likely)
+
+
+def _texts(parts: object) -> Iterator[str]:
+    for part in filter(_is_object, parts if isinstance(parts, list) else ()):
+        if text := _text(part.get("text")):
+            yield text
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
