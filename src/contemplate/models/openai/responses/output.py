@@ -5,7 +5,7 @@ They are read field by field: what is not text or a call may be odd, and costs n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,10 +30,12 @@ class Output:
     notes: list[str] = field(default_factory=list)
 
 
-def read_output(items: Sequence[object]) -> Output:
+def read_output(items: list[object]) -> Output:
     """Read the items of an output. Items of unknown types are left out, with a note."""
-    output, reasoning, calls = Output(), [], []
-    for item in filter(_is_object, items):
+    output = Output()
+    reasoning: list[str] = []
+    calls: list[ToolCall] = []
+    for item in _objects(items):
         kind = item.get("type")
         if kind == "message":
             _read_message(item, output)
@@ -53,17 +55,17 @@ def _read_message(item: Mapping[str, Any], output: Output) -> None:
     if isinstance(content, str):
         output.text += content
         return
-    for part in filter(_is_object, content if isinstance(content, list) else ()):
+    for part in _objects(content):
         output.text += _text(part.get("text"))
         output.refusal += _text(part.get("refusal"))
         output.logprobs += _logprobs(part.get("logprobs"))
 
 
-def own_items(items: Sequence[object], provider: str) -> ProviderData | None:
+def own_items(items: list[object], provider: str) -> ProviderData | None:
     """Return what must go back to the provider in the next turn: all items, if the model thought; else None."""
     kept: list[JsonValue] = [
         {name: value for name, value in item.items() if name not in _NAMES}
-        for item in filter(_is_object, items)
+        for item in _objects(items)
         if item.get("type") in _OURS
     ]
     thought = any(isinstance(item, dict) and item.get("encrypted_content") for item in kept)
@@ -78,20 +80,19 @@ def items_of(message: Message, provider: str) -> list[dict[str, Any]]:
 
 
 def _logprobs(entries: object) -> Iterator[TokenLogprob]:
-    for entry in filter(_is_object, entries if isinstance(entries, list) else ()):
+    for entry in _objects(entries):
         token, logprob, top = entry.get("token"), entry.get("logprob"), entry.get("top_logprobs")
         if isinstance(token, str) and isinstance(logprob, float | int):
-            others = filter(_is_object, top if isinstance(top, list) else ())
             likely = {
                 str(other["token"]): float(other["logprob"])
-                for other in others
+                for other in _objects(top)
                 if isinstance(other.get("token"), str) and isinstance(other.get("logprob"), float | int)
             }
             yield TokenLogprob(token=token, logprob=float(logprob), top=likely)
 
 
 def _texts(parts: object) -> Iterator[str]:
-    for part in filter(_is_object, parts if isinstance(parts, list) else ()):
+    for part in _objects(parts):
         if text := _text(part.get("text")):
             yield text
 
@@ -100,5 +101,5 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
+def _objects(values: object) -> Iterator[dict[str, Any]]:
+    return (each for each in values if isinstance(each, dict)) if isinstance(values, list) else iter(())
