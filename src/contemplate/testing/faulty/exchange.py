@@ -21,6 +21,7 @@ class Exchange:
         answered: when the last byte of the reply was sent; None if it was not, or the reply closed the connection.
         hung_up: when the client closed the connection before that; None if it did not.
         fault: the name of the fault, if a mixture chose one.
+        path: the path of its URL.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Exchange:
     answered: float | None = None
     hung_up: float | None = None
     fault: str | None = None
+    path: str = "/v1/chat/completions"
 
     @property
     def model(self) -> str:

@@ -19,6 +19,7 @@ from .http import Hangup, HttpConnection, Malformed, Request
 from .replies import error_body
 
 BACKLOG = 4096
+PATHS = ("/v1/chat/completions", "/v1/responses")
 
 Script = str | Reply | Callable[[Exchange], Reply | str]
 
@@ -127,8 +128,8 @@ class FaultyServer:
 
     async def _answer_request(self, connection: HttpConnection, request: Request) -> None:
         path = request.path.partition("?")[0]
-        if (request.method, path) == ("POST", "/v1/chat/completions"):
-            await self._answer_chat(connection, request)
+        if request.method == "POST" and path in PATHS:
+            await self._answer(connection, request, path)
         elif (request.method, path) == ("GET", "/v1/models"):
             model = {"id": "model", "object": "model", "created": 0, "owned_by": "contemplate"}
             await connection.json({"object": "list", "data": [model]})
@@ -137,14 +138,14 @@ class FaultyServer:
         if request.headers.get("connection", "").lower() == "close":
             connection.close()
 
-    async def _answer_chat(self, connection: HttpConnection, request: Request) -> None:
+    async def _answer(self, connection: HttpConnection, request: Request, path: str) -> None:
         try:
             body = json.loads(request.body)
         except ValueError:
             body = None
         if not isinstance(body, dict):
             raise Malformed("the body is not a JSON object")
-        exchange = Exchange(next(self._numbers), body, request.headers, time.monotonic())
+        exchange = Exchange(next(self._numbers), body, request.headers, time.monotonic(), path=path)
         self.exchanges.append(exchange)
         self._notify()
         try:
