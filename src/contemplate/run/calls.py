@@ -33,15 +33,12 @@ from .current_run import OngoingRun, RunScope
 from .listeners import Listeners
 from .metering import ONE_CALL, Meter
 from .nesting import inner_depth
+from .planning import Planning
 from .resources import Resources
 
 if TYPE_CHECKING:
     from ..journal import Entry
     from ..journal.recording import Recording
-
-
-# Of the event loop; a planner that waits for something else than results is waited for no longer.
-MAX_STEPS_TO_READ_A_PLAN = 500
 
 
 class ToolResult(NamedTuple):
@@ -72,6 +69,7 @@ class Calls(OngoingRun):
         ledger: what the run has spent, and may spend.
         listeners: who receives its events.
         resources: what stays open until its end.
+        planning: what its planner is doing.
         loop: the event loop in which it runs.
         over: whether the run has ended. Code that outlives it, such as a task started by a tool, is not part of it.
     """
@@ -95,6 +93,7 @@ class Calls(OngoingRun):
         self.ledger = ledger
         self.listeners = listeners
         self.resources = resources
+        self.planning = Planning()
         self.over = False
         self.loop = anyio.lowlevel.current_token()
         # The path within the recorded run, which may be an inner one with its own journal.
@@ -199,11 +198,20 @@ class Calls(OngoingRun):
         turn = self._turns.get((role, task), 0)
         self._turns[role, task] = turn + 1
         name = _Name(role, task, turn)
+        try:
+            return await self._call(name, model, request, on_delta)
+        finally:
+            if role == "planner":
+                self.planning.call_ended(turn)
+
+    async def _call(
+        self, name: _Name, model: Model, request: ModelRequest, on_delta: DeltaSink | None
+    ) -> ModelResponse:
         meter = Meter(on_delta)
         recording = self.resources.recording
         if recording is None:
             return await self._make(name, model, request, meter)
-        asked = recording.asked(self._recorded_path, role, task, turn, model.name, request)
+        asked = recording.asked(self._recorded_path, *name, model.name, request)
         known = recording.find(asked)
         if known is not None:
             return await self._recall(known, recording, name, meter, price_of(model))
@@ -273,6 +281,8 @@ class Calls(OngoingRun):
     ) -> ModelResponse:
         """Return the recorded result of a call, at its recorded cost."""
         response = known.response
+        if name.role == "planner":
+            self.planning.call_began(name.turn)
         # At once, not in recorded order: the tasks that others wait for may be in what the planner has written.
         meter(Delta(known.text) if response is None else Delta(response.message.text, response.reasoning))
         error: BaseException | None = None
@@ -315,6 +325,8 @@ class Calls(OngoingRun):
         wanted = request.settings.max_tokens
         price = self._price(model)
         reservation = await self.ledger.reserve(prompt_tokens, wanted, role=name.role, task=name.task, price=price)
+        if name.role == "planner":
+            self.planning.call_began(name.turn)
         if reservation.output_tokens != wanted:
             settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
             request = replace(request, settings=settings)
@@ -339,18 +351,8 @@ class Calls(OngoingRun):
             if price is not None:
                 meter.spent = price.priced(meter.spent)
             self.ledger.settle(reservation, meter.spent)
-            if name.role == "planner":
-                self.resources.group.start_soon(self._read_plan)
             seconds = perf_counter() - started
             self._report(name, model.name, meter, seconds, finish, error, answered_by=answered_by)
-
-    async def _read_plan(self) -> None:
-        """Let the ledger know when the planner has handed out what it has written."""
-        for _ in range(MAX_STEPS_TO_READ_A_PLAN):
-            await anyio.lowlevel.checkpoint()
-            if not self.ledger.planning():
-                break
-        self.ledger.plan_read()
 
     def _price(self, model: Model) -> Price | None:
         price = price_of(model)

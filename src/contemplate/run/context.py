@@ -326,6 +326,8 @@ class RunContext:
                     stream.error = error
                 finally:
                     stream.deltas.close()
+                    if role == "planner":
+                        self._state.planner.stream_ended(awaited=stream.deltas.awaited)
 
         if self._state.spawn is None:
             raise RuntimeError("RunContext.stream works only while the run is in progress")

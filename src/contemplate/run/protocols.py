@@ -109,3 +109,10 @@ class Aggregator(Protocol):
 def needs_a_share(aggregator: Aggregator) -> bool:
     """Return whether to keep a share of the limits for `aggregator`: it makes model calls, or does not say."""
     return bool(getattr(aggregator, "model_calls", 1))
+
+
+def most_tasks(planner: Planner) -> int | None:
+    """Return the most tasks that `planner` hands out, if it says so with an attribute `tasks`: the least and the most."""
+    span = getattr(planner, "tasks", None)
+    most = span[1] if isinstance(span, tuple) and len(span) == 2 else None
+    return most if isinstance(most, int) else None
