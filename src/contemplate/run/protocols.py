@@ -112,7 +112,7 @@ def needs_a_share(aggregator: Aggregator) -> bool:
 
 
 def most_tasks(planner: Planner) -> int | None:
-    """Return the most tasks that `planner` hands out, if it says so with an attribute `tasks`: the least and the most."""
+    """Return the most tasks that `planner` hands out, if its attribute `tasks` says so: the least and the most."""
     span = getattr(planner, "tasks", None)
     most = span[1] if isinstance(span, tuple) and len(span) == 2 else None
     return most if isinstance(most, int) else None
