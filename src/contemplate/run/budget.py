@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import anyio
@@ -13,7 +12,7 @@ from ..errors import LimitExceeded
 from ..events import Speaker
 from ..limits import Limits
 from ..usage import Price, Usage
-from .shares import ONE, Ask, Reservation, Shares, ToCome, refusal
+from .shares import Ask, Reservation, Shares, refusal
 
 
 @dataclass(slots=True, eq=False)
@@ -127,7 +126,6 @@ class Ledger:
         *,
         role: Speaker = "subagent",
         task: str | None = None,
-        parts: Callable[[], ToCome] = lambda: ONE,
         price: Price | None = None,
     ) -> Reservation:
         """Reserve the budget of one call; wait while it does not fit until others have settled.
@@ -137,31 +135,28 @@ class Ledger:
             output_tokens: the most that the call may write; None for what the limits have for it.
             role: who calls: the aggregator may use the kept share.
             task: the task that the call is for.
-            parts: returns how many calls like it the task still takes.
             price: the model's; required where USD are limited.
 
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will fit.
         """
-        ask = Ask(prompt_tokens, output_tokens, role, task, parts, price)
+        return await self._reserve_everywhere(Ask(prompt_tokens, output_tokens, role, task, price))
+
+    async def _reserve_everywhere(self, ask: Ask) -> Reservation:
         own = await self._reserve(ask)
         if self._outer is None:
             return own
+        theirs = self.shares.outside(ask)
+        theirs = replace(theirs, output=own.written, role=self._outer_role, task=self._outer_task)
         try:
-            with self.shares.waiting(ask):
-                outer = await self._outer.reserve(
-                    prompt_tokens,
-                    own.written,
-                    role=self._outer_role,
-                    task=self._outer_task,
-                    parts=lambda: self.shares.to_come_outside(ask),
-                    price=price,
-                )
+            outer = await self._outer._reserve_everywhere(theirs)
         except BaseException as error:
             self._release(own)
             if isinstance(error, LimitExceeded):
                 self.trip(error.limit)
             raise
+        finally:
+            self.shares.inside(ask)
         return replace(own, outer=outer)
 
     async def _reserve(self, ask: Ask) -> Reservation:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..errors import LimitExceeded
@@ -45,7 +44,8 @@ ONE = ToCome(1, 1)
 class Reservation:
     """The budget reserved for one call: `tokens` in all, of which at most `written` are output.
 
-    Without a limit on tokens these are 0 and None. `cost` is in USD; `outer` is the reservation in the outer run.
+    Without a limit on tokens these are 0 and None. `cost` is in USD; `outer` is the reservation in the outer run. An
+    aggregator is to read what is written (`read_again`), or the call is one that reads what its task wrote (`merges`).
     `limit` names the limit that allows no more output, if that is less than the call asked for.
     """
 
@@ -53,6 +53,8 @@ class Reservation:
     written: int | None
     cost: float = 0.0
     task: str | None = None
+    read_again: bool = False
+    merges: bool = False
     limit: str | None = None
     outer: Reservation | None = None
 
@@ -68,16 +70,36 @@ class Reservation:
         return self.limit or (None if self.outer is None else self.outer.capped_by)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Ask:
-    """A call that asks for a reservation, as `Ledger.reserve` describes it."""
+    """A call that asks for a reservation.
+
+    Attributes:
+        prompt: the estimated length of its prompt.
+        output: the most that it may write; None for what the limits have for it.
+        role: who calls.
+        task: the task that the call is for.
+        price: the model's.
+        parts: returns how many calls like it the task still takes, for a run within the task.
+        read_again: whether the aggregator of a run within the task is to read what it writes.
+        merges: whether it is a call of that aggregator.
+        granted: called when it has its reservation.
+    """
 
     prompt: int
     output: int | None
     role: Speaker
-    task: str | None
-    parts: Callable[[], ToCome]
-    price: Price | None
+    task: str | None = None
+    price: Price | None = None
+    parts: Callable[[], ToCome] = lambda: ONE
+    read_again: bool = False
+    merges: bool = False
+    granted: Callable[[], None] = lambda: None
+
+    @property
+    def for_task(self) -> bool:
+        """Whether it is one of those that tasks are divided among."""
+        return self.role == "subagent" and self.task is not None
 
 
 class _Room(NamedTuple):
@@ -109,11 +131,14 @@ class Shares:
         self.tokens_out = 0
         self.open_tasks: Callable[[], int] = lambda: 1
         self.tasks_to_come: Callable[[], int] = lambda: self.open_tasks()
-        self._waiting_outside: Counter[str] = Counter()
+        self._outside: set[Ask] = set()
+        self._tasks_outside: Counter[str] = Counter()
         self._tasks_out: Counter[str] = Counter()
         self._output_out = 0
         self._cost_out = 0.0
-        self._written = 0
+        self._read_again_out = 0
+        self._to_read: Counter[str] = Counter()
+        self._to_read_in_all = 0
         self._keeps = keep_for_aggregator
         self._kept_calls = 1 if keep_for_aggregator and (limits.calls or 0) > 1 else 0
         self._kept_tokens = _kept_share(limits.total_tokens) if keep_for_aggregator else 0
@@ -166,8 +191,13 @@ class Shares:
     def settle(self, reservation: Reservation, usage: Usage) -> None:
         """Release a reservation, and book the actual cost of the call."""
         self.book(usage)
-        if reservation.task is not None:
-            self._written += usage.output_tokens - usage.reasoning_tokens
+        task = reservation.task
+        if task is not None and reservation.merges:
+            self._to_read_in_all -= self._to_read.pop(task, 0)
+        if task is not None and reservation.read_again:
+            written = usage.output_tokens - usage.reasoning_tokens
+            self._to_read[task] += written
+            self._to_read_in_all += written
         self.release(reservation)
 
     def book(self, usage: Usage) -> None:
@@ -182,69 +212,79 @@ class Shares:
         self.tokens_out -= reservation.tokens
         self._output_out -= reservation.written or 0
         self._cost_out -= reservation.cost
+        self._read_again_out -= (reservation.written or 0) if reservation.read_again else 0
         if reservation.task is not None:
             _decrement(self._tasks_out, reservation.task)
 
     def to_come(self, ask: Ask) -> ToCome:
         """Return among how many calls what is left is to be divided, this one included."""
-        if ask.role != "subagent" or ask.task is None:
+        if not ask.for_task:
             return ONE
         parts, others = ask.parts(), len(self._tasks_out) + (0 if ask.task in self._tasks_out else 1)
         known = max(0, self.open_tasks() - others) + parts.known
         return ToCome(known, max(known, self.tasks_to_come() - others + parts.most))
 
-    def to_come_outside(self, ask: Ask) -> ToCome:
-        """Return the same for the limits of the run around this one, which know nothing of this one's aggregator."""
-        if ask.role != "subagent" or ask.task is None:
-            return ONE
-        waiting = len(self._waiting_outside) - (1 if ask.task in self._waiting_outside else 0)
-        known, most = (number + waiting for number in self.to_come(ask))
-        return ToCome(_with_merge(known), _with_merge(most)) if self._keeps else ToCome(known, most)
+    def outside(self, ask: Ask) -> Ask:
+        """Return what a call with a reservation here asks of the run around this one; `inside` ends its waiting there.
+
+        That run knows nothing of this one's tasks and aggregator, which writes about as much as one of them.
+        """
+        if ask.task is not None and ask.for_task:
+            self._outside.add(ask)
+            self._tasks_outside[ask.task] += 1
+
+        def parts() -> ToCome:
+            if not ask.for_task:
+                return ONE
+            more = len(self._tasks_outside) - (1 if ask.task in self._tasks_outside else 0) + self._keeps
+            known, most = self.to_come(ask)
+            return ToCome(known + more, most + more)
+
+        return replace(
+            ask,
+            parts=parts,
+            read_again=ask.read_again or (self._keeps and ask.for_task),
+            merges=ask.merges or ask.role == "aggregator",
+            granted=lambda: self.inside(ask),
+        )
+
+    def inside(self, ask: Ask) -> None:
+        """Record that a call does not wait for the run around this one."""
+        if ask in self._outside and ask.task is not None:
+            self._outside.discard(ask)
+            _decrement(self._tasks_outside, ask.task)
 
     def _rooms(self, ask: Ask) -> list[_Room]:
         """Return what each limit has for a call."""
         rooms: list[_Room] = []
         limits, kept = self.limits, 0 if ask.role == "aggregator" else 1
-        for_task = ask.role == "subagent" and ask.task is not None
         to_come = self.to_come(ask)
 
-        def add(limit: str, left: float, divided: Callable[[int], float]) -> None:
-            known, most = (divided(number) / number for number in to_come)
-            part = PLANNER_SHARE if ask.role == "planner" else 1.0
-            rooms.append(_Room(known * part, most * part, left, limit))
+        def add(limit: str, left: float, part: Callable[[int], float]) -> None:
+            known, most = map(part, to_come)
+            share = PLANNER_SHARE if ask.role == "planner" else 1.0
+            rooms.append(_Room(known * share, most * share, left, limit))
 
         if limits.total_tokens is not None:
             left = limits.total_tokens - self.spent.total_tokens - self.tokens_out - kept * self._kept_tokens
-            if self._keeps and kept:
-                left -= math.ceil(READ_AGAIN * (self._written + self._reserved_by_tasks))
-            again = READ_AGAIN if self._keeps and for_task else 0.0
-            add("total_tokens", left - ask.prompt, lambda number: (left - number * ask.prompt) / (1 + again))
+            if kept:
+                left -= math.ceil(READ_AGAIN * (self._to_read_in_all + self._read_again_out))
+            own = READ_AGAIN * self._to_read[ask.task] if ask.merges and ask.task in self._to_read else 0.0
+            again = 1 + READ_AGAIN if self._is_read_again(ask) else 1.0
+            add("total_tokens", left + own - ask.prompt, lambda number: (left / number + own - ask.prompt) / again)
         if limits.output_tokens is not None:
             free = limits.output_tokens - self.spent.output_tokens - self._output_out - kept * self._kept_output
-            add("output_tokens", free, lambda _: free)
+            add("output_tokens", free, lambda number: free / number)
         if limits.cost_usd is not None:
             assert ask.price is not None  # noqa: S101
             money = limits.cost_usd - self.cost_spent - self._cost_out - kept * self._kept_cost
             prompt, per_token = ask.prompt * ask.price.input / MILLION, ask.price.output / MILLION
             room = _tokens_for(money - prompt, per_token)
-            add("cost_usd", room, lambda number: _tokens_for(money - number * prompt, per_token))
+            add("cost_usd", room, lambda number: _tokens_for(money / number - prompt, per_token))
         return rooms
 
-    @contextmanager
-    def waiting(self, ask: Ask) -> Iterator[None]:
-        """Count a call with a share here as one that waits for its share in the run around this one."""
-        if ask.role != "subagent" or ask.task is None:
-            yield
-            return
-        self._waiting_outside[ask.task] += 1
-        try:
-            yield
-        finally:
-            _decrement(self._waiting_outside, ask.task)
-
-    @property
-    def _reserved_by_tasks(self) -> int:
-        return self._output_out if self._tasks_out else 0
+    def _is_read_again(self, ask: Ask) -> bool:
+        return ask.for_task and (self._keeps or ask.read_again)
 
     def _reserved(self, ask: Ask, tokens: int, output: int | None, limit: str | None) -> Reservation:
         written = output or 0
@@ -255,10 +295,13 @@ class Shares:
         self.tokens_out += tokens
         self._output_out += written
         self._cost_out += cost
-        task = ask.task if ask.role == "subagent" else None
+        task = ask.task if ask.for_task else None
         if task is not None:
             self._tasks_out[task] += 1
-        return Reservation(tokens, output, cost, task, limit)
+        read_again = self._is_read_again(ask)
+        self._read_again_out += written if read_again else 0
+        ask.granted()
+        return Reservation(tokens, output, cost, task, read_again, ask.merges, limit)
 
 
 def refusal(limits: Limits, limit: str) -> LimitExceeded:
@@ -274,11 +317,6 @@ def _decrement(counter: Counter[str], key: str) -> None:
     counter[key] -= 1
     if not counter[key]:
         del counter[key]
-
-
-def _with_merge(calls: int) -> int:
-    """Return how many calls cost as much as `calls` and one more that reads what they write."""
-    return math.ceil(calls * (1 + READ_AGAIN)) + 1
 
 
 def _kept_share(tokens: int | None) -> int:
