@@ -170,7 +170,7 @@ async def test_steps_are_taken_as_by_await() -> None:
         pauses += 1
 
     planning.on_pause = paused
-    steps_of: AsyncIterator[int] = Plain()  # type: ignore[assignment]
+    steps_of: AsyncIterator[int] = Plain()
     assert [each async for each in planning.follow(steps_of)] == [1, 2, 3]
     assert pauses == 4
     assert not planning.paused

@@ -21,6 +21,9 @@ class Planner(Protocol):
     """Yields the tasks of a run, and may look at the results so far (`ctx.results`, `ctx.finished`) in between.
 
     A task starts once it has been yielded and all that it needs is done. It may need only tasks yielded before it.
+
+    A planner may say how many tasks it yields with an attribute `tasks`, the least and the most: then early calls need
+    not wait for the rest of the plan where what the limits leave suffices for all.
     """
 
     def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:

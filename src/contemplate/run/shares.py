@@ -269,7 +269,7 @@ class Shares:
             left = limits.total_tokens - self.spent.total_tokens - self.tokens_out - kept * self._kept_tokens
             if kept:
                 left -= math.ceil(READ_AGAIN * (self._to_read_in_all + self._read_again_out))
-            own = READ_AGAIN * self._to_read[ask.task] if ask.merges and ask.task in self._to_read else 0.0
+            own = READ_AGAIN * self._to_read[ask.task] if ask.merges and ask.task is not None else 0.0
             again = 1 + READ_AGAIN if self._is_read_again(ask) else 1.0
             add("total_tokens", left + own - ask.prompt, lambda number: (left / number + own - ask.prompt) / again)
         if limits.output_tokens is not None:
