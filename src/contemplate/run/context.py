@@ -22,9 +22,10 @@ from ..tools.tool import Tool
 from ..tools.toolset import Toolset
 from ..usage import Usage
 from .call_stream import CallStream
-from .calls import Calls, ToolResult
+from .calls import Calls
 from .output_type import OutputType
 from .state import RunState
+from .tool_calls import ToolResult
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -169,11 +170,11 @@ class RunContext:
         Raises:
             ContemplateError: the toolset cannot be opened.
         """
-        return await self._calls.tools_of(toolset)
+        return await self._calls.tools.of(toolset)
 
     async def use_tool(self, task: str, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
         """Return what `use` returns: a tool's text, error and images; or its recorded result, with a journal."""
-        return await self._calls.tool(task, call, use)
+        return await self._calls.tools.use(task, call, use)
 
     # Usage and limits
 
@@ -326,6 +327,8 @@ class RunContext:
                     stream.error = error
                 finally:
                     stream.deltas.close()
+                    if role == "planner":
+                        self._state.planner.stream_ended(awaited=stream.deltas.awaited)
 
         if self._state.spawn is None:
             raise RuntimeError("RunContext.stream works only while the run is in progress")

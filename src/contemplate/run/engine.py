@@ -220,7 +220,7 @@ class _Run:
             await prepare(self._agent, self._ctx)
             self._at("planner", None).enter()
             async with closing_planner(self._planner(self._ctx.question, self._ctx)) as tasks:
-                async for task in tasks:
+                async for task in self._state.planner.follow(tasks):
                     if self._limits.tasks is not None and len(self._state.planned) >= self._limits.tasks:
                         self.stop("tasks")
                         break
