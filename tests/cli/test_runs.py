@@ -47,6 +47,8 @@ def test_a_run_is_listed_and_shown(journal: Path) -> None:
     assert "answered" in listed.stdout
     assert "Which of the two?" in listed.stdout
     shown = here("show", "mine").stdout
+    # What the run was made of belongs to its heading, before the question.
+    assert shown.splitlines()[1].startswith("    configuration ")
     heads = [line.split(" ·")[0] for line in shown.splitlines() if not line.startswith(" ")]
     assert heads[1:7] == ["Which of the two?", "planner", "task 1: One", "task 2: Two", "aggregator", "answer"]
     assert "task 1: One · answered" in shown
@@ -147,8 +149,12 @@ def test_a_failure_says_how_to_go_on(journal: Path) -> None:
 
     with FaultyServer(script) as server:
         done = asked(server, "--run-id", "r")
-        assert done.returncode == 1
+        assert done.returncode == 3
         assert "to go on, without paying again for what was answered: contemplate resume r" in done.stderr
+        # Whatever shows it again says the same, and so does another attempt.
+        assert here("replay", "r").returncode == 3
+        assert here("resume", "r").returncode == 3
+        assert here("reaggregate", "r", "--aggregator", "synthesize").returncode == 3
         fails = False
         before = len(server.exchanges)
         assert here("resume", "r").stdout == f"{MERGED}\n"

@@ -14,7 +14,7 @@ from ..limits import Limits
 from ..models import DeltaSink, ModelRequest, ModelResponse
 from ..modes import Mode, preset
 from ..run.protocols import Aggregator, needs_a_share
-from .exit_codes import ANSWERED
+from .exit_codes import exit_code_of_result
 from .journal_file import find_run, open_journal
 from .models import fetch_if_local
 from .run_options import LIMIT_OPTIONS, limits_in, model_named
@@ -40,7 +40,7 @@ def rerun(options: argparse.Namespace) -> int:
         view.stop(error_info(error), error.partial)
         raise
     view.finish(result)
-    return ANSWERED
+    return exit_code_of_result(result)
 
 
 def _resume(options: argparse.Namespace, journal: Journal, run: RunRecord) -> int:

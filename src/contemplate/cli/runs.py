@@ -67,12 +67,12 @@ def _head(run: RunRecord) -> Iterator[str]:
     yield f"run {run.run_id} · {_when(run)} · {run.status} · {run.model}"
     if run.parent is not None:
         yield f"aggregates again what run {run.parent} answered"
-    yield from _indent(run.question, "")
-    # The model stands above.
+    # What is known of the run itself stands together, so that question, tasks and answer can be read in one go.
     parts = {name: text for name, text in run.configuration.items() if name != "model"}
     if parts:
-        yield f"configuration {run.configuration_digest[:8]}"
-        yield from (f"{INDENT}{name}: {text}" for name, text in parts.items())
+        yield f"{INDENT}configuration {run.configuration_digest[:8]}"
+        yield from (f"{INDENT * 2}{name}: {text}" for name, text in parts.items())
+    yield from _indent(run.question, "")
 
 
 def _tree(run: RunRecord, entries: Sequence[Entry], requests: Journal | None) -> Iterator[str]:

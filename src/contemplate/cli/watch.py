@@ -16,7 +16,7 @@ from ..result import ErrorInfo, RunResult
 from ..run.run import new_run_id
 from ..views.summary import usage_text
 from .console import say
-from .exit_codes import ANSWERED, INTERRUPTED, LIMITED
+from .exit_codes import INTERRUPTED, exit_code_of_result
 from .run_progress import RunProgress
 from .save_images import ImageFolder
 from .signals import cancel_on_signal
@@ -57,7 +57,7 @@ def watch(
             say(f"{progress.recorded} of the calls had been made before, and were not paid for again")
         if not ended.complete:
             _say_how_to_go_on(run_id, journal)
-        return LIMITED if ended.stopped_by and not ended.complete else ANSWERED
+        return exit_code_of_result(ended)
     partial = progress.partial()
     view.stop(_interruption(ended), partial)
     say(f"interrupted; what it cost so far: {usage_text(partial.usage)}")
