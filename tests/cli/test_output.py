@@ -14,6 +14,7 @@ from contemplate.cli import main
 from contemplate.cli.plain_view import PlainView
 from contemplate.cli.watch import watch
 from contemplate.events import Event
+from contemplate.run.listeners import Listener
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer
 
@@ -174,8 +175,11 @@ class Unwritable(PlainView):
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("I/O operation on closed file")])
 def test_a_view_that_cannot_write_costs_no_answer(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     view = Unwritable(error)
-    mind = Contemplator(ScriptedModel("four"), mode="instant")
-    assert watch(mind, "q", [], None, view, None) == 0
+
+    async def start(listener: Listener) -> RunResult[str]:
+        return await Contemplator(ScriptedModel("four"), mode="instant", on_event=listener).run("q")
+
+    assert watch(start, view) == 0
     out, err = capsys.readouterr()
     assert (out, view.events) == ("four\n", 1)
     assert f"warning: the run goes on, and cannot be shown: {error}" in err
