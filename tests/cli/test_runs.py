@@ -10,12 +10,13 @@ import sys
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from contemplate import Contemplator
 from contemplate.cli import main
-from contemplate.cli.runs import _calls
+from contemplate.cli.call_tree import call_lines, call_tree
 from contemplate.journal import Entry, Journal
 from contemplate.result import ErrorInfo
 from contemplate.testing import FaultyServer, ScriptedModel
@@ -77,9 +78,79 @@ def test_a_vote_is_told(journal: Path) -> None:
 def test_a_call_that_was_cancelled_says_so_in_words() -> None:
     error = ErrorInfo(kind="Cancelled", message="Cancelled via cancel scope 7f87")
     entry = Entry(role="subagent", task="1", digest="d", name="m", outcome="cancelled", error=error)
-    (line,) = _calls([entry], None)
+    (line,) = call_lines([entry], None)
     assert "cancelled" in line
     assert "cancel scope" not in line
+
+
+def call(
+    path: str, task: str | None, name: str = "m", role: Literal["subagent", "aggregator", "tool"] = "subagent"
+) -> Entry:
+    return Entry(path=path, role=role, task=task, digest="d", name=name, outcome="answered")
+
+
+def heads(*entries: Entry) -> list[str]:
+    return [line.split(" ·")[0] for line in call_tree(entries, {}, None)]
+
+
+def test_runs_within_a_task_stand_below_it_under_their_paths() -> None:
+    assert heads(
+        call("2", "sample-1"),
+        call("1/look:0123ab", "1"),
+        call("1/look:0123ab/1", "sample-1"),
+        call("2/sample-1/look:0123ab", "1"),
+        call("", "1", "look", "tool"),
+        call("", "1"),
+        call("2", "sample-2"),
+        call("", None, "m", "aggregator"),
+        call("1/look:0123ab#2", "1"),
+    ) == [
+        "task 1",
+        "    look",
+        "    m",
+        "    run within 1/look:0123ab",
+        "        task 1",
+        "            m",
+        "            run within 1/look:0123ab/1",
+        "                task sample-1",
+        "                    m",
+        "    run within 1/look:0123ab#2",
+        "        task 1",
+        "            m",
+        "task 2",
+        "    run within 2",
+        "        task sample-1",
+        "            m",
+        "            run within 2/sample-1/look:0123ab",
+        "                task 1",
+        "                    m",
+        "        task sample-2",
+        "            m",
+        "aggregator",
+        "    m",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "head"),
+    [
+        ("1", "task 1"),
+        ("1#2", "task 1"),
+        ("a/b", "task a/b"),
+        ("a/b/look:0123ab", "task a/b"),
+        ("planner", "planner"),
+        ("aggregator#2", "aggregator"),
+    ],
+)
+def test_whose_a_run_within_is(path: str, head: str) -> None:
+    shown = heads(call(path, "x"), call("", "a"), call("", "a/b"))
+    assert shown.index(f"    run within {path}") > shown.index(head)
+    between = shown[shown.index(head) + 1 : shown.index(f"    run within {path}")]
+    assert all(line.startswith(" ") for line in between)
+
+
+def test_a_run_within_a_tool_outside_of_tasks_is_shown() -> None:
+    assert heads(call("look:0123ab", "x")) == ["    run within look:0123ab", "        task x", "            m"]
 
 
 def test_a_killed_run_goes_on(journal: Path) -> None:
