@@ -186,6 +186,7 @@ class _Run:
         self._limits = limits
         self._began = anyio.current_time()
         self._state = RunState()
+        calls.seed = calls.seed if parts.seed is None else parts.seed
         calls.ledger.open_tasks = lambda: self._state.open_tasks
         calls.ledger.planning = lambda: self._state.planning
         inner_id = f"{calls.run_id}/{calls.path}" if calls.path else calls.run_id
@@ -199,7 +200,7 @@ class _Run:
             output=parts.output,
             deadline=math.inf if limits.seconds is None else self._began + limits.seconds,
             streaming=streams if parts.stream is None else parts.stream,
-            seed=parts.seed,
+            seed=calls.seed,
             settings=parts.settings,
             _model=parts.model,
             _calls=calls,
