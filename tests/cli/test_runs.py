@@ -17,7 +17,7 @@ import pytest
 from contemplate import Contemplator
 from contemplate.cli import main
 from contemplate.cli.call_tree import call_lines, call_tree
-from contemplate.journal import Entry, Journal
+from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.result import ErrorInfo
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Exchange, HttpError, Reply
@@ -81,6 +81,17 @@ def test_a_call_that_was_cancelled_says_so_in_words() -> None:
     (line,) = call_lines([entry], None)
     assert "cancelled" in line
     assert "cancel scope" not in line
+
+
+def test_a_run_that_was_interrupted_says_so_in_words(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = Journal(journal)
+    error = ErrorInfo(kind="CancelledError", message="Cancelled via cancel scope 7f87")
+    book.save(RunRecord(run_id="r", question="q", model="m", status="interrupted", error=error))
+    book.close()
+    assert main(["show", "r"]) == 0
+    shown = capsys.readouterr().out
+    assert "interrupted" in shown
+    assert "cancel scope" not in shown
 
 
 def call(

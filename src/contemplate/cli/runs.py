@@ -76,7 +76,8 @@ def _head(run: RunRecord) -> Iterator[str]:
 
 
 def _end(run: RunRecord) -> Iterator[str]:
-    if run.error is not None:
+    # That it was interrupted stands above; what the event loop once said of it helps nobody.
+    if run.error is not None and run.status != "interrupted":
         yield f"error: {run.error.message}"
     result: RunResult[Any] | None = run.result
     if result is not None:
