@@ -11,7 +11,7 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..result import TaskResult
 
-# "Confidence: 85", "confidence = 0.85", "**Confidence**: 85 %", "Confidence: 8/10", "Confidence: 8 out of 10", "confidence: 0,85"
+# "Confidence: 85", "confidence = 0.85", "**Confidence**: 85 %", "Confidence: 8/10" or "8 out of 10", "confidence: 0,85"
 _STATED = re.compile(
     r"\bconfidence\b\**\s*(?:is\b|:|=)\s*\**\s*(\d{1,3}(?:[.,]\d{1,20})?|\.\d{1,20})(?!\d|[.,]\d)"
     r"\s*(%|\(?(?:/|out of\b)\s*(?:100?|5)\b)?",
