@@ -94,6 +94,7 @@ class Ledger:
 
     Attributes:
         open_tasks: returns how many tasks of the run are not done, as far as that is known.
+        anything_planned: returns whether there is a task yet, which the planner leaves a call for.
         planning: returns whether the planner may plan more tasks before it waits for results.
     """
 
@@ -111,6 +112,7 @@ class Ledger:
         self.tripped: str | None = None
         self.open_tasks: Callable[[], int] = lambda: 1
         self.planning: Callable[[], bool] = lambda: False
+        self.anything_planned: Callable[[], bool] = lambda: True
         self._outer = outer
         self._outer_role = outer_role
         self._outer_task = outer_task
@@ -318,6 +320,9 @@ class Ledger:
         calls = self.limits.calls
         if calls is not None:
             kept = 0 if ask.role == "aggregator" else self._kept_calls
+            if ask.role == "planner" and not self.anything_planned():
+                # A plan is worth nothing if nobody can carry it out.
+                kept += 1
             if self.spent.calls + self._calls_out >= calls - kept:
                 raise self._refusal("calls")
         rooms = self._room_per_limit(ask)

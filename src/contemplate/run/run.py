@@ -188,6 +188,7 @@ class _Run:
         self._state = RunState()
         calls.seed = calls.seed if parts.seed is None else parts.seed
         calls.ledger.open_tasks = lambda: self._state.open_tasks
+        calls.ledger.anything_planned = lambda: bool(self._state.planned)
         calls.ledger.planning = lambda: self._state.planning
         inner_id = f"{calls.run_id}/{calls.path}" if calls.path else calls.run_id
         streams = calls.listeners.listening or limits.seconds is not None
