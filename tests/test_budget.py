@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -421,3 +422,24 @@ class TestRuns:
         mind = Contemplator(ScriptedModel("a"), mode="instant", limits=Limits(total_tokens=1000))
         with pytest.raises(Exception, match="total_tokens = 1000"):
             await mind.run("思" * 1000)
+
+
+PLANS = json.dumps({"tasks": [{"title": title, "prompt": title, "needs": []} for title in ("one", "two")]})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("plan", [PLANS, "no plan at all"])
+@pytest.mark.parametrize("calls", [1, 2, 3, 4])
+async def test_however_few_calls_there_are_one_of_them_answers(plan: str, calls: int) -> None:
+    model = ScriptedModel(lambda request: plan if "plan" in repr(request.output_schema) else "An answer.")
+    result = await Contemplator(model, limits=Limits(calls=calls)).run("q")
+    assert result.text == "An answer."
+    assert len(model.requests) <= calls
+    assert result.complete == (calls == 4)
+    assert result.stopped_by == (None if result.complete else "calls")
+
+
+@pytest.mark.anyio
+async def test_if_there_is_no_room_for_that_either_the_limit_is_the_error() -> None:
+    with pytest.raises(LimitExceeded, match="Limits.total_tokens = 20"):
+        await Contemplator(ScriptedModel("x"), limits=Limits(total_tokens=20)).run("q")

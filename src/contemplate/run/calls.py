@@ -60,6 +60,7 @@ class Calls(OngoingRun):
         planning: what its planner is doing.
         tools: makes its tool calls.
         loop: the event loop in which it runs.
+        seed: what all chance in it is derived from; that of the run around it, unless it has one of its own.
         over: whether the run has ended. Code that outlives it, such as a task started by a tool, is not part of it.
     """
 
@@ -75,7 +76,9 @@ class Calls(OngoingRun):
         outer: Calls | None = None,
         within: str | None = None,
         depth: int = 0,
+        seed: int | None = None,
     ) -> None:
+        self.seed = seed
         self.run_id = run_id
         self.path = path
         self.depth = depth
@@ -97,6 +100,11 @@ class Calls(OngoingRun):
         concurrency = ledger.limits.concurrency
         slots = () if concurrency is None else (anyio.Semaphore(concurrency, fast_acquire=True),)
         self._slots: tuple[anyio.Semaphore, ...] = slots if outer is None else (*slots, *outer._slots)
+
+    @property
+    def recorded_path(self) -> str:
+        """The path within the recorded run, on which nothing depends that lies outside of its record."""
+        return self._recorded_path
 
     @property
     def root(self) -> RunMark:
@@ -154,6 +162,8 @@ class Calls(OngoingRun):
             outer=None if lent else self,
             within=scope.task,
             depth=depth,
+            # What is recorded by itself is replayed by itself.
+            seed=None if own_journal else self.seed,
         )
 
     def recording_elsewhere(self, scope: RunScope) -> AbstractContextManager[Recording | None]:

@@ -190,6 +190,8 @@ class _Run:
         self._state.most_tasks = min((each for each in bounds if each is not None), default=MANY_TASKS)
         self._state.planner.on_pause = calls.ledger.divide_again
         calls.planning = self._state.planner
+        calls.seed = calls.seed if parts.seed is None else parts.seed
+        calls.ledger.shares.anything_planned = lambda: bool(self._state.planned)
         calls.ledger.shares.open_tasks = lambda: self._state.open_tasks
         calls.ledger.shares.tasks_to_come = lambda: self._state.tasks_to_come
         inner_id = f"{calls.run_id}/{calls.path}" if calls.path else calls.run_id
@@ -203,7 +205,7 @@ class _Run:
             output=parts.output,
             deadline=math.inf if limits.seconds is None else self._began + limits.seconds,
             streaming=streams if parts.stream is None else parts.stream,
-            seed=parts.seed,
+            seed=calls.seed,
             settings=parts.settings,
             _model=parts.model,
             _calls=calls,

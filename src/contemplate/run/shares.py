@@ -121,6 +121,7 @@ class Shares:
     Attributes:
         open_tasks: returns how many tasks of the run are not done, as far as that is known.
         tasks_to_come: returns how many there may be at most, where the planner is about to hand out more.
+        anything_planned: returns whether there is a task yet; until then, the planner leaves a call for one.
     """
 
     def __init__(self, limits: Limits, *, keep_for_aggregator: bool) -> None:
@@ -131,6 +132,7 @@ class Shares:
         self.tokens_out = 0
         self.open_tasks: Callable[[], int] = lambda: 1
         self.tasks_to_come: Callable[[], int] = lambda: self.open_tasks()
+        self.anything_planned: Callable[[], bool] = lambda: True
         self._outside: set[Ask] = set()
         self._tasks_outside: Counter[str] = Counter()
         self._tasks_out: Counter[str] = Counter()
@@ -168,6 +170,9 @@ class Shares:
         """
         if self.limits.calls is not None:
             kept = 0 if ask.role == "aggregator" else self._kept_calls
+            if ask.role == "planner" and not self.anything_planned():
+                # A plan is worth nothing if nobody can carry it out.
+                kept += 1
             if self.spent.calls + self.calls_out >= self.limits.calls - kept:
                 raise refusal(self.limits, "calls")
         rooms = self._rooms(ask)
