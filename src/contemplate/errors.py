@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from .result import ErrorInfo, RunResult
 
 MAX_PROBLEMS = 8
+# Of asyncio and of trio, by name: neither is imported for it.
+_CANCELLATIONS = ("CancelledError", "Cancelled")
 
 
 class ContemplateError(Exception):
@@ -243,6 +245,9 @@ def error_info(error: BaseException) -> ErrorInfo:
     error = sole(error)
     if isinstance(error, ContemplateError):
         return ErrorInfo(kind=type(error).__name__, message=error.message, hint=error.hint)
+    if type(error).__name__ in _CANCELLATIONS and not isinstance(error, Exception):
+        # What an event loop says of it, the address of a cancel scope, helps nobody.
+        return ErrorInfo(kind=type(error).__name__, message="it was cancelled")
     try:
         message = str(error) or repr(error)
     except Exception:

@@ -19,11 +19,11 @@ from ..models.tokens import request_tokens
 from ..plan import Program, Task
 from ..prompts import render
 from ..prompts.results import show_results
-from ..run.calls import ToolResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..run.protocols import Answer, ParsedAnswer
 from ..run.task_context import TaskContext
+from ..run.tool_calls import ToolResult
 from ..settings import ModelSettings
 from ..tools.sandbox import require, run_program
 from ..tools.tool import Tool, as_tool

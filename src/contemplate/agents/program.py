@@ -14,8 +14,8 @@ from ..messages import Message
 from ..models import ModelRequest, ModelResponse
 from ..plan import Program
 from ..prompts import fence_mark, fenced, render
-from ..run.calls import ToolResult
 from ..run.output_type import OutputType
+from ..run.tool_calls import ToolResult
 from ..tools.sandbox import MODULES, program_in
 from ..tools.tool import Tool
 

@@ -10,7 +10,7 @@ AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
 LAST_PORT = 65_535
 EPILOG = """\
-exit codes: 0 answered; 1 failed; 2 wrong usage; 3 a limit stopped it; 130 interrupted
+exit codes: 0 answered; 1 no answer; 2 wrong usage; 3 an incomplete answer, or a limit that left none; 130 interrupted
 environment: OPENAI_API_KEY, OPENAI_BASE_URL; CONTEMPLATE_MODEL, the default model; CONTEMPLATE_API_KEY, for
 http://host/v1#NAME; CONTEMPLATE_CACHE, where local models are kept; CONTEMPLATE_JOURNAL, where runs
 are written down"""
