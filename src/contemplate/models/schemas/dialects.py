@@ -9,9 +9,7 @@ from ...data import Data
 # Whose subset of JSON Schema is understood. "closed": strict servers that know closed objects and no bounds.
 SchemaDialect = Literal["json_schema", "openai", "closed", "gemini", "llama_cpp"]
 
-BOUNDS = frozenset(
-    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems"}
-)
+BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems"})
 LENGTHS = frozenset({"minLength", "maxLength"})
 
 

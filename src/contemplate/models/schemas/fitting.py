@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import JsonValue
@@ -32,6 +32,11 @@ from .patterns import in_grammar, without_assertions
 
 _TYPES = ("object", "array", "string", "number", "boolean", "null")
 _REPETITIONS = frozenset({"minLength", "maxLength", "minItems", "maxItems"})
+_READERS: dict[str, Callable[[str], str | None]] = {
+    "ecma": str,
+    "no_assertions": without_assertions,
+    "grammar": in_grammar,
+}
 _INTEGER_BOUNDS = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
 # Of what is resolved where it is referred to; a schema of which each part is used twice by the next one has no bounds.
 _MOST_INLINED = 2000
@@ -142,10 +147,9 @@ class Fitting:
             self.looser = True
             return None
         if keyword == "pattern" and keyword in rules.keywords and isinstance(value, str):
-            readers = {"ecma": lambda each: each, "no_assertions": without_assertions, "grammar": in_grammar}
-            kept = readers[rules.patterns](value)
-            self.looser |= kept != value
-            return kept
+            pattern = _READERS[rules.patterns](value)
+            self.looser |= pattern != value
+            return pattern
         known = keyword in rules.keywords
         if keyword == "format":
             return value if known and (rules.formats is None or value in rules.formats) else None

@@ -15,8 +15,25 @@ from .nodes import Anything, Array, Node, NormalSchema, Object, Property, Refere
 Schema = dict[str, JsonValue]
 
 _ANNOTATIONS = frozenset(
-    "$comment $defs $id $schema contentEncoding contentMediaType contentSchema default definitions deprecated"
-    " description discriminator example examples readOnly title writeOnly".split()
+    {
+        "$comment",
+        "$defs",
+        "$id",
+        "$schema",
+        "contentEncoding",
+        "contentMediaType",
+        "contentSchema",
+        "default",
+        "definitions",
+        "deprecated",
+        "description",
+        "discriminator",
+        "example",
+        "examples",
+        "readOnly",
+        "title",
+        "writeOnly",
+    }
 )
 _NUMERIC = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 _OF_TYPE = {

@@ -13,7 +13,6 @@ from typing import Literal
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{(\d+)(?:,(\d*))?\})(\??)(?![+*])")
 _GROUP = re.compile(r"\((?:\?:|\?P?<(?![=!])\w+>)?(?!\?)")
 _ASSERTION = re.compile(r"\(\?(?:=|!|<=|<!)")
-_SETS = {"d": "0-9", "w": "A-Za-z0-9_"}
 _ESCAPED_LETTERS = "dDwWsSnrtfv"
 _MOST_REPETITIONS = 1999
 
@@ -165,7 +164,7 @@ def _grammar_item(item: _Item) -> str:
     if item.kind == "group":
         return f"({_grammar(item.inner)})"
     if item.kind == "set":
-        return f"[{_set(item.source[1])}]"
+        return f"[{_digits(item.source[1])}]"
     if item.kind == "class":
         return _grammar_class(item.source[1:-1])
     if item.kind == "character":
@@ -175,10 +174,11 @@ def _grammar_item(item: _Item) -> str:
     raise _Unknown
 
 
-def _set(letter: str) -> str:
-    if letter not in _SETS:
+def _digits(letter: str) -> str:
+    # The letters of `\w`, and what is no digit, are of all alphabets.
+    if letter != "d":
         raise _Unknown
-    return _SETS[letter]
+    return "0-9"
 
 
 def _printable(letter: str) -> str:
@@ -194,7 +194,7 @@ def _grammar_class(inner: str) -> str:
     single: dict[str, None] = {}
     for found in re.finditer(r"\\([dDwWsS])|(\\?.)-(\\?.)|(\\?.)", inner, re.DOTALL):
         if found[1]:
-            parts.append(_set(found[1]))
+            parts.append(_digits(found[1]))
         elif found[2]:
             ends = found[2], found[3]
             if any(not each.isalnum() for each in ends):
