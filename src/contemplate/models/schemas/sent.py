@@ -54,7 +54,7 @@ def sent_schema(schema: dict[str, JsonValue], dialect: SchemaDialect, *, optiona
 def _sent(text: bytes, dialect: SchemaDialect, optional: bool) -> SentSchema:
     schema = from_json(text)
     if dialect == "json_schema":
-        return SentSchema(schema, _is_closed(schema), False)
+        return SentSchema(_without_oddities(schema), _is_closed(schema), False)
     rules = RULES[dialect]
     normal = normal_form(schema)
     try:
@@ -69,9 +69,29 @@ def _sent(text: bytes, dialect: SchemaDialect, optional: bool) -> SentSchema:
 
 def _plain(schema: dict[str, JsonValue], normal: NormalSchema) -> SentSchema:
     if schema.get("type") == "object" and not schema.keys() & {"anyOf", "oneOf", "allOf", "enum", "not", "$ref"}:
-        return SentSchema(schema, False, False)
+        return SentSchema(_without_oddities(schema), False, False)
     fitting = Fitting(normal, _PLAIN)
     return SentSchema(fitting.written(), False, fitting.looser)
+
+
+def _without_oddities(node: Any) -> Any:
+    """Return a schema as pydantic makes it without what only pydantic means so.
+
+    Where the keys of a map are numbers, `propertyNames` asks for numbers, which no name is. `discriminator` is OpenAPI.
+    """
+    if isinstance(node, list):
+        return [_without_oddities(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: {name: _without_oddities(each) for name, each in value.items()}
+        if key in ("properties", "$defs") and isinstance(value, dict)
+        else value
+        if key in ("enum", "const", "default", "examples")
+        else _without_oddities(value)
+        for key, value in node.items()
+        if key != "propertyNames" and (key != "discriminator" or not isinstance(value, dict))
+    }
 
 
 def _is_closed(node: Any) -> bool:
