@@ -294,7 +294,7 @@ def test_what_is_left_out_is_told_to_the_model() -> None:
 def test_the_bounds_of_integers_are_kept_exactly() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer", "exclusiveMinimum": 1.5, "maximum": 9.5}}}
     for dialect in ("openai", "gemini", "llama_cpp"):
-        sent = sent_schema({**schema, "required": ["n"]}, dialect)  # type: ignore[dict-item, arg-type]
+        sent = sent_schema({**schema, "required": ["n"]}, dialect)  # type: ignore[dict-item]
         assert sent.schema["properties"]["n"] == {"type": "integer", "minimum": 2, "maximum": 9}  # type: ignore[index, call-overload]
 
 
@@ -337,14 +337,19 @@ def test_definitions_that_grow_without_bounds_are_not_inlined() -> None:
 
 
 def test_schemas_that_are_too_large_are_not_strict() -> None:
-    def model(names: int, values: int = 2, depth: int = 1) -> Any:
-        found = create_model("M", **{f"f{n}": (int, ...) for n in range(names)})  # type: ignore[call-overload]
-        for _ in range(depth - 1):
-            found = create_model("M", inner=(found, ...))
-        kind: Any = Literal[tuple(f"v{n}" for n in range(values))]
-        return OutputType(create_model("Root", inner=(found, ...), kind=(kind, ...))).json_schema
+    def schema(names: int, values: int = 2, depth: int = 1) -> dict[str, Any]:
+        found: dict[str, Any] = {"type": "string", "enum": [f"v{number}" for number in range(values)]}
+        for level in range(depth):
+            properties = {f"f{number}": found for number in range(1 if level else names)}
+            found = {"type": "object", "properties": properties, "required": list(properties)}
+        return found
 
-    sizes = {"small": model(3), "fields": model(5001), "values": model(1, 1001), "deep": model(1, depth=10)}
+    sizes = {
+        "small": schema(3, depth=10),
+        "names": schema(5001, 1),
+        "values": schema(1, 1001),
+        "deep": schema(1, depth=11),
+    }
     assert [name for name, each in sizes.items() if sent_schema(each, "openai").strict] == ["small"]
 
 

@@ -5,6 +5,8 @@
 - `normal_form`   any schema in a few words: typed nodes, unions, references
 - `fitting`       a schema in normal form, in what a dialect understands
 - `patterns`      regular expressions without what servers refuse
+- `nodes`         what a normal form is made of
+- `plain`         a schema as it is, for servers that know JSON Schema
 - `sizes`         how large a schema is
 - `sent`          the schema that is sent
 """

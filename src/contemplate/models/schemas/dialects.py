@@ -11,6 +11,9 @@ SchemaDialect = Literal["json_schema", "openai", "closed", "gemini", "llama_cpp"
 
 BOUNDS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems"})
 LENGTHS = frozenset({"minLength", "maxLength"})
+# A date with a time, and a duration, are more in pydantic than in RFC 3339, which these formats mean: a time without
+# an offset, a negative duration. Who enforced the format would never let a `NaiveDatetime` be written.
+FORMATS = frozenset({"date", "email", "hostname", "ipv4", "ipv6", "uuid"})
 
 
 class Rules(Data):
@@ -32,7 +35,7 @@ class Rules(Data):
     """
 
     keywords: frozenset[str] = BOUNDS | LENGTHS | {"pattern", "format", "uniqueItems"}
-    formats: frozenset[str] | None = None
+    formats: frozenset[str] = FORMATS
     patterns: Literal["ecma", "no_assertions", "grammar"] = "ecma"
     strict: bool = False
     any_value: Literal["refused", "empty", "union"] = "empty"
@@ -45,17 +48,12 @@ class Rules(Data):
     most_repetitions: int | None = None
 
 
-# A date with a time, and a duration, are more in pydantic than in RFC 3339, which these formats mean: a time without
-# an offset, a negative duration. Who enforced the format would never let a `NaiveDatetime` be written.
-_FORMATS = frozenset({"date", "email", "hostname", "ipv4", "ipv6", "uuid"})
-
 RULES: dict[SchemaDialect, Rules] = {
     "json_schema": Rules(),
     # https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
     # `prefixItems` is refused; lengths are taken by some models, and refused by fine-tuned ones and kin of OpenAI.
     "openai": Rules(
         keywords=BOUNDS | {"pattern", "format"},
-        formats=_FORMATS,
         patterns="no_assertions",
         strict=True,
         any_value="refused",

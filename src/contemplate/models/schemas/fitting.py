@@ -152,7 +152,7 @@ class Fitting:
             return pattern
         known = keyword in rules.keywords
         if keyword == "format":
-            return value if known and (rules.formats is None or value in rules.formats) else None
+            return value if known and isinstance(value, str) and value in rules.formats else None
         if rules.most_repetitions is not None and isinstance(value, int | float):
             known = known and abs(value) <= (rules.most_repetitions if keyword in _REPETITIONS else _MOST_BOUND)
         self.looser |= not known

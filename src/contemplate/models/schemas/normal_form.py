@@ -142,10 +142,14 @@ class _Reader:
         groups: dict[str, list[JsonValue]] = {}
         for value in values:
             kind = _type_of(value)
-            if said is None or kind in _names(said) or (kind == "integer" and "number" in _names(said)):
-                groups.setdefault(kind, []).append(value)
+            group = groups.setdefault(kind, [])
+            of_type = said is None or kind in _names(said) or (kind == "integer" and "number" in _names(said))
+            if of_type and value not in group:
+                group.append(value)
         nodes: list[Node] = []
         for kind, group in groups.items():
+            if not group:
+                continue
             if kind in ("object", "array"):
                 self.looser = True
                 nodes.append(self._typed(kind, {}))

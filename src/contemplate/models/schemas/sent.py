@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
@@ -13,6 +12,7 @@ from .dialects import RULES, Rules, SchemaDialect
 from .fitting import Fitting, InexpressibleError
 from .nodes import NormalSchema
 from .normal_form import normal_form
+from .plain import as_it_is, is_closed
 from .sizes import within_limits
 
 # For servers that take any schema of an object as long as they need not enforce it.
@@ -54,7 +54,7 @@ def sent_schema(schema: dict[str, JsonValue], dialect: SchemaDialect, *, optiona
 def _sent(text: bytes, dialect: SchemaDialect, optional: bool) -> SentSchema:
     schema = from_json(text)
     if dialect == "json_schema":
-        return SentSchema(_without_oddities(schema), _is_closed(schema), False)
+        return SentSchema(as_it_is(schema), is_closed(schema), False)
     rules = RULES[dialect]
     normal = normal_form(schema)
     try:
@@ -69,40 +69,6 @@ def _sent(text: bytes, dialect: SchemaDialect, optional: bool) -> SentSchema:
 
 def _plain(schema: dict[str, JsonValue], normal: NormalSchema) -> SentSchema:
     if schema.get("type") == "object" and not schema.keys() & {"anyOf", "oneOf", "allOf", "enum", "not", "$ref"}:
-        return SentSchema(_without_oddities(schema), False, False)
+        return SentSchema(as_it_is(schema), False, False)
     fitting = Fitting(normal, _PLAIN)
     return SentSchema(fitting.written(), False, fitting.looser)
-
-
-def _without_oddities(node: Any) -> Any:
-    """Return a schema as pydantic makes it without what only pydantic means so.
-
-    Where the keys of a map are numbers, `propertyNames` asks for numbers, which no name is. `discriminator` is OpenAPI.
-    """
-    if isinstance(node, list):
-        return [_without_oddities(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    return {
-        key: {name: _without_oddities(each) for name, each in value.items()}
-        if key in ("properties", "$defs") and isinstance(value, dict)
-        else value
-        if key in ("enum", "const", "default", "examples")
-        else _without_oddities(value)
-        for key, value in node.items()
-        if key != "propertyNames" and (key != "discriminator" or not isinstance(value, dict))
-    }
-
-
-def _is_closed(node: Any) -> bool:
-    """Return whether all objects are closed and have all their properties, so that no strict server refuses them."""
-    if isinstance(node, list):
-        return all(map(_is_closed, node))
-    if not isinstance(node, dict):
-        return True
-    if "properties" in node or node.get("type") == "object":
-        named = node.get("properties", {})
-        if node.get("additionalProperties") is not False or set(node.get("required", [])) != set(named):
-            return False
-        return all(map(_is_closed, [*named.values(), *(value for key, value in node.items() if key != "properties")]))
-    return all(map(_is_closed, node.values()))
