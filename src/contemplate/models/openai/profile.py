@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from ...data import Data
+from ..schemas import SchemaDialect
 
 # How an answer is held to a schema, from the firmest to the loosest: by the server, by the server without its strict
 # mode, as some JSON with the schema told in the prompt, or by the prompt alone. "tool": as the arguments of a tool.
 SchemaForm = Literal["strict", "plain", "json_object", "words", "tool"]
-
-# Whose subset of JSON Schema is understood.
-SchemaDialect = Literal["json_schema", "openai", "gemini", "llama_cpp"]
 
 
 class Profile(Data):

@@ -11,8 +11,8 @@ from pydantic_core import to_json
 
 from ...messages import ImagePart, Message, TextPart
 from ..base import ModelRequest, OutputSchema
+from ..schemas import sent_schema
 from .profile import Profile
-from .schema import strict
 
 
 def request_body(request: ModelRequest, *, model: str, stream: bool, profile: Profile) -> bytes:
@@ -33,7 +33,11 @@ def request_body(request: ModelRequest, *, model: str, stream: bool, profile: Pr
         body["tools"] = [
             {
                 "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": sent_schema(tool.parameters, profile.schema_dialect, optional=True).schema,
+                },
             }
             for tool in request.tools
         ]
@@ -47,8 +51,8 @@ def request_body(request: ModelRequest, *, model: str, stream: bool, profile: Pr
 
 
 def _response_format(output: OutputSchema, profile: Profile) -> dict[str, Any]:
-    schema = strict(output.schema) if profile.schema_dialect == "openai" else output.schema
-    return {"type": "json_schema", "json_schema": {"name": output.name, "schema": schema, "strict": True}}
+    sent = sent_schema(output.schema, profile.schema_dialect)
+    return {"type": "json_schema", "json_schema": {"name": output.name, "schema": sent.schema, "strict": sent.strict}}
 
 
 def _message(message: Message) -> dict[str, Any]:
