@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..errors import ConfigurationError
-from ..models.local.catalogue import KNOWN, LocalFile, cache_directory, find
+from ..models.cache import cache_directory
+from ..models.local.catalogue import KNOWN, LocalFile, find
 from ..models.local.pull import PullProgress, pull
 from ..models.registry import default_name
 from .console import say, write

@@ -43,11 +43,6 @@ class Account:
         """Whether this is OpenAI's own endpoint."""
         return self._is_at(".openai.com") and self.base_url.lower().startswith("https:")
 
-    @property
-    def speaks_openai(self) -> bool:
-        """Whether this is OpenAI's API, which differs in some details from compatible ones."""
-        return self._is_at(".openai.com", ".openai.azure.com")
-
     async def with_key(self, model: str) -> Account:
         """Return the account with its current key.
 
