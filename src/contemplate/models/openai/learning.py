@@ -138,18 +138,26 @@ class _Call:
     async def answered(self, outcome: _Failure | ModelResponse | None) -> ModelResponse:
         """Return the response, after at most eight lessons."""
         for _ in range(MAX_ROUNDS):
-            tries = False
             async with _turn(self._page):
-                if isinstance(outcome, _Failure) and outcome.profile is self._dialect.profile:
-                    await self._learn(outcome)
-                if not self._page.proven:
-                    tries, outcome = True, await self._try()
-            if not tries:
+                outcome = await self._until_proven(outcome)
+            if not isinstance(outcome, ModelResponse):
                 outcome = await self._ask()
             if isinstance(outcome, ModelResponse):
                 return _noted(outcome, self._notes)
         assert isinstance(outcome, _Failure)  # noqa: S101
         raise outcome.error
+
+    async def _until_proven(self, outcome: _Failure | ModelResponse | None) -> _Failure | ModelResponse | None:
+        """Learn from a refusal, and try what was learnt, until nothing is refused or others have learnt the same."""
+        for _ in range(MAX_ROUNDS):
+            if isinstance(outcome, _Failure) and outcome.profile is self._dialect.profile:
+                await self._learn(outcome)
+            if self._page.proven:
+                break
+            outcome = await self._try()
+            if isinstance(outcome, ModelResponse):
+                break
+        return outcome
 
     async def _ask(self) -> _Failure | ModelResponse:
         profile = self._dialect.profile

@@ -71,7 +71,8 @@ def lesson_from(
     for changes, words in possible_changes(refusal, body, profile):
         lesson = Lesson(changes=changes, words=words)
         changed = lesson.applied_to(profile)
-        if changed != profile and changed not in tried:
+        goes_back = any(all(getattr(each, name) == getattr(changed, name) for name in changes) for each in tried)
+        if changed != profile and not goes_back:
             return lesson
     return None
 

@@ -65,8 +65,9 @@ class OpenAIModel:
         self.name = name or f"openai:{model}"
         self.settings = settings
         self._account = account_for(model, base_url, api_key)
-        self._dialect = Dialect(profile or profile_at(self._account.base_url, model), self._account.place, model)
-        self._untold = set(TOLD)
+        profile = profile or profile_at(self._account.base_url, model)
+        self._dialect = Dialect(profile, self._account.place, model)
+        self._untold = profile.left_out.intersection(TOLD)
         self._price = price
         self._price_looked_up = price is not None
 
@@ -116,11 +117,11 @@ class OpenAIModel:
                 ) from None
             except (TransportFailure, BadCompletion) as error:
                 raise model_error(error, self.name, account) from error.__cause__
-        return self._with_unsent(response, request.settings) if self.profile.left_out and self._untold else response
+        return self._with_unsent(response, request.settings) if self._untold else response
 
     def _with_unsent(self, response: ModelResponse, settings: ModelSettings) -> ModelResponse:
         """Return `response` with a note on settings that the server does not take, once for each."""
-        unsent = [name for name in TOLD if name in self._untold & self.profile.left_out if getattr(settings, name) is not None]
-        self._untold.difference_update(unsent)
+        unsent = [name for name in TOLD if name in self._untold and getattr(settings, name) is not None]
+        self._untold = self._untold.difference(unsent)
         notes = [f"{name} is not sent, as {self.model} does not take it" for name in unsent]
         return response.model_copy(update={"notes": (*response.notes, *notes)}) if notes else response
