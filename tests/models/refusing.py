@@ -20,7 +20,9 @@ def _openai(field: str, value: Any) -> tuple[int, Any]:
 
 
 def _openai_unknown(field: str, value: Any) -> tuple[int, Any]:
-    return 400, {"error": {"message": f"Unrecognized request argument supplied: {field}", "type": "invalid_request_error"}}
+    return 400, {
+        "error": {"message": f"Unrecognized request argument supplied: {field}", "type": "invalid_request_error"}
+    }
 
 
 def _fastapi(field: str, value: Any) -> tuple[int, Any]:

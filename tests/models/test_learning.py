@@ -144,32 +144,36 @@ async def test_both_transports(transport: str, monkeypatch: pytest.MonkeyPatch) 
 
 CASES: dict[str, tuple[Callable[[Mapping[str, Any]], Reply | None], ModelRequest, Mapping[str, Any]]] = {
     "use instead": (
-        lambda body: error(
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
-            param="max_tokens",
-            code="unsupported_parameter",
-        )
-        if "max_tokens" in body
-        else None,
+        lambda body: (
+            error(
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+                param="max_tokens",
+                code="unsupported_parameter",
+            )
+            if "max_tokens" in body
+            else None
+        ),
         asking(),
         {"max_completion_tokens": 50, "max_tokens": None},
     ),
     "only the default": (
-        lambda body: error(
-            "Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is "
-            "supported.",
-            param="temperature",
-            code="unsupported_value",
-        )
-        if body.get("temperature", 1) != 1
-        else None,
+        lambda body: (
+            error(
+                "Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is "
+                "supported.",
+                param="temperature",
+                code="unsupported_value",
+            )
+            if body.get("temperature", 1) != 1
+            else None
+        ),
         asking(),
         {"temperature": None, "top_p": 0.9},
     ),
     "only 1 is allowed": (
-        lambda body: error("invalid temperature: only 1 is allowed for this model")
-        if body.get("temperature", 1) != 1
-        else None,
+        lambda body: (
+            error("invalid temperature: only 1 is allowed for this model") if body.get("temperature", 1) != 1 else None
+        ),
         asking(),
         {"temperature": None},
     ),
@@ -184,54 +188,66 @@ CASES: dict[str, tuple[Callable[[Mapping[str, Any]], Reply | None], ModelRequest
         {"top_logprobs": 5, "logprobs": True},
     ),
     "efforts": (
-        lambda body: error(
-            "Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: "
-            "'low', 'medium', and 'high'.",
-            param="reasoning_effort",
-        )
-        if body.get("reasoning_effort") == "minimal"
-        else None,
+        lambda body: (
+            error(
+                "Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: "
+                "'low', 'medium', and 'high'.",
+                param="reasoning_effort",
+            )
+            if body.get("reasoning_effort") == "minimal"
+            else None
+        ),
         asking(ModelSettings(reasoning_effort="minimal")),
         {"reasoning_effort": "low"},
     ),
     "camel case": (
-        lambda body: error("Model m does not support parameter reasoningEffort") if "reasoning_effort" in body else None,
+        lambda body: (
+            error("Model m does not support parameter reasoningEffort") if "reasoning_effort" in body else None
+        ),
         asking(),
         {"reasoning_effort": None},
     ),
     "anthropic's bound": (
-        lambda body: error(
-            "max_tokens: 5000 > 4096, which is the maximum allowed number of output tokens for claude-3-haiku",
-            type="invalid_request_error",
-        )
-        if body["max_tokens"] > 4096
-        else None,
+        lambda body: (
+            error(
+                "max_tokens: 5000 > 4096, which is the maximum allowed number of output tokens for claude-3-haiku",
+                type="invalid_request_error",
+            )
+            if body["max_tokens"] > 4096
+            else None
+        ),
         asking(ModelSettings(max_tokens=5000)),
         {"max_tokens": 4096},
     ),
     "openai's bound": (
-        lambda body: error(
-            "max_tokens is too large: 32000. This model supports at most 16384 completion tokens, whereas you provided "
-            "32000.",
-            param="max_tokens",
-            code="invalid_value",
-        )
-        if body["max_tokens"] > 16384
-        else None,
+        lambda body: (
+            error(
+                "max_tokens is too large: 32000. This model supports at most 16384 completion tokens, whereas you provided "
+                "32000.",
+                param="max_tokens",
+                code="invalid_value",
+            )
+            if body["max_tokens"] > 16384
+            else None
+        ),
         asking(ModelSettings(max_tokens=32000)),
         {"max_tokens": 16384},
     ),
     "qwen's bound": (
-        lambda body: error("<400> InternalError.Algo.InvalidParameter: Range of max_tokens should be [1, 8192]")
-        if body["max_tokens"] > 8192
-        else None,
+        lambda body: (
+            error("<400> InternalError.Algo.InvalidParameter: Range of max_tokens should be [1, 8192]")
+            if body["max_tokens"] > 8192
+            else None
+        ),
         asking(ModelSettings(max_tokens=10_000)),
         {"max_tokens": 8192},
     ),
     "developer role": (
-        lambda body: error("Unsupported value: 'messages[0].role' does not support 'developer' with this model.")
-        if body["messages"][0]["role"] == "developer"
-        else None,
+        lambda body: (
+            error("Unsupported value: 'messages[0].role' does not support 'developer' with this model.")
+            if body["messages"][0]["role"] == "developer"
+            else None
+        ),
         asking(),
         {},
     ),
@@ -241,48 +257,60 @@ CASES: dict[str, tuple[Callable[[Mapping[str, Any]], Reply | None], ModelRequest
         {"messages": [{"role": "user", "content": "rules\n\nhello"}]},
     ),
     "openai's system role": (
-        lambda body: error(
-            "Unsupported value: 'messages[0].role' does not support 'system' with this model.",
-            param="messages[0].role",
-            code="unsupported_value",
-        )
-        if body["messages"][0]["role"] == "system"
-        else None,
+        lambda body: (
+            error(
+                "Unsupported value: 'messages[0].role' does not support 'system' with this model.",
+                param="messages[0].role",
+                code="unsupported_value",
+            )
+            if body["messages"][0]["role"] == "system"
+            else None
+        ),
         asking(),
         {"messages": [{"role": "user", "content": "rules\n\nhello"}]},
     ),
     "gemma's instructions": (
-        lambda body: error("Developer instruction is not enabled for models/gemma-3-27b-it")
-        if body["messages"][0]["role"] == "system"
-        else None,
+        lambda body: (
+            error("Developer instruction is not enabled for models/gemma-3-27b-it")
+            if body["messages"][0]["role"] == "system"
+            else None
+        ),
         asking(),
         {"messages": [{"role": "user", "content": "rules\n\nhello"}]},
     ),
     "roles alternate": (
-        lambda body: error(
-            "After the optional system message, conversation roles must alternate user/assistant/user/assistant/..."
-        )
-        if [each["role"] for each in body["messages"]] == ["user", "user"]
-        else None,
+        lambda body: (
+            error(
+                "After the optional system message, conversation roles must alternate user/assistant/user/assistant/..."
+            )
+            if [each["role"] for each in body["messages"]] == ["user", "user"]
+            else None
+        ),
         ModelRequest((Message.user("a"), Message.user("b"))),
         {"messages": [{"role": "user", "content": "a\n\nb"}]},
     ),
     "stream options": (
-        lambda body: error("Extra inputs are not permitted, field: 'stream_options'") if "stream_options" in body else None,
+        lambda body: (
+            error("Extra inputs are not permitted, field: 'stream_options'") if "stream_options" in body else None
+        ),
         asking(),
         {"stream_options": None},
     ),
     "required tools": (
-        lambda body: error("tool_choice 'required' is incompatible with thinking enabled")
-        if body.get("tool_choice") == "required"
-        else None,
+        lambda body: (
+            error("tool_choice 'required' is incompatible with thinking enabled")
+            if body.get("tool_choice") == "required"
+            else None
+        ),
         asking(tools=(TOOL,), tool_choice="required"),
         {"tool_choice": None},
     ),
     "any tool": (
-        lambda body: error("Input should be 'auto', 'none' or 'any' for tool_choice")
-        if body.get("tool_choice") == "required"
-        else None,
+        lambda body: (
+            error("Input should be 'auto', 'none' or 'any' for tool_choice")
+            if body.get("tool_choice") == "required"
+            else None
+        ),
         asking(tools=(TOOL,), tool_choice="required"),
         {"tool_choice": "any"},
     ),
@@ -292,14 +320,18 @@ CASES: dict[str, tuple[Callable[[Mapping[str, Any]], Reply | None], ModelRequest
         {"tool_choice": None, "tools": None},
     ),
     "both": (
-        lambda body: error("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
-        if {"temperature", "top_p"} <= set(body)
-        else None,
+        lambda body: (
+            error("`temperature` and `top_p` cannot both be specified for this model. Please use only one.")
+            if {"temperature", "top_p"} <= set(body)
+            else None
+        ),
         asking(),
         {"temperature": 0.5, "top_p": None},
     ),
     "many at once": (
-        lambda body: error("Unsupported parameters: ['seed', 'top_p', 'stop']") if "seed" in body or "stop" in body else None,
+        lambda body: (
+            error("Unsupported parameters: ['seed', 'top_p', 'stop']") if "seed" in body or "stop" in body else None
+        ),
         asking(),
         {"seed": None, "top_p": None, "stop": None, "temperature": 0.5},
     ),
@@ -462,12 +494,15 @@ class TestTools:
         def refuses(body: Mapping[str, Any]) -> Reply | None:
             roles = [each["role"] for each in body["messages"]]
             if ("tool", "user") in zip(roles, roles[1:], strict=False):
-                return error("Unexpected role 'user' after role 'tool'", type="invalid_request_message_order", code="3230")
+                return error(
+                    "Unexpected role 'user' after role 'tool'", type="invalid_request_message_order", code="3230"
+                )
             return None
 
         call = ToolCall(id="c", name="add", arguments="{}")
         request = ModelRequest(
-            (Message.user("a"), Message.assistant("", (call,)), Message.tool("c", "5"), Message.user("b")), tools=(TOOL,)
+            (Message.user("a"), Message.assistant("", (call,)), Message.tool("c", "5"), Message.user("b")),
+            tools=(TOOL,),
         )
         asked = await ask_twice(unless(refuses), request)
         assert (asked.refused, asked.again) == (1, 0)
@@ -531,7 +566,11 @@ class TestWhatTeachesNothing:
     @pytest.mark.parametrize(
         ("status", "message", "kind"),
         [
-            (400, "The response was filtered due to the prompt triggering content management policy", ModelRequestError),
+            (
+                400,
+                "The response was filtered due to the prompt triggering content management policy",
+                ModelRequestError,
+            ),
             (401, "Incorrect API key provided: temperature", ModelAuthError),
             (429, "seed is not supported: rate limit", ModelRateLimitError),
             (404, "The model `seed` does not exist", ModelRequestError),

@@ -84,12 +84,9 @@ class ChatCall:
             with StreamTimeouts(request.settings, self._name) as timeouts:
                 async with self._transport.stream(body, self._key) as stream:
                     response = await read_stream(stream, request, on_delta, timeouts, model=self.model)
-        if form is None:
-            answer = response
-        else:
-            answer = plain_answer(response, request, form)
+        answer = response if form is None else plain_answer(response, request, form)
         # Not streamed, or streamed as the arguments of a tool.
-        if on_delta is not None and (not streams or answer.message.text and not response.message.text):
+        if on_delta is not None and (not streams or (answer.message.text and not response.message.text)):
             reasoning = "" if streams else answer.reasoning
             if answer.message.text or reasoning:
                 on_delta(Delta(answer.message.text, reasoning))

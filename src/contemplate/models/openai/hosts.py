@@ -27,13 +27,14 @@ class Host:
     Args:
         name: the prefix of its models' names, as in "groq:NAME".
         title: its name for people.
-        url: its base URL; None if everybody has their own, which `url_variable` holds.
-        key: the environment variable with the key; None if it needs none.
+        url: its base URL; None if everybody has their own.
+        key: the environment variable with the key; None if it needs none, and may have one.
         profile: its dialect.
         source: where the dialect is documented.
         domains: the domains of its endpoints, which may be below them.
         port: the port that it listens on by convention.
-        path: what the base URL must end with if the variable holds only the host.
+        address: the environment variable that replaces its base URL; one made of its name if empty.
+        path: the path of its base URL, where everybody has their own host.
         families: models with a dialect of their own, the first that matches.
     """
 
@@ -45,18 +46,28 @@ class Host:
     source: str
     domains: tuple[str, ...] = ()
     port: int | None = None
+    address: str = ""
     path: str = ""
     families: tuple[Family, ...] = ()
 
     @property
-    def variable(self) -> str:
-        """The stem of its environment variables, as in "GROQ"."""
-        return self.name.upper()
+    def needs_key(self) -> bool:
+        """Whether it answers nobody without a key."""
+        return self.key is not None
+
+    @property
+    def key_variable(self) -> str:
+        """The environment variable with the key."""
+        return self.key or f"{self.name.upper()}_API_KEY"
 
     @property
     def url_variable(self) -> str:
         """The environment variable that replaces its base URL."""
-        return "AZURE_OPENAI_ENDPOINT" if self.name == "azure" else f"{self.variable}_BASE_URL"
+        return self.address or f"{self.name.upper()}_BASE_URL"
+
+    def completed(self, url: str) -> str:
+        """Return a base URL of which only the host may be given, with its path."""
+        return url.rstrip("/") + self.path if self.path and urlsplit(url).path in ("", "/") else url
 
     def profile_of(self, model: str) -> Profile:
         """Return the dialect of a model there."""
@@ -97,6 +108,7 @@ HOSTS: tuple[Host, ...] = (
         OPENAI,
         "https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle",
         domains=("azure.com", "azure.us", "azure.cn", "azure-api.net"),
+        address="AZURE_OPENAI_ENDPOINT",
         path="/openai/v1",
         families=(*_OPENAI_FAMILIES, Family(re.compile(r"(?i)mistral|llama|phi|deepseek|cohere|grok"), Profile())),
     ),
@@ -115,9 +127,7 @@ HOSTS: tuple[Host, ...] = (
         "Gemini's compatible endpoint",
         "https://generativelanguage.googleapis.com/v1beta/openai",
         "GEMINI_API_KEY",
-        Profile(
-            schema_form="plain", schema_dialect="gemini", schema_with_tools=False, left_out=_LOGPROBS | {"seed"}
-        ),
+        Profile(schema_form="plain", schema_dialect="gemini", schema_with_tools=False, left_out=_LOGPROBS | {"seed"}),
         "https://ai.google.dev/gemini-api/docs/openai",
         domains=("googleapis.com",),
     ),
@@ -218,7 +228,7 @@ HOSTS: tuple[Host, ...] = (
         "Fireworks",
         "https://api.fireworks.ai/inference/v1",
         "FIREWORKS_API_KEY",
-        Profile(schema_form="plain", **_THINKING),
+        _but(Profile(schema_form="plain"), **_THINKING),
         "https://docs.fireworks.ai/tools-sdks/openai-compatibility",
         domains=("fireworks.ai",),
     ),
@@ -252,9 +262,7 @@ HOSTS: tuple[Host, ...] = (
             # Their sampling is fixed, and any other value than the default is refused.
             Family(
                 re.compile(r"kimi-k(2\.[5-9]|[3-9])"),
-                _but(
-                    _JSON_ONLY, **_THINKING, required_tool_choice=None, left_out=frozenset({"temperature", "top_p"})
-                ),
+                _but(_JSON_ONLY, **_THINKING, required_tool_choice=None, left_out=frozenset({"temperature", "top_p"})),
             ),
         ),
     ),

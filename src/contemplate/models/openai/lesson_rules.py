@@ -25,8 +25,8 @@ def _pattern(*parts: str) -> re.Pattern[str]:
 
 
 _UNKNOWN_WORDS = (
-    r"unknown|unrecogni[sz]ed|unexpected|\bextra\b|not permitted|additional propert|cannot find|no such|not allowed",
-    r"forbidden",
+    r"unknown|unrecogni[sz]ed|unexpected|\bextra\b|not permitted|additional propert|cannot find|no such",
+    r"not allowed|forbidden",
 )
 _UNSUPPORTED_WORDS = (
     *_UNKNOWN_WORDS,
@@ -52,7 +52,8 @@ _BAD_SCHEMA = _pattern(
 _TOOLS = _pattern(r"\btools?\b|\bfunctions?\b|tool[ _-](use|call)")
 _TOGETHER = _pattern(r"combin|together|\bwith\b|\bboth\b|same (request|time)|\bwhen\b|cannot|and tool|tools? and")
 _SYSTEM = _pattern(
-    r"(system|developer)[^.]{0,12}(role|message|prompt|instruction)|role[^.]{0,40}(system|developer)", r"['\"`]system['\"`]"
+    r"(system|developer)[^.]{0,12}(role|message|prompt|instruction)|role[^.]{0,40}(system|developer)",
+    r"['\"`]system['\"`]",
 )
 _USER_AFTER_TOOL = _pattern(r"role ['\"]?user['\"]? after (role )?['\"]?tool|after .{0,20}tool.{0,30}user")
 _PLURAL = _pattern(r"parameters|fields|arguments|properties|options|keys")
@@ -196,7 +197,9 @@ def _max_tokens(refused: _Refused) -> Iterator[Change]:
     """What the model may write: the field for its bound, and the largest one."""
     field = next((each for each in MAX_TOKENS if each in refused.body), None)
     spoken = re.search(r"(completion|output|new) tokens", refused.text, re.IGNORECASE)
-    if field is None or not (refused.names(*MAX_TOKENS) or (spoken and refused.names_only() and _BOUND.search(refused.text))):
+    if field is None or not (
+        refused.names(*MAX_TOKENS) or (spoken and refused.names_only() and _BOUND.search(refused.text))
+    ):
         return
     other = MAX_TOKENS[1 - MAX_TOKENS.index(field)]
     if not re.search(rf"use [^.]{{0,20}}{other}|instead", refused.text, re.IGNORECASE):

@@ -92,7 +92,9 @@ def write_down(page: Page) -> None:
         with FileLock(f"{path}.lock", timeout=LOCK_SECONDS, mode=0o600):
             places = _current(path)
             today = date.today().isoformat()
-            dates = {json.dumps(each.get("changes"), sort_keys=True): each.get("date") for each in places.pop(page.key, [])}
+            dates = {
+                json.dumps(each.get("changes"), sort_keys=True): each.get("date") for each in places.pop(page.key, [])
+            }
             entries = [each.model_dump(mode="json") for each in page.lessons]
             if entries:
                 places[page.key] = [

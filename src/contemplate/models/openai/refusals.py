@@ -15,8 +15,10 @@ MAX_DEPTH = 8
 REFUSED = frozenset({400, 404, 405, 406, 409, 415, 422, 500, 501})
 
 # Where servers say what is wrong. Others, such as `input`, repeat the request.
-_TEXTS = ("message", "msg", "detail", "details", "description", "reason", "title", "error", "errors", "raw")
-_TEXTS += ("error_message", "metadata", "fieldViolations", "cause", "upstream_error", "body")
+_TEXTS = (
+    *("message", "msg", "detail", "details", "description", "reason", "title", "error", "errors", "raw"),
+    *("error_message", "metadata", "fieldViolations", "cause", "upstream_error", "body"),
+)
 _CODES = ("code", "type", "status", "error_type")
 _NAMES = ("param", "field", "parameter", "property")
 
@@ -26,11 +28,13 @@ _PLACES = (
     re.compile(r"\bbody\s*(?:->|\.)\s*(\w+)"),
     re.compile(r"""\bfield:?\s+[`"'“]([\w.\[\]]+)[`"'”]"""),
     re.compile(r"""\bunknown name [`"'“\\]+([\w.]+)""", re.IGNORECASE),
-    re.compile(r"""\b(?:unexpected|unrecognized|unknown|unsupported|invalid|additional|extra)"""
-               r"""(?: \w+){0,3}(?: supplied| provided)?:?\s+[`"'“\[]*([a-z]\w*_\w+|seed|stop|logprobs|tools|temperature)\b""",
-               re.IGNORECASE),
+    re.compile(
+        r"\b(?:unexpected|unrecognized|unknown|unsupported|invalid|additional|extra)(?: \w+){0,3}"
+        r"""(?: supplied| provided)?:?\s+[`"'“\[]*([a-z]\w*_\w+|seed|stop|logprobs|tools|temperature)\b""",
+        re.IGNORECASE,
+    ),
     re.compile(r"""\b(?:property|parameter|argument|keyword|option)s?:?\s+[`"'“\[]+([\w.]+)[`"'”\]]""", re.IGNORECASE),
-)  # fmt: skip
+)
 _INPUT = re.compile(r"""["']input["']:\s*(\{[^{}]*\}|\[[^\[\]]*\]|"[^"]*"|'[^']*')""")
 
 # Errors about what was asked, or who asked, and not about how it was asked.

@@ -33,9 +33,7 @@ def request_body(request: ModelRequest, *, model: str, stream: bool, profile: Pr
     return to_json(body_of(request, model=model, stream=stream, profile=profile, provider=provider))
 
 
-def body_of(
-    request: ModelRequest, *, model: str, stream: bool, profile: Profile, provider: str = ""
-) -> dict[str, Any]:
+def body_of(request: ModelRequest, *, model: str, stream: bool, profile: Profile, provider: str = "") -> dict[str, Any]:
     """Return what `request_body` encodes."""
     form = form_of(request, profile)
     messages: Sequence[Message] = request.messages
@@ -52,10 +50,8 @@ def body_of(
         wanted = response_format(request.output_schema, profile, form)
         if wanted is not None:
             body["response_format"] = wanted
-    for name, value in (request.settings.extra or {}).items():
-        if name not in profile.left_out:
-            body[name] = value
-    return body
+    extra = request.settings.extra or {}
+    return body | {name: value for name, value in extra.items() if name not in profile.left_out}
 
 
 def _add_settings(body: dict[str, Any], settings: ModelSettings, profile: Profile) -> None:
