@@ -29,7 +29,9 @@ class TestEachRow:
             assert host_at(host.url) is host
 
     @pytest.mark.anyio
-    async def test_its_name_stands_for_address_key_and_dialect(self, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_its_name_stands_for_address_key_and_dialect(
+        self, host: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         with FaultyServer("ok") as server:
             for each in HOSTS:
                 monkeypatch.delenv(each.url_variable, raising=False)
@@ -73,7 +75,7 @@ class TestEachRow:
 )
 def test_endpoints_are_known_by_their_domain(url: str, name: str | None) -> None:
     host = host_at(url)
-    assert (None if host is None else host.name) == name
+    assert (host.name if host else None) == name
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,9 @@ class TestWhatIsSent:
         sent = body(Profile(seed_field="random_seed"), settings=ModelSettings(seed=1))
         assert (sent["random_seed"], "seed" in sent) == (1, False)
 
-    @pytest.mark.parametrize(("wanted", "sent"), [("none", "low"), ("minimal", "low"), ("high", "high"), ("xhigh", "high")])
+    @pytest.mark.parametrize(
+        ("wanted", "sent"), [("none", "low"), ("minimal", "low"), ("high", "high"), ("xhigh", "high")]
+    )
     def test_the_nearest_effort(self, wanted: Any, sent: str) -> None:
         settings = ModelSettings(reasoning_effort=wanted)
         assert body(Profile(efforts=("low", "high")), settings=settings)["reasoning_effort"] == sent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,8 @@ CASES: dict[str, tuple[Callable[[Mapping[str, Any]], Reply | None], ModelRequest
     "use instead": (
         lambda body: (
             error(
-                "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+                "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead.",
                 param="max_tokens",
                 code="unsupported_parameter",
             )
@@ -190,7 +192,8 @@ CASES: dict[str, tuple[Callable[[Mapping[str, Any]], Reply | None], ModelRequest
     "efforts": (
         lambda body: (
             error(
-                "Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. Supported values are: "
+                "Unsupported value: 'reasoning_effort' does not support 'minimal' with this model. "
+                "Supported values are: "
                 "'low', 'medium', and 'high'.",
                 param="reasoning_effort",
             )
@@ -222,7 +225,8 @@ CASES: dict[str, tuple[Callable[[Mapping[str, Any]], Reply | None], ModelRequest
     "openai's bound": (
         lambda body: (
             error(
-                "max_tokens is too large: 32000. This model supports at most 16384 completion tokens, whereas you provided "
+                "max_tokens is too large: 32000. This model supports at most 16384 completion tokens, "
+                "whereas you provided "
                 "32000.",
                 param="max_tokens",
                 code="invalid_value",
@@ -493,7 +497,7 @@ class TestTools:
     async def test_a_user_after_a_tool(self) -> None:
         def refuses(body: Mapping[str, Any]) -> Reply | None:
             roles = [each["role"] for each in body["messages"]]
-            if ("tool", "user") in zip(roles, roles[1:], strict=False):
+            if ("tool", "user") in pairwise(roles):
                 return error(
                     "Unexpected role 'user' after role 'tool'", type="invalid_request_message_order", code="3230"
                 )
@@ -529,16 +533,21 @@ class TestRoom:
     @pytest.mark.parametrize(
         "message",
         [
-            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, "
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens "
+            "(1000 in the messages, "
             "4000 in the completion). Please reduce the length of the messages or completion.",
-            "'max_tokens' or 'max_completion_tokens' is too large: 4000. This model's maximum context length is 4096 tokens "
+            "'max_tokens' or 'max_completion_tokens' is too large: 4000. This model's maximum context "
+            "length is 4096 tokens "
             "and your request has 1000 input tokens (4000 > 4096 - 1000).",
-            "Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total of 5000 "
+            "Requested token count exceeds the model's maximum context length of 4096 tokens. You "
+            "requested a total of 5000 "
             "tokens: 1000 tokens from the input messages and 4000 tokens for the completion.",
-            "input length and `max_tokens` exceed context limit: 1000 + 4000 > 4096, decrease input length or `max_tokens` "
+            "input length and `max_tokens` exceed context limit: 1000 + 4000 > 4096, decrease input "
+            "length or `max_tokens` "
             "and try again",
             "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 1000 `inputs` tokens and 4000 `max_new_tokens`",
-            "This endpoint's maximum context length is 4,096 tokens. However, you requested about 5,000 tokens (1,000 of text "
+            "This endpoint's maximum context length is 4,096 tokens. However, you requested about "
+            "5,000 tokens (1,000 of text "
             "input, 4,000 in the output).",
         ],
     )
@@ -675,7 +684,7 @@ class TestTheFile:
             return None if "seed" in body else error("no")
 
         def is_another(exchange: Exchange) -> Reply | str:
-            return unless(refuses)(exchange) if changed else refusing({"seed": "gemini"})(exchange)  # type: ignore[no-any-return]
+            return unless(refuses)(exchange) if changed else refusing({"seed": "gemini"})(exchange)
 
         changed: list[bool] = []
         with FaultyServer(is_another) as server:

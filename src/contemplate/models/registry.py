@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 DEFAULT_LOCAL = "local:qwen2.5-coder-1.5b"
 DEFAULT_OPENAI = "openai:gpt-5-mini"
 
-FORMS = "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, ollama:NAME, http://host/v1#NAME"
+FORMS = (
+    "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, ollama:NAME, http://host/v1#NAME"
+)
 
 
 def default_name() -> str:

@@ -44,7 +44,7 @@ class ChatCall:
         self.model = model
         self.begun = False
         self._name = name
-        self._place = account.place
+        self._provider = account.provider
         self._key = account.api_key
         self._transport = transport
         self._request = self._sent = request
@@ -53,7 +53,7 @@ class ChatCall:
     def body(self, profile: Profile) -> Mapping[str, Any]:
         """Return the request as it is written in a dialect: the one that was made last."""
         stream = self._on_delta is not None
-        return body_of(self._sent, model=self.model, stream=stream, profile=profile, provider=self._place)
+        return body_of(self._sent, model=self.model, stream=stream, profile=profile, provider=self._provider)
 
     async def send(self, profile: Profile) -> ModelResponse:
         """Make the request in a dialect.
@@ -76,7 +76,7 @@ class ChatCall:
         """
         self._sent = request
         streams = on_delta is not None and is_streamed(request, profile)
-        body = request_body(request, model=self.model, stream=streams, profile=profile, provider=self._place)
+        body = request_body(request, model=self.model, stream=streams, profile=profile, provider=self._provider)
         form = form_of(request, profile)
         if on_delta is None or not streams:
             response = whole_response(await self._transport.post(body, self._key), request, model=self.model)

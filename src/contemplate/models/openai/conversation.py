@@ -13,6 +13,8 @@ from .profile import Profile
 
 Sent = dict[str, Any]
 
+# Parts of the content that came before the text, and go back there.
+THINKING_PARTS = "thinking_parts"
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 
 
@@ -53,7 +55,11 @@ def _said(messages: Iterable[Message], profile: Profile, provider: str) -> Itera
         if message.tool_call_id is not None:
             sent["tool_call_id"] = message.tool_call_id
         if message.provider_data is not None:
-            sent |= _opaque(message.provider_data, provider, profile, with_calls=bool(message.tool_calls))
+            opaque = _opaque(message.provider_data, provider, profile, with_calls=bool(message.tool_calls))
+            thoughts = opaque.pop(THINKING_PARTS, None)
+            if isinstance(thoughts, list) and thoughts:
+                sent["content"] = [*thoughts, *_parts(sent["content"] or [])]
+            sent |= opaque
         yield sent
 
 

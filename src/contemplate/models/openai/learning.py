@@ -237,7 +237,7 @@ def _refusal(error: BadStatus | ReportedError, asking: Asking) -> Refusal | None
     if asking.begun:
         return None
     if isinstance(error, ReportedError):
-        return refusal_of(400, str(error), asking.model)
+        return refusal_of(400, getattr(error, "body", None) or str(error), asking.model)
     return refusal_of(error.status, error.body, asking.model) if error.status in REFUSED else None
 
 

@@ -43,7 +43,8 @@ _BOUND = _pattern(
     r"between|at most|\bless\b|[<>≤≥\[]|range|exceed|maximum|\blarg|up to|greater|too (high|big)|above|higher"
 )
 _SCHEMA = _pattern(
-    r"response[_ ]?(format|mime|schema)|json[ _-]?(schema|mode|object)|structured[ _-]output|guided|grammar|text\.format"
+    r"response[_ ]?(format|mime|schema)|json[ _-]?(schema|mode|object)|structured[ _-]output|guided|grammar",
+    r"text\.format",
 )
 _BAD_SCHEMA = _pattern(
     r"invalid schema|additionalproperties|\bstrict\b|invalid[ _]json[ _]schema|schema.{0,80}(keyword|nesting|depth)",
@@ -101,7 +102,7 @@ class _Refused:
         return " ".join(each for each in self._sentences if pattern.search(each))
 
     def names(self, *fields: str) -> bool:
-        """Return whether one of `fields` is named, in its place or, if there is no such place, in a refusing sentence."""
+        """Return whether one of `fields` is named: in its place or, without such a place, in a refusing sentence."""
         if self.named:
             return any(each in self.named for each in fields)
         return _REFUSED.search(self.about(*fields)) is not None

@@ -24,8 +24,9 @@ _CONTEXT = re.compile(
 )
 _REQUESTED = re.compile(r"requested (?:a total of |about )?(\d+)", re.IGNORECASE)
 _PROMPT = re.compile(
-    r"(\d+) (?:in|of|from) (?:the |your )?(?:messages|prompt|input|text)|(\d+) (?:text |prompt )?(?:input|prompt) tokens"
-    r"|(\d+) `inputs`|resulted in (\d+)|n_prompt_tokens\D{1,5}(\d+)|(\d+) tokens from the input",
+    r"(\d+) (?:in|of|from) (?:the |your )?(?:messages|prompt|input|text)"
+    r"|(\d+) (?:text |prompt )?(?:input|prompt) tokens|(\d+) `inputs`|resulted in (\d+)"
+    r"|n_prompt_tokens\D{1,5}(\d+)|(\d+) tokens from the input",
     re.IGNORECASE,
 )
 _SUM = re.compile(r"(\d+) \+ \d+ > (\d+)")

@@ -44,6 +44,8 @@ _NOT_OURS = re.compile(
     r"|model[ _]not[ _]found|model.{0,80}(does not exist|not found)|overloaded|no such model",
     re.IGNORECASE,
 )
+# Statuses that stand in the body alone: of the key, the account and the server.
+_OTHER_STATUSES = frozenset({"401", "402", "403", "429", "502", "503", "504"})
 _TOO_LONG = re.compile(
     r"context[ _](length|window|size|limit)|maximum context|prompt (is )?too long|too many (input )?tokens"
     r"|input (is )?too long|max(imum)?[ _](sequence|model)[ _]len|exceed_context_size|input length and"
@@ -76,11 +78,11 @@ class Refusal:
     @property
     def is_about_the_form(self) -> bool:
         """Whether it can be about how the request is written: not about its content, the key or the account."""
-        return _NOT_OURS.search(" ".join((self.text, *self.codes))) is None
+        return not self.codes & _OTHER_STATUSES and _NOT_OURS.search(" ".join((self.text, *self.codes))) is None
 
 
-def refusal_of(status: int, body: bytes | str, model: str = "") -> Refusal:
-    """Read the body of an error, in whatever form it comes. The name of the `model` may look like a field."""
+def refusal_of(status: int, body: object, model: str = "") -> Refusal:
+    """Read the body of an error, raw or parsed, in whatever form. The name of the `model` may look like a field."""
     found = _Found([], [], [])
     _collect(_data(body), found, 0)
     text = _INPUT.sub("", " \n".join(dict.fromkeys(found.texts)))[:MAX_CHARACTERS]
@@ -98,8 +100,10 @@ class _Found:
     names: list[str]
 
 
-def _data(body: bytes | str) -> Any:
+def _data(body: object) -> Any:
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    if not isinstance(text, str):
+        return text
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
