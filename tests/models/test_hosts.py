@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from contemplate.testing import FaultyServer
 class TestEachRow:
     def test_it_has_a_source_and_a_name(self, host: Any) -> None:
         assert all(re.match(r"https://\S+$", each) for each in host.source.split(", "))
-        assert host_named(host.name) is host
+        assert host_named(host.name) == host
         assert re.fullmatch("[a-z]+", host.name)
 
     def test_its_url_is_found_again(self, host: Any) -> None:
@@ -187,3 +188,12 @@ class TestWhatIsSent:
         assert sent["tool_choice"] == "any"
         assert len(body(profile, output_schema=output, tools=(tool,), tool_choice="none")["tools"]) == 1
         assert len(body(profile, output_schema=output, tools=(tool,), tool_choice="required")["tools"]) == 1
+
+
+def test_the_table_in_the_docs_has_all_of_them() -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / "models.md").read_text("utf-8")
+    for host in HOSTS:
+        if host.name != "openai":
+            (row,) = (line for line in text.splitlines() if line.startswith(f"| `{host.name}:NAME` |"))
+            assert f"`{host.url_variable}`" in row
+            assert (f"`{host.key_variable}`" in row) is host.needs_key

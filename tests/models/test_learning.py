@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contemplate import Message, ModelSettings
+from contemplate import Contemplator, Message, ModelSettings
 from contemplate.errors import ModelAuthError, ModelError, ModelRateLimitError, ModelRequestError
 from contemplate.messages import ToolCall
 from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, Retry, ToolSpec
@@ -711,3 +711,25 @@ class TestTheFile:
         with FaultyServer(refusing({"seed": "gemini"})) as server:
             response = await OpenAIModel("m", base_url=server.url).request(asking())
         assert response.message.text == "ok"
+
+
+@pytest.mark.parametrize("mode", ["contemplating", "vote"])
+async def test_modes_at_a_server_without_schemas_and_seeds(mode: str) -> None:
+    plan = '{"tasks": [{"title": "a", "prompt": "A?", "needs": []}, {"title": "b", "prompt": "B?", "needs": []}]}'
+
+    def answer(exchange: Exchange) -> Reply | str:
+        if "response_format" in exchange.body:
+            exchange.fault = "response_format"
+            return error("This response_format type is unavailable now")
+        return plan if "JSON schema" in str(exchange.messages[0]) else "The answer is 4."
+
+    with FaultyServer(refusing({"seed": "mistral_text", "stream_options": "fireworks"}, answer)) as server:
+        mind = Contemplator(OpenAIModel("m", base_url=server.url), mode=mode)
+        first = await mind.run("What is 2 + 2?")
+        refused = [each.fault for each in server.exchanges if each.fault]
+        assert "4" in first.text
+        assert any("learnt from a refusal" in note for note in first.notes)
+        second = await mind.run("What is 2 + 2?")
+        assert second.text == first.text
+        assert [each.fault for each in server.exchanges if each.fault] == refused
+        assert not [note for note in second.notes if "learnt" in note]
