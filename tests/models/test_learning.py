@@ -714,7 +714,7 @@ class TestTheFile:
 
 
 @pytest.mark.parametrize("mode", ["contemplating", "vote"])
-async def test_modes_at_a_server_without_schemas_and_seeds(mode: str) -> None:
+async def test_modes_at_a_server_without_schemas_and_seeds(mode: Any) -> None:
     plan = '{"tasks": [{"title": "a", "prompt": "A?", "needs": []}, {"title": "b", "prompt": "B?", "needs": []}]}'
 
     def answer(exchange: Exchange) -> Reply | str:

@@ -12,16 +12,12 @@ from typing import Any
 from pydantic import JsonValue
 
 from .profile import Profile
-from .refusals import Refusal
+from .refusals import Refusal, any_of
 
 MAX_TOKENS = ("max_tokens", "max_completion_tokens")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 Change = tuple[dict[str, JsonValue], str]
-
-
-def _pattern(*parts: str) -> re.Pattern[str]:
-    return re.compile("|".join(parts), re.IGNORECASE)
 
 
 _UNKNOWN_WORDS = (
@@ -38,26 +34,26 @@ _REFUSED_WORDS = (
     r"invalid|\bonly\b|\bmust\b|should|requires?|greater|\bless\b|range|between|at most|exceed|too (large|high|big)",
     r"maximum|cannot|can't|fail|does(n't| not)|[<>≤≥]",
 )
-_UNKNOWN, _UNSUPPORTED, _REFUSED = _pattern(*_UNKNOWN_WORDS), _pattern(*_UNSUPPORTED_WORDS), _pattern(*_REFUSED_WORDS)
-_BOUND = _pattern(
+_UNKNOWN, _UNSUPPORTED, _REFUSED = any_of(*_UNKNOWN_WORDS), any_of(*_UNSUPPORTED_WORDS), any_of(*_REFUSED_WORDS)
+_BOUND = any_of(
     r"between|at most|\bless\b|[<>≤≥\[]|range|exceed|maximum|\blarg|up to|greater|too (high|big)|above|higher"
 )
-_SCHEMA = _pattern(
+_SCHEMA = any_of(
     r"response[_ ]?(format|mime|schema)|json[ _-]?(schema|mode|object)|structured[ _-]output|guided|grammar",
     r"text\.format",
 )
-_BAD_SCHEMA = _pattern(
+_BAD_SCHEMA = any_of(
     r"invalid schema|additionalproperties|\bstrict\b|invalid[ _]json[ _]schema|schema.{0,80}(keyword|nesting|depth)",
     r"\$ref|oneof|anyof|'required'|schema (is|was) (invalid|not valid)",
 )
-_TOOLS = _pattern(r"\btools?\b|\bfunctions?\b|tool[ _-](use|call)")
-_TOGETHER = _pattern(r"combin|together|\bwith\b|\bboth\b|same (request|time)|\bwhen\b|cannot|and tool|tools? and")
-_SYSTEM = _pattern(
+_TOOLS = any_of(r"\btools?\b|\bfunctions?\b|tool[ _-](use|call)")
+_TOGETHER = any_of(r"combin|together|\bwith\b|\bboth\b|same (request|time)|\bwhen\b|cannot|and tool|tools? and")
+_SYSTEM = any_of(
     r"(system|developer)[^.]{0,12}(role|message|prompt|instruction)|role[^.]{0,40}(system|developer)",
     r"['\"`]system['\"`]",
 )
-_USER_AFTER_TOOL = _pattern(r"role ['\"]?user['\"]? after (role )?['\"]?tool|after .{0,20}tool.{0,30}user")
-_PLURAL = _pattern(r"parameters|fields|arguments|properties|options|keys")
+_USER_AFTER_TOOL = any_of(r"role ['\"]?user['\"]? after (role )?['\"]?tool|after .{0,20}tool.{0,30}user")
+_PLURAL = any_of(r"parameters|fields|arguments|properties|options|keys")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.]*\w)")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n")
 

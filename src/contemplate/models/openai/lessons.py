@@ -13,21 +13,23 @@ from ...data import Data
 from ..tokens import BYTES_PER_TOKEN
 from .lesson_rules import MAX_TOKENS, possible_changes
 from .profile import Profile
-from .refusals import Refusal
+from .refusals import Refusal, any_of
 
 # Of an answer with less room than this nothing can be expected.
 LEAST_ROOM = 16
-_CONTEXT = re.compile(
-    r"(?:context[ _](?:length|window|size|limit)(?: of| is|:)*|must be <=|n_ctx\D{1,5}|limit is) *\(?(\d+)"
-    r"|(\d+)[ -]tokens? (?:context|limit)",
-    re.IGNORECASE,
+_CONTEXT = any_of(
+    r"context[ _](?:length|window|size|limit)(?: of| is|:)* *\(?(\d+)",
+    r"(?:must be <=|n_ctx\D{1,5}|limit is) *(\d+)",
+    r"(\d+)[ -]tokens? (?:context|limit)",
 )
-_REQUESTED = re.compile(r"requested (?:a total of |about )?(\d+)", re.IGNORECASE)
-_PROMPT = re.compile(
-    r"(\d+) (?:in|of|from) (?:the |your )?(?:messages|prompt|input|text)"
-    r"|(\d+) (?:text |prompt )?(?:input|prompt) tokens|(\d+) `inputs`|resulted in (\d+)"
-    r"|n_prompt_tokens\D{1,5}(\d+)|(\d+) tokens from the input",
-    re.IGNORECASE,
+_REQUESTED = any_of(r"requested (?:a total of |about )?(\d+)")
+_PROMPT = any_of(
+    r"(\d+) (?:in|of|from) (?:the |your )?(?:messages|prompt|input|text)",
+    r"(\d+) (?:text |prompt )?(?:input|prompt) tokens",
+    r"(\d+) `inputs`",
+    r"resulted in (\d+)",
+    r"n_prompt_tokens\D{1,5}(\d+)",
+    r"(\d+) tokens from the input",
 )
 _SUM = re.compile(r"(\d+) \+ \d+ > (\d+)")
 

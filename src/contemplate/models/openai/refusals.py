@@ -11,6 +11,12 @@ from typing import Any
 MAX_CHARACTERS = 8000
 MAX_DEPTH = 8
 
+
+def any_of(*patterns: str) -> re.Pattern[str]:
+    """Return the pattern that matches what one of `patterns` does, in upper or lower case."""
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
 # Statuses with which servers refuse what a request says. Some gateways pass a refusal on as an error of their own.
 REFUSED = frozenset({400, 404, 405, 406, 409, 415, 422, 500, 501})
 
@@ -38,19 +44,17 @@ _PLACES = (
 _INPUT = re.compile(r"""["']input["']:\s*(\{[^{}]*\}|\[[^\[\]]*\]|"[^"]*"|'[^']*')""")
 
 # Errors about what was asked, or who asked, and not about how it was asked.
-_NOT_OURS = re.compile(
-    r"content[ _]?(filter|policy|management)|responsible[ _]?ai|moderation|safety|policy[ _]violation|jailbreak"
-    r"|api[ _-]?key|unauthori[sz]ed|authentication|quota|billing|credits?\b|rate[ _-]?limit|too many requests"
-    r"|model[ _]not[ _]found|model.{0,80}(does not exist|not found)|overloaded|no such model",
-    re.IGNORECASE,
+_NOT_OURS = any_of(
+    r"content[ _]?(filter|policy|management)|responsible[ _]?ai|moderation|safety|policy[ _]violation|jailbreak",
+    r"api[ _-]?key|unauthori[sz]ed|authentication|quota|billing|credits?\b|rate[ _-]?limit|too many requests",
+    r"model[ _]not[ _]found|model.{0,80}(does not exist|not found)|overloaded|no such model",
 )
 # Statuses that stand in the body alone: of the key, the account and the server.
 _OTHER_STATUSES = frozenset({"401", "402", "403", "429", "502", "503", "504"})
-_TOO_LONG = re.compile(
-    r"context[ _](length|window|size|limit)|maximum context|prompt (is )?too long|too many (input )?tokens"
-    r"|input (is )?too long|max(imum)?[ _](sequence|model)[ _]len|exceed_context_size|input length and"
-    r"|reduce the length|max_new_tokens. must be",
-    re.IGNORECASE,
+_TOO_LONG = any_of(
+    r"context[ _](length|window|size|limit)|maximum context|prompt (is )?too long|too many (input )?tokens",
+    r"input (is )?too long|max(imum)?[ _](sequence|model)[ _]len|exceed_context_size|input length and",
+    r"reduce the length|max_new_tokens. must be",
 )
 
 
