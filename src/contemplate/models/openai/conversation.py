@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -28,9 +28,23 @@ def sent_messages(messages: Iterable[Message], profile: Profile, provider: str) 
     """
     sent: list[Sent] = []
     merges = profile.roles_alternate or profile.system_role == "user"
-    for each in _said(messages, profile, provider):
-        before = sent[-1] if sent else None
-        if before is not None and each["role"] == "user":
+    for message in messages:
+        role, text, calls = message.role, message.text, message.tool_calls
+        # Servers refuse an assistant that said nothing; the images that it made are not sent.
+        if role == "assistant" and not text and not calls:
+            continue
+        each: Sent = {"role": profile.system_role if role == "system" else role, "content": text}
+        if role == "user" and message.images:
+            each["content"] = [_part(part) for part in message.parts]
+        if calls:
+            each["content"] = text or None
+            each["tool_calls"] = [_call(call, provider) for call in calls]
+        if message.tool_call_id is not None:
+            each["tool_call_id"] = message.tool_call_id
+        if message.provider_data is not None:
+            _add_opaque(each, message.provider_data, provider, profile)
+        if sent and each["role"] == "user":
+            before = sent[-1]
             if merges and before["role"] == "user":
                 before["content"] = _joined(before["content"], each["content"])
                 continue
@@ -40,43 +54,21 @@ def sent_messages(messages: Iterable[Message], profile: Profile, provider: str) 
     return sent
 
 
-def _said(messages: Iterable[Message], profile: Profile, provider: str) -> Iterator[Sent]:
-    for message in messages:
-        # Servers refuse an assistant that said nothing; the images that it made are not sent.
-        if message.role == "assistant" and not message.text and not message.tool_calls:
-            continue
-        sent: Sent = {"role": profile.system_role if message.role == "system" else message.role}
-        if message.role == "user" and message.images:
-            sent["content"] = [_part(part) for part in message.parts]
-        else:
-            sent["content"] = message.text or (None if message.tool_calls else "")
-        if message.tool_calls:
-            sent["tool_calls"] = [_call(call, provider) for call in message.tool_calls]
-        if message.tool_call_id is not None:
-            sent["tool_call_id"] = message.tool_call_id
-        if message.provider_data is not None:
-            opaque = _opaque(message.provider_data, provider, profile, with_calls=bool(message.tool_calls))
-            thoughts = opaque.pop(THINKING_PARTS, None)
-            if isinstance(thoughts, list) and thoughts:
-                sent["content"] = [*thoughts, *_parts(sent["content"] or [])]
-            sent |= opaque
-        yield sent
-
-
-def _opaque(data: ProviderData, provider: str, profile: Profile, *, with_calls: bool) -> Sent:
-    """Return the fields of a message that go back to the provider; reasoning only where it wants it."""
+def _add_opaque(sent: Sent, data: ProviderData, provider: str, profile: Profile) -> None:
+    """Add the fields that go back to the provider that they came from; reasoning only where it wants it."""
     if data.provider != provider:
-        return {}
+        return
     fields = dict(data.fields)
-    wanted = with_calls or profile.reasoning_back == "all"
-    for name in _REASONING & fields.keys():
-        if not wanted or profile.reasoning_field is None:
-            del fields[name]
+    wanted = profile.reasoning_field is not None and ("tool_calls" in sent or profile.reasoning_back == "all")
     # The same reasoning in several forms goes back in one.
-    if profile.reasoning_field in fields:
-        for name in _REASONING & fields.keys() - {profile.reasoning_field}:
+    only = {profile.reasoning_field} if profile.reasoning_field in fields else _REASONING
+    for name in _REASONING & fields.keys():
+        if not wanted or name not in only:
             del fields[name]
-    return fields
+    thoughts = fields.pop(THINKING_PARTS, None)
+    if isinstance(thoughts, list) and thoughts:
+        sent["content"] = [*thoughts, *_parts(sent["content"] or [])]
+    sent |= fields
 
 
 def _call(call: ToolCall, provider: str) -> Sent:

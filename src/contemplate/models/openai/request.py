@@ -45,13 +45,16 @@ def body_of(request: ModelRequest, *, model: str, stream: bool, profile: Profile
         if "stream_options" not in profile.left_out:
             body["stream_options"] = {"include_usage": True}
     _add_settings(body, request.settings, profile)
-    _add_tools(body, request, profile, form)
+    if request.tools or form == "tool":
+        _add_tools(body, request, profile, form)
     if request.output_schema is not None and form is not None:
         wanted = response_format(request.output_schema, profile, form)
         if wanted is not None:
             body["response_format"] = wanted
-    extra = request.settings.extra or {}
-    return body | {name: value for name, value in extra.items() if name not in profile.left_out}
+    extra = request.settings.extra
+    if extra:
+        body |= {name: value for name, value in extra.items() if name not in profile.left_out}
+    return body
 
 
 def _add_settings(body: dict[str, Any], settings: ModelSettings, profile: Profile) -> None:
