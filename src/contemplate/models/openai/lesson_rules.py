@@ -32,7 +32,7 @@ _UNSUPPORTED_WORDS = (
 _REFUSED_WORDS = (
     *_UNSUPPORTED_WORDS,
     r"invalid|\bonly\b|\bmust\b|should|requires?|greater|\bless\b|range|between|at most|exceed|too (large|high|big)",
-    r"maximum|cannot|can't|fail|does(n't| not)|[<>≤≥]",
+    r"maximum|too many|not one of|not in|cannot|can't|fail|does(n't| not)|[<>≤≥]",
 )
 _UNKNOWN, _UNSUPPORTED, _REFUSED = any_of(*_UNKNOWN_WORDS), any_of(*_UNSUPPORTED_WORDS), any_of(*_REFUSED_WORDS)
 _BOUND = any_of(
@@ -40,7 +40,7 @@ _BOUND = any_of(
 )
 _SCHEMA = any_of(
     r"response[_ ]?(format|mime|schema)|json[ _-]?(schema|mode|object)|structured[ _-]output|guided|grammar",
-    r"text\.format",
+    r"text\.format|\bschemas?\b",
 )
 _BAD_SCHEMA = any_of(
     r"invalid schema|additionalproperties|\bstrict\b|invalid[ _]json[ _]schema|schema.{0,80}(keyword|nesting|depth)",
@@ -152,7 +152,11 @@ def _schema(refused: _Refused) -> Iterator[Change]:
     wanted = refused.body.get("response_format")
     about = refused.matching(_SCHEMA)
     named = "response_format" in refused.named
-    if wanted is None or not (named or (_REFUSED.search(about) and refused.names_only("tools", "stream"))):
+    if (
+        wanted is None
+        or _is_of_a_tool(refused)
+        or not (named or (_REFUSED.search(about) and refused.names_only("tools", "stream")))
+    ):
         return
     text = about or refused.text
     if "tools" in refused.body and _TOOLS.search(text) and _TOGETHER.search(text):
@@ -167,6 +171,12 @@ def _schema(refused: _Refused) -> Iterator[Change]:
     yield {"schema_form": "words"}, "schemas are told in words alone"
 
 
+def _is_of_a_tool(refused: _Refused) -> bool:
+    """Return whether the schema of a tool's arguments is refused, which no other form can mend."""
+    text = re.search("schema for (function|tool)", refused.text, re.IGNORECASE)
+    return "invalid_function_parameters" in refused.codes or text is not None
+
+
 def _tools(refused: _Refused) -> Iterator[Change]:
     """Tools, and whether some or none of them must be called."""
     if "tools" not in refused.body:
@@ -179,7 +189,7 @@ def _tools(refused: _Refused) -> Iterator[Change]:
         elif choice == "required" and re.search(r"\bany\b", about):
             yield {"required_tool_choice": "any"}, "that a tool must be called is said with 'any'"
         yield {"required_tool_choice": None}, "the model is free whether to call a tool"
-    if "invalid_function_parameters" in refused.codes or re.search("schema for function", refused.text, re.IGNORECASE):
+    if _is_of_a_tool(refused):
         return
     text = refused.matching(_TOOLS) or refused.text
     if not ("tools" in refused.named or (_TOOLS.search(text) and refused.names_only("tool_choice", "stream"))):
@@ -199,7 +209,7 @@ def _max_tokens(refused: _Refused) -> Iterator[Change]:
     ):
         return
     other = MAX_TOKENS[1 - MAX_TOKENS.index(field)]
-    if not re.search(rf"use [^.]{{0,20}}{other}|instead", refused.text, re.IGNORECASE):
+    if not re.search(rf"use [^.]{{0,20}}{other}|{other}[^.]{{0,20}} instead", refused.text, re.IGNORECASE):
         sent = refused.body[field]
         fits = [number for number in numbers(refused.text) if 1 < number < sent]
         if fits and _BOUND.search(refused.text):
@@ -213,7 +223,8 @@ def _value(refused: _Refused) -> Iterator[Change]:
     effort = refused.body.get("reasoning_effort")
     if effort is not None and refused.names("reasoning_effort"):
         told = re.findall(r"['\"`](\w+)['\"`]", refused.text)
-        known: list[JsonValue] = [each for each in EFFORTS if each in told and each != effort]
+        # No effort at all is no substitute for some.
+        known: list[JsonValue] = [each for each in EFFORTS if each in told and each not in (effort, "none")]
         if known:
             yield {"efforts": known}, f"reasoning_effort is one of {', '.join(map(str, known))}"
     for field in ("temperature", "top_p", "top_logprobs"):
@@ -234,7 +245,7 @@ def _field(refused: _Refused) -> Iterator[Change]:
         names = [name for name in sent if refused.names(name)]
     elif names and _PLURAL.search(refused.about(*names)):
         names = [name for name in sent if name in names or re.search(_word(name), refused.about(*names))]
-    if {"temperature", "top_p"} <= set(names) and re.search(r"\bboth\b", refused.text):
+    if {"temperature", "top_p"} <= set(names) and re.search(r"\bboth\b|only one", refused.text, re.IGNORECASE):
         names.remove("temperature")
     if "logprobs" in names and "top_logprobs" not in names:
         names.append("top_logprobs")
