@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council")
 AGGREGATORS = ("first", "vote", "synthesize")
-FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
+FORMS = "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, or http://host/v1#NAME"
 LAST_PORT = 65_535
 EPILOG = """\
 exit codes: 0 answered; 1 no answer; 2 wrong usage; 3 an incomplete answer, or a limit that left none; 130 interrupted
@@ -120,7 +120,7 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    models = commands.add_parser("models", help="list local models, or fetch one")
+    models = commands.add_parser("models", help="list local models and providers, or fetch a model")
     actions = models.add_subparsers(dest="action", metavar="ACTION")
     pull = actions.add_parser("pull", help="fetch a local model")
     pull.add_argument("name", help="its name, as in the list")

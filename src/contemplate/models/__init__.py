@@ -26,7 +26,7 @@ from .wrappers.retry import Retry
 
 if TYPE_CHECKING:
     from .local import LocalModel
-    from .openai import OpenAIModel
+    from .openai import OpenAIModel, Profile
     from .wrappers.fallback import Fallback
     from .wrappers.hedge import Hedge
     from .wrappers.prompted_tools import PromptedTools
@@ -47,6 +47,7 @@ __all__ = [
     "ModelResponse",
     "OpenAIModel",
     "OutputSchema",
+    "Profile",
     "PromptedTools",
     "Retry",
     "RunMark",
@@ -66,6 +67,7 @@ _LAZY = {
     "Limit": ".wrappers.rate_limit",
     "LocalModel": ".local",
     "OpenAIModel": ".openai",
+    "Profile": ".openai",
     "PromptedTools": ".wrappers.prompted_tools",
     "Warm": ".wrappers.warm",
 }

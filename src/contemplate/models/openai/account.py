@@ -34,6 +34,11 @@ class Account:
         return shown_url(self.base_url)
 
     @property
+    def provider(self) -> str:
+        """The host and port: who gets back what belongs to it (`ProviderData.provider`)."""
+        return urlsplit(self.base_url).netloc.lower()
+
+    @property
     def secrets(self) -> tuple[str, str]:
         """The secrets: the API key, and the query of the URL."""
         return self.api_key, urlsplit(self.base_url).query
@@ -42,11 +47,6 @@ class Account:
     def is_openai(self) -> bool:
         """Whether this is OpenAI's own endpoint."""
         return self._is_at(".openai.com") and self.base_url.lower().startswith("https:")
-
-    @property
-    def speaks_openai(self) -> bool:
-        """Whether this is OpenAI's API, which differs in some details from compatible ones."""
-        return self._is_at(".openai.com", ".openai.azure.com")
 
     async def with_key(self, model: str) -> Account:
         """Return the account with its current key.

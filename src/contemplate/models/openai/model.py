@@ -15,17 +15,18 @@ from ...usage import Price
 from ..base import DeltaSink, ModelRequest, ModelResponse
 from ..prices import listed_price
 from .account import KeyFunction, account_for
+from .chat_call import ChatCall
 from .completion import BadCompletion
 from .connections import connected
 from .errors import model_error
-from .profile import OPENAI, Profile
-from .request import request_body
-from .response import whole_response
-from .stream_timeouts import StreamTimeouts
-from .streaming import read_stream
-from .transport import Transport, TransportFailure
+from .hosts import profile_at
+from .learning import Dialect
+from .profile import Profile
+from .transport import TransportFailure
 
 DEFAULT_TIMEOUT = 600.0
+# Settings that change answers: who asked for them is told if they are not sent.
+TOLD = ("temperature", "top_p", "stop", "reasoning_effort", "logprobs")
 
 
 class OpenAIModel:
@@ -42,7 +43,8 @@ class OpenAIModel:
         settings: the default settings of its calls; those of a request take precedence.
         name: its name in events and errors; "openai:MODEL" if None.
         price: the price of its tokens. If None, it is looked up, if the extra "prices" is installed.
-        profile: what the endpoint takes for this model, and how it answers. If None, what is known of it.
+        profile: what the endpoint takes for this model, and how it answers. If None, what is known of it. What is
+            learnt from its refusals comes on top.
 
     Raises:
         ConfigurationError: the key that OpenAI requires is missing, or the key or the URL is not valid.
@@ -63,9 +65,16 @@ class OpenAIModel:
         self.name = name or f"openai:{model}"
         self.settings = settings
         self._account = account_for(model, base_url, api_key)
-        self.profile = profile or (OPENAI if self._account.speaks_openai else Profile())
+        profile = profile or profile_at(self._account.base_url, model)
+        self._dialect = Dialect(profile, self._account.place, model)
+        self._untold = profile.left_out.intersection(TOLD)
         self._price = price
         self._price_looked_up = price is not None
+
+    @property
+    def profile(self) -> Profile:
+        """The dialect in force: what was stated or known beforehand, with what was learnt."""
+        return self._dialect.profile
 
     @property
     def price(self) -> Price | None:
@@ -93,26 +102,26 @@ class OpenAIModel:
         """
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
-        body = request_body(request, model=self.model, stream=on_delta is not None, profile=self.profile)
         seconds = request.settings.timeout or DEFAULT_TIMEOUT
         account = self._account
         async with connected(account) as transport:
             try:
                 with anyio.fail_after(seconds):
                     account = await account.with_key(self.name)
-                    if on_delta is None:
-                        return whole_response(await transport.post(body, account.api_key), request, model=self.model)
-                    return await self._stream(transport, body, account.api_key, request, on_delta)
+                    response = await self._dialect.ask(
+                        ChatCall(self.model, self.name, account, transport, request, on_delta)
+                    )
             except TimeoutError:
                 raise ModelTimeoutError(
                     f"no complete answer within {seconds:g} s", model=self.name, hint="raise ModelSettings.timeout"
                 ) from None
             except (TransportFailure, BadCompletion) as error:
                 raise model_error(error, self.name, account) from error.__cause__
+        return self._with_unsent(response, request.settings) if self._untold else response
 
-    async def _stream(
-        self, transport: Transport, body: bytes, key: str, request: ModelRequest, on_delta: DeltaSink
-    ) -> ModelResponse:
-        with StreamTimeouts(request.settings, self.name) as timeouts:
-            async with transport.stream(body, key) as stream:
-                return await read_stream(stream, request, on_delta, timeouts, model=self.model)
+    def _with_unsent(self, response: ModelResponse, settings: ModelSettings) -> ModelResponse:
+        """Return `response` with a note on settings that the server does not take, once for each."""
+        unsent = [name for name in TOLD if name in self._untold and getattr(settings, name) is not None]
+        self._untold = self._untold.difference(unsent)
+        notes = [f"{name} is not sent, as {self.model} does not take it" for name in unsent]
+        return response.model_copy(update={"notes": (*response.notes, *notes)}) if notes else response
