@@ -34,6 +34,11 @@ class Account:
         return shown_url(self.base_url)
 
     @property
+    def provider(self) -> str:
+        """The host and port: who gets back what belongs to it (`ProviderData.provider`)."""
+        return urlsplit(self.base_url).netloc.lower()
+
+    @property
     def secrets(self) -> tuple[str, str]:
         """The secrets: the API key, and the query of the URL."""
         return self.api_key, urlsplit(self.base_url).query

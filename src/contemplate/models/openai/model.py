@@ -101,7 +101,10 @@ class OpenAIModel:
                 with anyio.fail_after(seconds):
                     account = await account.with_key(self.name)
                     if on_delta is None:
-                        return whole_response(await transport.post(body, account.api_key), request, model=self.model)
+                        whole = await transport.post(body, account.api_key)
+                        return whole_response(
+                            whole, request, model=self.model, provider=account.provider, profile=self.profile
+                        )
                     return await self._stream(transport, body, account.api_key, request, on_delta)
             except TimeoutError:
                 raise ModelTimeoutError(
@@ -115,4 +118,12 @@ class OpenAIModel:
     ) -> ModelResponse:
         with StreamTimeouts(request.settings, self.name) as timeouts:
             async with transport.stream(body, key) as stream:
-                return await read_stream(stream, request, on_delta, timeouts, model=self.model)
+                return await read_stream(
+                    stream,
+                    request,
+                    on_delta,
+                    timeouts,
+                    model=self.model,
+                    provider=self._account.provider,
+                    profile=self.profile,
+                )
