@@ -45,6 +45,7 @@ _OVERFLOW = re.compile(
 )
 _NOT_OVERFLOW = re.compile(r"per (?:min|hour|day|second)|rate.?limit", re.IGNORECASE)
 _LIMITS = (
+    rf"\d \+ \d+ > {_N}",
     rf"context (?:length|window|size|limit)(?: of this model)?(?:\s*(?:is|of|:|=|only|at)){{0,3}} ?{_N}",
     rf"> ?{_N} ?maximum",
     rf"with {_N} maximum context length",
@@ -61,7 +62,7 @@ _LIMITS = (
     rf"max {_N} tokens",
 )
 _PROMPTS = (
-    rf"\({_N} in the (?:messages|prompt)",
+    rf"\({_N} (?:in the (?:messages|prompt)|of text input)",
     rf"{_N} tokens from the input",
     rf"(?:request|prompt) (?:has|contains) (?:at least )?{_N}(?: input)?",
     rf"messages resulted in {_N}",
@@ -74,7 +75,7 @@ _PROMPTS = (
     rf"context limit: {_N}",
     rf"current length is {_N}",
     rf"given: {_N}",
-    rf"you requested {_N}",
+    rf"you requested (?:about )?{_N}",
     rf"keep the first {_N}",
     rf"requested tokens \({_N}",
     rf"request \({_N}",

@@ -21,7 +21,7 @@ def read_logprobs(logprobs: object) -> list[TokenLogprob]:
     tokens, values = found.get("tokens"), found.get("token_logprobs")
     if isinstance(tokens, list) and isinstance(values, list) and len(tokens) == len(values):
         return [_token({"token": token, "logprob": value}) for token, value in zip(tokens, values, strict=True)]
-    if logprobs is None or content is None:
+    if found and content is None:
         return []
     raise ValueError("the log-probabilities have an unknown form")
 

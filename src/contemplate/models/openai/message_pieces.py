@@ -9,7 +9,7 @@ from ...messages import Message, ProviderData, TextPart
 from ..base import Delta
 from .completion import bad
 from .opaque_fields import OpaqueFields
-from .reasoning import reasoning_in, words_of
+from .reasoning import FIELDS, reasoning_in, words_of
 from .response_images import ResponseImages
 from .thoughts import Thoughts
 from .tool_call_pieces import ToolCallPieces
@@ -62,6 +62,9 @@ class MessagePieces:
         """
         heard = False
         reasoning, name = reasoning_in(message)
+        if reasoning and name == "reasoning_details" and self._reasoning_field in FIELDS:
+            # The same again, which came in a field of its own.
+            reasoning = ""
         if reasoning:
             heard, self._reasoning_field = True, name
             yield self._thought(reasoning)

@@ -23,7 +23,7 @@ from .reported_usage import ReportedUsage
 from .sse import ErrorEvent
 
 # Words in a stream that are no JSON and mean nothing, such as "ping".
-_STRAY = re.compile(rb'["\w .:-]{0,40}')
+_STRAY = re.compile(rb'["\w .:-]{0,40}|\[DONE\]')
 PLAIN = Profile()
 
 

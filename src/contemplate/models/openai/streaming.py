@@ -70,7 +70,7 @@ def _is_stream(beginning: bytes, content_type: str) -> bool | None:
         return False
     if "text/event-stream" in content_type or looks_like_events(start):
         return bool(start) or None
-    return False if len(start) > LONGEST_FIELD or content_type.startswith("application/json") else None
+    return False if len(start) > LONGEST_FIELD else None
 
 
 def _collect(events: Iterator[bytes], collector: ResponseCollector, on_delta: DeltaSink) -> bool:

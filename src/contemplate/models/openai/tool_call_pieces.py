@@ -27,8 +27,9 @@ class _Call:
 
     @property
     def written(self) -> str:
-        self.arguments[:] = ["".join(self.arguments)]
-        return self.arguments[0]
+        if len(self.arguments) > 1:
+            self.arguments[:] = ["".join(self.arguments)]
+        return self.arguments[0] if self.arguments else ""
 
     @property
     def is_complete(self) -> bool:
