@@ -164,7 +164,7 @@ LOGPROBS = drawn(
 RESPONSES = drawn(
     ModelResponse,
     message=MESSAGES,
-    finish=st.sampled_from(["stop", "length", "tool_calls", "content_filter"]),
+    finish=st.sampled_from(["stop", "length", "tool_calls", "content_filter", "refusal"]),
     usage=USAGE,
     model=TEXT,
     reasoning=TEXT,

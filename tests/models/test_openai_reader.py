@@ -489,7 +489,14 @@ class TestTheRest:
         assert streamed([other, chunk({"content": "yes"}), other, chunk({}, "stop")]).message.text == "yes"
 
     def test_what_stands_beside_an_answer_costs_none(self) -> None:
-        odd: dict[str, Any] = {"id": 4, "model": 7, "created": "x", "object": None, "system_fingerprint": [], "service_tier": {}}
+        odd: dict[str, Any] = {
+            "id": 4,
+            "model": 7,
+            "created": "x",
+            "object": None,
+            "system_fingerprint": [],
+            "service_tier": {},
+        }
         for response in both({"role": None, "content": "x", "audio": 4, "annotations": "y", "images": None}, **odd):
             assert (response.message, response.model) == (Message.assistant("x"), "m")
 

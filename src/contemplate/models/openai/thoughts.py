@@ -30,6 +30,7 @@ _TAGS = {
 # What may close a thought whose opening tag stands in the prompt.
 _ORPHANS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "[/think]")
 _MOST_MENTIONS = 20
+_LONGEST = max(map(len, _TAGS))
 
 
 def _any_of(tags: Collection[str]) -> re.Pattern[str]:
@@ -106,7 +107,7 @@ class Thoughts:
             self._within = tag if _TAGS[tag] else None
             self._at_beginning = self._within is not None
             return begun[opening.end() :]
-        if not last and _partial(begun, _TAGS) == len(begun):
+        if not last and len(begun) < _LONGEST and any(tag.startswith(begun.lower()) for tag in _TAGS):
             return self._held_back(text, len(text))
         self._at_beginning = False
         return begun if self._found else text
