@@ -264,7 +264,8 @@ def _keeps_what_stood(rng: random.Random, events: list[bytes], damage: bytes) ->
 
 def _texts(raw: bytes) -> list[Delta]:
     """The deltas of a stream until its error, if it has one."""
-    collector, deltas, events = ResponseCollector(REQUEST, model="m"), [], EventStream()
+    collector, events = ResponseCollector(REQUEST, model="m"), EventStream()
+    deltas: list[Delta] = []
     with suppress(BadCompletion):
         for data in events.feed(raw):
             deltas += collector.add(data)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anyio
 import pytest
 
 from contemplate.errors import (
@@ -19,13 +20,15 @@ from contemplate.errors import (
     ModelServerError,
 )
 from contemplate.messages import Message
-from contemplate.models import ModelRequest
+from contemplate.models import Limit, ModelRequest, OpenAIModel, Retry
 from contemplate.models.openai.account import Account
 from contemplate.models.openai.completion import BadCompletion, ReportedError
 from contemplate.models.openai.errors import model_error
 from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.sse import EventStream
 from contemplate.models.openai.transport import BadStatus
+from contemplate.testing import FaultyServer
+from contemplate.testing.faulty import RawBody
 
 ASKED = ModelRequest((Message.user("hello"),))
 ACCOUNT = Account("http://localhost:8000/v1", "sk-secret-0123456789")
@@ -494,3 +497,23 @@ def test_an_event_named_error() -> None:
 def test_secrets_in_what_a_server_says_are_not_told() -> None:
     error = refused(401, openai(f"Incorrect API key provided: {ACCOUNT.api_key}"))
     assert ACCOUNT.api_key not in f"{error} {error.hint} {error!r}"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("code", ["insufficient_quota", "context_length_exceeded"])
+async def test_what_is_final_is_asked_once(code: str) -> None:
+    body = json.dumps({"error": {"message": "no", "code": code}}).encode()
+    asked = 0
+
+    async def ask(model: Retry) -> None:
+        nonlocal asked
+        with pytest.raises((ModelQuotaError, ModelContextError)):
+            await model.request(ASKED)
+        asked += 1
+
+    with FaultyServer(RawBody(body, status=429)) as server:
+        model = Retry(Limit(OpenAIModel("m", base_url=server.url, api_key="none"), requests_per_minute=100))
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(ask, model)
+        assert (asked, len(server.exchanges)) == (3, 3)

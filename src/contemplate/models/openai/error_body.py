@@ -17,6 +17,7 @@ from .retry_after import wait_in_body, wait_in_words
 
 _DEEPEST = 8
 _MOST_PROBLEMS = 3
+_MOST_CHARACTERS = 4000
 _WORDS = (
     *("message", "error", "errors", "detail", "msg", "error_message", "error_msg", "errorMessage", "error_description"),
     *("status_msg", "base_resp", "reason", "title", "raw", "description"),
@@ -119,8 +120,9 @@ def _words(value: object, depth: int) -> str:
 
 def _text(text: str, depth: int) -> str:
     inner = text.strip()
-    if inner[:1] in ("{", "[") and (value := _value_of(inner)) is not inner and not isinstance(value, str):
-        return _words(value, depth + 1) or ("" if depth == 0 else " ".join(inner.split()))
+    if inner[:1] in ("{", "[") and not isinstance(value := _value_of(inner), str):
+        return _words(value, depth + 1)
+    text = text[:_MOST_CHARACTERS]
     if _HTML.match(text):
         title = _TITLE.search(text)
         said = " ".join(unescape(title[2]).split()) if title else ""

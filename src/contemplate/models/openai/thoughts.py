@@ -31,6 +31,7 @@ _TAGS = {
 _ORPHANS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "[/think]")
 _MOST_MENTIONS = 20
 _LONGEST = max(map(len, _TAGS))
+_FIRST = frozenset(tag[0] for tag in _TAGS)
 
 
 def _any_of(tags: Collection[str]) -> re.Pattern[str]:
@@ -153,8 +154,8 @@ class Thoughts:
 
 def _partial(text: str, tags: Collection[str]) -> int:
     """Return the length of the longest end of `text` that is the beginning of one of `tags`, but no whole one."""
-    for length in range(min(len(text), max(map(len, tags)) - 1), 0, -1):
-        ending = text[len(text) - length :].lower()
-        if any(len(tag) > length and tag.startswith(ending) for tag in tags):
-            return length
+    tail = text[-_LONGEST:].lower()
+    for place, letter in enumerate(tail):
+        if letter in _FIRST and any(tag.startswith(tail[place:]) and len(tag) > len(tail) - place for tag in tags):
+            return len(tail) - place
     return 0
