@@ -89,6 +89,12 @@ class TestEvents:
             return
         assert self.events(raw.encode(), places) == [b"one\ntwo", b"\n four"]
 
+    def test_events_without_a_blank_line_between(self) -> None:
+        collector = ResponseCollector(ASKED, model="m")
+        raw = STREAM.replace(b"\n\n", b"\n") + b"data: [DONE]\n\n"
+        assert heard([delta for data in self.events(raw) for delta in collector.add(data)]) == ("ok", "")
+        assert collector.response().finish == "stop"
+
     def test_errors_are_known_by_their_name(self) -> None:
         first, second = self.events(b"event: error\ndata: x\n\ndata: y\n\n")
         assert (type(first), type(second)) == (ErrorEvent, bytes)

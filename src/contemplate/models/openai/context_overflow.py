@@ -17,7 +17,7 @@ _CODES = frozenset(
         *("prompt_too_long", "input_too_long", "contextwindowexceedederror"),
     )
 )
-_N = r"[\[(`~]{0,2}(\d[\d,_]*)"
+_N = r"[\[(`~]{0,2}(\d[\d,_]{0,14})"
 _OVERFLOW = re.compile(
     "|".join(
         (

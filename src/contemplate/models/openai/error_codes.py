@@ -11,28 +11,28 @@ from http import HTTPStatus
 
 from .error_body import ErrorBody
 
-_STATUS_OF: dict[HTTPStatus, str] = {
+_STATUS_OF: dict[HTTPStatus, tuple[str, ...]] = {
     HTTPStatus.UNAUTHORIZED: (
-        "invalid_api_key authentication_error unauthenticated unauthorized invalid_authentication_error "
-        "authenticationerror api_key_invalid"
+        "invalid_api_key authentication_error unauthenticated unauthorized invalid_authentication_error",
+        "authenticationerror api_key_invalid",
     ),
-    HTTPStatus.FORBIDDEN: "permission_error permission_denied permissiondeniederror forbidden",
-    HTTPStatus.NOT_FOUND: "model_not_found not_found_error not_found notfounderror",
+    HTTPStatus.FORBIDDEN: ("permission_error permission_denied permissiondeniederror forbidden",),
+    HTTPStatus.NOT_FOUND: ("model_not_found not_found_error not_found notfounderror",),
     HTTPStatus.BAD_REQUEST: (
-        "invalid_request_error invalid_argument bad_request badrequesterror validation_error failed_precondition "
-        "unsupported_parameter unsupported_value invalid_parameter invalidparameter"
+        "invalid_request_error invalid_argument bad_request badrequesterror validation_error failed_precondition",
+        "unsupported_parameter unsupported_value invalid_parameter invalidparameter",
     ),
     HTTPStatus.TOO_MANY_REQUESTS: (
-        "rate_limit_exceeded rate_limit_error rate_limit rate_limited rate_limit_reached_error ratelimiterror "
-        "too_many_requests resource_exhausted throttling throttlingexception throttling.ratequota "
-        "throttling.allocationquota tokens_per_minute requests_per_minute"
+        "rate_limit_exceeded rate_limit_error rate_limit rate_limited rate_limit_reached_error ratelimiterror",
+        "too_many_requests resource_exhausted throttling throttlingexception throttling.ratequota",
+        "throttling.allocationquota tokens_per_minute requests_per_minute",
     ),
     HTTPStatus.SERVICE_UNAVAILABLE: (
-        "overloaded_error overloaded server_error internal_server_error internal_error api_error unavailable "
-        "service_unavailable engine_overloaded_error timeout internalservererror deadline_exceeded"
+        "overloaded_error overloaded server_error internal_server_error internal_error api_error unavailable",
+        "service_unavailable engine_overloaded_error timeout internalservererror deadline_exceeded",
     ),
 }
-_STATUS = {code: status.value for status, codes in _STATUS_OF.items() for code in codes.split()}
+_STATUS = {code: status.value for status, lines in _STATUS_OF.items() for line in lines for code in line.split()}
 _QUOTA_CODES = frozenset(
     (
         *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"),

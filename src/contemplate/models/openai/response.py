@@ -13,7 +13,7 @@ from typing import Any
 from ...messages import TokenLogprob
 from ..accounting import plausible
 from ..base import Delta, Finish, ModelRequest, ModelResponse
-from .completion import CutOff, GivenUp, ReportedError, bad, parsed, whole_number
+from .completion import BadCompletion, CutOff, GivenUp, ReportedError, bad, parsed, whole_number
 from .error_body import is_error
 from .finish_reasons import ended
 from .logprobs import read_logprobs
@@ -74,9 +74,15 @@ class ResponseCollector:
         Raises:
             BadCompletion: `body` is neither a chunk of a chat completion, nor a word such as "ping".
         """
-        if body[:1] == b"{" and not isinstance(body, ErrorEvent):
+        if body[:1] != b"{" or isinstance(body, ErrorEvent):
+            return self._add_other(body)
+        try:
             return self.add_value(parsed(body, errors="replace"))
-        return self._add_other(body)
+        except BadCompletion:
+            if b"\n" not in body:
+                raise
+            # Some servers put one line end between events, which makes a single one of them.
+            return self._each_line(body)
 
     def add_value(self, chunk: Any) -> Iterator[Delta]:
         """Add one chunk that has been parsed, and yield its deltas.
@@ -142,6 +148,10 @@ class ResponseCollector:
             raise ReportedError(bytes(body))
         body = body.strip()
         return iter(()) if _STRAY.fullmatch(body) else self.add_value(parsed(body, errors="replace"))
+
+    def _each_line(self, body: bytes) -> Iterator[Delta]:
+        for line in body.split(b"\n"):
+            yield from self.add(line)
 
     def _choice(self, chunk: Any) -> dict[str, Any] | None:
         """Read what stands around the choices, and return the one that was asked for; others are ignored."""
