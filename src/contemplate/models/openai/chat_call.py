@@ -79,11 +79,20 @@ class ChatCall:
         body = request_body(request, model=self.model, stream=streams, profile=profile, provider=self._provider)
         form = form_of(request, profile)
         if on_delta is None or not streams:
-            response = whole_response(await self._transport.post(body, self._key), request, model=self.model)
+            whole = await self._transport.post(body, self._key)
+            response = whole_response(whole, request, model=self.model, provider=self._provider, profile=profile)
         else:
             with StreamTimeouts(request.settings, self._name) as timeouts:
                 async with self._transport.stream(body, self._key) as stream:
-                    response = await read_stream(stream, request, on_delta, timeouts, model=self.model)
+                    response = await read_stream(
+                        stream,
+                        request,
+                        on_delta,
+                        timeouts,
+                        model=self.model,
+                        provider=self._provider,
+                        profile=profile,
+                    )
         answer = response if form is None else plain_answer(response, request, form)
         # Not streamed, or streamed as the arguments of a tool.
         if on_delta is not None and (not streams or (answer.message.text and not response.message.text)):

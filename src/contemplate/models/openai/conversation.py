@@ -9,12 +9,11 @@ from pydantic_core import from_json, to_json
 
 from ...messages import ImagePart, Message, ProviderData, TextPart, ToolCall
 from ...prompts import render
+from .opaque_fields import THINKING_PARTS
 from .profile import Profile
 
 Sent = dict[str, Any]
 
-# Parts of the content that came before the text, and go back there.
-THINKING_PARTS = "thinking_parts"
 _REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
 
 
