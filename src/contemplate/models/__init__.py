@@ -27,6 +27,7 @@ from .wrappers.retry import Retry
 if TYPE_CHECKING:
     from .local import LocalModel
     from .openai import OpenAIModel
+    from .pydantic_ai import PydanticAIModel
     from .wrappers.fallback import Fallback
     from .wrappers.hedge import Hedge
     from .wrappers.prompted_tools import PromptedTools
@@ -48,6 +49,7 @@ __all__ = [
     "OpenAIModel",
     "OutputSchema",
     "PromptedTools",
+    "PydanticAIModel",
     "Retry",
     "RunMark",
     "TokenLogprob",
@@ -67,6 +69,7 @@ _LAZY = {
     "LocalModel": ".local",
     "OpenAIModel": ".openai",
     "PromptedTools": ".wrappers.prompted_tools",
+    "PydanticAIModel": ".pydantic_ai",
     "Warm": ".wrappers.warm",
 }
 

@@ -13,7 +13,7 @@ DEFAULT_LOCAL = "local:qwen2.5-coder-1.5b"
 DEFAULT_OPENAI = "openai:gpt-5-mini"
 OLLAMA_URL = "http://localhost:11434/v1"
 
-FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
+FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, anthropic:NAME, google:NAME, or http://host/v1#NAME"
 
 
 def default_name() -> str:
@@ -60,6 +60,10 @@ def _named(model: str) -> Model:
 
         # It has its own retries.
         return LocalModel(name)
+    from . import pydantic_ai
+
+    if pydantic_ai.is_known(provider):
+        return pydantic_ai.named(model)
     raise ConfigurationError(f"model {shown_url(model)!r}: unknown provider {provider!r}", hint=f"known forms: {FORMS}")
 
 

@@ -1,0 +1,437 @@
+"""`PydanticAIModel` against imitations of the Anthropic and the Gemini API: whole and streamed, with tools and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import BaseModel
+
+from contemplate import Agent, Contemplator, ImagePart, Message, ModelSettings, aggregators, planners
+from contemplate.errors import (
+    ConfigurationError,
+    ContemplateError,
+    MissingDependencyError,
+    ModelAuthError,
+    ModelConnectionError,
+    ModelContextError,
+    ModelRateLimitError,
+    ModelRequestError,
+    ModelServerError,
+    ModelTimeoutError,
+)
+from contemplate.models import (
+    Delta,
+    ModelRequest,
+    ModelResponse,
+    OutputSchema,
+    PydanticAIModel,
+    Retry,
+    ToolSpec,
+    resolve,
+)
+
+from .imitations import KEY, Anthropic, Body, Cut, Failure, Gemini, Imitation, Reply, Script, Turn
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
+
+WEATHER = ToolSpec(
+    "weather",
+    "Tells the weather.",
+    {"type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]},
+)
+THINKING: dict[str, dict[str, Any]] = {
+    "anthropic": {"anthropic_thinking": {"type": "adaptive"}},
+    "google": {},
+}
+ASKING = ModelRequest((Message.system("Be brief."), Message.user("hello")))
+
+
+@pytest.fixture(params=[Anthropic, Gemini], ids=["anthropic", "google"])
+def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Imitation]:
+    for name in ("ANTHROPIC_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.setenv(name, KEY)
+    monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+    kind: type[Imitation] = request.param
+    return kind
+
+
+@pytest.fixture(params=[False, True], ids=["whole", "streamed"])
+def stream(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@contextmanager
+def serving(
+    api: type[Imitation], script: Script | Reply, monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> Iterator[tuple[Imitation, PydanticAIModel]]:
+    """An imitation, and a model by name that is at it."""
+    with api(script) as server:
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", server.url)
+        yield server, PydanticAIModel(f"{api.provider}:{api.model}", **options)
+
+
+async def asked(
+    model: PydanticAIModel | Retry, request: ModelRequest, stream: bool
+) -> tuple[ModelResponse, list[Delta]]:
+    deltas: list[Delta] = []
+    response = await model.request(request, deltas.append if stream else None)
+    if stream:
+        assert "".join(delta.text for delta in deltas) == response.message.text
+        assert "".join(delta.reasoning for delta in deltas) == response.reasoning
+    return response, deltas
+
+
+async def test_an_answer(api: type[Imitation], stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(api, Turn("It is sunny.", "Hm, the sun."), monkeypatch) as (server, model):
+        response, _ = await asked(model, ASKING, stream)
+        assert model.name == f"{api.provider}:{api.model}"
+    assert response.message.text == "It is sunny."
+    assert (response.reasoning, response.finish, response.model) == ("Hm, the sun.", "stop", api.model)
+    usage = response.usage
+    assert (usage.calls, usage.input_tokens, usage.cached_input_tokens, usage.output_tokens) == (1, 100, 70, 9)
+    assert usage.reasoning_tokens == (4 if api is Gemini else 0)
+    assert usage.cost_usd is not None
+    assert 0 < usage.cost_usd < 0.01
+    assert len(server.bodies) == 1
+
+
+async def test_signed_thoughts_go_back_with_the_results_of_tools(
+    api: type[Imitation], stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = [("weather", {"place": "Oslo"}), ("weather", {"place": "Bergen"})]
+
+    def script(body: Body) -> Turn:
+        messages = body.get("messages") or body["contents"]
+        return Turn("Rain in both.") if len(messages) > 1 else Turn("Let me see.", "Two places.", calls)
+
+    with serving(api, script, monkeypatch, provider_settings=THINKING[api.provider]) as (server, model):
+        first, _ = await asked(model, ModelRequest(ASKING.messages, tools=(WEATHER,)), stream)
+        assert first.finish == "tool_calls"
+        assert [(call.name, call.arguments) for call in first.message.tool_calls] == [
+            ("weather", '{"place":"Oslo"}' if api is Gemini or not stream else '{"place": "Oslo"}'),
+            ("weather", '{"place":"Bergen"}' if api is Gemini or not stream else '{"place": "Bergen"}'),
+        ]
+        # As through a journal.
+        said = Message.model_validate_json(first.message.model_dump_json())
+        assert said == first.message
+        assert said.provider_data is not None
+        assert said.provider_data.provider == f"pydantic-ai:{api.provider}"
+        assert Turn.signature not in repr(said)
+        results = [Message.tool(call.id, "rain") for call in said.tool_calls]
+        second, _ = await asked(model, ModelRequest((*ASKING.messages, said, *results), tools=(WEATHER,)), stream)
+        assert second.message.text == "Rain in both."
+        # Without it, the provider refuses.
+        bare = said.model_copy(update={"provider_data": None})
+        if api is Anthropic:
+            with pytest.raises(ModelRequestError, match="Expected `thinking`"):
+                await asked(model, ModelRequest((*ASKING.messages, bare, *results), tools=(WEATHER,)), stream)
+    assert len(server.bodies) == (3 if api is Anthropic else 2)
+
+
+async def test_the_data_of_one_provider_goes_to_no_other(
+    api: type[Imitation], stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Gemini if api is Anthropic else Anthropic
+    with serving(other, Turn("Let me see.", "Hm.", [("weather", {"place": "Oslo"})]), monkeypatch) as (_, model):
+        first, _ = await asked(model, ModelRequest(ASKING.messages, tools=(WEATHER,)), stream)
+    with serving(api, Turn("Rain."), monkeypatch) as (server, model):
+        server.check = lambda body: None  # type: ignore[method-assign]
+        result = Message.tool(first.message.tool_calls[0].id, "rain")
+        await asked(model, ModelRequest((*ASKING.messages, first.message, result), tools=(WEATHER,)), stream)
+    assert Turn.signature not in str(server.bodies)
+
+
+async def test_a_run_with_tools(api: type[Imitation], monkeypatch: pytest.MonkeyPatch) -> None:
+    def weather(place: str) -> str:
+        """Tell the weather of a place."""
+        return f"rain in {place}"
+
+    def script(body: Body) -> Turn:
+        told = str(body.get("messages") or body["contents"])
+        return Turn("It rains.") if "rain in Oslo" in told else Turn("", "Oslo.", [("weather", {"place": "Oslo"})])
+
+    with serving(api, script, monkeypatch, provider_settings=THINKING[api.provider]) as (_, model):
+        mind = Contemplator(model, mode="instant", agent=Agent(tools=[weather]))
+        result = await mind.run("How is the weather in Oslo?")
+    assert result.output == "It rains."
+    assert result.usage.calls == 2
+
+
+class City(BaseModel):
+    name: str
+    people: int
+
+
+@pytest.mark.parametrize("form", ["native", "tool", "beside tools"])
+async def test_typed_answers(api: type[Imitation], stream: bool, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = City.model_json_schema()
+    if form == "tool":
+        # With keys of any name, which providers would close.
+        schema["properties"]["more"] = {"type": "object", "additionalProperties": {"type": "integer"}}
+    answer = {"name": "Oslo", "people": 700_000}
+
+    def script(body: Body) -> Turn:
+        if form == "tool":
+            return Turn(calls=[("City", answer)])
+        return Turn('{"name": "Oslo", "people": 700000}')
+
+    tools = (WEATHER,) if form == "beside tools" else ()
+    with serving(api, script, monkeypatch) as (server, model):
+        request = ModelRequest(ASKING.messages, output_schema=OutputSchema("City", schema), tools=tools)
+        response, _ = await asked(model, request, stream)
+    assert City.model_validate_json(response.message.text) == City(name="Oslo", people=700_000)
+    assert (response.finish, response.message.tool_calls) == ("stop", ())
+    assert ("people" in str(server.bodies[0].get("tools"))) == (form == "tool")
+
+
+async def test_settings(api: type[Imitation], stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = ModelSettings(temperature=0.5, max_tokens=50, seed=3, stop=("END",), logprobs=2, extra={"odd": 1})
+    request = ModelRequest(ASKING.messages, settings, tools=(WEATHER,), tool_choice="required")
+    with serving(api, Turn(calls=[("weather", {})]), monkeypatch) as (server, model):
+        response, _ = await asked(model, request, stream)
+    (body,) = server.bodies
+    if api is Anthropic:
+        assert (body["temperature"], body["max_tokens"], body["stop_sequences"], body["odd"]) == (0.5, 50, ["END"], 1)
+        assert body["tool_choice"]["type"] == "any"
+        assert "seed" not in body
+    else:
+        config = body["generationConfig"]
+        assert (config["temperature"], config["maxOutputTokens"], config["stopSequences"]) == (0.5, 50, ["END"])
+        assert config["seed"] == 3
+        assert body["toolConfig"]["functionCallingConfig"]["mode"] == "ANY"
+    lacking = ["'logprobs'"] if api is Anthropic else ["'extra'", "'logprobs'"]
+    assert [note.split("setting ")[1].split(",")[0] for note in response.notes] == lacking
+
+
+async def test_effort(api: type[Imitation], monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(api, Turn("yes"), monkeypatch, settings=ModelSettings(reasoning_effort="high")) as (server, model):
+        await asked(model, ASKING, stream=False)
+    (body,) = server.bodies
+    told = body["thinking"] if api is Anthropic else body["generationConfig"]["thinkingConfig"]
+    assert "budget_tokens" in told if api is Anthropic else told["thinkingLevel"] == "HIGH"
+
+
+@pytest.mark.parametrize("cache", [True, False])
+async def test_what_is_shared_is_marked_for_the_cache(cache: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    with serving(Anthropic, Turn("yes"), monkeypatch, cache=cache) as (server, model):
+        await asked(model, ModelRequest(ASKING.messages, tools=(WEATHER,)), stream=False)
+    (body,) = server.bodies
+    marks = ["cache_control" in str(body[field]) for field in ("tools", "system")]
+    assert marks == [cache, cache]
+
+
+async def test_images(api: type[Imitation], monkeypatch: pytest.MonkeyPatch) -> None:
+    images = ImagePart(data=b"\x89PNG"), ImagePart(url="data:image/gif;base64,R0lG", media_type="image/gif")
+    with serving(api, Turn("two"), monkeypatch) as (server, model):
+        await asked(model, ModelRequest((Message.user("How many?", images),)), stream=False)
+    told = str(server.bodies[0])
+    assert "iVBORw==" in told.replace("_", "/")
+    assert "R0lG" in told
+    assert "image/gif" in told
+
+
+FINISHES = {
+    ("anthropic", "max_tokens"): "length",
+    ("anthropic", "refusal"): "refusal",
+    ("anthropic", "stop_sequence"): "stop",
+    ("google", "MAX_TOKENS"): "length",
+    ("google", "SAFETY"): "content_filter",
+}
+
+
+@pytest.mark.parametrize(("provider", "said"), FINISHES)
+async def test_finish_reasons(provider: str, said: str, stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = Anthropic if provider == "anthropic" else Gemini
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    monkeypatch.setenv("GOOGLE_API_KEY", KEY)
+    with serving(kind, Turn("I", finish=said), monkeypatch) as (_, model):
+        response, _ = await asked(model, ASKING, stream)
+    assert (response.finish, response.message.text) == (FINISHES[provider, said], "I")
+
+
+async def test_an_error_for_a_finish(stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_API_KEY", KEY)
+    with (
+        serving(Gemini, Turn("", finish="MALFORMED_FUNCTION_CALL"), monkeypatch) as (_, model),
+        pytest.raises(ModelServerError, match="MALFORMED_FUNCTION_CALL"),
+    ):
+        await asked(model, ASKING, stream)
+
+
+def failing(api: type[Imitation], kind: str) -> Failure:
+    """How the two APIs say what went wrong."""
+    anthropic = {
+        "overflow": (400, "invalid_request_error", "prompt is too long: 208310 tokens > 200000 maximum"),
+        "rate": (429, "rate_limit_error", "This request would exceed your rate limit"),
+        "overloaded": (529, "overloaded_error", "Overloaded"),
+        "auth": (403, "permission_error", f"Your key {KEY} may not use this"),
+        "missing": (404, "not_found_error", "model: claude-none"),
+        "wrong": (400, "invalid_request_error", f"odd; key={KEY}"),
+        "timeout": (504, "timeout_error", "took too long"),
+    }
+    google = {
+        "overflow": (400, "INVALID_ARGUMENT", "The input token count (208310) exceeds the maximum number of tokens "
+                     "allowed (200000)."),
+        "rate": (429, "RESOURCE_EXHAUSTED", "Resource has been exhausted"),
+        "overloaded": (503, "UNAVAILABLE", "The model is overloaded."),
+        "auth": (403, "PERMISSION_DENIED", f"Your key {KEY} may not use this"),
+        "missing": (404, "NOT_FOUND", "models/gemini-none is not found"),
+        "wrong": (400, "INVALID_ARGUMENT", f"odd; key={KEY}"),
+        "timeout": (504, "DEADLINE_EXCEEDED", "took too long"),
+    }  # fmt: skip
+    status, code, words = (anthropic if api is Anthropic else google)[kind]
+    if api is Anthropic:
+        body: Body = {"type": "error", "error": {"type": code, "message": words}}
+    else:
+        details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}] if kind == "rate" else []
+        body = {"error": {"code": status, "message": words, "status": code, "details": details}}
+    return Failure(status, body, {"retry-after": "7"} if kind == "rate" and api is Anthropic else {})
+
+
+ERRORS: dict[str, type[ContemplateError]] = {
+    "overflow": ModelContextError,
+    "rate": ModelRateLimitError,
+    "overloaded": ModelServerError,
+    "auth": ModelAuthError,
+    "missing": ModelRequestError,
+    "wrong": ModelRequestError,
+    "timeout": ModelServerError,
+}
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+async def test_errors(api: type[Imitation], stream: bool, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = failing(api, kind)
+    with serving(api, failure, monkeypatch) as (server, model):
+        with pytest.raises(ERRORS[kind]) as caught:
+            await asked(model, ASKING, stream)
+        # Retries are ours.
+        assert len(server.bodies) == 1
+    error: Any = caught.value
+    assert type(error) is ERRORS[kind]
+    words = str(failure.body["error"]["message"]).replace(KEY, "[secret]")
+    assert words.rstrip(".") in str(error)
+    assert (error.status, error.model) == (failure.status, f"{api.provider}:{api.model}")
+    assert error.code == failure.body["error"].get("type", failure.body["error"].get("status"))
+    assert error.retry_after == (7 if kind == "rate" else None)
+    assert not [text for text in (str(error), repr(error), str(vars(error))) if KEY in text]
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    if isinstance(error, ModelContextError):
+        assert (error.prompt_tokens, error.context_tokens) == (208310, 200000)
+
+
+async def test_a_retry_asks_again(api: type[Imitation], stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    replies = iter([failing(api, "overloaded"), Turn("at last")])
+    with serving(api, lambda _: next(replies), monkeypatch) as (server, model):
+        response, _ = await asked(Retry(model), ASKING, stream)
+    assert response.message.text == "at last"
+    assert len(server.bodies) == 2
+
+
+async def test_a_stream_that_breaks_off(api: type[Imitation], monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        serving(api, Cut(Turn("The answer is long."), after=3 if api is Anthropic else 1), monkeypatch) as (_, model),
+        pytest.raises(ModelConnectionError, match="broke off"),
+    ):
+        await asked(model, ASKING, stream=True)
+
+
+async def test_no_server(api: type[Imitation], stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(api, Turn("x"), monkeypatch) as (_, model):
+        pass
+    with pytest.raises(ModelConnectionError):
+        await asked(model, ASKING, stream)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "timeout", "idle"])
+async def test_the_end_of_a_call_closes_its_connection(
+    api: type[Imitation], how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Cut(Turn("The answer is long."), after=3 if api is Anthropic else 1, silent=True)
+    settings = {"timeout": ModelSettings(timeout=1), "idle": ModelSettings(idle_timeout=0.1)}
+    with serving(api, script, monkeypatch) as (server, model):
+        async with model.connect():
+            with anyio.CancelScope() as scope:
+                request = ModelRequest(ASKING.messages, settings.get(how, ModelSettings()))
+
+                def heard(_: Delta) -> None:
+                    if how == "cancelled":
+                        scope.cancel()
+
+                if how == "cancelled":
+                    await model.request(request, heard)
+                else:
+                    with pytest.raises(ModelTimeoutError, match="timeout"):
+                        await model.request(request, heard)
+            assert await anyio.to_thread.run_sync(server.left.wait, 10)
+
+
+async def test_what_a_listener_raises_is_its_own(api: type[Imitation], monkeypatch: pytest.MonkeyPatch) -> None:
+    def heard(_: Delta) -> None:
+        raise ZeroDivisionError
+
+    with serving(api, Turn("yes"), monkeypatch) as (_, model), pytest.raises(ZeroDivisionError):
+        await model.request(ASKING, heard)
+
+
+async def test_calls_at_once_share_connections_and_close_them(
+    api: type[Imitation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(api, Turn("yes"), monkeypatch) as (server, model):
+        mind = Contemplator(model, planner=planners.sample(8), aggregator=aggregators.vote())
+        result = await mind.run("Is it?")
+        again = await mind.run("Is it?")
+    assert (result.output, again.output) == ("yes", "yes")
+    assert len(server.bodies) == 16
+
+
+def test_runs_on_event_loops_one_after_another(api: type[Imitation], monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(api, Turn("yes"), monkeypatch) as (_, model):
+        for backend in ("asyncio", "trio", "asyncio"):
+            response, _ = anyio.run(asked, model, ASKING, False, backend=backend)
+            assert response.message.text == "yes"
+
+
+# Names
+
+
+def test_names(api: type[Imitation]) -> None:
+    for name in (f"{api.provider}:{api.model}", f"pydantic-ai:{api.provider}:{api.model}"):
+        model = resolve(name)
+        assert isinstance(model, Retry)
+        assert isinstance(model.inner, PydanticAIModel)
+        assert model.name == name
+        assert KEY not in repr(model) + repr(vars(model.inner))
+        assert model.price is not None
+
+
+def test_a_model_object_is_taken_as_it_is(api: type[Imitation]) -> None:
+    from pydantic_ai.models import infer_model
+
+    given = infer_model(f"{api.provider}:{api.model}")
+    assert PydanticAIModel(given).name == f"{api.provider}:{api.model}"
+
+
+@pytest.mark.parametrize("name", ["anthropic:claude-opus-5-5", "google:gemini-3.8-flash"])
+def test_a_missing_key_is_told_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(ConfigurationError, match="_API_KEY"):
+        resolve(name)
+
+
+def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match=r"pip install 'pydantic-ai-slim\[cohere\]'"):
+        resolve("cohere:command-a")
+    with pytest.raises(ConfigurationError, match="pydantic-ai:nonsense:m"):
+        resolve("pydantic-ai:nonsense:m")
+    monkeypatch.setattr("contemplate.models.pydantic_ai.model.find_spec", lambda _: None)
+    with pytest.raises(MissingDependencyError, match=r"contemplate-ai\[providers\]"):
+        resolve("anthropic:claude-opus-5-5")
