@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 Body = dict[str, Any]
 KEY = "an-odd-key-0123456789"
@@ -63,13 +63,14 @@ class Imitation:
     model = ""
     path = re.compile("")
     key_header = ""
+    usage: ClassVar[Body] = {}
 
     def __init__(self, script: Script | Reply) -> None:
         self.script: Script = script if callable(script) else lambda body: script
         self.bodies: list[Body] = []
         self.headers: list[Mapping[str, str]] = []
         self.left = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Of", (Handler,), {"imitation": self}))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
@@ -104,7 +105,7 @@ class Anthropic(Imitation):
     model = "claude-sonnet-5-5"
     path = re.compile(r"/v1/messages(\?|$)")
     key_header = "x-api-key"
-    usage = {"input_tokens": 20, "cache_read_input_tokens": 70, "cache_creation_input_tokens": 10}  # noqa: RUF012
+    usage: ClassVar[Body] = {"input_tokens": 20, "cache_read_input_tokens": 70, "cache_creation_input_tokens": 10}
 
     def check(self, body: Body) -> None:
         if not isinstance(body.get("max_tokens"), int):
@@ -233,65 +234,63 @@ class Gemini(Imitation):
         yield "", self._chunk([{"text": ""}], turn.finish or "STOP")
 
 
-def _handler(imitation: Imitation) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class Handler(BaseHTTPRequestHandler):
+    imitation: ClassVar[Imitation]
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def log_message(self, *_: object) -> None:
+        pass
 
-        def do_POST(self) -> None:
-            body: Body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            imitation.bodies.append(body)
-            imitation.headers.append({name.lower(): value for name, value in self.headers.items()})
-            if not imitation.path.match(self.path):
-                return self._json(404, imitation.error(404, f"there is no {self.path}"))
-            if self.headers[imitation.key_header] != KEY:
-                return self._json(401, imitation.error(401, f"invalid key {self.headers[imitation.key_header]}"))
-            try:
-                imitation.check(body)
-            except Refused as refused:
-                return self._json(400, imitation.error(400, str(refused)))
-            reply = imitation.script(body)
-            if isinstance(reply, Failure):
-                return self._json(reply.status, reply.body, reply.headers)
-            turn, after = (reply.turn, reply.after) if isinstance(reply, Cut) else (reply, None)
-            if not (body.get("stream") or "streamGenerateContent" in self.path):
-                return self._json(200, imitation.whole(turn))
-            return self._stream(turn, after, silent=isinstance(reply, Cut) and reply.silent)
+    def do_POST(self) -> None:
+        body: Body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.imitation.bodies.append(body)
+        self.imitation.headers.append({name.lower(): value for name, value in self.headers.items()})
+        if not self.imitation.path.match(self.path):
+            return self._json(404, self.imitation.error(404, f"there is no {self.path}"))
+        if KEY not in (self.headers["authorization"] or self.headers[self.imitation.key_header] or ""):
+            return self._json(401, self.imitation.error(401, "invalid key"))
+        try:
+            self.imitation.check(body)
+        except Refused as refused:
+            return self._json(400, self.imitation.error(400, str(refused)))
+        reply = self.imitation.script(body)
+        if isinstance(reply, Failure):
+            return self._json(reply.status, reply.body, reply.headers)
+        turn, after = (reply.turn, reply.after) if isinstance(reply, Cut) else (reply, None)
+        if not (body.get("stream") or "streamGenerateContent" in self.path):
+            return self._json(200, self.imitation.whole(turn))
+        return self._stream(turn, after, silent=isinstance(reply, Cut) and reply.silent)
 
-        def _json(self, status: int, body: Body, headers: Mapping[str, str] | None = None) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {"content-type": "application/json", **(headers or {})}.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def _json(self, status: int, body: Body, headers: Mapping[str, str] | None = None) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        for name, value in {"content-type": "application/json", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
-        def _stream(self, turn: Turn, after: int | None, *, silent: bool) -> None:
-            self.send_response(200)
-            self.send_header("content-type", "text/event-stream")
-            self.send_header("transfer-encoding", "chunked")
-            self.end_headers()
-            for number, (name, event) in enumerate(imitation.events(turn)):
-                if number == after:
-                    if silent:
-                        self._until_left()
-                    else:
-                        self.wfile.write(b"0\r\n\r\n")
-                    self.close_connection = True
-                    return
-                head = f"event: {name}\n" if name else ""
-                data = json.dumps({"type": name, **event} if name else event)
-                chunk = f"{head}data: {data}\n\n".encode()
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            self.wfile.write(b"0\r\n\r\n")
+    def _stream(self, turn: Turn, after: int | None, *, silent: bool) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        for number, (name, event) in enumerate(self.imitation.events(turn)):
+            if number == after:
+                if silent:
+                    self._until_left()
+                else:
+                    self.wfile.write(b"0\r\n\r\n")
+                self.close_connection = True
+                return
+            head = f"event: {name}\n" if name else ""
+            data = json.dumps({"type": name, **event} if name else event)
+            chunk = f"{head}data: {data}\n\n".encode()
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        self.wfile.write(b"0\r\n\r\n")
 
-        def _until_left(self) -> None:
-            with suppress(OSError):
-                if not self.connection.recv(1):
-                    imitation.left.set()
-
-    return Handler
+    def _until_left(self) -> None:
+        with suppress(OSError):
+            if not self.connection.recv(1):
+                self.imitation.left.set()

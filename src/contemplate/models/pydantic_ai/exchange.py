@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+import anyio
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.messages import ModelResponse as ForeignResponse
 from pydantic_ai.messages import PartDeltaEvent, PartStartEvent
 from pydantic_ai.models import Model as ForeignModel
+from pydantic_ai.models import StreamedResponse
 
 from ..base import DeltaSink, ModelRequest, ModelResponse
 from ..openai.stream_timeouts import StreamTimeouts
@@ -60,12 +63,16 @@ class Exchange:
         async with model_request_stream(
             self._model, self._messages, model_settings=self._settings, model_request_parameters=self._parameters
         ) as stream:
-            async for event in stream:
-                pieces += isinstance(event, PartStartEvent | PartDeltaEvent)
-                timeouts.heard(pieces)
-                delta = deltas.of(event)
-                if delta.text or delta.reasoning:
-                    on_delta(delta)
+            try:
+                async for event in stream:
+                    pieces += isinstance(event, PartStartEvent | PartDeltaEvent)
+                    timeouts.heard(pieces)
+                    delta = deltas.of(event)
+                    if delta.text or delta.reasoning:
+                        on_delta(delta)
+            except BaseException:
+                await _close(stream)
+                raise
             response = stream.get()
         # Models that call no provider, such as those for tests, give no reason.
         told = response.finish_reason or (response.provider_details or {}).get("finish_reason")
@@ -79,4 +86,19 @@ class Exchange:
         Raises:
             Broken: the model ended with an error.
         """
-        return read(foreign, self._request, mark_of(self._model), unsent(self._request, self._model), priced=priced)
+        return read(foreign, self._request, mark_of(self._model), priced=priced)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return notes on what was not sent."""
+        return unsent(self._request, self._model)
+
+
+async def _close(stream: StreamedResponse) -> None:
+    """End a stream where it reads from the connection.
+
+    The generators of a provider's client do not close each other; an error within the innermost one ends them all.
+    """
+    with anyio.CancelScope(shield=True) as scope, suppress(Exception):
+        scope.cancel()
+        async for _ in stream:
+            pass

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import anyio
 from anyio.lowlevel import RunVar
@@ -15,7 +16,7 @@ from anyio.lowlevel import RunVar
 from ...errors import MissingDependencyError, ModelTimeoutError
 from ...settings import ModelSettings
 from ...usage import Price
-from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
+from ..base import Delta, DeltaSink, ModelRequest, ModelResponse, RunMark, outermost_run
 from ..openai.stream_timeouts import StreamTimeouts
 from ..prices import listed_price
 
@@ -80,6 +81,7 @@ class PydanticAIModel:
         self._provider_settings = dict(provider_settings or {})
         self._cache = cache
         self._price = price
+        self._told: WeakKeyDictionary[RunMark, set[str]] = WeakKeyDictionary()
         self._listed_as = made.model_name, made.base_url or ""
 
     @cached_property
@@ -119,7 +121,8 @@ class PydanticAIModel:
                     else:
                         with StreamTimeouts(request.settings, self.name) as timeouts:
                             foreign = await exchange.streamed(sink, timeouts)
-                    return exchange.response(foreign, priced=self._price is None)
+                    response = exchange.response(foreign, priced=self._price is None)
+                    return response.model_copy(update={"notes": self._new(exchange.notes())})
             except Exception as error:
                 if sink is not None and sink.raised is error:
                     raise
@@ -130,6 +133,16 @@ class PydanticAIModel:
             )
         # Outside of the handler, as the provider's error may repeat a secret.
         raise failure
+
+    def _new(self, notes: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of `notes` that the run was not told before."""
+        run = outermost_run()
+        if run is None or not notes:
+            return notes
+        told = self._told.setdefault(run, set())
+        new = tuple(note for note in notes if note not in told)
+        told.update(new)
+        return new
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[ForeignModel]:

@@ -7,6 +7,7 @@ from pydantic_ai.messages import FilePart, ModelResponsePart, TextPart, ToolCall
 from pydantic_ai.messages import ModelResponse as ForeignResponse
 from pydantic_ai.models import Model as ForeignModel
 
+from ...data import to_json_text
 from ...messages import Message, ProviderData
 
 # What a response says of itself, and what is neither sent back nor needed to send it.
@@ -24,7 +25,7 @@ def kept(response: ForeignResponse, message: Message, mark: str) -> ProviderData
     opaque = any(map(_is_opaque, response.parts))
     if not opaque or not _says(response, message):
         return None
-    fields = _RESPONSE.dump_python(response, mode="json", exclude=_NOT_KEPT, exclude_defaults=True)
+    fields = _RESPONSE.dump_python(response, mode="json", exclude=_NOT_KEPT, exclude_none=True)
     return ProviderData(provider=mark, fields=fields)
 
 
@@ -41,6 +42,13 @@ def recalled(message: Message, mark: str) -> ForeignResponse | None:
     return response if _says(response, message) else None
 
 
+def arguments_of(call: ToolCallPart) -> str:
+    """Return the arguments as JSON text, which is the model's own if it is known."""
+    if isinstance(call.args, str):
+        return call.args or "{}"
+    return to_json_text(call.args or {})
+
+
 def _is_opaque(part: ModelResponsePart) -> bool:
     if not isinstance(part, TextPart | ToolCallPart | FilePart):
         return True
@@ -51,7 +59,7 @@ def _says(response: ForeignResponse, message: Message) -> bool:
     """Return whether `response` says what `message` says: its words, and its calls."""
     text = "".join(part.content for part in response.parts if isinstance(part, TextPart))
     calls = [
-        (part.tool_call_id, part.tool_name, part.args_as_json_str())
+        (part.tool_call_id, part.tool_name, arguments_of(part))
         for part in response.parts
         if isinstance(part, ToolCallPart)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import JsonValue
 from pydantic_ai.messages import (
@@ -59,8 +59,7 @@ def parameters(request: ModelRequest, model: ForeignModel) -> ModelRequestParame
         return ModelRequestParameters(function_tools=tools)
     return ModelRequestParameters(
         function_tools=tools,
-        # "auto": as a call of the tool, or in words, as its profile says.
-        output_mode="native" if _is_native(request, model, output.schema) else "auto",
+        output_mode=_output_mode(request, model, output.schema),
         output_object=OutputObjectDefinition(json_schema=output.schema, name=output.name),
         output_tools=[ToolDefinition(name=output.name, parameters_json_schema=output.schema, kind="output")],
     )
@@ -76,33 +75,54 @@ def call_settings(
     said["extra_body"] = settings.extra
     effort = settings.reasoning_effort
     said["thinking"] = False if effort == "none" else effort
-    said["tool_choice"] = request.tool_choice if request.tools and request.tool_choice != "auto" else None
+    if request.tools and request.tool_choice != "auto":
+        said["tool_choice"] = request.tool_choice
     # `Retry` makes the retries, and each must be seen.
     said |= {"timeout": seconds, "max_retries": 0, "cache": cache or None}
-    has = {name: value for name, value in said.items() if value is not None and name not in model.unsupported_settings}
+    lacking = _lacking(request, model)
+    has = {name: value for name, value in said.items() if value is not None and name not in lacking}
     return cast("ForeignSettings", has | dict(provider_settings))
 
 
 def unsent(request: ModelRequest, model: ForeignModel) -> tuple[str, ...]:
-    """Return notes on what `model` does not have, but for sampling settings, without which an answer is as good."""
-    wanted = {"stop": "stop_sequences", "extra": "extra_body"}
-    lacking = [
-        name
-        for name, foreign in wanted.items()
-        if getattr(request.settings, name) and foreign in model.unsupported_settings
-    ]
-    lacking += ["logprobs"] if request.settings.logprobs is not None else []
-    return tuple(f"{model.model_id} has no setting {name!r}, so it was not sent" for name in lacking)
+    """Return notes on the settings of `request` that `model` does not have.
+
+    No seed is no loss worth a note: samples still differ.
+    """
+    wanted = {"temperature": "temperature", "top_p": "top_p", "stop": "stop_sequences", "extra": "extra_body"}
+    settings, lacking = request.settings, _lacking(request, model)
+    names = [name for name, foreign in wanted.items() if getattr(settings, name) is not None and foreign in lacking]
+    names += ["tool_choice"] if "tool_choice" in lacking else []
+    names += ["logprobs"] if settings.logprobs is not None else []
+    return tuple(f"the setting {name!r} was not sent, as the model does not have it" for name in names)
 
 
-def _is_native(request: ModelRequest, model: ForeignModel, schema: JsonValue) -> bool:
-    """Return whether the provider itself can hold an answer to the schema."""
+def _lacking(request: ModelRequest, model: ForeignModel) -> frozenset[str]:
+    """Return the settings that `model` does not have, or not in this request."""
+    lacking, profile = frozenset[str](model.unsupported_settings), model.profile
+    if any(profile.get(f"{api}_disallows_sampling_settings") for api in ("anthropic", "bedrock")):
+        lacking |= {"temperature", "top_p"}
+    effort = request.settings.reasoning_effort
+    thinks = effort != "none" and (effort or profile.get("thinking_enabled_by_default"))
+    while_thinking = profile.get("supports_forced_tool_choice_with_thinking", True)
+    may_force = profile.get("supports_forced_tool_choice", True) and (while_thinking or not thinks)
+    if request.tool_choice == "required" and not may_force:
+        lacking |= {"tool_choice"}
+    return lacking
+
+
+def _output_mode(
+    request: ModelRequest, model: ForeignModel, schema: JsonValue
+) -> Literal["native", "prompted", "auto"]:
+    """Return how the answer is held to the schema; "auto": as a tool's arguments, or as the model's profile says."""
     profile = model.profile
-    if not profile.get("supports_json_schema_output") or _has_open_objects(schema):
-        return False
+    if not profile.get("supports_json_schema_output"):
+        return "auto"
+    if _has_open_objects(schema):
+        return "prompted"
     # Gemini takes no schema beside tools before version 3.
     beside_tools = profile.get("google_supports_tool_combination", not model.system.startswith("google"))
-    return not request.tools or bool(beside_tools)
+    return "native" if beside_tools or not request.tools else "auto"
 
 
 def _has_open_objects(schema: JsonValue) -> bool:

@@ -9,7 +9,7 @@ from ...messages import ImagePart, Message, ToolCall
 from ...usage import Usage
 from ..accounting import NOT_REPORTED, plausible
 from ..base import Finish, ModelRequest, ModelResponse
-from .opaque import kept
+from .opaque import arguments_of, kept
 
 
 class CutOff(Exception):
@@ -20,16 +20,13 @@ class Broken(Exception):
     """The model ended with an error, in the provider's words."""
 
 
-def read(
-    response: ForeignResponse, request: ModelRequest, mark: str, notes: tuple[str, ...], *, priced: bool
-) -> ModelResponse:
+def read(response: ForeignResponse, request: ModelRequest, mark: str, *, priced: bool) -> ModelResponse:
     """Return `response` as ours.
 
     Args:
         response: the response.
         request: what it answers.
         mark: what marks its provider's data.
-        notes: what to note beside it.
         priced: whether to tell its cost, if its price is known.
 
     Raises:
@@ -49,7 +46,7 @@ def read(
         elif isinstance(part, FilePart) and part.content.is_image:
             images.append(ImagePart(data=part.content.data, media_type=part.content.media_type))
         elif isinstance(part, ToolCallPart):
-            arguments = part.args_as_json_str()
+            arguments = arguments_of(part)
             if part.tool_name == output:
                 texts.append(arguments)
             else:
@@ -64,7 +61,6 @@ def read(
         usage=plausible(_usage(response, priced=priced), request, message, reasoning),
         model=response.model_name or "",
         reasoning=reasoning,
-        notes=notes,
     )
 
 
