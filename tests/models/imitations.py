@@ -10,7 +10,6 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
@@ -260,7 +259,11 @@ class Handler(BaseHTTPRequestHandler):
         turn, after = (reply.turn, reply.after) if isinstance(reply, Cut) else (reply, None)
         if not (body.get("stream") or "streamGenerateContent" in self.path):
             return self._json(200, self.imitation.whole(turn))
-        return self._stream(turn, after, silent=isinstance(reply, Cut) and reply.silent)
+        try:
+            self._stream(turn, after, silent=isinstance(reply, Cut) and reply.silent)
+        except OSError:
+            self.close_connection = True
+            self.imitation.left.set()
 
     def _json(self, status: int, body: Body, headers: Mapping[str, str] | None = None) -> None:
         data = json.dumps(body).encode()
@@ -277,20 +280,13 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         for number, (name, event) in enumerate(self.imitation.events(turn)):
+            if number == after and silent:
+                self.connection.recv(1)
+                raise BrokenPipeError
             if number == after:
-                if silent:
-                    self._until_left()
-                else:
-                    self.wfile.write(b"0\r\n\r\n")
-                self.close_connection = True
-                return
+                break
             head = f"event: {name}\n" if name else ""
             data = json.dumps({"type": name, **event} if name else event)
             chunk = f"{head}data: {data}\n\n".encode()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         self.wfile.write(b"0\r\n\r\n")
-
-    def _until_left(self) -> None:
-        with suppress(OSError):
-            if not self.connection.recv(1):
-                self.imitation.left.set()

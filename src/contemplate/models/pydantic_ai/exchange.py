@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from pydantic_ai.direct import model_request, model_request_stream
 from pydantic_ai.messages import ModelResponse as ForeignResponse
 from pydantic_ai.messages import PartDeltaEvent, PartStartEvent
@@ -19,6 +20,9 @@ from .deltas import Deltas
 from .opaque import mark_of
 from .request import call_settings, history, parameters, unsent
 from .response import CutOff, read
+
+# How long a stream that is given up may go on until it waits for its connection.
+CLOSE_SECONDS = 0.05
 
 
 class Exchange:
@@ -70,6 +74,9 @@ class Exchange:
                     delta = deltas.of(event)
                     if delta.text or delta.reasoning:
                         on_delta(delta)
+                    # Between the pieces, the stream can still be ended properly; a lock within it must not be where
+                    # it is cancelled.
+                    await anyio.lowlevel.checkpoint_if_cancelled()
             except BaseException:
                 await _close(stream)
                 raise
@@ -94,11 +101,10 @@ class Exchange:
 
 
 async def _close(stream: StreamedResponse) -> None:
-    """End a stream where it reads from the connection.
+    """End a stream where it reads from the connection, which is closed by that.
 
-    The generators of a provider's client do not close each other; an error within the innermost one ends them all.
+    The generators of a provider's client do not close each other; being cancelled in the innermost one ends them all.
     """
-    with anyio.CancelScope(shield=True) as scope, suppress(Exception):
-        scope.cancel()
+    with anyio.move_on_after(CLOSE_SECONDS, shield=True), suppress(Exception):
         async for _ in stream:
             pass
