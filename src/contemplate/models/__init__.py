@@ -26,7 +26,7 @@ from .wrappers.retry import Retry
 
 if TYPE_CHECKING:
     from .local import LocalModel
-    from .openai import OpenAIModel
+    from .openai import Connection, OpenAIModel
     from .pydantic_ai import PydanticAIModel
     from .wrappers.fallback import Fallback
     from .wrappers.hedge import Hedge
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Brevity",
     "Connectable",
+    "Connection",
     "Delta",
     "DeltaSink",
     "Fallback",
@@ -63,6 +64,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Connection": ".openai",
     "Fallback": ".wrappers.fallback",
     "Hedge": ".wrappers.hedge",
     "Limit": ".wrappers.rate_limit",

@@ -16,6 +16,7 @@ from ..base import DeltaSink, ModelRequest, ModelResponse
 from ..prices import listed_price
 from .account import KeyFunction, account_for
 from .completion import BadCompletion
+from .connection import DIRECT, Connection
 from .connections import connected
 from .errors import model_error
 from .profile import OPENAI, Profile
@@ -43,6 +44,7 @@ class OpenAIModel:
         name: its name in events and errors; "openai:MODEL" if None.
         price: the price of its tokens. If None, it is looked up, if the extra "prices" is installed.
         profile: what the endpoint takes for this model, and how it answers. If None, what is known of it.
+        connection: how the endpoint is reached: headers, query, TLS, a proxy, an HTTP client of one's own.
 
     Raises:
         ConfigurationError: the key that OpenAI requires is missing, or the key or the URL is not valid.
@@ -58,11 +60,12 @@ class OpenAIModel:
         name: str | None = None,
         price: Price | None = None,
         profile: Profile | None = None,
+        connection: Connection = DIRECT,
     ) -> None:
         self.model = model
         self.name = name or f"openai:{model}"
         self.settings = settings
-        self._account = account_for(model, base_url, api_key)
+        self._account = account_for(model, base_url, api_key, connection)
         self.profile = profile or (OPENAI if self._account.speaks_openai else Profile())
         self._price = price
         self._price_looked_up = price is not None
