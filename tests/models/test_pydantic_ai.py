@@ -38,7 +38,10 @@ from contemplate.models import (
 
 from .imitations import KEY, Anthropic, Body, Cut, Failure, Gemini, Imitation, Reply, Script, Turn
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
+pytestmark = pytest.mark.anyio
+
+# Looking for what is left takes long with so many modules, so that only some tests do.
+closed = pytest.mark.usefixtures("no_leftovers")
 
 WEATHER = ToolSpec(
     "weather",
@@ -96,6 +99,7 @@ async def asked(
     return response, deltas
 
 
+@closed
 async def test_an_answer(api: type[Imitation], stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(api, Turn("It is sunny.", "Hm, the sun."), monkeypatch) as (server, model):
         response, _ = await asked(model, ASKING, stream)
@@ -360,6 +364,7 @@ async def test_a_retry_asks_again(api: type[Imitation], stream: bool, monkeypatc
     assert len(server.bodies) == 2
 
 
+@closed
 async def test_a_stream_that_breaks_off(api: type[Imitation], monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         serving(api, Cut(Turn("The answer is long."), after=3 if api is Anthropic else 1), monkeypatch) as (_, model),
@@ -375,6 +380,7 @@ async def test_no_server(api: type[Imitation], stream: bool, monkeypatch: pytest
         await asked(model, ASKING, stream)
 
 
+@closed
 @pytest.mark.parametrize("how", ["cancelled", "timeout", "idle"])
 async def test_the_end_of_a_call_closes_its_connection(
     api: type[Imitation], how: str, monkeypatch: pytest.MonkeyPatch
@@ -398,6 +404,7 @@ async def test_the_end_of_a_call_closes_its_connection(
             assert await anyio.to_thread.run_sync(server.left.wait, 10)
 
 
+@closed
 async def test_what_a_listener_raises_is_its_own(api: type[Imitation], monkeypatch: pytest.MonkeyPatch) -> None:
     def heard(_: Delta) -> None:
         raise ZeroDivisionError
@@ -406,6 +413,7 @@ async def test_what_a_listener_raises_is_its_own(api: type[Imitation], monkeypat
         await model.request(ASKING, heard)
 
 
+@closed
 async def test_calls_at_once_share_connections_and_close_them(
     api: type[Imitation], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,7 @@ class HttpxTransport:
             request = self._client.build_request("POST", url, content=body, headers=headers, timeout=self._timeout)
             try:
                 response = await self._client.send(request, stream=stream, follow_redirects=False)
-            except httpx2.RequestError as error:
+            except (httpx2.RequestError, OSError) as error:
                 raise _failure(error) from error
             if response.status_code // 100 != 3:
                 return response
@@ -83,7 +83,7 @@ async def _pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
     try:
         async for piece in response.aiter_bytes():
             yield piece
-    except httpx2.RequestError as error:
+    except (httpx2.RequestError, OSError) as error:
         raise _failure(error) from error
 
 
@@ -96,5 +96,6 @@ async def _close(response: httpx2.Response, pieces: AsyncIterator[bytes]) -> Non
                 pass
 
 
-def _failure(error: httpx2.RequestError) -> TransportFailure:
+def _failure(error: httpx2.RequestError | OSError) -> TransportFailure:
+    # A server that refuses a client's certificate after the handshake raises an `ssl.SSLError`, which is an OSError.
     return NotConnected() if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout) else ConnectionLost()
