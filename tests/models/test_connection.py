@@ -113,6 +113,7 @@ async def test_nothing_tells_them(stream: bool) -> None:
         ({"certificate": ("nowhere.pem", "key.pem")}, "nowhere.pem and key.pem cannot be read"),
         ({"verify": __file__}, "cannot be read"),
         ({"connect_timeout": 0}, "connect_timeout"),
+        ({"client": object()}, "client is a builtins.object"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(wrong: dict[str, Any], said: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ...errors import ConfigurationError
@@ -15,9 +15,21 @@ from .connection_settings import CONNECT_SECONDS, tls_context
 if TYPE_CHECKING:
     from ssl import SSLContext
 
-    import httpx2
-
 BEARER = "Authorization"
+
+
+class HttpClient(Protocol):
+    """What is used of an `httpx2.AsyncClient`; nothing else is one."""
+
+    def build_request(
+        self, method: str, url: str, /, *, content: bytes, headers: Mapping[str, str], timeout: Any
+    ) -> Any:
+        """Return a request."""
+        ...
+
+    async def send(self, request: Any, /, *, stream: bool, follow_redirects: bool) -> Any:
+        """Return the response to `request`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -47,7 +59,7 @@ class Connection:
     certificate: str | Path | tuple[str | Path, str | Path] | None = None
     proxy: str | None = None
     connect_timeout: float = CONNECT_SECONDS
-    client: httpx2.AsyncClient | None = None
+    client: HttpClient | None = None
 
     def __post_init__(self) -> None:
         # Copies, as they are part of what connections are shared by.
@@ -67,6 +79,12 @@ class Connection:
             raise ConfigurationError(f"Connection: {own[0]} beside a client", hint="set it where the client is made")
         if own:
             self.tls()
+        if self.client is not None:
+            import httpx2
+
+            if not isinstance(self.client, httpx2.AsyncClient):
+                kind = f"{type(self.client).__module__}.{type(self.client).__name__}"
+                raise ConfigurationError(f"Connection: client is a {kind}", hint="it must be an httpx2.AsyncClient")
 
     def __hash__(self) -> int:
         return hash((tuple(sorted(self.headers.items())), tuple(sorted(self.query.items())), self.proxy, self.client))

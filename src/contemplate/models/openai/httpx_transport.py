@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
+from typing import cast
 
 import anyio
 import httpx2
@@ -28,7 +29,7 @@ class HttpxTransport:
         self._connection = connection
         # No timeout on the wait for a free connection: `Limits.concurrency` bounds the number of calls.
         self._timeout = httpx2.Timeout(None, connect=connection.connect_timeout)
-        self._client = connection.client or _new_client(connection, proxy)
+        self._client = cast("httpx2.AsyncClient", connection.client or _new_client(connection, proxy))
 
     async def post(self, body: bytes, key: str) -> bytes:
         """Return the whole response to `body`."""

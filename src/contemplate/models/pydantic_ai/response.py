@@ -67,8 +67,10 @@ def read(response: ForeignResponse, request: ModelRequest, mark: str, *, priced:
 def _finish(response: ForeignResponse, *, refusal: bool, calls: bool) -> Finish:
     if refusal:
         return "refusal"
-    if response.finish_reason in ("length", "content_filter"):
-        return response.finish_reason
+    if response.finish_reason == "length":
+        return "length"
+    if response.finish_reason == "content_filter":
+        return "content_filter"
     return "tool_calls" if calls else "stop"
 
 
