@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,6 +16,7 @@ from pydantic import BaseModel
 
 from contemplate import Agent, Contemplator, ImagePart, Message, ModelSettings, aggregators, planners
 from contemplate.errors import (
+    AggregationError,
     ConfigurationError,
     MissingDependencyError,
     ModelAuthError,
@@ -171,6 +174,28 @@ async def test_a_run_with_tools(api: type[Imitation], monkeypatch: pytest.Monkey
         result = await mind.run("How is the weather in Oslo?")
     assert result.output == "It rains."
     assert result.usage.calls == 2
+
+
+async def test_a_run_goes_on_from_its_journal(
+    api: type[Imitation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def weather(place: str) -> str:
+        """Tell the weather of a place."""
+        return f"rain in {place}"
+
+    first = Turn("Let me see.", "Oslo.", [("weather", {"place": "Oslo"})])
+    replies: Iterator[Reply] = iter([first, failing(api, "wrong"), Turn("It rains.")])
+    with serving(api, lambda _: next(replies), monkeypatch, provider_settings=THINKING[api.provider]) as (
+        server,
+        model,
+    ):
+        options: Any = {"mode": "instant", "agent": Agent(tools=[weather]), "journal": f"sqlite:///{tmp_path}/runs.db"}
+        with pytest.raises(AggregationError, match="odd"):
+            await Contemplator(model, **options).run("How is the weather in Oslo?", run_id="r")
+        result = await Contemplator(model, **options).run("How is the weather in Oslo?", run_id="r")
+        assert (result.output, len(server.bodies)) == ("It rains.", 3)
+        # What was read before came from the journal, and was taken by the provider.
+        assert Turn.signature.rstrip("=") in str(server.bodies[2])
 
 
 class City(BaseModel):
@@ -356,6 +381,16 @@ async def test_errors(api: type[Imitation], stream: bool, kind: str, monkeypatch
         assert (error.prompt_tokens, error.context_tokens) == (208310, 200000)
 
 
+async def test_a_used_up_credit_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "Your credit balance is too low to access the Anthropic API."
+    failure = Failure(400, {"type": "error", "error": {"type": "billing_error", "message": words}})
+    with serving(Anthropic, failure, monkeypatch) as (server, model):
+        with pytest.raises(ModelRateLimitError, match="credit balance is too low") as caught:
+            await asked(Retry(model), ASKING, stream=False)
+        assert len(server.bodies) == 1
+    assert caught.value.code == "billing_error"
+
+
 async def test_a_retry_asks_again(api: type[Imitation], stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     replies: Iterator[Reply] = iter([failing(api, "overloaded"), Turn("at last")])
     with serving(api, lambda _: next(replies), monkeypatch) as (server, model):
@@ -443,6 +478,30 @@ def test_names(api: type[Imitation]) -> None:
         assert model.name == name
         assert KEY not in repr(model) + repr(vars(model.inner))
         assert model.price is not None
+
+
+async def test_any_model_of_pydantic_ai(stream: bool) -> None:
+    from pydantic_ai.models.test import TestModel
+
+    model = PydanticAIModel(TestModel(custom_output_text="yes"))
+    response, _ = await asked(model, ASKING, stream)
+    assert (model.name, response.message.text, response.finish, response.usage.cost_usd) == (
+        "test:test",
+        "yes",
+        "stop",
+        None,
+    )
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_a_client_that_needs_asyncio_says_so() -> None:
+    from pydantic_ai.models.function import FunctionModel
+
+    async def answer(*_: object) -> Any:
+        asyncio.get_running_loop()
+
+    with pytest.raises(ConfigurationError, match="cannot be called on trio"):
+        await PydanticAIModel(FunctionModel(answer)).request(ASKING)
 
 
 def test_a_model_object_is_taken_as_it_is(api: type[Imitation]) -> None:
