@@ -198,6 +198,21 @@ async def test_a_run_goes_on_from_its_journal(
         assert Turn.signature.rstrip("=") in str(server.bodies[2])
 
 
+@pytest.mark.parametrize("mode", ["instant", "contemplating", "vote", "refine", "council", "thinking", "auto"])
+async def test_modes(api: type[Imitation], mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = {"tasks": [{"id": name, "prompt": f"About {name}?", "needs": []} for name in ("a", "b")]}
+
+    def script(body: Body) -> Turn:
+        native = body.get("output_config") or body.get("generationConfig", {}).get("responseJsonSchema")
+        return Turn(json.dumps(plan) if "tasks" in str(native) else "yes", "Hm.")
+
+    with serving(api, script, monkeypatch) as (server, model):
+        result = await Contemplator(model, mode=mode).run("Is it?")
+    assert "yes" in result.output
+    assert result.usage.calls == len(server.bodies)
+    assert result.usage.cost_usd
+
+
 class City(BaseModel):
     name: str
     people: int
