@@ -200,7 +200,7 @@ async def test_a_run_goes_on_from_its_journal(
 
 @pytest.mark.parametrize("mode", ["instant", "contemplating", "vote", "refine", "council", "thinking", "auto"])
 async def test_modes(api: type[Imitation], mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan = {"tasks": [{"id": name, "prompt": f"About {name}?", "needs": []} for name in ("a", "b")]}
+    plan: Body = {"tasks": [{"id": name, "prompt": f"About {name}?", "needs": []} for name in ("a", "b")]}
 
     def script(body: Body) -> Turn:
         native = body.get("output_config") or body.get("generationConfig", {}).get("responseJsonSchema")
@@ -209,7 +209,8 @@ async def test_modes(api: type[Imitation], mode: Any, monkeypatch: pytest.Monkey
     with serving(api, script, monkeypatch) as (server, model):
         result = await Contemplator(model, mode=mode).run("Is it?")
     assert "yes" in result.output
-    assert result.usage.calls == len(server.bodies)
+    # A vote that is decided ends the calls that are left.
+    assert 1 <= len(server.bodies) <= result.usage.calls
     assert result.usage.cost_usd
 
 
@@ -467,11 +468,18 @@ async def test_what_a_listener_raises_is_its_own(api: type[Imitation], monkeypat
 async def test_calls_at_once_share_connections_and_close_them(
     api: type[Imitation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    said: list[str] = []
+
+    async def ask() -> None:
+        response, _ = await asked(model, ASKING, stream=True)
+        said.append(response.message.text)
+
     with serving(api, Turn("yes"), monkeypatch) as (server, model):
-        mind = Contemplator(model, planner=planners.sample(8), aggregator=aggregators.vote())
-        result = await mind.run("Is it?")
-        again = await mind.run("Is it?")
-    assert (result.output, again.output) == ("yes", "yes")
+        for _ in range(2):
+            async with model.connect(), anyio.create_task_group() as group:
+                for _ in range(8):
+                    group.start_soon(ask)
+    assert said == ["yes"] * 16
     assert len(server.bodies) == 16
 
 
