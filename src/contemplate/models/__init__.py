@@ -26,7 +26,8 @@ from .wrappers.retry import Retry
 
 if TYPE_CHECKING:
     from .local import LocalModel
-    from .openai import OpenAIModel, Profile
+    from .openai import Connection, OpenAIModel, Profile
+    from .pydantic_ai import PydanticAIModel
     from .wrappers.fallback import Fallback
     from .wrappers.hedge import Hedge
     from .wrappers.prompted_tools import PromptedTools
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Brevity",
     "Connectable",
+    "Connection",
     "Delta",
     "DeltaSink",
     "Fallback",
@@ -49,6 +51,7 @@ __all__ = [
     "OutputSchema",
     "Profile",
     "PromptedTools",
+    "PydanticAIModel",
     "Retry",
     "RunMark",
     "TokenLogprob",
@@ -62,6 +65,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Connection": ".openai",
     "Fallback": ".wrappers.fallback",
     "Hedge": ".wrappers.hedge",
     "Limit": ".wrappers.rate_limit",
@@ -69,6 +73,7 @@ _LAZY = {
     "OpenAIModel": ".openai",
     "Profile": ".openai",
     "PromptedTools": ".wrappers.prompted_tools",
+    "PydanticAIModel": ".pydantic_ai",
     "Warm": ".wrappers.warm",
 }
 

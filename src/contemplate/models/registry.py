@@ -63,9 +63,13 @@ def _named(model: str) -> Model:
     from .openai.hosts import host_named
 
     host = host_named(provider)
-    if host is None:
-        raise _unknown(model, provider)
-    return Retry(_at(host, name, model))
+    if host is not None:
+        return Retry(_at(host, name, model))
+    from . import pydantic_ai
+
+    if pydantic_ai.is_known(provider):
+        return pydantic_ai.named(model)
+    raise _unknown(model, provider)
 
 
 def _at(host: Host, name: str, model: str) -> Model:
@@ -90,9 +94,10 @@ def _at(host: Host, name: str, model: str) -> Model:
 def _unknown(model: str, provider: str) -> ConfigurationError:
     from difflib import get_close_matches
 
+    from . import pydantic_ai
     from .openai.hosts import ALIASES, HOSTS
 
-    known = [host.name for host in HOSTS]
+    known = [*(host.name for host in HOSTS), *sorted(pydantic_ai.PROVIDERS)]
     near = get_close_matches(provider.lower(), [*known, *ALIASES, "local"], n=3)
     meant = f"did you mean {' or '.join(near)}? " if near else ""
     return ConfigurationError(

@@ -48,7 +48,7 @@ def model_error(error: TransportFailure | BadCompletion, model: str, account: Ac
         return ModelConnectionError(
             f"no connection to {account.place}: {_clean(_cause(error), account)}",
             model=model,
-            hint="is the server running, and the URL correct?",
+            hint=_connection_hint(error),
         )
     if isinstance(error, TransportFailure | CutOff):
         return ModelConnectionError(
@@ -59,6 +59,12 @@ def model_error(error: TransportFailure | BadCompletion, model: str, account: Ac
     return ModelResponseError(
         _clean(str(error), account), model=model, hint=f"is {account.place} the base URL of a chat completions API?"
     )
+
+
+def _connection_hint(error: BaseException) -> str:
+    if "certificate verify failed" in _cause(error).lower():
+        return "for an authority of your own: connection=Connection(verify='ca.pem')"
+    return "is the server running, and the URL correct?"
 
 
 def _told(

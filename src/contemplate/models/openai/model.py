@@ -17,6 +17,7 @@ from ..prices import listed_price
 from .account import KeyFunction, account_for
 from .chat_call import ChatCall
 from .completion import BadCompletion
+from .connection import DIRECT, Connection
 from .connections import connected
 from .errors import model_error
 from .hosts import profile_at
@@ -45,6 +46,7 @@ class OpenAIModel:
         price: the price of its tokens. If None, it is looked up, if the extra "prices" is installed.
         profile: what the endpoint takes for this model, and how it answers. If None, what is known of it. What is
             learnt from its refusals comes on top.
+        connection: how the endpoint is reached: headers, query, TLS, a proxy, an HTTP client of one's own.
 
     Raises:
         ConfigurationError: the key that OpenAI requires is missing, or the key or the URL is not valid.
@@ -60,11 +62,12 @@ class OpenAIModel:
         name: str | None = None,
         price: Price | None = None,
         profile: Profile | None = None,
+        connection: Connection = DIRECT,
     ) -> None:
         self.model = model
         self.name = name or f"openai:{model}"
         self.settings = settings
-        self._account = account_for(model, base_url, api_key)
+        self._account = account_for(model, base_url, api_key, connection)
         profile = profile or profile_at(self._account.base_url, model)
         self._dialect = Dialect(profile, self._account.place, model)
         self._untold = profile.left_out.intersection(TOLD)
