@@ -1,0 +1,147 @@
+"""What a provider's model says: the script of a test, or a model that can do everything asked of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from .counting import images_in, prompt_text
+from .refusals import Body
+from .schema_values import value_for
+
+# Tools that stand for an answer, not for something to be found out.
+_ANSWER_TOOL = re.compile(r"(final|answer|output|respond|result|reply)", re.IGNORECASE)
+_JSON_ASKED = re.compile(r"JSON only|as JSON|JSON (object|value|schema)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, as the provider's model sees it.
+
+    Args:
+        body: the request.
+        number: its number at this server, from 0.
+        schema: the schema that the server holds the answer to; None if it does not.
+        json: whether the server holds the answer to some JSON.
+    """
+
+    body: Body
+    number: int
+    schema: Mapping[str, Any] | None = None
+    json: bool = False
+
+    @cached_property
+    def prompt(self) -> str:
+        """All that there is to read."""
+        return prompt_text(self.body)
+
+    @property
+    def images(self) -> int:
+        """The number of images."""
+        return images_in(self.body)
+
+    @property
+    def tools(self) -> dict[str, Mapping[str, Any]]:
+        """The schemas of the parameters of the tools that may be called, by the tools' names."""
+        if self.body.get("tool_choice") == "none":
+            return {}
+        functions = [tool["function"] for tool in self.body.get("tools") or ()]
+        return {each["name"]: each.get("parameters") or {} for each in functions}
+
+    @property
+    def tool_results(self) -> list[str]:
+        """What tools returned since the last user's message."""
+        found: list[str] = []
+        for message in self.body["messages"]:
+            if message["role"] == "user":
+                found = []
+            elif message["role"] == "tool":
+                found.append(str(message.get("content")))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the model says to a request.
+
+    Args:
+        text: the answer.
+        reasoning: what it thought before, if the provider's model thinks.
+        tool_calls: pairs of a tool's name and its arguments, which are JSON.
+        finish: why it stopped, in OpenAI's words; None for what follows from the rest.
+    """
+
+    text: str = ""
+    reasoning: str | None = None
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    finish: str | None = None
+
+
+Script = Callable[[Asked], "Said | str"]
+
+
+def able(answer: str = "42") -> Script:
+    """Return the script of a model that answers every question with `answer`, in whatever form it is asked for.
+
+    It calls each tool once, with arguments that fit, follows a schema that it is held to or finds in the prompt, plans
+    where a plan is asked for, picks the first candidate, and writes programs that print the answer.
+    """
+
+    def script(asked: Asked) -> Said | str:
+        calls = _calls(asked, answer)
+        if calls:
+            return Said(tool_calls=calls)
+        schema = asked.schema or _schema_in(asked.prompt)
+        if schema is not None:
+            return json.dumps(value_for(schema, answer))
+        if asked.json or _JSON_ASKED.search(asked.prompt):
+            return json.dumps(_usual_value(asked.prompt, answer))
+        if "```python" in asked.prompt and "prints" in asked.prompt:
+            return f"```python\nprint({answer!r})\n```"
+        told = f"The tools returned {', '.join(asked.tool_results)}. " if asked.tool_results else ""
+        return f"{told}Two steps lead there, and both were checked.\nAnswer: {answer}"
+
+    return script
+
+
+def _calls(asked: Asked, answer: str) -> tuple[tuple[str, str], ...]:
+    answering = {name for name in asked.tools if _ANSWER_TOOL.match(name)}
+    finding_out = asked.tools.keys() - answering
+    wanted = answering if asked.tool_results or not finding_out else finding_out
+    if asked.tool_results and not answering:
+        return ()
+    return tuple(
+        (name, json.dumps(value_for(schema, answer))) for name, schema in asked.tools.items() if name in wanted
+    )
+
+
+def _schema_in(prompt: str) -> Mapping[str, Any] | None:
+    """Return the last JSON schema that stands in `prompt`."""
+    decoder, found, place = json.JSONDecoder(), None, prompt.find("{")
+    while place >= 0:
+        try:
+            value, end = decoder.raw_decode(prompt, place)
+        except ValueError:
+            end = place + 1
+        else:
+            if isinstance(value, dict) and ("properties" in value or "$defs" in value):
+                found = value
+        place = prompt.find("{", end)
+    return found
+
+
+def _usual_value(prompt: str, answer: str) -> Any:
+    """Return what is asked for where only the names of fields are told."""
+    if '"tasks"' in prompt:
+        return {"tasks": [{"title": f"Part {i}", "prompt": f"Find part {i}.", "needs": []} for i in (1, 2)]}
+    if '"best"' in prompt:
+        return {"reason": "It is right.", "best": "1"}
+    if '"same"' in prompt:
+        return {"same": True}
+    if '"solution"' in prompt:
+        return {"reason": "All agree.", "support": [1], "solution": f"Answer: {answer}"}
+    return {"answer": answer}
