@@ -1,4 +1,4 @@
-"""`contemplate models`: the list of local models, and fetching one, also before it is needed."""
+"""`contemplate models`: the list of local models, fetching one, also before it is needed, and checking any."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ PERCENT_STEP = 10
 
 
 def models(options: argparse.Namespace) -> int:
-    """List the known local models, or fetch one, and return the exit code."""
+    """List the known local models, fetch one, or check a model, and return the exit code."""
+    if options.action == "check":
+        # It needs much that the list does not.
+        from .check_model import check_model
+
+        fetch_if_local(options.model, quiet=options.json)
+        return check_model(options.model, seconds=options.seconds, as_json=options.json)
     if options.action == "pull":
         known = KNOWN.get(options.name.removeprefix("local:"))
         if known is None:

@@ -27,6 +27,7 @@ from .wrappers.retry import Retry
 if TYPE_CHECKING:
     from .local import LocalModel
     from .openai import OpenAIModel
+    from .probes import Finding, Report, check
     from .wrappers.fallback import Fallback
     from .wrappers.hedge import Hedge
     from .wrappers.prompted_tools import PromptedTools
@@ -39,6 +40,7 @@ __all__ = [
     "Delta",
     "DeltaSink",
     "Fallback",
+    "Finding",
     "Hedge",
     "Limit",
     "LocalModel",
@@ -48,12 +50,14 @@ __all__ = [
     "OpenAIModel",
     "OutputSchema",
     "PromptedTools",
+    "Report",
     "Retry",
     "RunMark",
     "TokenLogprob",
     "ToolSpec",
     "Warm",
     "brevity_of",
+    "check",
     "current_run",
     "outermost_run",
     "price_of",
@@ -62,12 +66,15 @@ __all__ = [
 
 _LAZY = {
     "Fallback": ".wrappers.fallback",
+    "Finding": ".probes",
     "Hedge": ".wrappers.hedge",
     "Limit": ".wrappers.rate_limit",
     "LocalModel": ".local",
     "OpenAIModel": ".openai",
     "PromptedTools": ".wrappers.prompted_tools",
+    "Report": ".probes",
     "Warm": ".wrappers.warm",
+    "check": ".probes",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +14,10 @@ from .counting import images_in, prompt_text
 from .refusals import Body
 from .schema_values import value_for
 
-# Tools that stand for an answer, not for something to be found out.
-_ANSWER_TOOL = re.compile(r"(final|answer|output|respond|result|reply)", re.IGNORECASE)
+# Tools that stand for an answer, not for something to be found out: their names or descriptions.
+_ANSWER_TOOL = re.compile(r"(^|_)(final|answer|output|respond|result|reply)|final answer", re.IGNORECASE)
+_WORD_ASKED = re.compile(r"with the word (\w+) and nothing else")
+_COUNT_ASKED = re.compile(r"Count from 1 to (\d+)")
 _JSON_ASKED = re.compile(r"JSON only|as JSON|JSON (object|value|schema)", re.IGNORECASE)
 
 
@@ -46,11 +49,11 @@ class Asked:
 
     @property
     def tools(self) -> dict[str, Mapping[str, Any]]:
-        """The schemas of the parameters of the tools that may be called, by the tools' names."""
+        """The tools that may be called, with `description` and `parameters`, by their names."""
         if self.body.get("tool_choice") == "none":
             return {}
         functions = [tool["function"] for tool in self.body.get("tools") or ()]
-        return {each["name"]: each.get("parameters") or {} for each in functions}
+        return {each["name"]: each for each in functions}
 
     @property
     def tool_results(self) -> list[str]:
@@ -73,12 +76,14 @@ class Said:
         reasoning: what it thought before, if the provider's model thinks.
         tool_calls: pairs of a tool's name and its arguments, which are JSON.
         finish: why it stopped, in OpenAI's words; None for what follows from the rest.
+        gate: an event that the answer waits for, for tests that control the order.
     """
 
     text: str = ""
     reasoning: str | None = None
     tool_calls: tuple[tuple[str, str], ...] = ()
     finish: str | None = None
+    gate: threading.Event | None = None
 
 
 Script = Callable[[Asked], "Said | str"]
@@ -87,8 +92,9 @@ Script = Callable[[Asked], "Said | str"]
 def able(answer: str = "42") -> Script:
     """Return the script of a model that answers every question with `answer`, in whatever form it is asked for.
 
-    It calls each tool once, with arguments that fit, follows a schema that it is held to or finds in the prompt, plans
-    where a plan is asked for, picks the first candidate, and writes programs that print the answer.
+    It calls each tool once, or twice if it is told so, with arguments that fit, follows a schema that it is held to or
+    finds in the prompt, plans where a plan is asked for, picks the first candidate, writes programs that print the
+    answer, says a word that it is told to say, counts, and sees every image as red.
     """
 
     def script(asked: Asked) -> Said | str:
@@ -102,6 +108,12 @@ def able(answer: str = "42") -> Script:
             return json.dumps(_usual_value(asked.prompt, answer))
         if "```python" in asked.prompt and "prints" in asked.prompt:
             return f"```python\nprint({answer!r})\n```"
+        if word := _WORD_ASKED.search(asked.prompt):
+            return word[1]
+        if count := _COUNT_ASKED.search(asked.prompt):
+            return " ".join(map(str, range(1, int(count[1]) + 1)))
+        if asked.images and "colour" in asked.prompt:
+            return "Red."
         told = f"The tools returned {', '.join(asked.tool_results)}. " if asked.tool_results else ""
         return f"{told}Two steps lead there, and both were checked.\nAnswer: {answer}"
 
@@ -109,13 +121,17 @@ def able(answer: str = "42") -> Script:
 
 
 def _calls(asked: Asked, answer: str) -> tuple[tuple[str, str], ...]:
-    answering = {name for name in asked.tools if _ANSWER_TOOL.match(name)}
+    described = {name: f"{name} {tool.get('description')}" for name, tool in asked.tools.items()}
+    answering = {name for name, text in described.items() if _ANSWER_TOOL.search(text)}
     finding_out = asked.tools.keys() - answering
     wanted = answering if asked.tool_results or not finding_out else finding_out
     if asked.tool_results and not answering:
         return ()
-    return tuple(
-        (name, json.dumps(value_for(schema, answer))) for name, schema in asked.tools.items() if name in wanted
+    times = 2 if "tool twice" in asked.prompt else 1
+    return times * tuple(
+        (name, json.dumps(value_for(tool.get("parameters") or {}, answer)))
+        for name, tool in asked.tools.items()
+        if name in wanted
     )
 
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-import anyio
+import anyio.lowlevel
 
 from ...usage import NOTHING, Usage
 from ..faulty import Exchange, FaultyServer
+from ..faulty.chat_answer import wait_for_gate
 from ..faulty.exchange import Reply
 from ..faulty.http import HttpConnection
 from .answers import Answer
@@ -47,7 +48,6 @@ class Provider:
         script: what its model says: a text, or a function of what was asked, which runs in the server's thread. If
             None, a model that answers everything with "42" (`able`).
         key: the API key that it wants; None takes any.
-        seconds: how long it takes to the first byte of an answer.
         port: the port; 0 for a free one.
 
     Attributes:
@@ -66,7 +66,6 @@ class Provider:
         script: str | Script | None = None,
         *,
         key: str | None = None,
-        seconds: float = 0.0,
         port: int = 0,
     ) -> None:
         self.dialect = dialect
@@ -77,7 +76,6 @@ class Provider:
         self._at_once = 0
         self._script = _script(script)
         self._key = key
-        self._seconds = seconds
         self._cache = PrefixCache()
         self._server = FaultyServer(self._reply_to, port=port)
 
@@ -108,6 +106,8 @@ class Provider:
         self.requests.append(exchange.body)
         if self._key is not None and exchange.headers.get("authorization") != f"Bearer {self._key}":
             return self._refuse(exchange, [Refusal("Incorrect API key provided.", 401, code="invalid_api_key")])
+        if not isinstance(exchange.body.get("messages"), list):
+            return self._refuse(exchange, [Refusal("Missing required parameter: 'messages'.", 400, "messages")])
         for rule in self.dialect.rules:
             problems = rule.problems(exchange.body)
             if problems:
@@ -145,8 +145,8 @@ class Provider:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         try:
-            if self._seconds:
-                await anyio.sleep(self._seconds)
+            if answer.said.gate is not None:
+                await wait_for_gate(answer.said.gate)
             if not answer.body.get("stream"):
                 # Before it is sent, so that who has it can look.
                 self.billed += answer.usage
@@ -155,6 +155,8 @@ class Provider:
             await connection.begin_stream()
             for event in answer.events():
                 await (connection.chunk(event) if isinstance(event, bytes) else connection.event(event))
+                # A client that hangs up is noticed between two events.
+                await anyio.lowlevel.checkpoint()
             self.billed += answer.usage
             await connection.end_stream(done=answer.form.done)
         finally:
@@ -210,4 +212,6 @@ def _cut(said: Said, body: Body) -> Said:
         return said
     left = most * CHARACTERS_PER_TOKEN
     reasoning = (said.reasoning or "")[:left]
-    return Said(text[: left - len(reasoning)], reasoning or None, (), "length")
+    return replace(
+        said, text=text[: left - len(reasoning)], reasoning=reasoning or None, tool_calls=(), finish="length"
+    )
