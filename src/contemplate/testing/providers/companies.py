@@ -174,6 +174,7 @@ DEEPSEEK = ProviderDialect(
         comment=": keep-alive",
         usage=UsageForm(place="finish", only_if_asked=False, cached="prompt_cache_hit_tokens"),
     ),
+    lacks=frozenset({"images"}),
 )
 
 DEEPSEEK_REASONING = ProviderDialect(
@@ -204,6 +205,7 @@ DEEPSEEK_REASONING = ProviderDialect(
         comment=": keep-alive",
         usage=UsageForm(place="finish", only_if_asked=False, cached="prompt_cache_hit_tokens"),
     ),
+    lacks=frozenset({"images"}),
 )
 
 _MISTRAL_SOURCES = (
@@ -352,4 +354,5 @@ PERPLEXITY = ProviderDialect(
         usage=UsageForm(place="every", only_if_asked=False, cached=None, cost="object"),
         extra={"citations": ["https://example.com/"], "search_results": []},
     ),
+    lacks=frozenset({"tools"}),
 )

@@ -84,6 +84,7 @@ class ProviderDialect:
         rules: what it refuses; the first that is broken is told.
         refusal: the form of its errors.
         answer: how it answers.
+        lacks: what its model cannot do, whatever it is asked in: "tools", "images".
     """
 
     name: str
@@ -93,3 +94,4 @@ class ProviderDialect:
     rules: tuple[Rule, ...] = ()
     refusal: RefusalForm = openai_form
     answer: AnswerForm = AnswerForm()
+    lacks: frozenset[str] = frozenset()

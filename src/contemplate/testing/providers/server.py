@@ -22,7 +22,7 @@ from .refusals import Body, Refusal
 from .script import Asked, Said, Script, able
 
 # What a model thinks if the script does not say: wrong at first, and with JSON that is not the answer.
-THOUGHTS = 'Is it {"answer": "13", "tasks": []}? No, that would be wrong.\nAnswer: 13\nSo once more, with care.'
+THOUGHTS = 'Attempt {}: is it {{"answer": "13", "tasks": []}}? No, that is wrong.\nAnswer: 13\nOnce more, with care.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,6 @@ class Provider:
         port: the port; 0 for a free one.
 
     Attributes:
-        requests: the body of every request, in order.
         refused: those that were refused, and why.
         billed: what it counted for the others: the truth that reported usage can be compared with.
         most_at_once: the largest number of requests in flight at one moment.
@@ -69,7 +68,6 @@ class Provider:
         port: int = 0,
     ) -> None:
         self.dialect = dialect
-        self.requests: list[Body] = []
         self.refused: list[Refused] = []
         self.billed = NOTHING
         self.most_at_once = 0
@@ -89,6 +87,11 @@ class Provider:
         """The name of a model that it has."""
         return self.dialect.model
 
+    @property
+    def requests(self) -> list[Body]:
+        """The body of every request, in order."""
+        return [each.body for each in self._server.exchanges]
+
     def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
         """Wait until `condition` holds, for at most `seconds`, and return whether it does. Blocks."""
         return self._server.wait_for(condition, seconds)
@@ -103,7 +106,6 @@ class Provider:
         self._server.__exit__(kind, error, where)
 
     def _reply_to(self, exchange: Exchange) -> Reply:
-        self.requests.append(exchange.body)
         if self._key is not None and exchange.headers.get("authorization") != f"Bearer {self._key}":
             return self._refuse(exchange, [Refusal("Incorrect API key provided.", 401, code="invalid_api_key")])
         if not isinstance(exchange.body.get("messages"), list):
@@ -124,7 +126,7 @@ class Provider:
         said = self._script(asked)
         said = said if isinstance(said, Said) else Said(said)
         if form.thinks and said.reasoning is None:
-            said = replace(said, reasoning=THOUGHTS)
+            said = replace(said, reasoning=THOUGHTS.format(exchange.number))
         if not form.thinks:
             said = replace(said, reasoning=None)
         said = _cut(said, body)

@@ -77,6 +77,7 @@ LLAMA_CPP = ProviderDialect(
     ),
     refusal=numbered_form,
     answer=AnswerForm(logprobs=True, extra={"timings": {"predicted_per_second": 40.0}, "system_fingerprint": "b1"}),
+    lacks=frozenset({"images"}),
 )
 
 LM_STUDIO = ProviderDialect(
