@@ -195,15 +195,16 @@ def _counts(usage: Usage) -> tuple[int, ...]:
 async def row(dialect: ProviderDialect) -> dict[str, str]:
     """Return what works with a provider, streamed and whole, by capability."""
     words: dict[str, str] = {}
-    counted = True
+    counted, works = True, False
     for capability in CAPABILITIES:
         outcomes = [await tried(dialect, capability, stream=stream) for stream in (False, True)]
         worst = max(outcomes, key=lambda each: ("yes", "learnt", "refused", "no").index(each.word))
         words[capability] = worst.word
         counted = counted and all(each.counted for each in outcomes)
+        works = works or any(each.works for each in outcomes)
         if worst.problem:
             sys.stderr.write(f"{dialect.name}, {capability}: {worst.problem[:200]}\n")
-    return {**words, "usage": "yes" if counted else "no"}
+    return {**words, "usage": "yes" if counted and works else "no"}
 
 
 # The columns of the table, and the capabilities of which each tells the worst.

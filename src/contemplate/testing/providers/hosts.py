@@ -189,14 +189,15 @@ LITELLM = ProviderDialect(
             ("seed", "logprobs", "top_logprobs"),
             "litellm.UnsupportedParamsError: anthropic does not support parameters: ['{field}'], for "
             "model=claude-sonnet-4-5. To drop these, set `litellm.drop_params=True` or for proxy:\n\n"
-            "`litellm_settings:\n drop_params: true`\n",
+            "`litellm_settings:\n drop_params: true`\n. \n If you want to use these params dynamically send "
+            "allowed_openai_params=['{field}'] in your request.",
         ),
         NoEmptyAssistant(
             "litellm.BadRequestError: AnthropicException - messages: text content blocks must be non-empty"
         ),
     ),
     refusal=litellm_form,
-    answer=AnswerForm(thinks=True, reasoning="reasoning_content", ping=False),
+    answer=AnswerForm(thinks=True, reasoning="reasoning_content"),
 )
 
 GATEWAY = ProviderDialect(
@@ -204,8 +205,8 @@ GATEWAY = ProviderDialect(
     model="model",
     base_url="https://gateway.example.com/v1",
     sources=(
-        "https://fastapi.tiangolo.com/tutorial/handling-errors/",
-        "https://github.com/vllm-project/vllm/pull/9098",
+        "https://github.com/langchain-ai/langchain-azure/issues/82",
+        "https://github.com/1Panel-dev/MaxKB/issues/2912",
     ),
     rules=(
         NoFields(
@@ -218,5 +219,5 @@ GATEWAY = ProviderDialect(
         ),
     ),
     refusal=fastapi_form,
-    answer=AnswerForm(ping=True, done=False, usage=UsageForm(place="finish", only_if_asked=False)),
+    answer=AnswerForm(ping=True, done=False, calls="snapshots", usage=UsageForm(place="finish", only_if_asked=False)),
 )

@@ -157,11 +157,11 @@ def openrouter_form(refusals: Sequence[Refusal]) -> Any:
 
 
 def litellm_form(refusals: Sequence[Refusal]) -> Any:
-    """The form of LiteLLM's proxy, which writes None as a text, and the status as one."""
+    """The form of LiteLLM's proxy, which writes the status as a text, and says what it did not do about the error."""
     first = refusals[0]
-    group = "Received Model Group=model\nAvailable Model Group Fallbacks=None"
-    error = {"message": f"{first.message}. {group}", "type": "None", "param": "None", "code": str(first.status)}
-    return {"error": error}
+    did = "LiteLLM: model group 'model' failed with the error above. No fallback was attempted."
+    error = {"message": f"{first.message}\n\n{did}", "type": "invalid_request_error", "param": None}
+    return {"error": {**error, "code": str(first.status)}}
 
 
 def _pydantic_errors(refusals: Sequence[Refusal]) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ SGLANG = ProviderDialect(
         ),
     ),
     refusal=vllm_form,
-    answer=AnswerForm(thinks=True, reasoning="reasoning_content", logprobs=True, calls="snapshots"),
+    answer=AnswerForm(thinks=True, reasoning="reasoning_content", logprobs=True),
 )
 
 LLAMA_CPP = ProviderDialect(
