@@ -171,11 +171,20 @@ class Outcome:
         return "yes" if not any(self.refused) else "learnt" if not self.refused[1] else "refused"
 
 
-async def tried(dialect: ProviderDialect, capability: str, *, stream: bool) -> Outcome:
-    """Try something twice on the imitation of a provider."""
+async def tried(dialect: ProviderDialect, capability: str, *, stream: bool, known: bool = True) -> Outcome:
+    """Try something twice on the imitation of a provider.
+
+    Args:
+        dialect: the provider.
+        capability: what is tried.
+        stream: whether calls are streamed.
+        known: whether what the library knows of the provider's own address holds at the imitation's, too; else all is
+            to be learnt.
+    """
     refused, counted = [0, 0], True
+    profile = OpenAIModel(dialect.model, base_url=dialect.base_url, api_key="key").profile if known else None
     with Provider(dialect) as server:
-        model = OpenAIModel(server.model, base_url=server.url, api_key="key")
+        model = OpenAIModel(server.model, base_url=server.url, api_key="key", profile=profile)
         for place in (0, 1):
             before, billed = len(server.refused), server.billed
             try:

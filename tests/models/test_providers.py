@@ -11,50 +11,68 @@ from contemplate.testing.providers import ProviderDialect
 pytestmark = pytest.mark.anyio
 
 ALL = pytest.mark.parametrize("dialect", providers.ALL, ids=lambda dialect: dialect.name)
+# What an endpoint takes is known beforehand, or is to be learnt.
+KNOWN = pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 # Streamed over one of the two transports, and whole over the other.
 WAYS = pytest.mark.parametrize(("anyio_backend", "stream"), [("asyncio", True), ("trio", False)])
 ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
-async def check(dialect: ProviderDialect, capability: str, *, stream: bool) -> None:
-    outcome = await tried(dialect, capability, stream=stream)
+async def check(dialect: ProviderDialect, capability: str, *, stream: bool, known: bool) -> None:
+    outcome = await tried(dialect, capability, stream=stream, known=known)
     assert outcome.works, outcome.problem
     assert outcome.refused[1] == 0, "what was learnt in the first run was not known in the second"
     assert outcome.counted, "the usage is not what was billed"
 
 
+async def check_silent(dialect: ProviderDialect, capability: str, *, stream: bool) -> None:
+    """A server that ignores schemas without a word leaves a right answer, or an error that tells what is missing."""
+    outcome = await tried(dialect, capability, stream=stream, known=False)
+    assert outcome.works or "does not fit" in outcome.problem, outcome.problem
+
+
 @ALL
+@KNOWN
 @WAYS
 @pytest.mark.parametrize("mode", MODES)
-async def test_modes(dialect: ProviderDialect, mode: str, stream: bool) -> None:
-    await check(dialect, mode, stream=stream)
+async def test_modes(dialect: ProviderDialect, mode: str, stream: bool, known: bool) -> None:
+    await check(dialect, mode, stream=stream, known=known)
 
 
 @ALL
+@KNOWN
 @WAYS
 @pytest.mark.parametrize("capability", ["typed", "streaming"])
-async def test_answers(dialect: ProviderDialect, capability: str, stream: bool) -> None:
-    await check(dialect, capability, stream=stream)
+async def test_answers(dialect: ProviderDialect, capability: str, stream: bool, known: bool) -> None:
+    if dialect.answer.schema == "ignored" and not known:
+        await check_silent(dialect, capability, stream=stream)
+        return
+    await check(dialect, capability, stream=stream, known=known)
 
 
 @ALL
+@KNOWN
 @WAYS
 @pytest.mark.parametrize("capability", ["tools", "typed, with tools"])
-async def test_tools(dialect: ProviderDialect, capability: str, stream: bool) -> None:
-    if "tools" not in dialect.lacks:
-        await check(dialect, capability, stream=stream)
+async def test_tools(dialect: ProviderDialect, capability: str, stream: bool, known: bool) -> None:
+    if dialect.answer.schema == "ignored" and not known:
+        await check_silent(dialect, capability, stream=stream)
         return
-    outcome = await tried(dialect, capability, stream=stream)
+    if "tools" not in dialect.lacks:
+        await check(dialect, capability, stream=stream, known=known)
+        return
+    outcome = await tried(dialect, capability, stream=stream, known=known)
     assert outcome.works or "not supported" in outcome.problem, outcome.problem
 
 
 @ALL
+@KNOWN
 @WAYS
-async def test_images(dialect: ProviderDialect, stream: bool) -> None:
+async def test_images(dialect: ProviderDialect, stream: bool, known: bool) -> None:
     if "images" not in dialect.lacks:
-        await check(dialect, "images", stream=stream)
+        await check(dialect, "images", stream=stream, known=known)
         return
-    outcome = await tried(dialect, "images", stream=stream)
+    outcome = await tried(dialect, "images", stream=stream, known=known)
     assert not outcome.works, "the model cannot see, but answered as if it had"
     assert "image" in outcome.problem, outcome.problem
 
@@ -62,7 +80,7 @@ async def test_images(dialect: ProviderDialect, stream: bool) -> None:
 @ALL
 @ON_ASYNCIO
 async def test_programs(dialect: ProviderDialect) -> None:
-    await check(dialect, "programs", stream=True)
+    await check(dialect, "programs", stream=True, known=True)
 
 
 def test_the_table_of_the_docs_has_a_line_for_each() -> None:

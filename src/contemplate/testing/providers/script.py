@@ -18,6 +18,10 @@ from .schema_values import value_for
 _ANSWER_TOOL = re.compile(r"(^|_)(final|answer|output|respond|result|reply)|final answer", re.IGNORECASE)
 _WORD_ASKED = re.compile(r"with the word (\w+) and nothing else")
 _COUNT_ASKED = re.compile(r"Count from 1 to (\d+)")
+# Tools that are told about in words, and their results, as `models.PromptedTools` writes them.
+_TOOLS_TOLD = '{"tool": "<name>"'
+_TOOL_TOLD = re.compile(r"^- (\S+): .*\n  arguments: (\{.*\})$", re.MULTILINE)
+_RESULT_TOLD = re.compile(r"<<result of (\S+) (\w+)>>\n(.*?)\n<<end \2>>", re.DOTALL)
 _JSON_ASKED = re.compile(r"JSON only|as JSON|JSON (object|value|schema)", re.IGNORECASE)
 
 
@@ -92,15 +96,18 @@ Script = Callable[[Asked], "Said | str"]
 def able(answer: str = "42") -> Script:
     """Return the script of a model that answers every question with `answer`, in whatever form it is asked for.
 
-    It calls each tool once, or twice if it is told so, with arguments that fit, follows a schema that it is held to or
-    finds in the prompt, plans where a plan is asked for, picks the first candidate, writes programs that print the
-    answer, says a word that it is told to say, counts, and sees every image as red.
+    It calls each tool once, or twice if it is told so, with arguments that fit, also tools that it is told of in words.
+    It follows a schema that it is held to or finds in the prompt, plans where a plan is asked for, picks the first
+    candidate, writes programs that print the answer, says a word that it is told to say, counts, and sees every image
+    as red.
     """
 
     def script(asked: Asked) -> Said | str:
         calls = _calls(asked, answer)
         if calls:
             return Said(tool_calls=calls)
+        if _TOOLS_TOLD in asked.prompt:
+            return json.dumps(_turn(asked, answer))
         schema = asked.schema or _schema_in(asked.prompt)
         if schema is not None:
             return json.dumps(value_for(schema, answer))
@@ -114,10 +121,28 @@ def able(answer: str = "42") -> Script:
             return " ".join(map(str, range(1, int(count[1]) + 1)))
         if asked.images and "colour" in asked.prompt:
             return "Red."
-        told = f"The tools returned {', '.join(asked.tool_results)}. " if asked.tool_results else ""
-        return f"{told}Two steps lead there, and both were checked.\nAnswer: {answer}"
+        return _text(asked.tool_results, answer)
 
     return script
+
+
+def _text(results: list[str], answer: str) -> str:
+    told = f"The tools returned {', '.join(results)}. " if results else ""
+    return f"{told}Two steps lead there, and both were checked.\nAnswer: {answer}"
+
+
+def _turn(asked: Asked, answer: str) -> Mapping[str, Any]:
+    """Return a call of a tool that was told of in words, or the answer once all have returned something."""
+    results = {found[1]: found[3] for found in _RESULT_TOLD.finditer(asked.prompt)}
+    for name, parameters in _TOOL_TOLD.findall(asked.prompt):
+        if name not in results:
+            return {"tool": name, "arguments": value_for(json.loads(parameters), answer)}
+    schema = asked.schema or {}
+    for each in schema.get("anyOf", ()):
+        wanted = each.get("properties", {}).get("answer", {"type": "string"})
+        if "answer" in each.get("properties", {}) and wanted.get("type") != "string":
+            return {"answer": value_for({**wanted, "$defs": schema.get("$defs", {})}, answer)}
+    return {"answer": _text(list(results.values()), answer)}
 
 
 def _calls(asked: Asked, answer: str) -> tuple[tuple[str, str], ...]:
