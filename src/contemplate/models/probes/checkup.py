@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import anyio
 
-from ...errors import ModelError, ModelRequestError, error_info
+from ...errors import ModelAuthError, ModelError, ModelRequestError, error_info
 from ..base import Connectable, Model
 from ..registry import resolve
 from . import answers, load, schemas, tools
@@ -107,7 +107,7 @@ class Checkup:
                 outcome = await PROBES[name](bench)
         except TimeoutError:
             outcome = Outcome("error", f"not over within {self._seconds:g} s")
-        except ModelRequestError as error:
+        except (ModelRequestError, ModelAuthError) as error:
             # Without an answer to the first question there is nobody to say no.
             outcome = Outcome("error" if name == "answer" else "no", _words(error))
         except ModelError as error:
@@ -115,9 +115,10 @@ class Checkup:
         except Exception as error:
             info = error_info(error)
             outcome = Outcome("error", f"{info.kind}: {info.message}")
-        if outcome.verdict == "ok" and bench.profile != before:
+        if outcome.verdict in ("ok", "no") and bench.profile != before:
             told = "; ".join(bench.notes[notes:]) or "the server refused how it was asked for at first"
-            outcome = Outcome("learnt", f"{outcome.detail}; {told}")
+            works = outcome.verdict == "ok"
+            outcome = Outcome("learnt", told) if works else Outcome("no", f"{outcome.detail}; {told}")
         return Finding(
             name=name,
             verdict=outcome.verdict,

@@ -39,7 +39,7 @@ def schema_in(form: str) -> Callable[[Bench], Awaitable[Outcome]]:
             return Outcome("no", "the model has no profile that says how")
         outcome = follows(await bench.ask(_request(), model=model))
         used = getattr(getattr(model, "profile", None), "schema_form", form)
-        return outcome if used == form else Outcome("no", f"refused; asked for as {used!r} instead")
+        return outcome if used == form else Outcome("no", f"it is asked for as {used!r} instead")
 
     return probe
 
