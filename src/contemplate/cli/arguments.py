@@ -120,11 +120,21 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    models = commands.add_parser("models", help="list local models and providers, or fetch a model")
+    models = commands.add_parser("models", help="list local models and providers, fetch a model, or check one")
     actions = models.add_subparsers(dest="action", metavar="ACTION")
     pull = actions.add_parser("pull", help="fetch a local model")
     pull.add_argument("name", help="its name, as in the list")
-    for parser in (models, pull):
+    check = actions.add_parser(
+        "check",
+        help="find out what a model can do, and how it wants to be asked",
+        description="Make about thirty small calls, and print what works, the profile as code, and the cost.",
+    )
+    check.add_argument("model", nargs="?", metavar="MODEL", help=FORMS)
+    check.add_argument(
+        "--seconds", type=_above_zero(float), default=60.0, metavar="S", help="for each thing (default: %(default)g)"
+    )
+    check.add_argument("--json", action="store_true", help="print one JSON document")
+    for parser in (models, pull, check):
         parser.set_defaults(log_level=None)
         parser.add_argument("--traceback", action="store_true", help="show where an error came from")
 

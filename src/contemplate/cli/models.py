@@ -1,4 +1,4 @@
-"""`contemplate models`: the lists of local models and of providers, and fetching a model, also before it is needed."""
+"""`contemplate models`: lists of local models and providers; fetching a model, also before its use; checking any."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ PERCENT_STEP = 10
 
 
 def models(options: argparse.Namespace) -> int:
-    """List the known local models and the providers, or fetch a model, and return the exit code."""
+    """List the known local models and the providers, fetch a model, or check one, and return the exit code."""
+    if options.action == "check":
+        # It needs much that the list does not.
+        from .check_model import check_model
+
+        fetch_if_local(options.model, quiet=options.json)
+        return check_model(options.model, seconds=options.seconds, as_json=options.json)
     if options.action == "pull":
         known = KNOWN.get(options.name.removeprefix("local:"))
         if known is None:

@@ -27,6 +27,7 @@ from .wrappers.retry import Retry
 if TYPE_CHECKING:
     from .local import LocalModel
     from .openai import Connection, OpenAIModel, Profile
+    from .probes import Finding, Report, check
     from .pydantic_ai import PydanticAIModel
     from .wrappers.fallback import Fallback
     from .wrappers.hedge import Hedge
@@ -41,6 +42,7 @@ __all__ = [
     "Delta",
     "DeltaSink",
     "Fallback",
+    "Finding",
     "Hedge",
     "Limit",
     "LocalModel",
@@ -52,12 +54,14 @@ __all__ = [
     "Profile",
     "PromptedTools",
     "PydanticAIModel",
+    "Report",
     "Retry",
     "RunMark",
     "TokenLogprob",
     "ToolSpec",
     "Warm",
     "brevity_of",
+    "check",
     "current_run",
     "outermost_run",
     "price_of",
@@ -67,6 +71,7 @@ __all__ = [
 _LAZY = {
     "Connection": ".openai",
     "Fallback": ".wrappers.fallback",
+    "Finding": ".probes",
     "Hedge": ".wrappers.hedge",
     "Limit": ".wrappers.rate_limit",
     "LocalModel": ".local",
@@ -74,7 +79,9 @@ _LAZY = {
     "Profile": ".openai",
     "PromptedTools": ".wrappers.prompted_tools",
     "PydanticAIModel": ".pydantic_ai",
+    "Report": ".probes",
     "Warm": ".wrappers.warm",
+    "check": ".probes",
 }
 
 

@@ -33,14 +33,14 @@ class Dialect:
 
     Args:
         stated: the profile to start with.
-        place: the endpoint, without secrets.
+        place: the endpoint, without secrets; None to share what is learnt with nobody.
         model: the server's name for the model.
     """
 
-    def __init__(self, stated: Profile, place: str, model: str) -> None:
+    def __init__(self, stated: Profile, place: str | None, model: str) -> None:
         self._stated = stated
         self._model = model
-        self._page = page_of(place, model)
+        self._page = Page("") if place is None else page_of(place, model)
         self._taught: tuple[Lesson, ...] = ()
         self._profile = stated
 

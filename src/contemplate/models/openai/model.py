@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
+from typing import Self
 
 import anyio
 import anyio.to_thread
@@ -85,6 +87,13 @@ class OpenAIModel:
         if not self._price_looked_up:
             self._price, self._price_looked_up = listed_price(self.model, self._account.base_url), True
         return self._price
+
+    def with_profile(self, profile: Profile) -> Self:
+        """Return the same model with another profile, on which nothing that was learnt comes on top."""
+        model = copy(self)
+        model._dialect = Dialect(profile, None, self.model)
+        model._untold = profile.left_out.intersection(TOLD)
+        return model
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.model!r}, base_url={self._account.place!r})"

@@ -34,6 +34,7 @@ class Page:
     """What is known of a model at an endpoint.
 
     Attributes:
+        key: the endpoint and the model; empty for what is kept by nobody else, nor in the file.
         lessons: all of them, from the first to the last; replaced, never changed.
         proven: whether a request was accepted since the last of them. Until then only one call tries.
         remembered: whether they come from the file, and nobody has been told of them.
@@ -82,7 +83,7 @@ def forget_lessons() -> None:
 
 def write_down(page: Page) -> None:
     """Keep a page in the file, beside those of others. What cannot be written is kept in this process only."""
-    if os.environ.get(OFF):
+    if os.environ.get(OFF) or not page.key:
         return
     from filelock import FileLock, Timeout
 
