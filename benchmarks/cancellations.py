@@ -159,7 +159,7 @@ class Run:
             found.append("calls")
         if self._ctx is not None:
             ledger = self._ctx._calls.ledger
-            if (ledger._calls_out, ledger._tokens_out) != (0, 0):
+            if (ledger.shares.calls_out, ledger.shares.tokens_out) != (0, 0):
                 found.append("reservations")
             if any(isinstance(task, Task) and task.id not in self._ctx.results for task in self._started()):
                 found.append("results")

@@ -24,10 +24,13 @@ from pydantic import BaseModel
 from contemplate import answers
 from contemplate.errors import OutputError
 from contemplate.messages import Message
-from contemplate.models import ModelRequest
+from contemplate.models import Delta, ModelRequest, ModelResponse
+from contemplate.models.openai.account import Account
 from contemplate.models.openai.completion import BadCompletion
+from contemplate.models.openai.errors import model_error
 from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.sse import EventStream
+from contemplate.models.openai.transport import BadStatus
 from contemplate.planners.plan_parser import Draft, DraftReader
 from contemplate.run.output_type import OutputType
 
@@ -55,6 +58,32 @@ def _chunk(delta: object, finish: str | None = None, **more: object) -> str:
 
 
 _CALL = {"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"n"'}}
+_SNAPSHOT = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"n": 1}'}}
+_SIGNED = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+# What servers say in dialects of the format; tests/models/test_openai_reader.py has more of them.
+DIALECTS = (
+    _chunk({"content": "<think>\nwell"}),
+    _chunk({"content": "</think>\n\nAnswer"}),
+    _chunk({"content": "<|channel|>analysis<|message|>well<|end|><|start|>assistant<|channel|>final<|message|>4"}),
+    _chunk(
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}]}, {"type": "text", "text": "b"}]}
+    ),
+    _chunk({"reasoning": {"content": "a"}, "reasoning_details": [{"type": "reasoning.text", "text": "a", "index": 0}]}),
+    _chunk({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": 1}]}),
+    _chunk({"content": None, "refusal": "I cannot."}, "refusal"),
+    _chunk({"tool_calls": [{**_SNAPSHOT, **_SIGNED}]}),
+    _chunk({"tool_calls": [{"index": None, "id": "", "function": {"name": "g", "arguments": {"n": 1}}}]}),
+    _chunk({"function_call": {"name": "f", "arguments": '{"n"'}}),
+    _chunk({"content": "4"}, "MAX_TOKENS", x_groq={"usage": {"prompt_tokens": "3", "completion_tokens": 5.0}}),
+    _chunk({"content": "4"}, "network_error"),
+    json.dumps({**HEAD, "choices": [{"message": {"content": "Añswer 🙂: 4", "tool_calls": [_SNAPSHOT]}}]}),
+    json.dumps(
+        {"choices": None, "error": {"code": 429, "message": "Please try again in 1m2.5s", "metadata": {"raw": "{}"}}}
+    ),
+    json.dumps([{"error": {"code": 400, "status": "INVALID_ARGUMENT", "details": [{"retryDelay": "34s"}]}}]),
+    json.dumps({"usage": {"input_tokens": 3, "output_tokens": 5, "total_tokens": 80, "cost": {"total_cost": "0.1"}}}),
+    "ping",
+)
 EVENTS = (
     _chunk({"role": "assistant", "content": ""}),
     _chunk({"content": "Añswer 🙂: 4"}),
@@ -68,6 +97,20 @@ EVENTS = (
     json.dumps({**HEAD, "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 5}}),
     json.dumps({"error": {"message": "overloaded"}}),
     "[DONE]",
+    *DIALECTS,
+)
+KEY = "sk-secret-0123456789"
+ACCOUNT = Account("http://localhost/v1", KEY)
+FIELDS = ("", "", "", ": ping\n", "event: x\n", "id: 1\nretry: 5\n")
+BODIES = (
+    json.dumps(
+        {"error": {"message": f"This model's maximum context length is 4,096 tokens {KEY}", "code": "x", "type": "y"}}
+    ),
+    json.dumps({"error": {"message": "Provider returned error", "metadata": {"raw": '{"error": {"message": "a"}}'}}}),
+    json.dumps({"detail": [{"loc": ["body", 1], "msg": "no"}], "errors": [{"message": {"error": "x"}}]}),
+    json.dumps([{"error": {"code": 429, "details": [{"retryDelay": "34s"}, {"retry_after": "1e3"}]}}]),
+    "<html><head><title>502 Bad &amp; Gateway</title></head></html>",
+    "Rate limit: Limit 30000, Requested 49372. Please try again in 1h2m3.5s",
 )
 WHOLE = json.dumps(
     {
@@ -168,16 +211,28 @@ def events_of(pieces: list[bytes]) -> list[bytes]:
     return found + list(stream.flush())
 
 
+def heard(deltas: list[Delta]) -> str:
+    """The text that a listener has at the end."""
+    starts = [place for place, delta in enumerate(deltas) if delta.restart]
+    return "".join(delta.text for delta in deltas[starts[-1] if starts else 0 :])
+
+
 def _completed(pieces: list[bytes]) -> object:
-    """What the stream of these pieces comes to: its response, or the words of its error."""
-    collector = ResponseCollector(REQUEST, model="m")
+    """What the stream of these pieces comes to: its response, or its error and what was heard before it."""
+    collector = ResponseCollector(REQUEST, model="m", provider="host")
+    deltas: list[Delta] = []
     try:
-        said = "".join(delta.text for data in events_of(pieces) if data != b"[DONE]" for delta in collector.add(data))
+        for data in events_of(pieces):
+            if data != b"[DONE]":
+                deltas.extend(collector.add(data))
+        deltas.extend(collector.end())
         response = collector.response()
     except BadCompletion as error:
-        return str(error)
-    if said != response.message.text:
+        model_error(error, "m", ACCOUNT)
+        return type(error), str(error), heard(deltas)
+    if heard(deltas) != response.message.text:
         raise Broken("the pieces are not the whole")
+    ModelResponse.model_validate_json(response.model_dump_json())
     # As text: a logprob may be NaN, which equals nothing.
     return repr(response)
 
@@ -185,7 +240,9 @@ def _completed(pieces: list[bytes]) -> object:
 def stream(rng: random.Random) -> str:
     """A stream of chat completion chunks."""
     events = rng.choices(EVENTS, k=rng.randint(1, 5))
-    said = mutated(rng, rng.choice(("\n\n", "\r\n\r\n")).join(f"data: {event}" for event in events))
+    end = rng.choice(("\n\n", "\r\n\r\n", "\r\r"))
+    whole_events = [f"{rng.choice(FIELDS)}data: {event}{end}" for event in events]
+    said = mutated(rng, "".join(whole_events))
     body = bytearray(said.encode(errors="surrogatepass"))
     for _ in range(rng.choice((0, 0, 0, 1, 3))):
         place = rng.randrange(len(body) or 1)
@@ -193,15 +250,56 @@ def stream(rng: random.Random) -> str:
     whole = bytes(body)
     if _completed([whole]) != _completed([whole[piece] for piece in cut(rng, len(whole))]):
         raise Broken("the cuts between pieces change the outcome")
+    _keeps_what_stood(rng, [event.encode(errors="surrogatepass") for event in whole_events], whole)
+    return said
+
+
+def _keeps_what_stood(rng: random.Random, events: list[bytes], damage: bytes) -> None:
+    """Check that no damage takes away the text of the events before it."""
+    before = b"".join(events[: rng.randrange(len(events) + 1)])
+    alone, damaged = _texts(before), _texts(before + b"data: " + damage)
+    if not _same_start(damaged, alone):
+        raise Broken("text that stood before the damage is lost")
+
+
+def _texts(raw: bytes) -> list[Delta]:
+    """The deltas of a stream until its error, if it has one."""
+    collector, events = ResponseCollector(REQUEST, model="m"), EventStream()
+    deltas: list[Delta] = []
+    with suppress(BadCompletion):
+        for data in events.feed(raw):
+            deltas += collector.add(data)
+    return deltas
+
+
+def _same_start(longer: list[Delta], shorter: list[Delta]) -> bool:
+    return longer[: len(shorter)] == shorter
+
+
+def error(rng: random.Random) -> str:
+    """The body of an error."""
+    said = mutated(rng, rng.choice(BODIES))
+    headers = {"retry-after": mutated(rng, "12")} if rng.randrange(2) else {}
+    told = model_error(BadStatus(rng.choice((400, 402, 413, 429, 500)), headers, _bytes(said)), "m", ACCOUNT)
+    if told.retry_after is not None and not told.retry_after >= 0:
+        raise Broken(f"a wait of {told.retry_after}")
+    if KEY in str(told):
+        raise Broken("a secret is told")
     return said
 
 
 def completion(rng: random.Random) -> str:
     """A whole chat completion."""
-    said = mutated(rng, WHOLE)
-    with suppress(BadCompletion):
-        whole_response(said.encode(errors="surrogatepass"), REQUEST, model="m")
+    said = mutated(rng, rng.choice((WHOLE, *EVENTS)))
+    try:
+        whole_response(_bytes(said), REQUEST, model="m", provider="host").model_dump_json()
+    except BadCompletion as error:
+        model_error(error, "m", ACCOUNT)
     return said
+
+
+def _bytes(said: str) -> bytes:
+    return said.encode(errors="surrogatepass")
 
 
 def plan(rng: random.Random) -> str:
@@ -253,6 +351,7 @@ def typed(rng: random.Random) -> str:
 KINDS: dict[str, Callable[[random.Random], str]] = {
     "streams": stream,
     "completions": completion,
+    "errors": error,
     "plans": plan,
     "answer keys": key,
     "typed outputs": typed,

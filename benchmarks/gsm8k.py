@@ -3,7 +3,7 @@
 Every call is kept in the journal, from which the table is made. Stopped at any point, it goes on where it was. Ways
 that only count the same samples otherwise begin with what the journal has of them. With `--raw FILE` what all calls
 brought is read from there first, and written there at the end, without the questions. With `--offline` no model is
-asked: each way concludes once more from what is known.
+asked: each way concludes again from what is known.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from collections import Counter
 from collections.abc import Generator, Iterator
 
@@ -79,3 +80,13 @@ def pytest_runtest_makereport(
     if not text.isascii() and text != text.encode(errors="replace").decode():
         report.longrepr = text.encode(errors="backslashreplace").decode()
     return report
+
+
+@pytest.fixture(autouse=True)
+def _nothing_learnt(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test knows what another one learnt of a server, and none writes into the user's cache."""
+    monkeypatch.setenv("CONTEMPLATE_NO_LESSONS", "1")
+    yield
+    notebook = sys.modules.get("contemplate.models.openai.notebook")
+    if notebook is not None:
+        notebook.forget_lessons()

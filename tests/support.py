@@ -90,7 +90,7 @@ class Watched:
 
 def out(ledger: Ledger) -> tuple[int, int]:
     """The calls and the tokens that `ledger` has promised and not settled."""
-    return ledger._calls_out, ledger._tokens_out
+    return ledger.shares.calls_out, ledger.shares.tokens_out
 
 
 class Held:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -15,7 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from contemplate import Contemplator, Limits, Usage, aggregators, planners
 from contemplate.errors import LimitExceeded
 from contemplate.models import ModelRequest
-from contemplate.run.budget import DEFAULT_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Ledger, Reservation, _Ask
+from contemplate.run.budget import Ledger
+from contemplate.run.shares import DEFAULT_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Ask, Reservation, Shares
 from contemplate.testing import ScriptedModel
 
 from .support import Watched, out, steps
@@ -189,7 +191,7 @@ class TestReservations:
     async def test_who_names_no_length_gets_an_equal_part_of_what_is_left(self) -> None:
         async def first_of(tasks: int, total: int) -> int | None:
             book = ledger(total_tokens=total)
-            book.open_tasks = lambda: tasks
+            book.shares.open_tasks = lambda: tasks
             return (await book.reserve(0, None, task="a")).output_tokens
 
         assert await first_of(16, 160_000) == DEFAULT_OUTPUT_TOKENS
@@ -199,23 +201,23 @@ class TestReservations:
 
     async def test_what_one_leaves_is_divided_among_the_others(self) -> None:
         book = ledger(total_tokens=1200)
-        book.open_tasks = lambda: 4
+        book.shares.open_tasks = lambda: 4
         first = await book.reserve(0, None, task="a")
         assert first.output_tokens == 300
         assert (await book.reserve(0, None, task="b")).output_tokens == 300
-        book.open_tasks = lambda: 3
+        book.shares.open_tasks = lambda: 3
         book.settle(first, Usage(calls=1, output_tokens=100))
         assert (await book.reserve(0, None, task="c")).output_tokens == 400
 
     async def test_what_is_written_is_set_aside_twice_where_it_is_read_again(self) -> None:
         book = ledger(keep=True, total_tokens=8000)
-        book.open_tasks = lambda: 1
+        book.shares.open_tasks = lambda: 1
         # 7,000 are not kept for the aggregator's own prompt and answer, and each is estimated at 4/3 when it is read.
         assert (await book.reserve(0, None, task="a")).output_tokens == 3000
 
     async def test_tasks_wait_for_the_plan_where_the_limit_is_tight(self) -> None:
         book = ledger(total_tokens=4000)
-        book.open_tasks = lambda: 1
+        book.shares.open_tasks, book.shares.tasks_to_come = lambda: 1, lambda: 6
         plan = await book.reserve(0, 100, role="planner")
         got: list[int | None] = []
 
@@ -228,8 +230,8 @@ class TestReservations:
             book.settle(plan, Usage(calls=1, output_tokens=100))
             await steps(3)
             assert got == []
-            book.open_tasks = lambda: 3
-            book.plan_read()
+            book.shares.open_tasks = book.shares.tasks_to_come = lambda: 3
+            book.divide_again()
         assert got == [1300]
 
     async def test_output_tokens_are_capped_apart_from_the_prompt(self) -> None:
@@ -314,14 +316,14 @@ class TestReservations:
 
     async def test_a_crowd_costs_each_of_its_members_only_a_few_looks(self, monkeypatch: pytest.MonkeyPatch) -> None:
         book, looks, crowd = ledger(total_tokens=100_000), 0, 2000
-        plain = Ledger._try
+        plain = Shares.take
 
-        def counted(self: Ledger, ask: _Ask) -> Reservation | None:
+        def counted(self: Shares, ask: Ask) -> Reservation | None:
             nonlocal looks
             looks += 1
             return plain(self, ask)
 
-        monkeypatch.setattr(Ledger, "_try", counted)
+        monkeypatch.setattr(Shares, "take", counted)
 
         async def one() -> None:
             reservation = await book.reserve(0, 10_000)
@@ -420,3 +422,24 @@ class TestRuns:
         mind = Contemplator(ScriptedModel("a"), mode="instant", limits=Limits(total_tokens=1000))
         with pytest.raises(Exception, match="total_tokens = 1000"):
             await mind.run("思" * 1000)
+
+
+PLANS = json.dumps({"tasks": [{"title": title, "prompt": title, "needs": []} for title in ("one", "two")]})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("plan", [PLANS, "no plan at all"])
+@pytest.mark.parametrize("calls", [1, 2, 3, 4])
+async def test_however_few_calls_there_are_one_of_them_answers(plan: str, calls: int) -> None:
+    model = ScriptedModel(lambda request: plan if "plan" in repr(request.output_schema) else "An answer.")
+    result = await Contemplator(model, limits=Limits(calls=calls)).run("q")
+    assert result.text == "An answer."
+    assert len(model.requests) <= calls
+    assert result.complete == (calls == 4)
+    assert result.stopped_by == (None if result.complete else "calls")
+
+
+@pytest.mark.anyio
+async def test_if_there_is_no_room_for_that_either_the_limit_is_the_error() -> None:
+    with pytest.raises(LimitExceeded, match="Limits.total_tokens = 20"):
+        await Contemplator(ScriptedModel("x"), limits=Limits(total_tokens=20)).run("q")

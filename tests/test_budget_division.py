@@ -6,7 +6,7 @@ import json
 
 import anyio
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contemplate import Contemplator, Limits, RunResult, Usage
@@ -89,6 +89,8 @@ async def test_six_parts_that_want_more_than_there_is(limit: int) -> None:
     pieces=st.sampled_from([1, 7, 40]),
     streamed=st.booleans(),
 )
+# The first part, asked before the others were known, took all there was.
+@example(limit=15281, parts=7, wanted=199, pieces=7, streamed=True)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_whatever_the_limit(backend: str, limit: int, parts: int, wanted: int, pieces: int, streamed: bool) -> None:
@@ -98,3 +100,22 @@ def test_whatever_the_limit(backend: str, limit: int, parts: int, wanted: int, p
 
     result = anyio.run(main, backend=backend)
     check(result, limit, result.usage.total_tokens)
+
+
+@given(limit=st.integers(1500, 30_000), parts=st.integers(1, 8), wanted=st.integers(10, 4000), streamed=st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_whatever_the_limit_on_output(limit: int, parts: int, wanted: int, streamed: bool) -> None:
+    mind = Contemplator(Obedient(parts, wanted, pieces=7), limits=Limits(output_tokens=limit), stream=streamed)
+    result = mind.run_sync("q")
+    check(result, limit, result.usage.output_tokens)
+
+
+@given(limit=st.integers(5000, 100_000), parts=st.integers(1, 8), wanted=st.integers(10, 4000), streamed=st.booleans())
+@settings(max_examples=20, deadline=None)
+def test_runs_within_a_run_have_its_limit(limit: int, parts: int, wanted: int, streamed: bool) -> None:
+    inner = Contemplator(Obedient(parts, wanted, pieces=7), stream=streamed)
+    outer = Obedient(2, wanted, pieces=7)
+    result = Contemplator(outer, agent=inner, limits=Limits(total_tokens=limit), stream=streamed).run_sync("q")
+    assert result.text.strip()
+    assert result.usage.total_tokens <= limit
+    assert not (result.complete and any(task.outcome == "capped" for task in result.tasks))

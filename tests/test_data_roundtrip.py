@@ -12,8 +12,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contemplate import Limits, Message, ModelSettings, Plan, Price, RunResult, Task, TaskResult, Usage, events, models
 from contemplate.data import Data
-from contemplate.messages import ImagePart, TextPart, ToolCall
+from contemplate.messages import ImagePart, ProviderData, TextPart, ToolCall
 from contemplate.models import ModelResponse, TokenLogprob
+from contemplate.models.openai.profile import Profile
 from contemplate.plan import Program
 from contemplate.result import Conclusion, Dissent, ErrorInfo
 
@@ -38,14 +39,17 @@ def drawn(kind: type[Data], /, **fields: st.SearchStrategy[Any]) -> st.SearchStr
 
 IMAGES = drawn(ImagePart, url=st.none() | TEXT, data=st.none() | st.binary(max_size=20), media_type=TEXT)
 PARTS = drawn(TextPart, text=TEXT) | IMAGES
-CALLS = drawn(ToolCall, id=TEXT, name=TEXT, arguments=TEXT)
+PROVIDER_DATA = drawn(ProviderData, provider=TEXT, fields=st.dictionaries(TEXT, JSON, max_size=3))
+CALLS = drawn(ToolCall, id=TEXT, name=TEXT, arguments=TEXT, provider_data=st.none() | PROVIDER_DATA)
 MESSAGES = drawn(
     Message,
     role=st.sampled_from(["system", "user", "assistant", "tool"]),
     parts=some(PARTS),
     tool_calls=some(CALLS),
     tool_call_id=st.none() | TEXT,
+    provider_data=st.none() | PROVIDER_DATA,
 )
+PROFILES = drawn(Profile, left_out=st.frozensets(TEXT, max_size=3), context_tokens=st.none() | COUNTS)
 SETTINGS = drawn(
     ModelSettings,
     temperature=st.none() | st.floats(0, 9),
@@ -164,7 +168,7 @@ LOGPROBS = drawn(
 RESPONSES = drawn(
     ModelResponse,
     message=MESSAGES,
-    finish=st.sampled_from(["stop", "length", "tool_calls", "content_filter"]),
+    finish=st.sampled_from(["stop", "length", "tool_calls", "content_filter", "refusal"]),
     usage=USAGE,
     model=TEXT,
     reasoning=TEXT,
@@ -213,6 +217,8 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
 VALUES: dict[type[Data], st.SearchStrategy[Any]] = {
     TextPart: drawn(TextPart, text=TEXT),
     ImagePart: IMAGES,
+    ProviderData: PROVIDER_DATA,
+    Profile: PROFILES,
     ToolCall: CALLS,
     Message: MESSAGES,
     ModelSettings: SETTINGS,

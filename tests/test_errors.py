@@ -8,6 +8,7 @@ import pickle
 import re
 from collections.abc import Iterator
 
+import anyio
 import pytest
 
 from contemplate import Contemplator, aggregators, errors, planners
@@ -111,3 +112,15 @@ def test_a_group_of_one_is_its_member() -> None:
 
 def test_an_error_without_words_is_described_by_its_class() -> None:
     assert error_info(KeyError()) == ErrorInfo(kind="KeyError", message="KeyError()")
+
+
+@pytest.mark.anyio
+async def test_a_cancellation_is_described_without_the_event_loops_words() -> None:
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class() as error:
+            described = error_info(error)
+            raise
+    assert described.message == "it was cancelled"

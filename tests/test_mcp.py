@@ -194,6 +194,12 @@ async def test_what_fails_is_told_to_the_model(make: Make) -> None:
     assert late == "The tool failed. ToolError: hang did not answer within 0.5 seconds"
 
 
+@pytest.mark.parametrize("server", [5, None, [5], b"uvx x"])
+def test_what_is_no_server_is_refused_by_name(server: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"mcp_tools\(server=\.\.\.\)"):
+        mcp_tools(server)
+
+
 @pytest.mark.parametrize(("arguments", "problem"), [("[1]", "not a JSON object"), ("{", "wrong arguments for add: ")])
 async def test_arguments_that_are_no_object(token: str, arguments: str, problem: str) -> None:
     async with local(token).open_tools() as tools:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate import Contemplator, ModelSettings, RunContext, Task, aggregators, planners
+from contemplate import Contemplator, Message, ModelSettings, RunContext, Task, Tool, aggregators, planners
+from contemplate.journal import Journal
+from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
 from contemplate.run.protocols import Aggregator, Planner
 from contemplate.settings import derived_seed
@@ -138,3 +140,54 @@ async def test_all_settings_reach_the_samples_of_a_task_and_runs_within() -> Non
         )
         await mind.run("q")
     assert {each.settings.temperature for each in model.requests} == {0.25}
+
+
+def with_a_run_in_a_tool(
+    model: ScriptedModel, inner: Contemplator[str], *, sync: bool, **how: Any
+) -> Contemplator[str]:
+    async def look(what: str) -> str:
+        return (await inner.run(what)).text
+
+    def look_sync(what: str) -> str:
+        return inner.run_sync(what).text
+
+    function = Tool(look_sync if sync else look, name="look")
+    planned = tasks(Task(id="a", prompt="a"), Task(id="b", prompt="b"))
+    return Contemplator(model, planner=planned, aggregator=aggregators.synthesize(), tools=[function], **how)
+
+
+def looking(request: ModelRequest) -> Message | str:
+    if request.tools and request.messages[-1].role != "tool":
+        call = ToolCall(id="c", name="look", arguments='{"what": "how many?"}')
+        return Message(role="assistant", tool_calls=(call, call))
+    return reply(request)
+
+
+@pytest.mark.parametrize("sync", [False, True])
+async def test_a_run_within_a_tool_derives_its_seeds_from_the_outer_one(sync: bool) -> None:
+    drawn = []
+    for seed in (1, 1, 2):
+        model = ScriptedModel(reply)
+        inner = Contemplator(model, planner=planners.sample(3), aggregator=aggregators.vote(stop=None))
+        await with_a_run_in_a_tool(ScriptedModel(looking), inner, sync=sync, seed=seed).run("q")
+        assert len(seeds(model)) == len(set(seeds(model))) == 12, "two tasks use the tool twice"
+        drawn.append(sorted(seeds(model)))
+    assert drawn[0] == drawn[1]
+    assert not set(drawn[0]) & set(drawn[2])
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+async def test_a_run_with_a_journal_of_its_own_is_replayed_wherever_it_was_made(seed: int | None) -> None:
+    journal = Journal()
+    inner = Contemplator(
+        ScriptedModel(reply),
+        planner=planners.rounds(n=3, k=2, rounds=2),
+        aggregator=aggregators.vote(stop=None),
+        journal=journal,
+        seed=seed,
+    )
+    await with_a_run_in_a_tool(ScriptedModel(looking), inner, sync=False, seed=1).run("q")
+    made = journal.runs()
+    assert len(made) == 4
+    for each in made:
+        await inner.replay(each.run_id)

@@ -97,3 +97,12 @@ def test_whatever_is_written_can_be_encoded(text: str) -> None:
     assert OutputType(list[str]).parse(json.dumps({"value": [text]})) == [clean]
     assert json.loads(readable_json(json.dumps(text))) == clean
     assert json.loads(to_json_text({text: [text]})) == {clean: [clean]}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(b"\xff\xfe", '"__4="'), ({3: b"\xff", "a": b"ok"}, None), ([b"\xff", "\ud800"], None)]
+)
+def test_bytes_that_are_no_text_are_written_as_base64(value: object, text: str | None) -> None:
+    written = to_json_text(value)
+    json.loads(written)
+    assert text is None or written == text

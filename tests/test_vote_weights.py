@@ -93,6 +93,13 @@ async def test_confident_answers_weigh_more() -> None:
         ({"confidence": True}, None),
         ({"confidence": math.nan}, None),
         ({}, None),
+        ("Confidence: 0,9", 0.9),
+        ("Confidence: 87,5 %", 0.875),
+        ("Confidence: 9 out of 10", 0.9),
+        ("Confidence: 9 (out of 10)", 0.9),
+        ("Confidence: 1000", None),
+        ("Confidence: 0.12345678", 0.12345678),
+        ("Confidence: 1.000.000", None),
     ],
 )
 def test_stated_confidence(text: object, confidence: float | None) -> None:

@@ -29,7 +29,6 @@ from .run.current_run import current_scope
 from .run.listeners import Listener
 from .run.nesting import back_here, in_loop_of
 from .run.output_type import OutputType
-from .run.own_task import OwnTask
 from .run.protocols import AgentFunction, Aggregator, Answer, Planner
 from .run.run import Job, Parts, carry_out
 from .run.sync import run_blocking
@@ -37,7 +36,7 @@ from .run.task_context import TaskContext
 from .run.task_run import answer_with_run
 from .samples import Sampled
 from .settings import ModelSettings
-from .stream import RunStream
+from .stream import RunStream, stream_of
 from .tools.tool import Tool
 from .tools.toolset import Toolset
 
@@ -249,13 +248,9 @@ class Contemplator(Generic[OutputT]):
         Leaving the block cancels the run, also when an async generator around it is left or abandoned. Takes the
         arguments of `run`; the iteration raises the errors of `run`.
         """
-        stream: RunStream[OutputT] = RunStream()
-        job = self._job(question, images, limits, run_id, stream.put)
-        task = OwnTask(lambda: stream.follow(self._run(job)))
-        try:
-            yield stream
-        finally:
-            await task.end()
+        job = self._job(question, images, limits, run_id)
+        async with stream_of(lambda put: self._run(replace(job, listeners=(put, *job.listeners)))) as events:
+            yield events
 
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer a task of another contemplator's run: `Contemplator(agent=this)`.
@@ -335,7 +330,6 @@ class Contemplator(Generic[OutputT]):
         images: Sequence[ImageSource],
         limits: Limits | None,
         run_id: str | None,
-        *listeners: Listener,
     ) -> Job:
         if not question.strip():
             raise ConfigurationError("the question is empty", hint="ask something")
@@ -346,7 +340,7 @@ class Contemplator(Generic[OutputT]):
             question=readable(question),
             images=tuple(map(load_image, images)),
             limits=limits or self._limits,
-            listeners=(*listeners, *filter(None, (self._on_event,))),
+            listeners=tuple(filter(None, (self._on_event,))),
             labels=self._labels,
         )
 

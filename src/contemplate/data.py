@@ -38,7 +38,8 @@ def to_json_text(value: object) -> str:
     try:
         return to_json(value, fallback=str).decode()
     except (PydanticSerializationError, UnicodeEncodeError):
-        return to_json(_readable_within(_ANY.dump_python(value, fallback=str)), fallback=str).decode()
+        plain = _readable_within(_ANY.dump_python(value, fallback=str))
+        return to_json(plain, fallback=str, bytes_mode="base64").decode()
 
 
 def _readable_within(value: Any) -> Any:

@@ -9,10 +9,12 @@
     |   +-- ModelTimeoutError      it did not answer in time
     |   +-- ModelAuthError         it refused the key (401, 403)
     |   +-- ModelRateLimitError    it asked us to slow down (429)
+    |   |   +-- ModelQuotaError    the account's money or quota is used up (402, 429)
     |   +-- ModelRequestError      it refused the request (other 4xx)
     |   |   +-- ModelContextError  the prompt does not fit into the model's context
     |   +-- ModelServerError       it failed (5xx)
     |   +-- ModelResponseError     its answer could not be understood
+    |   |   +-- ModelRefusalError  the model declined to answer
     +-- PlanError                  a planner raised, or its plan cannot be run
     +-- ToolError                  a tool failed; the model is told and goes on
     |   +-- ToolServerError        a tool's server cannot be started or reached, or has stopped
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from .result import ErrorInfo, RunResult
 
 MAX_PROBLEMS = 8
+# Of asyncio and of trio, by name: neither is imported for it.
+_CANCELLATIONS = ("CancelledError", "Cancelled")
 
 
 class ContemplateError(Exception):
@@ -147,6 +151,12 @@ class ModelRateLimitError(ModelError):
     transient = True
 
 
+class ModelQuotaError(ModelRateLimitError):
+    """Raised when the account has no credit or quota left, which no waiting brings back."""
+
+    transient = False
+
+
 class ModelRequestError(ModelError):
     """Raised when the server refused the request as wrong."""
 
@@ -171,6 +181,10 @@ class ModelServerError(ModelError):
 
 class ModelResponseError(ModelError):
     """Raised when the server's answer could not be understood."""
+
+
+class ModelRefusalError(ModelResponseError):
+    """Raised when the model declined to answer. The message has its words."""
 
 
 class PlanError(ContemplateError):
@@ -243,6 +257,9 @@ def error_info(error: BaseException) -> ErrorInfo:
     error = sole(error)
     if isinstance(error, ContemplateError):
         return ErrorInfo(kind=type(error).__name__, message=error.message, hint=error.hint)
+    if type(error).__name__ in _CANCELLATIONS and not isinstance(error, Exception):
+        # What an event loop says of it, the address of a cancel scope, helps nobody.
+        return ErrorInfo(kind=type(error).__name__, message="it was cancelled")
     try:
         message = str(error) or repr(error)
     except Exception:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Generic
 
 import anyio
 
 from .events import Event
 from .result import OutputT, RunResult
+from .run.listeners import Listener
 from .run.mailbox import Mailbox
+from .run.own_task import OwnTask
 
 
 class RunStream(Generic[OutputT]):
@@ -41,10 +44,10 @@ class RunStream(Generic[OutputT]):
         """Add an event."""
         self._events.put(event)
 
-    async def follow(self, run: Awaitable[RunResult[OutputT]]) -> None:
-        """Wait for the run, and keep its result or error."""
+    async def follow(self, start: Callable[[Listener], Awaitable[RunResult[OutputT]]]) -> None:
+        """Start the run, wait for it, and keep its result or error."""
         try:
-            self._result = await run
+            self._result = await start(self.put)
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:
@@ -63,3 +66,19 @@ class RunStream(Generic[OutputT]):
             if self._error is not None:
                 raise self._error from None
             raise
+
+
+@asynccontextmanager
+async def stream_of(
+    start: Callable[[Listener], Awaitable[RunResult[OutputT]]],
+) -> AsyncIterator[RunStream[OutputT]]:
+    """Iterate over the events of the run that `start` makes, and that tells them the listener which it is given.
+
+    Leaving the block cancels the run, also when an async generator around it is left or abandoned.
+    """
+    stream: RunStream[OutputT] = RunStream()
+    task = OwnTask(lambda: stream.follow(start))
+    try:
+        yield stream
+    finally:
+        await task.end()

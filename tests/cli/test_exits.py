@@ -128,7 +128,7 @@ def test_an_output_that_cannot_be_written_exits_with_1() -> None:
 
 def test_a_merge_that_fails_leaves_the_answers_of_the_parts(capsys: pytest.CaptureFixture[str]) -> None:
     with FaultyServer(no_merging) as server:
-        assert main(["ask", "Why?", *model(server)]) == 0
+        assert main(["ask", "Why?", *model(server)]) == 3
     out, err = capsys.readouterr()
     assert out == UNMERGED + "\n"
     assert "Note: the aggregator failed, and what it had offered is taken" in err
@@ -138,7 +138,7 @@ def test_a_merge_that_fails_leaves_the_answers_of_the_parts(capsys: pytest.Captu
 
 def test_as_json_it_does_too(capsys: pytest.CaptureFixture[str]) -> None:
     with FaultyServer(no_merging) as server:
-        assert main(["ask", "Why?", "--json", *model(server)]) == 0
+        assert main(["ask", "Why?", "--json", *model(server)]) == 3
     document = json.loads(capsys.readouterr().out)
     assert (document["text"], document["complete"]) == (UNMERGED, False)
     assert [task["text"] for task in document["tasks"]] == ["Result: One.", "Result: Two."]
@@ -146,7 +146,7 @@ def test_as_json_it_does_too(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_as_events_a_note_tells(capsys: pytest.CaptureFixture[str]) -> None:
     with FaultyServer(no_merging) as server:
-        assert main(["ask", "Why?", "--events", *model(server)]) == 0
+        assert main(["ask", "Why?", "--events", *model(server)]) == 3
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert any(each["kind"] == "noted" and "no merging today" in each["message"] for each in events)
     assert (events[-1]["kind"], events[-1]["complete"]) == ("run_finished", False)

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from contemplate import Contemplator, RunResult
+from contemplate import Contemplator, Limits, RunResult
 from contemplate.cli import main
 from contemplate.cli.plain_view import PlainView
+from contemplate.cli.print_estimate import expectation
 from contemplate.cli.watch import watch
+from contemplate.estimate import Range
 from contemplate.events import Event
+from contemplate.run.listeners import Listener
 from contemplate.testing import FaultyServer, ScriptedModel
-from contemplate.testing.faulty import ChatAnswer
+from contemplate.testing.faulty import ChatAnswer, Exchange, Reply
 
 from .asking import MERGED, PATIENCE, command, contemplating, model, process, run
 
@@ -42,6 +45,37 @@ def test_quiet_says_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     with FaultyServer(contemplating) as server:
         assert main(["ask", "Why?", "--quiet", *model(server)]) == 0
     assert capsys.readouterr() == (MERGED + "\n", "")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--quiet"], ["--events"]])
+def test_what_a_run_may_take_is_told_before_it_starts(
+    form: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told_by_then = []
+
+    def script(exchange: Exchange) -> Reply | str:
+        told_by_then.append(capsys.readouterr().err)
+        return contemplating(exchange)
+
+    ask = ["ask", "Why?", *form, "--journal", str(tmp_path / "runs.db"), "--run-id", "r"]
+    with FaultyServer(script) as server:
+        assert main([*ask, *model(server)]) == 0
+        expected = "Expected: 4 to 8 calls, up to about 13,500 tokens written\n"
+        assert told_by_then[0].startswith("" if form in (["--quiet"], ["--events"]) else expected)
+        assert ("Expected" in told_by_then[0]) == (form not in (["--quiet"], ["--events"]))
+        capsys.readouterr()
+        assert main([*ask, *model(server)]) == 0, "which is answered already"
+    assert "Expected" not in capsys.readouterr().err
+
+
+def test_what_is_expected_is_one_line_that_promises_no_time() -> None:
+    estimate = Contemplator(ScriptedModel("a"), mode="instant", limits=Limits(calls=1)).estimate("Why?")
+    assert expectation(estimate, local=False) == "Expected: 1 call, up to about 1,500 tokens written"
+    assert expectation(estimate, local=True).endswith(
+        "; the time is told when the first call has shown how fast the model writes"
+    )
+    paid = estimate.model_copy(update={"cost_usd": Range(low=0.001, high=0.05)})
+    assert expectation(paid, local=False).endswith("written, up to about $0.0500")
 
 
 def test_what_was_cached_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,8 +208,11 @@ class Unwritable(PlainView):
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ValueError("I/O operation on closed file")])
 def test_a_view_that_cannot_write_costs_no_answer(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     view = Unwritable(error)
-    mind = Contemplator(ScriptedModel("four"), mode="instant")
-    assert watch(mind, "q", [], None, view, None) == 0
+
+    async def start(listener: Listener) -> RunResult[str]:
+        return await Contemplator(ScriptedModel("four"), mode="instant", on_event=listener).run("q")
+
+    assert watch(start, view) == 0
     out, err = capsys.readouterr()
     assert (out, view.events) == ("four\n", 1)
     assert f"warning: the run goes on, and cannot be shown: {error}" in err

@@ -10,13 +10,14 @@ import sys
 import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from contemplate import Contemplator
 from contemplate.cli import main
-from contemplate.cli.runs import _calls
-from contemplate.journal import Entry, Journal
+from contemplate.cli.call_tree import call_lines, call_tree
+from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.result import ErrorInfo
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Exchange, HttpError, Reply
@@ -47,6 +48,8 @@ def test_a_run_is_listed_and_shown(journal: Path) -> None:
     assert "answered" in listed.stdout
     assert "Which of the two?" in listed.stdout
     shown = here("show", "mine").stdout
+    # What the run was made of belongs to its heading, before the question.
+    assert shown.splitlines()[1].startswith("    configuration ")
     heads = [line.split(" ·")[0] for line in shown.splitlines() if not line.startswith(" ")]
     assert heads[1:7] == ["Which of the two?", "planner", "task 1: One", "task 2: Two", "aggregator", "answer"]
     assert "task 1: One · answered" in shown
@@ -75,9 +78,90 @@ def test_a_vote_is_told(journal: Path) -> None:
 def test_a_call_that_was_cancelled_says_so_in_words() -> None:
     error = ErrorInfo(kind="Cancelled", message="Cancelled via cancel scope 7f87")
     entry = Entry(role="subagent", task="1", digest="d", name="m", outcome="cancelled", error=error)
-    (line,) = _calls([entry], None)
+    (line,) = call_lines([entry], None)
     assert "cancelled" in line
     assert "cancel scope" not in line
+
+
+def test_a_run_that_was_interrupted_says_so_in_words(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = Journal(journal)
+    error = ErrorInfo(kind="CancelledError", message="Cancelled via cancel scope 7f87")
+    book.save(RunRecord(run_id="r", question="q", model="m", status="interrupted", error=error))
+    book.close()
+    assert main(["show", "r"]) == 0
+    shown = capsys.readouterr().out
+    assert "interrupted" in shown
+    assert "cancel scope" not in shown
+
+
+def call(
+    path: str, task: str | None, name: str = "m", role: Literal["subagent", "aggregator", "tool"] = "subagent"
+) -> Entry:
+    return Entry(path=path, role=role, task=task, digest="d", name=name, outcome="answered")
+
+
+def heads(*entries: Entry) -> list[str]:
+    return [line.split(" ·")[0] for line in call_tree(entries, {}, None)]
+
+
+def test_runs_within_a_task_stand_below_it_under_their_paths() -> None:
+    assert heads(
+        call("2", "sample-1"),
+        call("1/look:0123ab", "1"),
+        call("1/look:0123ab/1", "sample-1"),
+        call("2/sample-1/look:0123ab", "1"),
+        call("", "1", "look", "tool"),
+        call("", "1"),
+        call("2", "sample-2"),
+        call("", None, "m", "aggregator"),
+        call("1/look:0123ab#2", "1"),
+    ) == [
+        "task 1",
+        "    look",
+        "    m",
+        "    run within 1/look:0123ab",
+        "        task 1",
+        "            m",
+        "            run within 1/look:0123ab/1",
+        "                task sample-1",
+        "                    m",
+        "    run within 1/look:0123ab#2",
+        "        task 1",
+        "            m",
+        "task 2",
+        "    run within 2",
+        "        task sample-1",
+        "            m",
+        "            run within 2/sample-1/look:0123ab",
+        "                task 1",
+        "                    m",
+        "        task sample-2",
+        "            m",
+        "aggregator",
+        "    m",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "head"),
+    [
+        ("1", "task 1"),
+        ("1#2", "task 1"),
+        ("a/b", "task a/b"),
+        ("a/b/look:0123ab", "task a/b"),
+        ("planner", "planner"),
+        ("aggregator#2", "aggregator"),
+    ],
+)
+def test_whose_a_run_within_is(path: str, head: str) -> None:
+    shown = heads(call(path, "x"), call("", "a"), call("", "a/b"))
+    assert shown.index(f"    run within {path}") > shown.index(head)
+    between = shown[shown.index(head) + 1 : shown.index(f"    run within {path}")]
+    assert all(line.startswith(" ") for line in between)
+
+
+def test_a_run_within_a_tool_outside_of_tasks_is_shown() -> None:
+    assert heads(call("look:0123ab", "x")) == ["    run within look:0123ab", "        task x", "            m"]
 
 
 def test_a_killed_run_goes_on(journal: Path) -> None:
@@ -147,8 +231,12 @@ def test_a_failure_says_how_to_go_on(journal: Path) -> None:
 
     with FaultyServer(script) as server:
         done = asked(server, "--run-id", "r")
-        assert done.returncode == 1
+        assert done.returncode == 3
         assert "to go on, without paying again for what was answered: contemplate resume r" in done.stderr
+        # Whatever shows it again says the same, and so does another attempt.
+        assert here("replay", "r").returncode == 3
+        assert here("resume", "r").returncode == 3
+        assert here("reaggregate", "r", "--aggregator", "synthesize").returncode == 3
         fails = False
         before = len(server.exchanges)
         assert here("resume", "r").stdout == f"{MERGED}\n"

@@ -15,13 +15,17 @@ from pathlib import Path
 import anyio
 import pytest
 
-from contemplate import Contemplator
+from contemplate import Contemplator, RunResult
+from contemplate.cli import main
 from contemplate.cli.plain_view import PlainView
 from contemplate.cli.watch import watch
+from contemplate.messages import Message
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
+from contemplate.run.listeners import Listener
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Reply, Silence
+from contemplate.usage import Usage
 
 from .asking import PATIENCE, command, contemplating, merges, model, on_terminal, plan, process
 
@@ -79,6 +83,24 @@ def test_it_ends_in_every_phase(where: str) -> None:
     assert "Traceback" not in err
 
 
+REPLAY = """
+import sys, anyio
+from contemplate.journal.replaying import Replaying
+
+taken = Replaying.turn
+
+async def turn(self, entry):
+    await taken(self, entry)
+    if entry.role == "aggregator":
+        print("merging", file=sys.stderr, flush=True)
+        await anyio.sleep_forever()
+
+Replaying.turn = turn
+from contemplate.cli import main
+sys.exit(main(["replay", "r", "--quiet", *sys.argv[1:]]))
+"""
+
+
 class Interrupting:
     """A model that is interrupted by the terminal when it has written half of its answer."""
 
@@ -101,13 +123,75 @@ class Interrupting:
 @pytest.mark.parametrize("mode", ["instant", "council"])
 def test_what_was_written_and_paid_for_is_told(mode: Mode, capsys: pytest.CaptureFixture[str]) -> None:
     """Also of calls that were stopped, and also where there were no others."""
-    mind = Contemplator(Interrupting(), mode=mode)
-    assert watch(mind, "Why?", [], None, PlainView(quiet=False), None) == 130
+    model = Interrupting()
+
+    async def start(listener: Listener) -> RunResult[str]:
+        return await Contemplator(model, mode=mode, on_event=listener).run("Why?")
+
+    assert watch(start, PlainView(quiet=False)) == 130
     out, err = capsys.readouterr()
     assert "Half of an answer" in out
     told = re.search(r"what it cost so far: (\d) calls? · (\d+) tokens in, (\d+) out", err)
     assert told is not None, err
     assert min(map(int, told.groups())) > 0
+
+
+class InterruptedAtTwo(Interrupting):
+    """A model that plans two tasks, answers the first one, and is interrupted within the second."""
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        text = request.messages[-1].text
+        if "Do Two." in text:
+            return await super().request(request, on_delta)
+        planned = plan("One", "Two").replace('"needs": []}]', '"needs": [1]}]')
+        answer = Message.assistant("Whole." if "Do One." in text else planned)
+        return ModelResponse(message=answer, finish="stop", usage=Usage(calls=1), model=self.name)
+
+
+def test_what_an_unfinished_task_had_written_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    async def start(listener: Listener) -> RunResult[str]:
+        return await Contemplator(InterruptedAtTwo(), on_event=listener).run("Why?")
+
+    assert watch(start, PlainView(quiet=False), go_on="go on") == 130
+    out, err = capsys.readouterr()
+    assert out == "## One (answered)\n\nWhole.\n\n## Two (unfinished)\n\nHalf of an answer\n"
+    assert "interrupted; what it cost so far: 3 calls · " in err
+    assert err.endswith(": go on\n")
+
+
+@pytest.mark.parametrize("again", [("replay",), ("reaggregate", "--aggregator", "synthesize")])
+def test_a_run_that_is_gone_through_again_is_interrupted_like_any_other(again: tuple[str, ...], tmp_path: Path) -> None:
+    named = ["--journal", str(tmp_path / "runs.db")]
+    done = False
+    there = threading.Event()
+
+    def script(exchange: Exchange) -> Reply | str:
+        if not (done and merges(exchange)):
+            return contemplating(exchange)
+        there.set()
+        return Silence(after_first_token=True)
+
+    name, *options = again
+    with FaultyServer(script) as server:
+        assert main(["ask", "Why?", "--run-id", "r", *model(server), *named]) == 0
+        done = True
+        # A replay makes no call that could tell how far it is: it is stopped where its answer would be recorded.
+        arguments = (
+            command(name, "r", *options, *named) if name == "reaggregate" else [sys.executable, "-c", REPLAY, *named]
+        )
+        with process(arguments) as running:
+            if name == "reaggregate":
+                assert there.wait(PATIENCE)
+            else:
+                assert running.stderr is not None
+                assert running.stderr.readline() == "merging\n"
+            running.send_signal(signal.SIGINT)
+            out, err = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 130, err
+    assert "## One (answered)\n\nResult: One.\n" in out
+    assert "interrupted; what it cost so far: " in err
+    assert f"contemplate {' '.join([name, 'r', *options])}\n" in err
+    assert "Traceback" not in err
 
 
 def test_events_end_with_a_whole_line() -> None:

@@ -385,6 +385,11 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "instructions": ({"instructions": "Answer in " + "very " * 100 + "good French."}, "instructions='Answer in very"),
     "function": ({"aggregator": aggregators.first()}, "aggregator was collected, and is First()"),
     "type": ({"output_type": Verdict}, "output_type was str, and is Verdict"),
+    "all settings": (
+        {"all_settings": ModelSettings(temperature=1.5)},
+        "all_settings was not there, and is ModelSettings(temperature=1.5)",
+    ),
+    "seed": ({"seed": 5}, "seed was not there, and is 5"),
     "images": ({"images_to": ["planner"]}, "images_to was not there, and is ['planner']"),
 }
 

@@ -526,3 +526,23 @@ def test_a_full_disk_costs_no_answer(tmp_path: Path) -> None:
     assert done.stdout.startswith("40 True ['the run is no longer recorded: journal "), done.stdout
     with closing(Journal(tmp_path / "j")) as journal:
         assert 5 <= len(journal.entries("r")) < 40, "what was written before is there"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no such modes there")
+def test_a_journal_that_was_made_for_all_becomes_its_owners_alone_when_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    journal = Journal(path)
+    journal.save(RunRecord(run_id="r", question="q", model="m"))
+    for name in ("runs.db", "runs.db-wal", "runs.db-shm"):
+        (tmp_path / name).chmod(0o644)
+    tmp_path.chmod(0o755)
+    again = Journal(path)
+    assert again.load("r") is not None
+    assert path.stat().st_mode & 0o777 == 0o644, "reading changes nothing"
+    again.save(RunRecord(run_id="s", question="q", model="m"))
+    assert {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == dict.fromkeys(
+        ("runs.db", "runs.db-wal", "runs.db-shm"), 0o600
+    )
+    assert tmp_path.stat().st_mode & 0o777 == 0o755, "the folder was there before"
+    again.close()
+    journal.close()

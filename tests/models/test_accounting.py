@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from contemplate import Contemplator, Limits, Message, Price, Usage
-from contemplate.errors import AggregationError, LimitExceeded, ModelConnectionError
+from contemplate.errors import AggregationError, ModelConnectionError
 from contemplate.events import Event, ModelCalled
 from contemplate.models import Delta, DeltaSink, Fallback, Model, ModelRequest, ModelResponse, OpenAIModel, Retry
 from contemplate.models.accounting import MOST_TOKENS, accounted
@@ -133,8 +133,8 @@ async def test_usage_of_any_model_is_checked() -> None:
     assert result.usage.calls == 1
     assert result.usage.output_tokens > 100
     assert result.usage.input_tokens > 0
-    with pytest.raises(LimitExceeded):
-        await Contemplator(Lying(), mode="contemplating", limits=Limits(calls=1)).run("?")
+    limited = await Contemplator(Lying(), mode="contemplating", limits=Limits(calls=1)).run("?")
+    assert (limited.usage.calls, limited.stopped_by) == (1, "calls")
 
 
 def completion(usage: Any, *, stream: bool) -> RawBody | RawStream:

@@ -26,7 +26,6 @@ from contemplate.errors import (
 from contemplate.messages import ToolCall
 from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, Retry, ToolSpec, resolve
 from contemplate.models.openai import connections
-from contemplate.models.openai.schema import strict
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import (
     FAULTS,
@@ -159,30 +158,6 @@ async def test_logprobs_and_images_are_read() -> None:
 async def test_a_schema_is_sent() -> None:
     _, _, exchange = await ask("{}", asking(output_schema=OutputSchema("plan", {"type": "object"})))
     assert exchange.schema == "plan"
-
-
-def test_strict_schemas_hold_only_what_openai_takes() -> None:
-    loose = {
-        "type": "object",
-        "title": "T",
-        "properties": {"title": {"type": "string", "maxLength": 5, "default": "x"}, "n": {"$ref": "#/$defs/N"}},
-        "required": ["n"],
-        "$defs": {"N": {"type": "object", "properties": {"maxLength": {"type": "integer"}}}},
-    }
-    assert strict(loose) == {  # type: ignore[arg-type]
-        "type": "object",
-        "properties": {"title": {"type": "string"}, "n": {"$ref": "#/$defs/N"}},
-        "required": ["title", "n"],
-        "additionalProperties": False,
-        "$defs": {
-            "N": {
-                "type": "object",
-                "properties": {"maxLength": {"type": "integer"}},
-                "additionalProperties": False,
-                "required": ["maxLength"],
-            }
-        },
-    }
 
 
 async def test_usage_that_is_not_reported_is_estimated() -> None:

@@ -20,8 +20,8 @@ from contemplate.models.openai.profile import OPENAI, Profile
 from contemplate.models.openai.request import request_body
 from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.retry_after import retry_after
-from contemplate.models.openai.schema import strict
 from contemplate.models.openai.sse import EventStream
+from contemplate.models.schemas import sent_schema
 
 ASKED = ModelRequest((Message.user("hello"),))
 
@@ -226,13 +226,13 @@ class TestRequests:
         assert body.get("stream", False) is stream
 
     def test_openai_itself_is_spoken_to_in_its_own_way(self) -> None:
-        schema: Any = {"type": "object", "properties": {"x": {"type": "string", "maxLength": 3}}}
+        schema: Any = {"type": "object", "properties": {"x": {"type": "string", "maxLength": 3}}, "required": ["x"]}
         request = ModelRequest(ASKED.messages, ModelSettings(max_tokens=5), output_schema=OutputSchema("s", schema))
         theirs = json.loads(request_body(request, model="m", stream=False, profile=OPENAI))
         others = json.loads(request_body(request, model="m", stream=False, profile=Profile()))
         assert (theirs["max_completion_tokens"], others["max_tokens"]) == (5, 5)
         assert "max_tokens" not in theirs
-        assert theirs["response_format"]["json_schema"]["schema"] == strict(schema)
+        assert theirs["response_format"]["json_schema"]["schema"] == sent_schema(schema, "openai").schema
         assert others["response_format"]["json_schema"]["schema"] == schema
         assert theirs["response_format"]["json_schema"]["strict"] is True
 

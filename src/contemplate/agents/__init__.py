@@ -1,6 +1,7 @@
 """Agents: functions that turn one task into one answer.
 
 agent         the default agent, a loop of model and tools
+withheld      responses that are no answers
 tool_calls    one tool call: its events, journal entry and error
 output        typed answers, with bounded repair
 program       answers computed by a program that the model writes

@@ -19,11 +19,11 @@ from ..models.tokens import request_tokens
 from ..plan import Program, Task
 from ..prompts import render
 from ..prompts.results import show_results
-from ..run.calls import ToolResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..run.protocols import Answer, ParsedAnswer
 from ..run.task_context import TaskContext
+from ..run.tool_calls import ToolResult
 from ..settings import ModelSettings
 from ..tools.sandbox import require, run_program
 from ..tools.tool import Tool, as_tool
@@ -31,6 +31,7 @@ from ..tools.toolset import Toolset
 from .output import parse_with_repair, with_schema
 from .program import answer_with_program, program_instructions
 from .tool_calls import run_tool_call
+from .withheld import check_given
 
 
 class Agent:
@@ -220,8 +221,7 @@ class Agent:
     async def _answer(
         self, response: ModelResponse, request: ModelRequest, ctx: TaskContext, output: OutputType[Any] | None
     ) -> Answer:
-        if response.finish == "content_filter":
-            raise ModelResponseError("the provider's content filter stopped the answer", model=response.model)
+        check_given(response)
         images = images_made((*request.messages, response.message))
         if response.finish == "length":
             return Answer(response.message.text, images=images, outcome="capped")

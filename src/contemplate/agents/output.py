@@ -11,6 +11,7 @@ from ..messages import Message
 from ..models import ModelRequest, ModelResponse, OutputSchema
 from ..prompts import render
 from ..run.output_type import OutputType
+from .withheld import check_given
 
 Ask = Callable[[ModelRequest], Awaitable[ModelResponse]]
 
@@ -36,9 +37,11 @@ async def parse_with_repair(
 
     Raises:
         OutputError: no response matches the type.
+        ModelResponseError: a response was withheld; its subclass `ModelRefusalError`, by the model.
     """
     messages = request.messages
     for attempt in range(repairs + 1):
+        check_given(response)
         try:
             return output.parse(response.message.text), response
         except OutputError as error:

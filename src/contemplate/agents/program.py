@@ -9,15 +9,16 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from ..errors import ModelResponseError, OutputError, ProgramError, error_info, revived
+from ..errors import OutputError, ProgramError, error_info, revived
 from ..messages import Message
 from ..models import ModelRequest, ModelResponse
 from ..plan import Program
 from ..prompts import fence_mark, fenced, render
-from ..run.calls import ToolResult
 from ..run.output_type import OutputType
+from ..run.tool_calls import ToolResult
 from ..tools.sandbox import MODULES, program_in
 from ..tools.tool import Tool
+from .withheld import check_given
 
 Ask = Callable[[ModelRequest], Awaitable[ModelResponse]]
 Run = Callable[[str], Awaitable[ToolResult]]
@@ -77,8 +78,7 @@ async def answer_with_program(
     for _ in range(program.repairs + 1):
         response = await ask(replace(request, messages=messages))
         messages = (*messages, response.message)
-        if response.finish == "content_filter":
-            raise ModelResponseError("the provider's content filter stopped the answer", model=response.model)
+        check_given(response)
         if response.finish == "length":
             return ProgramAnswer(response.message.text, None, messages, complete=False)
         code = program_in(response.message.text)

@@ -10,8 +10,8 @@ from ..events import ToolFinished, ToolStarted
 from ..images import checked_image
 from ..messages import Message, Part, ToolCall
 from ..prompts import render
-from ..run.calls import ToolResult
 from ..run.context import RunContext
+from ..run.tool_calls import ToolResult
 from ..tools.user_code import contained
 
 ToolOutput = str | tuple[Part, ...]

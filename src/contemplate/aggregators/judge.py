@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, create_model
 
 from ..agents.output import parse_with_repair, with_schema
 from ..arguments import checked_arguments
-from ..errors import OutputError
+from ..errors import ModelResponseError, OutputError
 from ..messages import Message
 from ..models import Model, ModelRequest, ModelResponse
 from ..prompts import fence_mark, fenced, render
@@ -130,7 +130,7 @@ class _Judge:
         request = with_schema(ModelRequest(messages, self._settings), choice)
         try:
             chosen, _ = await parse_with_repair(await ask(request), request, ask, choice, repairs=MAX_REPAIRS)
-        except OutputError as error:
+        except (OutputError, ModelResponseError) as error:
             raise FormMissed(f"the judge named none of the {len(candidates)} candidates: {error.message}") from None
         return candidates[numbers.index(chosen.best)]
 

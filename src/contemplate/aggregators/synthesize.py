@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from ..agents.output import parse_with_repair, with_schema
+from ..agents.withheld import check_given
 from ..arguments import checked_arguments
 from ..errors import AggregationError, ConfigurationError, ModelError
 from ..events import OutputDelta
@@ -81,10 +82,11 @@ class _Synthesize:
             material = shorten(material, room)
         request = self._request(question, material, closing, missing, ctx)
         response = await ask(request)
+        check_given(response)
         output: Any = None
         if ctx.output is not None:
             output, response = await parse_with_repair(response, request, ask, ctx.output, repairs=MAX_REPAIRS)
-        if response.finish == "content_filter" or not (response.message.text.strip() or response.message.images):
+        if not (response.message.text.strip() or response.message.images):
             raise AggregationError(f"the merged answer is empty (finish reason: {response.finish})")
         read = {task for each in material for task in each.tasks}
         complete = not missing and all(each.answered and each.id in read for each in usable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..answers.markers import marked_answer
 from ..answers.notation import unwrapped
-from ..errors import QuorumNotReached
+from ..errors import ModelRefusalError, QuorumNotReached
 from ..plan import Task
 from ..result import Conclusion, Dissent, TaskResult
 from ..run.context import RunContext
@@ -63,10 +63,12 @@ class Count:
     def cast(self, result: TaskResult, key: str | None, weight: float) -> None:
         """Count a result; a key of None or a weight of 0 is an abstention, unless it failed or was cut short.
 
+        A refusal is an abstention: it is known what the model says.
+
         Raises:
             ValueError: the weight is not finite, or exceeds the declared maximum.
         """
-        if result.outcome in ("failed", "capped"):
+        if result.outcome in ("failed", "capped") and not _is_refusal(result):
             self.ballot.lose(self.number(result), cut_off=result.outcome == "capped")
         else:
             self.ballot.cast(self.number(result), key, weight)
@@ -111,3 +113,7 @@ class Count:
         """Return the answer of a result without its reasons."""
         marked = None if self._ctx.output is not None else marked_answer(result.text)
         return unwrapped(marked or result.text)
+
+
+def _is_refusal(result: TaskResult) -> bool:
+    return result.error is not None and result.error.kind == ModelRefusalError.__name__

@@ -11,9 +11,11 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..result import TaskResult
 
-# "Confidence: 85", "confidence = 0.85", "**Confidence**: 85 %", "Confidence: 8/10"
+# "Confidence: 85", "confidence = 0.85", "**Confidence**: 85 %", "Confidence: 8/10" or "8 out of 10", "confidence: 0,85"
 _STATED = re.compile(
-    r"\bconfidence\b\**\s*(?:is\b|:|=)\s*\**\s*(\d{1,3}(?:\.\d{1,6})?|\.\d{1,6})\s*(%|/\s*(?:100?|5)\b)?", re.IGNORECASE
+    r"\bconfidence\b\**\s*(?:is\b|:|=)\s*\**\s*(\d{1,3}(?:[.,]\d{1,20})?|\.\d{1,20})(?!\d|[.,]\d)"
+    r"\s*(%|\(?(?:/|out of\b)\s*(?:100?|5)\b)?",
+    re.IGNORECASE,
 )
 
 
@@ -45,12 +47,13 @@ def stated_confidence(answer: object) -> float | None:
     if not stated:
         return None
     number, unit = stated[-1]
+    number = number.replace(",", ".")
     return _share(float(number) if "." in number else int(number), unit)
 
 
 def _share(number: float, unit: str) -> float | None:
     if unit and unit != "%":
-        scale = float(unit.lstrip("/ "))
+        scale = float(unit.replace("/", " ").split()[-1])
     else:
         scale = 100.0 if unit or isinstance(number, int) or number > 1 else 1.0
     return number / scale if 0 <= number <= scale else None

@@ -5,7 +5,7 @@ commands         from a command's name to its function, and from errors to exit 
 
 ask              a question
 rerun            a run once more: resume, replay, reaggregate
-runs             the list of runs, and one run as a tree
+runs             the list of runs, and one run as a tree (call_tree)
 models           local models: the list, and fetching one
 serve            the server
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council")
 AGGREGATORS = ("first", "vote", "synthesize")
-FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
+FORMS = "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, or http://host/v1#NAME"
 LAST_PORT = 65_535
 EPILOG = """\
-exit codes: 0 answered; 1 failed; 2 wrong usage; 3 a limit stopped it; 130 interrupted
+exit codes: 0 answered; 1 no answer; 2 wrong usage; 3 an incomplete answer, or a limit that left none; 130 interrupted
 environment: OPENAI_API_KEY, OPENAI_BASE_URL; CONTEMPLATE_MODEL, the default model; CONTEMPLATE_API_KEY, for
 http://host/v1#NAME; CONTEMPLATE_CACHE, where local models are kept; CONTEMPLATE_JOURNAL, where runs
 are written down"""
@@ -120,11 +120,21 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    models = commands.add_parser("models", help="list local models, or fetch one")
+    models = commands.add_parser("models", help="list local models and providers, fetch a model, or check one")
     actions = models.add_subparsers(dest="action", metavar="ACTION")
     pull = actions.add_parser("pull", help="fetch a local model")
     pull.add_argument("name", help="its name, as in the list")
-    for parser in (models, pull):
+    check = actions.add_parser(
+        "check",
+        help="find out what a model can do, and how it wants to be asked",
+        description="Make about thirty small calls, and print what works, the profile as code, and the cost.",
+    )
+    check.add_argument("model", nargs="?", metavar="MODEL", help=FORMS)
+    check.add_argument(
+        "--seconds", type=_above_zero(float), default=60.0, metavar="S", help="for each thing (default: %(default)g)"
+    )
+    check.add_argument("--json", action="store_true", help="print one JSON document")
+    for parser in (models, pull, check):
         parser.set_defaults(log_level=None)
         parser.add_argument("--traceback", action="store_true", help="show where an error came from")
 

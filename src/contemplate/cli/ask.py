@@ -14,12 +14,16 @@ from ..errors import ConfigurationError, error_info
 from ..limits import Limits
 from ..models.redaction import shown_url
 from ..models.registry import default_name
+from ..result import RunResult
+from ..run.listeners import Listener
+from ..run.run import new_run_id
+from .console import say
 from .exit_codes import ANSWERED
 from .journal_file import journal_or_none
 from .models import fetch_if_local
-from .print_estimate import print_estimate
+from .print_estimate import expectation, print_estimate
 from .run_options import limits_in, model_named
-from .save_images import ImageFolder
+from .save_images import ImageFolder, keep_images
 from .view import view_for
 from .watch import watch
 
@@ -38,11 +42,30 @@ def ask(options: argparse.Namespace) -> int:
             return ANSWERED
         fetch_if_local(options.model, quiet=options.quiet)
         journal = journal_or_none(options)
-        mind = Contemplator(model, mode=options.mode, limits=limits, journal=journal, labels=_labels(options, limits))
+        labels = _labels(options, limits)
+        goes_on = journal is not None and options.run_id in journal.run_ids(options.run_id or "")
+        if not (options.quiet or options.events or goes_on):
+            _say_what_to_expect(Contemplator(model, mode=options.mode, limits=limits), question, options)
     except Exception as error:
         view.stop(error_info(error), None)
         raise
-    return watch(mind, question, options.image, options.run_id, view, journal, folder)
+    run_id = options.run_id or new_run_id()
+
+    async def start(listener: Listener) -> RunResult[str]:
+        mind = Contemplator(model, mode=options.mode, limits=limits, journal=journal, labels=labels, on_event=listener)
+        return await mind.run(question, images=options.image, run_id=run_id)
+
+    return watch(
+        start,
+        view,
+        go_on=None if journal is None else f"contemplate resume {run_id}",
+        finished=lambda result: keep_images(result, run_id, folder),
+    )
+
+
+def _say_what_to_expect(mind: Contemplator[str], question: str, options: argparse.Namespace) -> None:
+    local = (options.model or default_name()).startswith("local:")
+    say(expectation(mind.estimate(question, images=options.image), local=local))
 
 
 def _labels(options: argparse.Namespace, limits: Limits) -> Mapping[str, JsonValue]:

@@ -7,13 +7,13 @@ from typing import Any
 from ..errors import ConfigurationError, ContemplateError, LimitExceeded
 from ..result import RunResult
 from .console import say
-from .exit_codes import FAILED, LIMITED, USAGE
+from .exit_codes import FAILED, INCOMPLETE, USAGE
 
 
 def exit_code_of(error: BaseException) -> int:
     """Return the exit code for an error."""
     if isinstance(error, LimitExceeded):
-        return LIMITED
+        return INCOMPLETE
     return USAGE if isinstance(error, ConfigurationError) else FAILED
 
 

@@ -37,11 +37,13 @@ class JsonView(PlainView):
 
     def finish(self, result: RunResult[str]) -> None:
         """Print the result, and what it cost."""
+        self._end()
         write(result.model_dump_json(indent=2) + "\n")
         self._say(summary_line(result))
 
     def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
         """Print the error, and the partial result if there is one."""
+        self._end()
         document = {
             "error": error.model_dump(),
             "partial": None if partial is None else partial.model_dump(mode="json"),

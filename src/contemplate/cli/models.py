@@ -1,15 +1,18 @@
-"""`contemplate models`: the list of local models, and fetching one, also before it is needed."""
+"""`contemplate models`: lists of local models and providers; fetching a model, also before its use; checking any."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..errors import ConfigurationError
-from ..models.local.catalogue import KNOWN, LocalFile, cache_directory, find
+from ..models.cache import cache_directory
+from ..models.local.catalogue import KNOWN, LocalFile, find
 from ..models.local.pull import PullProgress, pull
+from ..models.openai.hosts import HOSTS, Host
 from ..models.registry import default_name
 from .console import say, write
 from .exit_codes import ANSWERED
@@ -18,7 +21,13 @@ PERCENT_STEP = 10
 
 
 def models(options: argparse.Namespace) -> int:
-    """List the known local models, or fetch one, and return the exit code."""
+    """List the known local models and the providers, fetch a model, or check one, and return the exit code."""
+    if options.action == "check":
+        # It needs much that the list does not.
+        from .check_model import check_model
+
+        fetch_if_local(options.model, quiet=options.json)
+        return check_model(options.model, seconds=options.seconds, as_json=options.json)
     if options.action == "pull":
         known = KNOWN.get(options.name.removeprefix("local:"))
         if known is None:
@@ -30,8 +39,22 @@ def models(options: argparse.Namespace) -> int:
     for each in KNOWN.values():
         state = "present" if each.present else "not fetched"
         write(f"local:{each.name:20} {_size(each):>8}  {each.licence:10}  {state:11}  {each.title}\n")
-    write(f"\nkept in {cache_directory()}; fetch one with: contemplate models pull NAME\n")
+    write(f"\nkept in {cache_directory()}; fetch one with: contemplate models pull NAME\n\n")
+    for host in HOSTS:
+        write(f"{host.name + ':NAME':16} {host.title:32} {_account_of(host)}\n")
+    write("\nany other OpenAI-compatible endpoint: http://host/v1#NAME\n")
     return ANSWERED
+
+
+def _account_of(host: Host) -> str:
+    """Return which environment variables hold the key and the address of a provider, and whether they are set."""
+    names = [name for name in (host.key, host.url_variable) if name is not None]
+    needed = [host.key if host.url is not None else host.url_variable]
+    return ", ".join(f"{name} ({_state(name, needed=name in needed)})" for name in names)
+
+
+def _state(variable: str, *, needed: bool) -> str:
+    return "set" if os.environ.get(variable) else "not set" if needed else "optional"
 
 
 def fetch_if_local(model: str | None, *, quiet: bool) -> None:

@@ -41,15 +41,18 @@ class PlainView:
 
     def finish(self, result: RunResult[str]) -> None:
         """Print the answer, and what it cost."""
-        self._heartbeat.stop()
+        self._end()
         write_readable(result.text.rstrip() + "\n")
         self._say(summary_line(result))
 
     def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
         """Print the texts that there are."""
-        self._heartbeat.stop()
+        self._end()
         if partial is not None:
             write_readable(partial_text(partial))
+
+    def _end(self) -> None:
+        self._heartbeat.stop()
 
     def _say(self, line: str) -> None:
         if not self._quiet:

@@ -1,4 +1,4 @@
-"""`ask --estimate`: what a run may take."""
+"""What a run may take: in full for `ask --estimate`, in a line before a run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,23 @@ def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
         f"cost           {cost}",
     )
     write("\n".join(lines) + "\n")
+
+
+def expectation(estimate: Estimate, *, local: bool) -> str:
+    """Return in a line what a run may take.
+
+    Args:
+        estimate: the estimate of the run.
+        local: whether a local model answers. How long one takes is known when it has written something.
+    """
+    calls = _range(estimate.likely_calls)
+    said = [f"{calls} {'call' if calls == '1' else 'calls'}"]
+    if estimate.output_tokens.high is not None:
+        said.append(f"up to about {estimate.output_tokens.high:,.0f} tokens written")
+    if estimate.cost_usd is not None and estimate.cost_usd.high:
+        said.append(f"up to about ${estimate.cost_usd.high:,.4f}")
+    time = "; the time is told when the first call has shown how fast the model writes" if local else ""
+    return f"Expected: {', '.join(said)}{time}"
 
 
 def _range(bounds: Range, form: str = "{:,.0f}") -> str:

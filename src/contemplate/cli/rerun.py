@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import argparse
 
-import anyio
-
 from .. import aggregators
 from ..contemplator import Contemplator
-from ..errors import ConfigurationError, ContemplateError, JournalError, error_info
+from ..errors import ConfigurationError, JournalError
 from ..journal import Journal, RunRecord
 from ..limits import Limits
-from ..models import DeltaSink, ModelRequest, ModelResponse
+from ..models import DeltaSink, Model, ModelRequest, ModelResponse
 from ..modes import Mode, preset
+from ..result import RunResult
+from ..run.listeners import Listener
 from ..run.protocols import Aggregator, needs_a_share
-from .exit_codes import ANSWERED
 from .journal_file import find_run, open_journal
 from .models import fetch_if_local
 from .run_options import LIMIT_OPTIONS, limits_in, model_named
+from .save_images import keep_images
 from .view import view_for
 from .watch import watch
 
@@ -28,19 +28,7 @@ def rerun(options: argparse.Namespace) -> int:
     run = find_run(journal, options.run)
     if options.command == "resume":
         return _resume(options, journal, run)
-    view = view_for(options)
-    try:
-        if options.command == "replay":
-            mind = Contemplator(_OfflineModel(run.model), mode=_mode(run, "mind.replay"), journal=journal)
-            result = anyio.run(mind.replay, run.run_id)
-        else:
-            mind = _reaggregator(options, journal, run)
-            result = anyio.run(mind.reaggregate, run.run_id)
-    except ContemplateError as error:
-        view.stop(error_info(error), error.partial)
-        raise
-    view.finish(result)
-    return ANSWERED
+    return _replay(options, journal, run) if options.command == "replay" else _reaggregate(options, journal, run)
 
 
 def _resume(options: argparse.Namespace, journal: Journal, run: RunRecord) -> int:
@@ -57,21 +45,51 @@ def _resume(options: argparse.Namespace, journal: Journal, run: RunRecord) -> in
     limits = limits.model_copy(update=given.model_dump(exclude_none=True))
     model = model_named(name)
     fetch_if_local(name, quiet=options.quiet)
-    mind = Contemplator(model, mode=mode, limits=limits, journal=journal)
-    return watch(mind, run.question, run.images, run.run_id, view_for(options), journal)
+
+    async def start(listener: Listener) -> RunResult[str]:
+        mind = Contemplator(model, mode=mode, limits=limits, journal=journal, on_event=listener)
+        return await mind.run(run.question, images=run.images, run_id=run.run_id)
+
+    return watch(
+        start,
+        view_for(options),
+        go_on=f"contemplate resume {run.run_id}",
+        finished=lambda result: keep_images(result, run.run_id, None),
+    )
 
 
-def _reaggregator(options: argparse.Namespace, journal: Journal, run: RunRecord) -> Contemplator[str]:
+def _replay(options: argparse.Namespace, journal: Journal, run: RunRecord) -> int:
+    mode = _mode(run, "mind.replay")
+
+    async def start(listener: Listener) -> RunResult[str]:
+        mind = Contemplator(_OfflineModel(run.model), mode=mode, journal=journal, on_event=listener)
+        return await mind.replay(run.run_id)
+
+    return watch(
+        start,
+        view_for(options),
+        go_on=f"contemplate resume {run.run_id}",
+        once_more=f"contemplate replay {run.run_id}",
+    )
+
+
+def _reaggregate(options: argparse.Namespace, journal: Journal, run: RunRecord) -> int:
     aggregator: Aggregator = getattr(aggregators, options.aggregator)()
+    model: Model = _OfflineModel(run.model)
+    if needs_a_share(aggregator):
+        name = options.model or run.labels.get("model")
+        if not isinstance(name, str):
+            raise ConfigurationError(f"run {run.run_id!r} does not say how its model was made", hint="--model MODEL")
+        model = model_named(name)
+        fetch_if_local(name, quiet=options.quiet)
     labels = {"command": "reaggregate", "aggregator": options.aggregator}
-    if not needs_a_share(aggregator):
-        return Contemplator(_OfflineModel(run.model), aggregator=aggregator, journal=journal, labels=labels)
-    name = options.model or run.labels.get("model")
-    if not isinstance(name, str):
-        raise ConfigurationError(f"run {run.run_id!r} does not say how its model was made", hint="--model MODEL")
-    model = model_named(name)
-    fetch_if_local(name, quiet=options.quiet)
-    return Contemplator(model, aggregator=aggregator, journal=journal, labels=labels)
+
+    async def start(listener: Listener) -> RunResult[str]:
+        mind = Contemplator(model, aggregator=aggregator, journal=journal, labels=labels, on_event=listener)
+        return await mind.reaggregate(run.run_id)
+
+    again = f"contemplate reaggregate {run.run_id} --aggregator {options.aggregator}"
+    return watch(start, view_for(options), go_on=again)
 
 
 def _mode(run: RunRecord, function: str) -> Mode:

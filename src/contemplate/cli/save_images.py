@@ -56,3 +56,11 @@ class ImageFolder:
                 opened.write(image.data or b"")
             return path
         raise AssertionError("unreachable")
+
+
+def keep_images(result: RunResult[Any], run_id: str, folder: ImageFolder | None) -> None:
+    """Write the images of an answer to `folder`; without one, say that there are some."""
+    if folder is not None:
+        folder.save(result)
+    elif result.images:
+        say(f"images in the answer: {len(result.images)}; to save them: --run-id {run_id} --save-images DIR")

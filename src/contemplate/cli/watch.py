@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 
 import anyio
 
-from ..contemplator import Contemplator
 from ..errors import ContemplateError, error_info
 from ..events import Event
-from ..images import ImageSource
-from ..journal import Journal
 from ..result import ErrorInfo, RunResult
-from ..run.run import new_run_id
+from ..run.listeners import Listener
+from ..stream import stream_of
 from ..views.summary import usage_text
 from .console import say
-from .exit_codes import ANSWERED, INTERRUPTED, LIMITED
+from .exit_codes import INTERRUPTED, exit_code_of_result
 from .run_progress import RunProgress
-from .save_images import ImageFolder
 from .signals import cancel_on_signal
 from .view import View
 
+Start = Callable[[Listener], Awaitable[RunResult[str]]]
+
 
 def watch(
-    mind: Contemplator[str],
-    question: str,
-    images: Sequence[ImageSource],
-    run_id: str | None,
+    start: Start,
     view: View,
-    journal: Journal | None,
-    folder: ImageFolder | None = None,
+    *,
+    go_on: str | None = None,
+    once_more: str | None = None,
+    finished: Callable[[RunResult[str]], None] = lambda _: None,
 ) -> int:
-    """Make a run, show it, and return the exit code."""
+    """Make a run, show it, and return the exit code.
+
+    Args:
+        start: makes the run, and tells its events the listener that it is given.
+        view: shows it.
+        go_on: the command that gets what is missing from the answer, if there is one.
+        once_more: the command that goes on after an interruption; `go_on` if None.
+        finished: called with the result once it is shown.
+    """
     progress = RunProgress()
-    run_id = run_id or new_run_id()
     try:
-        ended = anyio.run(_run, mind, question, images, run_id, view, progress)
+        ended = anyio.run(_run, start, view, progress)
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
@@ -45,38 +50,28 @@ def watch(
     except Exception as error:
         view.stop(error_info(error), error.partial if isinstance(error, ContemplateError) else None)
         if isinstance(error, ContemplateError) and error.partial is not None:
-            _say_how_to_go_on(run_id, journal)
+            _say_how_to_go_on(go_on)
         raise
     if isinstance(ended, RunResult):
         view.finish(ended)
-        if folder is not None:
-            folder.save(ended)
-        elif ended.images:
-            say(f"images in the answer: {len(ended.images)}; to save them: --run-id {run_id} --save-images DIR")
-        if progress.recorded:
-            say(f"{progress.recorded} of the calls had been made before, and were not paid for again")
+        finished(ended)
+        _say_what_was_recorded(progress)
         if not ended.complete:
-            _say_how_to_go_on(run_id, journal)
-        return LIMITED if ended.stopped_by and not ended.complete else ANSWERED
+            _say_how_to_go_on(go_on)
+        return exit_code_of_result(ended)
     partial = progress.partial()
     view.stop(_interruption(ended), partial)
     say(f"interrupted; what it cost so far: {usage_text(partial.usage)}")
-    _say_how_to_go_on(run_id, journal)
+    _say_what_was_recorded(progress)
+    _say_how_to_go_on(once_more or go_on)
     return INTERRUPTED if ended == signal.SIGINT else 128 + ended
 
 
-async def _run(
-    mind: Contemplator[str],
-    question: str,
-    images: Sequence[ImageSource],
-    run_id: str,
-    view: View,
-    progress: RunProgress,
-) -> RunResult[str] | signal.Signals:
+async def _run(start: Start, view: View, progress: RunProgress) -> RunResult[str] | signal.Signals:
     """Return the result of the run, or the signal that ended it."""
     shown = _Guarded(view)
     with anyio.CancelScope() as scope, cancel_on_signal(scope) as received:
-        async with mind.stream(question, images=images, run_id=run_id) as run:
+        async with stream_of(start) as run:
             async for event in run:
                 progress.add(event)
                 shown.show(event)
@@ -109,9 +104,14 @@ class _Guarded:
             say(f"warning: the run goes on, and cannot be shown: {error}")
 
 
-def _say_how_to_go_on(run_id: str, journal: Journal | None) -> None:
-    if journal is not None:
-        say(f"to go on, without paying again for what was answered: contemplate resume {run_id}")
+def _say_what_was_recorded(progress: RunProgress) -> None:
+    if progress.recorded:
+        say(f"{progress.recorded} of the calls had been made before, and were not paid for again")
+
+
+def _say_how_to_go_on(command: str | None) -> None:
+    if command is not None:
+        say(f"to go on, without paying again for what was answered: {command}")
 
 
 def _interruption(number: signal.Signals) -> ErrorInfo:

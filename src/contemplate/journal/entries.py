@@ -157,7 +157,8 @@ def request_pieces(model: str, request: ModelRequest) -> Pieces:
         "tool_choice": request.tool_choice,
         "output_schema": to_jsonable_python(request.output_schema),
     }
-    texts = [to_json(head).decode(), *(message.model_dump_json() for message in request.messages)]
+    # Without None: a field that a later version adds must not make all that was recorded unknown.
+    texts = [to_json(head).decode(), *(message.model_dump_json(exclude_none=True) for message in request.messages)]
     return tuple((digest_of(text), text) for text in texts)
 
 

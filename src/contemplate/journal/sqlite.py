@@ -28,6 +28,7 @@ QUICK = 0.02
 PATIENCE = 30.0
 # Questions, answers and images are nobody else's.
 PRIVATE = 0o600
+OTHERS = 0o077
 
 DataT = TypeVar("DataT", bound=Data)
 
@@ -52,6 +53,7 @@ class Journal:
         self._opened: tuple[int, int] | None = None
         # How many files have had this name: one may be deleted or replaced while it is open.
         self._files = 0
+        self._private = 0
         # The runs that are active here, with the number of the file that has what they wrote; 0 before they did.
         self._active: dict[str, int] = {}
         # Not the same, which is held as long as somebody waits to write.
@@ -214,6 +216,7 @@ class Journal:
     def _writing(self, run_id: str, patience: float) -> Iterator[sqlite3.Connection]:
         with self._connected(patience) as connection:
             self._check_file(run_id)
+            self._make_private()
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -310,6 +313,18 @@ class Journal:
             raise JournalError(
                 f"journal {self.path}: {error.strerror}", hint="choose a file in a directory that you may write to"
             ) from error
+
+    def _make_private(self) -> None:
+        """Take a file that was made for all, as they once were, from all but its owner; once for each file."""
+        if self._file is None or self._private == self._files or not hasattr(os, "geteuid"):
+            return
+        for path in (self._file, Path(f"{self._file}-wal"), Path(f"{self._file}-shm")):
+            # Whoever may write to it without owning it cannot change that.
+            with suppress(OSError):
+                found = path.stat()
+                if found.st_uid == os.geteuid() and found.st_mode & OTHERS:
+                    path.chmod(PRIVATE)
+        self._private = self._files
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         if not self._is_journal(connection):

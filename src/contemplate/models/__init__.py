@@ -26,7 +26,9 @@ from .wrappers.retry import Retry
 
 if TYPE_CHECKING:
     from .local import LocalModel
-    from .openai import OpenAIModel
+    from .openai import Connection, OpenAIModel, Profile
+    from .probes import Finding, Report, check
+    from .pydantic_ai import PydanticAIModel
     from .wrappers.fallback import Fallback
     from .wrappers.hedge import Hedge
     from .wrappers.prompted_tools import PromptedTools
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Brevity",
     "Connectable",
+    "Connection",
     "Delta",
     "DeltaSink",
     "Fallback",
+    "Finding",
     "Hedge",
     "Limit",
     "LocalModel",
@@ -47,13 +51,17 @@ __all__ = [
     "ModelResponse",
     "OpenAIModel",
     "OutputSchema",
+    "Profile",
     "PromptedTools",
+    "PydanticAIModel",
+    "Report",
     "Retry",
     "RunMark",
     "TokenLogprob",
     "ToolSpec",
     "Warm",
     "brevity_of",
+    "check",
     "current_run",
     "outermost_run",
     "price_of",
@@ -61,13 +69,19 @@ __all__ = [
 ]
 
 _LAZY = {
+    "Connection": ".openai",
     "Fallback": ".wrappers.fallback",
+    "Finding": ".probes",
     "Hedge": ".wrappers.hedge",
     "Limit": ".wrappers.rate_limit",
     "LocalModel": ".local",
     "OpenAIModel": ".openai",
+    "Profile": ".openai",
     "PromptedTools": ".wrappers.prompted_tools",
+    "PydanticAIModel": ".pydantic_ai",
+    "Report": ".probes",
     "Warm": ".wrappers.warm",
+    "check": ".probes",
 }
 
 

@@ -84,7 +84,8 @@ class ModelRequest:
 class Delta:
     """A piece of a response: text of the answer, or of the reasoning before it.
 
-    `restart` invalidates all earlier pieces: the call broke off, and is made again.
+    `restart` invalidates all earlier pieces: the call broke off, and is made again, or what looked like an answer was
+    a thought.
     """
 
     text: str = ""

@@ -13,17 +13,21 @@ from .redaction import shown_url
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
-def proxy_for(url: str) -> str | None:
+def proxy_for(url: str, chosen: str | None = None) -> str | None:
     """Return the URL of the proxy through which `url` is reached; None if it is reached directly.
 
-    This machine is always reached directly: a proxy has its own idea of what "localhost" is.
+    Args:
+        url: the URL.
+        chosen: a proxy for all URLs; "" for none; None for that of the environment.
+
+    Without a chosen one, this machine is always reached directly: a proxy has its own idea of what "localhost" is.
 
     Raises:
-        ConfigurationError: the environment names a proxy for `url` that cannot be used.
+        ConfigurationError: the proxy for `url` cannot be used.
     """
-    target, proxies = urlsplit(url), getproxies()
-    proxy = proxies.get(target.scheme) or proxies.get("all")
-    if not proxy or _is_here(target.hostname or "") or _is_excepted(target, proxies.get("no", "")):
+    target = urlsplit(url)
+    proxy = _of_environment(target) if chosen is None else chosen
+    if not proxy:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     scheme = urlsplit(proxy).scheme.lower()
@@ -39,6 +43,13 @@ def proxy_for(url: str) -> str | None:
             hint=f"pip install 'httpx2[socks]', or add {target.hostname} to NO_PROXY",
         )
     return proxy
+
+
+def _of_environment(target: SplitResult) -> str | None:
+    proxies = getproxies()
+    if _is_here(target.hostname or "") or _is_excepted(target, proxies.get("no", "")):
+        return None
+    return proxies.get(target.scheme) or proxies.get("all")
 
 
 def _is_here(host: str) -> bool:

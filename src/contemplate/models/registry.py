@@ -1,19 +1,24 @@
-"""Resolve model names: "openai:gpt-5", "local:qwen2.5-coder-1.5b", "ollama:llama3.2", "http://host/v1#NAME"."""
+"""Resolve model names: "openai:gpt-5", "groq:NAME", "local:qwen2.5-coder-1.5b", "http://host/v1#NAME"."""
 
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
 from .base import Model
 from .redaction import shown_url
 from .wrappers.retry import Retry
 
+if TYPE_CHECKING:
+    from .openai.hosts import Host
+
 DEFAULT_LOCAL = "local:qwen2.5-coder-1.5b"
 DEFAULT_OPENAI = "openai:gpt-5-mini"
-OLLAMA_URL = "http://localhost:11434/v1"
 
-FORMS = "openai:NAME, local:NAME, local:/path/to.gguf, ollama:NAME, or http://host/v1#NAME"
+FORMS = (
+    "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, ollama:NAME, http://host/v1#NAME"
+)
 
 
 def default_name() -> str:
@@ -50,17 +55,55 @@ def _named(model: str) -> Model:
         from .openai import OpenAIModel
 
         return Retry(OpenAIModel(name))
-    if provider == "ollama":
-        from .openai import OpenAIModel
-
-        url = os.environ.get("OLLAMA_BASE_URL", OLLAMA_URL)
-        return Retry(OpenAIModel(name, base_url=url, api_key="ollama", name=model))
     if provider == "local":
         from .local import LocalModel
 
         # It has its own retries.
         return LocalModel(name)
-    raise ConfigurationError(f"model {shown_url(model)!r}: unknown provider {provider!r}", hint=f"known forms: {FORMS}")
+    from .openai.hosts import host_named
+
+    host = host_named(provider)
+    if host is not None:
+        return Retry(_at(host, name, model))
+    from . import pydantic_ai
+
+    if pydantic_ai.is_known(provider):
+        return pydantic_ai.named(model)
+    raise _unknown(model, provider)
+
+
+def _at(host: Host, name: str, model: str) -> Model:
+    """Return the model `name` of a provider, with the address and the key that the environment holds."""
+    from .openai import OpenAIModel
+
+    url = os.environ.get(host.url_variable) or host.url
+    if url is None:
+        raise ConfigurationError(
+            f"{model} needs the address of your endpoint, and {host.url_variable} is not set",
+            hint=f"export {host.url_variable}=https://...",
+        )
+    key = os.environ.get(host.key_variable)
+    if host.needs_key and not key and url == host.url:
+        raise ConfigurationError(
+            f"{model} needs an API key, and {host.key_variable} is not set", hint=f"export {host.key_variable}=..."
+        )
+    url = host.completed(url)
+    return OpenAIModel(name, base_url=url, api_key=key or "none", name=model, profile=host.profile_of(name))
+
+
+def _unknown(model: str, provider: str) -> ConfigurationError:
+    from difflib import get_close_matches
+
+    from . import pydantic_ai
+    from .openai.hosts import ALIASES, HOSTS
+
+    known = [*(host.name for host in HOSTS), *sorted(pydantic_ai.PROVIDERS)]
+    near = get_close_matches(provider.lower(), [*known, *ALIASES, "local"], n=3)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return ConfigurationError(
+        f"model {shown_url(model)!r}: unknown provider {provider!r}",
+        hint=f"{meant}providers: {', '.join(known)}; other forms: local:NAME, http://host/v1#NAME",
+    )
 
 
 def _endpoint(url: str) -> Model:

@@ -143,6 +143,9 @@ class _ModelPlanner:
             if builder.count:
                 builder.note_truncation(call.finished)
                 break
+            if call.finished.finish in ("refusal", "content_filter"):
+                builder.problem = "the model declined to write it"
+                break
             complaint = Message.user(render("repair_plan", problem=builder.problem))
             messages = (*messages, call.finished.message, complaint)
             builder.start_over()

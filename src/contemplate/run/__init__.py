@@ -4,9 +4,11 @@ protocols       what planners, agents and aggregators are
 engine, graph   dispatch, deadlines, cancellation; which task may start
 state           the state of a run, written by the engine only
 context         the part of it that planners and aggregators may use; task_context, that of agents
-calls           the one door for model and tool calls, and for runs within runs; metering, the cost of a call
-budget          limits: reserved before a call, settled after it
+calls           the one door for model calls, and for runs within runs; metering, the cost of a call
+tool_calls      the one door for tool calls
+budget, shares  limits: reserved before a call, settled after it; how what is left is divided
+planning        whether the planner may hand out more tasks before it waits
 run             from a question to a result; recorded, with a journal; nesting and task_run, within another run
-place           where code runs: the one context variable; resources, what a run keeps open
+current_run     where code runs: the one context variable; resources, what a run keeps open
 listeners, log  who receives events
 """

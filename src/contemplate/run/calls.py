@@ -1,4 +1,4 @@
-"""The one door for all model and tool calls of a run. A call gets its name, its reservation and its event here.
+"""The one door for all model calls of a run. A call gets its name, its reservation and its event here.
 
 A run within another has its own door, which leads to that of the outer run: `Calls.child`.
 """
@@ -6,10 +6,9 @@ A run within another has its own door, which leads to that of the outer run: `Ca
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from hashlib import blake2b
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,39 +16,25 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from ..errors import ConfigurationError, error_info, revived
+from ..errors import ConfigurationError, error_info
 from ..events import CallName, Event, ModelCalled, Speaker
 from ..limits import Limits
-from ..messages import ImagePart, ToolCall
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.accounting import accounted
 from ..models.tokens import request_tokens
-from ..result import ErrorInfo
-from ..tools.tool import Tool
-from ..tools.toolset import Toolset
 from ..usage import NOTHING, Price, Usage
 from .budget import Ledger
 from .current_run import OngoingRun, RunScope
 from .listeners import Listeners
 from .metering import ONE_CALL, Meter
 from .nesting import inner_depth
+from .planning import Planning
 from .resources import Resources
+from .tool_calls import ToolCalls
 
 if TYPE_CHECKING:
     from ..journal import Entry
     from ..journal.recording import Recording
-
-
-# Of the event loop; a planner that waits for something else than results is waited for no longer.
-MAX_STEPS_TO_READ_A_PLAN = 500
-
-
-class ToolResult(NamedTuple):
-    """What a tool returned. Images are for the user, not for the model; `text` mentions them."""
-
-    text: str
-    error: ErrorInfo | None = None
-    images: tuple[ImagePart, ...] = ()
 
 
 class _Name(NamedTuple):
@@ -72,7 +57,10 @@ class Calls(OngoingRun):
         ledger: what the run has spent, and may spend.
         listeners: who receives its events.
         resources: what stays open until its end.
+        planning: what its planner is doing.
+        tools: makes its tool calls.
         loop: the event loop in which it runs.
+        seed: what all chance in it is derived from; that of the run around it, unless it has one of its own.
         over: whether the run has ended. Code that outlives it, such as a task started by a tool, is not part of it.
     """
 
@@ -88,13 +76,17 @@ class Calls(OngoingRun):
         outer: Calls | None = None,
         within: str | None = None,
         depth: int = 0,
+        seed: int | None = None,
     ) -> None:
+        self.seed = seed
         self.run_id = run_id
         self.path = path
         self.depth = depth
         self.ledger = ledger
         self.listeners = listeners
         self.resources = resources
+        self.planning = Planning()
+        self.tools = ToolCalls(self, resources, recorded_path)
         self.over = False
         self.loop = anyio.lowlevel.current_token()
         # The path within the recorded run, which may be an inner one with its own journal.
@@ -105,10 +97,14 @@ class Calls(OngoingRun):
         self._answered_by: dict[str, str] = {}
         self._turns: dict[tuple[Speaker, str | None], int] = {}
         self._children: Counter[str] = Counter()
-        self._uses: Counter[str] = Counter()
         concurrency = ledger.limits.concurrency
         slots = () if concurrency is None else (anyio.Semaphore(concurrency, fast_acquire=True),)
         self._slots: tuple[anyio.Semaphore, ...] = slots if outer is None else (*slots, *outer._slots)
+
+    @property
+    def recorded_path(self) -> str:
+        """The path within the recorded run, on which nothing depends that lies outside of its record."""
+        return self._recorded_path
 
     @property
     def root(self) -> RunMark:
@@ -166,6 +162,8 @@ class Calls(OngoingRun):
             outer=None if lent else self,
             within=scope.task,
             depth=depth,
+            # What is recorded by itself is replayed by itself.
+            seed=None if own_journal else self.seed,
         )
 
     def recording_elsewhere(self, scope: RunScope) -> AbstractContextManager[Recording | None]:
@@ -199,11 +197,20 @@ class Calls(OngoingRun):
         turn = self._turns.get((role, task), 0)
         self._turns[role, task] = turn + 1
         name = _Name(role, task, turn)
+        try:
+            return await self._call(name, model, request, on_delta)
+        finally:
+            if role == "planner":
+                self.planning.call_ended(turn)
+
+    async def _call(
+        self, name: _Name, model: Model, request: ModelRequest, on_delta: DeltaSink | None
+    ) -> ModelResponse:
         meter = Meter(on_delta)
         recording = self.resources.recording
         if recording is None:
             return await self._make(name, model, request, meter)
-        asked = recording.asked(self._recorded_path, role, task, turn, model.name, request)
+        asked = recording.asked(self._recorded_path, *name, model.name, request)
         known = recording.find(asked)
         if known is not None:
             return await self._recall(known, recording, name, meter, price_of(model))
@@ -216,63 +223,13 @@ class Calls(OngoingRun):
         await recording.answered(asked, started, response, meter.spent)
         return response
 
-    async def tool(self, task: str | None, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
-        """Make one tool call: return what `use` returns, or its recorded result."""
-        scope = RunScope(self, "subagent", task, self._use(task, call))
-        recording = self.resources.recording
-        if recording is None:
-            with scope.entered():
-                return await use()
-        asked = recording.asked_tool(self._recorded_path, task, call)
-        known = recording.find(asked)
-        if known is not None:
-            await recording.turn(known)
-            return ToolResult(known.text, known.error, known.images)
-        started = perf_counter()
-        try:
-            with scope.entered():
-                returned = await use()
-        except BaseException as error:
-            recording.cut_off(asked, started, error, "", NOTHING)
-            raise
-        await recording.returned(asked, started, *returned)
-        return returned
-
-    def _use(self, task: str | None, call: ToolCall) -> str:
-        """Return the name of a tool call, under which runs started by the tool are recorded.
-
-        It does not depend on other calls: when a run is resumed, some of them are not made again.
-        """
-        name = call.name if task is None else f"{task}/{call.name}"
-        name += f":{blake2b(call.arguments.encode(errors='surrogatepass'), digest_size=3).hexdigest()}"
-        self._uses[name] += 1
-        return name if self._uses[name] == 1 else f"{name}#{self._uses[name]}"
-
-    async def tools_of(self, toolset: Toolset) -> Sequence[Tool]:
-        """Return the tools of `toolset`, or those that were recorded.
-
-        Raises:
-            ContemplateError: the toolset cannot be opened.
-        """
-        opened = self.resources.toolsets.opened(toolset)
-
-        async def listed() -> ToolResult:
-            return ToolResult(await opened.listed())
-
-        async with opened.listing:
-            if opened.tools is None:
-                call = ToolCall(id=toolset.name, name=toolset.name, arguments="")
-                known = await self.tool(None, call, listed)
-                if known.error is not None:
-                    raise revived(known.error.kind, known.error.message, known.error.hint)
-                opened.tools = opened.made(known.text)
-            return opened.tools
-
     async def _recall(
         self, known: Entry, recording: Recording, name: _Name, meter: Meter, price: Price | None
     ) -> ModelResponse:
         """Return the recorded result of a call, at its recorded cost."""
         response = known.response
+        if name.role == "planner":
+            self.planning.call_began(name.turn)
         # At once, not in recorded order: the tasks that others wait for may be in what the planner has written.
         meter(Delta(known.text) if response is None else Delta(response.message.text, response.reasoning))
         error: BaseException | None = None
@@ -315,6 +272,8 @@ class Calls(OngoingRun):
         wanted = request.settings.max_tokens
         price = self._price(model)
         reservation = await self.ledger.reserve(prompt_tokens, wanted, role=name.role, task=name.task, price=price)
+        if name.role == "planner":
+            self.planning.call_began(name.turn)
         if reservation.output_tokens != wanted:
             settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
             request = replace(request, settings=settings)
@@ -339,18 +298,8 @@ class Calls(OngoingRun):
             if price is not None:
                 meter.spent = price.priced(meter.spent)
             self.ledger.settle(reservation, meter.spent)
-            if name.role == "planner":
-                self.resources.group.start_soon(self._read_plan)
             seconds = perf_counter() - started
             self._report(name, model.name, meter, seconds, finish, error, answered_by=answered_by)
-
-    async def _read_plan(self) -> None:
-        """Let the ledger know when the planner has handed out what it has written."""
-        for _ in range(MAX_STEPS_TO_READ_A_PLAN):
-            await anyio.lowlevel.checkpoint()
-            if not self.ledger.planning():
-                break
-        self.ledger.plan_read()
 
     def _price(self, model: Model) -> Price | None:
         price = price_of(model)

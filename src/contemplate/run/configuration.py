@@ -36,6 +36,10 @@ def configuration_of(parts: Parts) -> dict[str, str]:
     }
     if frozenset(parts.images_to) != EVERYONE:
         described["images_to"] = describe(sorted(parts.images_to))
+    if parts.settings is not None:
+        described["all_settings"] = describe(parts.settings)
+    if parts.seed is not None:
+        described["seed"] = str(parts.seed)
     return {name: redact(text) for name, text in described.items()}
 
 

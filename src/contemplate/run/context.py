@@ -22,9 +22,10 @@ from ..tools.tool import Tool
 from ..tools.toolset import Toolset
 from ..usage import Usage
 from .call_stream import CallStream
-from .calls import Calls, ToolResult
+from .calls import Calls
 from .output_type import OutputType
 from .state import RunState
+from .tool_calls import ToolResult
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,7 +41,8 @@ class RunContext:
         output: the output type; None for text.
         deadline: when the run must end, in seconds on `anyio.current_time`'s clock; `math.inf` without a limit.
         streaming: whether to stream calls whose deltas somebody reads.
-        seed: the seed given to the contemplator, from which all others are derived; None without one.
+        seed: the seed given to the contemplator, or to the run around this one, from which all others are derived; None
+            without one.
         settings: settings of all calls of the run, where a call has none of its own.
     """
 
@@ -66,14 +68,14 @@ class RunContext:
 
     def seed_of(self, number: int, *given: int | None) -> int:
         """Return the seed of sample `number`, derived from the first of the `given` seeds, else from the run's."""
-        return derived_seed(self._first_seed(given), self._calls.path, number)
+        return derived_seed(self._first_seed(given), self._calls.recorded_path, number)
 
     def random(self, purpose: str, texts: Iterable[str] = (), *given: int | None) -> Random:
         """Return a source of random numbers for `purpose`, which depends on the seed and on `texts` only.
 
         So a run that is repeated or resumed, under whatever id, draws the same.
         """
-        drawn_from = "\0".join((str(self._first_seed(given)), self._calls.path, purpose, *texts))
+        drawn_from = "\0".join((str(self._first_seed(given)), self._calls.recorded_path, purpose, *texts))
         return Random(drawn_from.encode(errors="surrogatepass"))  # noqa: S311
 
     def _first_seed(self, given: Sequence[int | None]) -> int | None:
@@ -169,11 +171,11 @@ class RunContext:
         Raises:
             ContemplateError: the toolset cannot be opened.
         """
-        return await self._calls.tools_of(toolset)
+        return await self._calls.tools.of(toolset)
 
     async def use_tool(self, task: str, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
         """Return what `use` returns: a tool's text, error and images; or its recorded result, with a journal."""
-        return await self._calls.tool(task, call, use)
+        return await self._calls.tools.use(task, call, use)
 
     # Usage and limits
 
@@ -326,6 +328,8 @@ class RunContext:
                     stream.error = error
                 finally:
                     stream.deltas.close()
+                    if role == "planner":
+                        self._state.planner.stream_ended(awaited=stream.deltas.awaited)
 
         if self._state.spawn is None:
             raise RuntimeError("RunContext.stream works only while the run is in progress")

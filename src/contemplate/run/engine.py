@@ -97,7 +97,13 @@ async def execute(
     if conclusion is None:
         if run.failure is not None:
             raise run.failure
-        conclusion = _fallback_conclusion(run, state, limits, failure)
+        try:
+            conclusion = _fallback_conclusion(run, state, limits, failure)
+        except AggregationError:
+            if run.starved is None:
+                raise
+            # That a limit left nothing says more than that there was no answer.
+            raise run.starved from None
     elif run.failure is not None:
         # The planner failed when the answer was there already, or while it was being cancelled.
         ctx.note(f"the plan was not finished: {run.failure.message}")
@@ -162,6 +168,8 @@ class _Run:
         self, ctx: RunContext, state: RunState, planner: Planner, agent: AgentFunction, limits: Limits, at: At
     ) -> None:
         self.failure: ContemplateError | None = None
+        # The limit that left nothing for a plan.
+        self.starved: LimitExceeded | None = None
         self.makeshift = False
         self.fail: Callable[[], None] = lambda: None
         self._ctx = ctx
@@ -185,7 +193,10 @@ class _Run:
             if scope.cancelled_caught and self.failure is None:
                 self.stop("seconds")
                 if not self._state.planned:
-                    await self._answer_directly()
+                    await self._answer_directly("was not written in time")
+            elif self.starved is not None:
+                self.stop(self.starved.limit)
+                await self._answer_directly(f"could not be written: {self.starved.message}")
             self.makeshift = self._state.release_if_nothing_else()
             if self.makeshift:
                 self._ctx.note("nothing else was answered: the results that the planner held back are passed on")
@@ -193,12 +204,12 @@ class _Run:
             self._state.expire = self.fail
             self._state.outbox.close()
 
-    async def _answer_directly(self) -> None:
-        """Spend the time that is left on the question itself: all that was meant for the tasks went into the plan."""
+    async def _answer_directly(self, why: str) -> None:
+        """Spend what is left on the question itself: what was meant for the tasks went into the plan."""
         left = self._ctx.deadline - anyio.current_time()
         task = Task(id="answer", prompt=self._ctx.question, kind="answer", title="Answer")
         with anyio.CancelScope(deadline=self._ctx.deadline - min(SECONDS_TO_CONCLUDE, left * SHARE_TO_CONCLUDE)):
-            self.note("the plan was not written in time: the question is answered directly")
+            self.note(f"the plan {why}: the question is answered directly")
             async with anyio.create_task_group() as group:
                 self._add(task, group)
 
@@ -220,7 +231,7 @@ class _Run:
             await prepare(self._agent, self._ctx)
             self._at("planner", None).enter()
             async with closing_planner(self._planner(self._ctx.question, self._ctx)) as tasks:
-                async for task in tasks:
+                async for task in self._state.planner.follow(tasks):
                     if self._limits.tasks is not None and len(self._state.planned) >= self._limits.tasks:
                         self.stop("tasks")
                         break
@@ -229,6 +240,9 @@ class _Run:
                         # A planner that never awaits would block everything else.
                         await anyio.lowlevel.checkpoint()
         except Exception as error:
+            if isinstance(error, LimitExceeded) and not self._state.planned:
+                self.starved = error
+                return
             self.failure = as_contemplate_error(PlanError, "the planner", error)
             self.fail()
         try:

@@ -23,6 +23,11 @@ class Mailbox(Generic[T]):
         self._readers = 0
         self._idle = anyio.Event()
 
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for an item, or has not noticed yet that there is one."""
+        return self._readers > 0
+
     def put(self, item: T) -> None:
         """Add an item; it is dropped if the mailbox is closed."""
         if not self._closed:

@@ -11,7 +11,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, JsonValue, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import from_json, to_json, to_jsonable_python
+from pydantic_core.core_schema import WithDefaultSchema
 
 from ..answers.typed import typed
 from ..data import readable_json
@@ -199,9 +201,23 @@ def _problem(error: Exception) -> str:
     return f"{type(error).__name__}: {error_info(error).message}"
 
 
+class _SchemaWithDefaults(GenerateJsonSchema):
+    """JSON schemas that also tell the defaults that a factory makes, if it makes an empty value.
+
+    A property without a default may be left out of some values, so that strict servers could not write them.
+    """
+
+    def get_default_value(self, schema: WithDefaultSchema) -> Any:
+        factory: Any = schema.get("default_factory")
+        return factory() if factory in _EMPTY else super().get_default_value(schema)
+
+
+_EMPTY = (list, dict, set, frozenset, tuple, str)
+
+
 def _schema_of(adapter: TypeAdapter[Any]) -> dict[str, JsonValue]:
     try:
-        return adapter.json_schema()
+        return adapter.json_schema(schema_generator=_SchemaWithDefaults)
     except PydanticInvalidForJsonSchema as error:
         why = str(error).partition("\n")[0]
         raise ConfigurationError(f"output_type has no JSON schema: {why}", hint="give a pydantic model") from error

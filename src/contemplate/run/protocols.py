@@ -21,6 +21,9 @@ class Planner(Protocol):
     """Yields the tasks of a run, and may look at the results so far (`ctx.results`, `ctx.finished`) in between.
 
     A task starts once it has been yielded and all that it needs is done. It may need only tasks yielded before it.
+
+    A planner may say how many tasks it yields with an attribute `tasks`, the least and the most: then early calls need
+    not wait for the rest of the plan where what the limits leave suffices for all.
     """
 
     def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
@@ -109,3 +112,10 @@ class Aggregator(Protocol):
 def needs_a_share(aggregator: Aggregator) -> bool:
     """Return whether to keep a share of the limits for `aggregator`: it makes model calls, or does not say."""
     return bool(getattr(aggregator, "model_calls", 1))
+
+
+def most_tasks(planner: Planner) -> int | None:
+    """Return the most tasks that `planner` hands out, if its attribute `tasks` says so: the least and the most."""
+    span = getattr(planner, "tasks", None)
+    most = span[1] if isinstance(span, tuple) and len(span) == 2 else None
+    return most if isinstance(most, int) else None

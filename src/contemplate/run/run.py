@@ -30,9 +30,9 @@ from .listeners import Listener, Listeners
 from .log import log_event, wanted
 from .nesting import limits_within
 from .output_type import OutputType
-from .protocols import AgentFunction, Aggregator, Planner, needs_a_share
+from .protocols import AgentFunction, Aggregator, Planner, most_tasks, needs_a_share
 from .resources import resources
-from .state import RunState
+from .state import MANY_TASKS, RunState
 
 if TYPE_CHECKING:
     from ..journal.recording import Recording
@@ -186,8 +186,14 @@ class _Run:
         self._limits = limits
         self._began = anyio.current_time()
         self._state = RunState()
-        calls.ledger.open_tasks = lambda: self._state.open_tasks
-        calls.ledger.planning = lambda: self._state.planning
+        bounds = (most_tasks(parts.planner), limits.tasks)
+        self._state.most_tasks = min((each for each in bounds if each is not None), default=MANY_TASKS)
+        self._state.planner.on_pause = calls.ledger.divide_again
+        calls.planning = self._state.planner
+        calls.seed = calls.seed if parts.seed is None else parts.seed
+        calls.ledger.shares.anything_planned = lambda: bool(self._state.planned)
+        calls.ledger.shares.open_tasks = lambda: self._state.open_tasks
+        calls.ledger.shares.tasks_to_come = lambda: self._state.tasks_to_come
         inner_id = f"{calls.run_id}/{calls.path}" if calls.path else calls.run_id
         streams = calls.listeners.listening or limits.seconds is not None
         self._ctx = RunContext(
@@ -199,7 +205,7 @@ class _Run:
             output=parts.output,
             deadline=math.inf if limits.seconds is None else self._began + limits.seconds,
             streaming=streams if parts.stream is None else parts.stream,
-            seed=parts.seed,
+            seed=calls.seed,
             settings=parts.settings,
             _model=parts.model,
             _calls=calls,

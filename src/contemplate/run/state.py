@@ -17,6 +17,10 @@ from ..models import ToolSpec
 from ..plan import Task
 from ..result import Conclusion, TaskResult
 from .mailbox import Mailbox
+from .planning import Planning
+
+# Where nobody knows how many tasks a planner will hand out at most.
+MANY_TASKS = 16
 
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 
@@ -29,6 +33,8 @@ class RunState:
         places: the index of each of them, by id.
         plan_done: whether the planner has finished.
         expected: the most tasks that there will be, if the planner declared it.
+        most_tasks: the most tasks that there may be, as far as known before the run.
+        planner: what the planner is doing.
         outbox: the results for the aggregator.
         running: the cancel scopes of running tasks, by id.
         tools: the subagents' tools, if the agent declared them.
@@ -44,6 +50,8 @@ class RunState:
         self.places: dict[str, int] = {}
         self.plan_done = False
         self.expected: int | None = None
+        self.most_tasks = MANY_TASKS
+        self.planner = Planning()
         self.outbox: Mailbox[TaskResult] = Mailbox()
         self.running: dict[str, anyio.CancelScope] = {}
         self.tools: Sequence[ToolSpec] = ()
@@ -71,8 +79,13 @@ class RunState:
 
     @property
     def planning(self) -> bool:
-        """Whether the planner is at work, and does not wait for results."""
-        return not self.plan_done and not self._waits
+        """Whether the planner may hand out more tasks before it waits."""
+        return not (self.plan_done or self._waits or self.planner.paused)
+
+    @property
+    def tasks_to_come(self) -> int:
+        """How many tasks are not done at most, those included that the planner may hand out before it waits."""
+        return max(self.open_tasks, self.most_tasks - len(self._results) if self.planning else 0)
 
     # For the engine
 
@@ -93,6 +106,7 @@ class RunState:
     def finish_planning(self) -> None:
         """Record that the planner has finished, and call those who asked for it."""
         self.plan_done = True
+        self.planner.pause()
         for call in self._when_planned:
             call()
 
@@ -127,6 +141,7 @@ class RunState:
     @contextmanager
     def _waiting(self) -> Iterator[None]:
         self._waits += 1
+        self.planner.pause()
         try:
             yield
         finally:

@@ -60,9 +60,8 @@ async def answer_with_run(
         listeners=listeners,
         on_output=(lambda event: _forward(ctx, event)) if streams else None,
     )
-    seed = run.seed if parts.seed is None else parts.seed
     settings = run.settings if parts.settings is None else parts.settings.over(run.settings)
-    parts = replace(parts, model=model, output=output, stream=stream, settings=settings, seed=seed)
+    parts = replace(parts, model=model, output=output, stream=stream, settings=settings)
     ended = await carry_out(parts, job)
     result = ended.result
     run.note_all(task.label, result.notes)

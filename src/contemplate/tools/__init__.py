@@ -1,10 +1,11 @@
 """Tools that subagents may call.
 
-tool       functions as tools
-user_code  calls of functions that users wrote
-toolset    tools that exist only while something runs, such as a server
-sandbox    untrusted programs, in a separate process
-mcp        tools of MCP servers
+tool           functions as tools
+embedded_json  JSON in texts, where a list or an object is wanted
+user_code      calls of functions that users wrote
+toolset        tools that exist only while something runs, such as a server
+sandbox        untrusted programs, in a separate process
+mcp            tools of MCP servers
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from ..arguments import checked_arguments
 from ..data import readable_json, to_json_text
 from ..errors import ConfigurationError, ToolError, validation_problems
 from ..messages import ImagePart, Part, TextPart
+from .embedded_json import list_or_object
 from .user_code import call_function
 
 
@@ -183,7 +184,7 @@ def _unwrapped_json(arguments: str, error: ValidationError) -> str | None:
     changed = False
     for problem in error.errors(include_url=False, include_input=False):
         holder, place = _innermost(whole, (0, *problem["loc"]))
-        inner = _list_or_object(holder[place])
+        inner = list_or_object(holder[place])
         if inner is not None:
             holder[place], changed = inner, True
     return to_json(whole[0]).decode() if changed else None
@@ -199,16 +200,6 @@ def _innermost(whole: Any, path: Sequence[int | str]) -> tuple[Any, Any]:
         ):
             holder, place = value, step
     return holder, place
-
-
-def _list_or_object(value: object) -> list[Any] | dict[str, Any] | None:
-    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
-        return None
-    try:
-        found = from_json(value)
-    except ValueError:
-        return None
-    return found if isinstance(found, (list, dict)) else None
 
 
 def _signature(name: str, function: Callable[..., Any]) -> tuple[dict[str, Any], list[inspect.Parameter]]:

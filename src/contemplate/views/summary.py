@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from ..models.redaction import redact
-from ..result import RunResult, TaskResult
+from ..result import Outcome, RunResult, TaskResult
 from ..usage import Usage
 
 MAX_ANSWER = 60
+
+_END: dict[Outcome, str] = {
+    "answered": "answered",
+    "capped": "cut short",
+    "failed": "failed",
+    "cancelled": "unfinished",
+}
 
 
 def summary_line(result: RunResult[Any]) -> str:
@@ -50,7 +57,7 @@ def partial_text(partial: RunResult[Any]) -> str:
     if not parts:
         answers = [partial.text, *(each.text for each in partial.tasks)]
         return next((f"{text.strip()}\n" for text in answers if text.strip()), "")
-    sections = [f"## {each.task.label} ({each.outcome})\n\n{each.text.strip()}\n" for each in parts]
+    sections = [f"## {each.task.label} ({_END[each.outcome]})\n\n{each.text.strip()}\n" for each in parts]
     if partial.text.strip():
         sections.append(f"## The answer, as far as it was written\n\n{partial.text.strip()}\n")
     return "\n".join(sections)

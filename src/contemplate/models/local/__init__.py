@@ -1,6 +1,7 @@
 """Models that run in this process on llama.cpp: the catalogue, the download, and the model itself."""
 
-from .catalogue import KNOWN, LocalFile, cache_directory, find
+from ..cache import cache_directory
+from .catalogue import KNOWN, LocalFile, find
 from .model import LocalModel
 from .pull import PullProgress, pull
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ConfigurationError
+from ..cache import cache_directory
 
 MAGIC = b"GGUF"
 
@@ -69,16 +69,6 @@ KNOWN: dict[str, LocalFile] = {
         ),
     )
 }
-
-
-def cache_directory() -> Path:
-    """Return where models are stored: `CONTEMPLATE_CACHE`, else the user's cache directory."""
-    chosen = os.environ.get("CONTEMPLATE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    from platformdirs import user_cache_path
-
-    return user_cache_path("contemplate")
 
 
 def find(name: str) -> LocalFile | Path:

@@ -15,6 +15,7 @@ from ...settings import ModelSettings
 from ...usage import FREE
 from ..base import Brevity, DeltaSink, ModelRequest, ModelResponse
 from ..openai import OpenAIModel
+from ..openai.profile import Profile
 from ..wrappers.prompted_tools import PromptedTools
 from ..wrappers.retry import Retry
 from .catalogue import LocalFile, find
@@ -118,6 +119,7 @@ class LocalModel:
             settings=self._settings,
             name=self.name,
             price=FREE,
+            profile=Profile(schema_dialect="llama_cpp"),
         )
         # Like other servers, this one may close an idle connection at the moment that it is reused.
         return PromptedTools(Retry(Spread(served, server.slots, self._context)))

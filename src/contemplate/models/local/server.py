@@ -57,6 +57,8 @@ def _start(path: Path, context: int, threads: int | None) -> tuple[LocalServer, 
     slots = Slots()
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
+    # Else it tells its path, which is nobody's business, as the name of the model.
+    params.model_alias = {path.stem}
     params.hostnames = ["127.0.0.1"]
     params.port = 0
     params.api_keys = [key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import iscoroutinefunction
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from ...errors import ConfigurationError, ModelAuthError
 from ..redaction import shown_url
+from .connection import DIRECT, Connection
 
 OPENAI_URL = "https://api.openai.com/v1"
 
@@ -22,11 +23,12 @@ KeyFunction = Callable[[], str | Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An endpoint and the API key for it, or what returns the key."""
+    """An endpoint, the API key for it or what returns the key, and how it is reached."""
 
     base_url: str
     api_key: str = ""
     key_function: KeyFunction | None = None
+    connection: Connection = DIRECT
 
     @property
     def place(self) -> str:
@@ -34,19 +36,19 @@ class Account:
         return shown_url(self.base_url)
 
     @property
-    def secrets(self) -> tuple[str, str]:
-        """The secrets: the API key, and the query of the URL."""
-        return self.api_key, urlsplit(self.base_url).query
+    def provider(self) -> str:
+        """The host and port: who gets back what belongs to it (`ProviderData.provider`)."""
+        return urlsplit(self.base_url).netloc.lower()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets: the API key, the query of the URL, and those of the connection."""
+        return self.api_key, urlsplit(self.base_url).query, *self.connection.secrets
 
     @property
     def is_openai(self) -> bool:
         """Whether this is OpenAI's own endpoint."""
         return self._is_at(".openai.com") and self.base_url.lower().startswith("https:")
-
-    @property
-    def speaks_openai(self) -> bool:
-        """Whether this is OpenAI's API, which differs in some details from compatible ones."""
-        return self._is_at(".openai.com", ".openai.azure.com")
 
     async def with_key(self, model: str) -> Account:
         """Return the account with its current key.
@@ -65,7 +67,7 @@ class Account:
         problem = _problem(key)
         if problem is not None:
             raise ModelAuthError(f"the function given as api_key returned a key that {problem}", model=model)
-        return Account(self.base_url, str(key))
+        return replace(self, api_key=str(key), key_function=None)
 
     def _is_at(self, *domains: str) -> bool:
         return f".{urlsplit(self.base_url).hostname or ''}".endswith(domains)
@@ -74,7 +76,9 @@ class Account:
         return f"Account({self.place!r})"
 
 
-def account_for(model: str, base_url: str | None, api_key: str | KeyFunction | None) -> Account:
+def account_for(
+    model: str, base_url: str | None, api_key: str | KeyFunction | None, connection: Connection = DIRECT
+) -> Account:
     """Return the account for `model`; `OPENAI_BASE_URL` and `OPENAI_API_KEY` replace None.
 
     The key from the environment is used only for the endpoint from the environment, or OpenAI's own.
@@ -91,20 +95,21 @@ def account_for(model: str, base_url: str | None, api_key: str | KeyFunction | N
         )
     if api_key is None and url == default_url:
         api_key = os.environ.get("OPENAI_API_KEY")
-        if not api_key and default_url == OPENAI_URL:
+        own_key = connection.key_header.lower() in map(str.lower, connection.headers)
+        if not api_key and not own_key and default_url == OPENAI_URL:
             raise ConfigurationError(
                 f"openai:{model} needs an API key, and OPENAI_API_KEY is not set",
                 hint="export OPENAI_API_KEY=..., or use a local model: --model local:qwen2.5-coder-1.5b",
             )
     if callable(api_key):
-        return Account(url, key_function=api_key)
+        return Account(url, key_function=api_key, connection=connection)
     key = api_key or "none"
     problem = _problem(key)
     if problem is not None:
         raise ConfigurationError(
             f"the API key for {model!r} at {shown_url(url)} {problem}", hint="was more than the key copied?"
         )
-    return Account(url, key)
+    return Account(url, key, connection=connection)
 
 
 def _problem(key: object) -> str | None:

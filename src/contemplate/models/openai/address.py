@@ -13,7 +13,7 @@ import openai
 
 from ...errors import ConfigurationError
 from .account import Account
-from .connection_settings import trusted
+from .connection_settings import tls_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,19 @@ def address_of(account: Account) -> Address:
         ConfigurationError: its URL is not valid.
     """
     # It never connects, so it need not be closed.
-    unused = httpx2.AsyncClient(verify=trusted(), trust_env=False)
+    unused = httpx2.AsyncClient(verify=tls_context(), trust_env=False)
     try:
         client = openai.AsyncOpenAI(api_key="sent with each request", base_url=account.base_url, http_client=unused)
     except httpx2.InvalidURL as error:
         raise ConfigurationError(f"{account.place!r} is not the URL of an endpoint: {error}") from None
     url = client.base_url.copy_with(path=f"{client.base_url.path}chat/completions")
+    if account.connection.query:
+        url = url.copy_merge_params(dict(account.connection.query))
     headers = client.default_headers if account.is_openai else _plain_headers(client)
-    return Address(str(url), {name: value for name, value in headers.items() if isinstance(value, str)})
+    own = account.connection.headers
+    replaced = {name.lower() for name in own}
+    theirs = {name: value for name, value in headers.items() if isinstance(value, str) and name.lower() not in replaced}
+    return Address(str(url), theirs | dict(own))
 
 
 def _plain_headers(client: openai.AsyncOpenAI) -> dict[str, str]:

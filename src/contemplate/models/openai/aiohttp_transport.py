@@ -10,27 +10,27 @@ import aiohttp
 from yarl import URL
 
 from .address import Address
-from .connection_settings import CONNECT_SECONDS, IDLE_SECONDS, most_connections, trusted
+from .connection import Connection
+from .connection_settings import IDLE_SECONDS, most_connections
 from .redirects import redirect_target
-from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure, authorization
-
-_NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure
 
 
 class AiohttpTransport:
     """A `Transport` for asyncio."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, connection: Connection) -> None:
+        self._connection = connection
         self._url = URL(address.url, encoded=True)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=most_connections(),
                 keepalive_timeout=IDLE_SECONDS,
-                ssl=trusted() if self._url.scheme == "https" else True,
+                ssl=connection.tls() if self._url.scheme == "https" else True,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=address.headers,
-            timeout=_NO_LIMIT,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connection.connect_timeout),
         )
 
     async def post(self, body: bytes, key: str) -> bytes:
@@ -51,10 +51,10 @@ class AiohttpTransport:
         await self._session.close()
 
     async def _send(self, body: bytes, key: str) -> aiohttp.ClientResponse:
-        url = self._url
+        url, headers = self._url, self._connection.with_key({}, key)
         for followed in count():
             try:
-                response = await self._session.post(url, data=body, headers=authorization(key), allow_redirects=False)
+                response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
             except (aiohttp.ClientError, OSError) as error:
                 raise _failure(error) from error
             if response.status // 100 != 3:

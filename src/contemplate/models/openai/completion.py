@@ -1,107 +1,16 @@
-"""The JSON of chat completions, whole or in chunks, and the errors for invalid ones.
+"""The errors for what is no chat completion, and the JSON of one, read without trusting it.
 
-Only the fields that are used are decoded; others are ignored.
 https://platform.openai.com/docs/api-reference/chat
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from math import isfinite
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic_core import from_json
 
-
-class _Json(BaseModel):
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
-
-
-class _Function(_Json):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class ToolCallPiece(_Json):
-    """A tool call, or a piece of one; `index` or `id` identifies the call within a stream."""
-
-    index: int = 0
-    id: str | None = None
-    function: _Function = _Function()
-
-
-class MessagePiece(_Json):
-    """A message, or a piece of one."""
-
-    content: str | list[Any] | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[ToolCallPiece] | None = None
-    images: Any = None
-
-
-class TopLogprob(_Json):
-    """A likely token, with its log-probability."""
-
-    token: str
-    logprob: float
-
-
-class Logprob(TopLogprob):
-    """A generated token, with the likely alternatives."""
-
-    top_logprobs: list[TopLogprob] = []
-
-
-class Logprobs(_Json):
-    """The log-probabilities of a choice's tokens."""
-
-    content: list[Logprob] | None = None
-
-
-class _Choice(_Json):
-    message: MessagePiece | None = None
-    delta: MessagePiece | None = None
-    finish_reason: str | None = None
-    logprobs: Logprobs | None = None
-
-
-def _or_none(value: object, validate: ValidatorFunctionWrapHandler) -> object:
-    """Return None for what cannot be read: no answer is lost for odd numbers beside it."""
-    try:
-        return validate(value)
-    except ValidationError:
-        return None
-
-
-_OrNone = WrapValidator(_or_none)
-_Count = Annotated[int | None, _OrNone]
-
-
-class _InputDetails(_Json):
-    cached_tokens: _Count = None
-
-
-class _OutputDetails(_Json):
-    reasoning_tokens: _Count = None
-
-
-class CompletionUsage(_Json):
-    """The token counts of a completion, and its cost if the server reports one."""
-
-    prompt_tokens: _Count = None
-    completion_tokens: _Count = None
-    prompt_tokens_details: Annotated[_InputDetails | None, _OrNone] = None
-    completion_tokens_details: Annotated[_OutputDetails | None, _OrNone] = None
-    cost: Annotated[float | None, _OrNone] = None
-
-
-class Completion(_Json):
-    """A whole completion (`message`), or a chunk of a stream (`delta`), or an error."""
-
-    model: str | None = None
-    choices: list[_Choice] = []
-    usage: Annotated[CompletionUsage | None, _OrNone] = None
-    error: Any = None
+from ...data import readable_json
 
 
 class BadCompletion(ValueError):
@@ -109,8 +18,76 @@ class BadCompletion(ValueError):
 
 
 class ReportedError(BadCompletion):
-    """The server sent an error instead of a completion."""
+    """The server sent an error instead of a completion: `body`, in one of the many forms of `error_body`."""
+
+    def __init__(self, body: object) -> None:
+        super().__init__("the server reported an error")
+        self.body = body
 
 
 class CutOff(BadCompletion):
     """The response ended before it was complete."""
+
+
+class GivenUp(BadCompletion):
+    """The server gave up the answer that it had begun, and says so in its finish reason."""
+
+
+def parsed(body: bytes, *, errors: str = "strict") -> Any:
+    """Return the value of `body`, JSON. Halves of surrogate pairs, which no text can hold, are replaced.
+
+    Args:
+        body: the JSON.
+        errors: what becomes of bytes that are not UTF-8: "strict" or "replace".
+
+    Raises:
+        BadCompletion: it is not JSON.
+    """
+    try:
+        return from_json(body)
+    except ValueError as error:
+        problem = str(error)
+    try:
+        return from_json(readable_json(body.decode(errors=errors)))
+    except ValueError:
+        raise bad("the whole body", problem) from None
+
+
+def bad(where: str, problem: str) -> BadCompletion:
+    """Return the error for a field that is not as it should be."""
+    return BadCompletion(f"the response is not a chat completion: {where}: {problem}")
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """Return `value` if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def text_in(value: object, where: str) -> str:
+    """Return a text that belongs to the answer, "" for null.
+
+    Raises:
+        BadCompletion: it is no text: an answer would be lost in silence.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    raise bad(where, "it should be a text")
+
+
+def number(value: object) -> float | None:
+    """Return `value` as a number, which may be written as a text; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if isfinite(found) else None
+
+
+def whole_number(value: object) -> int | None:
+    """Return `value` as a whole number, which may be written as a text or with decimals; None if it is none."""
+    found = number(value)
+    return None if found is None else round(found)

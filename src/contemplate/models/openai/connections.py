@@ -50,14 +50,15 @@ async def connected(account: Account) -> AsyncIterator[Transport]:
 def _new_transport(account: Account) -> Transport:
     from .address import address_of
 
-    address, proxy = address_of(account), proxy_for(account.base_url)
-    if proxy is None and aiohttp_fits():
+    address, connection = address_of(account), account.connection
+    proxy = None if connection.client is not None else proxy_for(account.base_url, connection.proxy)
+    if proxy is None and connection.client is None and aiohttp_fits():
         from .aiohttp_transport import AiohttpTransport
 
-        return AiohttpTransport(address)
+        return AiohttpTransport(address, connection)
     from .httpx_transport import HttpxTransport
 
-    return HttpxTransport(address, proxy)
+    return HttpxTransport(address, connection, proxy)
 
 
 def aiohttp_fits() -> bool:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count
+from typing import cast
 
 import anyio
 import httpx2
 import openai
 
 from .address import Address
-from .connection_settings import CLOSE_SECONDS, CONNECT_SECONDS, IDLE_SECONDS, most_connections, trusted
+from .connection import Connection
+from .connection_settings import CLOSE_SECONDS, IDLE_SECONDS, most_connections
 from .redirects import redirect_target
-from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure, authorization
+from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure
 
-# No timeout on the wait for a free connection: `Limits.concurrency` bounds the number of calls.
-_TIMEOUT = httpx2.Timeout(None, connect=CONNECT_SECONDS)
 # The package's own default: httpx2 scans all of them on every request.
 _MOST_CONNECTIONS = 1000
 
@@ -24,14 +24,12 @@ _MOST_CONNECTIONS = 1000
 class HttpxTransport:
     """A `Transport` for any event loop, through `proxy` if there is one."""
 
-    def __init__(self, address: Address, proxy: str | None) -> None:
+    def __init__(self, address: Address, connection: Connection, proxy: str | None) -> None:
         self._address = address
-        most = min(_MOST_CONNECTIONS, most_connections())
-        limits = httpx2.Limits(max_connections=most, keepalive_expiry=IDLE_SECONDS)
-        # The client would read the environment differently, and refuse all calls for a proxy that it cannot use.
-        self._client = openai.DefaultAsyncHttpxClient(
-            timeout=_TIMEOUT, limits=limits, verify=trusted(), trust_env=False, proxy=proxy, follow_redirects=False
-        )
+        self._connection = connection
+        # No timeout on the wait for a free connection: `Limits.concurrency` bounds the number of calls.
+        self._timeout = httpx2.Timeout(None, connect=connection.connect_timeout)
+        self._client = cast("httpx2.AsyncClient", connection.client or _new_client(connection, proxy))
 
     async def post(self, body: bytes, key: str) -> bytes:
         """Return the whole response to `body`."""
@@ -54,16 +52,17 @@ class HttpxTransport:
             await _close(response, pieces)
 
     async def aclose(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+        """Close all connections, but for those of a client of the user's."""
+        if self._client is not self._connection.client:
+            await self._client.aclose()
 
     async def _send(self, body: bytes, key: str, *, stream: bool) -> httpx2.Response:
-        url, headers = self._address.url, self._address.headers | authorization(key)
+        url, headers = self._address.url, self._connection.with_key(self._address.headers, key)
         for followed in count():
-            request = self._client.build_request("POST", url, content=body, headers=headers)
+            request = self._client.build_request("POST", url, content=body, headers=headers, timeout=self._timeout)
             try:
-                response = await self._client.send(request, stream=stream)
-            except httpx2.RequestError as error:
+                response = await self._client.send(request, stream=stream, follow_redirects=False)
+            except (httpx2.RequestError, OSError) as error:
                 raise _failure(error) from error
             if response.status_code // 100 != 3:
                 return response
@@ -72,11 +71,20 @@ class HttpxTransport:
         raise AssertionError("the number of redirects is bounded")
 
 
+def _new_client(connection: Connection, proxy: str | None) -> httpx2.AsyncClient:
+    most = min(_MOST_CONNECTIONS, most_connections())
+    limits = httpx2.Limits(max_connections=most, keepalive_expiry=IDLE_SECONDS)
+    tls = connection.tls()
+    through = httpx2.Proxy(proxy, ssl_context=tls) if proxy and proxy.lower().startswith("https:") else proxy
+    # The client would read the environment differently, and refuse all calls for a proxy that it cannot use.
+    return openai.DefaultAsyncHttpxClient(limits=limits, verify=tls, trust_env=False, proxy=through)
+
+
 async def _pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
     try:
         async for piece in response.aiter_bytes():
             yield piece
-    except httpx2.RequestError as error:
+    except (httpx2.RequestError, OSError) as error:
         raise _failure(error) from error
 
 
@@ -89,5 +97,6 @@ async def _close(response: httpx2.Response, pieces: AsyncIterator[bytes]) -> Non
                 pass
 
 
-def _failure(error: httpx2.RequestError) -> TransportFailure:
+def _failure(error: httpx2.RequestError | OSError) -> TransportFailure:
+    # A server that refuses a client's certificate after the handshake raises an `ssl.SSLError`, which is an OSError.
     return NotConnected() if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout) else ConnectionLost()

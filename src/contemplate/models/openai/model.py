@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import replace
+from typing import Self
 
 import anyio
 import anyio.to_thread
@@ -15,17 +17,19 @@ from ...usage import Price
 from ..base import DeltaSink, ModelRequest, ModelResponse
 from ..prices import listed_price
 from .account import KeyFunction, account_for
+from .chat_call import ChatCall
 from .completion import BadCompletion
+from .connection import DIRECT, Connection
 from .connections import connected
 from .errors import model_error
-from .profile import OPENAI, Profile
-from .request import request_body
-from .response import whole_response
-from .stream_timeouts import StreamTimeouts
-from .streaming import read_stream
-from .transport import Transport, TransportFailure
+from .hosts import profile_at
+from .learning import Dialect
+from .profile import Profile
+from .transport import TransportFailure
 
 DEFAULT_TIMEOUT = 600.0
+# Settings that change answers: who asked for them is told if they are not sent.
+TOLD = ("temperature", "top_p", "stop", "reasoning_effort", "logprobs")
 
 
 class OpenAIModel:
@@ -42,7 +46,9 @@ class OpenAIModel:
         settings: the default settings of its calls; those of a request take precedence.
         name: its name in events and errors; "openai:MODEL" if None.
         price: the price of its tokens. If None, it is looked up, if the extra "prices" is installed.
-        profile: what the endpoint takes for this model, and how it answers. If None, what is known of it.
+        profile: what the endpoint takes for this model, and how it answers. If None, what is known of it. What is
+            learnt from its refusals comes on top.
+        connection: how the endpoint is reached: headers, query, TLS, a proxy, an HTTP client of one's own.
 
     Raises:
         ConfigurationError: the key that OpenAI requires is missing, or the key or the URL is not valid.
@@ -58,14 +64,22 @@ class OpenAIModel:
         name: str | None = None,
         price: Price | None = None,
         profile: Profile | None = None,
+        connection: Connection = DIRECT,
     ) -> None:
         self.model = model
         self.name = name or f"openai:{model}"
         self.settings = settings
-        self._account = account_for(model, base_url, api_key)
-        self.profile = profile or (OPENAI if self._account.speaks_openai else Profile())
+        self._account = account_for(model, base_url, api_key, connection)
+        profile = profile or profile_at(self._account.base_url, model)
+        self._dialect = Dialect(profile, self._account.place, model)
+        self._untold = profile.left_out.intersection(TOLD)
         self._price = price
         self._price_looked_up = price is not None
+
+    @property
+    def profile(self) -> Profile:
+        """The dialect in force: what was stated or known beforehand, with what was learnt."""
+        return self._dialect.profile
 
     @property
     def price(self) -> Price | None:
@@ -73,6 +87,13 @@ class OpenAIModel:
         if not self._price_looked_up:
             self._price, self._price_looked_up = listed_price(self.model, self._account.base_url), True
         return self._price
+
+    def with_profile(self, profile: Profile) -> Self:
+        """Return the same model with another profile, on which nothing that was learnt comes on top."""
+        model = copy(self)
+        model._dialect = Dialect(profile, None, self.model)
+        model._untold = profile.left_out.intersection(TOLD)
+        return model
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.model!r}, base_url={self._account.place!r})"
@@ -93,26 +114,26 @@ class OpenAIModel:
         """
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
-        body = request_body(request, model=self.model, stream=on_delta is not None, profile=self.profile)
         seconds = request.settings.timeout or DEFAULT_TIMEOUT
         account = self._account
         async with connected(account) as transport:
             try:
                 with anyio.fail_after(seconds):
                     account = await account.with_key(self.name)
-                    if on_delta is None:
-                        return whole_response(await transport.post(body, account.api_key), request, model=self.model)
-                    return await self._stream(transport, body, account.api_key, request, on_delta)
+                    response = await self._dialect.ask(
+                        ChatCall(self.model, self.name, account, transport, request, on_delta)
+                    )
             except TimeoutError:
                 raise ModelTimeoutError(
                     f"no complete answer within {seconds:g} s", model=self.name, hint="raise ModelSettings.timeout"
                 ) from None
             except (TransportFailure, BadCompletion) as error:
                 raise model_error(error, self.name, account) from error.__cause__
+        return self._with_unsent(response, request.settings) if self._untold else response
 
-    async def _stream(
-        self, transport: Transport, body: bytes, key: str, request: ModelRequest, on_delta: DeltaSink
-    ) -> ModelResponse:
-        with StreamTimeouts(request.settings, self.name) as timeouts:
-            async with transport.stream(body, key) as stream:
-                return await read_stream(stream, request, on_delta, timeouts, model=self.model)
+    def _with_unsent(self, response: ModelResponse, settings: ModelSettings) -> ModelResponse:
+        """Return `response` with a note on settings that the server does not take, once for each."""
+        unsent = [name for name in TOLD if name in self._untold and getattr(settings, name) is not None]
+        self._untold = self._untold.difference(unsent)
+        notes = [f"{name} is not sent, as {self.model} does not take it" for name in unsent]
+        return response.model_copy(update={"notes": (*response.notes, *notes)}) if notes else response

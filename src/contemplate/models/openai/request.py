@@ -1,73 +1,121 @@
-"""Requests in the chat completions format.
+"""Requests in the chat completions format, in the dialect of a server.
 
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import to_json
 
-from ...messages import ImagePart, Message, TextPart
-from ..base import ModelRequest, OutputSchema
-from .profile import Profile
-from .schema import strict
+from ...messages import Message
+from ...settings import ModelSettings
+from ..base import ModelRequest
+from ..schemas import sent_schema
+from .conversation import sent_messages
+from .profile import Profile, SchemaForm
+from .schema_forms import answer_tool, form_of, in_words, is_streamed, response_format, tools_of
+
+_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
-def request_body(request: ModelRequest, *, model: str, stream: bool, profile: Profile) -> bytes:
-    """Return `request` as the body of a chat completions call in a server's dialect, JSON in UTF-8."""
-    settings = request.settings
-    body: dict[str, Any] = {"model": model, "messages": [_message(message) for message in request.messages]}
-    if stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-    if settings.max_tokens is not None:
-        body[profile.max_tokens_field] = settings.max_tokens
-    for name in ("temperature", "top_p", "seed", "stop", "reasoning_effort"):
-        value = getattr(settings, name)
-        if value is not None:
-            body[name] = value
-    if settings.logprobs is not None:
-        body |= {"logprobs": True, "top_logprobs": settings.logprobs}
-    if request.tools:
-        body["tools"] = [
+def request_body(request: ModelRequest, *, model: str, stream: bool, profile: Profile, provider: str = "") -> bytes:
+    """Return `request` as the body of a chat completions call in a server's dialect, JSON in UTF-8.
+
+    Args:
+        request: the request.
+        model: the server's name for the model.
+        stream: whether the answer is wanted as a stream, which it becomes if the server can.
+        profile: the dialect.
+        provider: the server, which gets back what it added to messages.
+    """
+    return to_json(body_of(request, model=model, stream=stream, profile=profile, provider=provider))
+
+
+def body_of(request: ModelRequest, *, model: str, stream: bool, profile: Profile, provider: str = "") -> dict[str, Any]:
+    """Return what `request_body` encodes."""
+    form = form_of(request, profile)
+    messages: Sequence[Message] = request.messages
+    if form in ("words", "json_object") and request.output_schema is not None:
+        messages = _instructed(messages, in_words(request.output_schema))
+    body: dict[str, Any] = {"model": model, "messages": sent_messages(messages, profile, provider)}
+    if stream and is_streamed(request, profile):
+        body["stream"] = True
+        if "stream_options" not in profile.left_out:
+            body["stream_options"] = {"include_usage": True}
+    _add_settings(body, request.settings, profile)
+    if request.tools or form == "tool":
+        _add_tools(body, request, profile, form)
+    if request.output_schema is not None and form is not None:
+        wanted = response_format(request.output_schema, profile, form)
+        if wanted is not None:
+            body["response_format"] = wanted
+    extra = request.settings.extra
+    if extra:
+        body |= {name: value for name, value in extra.items() if name not in profile.left_out}
+    return body
+
+
+def _add_settings(body: dict[str, Any], settings: ModelSettings, profile: Profile) -> None:
+    left_out, at_most = profile.left_out, profile.at_most
+    if settings.max_tokens is not None and profile.max_tokens_field not in left_out:
+        body[profile.max_tokens_field] = min(settings.max_tokens, profile.max_output_tokens or settings.max_tokens)
+    for name, value in (("temperature", settings.temperature), ("top_p", settings.top_p)):
+        if value is not None and name not in left_out:
+            body[name] = min(value, at_most.get(name, value))
+    if settings.stop is not None and "stop" not in left_out:
+        body["stop"] = settings.stop
+    if settings.seed is not None and not {"seed", profile.seed_field} & left_out:
+        body[profile.seed_field] = settings.seed
+    if settings.reasoning_effort is not None and "reasoning_effort" not in left_out:
+        body["reasoning_effort"] = _effort(settings.reasoning_effort, profile.efforts)
+    if settings.logprobs is not None and "logprobs" not in left_out:
+        body["logprobs"] = True
+        if "top_logprobs" not in left_out:
+            body["top_logprobs"] = int(min(settings.logprobs, at_most.get("top_logprobs", settings.logprobs)))
+
+
+def _effort(wanted: str, known: tuple[str, ...] | None) -> str:
+    """Return the known effort that is nearest to the one wanted."""
+    if not known or wanted in known:
+        return wanted
+    place = _EFFORTS.index(wanted)
+    return min(known, key=lambda each: abs(_EFFORTS.index(each) - place) if each in _EFFORTS else len(_EFFORTS))
+
+
+def _add_tools(body: dict[str, Any], request: ModelRequest, profile: Profile, form: SchemaForm | None) -> None:
+    tools: list[dict[str, Any]] = []
+    if tools_of(request, profile):
+        tools = [
             {
                 "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": sent_schema(tool.parameters, profile.schema_dialect, optional=True).schema,
+                },
             }
             for tool in request.tools
         ]
-        if request.tool_choice != "auto":
-            body["tool_choice"] = request.tool_choice
-    if request.output_schema is not None:
-        body["response_format"] = _response_format(request.output_schema, profile)
-    if settings.extra:
-        body |= settings.extra
-    return to_json(body)
+    choice: str | None = request.tool_choice if tools else "auto"
+    if form == "tool":
+        tools.append(answer_tool(request, profile))
+        choice = "required"
+    if not tools:
+        return
+    body["tools"] = tools
+    if choice == "required":
+        choice = profile.required_tool_choice
+    if choice not in (None, "auto") and "tool_choice" not in profile.left_out:
+        body["tool_choice"] = choice
 
 
-def _response_format(output: OutputSchema, profile: Profile) -> dict[str, Any]:
-    schema = strict(output.schema) if profile.schema_dialect == "openai" else output.schema
-    return {"type": "json_schema", "json_schema": {"name": output.name, "schema": schema, "strict": True}}
-
-
-def _message(message: Message) -> dict[str, Any]:
-    result: dict[str, Any] = {"role": message.role}
-    if message.role == "user" and message.images:
-        result["content"] = [_part(part) for part in message.parts]
-    else:
-        result["content"] = message.text or (None if message.tool_calls else "")
-    if message.tool_calls:
-        result["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            for call in message.tool_calls
-        ]
-    if message.tool_call_id is not None:
-        result["tool_call_id"] = message.tool_call_id
-    return result
-
-
-def _part(part: TextPart | ImagePart) -> dict[str, Any]:
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    return {"type": "image_url", "image_url": {"url": part.as_url()}}
+def _instructed(messages: Sequence[Message], instruction: str) -> Sequence[Message]:
+    """Return `messages` with an instruction at the end of the first system message."""
+    for place, message in enumerate(messages):
+        if message.role == "system":
+            said = Message.system(f"{message.text}\n\n{instruction}")
+            return [*messages[:place], said, *messages[place + 1 :]]
+    return [Message.system(instruction), *messages]

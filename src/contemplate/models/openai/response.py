@@ -1,169 +1,204 @@
-"""Parse responses in the chat completions format, whole or in pieces."""
+"""Read responses in the chat completions format, whole or in pieces.
+
+They are read field by field. Only the text, tool calls, finish and error can fail; what else cannot be read is dropped
+with a note, as no answer is lost for what stands beside it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import Any
 
-from pydantic import ValidationError
-
-from ...messages import Message, TokenLogprob, ToolCall
-from ...usage import Usage
-from ..accounting import NOT_REPORTED, plausible
+from ...messages import TokenLogprob
+from ..accounting import plausible
 from ..base import Delta, Finish, ModelRequest, ModelResponse
-from .completion import (
-    BadCompletion,
-    Completion,
-    CompletionUsage,
-    CutOff,
-    Logprob,
-    MessagePiece,
-    ReportedError,
-    ToolCallPiece,
-)
-from .response_images import ResponseImages
+from .completion import BadCompletion, CutOff, GivenUp, ReportedError, bad, parsed, whole_number
+from .error_body import is_error
+from .finish_reasons import ended
+from .logprobs import read_logprobs
+from .message_pieces import MessagePieces
+from .profile import Profile
+from .reported_usage import ReportedUsage
+from .sse import ErrorEvent
+
+# Words in a stream that are no JSON and mean nothing, such as "ping".
+_STRAY = re.compile(rb'["\w .:-]{0,40}|\[DONE\]')
+PLAIN = Profile()
 
 
-def whole_response(body: bytes, request: ModelRequest, *, model: str) -> ModelResponse:
-    """Parse the body of a response that was not streamed.
+def whole_response(
+    body: bytes, request: ModelRequest, *, model: str, provider: str = "", profile: Profile = PLAIN
+) -> ModelResponse:
+    """Read the body of a response that was not streamed.
 
     Raises:
         BadCompletion: `body` is not a chat completion.
     """
-    collector = ResponseCollector(request, model=model)
-    for _ in collector.add(body):
+    collector = ResponseCollector(request, model=model, provider=provider, profile=profile)
+    for _ in collector.add_value(parsed(body)):
         pass
     return collector.response()
-
-
-@dataclass(slots=True)
-class _Call:
-    id: str
-    name: str = ""
-    arguments: list[str] = field(default_factory=list)
 
 
 class ResponseCollector:
     """Collects a response chunk by chunk; a whole completion is a stream of one chunk.
 
-    `pieces` counts the chunks with content: text, reasoning, part of a tool call, or an image.
+    Args:
+        request: what is answered.
+        model: the name of the model, until the server tells it.
+        provider: the endpoint, to which opaque fields go back.
+        profile: how the endpoint answers.
     """
 
-    def __init__(self, request: ModelRequest, *, model: str) -> None:
+    def __init__(self, request: ModelRequest, *, model: str, provider: str = "", profile: Profile = PLAIN) -> None:
         self._request = request
         self._model = model
-        self._text: list[str] = []
-        self._reasoning: list[str] = []
-        self._calls: list[_Call] = []
-        self._call_at: dict[int, _Call] = {}
-        self._images = ResponseImages()
+        self._provider = provider
+        self._profile = profile
+        self._message = MessagePieces([tool.name for tool in request.tools])
         self._logprobs: list[TokenLogprob] = []
-        self._usage: CompletionUsage | None = None
-        self.finish: str | None = None
-        self.pieces = 0
+        self._usage = ReportedUsage()
+        self._finish: object = None
+        self._notes: dict[str, None] = {}
+        self._in_deltas = False
+
+    @property
+    def pieces(self) -> int:
+        """The number of chunks with content: text, reasoning, part of a tool call, or an image."""
+        return self._message.count
 
     def add(self, body: bytes) -> Iterator[Delta]:
-        """Add one chunk, and yield its deltas.
+        """Add one chunk of a stream, and yield its deltas.
 
         Raises:
-            BadCompletion: `body` is neither a chat completion nor a chunk of one.
+            BadCompletion: `body` is neither a chunk of a chat completion, nor a word such as "ping".
         """
+        if body[:1] != b"{" or isinstance(body, ErrorEvent):
+            return self._add_other(body)
         try:
-            chunk = Completion.model_validate_json(body)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"])) or "the whole body"
-            raise BadCompletion(f"the response is not a chat completion: {where}: {first['msg']}") from None
-        if chunk.error:
-            raise ReportedError(_error_text(chunk.error))
-        self._model = chunk.model or self._model
-        self._usage = chunk.usage or self._usage
-        if not chunk.choices:
+            return self.add_value(parsed(body, errors="replace"))
+        except BadCompletion:
+            if b"\n" not in body:
+                raise
+            # Some servers put one line end between events, which makes a single one of them.
+            return self._each_line(body)
+
+    def add_value(self, chunk: Any) -> Iterator[Delta]:
+        """Add one chunk that has been parsed, and yield its deltas.
+
+        Raises:
+            BadCompletion: it is neither a chat completion nor a chunk of one.
+        """
+        choice = self._choice(chunk)
+        if choice is None:
             return
-        choice = chunk.choices[0]
-        self.finish = choice.finish_reason or self.finish
-        if choice.logprobs is not None and choice.logprobs.content:
-            self._logprobs.extend(map(_logprob, choice.logprobs.content))
-        message = choice.delta or choice.message
-        if message is not None:
-            yield from self._add_message(message, whole=choice.delta is None)
-        rest = self._images.rest() if self.finish is not None else ""
-        if rest:
-            self._text.append(rest)
-            yield Delta(rest)
+        finish = choice.get("finish_reason") or choice.get("finishReason")
+        if finish and finish != "null":
+            self._finish = finish
+        if "usage" in choice:
+            self._usage.add(choice)
+        if (logprobs := choice.get("logprobs")) is not None:
+            self._add_logprobs(logprobs)
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            self._in_deltas = True
+            yield from self._message.add(delta)
+        else:
+            yield from self._add_whole(choice)
+        if self._finish is not None:
+            yield from self._message.end()
 
-    def _add_message(self, message: MessagePiece, *, whole: bool) -> Iterator[Delta]:
-        for place, call in enumerate(message.tool_calls or ()):
-            # The calls of a whole completion are identified by their place in the list.
-            self._add_tool_call(call, place if whole else call.index)
-        self._images.beside(message.images)
-        text = self._images.content(message.content) or message.refusal or ""
-        reasoning = message.reasoning_content or message.reasoning or ""
-        if message.content or text or reasoning or message.tool_calls or message.images:
-            self.pieces += 1
-        if text or reasoning:
-            self._text.append(text)
-            self._reasoning.append(reasoning)
-            yield Delta(text, reasoning)
-
-    def _add_tool_call(self, piece: ToolCallPiece, index: int) -> None:
-        call = self._call_at.get(index)
-        # Some servers stream every call with index 0, and distinguish them by id.
-        if call is None or (piece.id and call.id != piece.id):
-            call = self._call_at[index] = _Call(piece.id or f"call_{len(self._calls)}")
-            self._calls.append(call)
-        call.name = call.name or piece.function.name or ""
-        call.arguments.append(piece.function.arguments or "")
+    def end(self, *, done: bool = False) -> Iterator[Delta]:
+        """Yield what was held back, at the end of the response. `done`: the server said that this is the end."""
+        yield from self._message.end()
+        if self._finish is None and (done or not self._in_deltas) and not self._message.is_empty:
+            self._finish = "stop"
 
     def response(self) -> ModelResponse:
         """Return the collected response.
 
         Raises:
             CutOff: the response ended before it was complete.
+            GivenUp: the server gave it up.
         """
-        if self.finish is None:
+        for _ in self.end():
+            pass
+        if self._finish is None:
             raise CutOff("the response ended before it was complete")
-        text, reasoning = "".join(self._text), "".join(self._reasoning)
-        calls = tuple(ToolCall(id=each.id, name=each.name, arguments="".join(each.arguments)) for each in self._calls)
-        finish: Finish = "stop"
-        if self.finish in ("length", "content_filter"):
-            finish = self.finish  # type: ignore[assignment]
-        elif calls:
-            finish = "tool_calls"
+        message = self._message.message(
+            self._provider,
+            f"call_{len(self._request.messages)}",
+            with_reasoning=self._profile.reasoning_back == "all",
+        )
+        finish = self._how_it_ended(calls=bool(message.tool_calls))
+        usage, reasoning = self._usage.usage(reasoning_apart=self._profile.reasoning_apart), self._message.reasoning
         return ModelResponse(
-            message=Message.assistant(text, calls, tuple(self._images.found)),
+            message=message,
             finish=finish,
-            usage=self._total_usage(text, reasoning, calls),
+            usage=plausible(usage, self._request, message, reasoning),
             model=self._model,
             reasoning=reasoning,
             logprobs=tuple(self._logprobs) or None,
-            notes=tuple(self._images.notes),
+            notes=(*self._message.notes(), *self._usage.notes(), *self._notes),
         )
 
-    def _total_usage(self, text: str, reasoning: str, calls: tuple[ToolCall, ...]) -> Usage:
-        reported = self._usage or CompletionUsage()
-        read, written = reported.prompt_tokens_details, reported.completion_tokens_details
-        usage = Usage(
-            calls=1,
-            # No prompt is empty, and no text took no tokens.
-            input_tokens=reported.prompt_tokens or NOT_REPORTED,
-            cached_input_tokens=(read and read.cached_tokens) or 0,
-            output_tokens=reported.completion_tokens or NOT_REPORTED,
-            reasoning_tokens=(written and written.reasoning_tokens) or 0,
-            cost_usd=reported.cost,
-        )
-        return plausible(usage, self._request, Message.assistant(text, calls), reasoning)
+    def _add_other(self, body: bytes) -> Iterator[Delta]:
+        if isinstance(body, ErrorEvent):
+            raise ReportedError(bytes(body))
+        body = body.strip()
+        return iter(()) if _STRAY.fullmatch(body) else self.add_value(parsed(body, errors="replace"))
 
+    def _each_line(self, body: bytes) -> Iterator[Delta]:
+        for line in body.split(b"\n"):
+            yield from self.add(line)
 
-def _logprob(entry: Logprob) -> TokenLogprob:
-    return TokenLogprob(
-        token=entry.token,
-        logprob=entry.logprob,
-        top={other.token: other.logprob for other in entry.top_logprobs},
-    )
+    def _choice(self, chunk: Any) -> dict[str, Any] | None:
+        """Read what stands around the choices, and return the one that was asked for; others are ignored."""
+        if not isinstance(chunk, dict) or not chunk.get("choices") or chunk.get("error"):
+            if is_error(chunk):
+                raise ReportedError(chunk)
+            if not isinstance(chunk, dict):
+                raise bad("the whole body", "it should be an object")
+        model = chunk.get("model")
+        if model and isinstance(model, str):
+            self._model = model
+        self._usage.add(chunk)
+        choices = chunk.get("choices")
+        if choices is not None and not isinstance(choices, list):
+            raise bad("choices", "it should be a list")
+        for choice in choices or ():
+            if not isinstance(choice, dict):
+                raise bad("choices.0", "it should be an object")
+            if not whole_number(choice.get("index", 0)):
+                if choice.get("error"):
+                    raise ReportedError(choice)
+                return choice
+        return None
 
+    def _add_whole(self, choice: dict[str, Any]) -> Iterator[Delta]:
+        message, text = choice.get("message"), choice.get("text")
+        if isinstance(message, dict):
+            return self._message.add_again(message) if self._in_deltas else self._message.add(message, whole=True)
+        if message is not None or choice.get("delta") is not None:
+            raise bad("choices.0.message", "it should be an object")
+        return self._message.add({"content": text})
 
-def _error_text(error: object) -> str:
-    if isinstance(error, dict) and isinstance(error.get("message"), str) and error["message"].strip():
-        return str(error["message"])
-    return "the server reported an error"
+    def _add_logprobs(self, logprobs: object) -> None:
+        try:
+            self._logprobs.extend(read_logprobs(logprobs))
+        except ValueError as error:
+            self._notes[f"{error}; they were dropped"] = None
+
+    def _how_it_ended(self, *, calls: bool) -> Finish:
+        meaning = ended(self._finish)
+        if meaning == "failed":
+            raise GivenUp(f"the server gave up its answer (finish reason: {self._finish!r:.60})")
+        if meaning is None:
+            note = f"the finish reason {self._finish!r:.60} is not known; the answer is taken as complete"
+            self._notes[note] = None
+        if self._message.refused or meaning == "refusal":
+            return "refusal"
+        if meaning in ("length", "content_filter"):
+            return meaning
+        return "tool_calls" if calls else "stop"

@@ -44,22 +44,7 @@ class ResponseImages:
     def beside(self, images: object) -> None:
         """Add the images in a field `images`."""
         for image in images if isinstance(images, list) else ():
-            self._add_part(image)
-
-    def content(self, content: object) -> str:
-        """Return the text of a message's content, a string or a list of parts, and add its images."""
-        if isinstance(content, str):
-            return self.without_images(content)
-        texts: list[str] = []
-        for part in content if isinstance(content, list) else ():
-            match part:
-                case str(text) | {"type": "text" | "output_text", "text": str(text)}:
-                    texts.append(self.without_images(text))
-                case {"type": "image_url"}:
-                    self._add_part(part)
-                case _:
-                    pass
-        return "".join(texts)
+            self.add_part(image)
 
     def without_images(self, text: str) -> str:
         """Return `text`, a piece of the whole, without images; the possible start of an image is held back."""
@@ -93,7 +78,8 @@ class ResponseImages:
             self._drop("it was cut off")
         return "" if within else held
 
-    def _add_part(self, image: Any) -> None:
+    def add_part(self, image: Any) -> None:
+        """Add an image as a content part."""
         match image:
             case {"image_url": {"url": str(url)}} | {"image_url": str(url)}:
                 self.add(url)

@@ -8,8 +8,9 @@ from contextlib import suppress
 import anyio
 
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
-from .response import ResponseCollector, whole_response
-from .sse import EventStream
+from .profile import Profile
+from .response import PLAIN, ResponseCollector, whole_response
+from .sse import BYTE_ORDER_MARK, LONGEST_FIELD, EventStream, looks_like_events
 from .stream_timeouts import StreamTimeouts
 from .transport import Stream, TransportFailure
 
@@ -17,27 +18,59 @@ DRAIN_SECONDS = 0.1
 
 
 async def read_stream(
-    stream: Stream, request: ModelRequest, on_delta: DeltaSink, timeouts: StreamTimeouts, *, model: str
+    stream: Stream,
+    request: ModelRequest,
+    on_delta: DeltaSink,
+    timeouts: StreamTimeouts,
+    *,
+    model: str,
+    provider: str = "",
+    profile: Profile = PLAIN,
 ) -> ModelResponse:
     """Return the response of `stream`, and pass its pieces to `on_delta` as they arrive.
+
+    Whether it is a stream of events is seen from its beginning: not all servers say so in the content type, and some
+    say so of a whole response.
 
     Raises:
         TransportFailure: the stream broke off.
         BadCompletion: it is not a chat completion.
     """
-    if "text/event-stream" not in stream.content_type:
-        timeouts.end()
-        whole = b"".join([piece async for piece in stream.pieces])
-        return _pass_on(whole_response(whole, request, model=model), on_delta)
-    collector, events = ResponseCollector(request, model=model), EventStream()
+    collector = ResponseCollector(request, model=model, provider=provider, profile=profile)
+    events, beginning = EventStream(), b""
+    is_stream: bool | None = None
     async for piece in stream.pieces:
+        if is_stream is None:
+            beginning += piece
+            is_stream = _is_stream(beginning, stream.content_type)
+            if is_stream is None:
+                continue
+            piece = beginning
+            if not is_stream:
+                timeouts.end()
+                break
         done = _collect(events.feed(piece), collector, on_delta)
         timeouts.heard(collector.pieces)
         if done:
             await _drain(stream.pieces)
-            return collector.response()
-    _collect(events.flush(), collector, on_delta)
-    return collector.response()
+            return _ended(collector, on_delta, done=True)
+    if is_stream is None:
+        is_stream = "text/event-stream" in stream.content_type
+    if not is_stream:
+        whole = b"".join([beginning, *[piece async for piece in stream.pieces]])
+        return _pass_on(whole_response(whole, request, model=model, provider=provider, profile=profile), on_delta)
+    done = _collect(events.flush(), collector, on_delta)
+    return _ended(collector, on_delta, done=done)
+
+
+def _is_stream(beginning: bytes, content_type: str) -> bool | None:
+    """Return whether a body that begins like this is a stream of events; None while it may be either."""
+    start = beginning.removeprefix(BYTE_ORDER_MARK).lstrip()
+    if start.startswith((b"{", b"[", b"<")):
+        return False
+    if "text/event-stream" in content_type or looks_like_events(start):
+        return bool(start) or None
+    return False if len(start) > LONGEST_FIELD else None
 
 
 def _collect(events: Iterator[bytes], collector: ResponseCollector, on_delta: DeltaSink) -> bool:
@@ -48,6 +81,12 @@ def _collect(events: Iterator[bytes], collector: ResponseCollector, on_delta: De
         for delta in collector.add(data):
             on_delta(delta)
     return False
+
+
+def _ended(collector: ResponseCollector, on_delta: DeltaSink, *, done: bool) -> ModelResponse:
+    for delta in collector.end(done=done):
+        on_delta(delta)
+    return collector.response()
 
 
 def _pass_on(response: ModelResponse, on_delta: DeltaSink) -> ModelResponse:

@@ -35,11 +35,6 @@ class Transport(Protocol):
         ...
 
 
-def authorization(key: str) -> dict[str, str]:
-    """Return the header that carries the API key. It is sent with each request, as a key may change between calls."""
-    return {"Authorization": f"Bearer {key}"}
-
-
 class TransportFailure(Exception):
     """There is no complete response. `__cause__` is the HTTP library's error, if it raised one."""
 

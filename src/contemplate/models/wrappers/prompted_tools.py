@@ -105,7 +105,8 @@ def _without_tool_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
             plain.append(Message.user(render("prompted_tool_result", mark=mark, result=fenced(result, mark))))
         elif message.tool_calls:
             calls = [f'{{"tool": "{call.name}", "arguments": {call.arguments or "{}"}}}' for call in message.tool_calls]
-            plain.append(Message.assistant("\n".join(filter(None, (message.text, *calls)))))
+            said = Message.assistant("\n".join(filter(None, (message.text, *calls))))
+            plain.append(said.model_copy(update={"provider_data": message.provider_data}))
         else:
             plain.append(message)
     return tuple(plain)
@@ -119,11 +120,13 @@ def _parse(response: ModelResponse, request: ModelRequest) -> ModelResponse:
         return response
     if turn.tool is not None:
         call = ToolCall(id=f"call_{len(request.messages)}", name=turn.tool, arguments=to_json(turn.arguments).decode())
-        return response.model_copy(update={"message": Message.assistant("", (call,)), "finish": "tool_calls"})
+        message = response.message.model_copy(update={"parts": (), "tool_calls": (call,)})
+        return response.model_copy(update={"message": message, "finish": "tool_calls"})
     if turn.answer is None:
         return response
     text = turn.answer if isinstance(turn.answer, str) else to_json(turn.answer).decode()
-    return response.model_copy(update={"message": Message.assistant(text, images=response.message.images)})
+    parts = Message.assistant(text, images=response.message.images).parts
+    return response.model_copy(update={"message": response.message.model_copy(update={"parts": parts})})
 
 
 class _AnswerOnly:

@@ -83,6 +83,9 @@ class Limit(Wrapper):
             try:
                 response = await self.inner.request(request, sink)
             except ModelRateLimitError as error:
+                if not error.transient:
+                    gate.ended(permit)
+                    raise
                 one_too_many = gate.refused(permit, error.retry_after)
                 if not one_too_many or _is_too_late(error):
                     raise

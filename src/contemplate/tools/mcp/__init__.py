@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ...arguments import checked_arguments
 from ...errors import ConfigurationError, MissingDependencyError
 from ..toolset import Toolset
 from .connection import Choice
@@ -20,6 +21,7 @@ from .server import Server
 __all__ = ["mcp_tools"]
 
 
+@checked_arguments
 def mcp_tools(
     server: str | Sequence[str],
     *,

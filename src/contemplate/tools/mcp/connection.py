@@ -16,6 +16,7 @@ from ...images import image_from_url
 from ...messages import ImagePart, Part, TextPart
 from ...models import ToolSpec
 from ...prompts import render
+from ..embedded_json import unwrapped
 
 if TYPE_CHECKING:
     from mcp import Client
@@ -101,6 +102,8 @@ class Connection:
             raise ToolError(f"wrong arguments for {name}: {error}") from None
         if not isinstance(given, dict):
             raise ToolError(f"wrong arguments for {name}: not a JSON object")
+        schema = self.tools[name].input_schema
+        given = unwrapped(given, schema, schema)
         with anyio.move_on_after(self.timeout):
             return await self._call_server(self.tools[name].name, given)
         raise ToolError(f"{name} did not answer within {self.timeout:g} seconds")

@@ -1,0 +1,106 @@
+"""What a refusal teaches: a change of the profile with which the same request may be accepted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import JsonValue, ValidationError
+from pydantic_core import to_json
+
+from ...data import Data
+from ..tokens import BYTES_PER_TOKEN
+from .lesson_rules import MAX_TOKENS, possible_changes
+from .profile import Profile
+from .refusals import Refusal, any_of
+
+# Of an answer with less room than this nothing can be expected.
+LEAST_ROOM = 16
+_CONTEXT = any_of(
+    r"context[ _](?:length|window|size|limit)(?: of| is|:)* *\(?(\d+)",
+    r"(?:must be <=|n_ctx\D{1,5}|limit is) *(\d+)",
+    r"(\d+)[ -]tokens? (?:context|limit)",
+)
+_REQUESTED = any_of(r"requested (?:a total of |about )?(\d+)")
+_PROMPT = any_of(
+    r"(\d+) (?:in|of|from) (?:the |your )?(?:messages|prompt|input|text)",
+    r"(\d+) (?:text |prompt )?(?:input|prompt) tokens",
+    r"(\d+) `inputs`",
+    r"resulted in (\d+)",
+    r"n_prompt_tokens\D{1,5}(\d+)",
+    r"(\d+) tokens from the input",
+)
+_SUM = re.compile(r"(\d+) \+ \d+ > (\d+)")
+
+
+class Lesson(Data):
+    """What was learnt from a refusal.
+
+    Args:
+        changes: new values of the profile's fields; what is left out and what is at most accepted comes on top.
+        words: what happened, for people. Never the server's own words, which may repeat secrets.
+    """
+
+    changes: Mapping[str, JsonValue]
+    words: str
+
+    def applied_to(self, profile: Profile) -> Profile:
+        """Return `profile` as the server takes it; unchanged if the lesson does not fit its fields."""
+        said: dict[str, Any] = dict(self.changes)
+        if isinstance(said.get("left_out"), list):
+            said["left_out"] = profile.left_out.union(map(str, said["left_out"]))
+        if isinstance(said.get("at_most"), dict):
+            said["at_most"] = {**profile.at_most, **said["at_most"]}
+        try:
+            return Profile.model_validate({**profile.model_dump(), **said})
+        except ValidationError:
+            return profile
+
+
+def lesson_from(
+    refusal: Refusal, body: Mapping[str, Any], profile: Profile, tried: Sequence[Profile] = ()
+) -> Lesson | None:
+    """Return what a refusal of `body` teaches; None if nothing that is understood.
+
+    Args:
+        refusal: what the server said.
+        body: the request that it refused.
+        profile: the dialect that the request was written in.
+        tried: dialects that were refused as well, and are not to be tried again.
+    """
+    if not refusal.is_about_the_form or refusal.is_too_long:
+        return None
+    for changes, words in possible_changes(refusal, body, profile):
+        lesson = Lesson(changes=changes, words=words)
+        changed = lesson.applied_to(profile)
+        goes_back = any(all(getattr(each, name) == getattr(changed, name) for name in changes) for each in tried)
+        if changed != profile and not goes_back:
+            return lesson
+    return None
+
+
+def room_left(refusal: Refusal, body: Mapping[str, Any]) -> int | None:
+    """Return how many tokens an answer may have, where prompt and answer together were too long; None if unknown."""
+    sent = next((body[name] for name in MAX_TOKENS if name in body), None)
+    if sent is None or not refusal.is_too_long:
+        return None
+    text = re.sub(r"(?<=\d),(?=\d{3})", "", refusal.text)
+    sum_of = _SUM.search(text)
+    if sum_of is not None:
+        room = int(sum_of[2]) - int(sum_of[1])
+    else:
+        context, asked, prompt = _first(_CONTEXT, text), _first(_REQUESTED, text), _first(_PROMPT, text)
+        if prompt is None and asked is not None:
+            prompt = asked - sent
+        if prompt is None and re.search(r"max_|completion|output", text):
+            prompt = len(to_json(body.get("messages"))) // BYTES_PER_TOKEN
+        if context is None or prompt is None:
+            return None
+        room = context - prompt
+    return room if LEAST_ROOM <= room < sent else None
+
+
+def _first(pattern: re.Pattern[str], text: str) -> int | None:
+    found = pattern.search(text)
+    return None if found is None else next(int(group) for group in found.groups() if group)

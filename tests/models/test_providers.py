@@ -1,0 +1,97 @@
+"""All that the library does works with every provider: at the first run, and without a refusal at the second."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.providers import BEGIN, CAPABILITIES, END, MODES, PAGE, line, row, tried
+from contemplate.testing import providers
+from contemplate.testing.providers import ProviderDialect
+
+pytestmark = pytest.mark.anyio
+
+ALL = pytest.mark.parametrize("dialect", providers.ALL, ids=lambda dialect: dialect.name)
+# What an endpoint takes is known beforehand, or is to be learnt.
+KNOWN = pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+# Streamed over one of the two transports, and whole over the other.
+WAYS = pytest.mark.parametrize(("anyio_backend", "stream"), [("asyncio", True), ("trio", False)])
+ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+
+async def check(dialect: ProviderDialect, capability: str, *, stream: bool, known: bool) -> None:
+    outcome = await tried(dialect, capability, stream=stream, known=known)
+    assert outcome.works, outcome.problem
+    assert outcome.refused[1] == 0, "what was learnt in the first run was not known in the second"
+    assert outcome.counted, "the usage is not what was billed"
+
+
+async def check_silent(dialect: ProviderDialect, capability: str, *, stream: bool) -> None:
+    """A server that ignores schemas without a word leaves a right answer, or an error that tells what is missing."""
+    outcome = await tried(dialect, capability, stream=stream, known=False)
+    assert outcome.works or "does not fit" in outcome.problem, outcome.problem
+
+
+@ALL
+@KNOWN
+@WAYS
+@pytest.mark.parametrize("mode", MODES)
+async def test_modes(dialect: ProviderDialect, mode: str, stream: bool, known: bool) -> None:
+    await check(dialect, mode, stream=stream, known=known)
+
+
+@ALL
+@KNOWN
+@WAYS
+@pytest.mark.parametrize("capability", ["typed", "streaming"])
+async def test_answers(dialect: ProviderDialect, capability: str, stream: bool, known: bool) -> None:
+    if dialect.answer.schema == "ignored" and not known:
+        await check_silent(dialect, capability, stream=stream)
+        return
+    await check(dialect, capability, stream=stream, known=known)
+
+
+@ALL
+@KNOWN
+@WAYS
+@pytest.mark.parametrize("capability", ["tools", "typed, with tools"])
+async def test_tools(dialect: ProviderDialect, capability: str, stream: bool, known: bool) -> None:
+    if dialect.answer.schema == "ignored" and not known:
+        await check_silent(dialect, capability, stream=stream)
+        return
+    if "tools" not in dialect.lacks:
+        await check(dialect, capability, stream=stream, known=known)
+        return
+    outcome = await tried(dialect, capability, stream=stream, known=known)
+    assert outcome.works or "not supported" in outcome.problem, outcome.problem
+
+
+@ALL
+@KNOWN
+@WAYS
+async def test_images(dialect: ProviderDialect, stream: bool, known: bool) -> None:
+    if "images" not in dialect.lacks:
+        await check(dialect, "images", stream=stream, known=known)
+        return
+    outcome = await tried(dialect, "images", stream=stream, known=known)
+    assert not outcome.works, "the model cannot see, but answered as if it had"
+    assert "image" in outcome.problem, outcome.problem
+
+
+@ALL
+@ON_ASYNCIO
+async def test_programs(dialect: ProviderDialect) -> None:
+    await check(dialect, "programs", stream=True, known=True)
+
+
+def test_the_table_of_the_docs_has_a_line_for_each() -> None:
+    lines = PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0].splitlines()
+    names = [each.split(" | ")[0].removeprefix("| ") for each in lines[2:]]
+    assert names == [dialect.name for dialect in providers.ALL]
+    assert len(CAPABILITIES) > len(MODES)
+
+
+@ON_ASYNCIO
+@pytest.mark.parametrize("dialect", [providers.MISTRAL, providers.GATEWAY], ids=lambda dialect: dialect.name)
+async def test_the_table_of_the_docs_is_current(dialect: ProviderDialect) -> None:
+    text = PAGE.read_text("utf-8")
+    assert line(dialect, await row(dialect)) in text, "python -m benchmarks.providers --write"

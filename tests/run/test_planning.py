@@ -1,0 +1,193 @@
+"""Calls wait for the plan where their share hangs on it, and never for a planner that waits for one of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Generator
+from typing import Any
+
+import anyio
+import pytest
+
+from contemplate import Answer, Contemplator, Limits, RunContext, Task, TaskContext, Usage, aggregators, planners
+from contemplate.messages import Message, ToolCall
+from contemplate.models import ModelRequest, ModelResponse
+from contemplate.run.planning import Planning
+from contemplate.testing import ScriptedModel
+
+from ..support import steps
+from ..test_budget_division import Obedient
+
+pytestmark = pytest.mark.anyio
+
+TIGHT = Limits(total_tokens=9000)
+PLAN = '{"tasks": [{"title": "A", "prompt": "a", "needs": []}, {"title": "B", "prompt": "b", "needs": []}]}'
+
+
+async def asked(task: Task, ctx: TaskContext) -> Answer:
+    return Answer((await ctx.call(ModelRequest((Message.user(task.prompt),)))).message.text)
+
+
+async def run(mind: Contemplator[str]) -> list[str]:
+    with anyio.fail_after(20):
+        result = await mind.run("q")
+    assert result.usage.total_tokens <= 9000
+    return [task.outcome for task in result.tasks]
+
+
+async def test_a_planner_that_waits_for_an_agent_in_a_way_of_its_own() -> None:
+    done = anyio.Event()
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        await ctx.call("planner", ModelRequest((Message.user("plan"),)))
+        yield Task(id="a", prompt="a")
+        await done.wait()
+        yield Task(id="b", prompt="b")
+
+    async def agent(task: Task, ctx: TaskContext) -> Answer:
+        answer = await asked(task, ctx)
+        done.set()
+        return answer
+
+    mind = Contemplator(
+        ScriptedModel("x"), planner=plan, agent=agent, aggregator=aggregators.synthesize(), limits=TIGHT
+    )
+    assert await run(mind) == ["answered", "answered"]
+
+
+async def test_a_planner_that_waits_for_an_agent_and_does_not_read_on() -> None:
+    done = anyio.Event()
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        async with ctx.stream("planner", ModelRequest((Message.user("plan"),))) as call:
+            async for _ in call:
+                yield Task(id="a", prompt="a")
+                await done.wait()
+                break
+        yield Task(id="b", prompt="b")
+
+    async def agent(task: Task, ctx: TaskContext) -> Answer:
+        answer = await asked(task, ctx)
+        done.set()
+        return answer
+
+    mind = Contemplator(
+        Obedient(1, 100, pieces=9), planner=plan, agent=agent, aggregator=aggregators.synthesize(), limits=TIGHT
+    )
+    assert await run(mind) == ["answered", "answered"]
+
+
+@pytest.mark.parametrize("concurrency", [1, 2, None])
+async def test_a_planner_of_several_turns_that_does_not_wait_for_its_tasks(concurrency: int | None) -> None:
+    async def reply(request: ModelRequest) -> ModelResponse | str:
+        await steps(2)
+        if not request.tools:
+            return "said"
+        turn = sum(message.role == "assistant" for message in request.messages)
+        if turn == 3:
+            return "done"
+        arguments = f'{{"title": "T{turn}", "prompt": "p"}}'
+        call = ToolCall(id=str(turn), name="spawn", arguments=arguments)
+        return ModelResponse(
+            message=Message.assistant("", tool_calls=(call,)), finish="tool_calls", usage=Usage(calls=1), model="m"
+        )
+
+    mind = Contemplator(
+        ScriptedModel(reply),
+        planner=planners.orchestrate(),
+        aggregator=aggregators.synthesize(),
+        limits=TIGHT.model_copy(update={"concurrency": concurrency}),
+    )
+    assert await run(mind) == ["answered"] * 3
+
+
+async def test_a_planner_that_asks_a_contemplator() -> None:
+    inner = Contemplator(ScriptedModel(lambda request: PLAN if request.output_schema else "said"))
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        yield Task(id="a", prompt="a")
+        await inner.run("what is to be done?")
+        yield Task(id="b", prompt="b")
+
+    mind = Contemplator(
+        ScriptedModel("x"), planner=plan, agent=asked, aggregator=aggregators.synthesize(), limits=TIGHT
+    )
+    assert await run(mind) == ["answered", "answered"]
+
+
+@pytest.mark.parametrize("pieces", [1, 7, 40])
+async def test_parts_of_a_run_within_a_run_get_equal_shares_of_the_outer_limit(pieces: int) -> None:
+    given: list[int | None] = []
+
+    class Watched(Obedient):
+        def _text(self, request: ModelRequest) -> str:
+            text = super()._text(request)
+            if len(text) == 3000 * 4:
+                given.append(request.settings.max_tokens)
+            return text
+
+    inner = Contemplator(Watched(4, 3000, pieces=pieces), stream=True)
+    one = Contemplator(
+        ScriptedModel("x"),
+        planner=planners.direct(),
+        agent=inner,
+        aggregator=aggregators.first(),
+        limits=Limits(total_tokens=20_000),
+    )
+    with anyio.fail_after(20):
+        result = await one.run("q")
+    assert result.text.strip()
+    assert result.usage.total_tokens <= 20_000
+    assert len(given) == 4
+    least, most = min(each or 0 for each in given), max(each or 0 for each in given)
+    assert most - least <= 8, given
+
+
+class Plain:
+    """A planner's iterator whose steps are awaited in a way of their own."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def __aiter__(self) -> Plain:
+        return self
+
+    def __anext__(self) -> Plain:
+        return self
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        yield from anyio.lowlevel.checkpoint().__await__()
+        self.given += 1
+        if self.given > 3:
+            raise StopAsyncIteration
+        return self.given
+
+
+async def test_steps_are_taken_as_by_await() -> None:
+    planning, pauses = Planning(), 0
+
+    def paused() -> None:
+        nonlocal pauses
+        pauses += 1
+
+    planning.on_pause = paused
+    steps_of: AsyncIterator[int] = Plain()
+    assert [each async for each in planning.follow(steps_of)] == [1, 2, 3]
+    assert pauses == 4
+    assert not planning.paused
+
+
+async def test_what_is_thrown_into_a_planner_reaches_it() -> None:
+    planning, seen = Planning(), []
+
+    async def plan() -> AsyncIterator[int]:
+        try:
+            yield 1
+            await anyio.sleep_forever()
+        except BaseException as error:
+            seen.append(type(error))
+            raise
+
+    with anyio.CancelScope() as scope:
+        async for _ in planning.follow(plan()):
+            scope.cancel()
+    assert seen == [anyio.get_cancelled_exc_class()]
