@@ -34,7 +34,8 @@ def _requests() -> TypeAdapter[Any]:
 
 def checked(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the body of a request as the package's types see it."""
-    seen: Mapping[str, Any] = _requests().validate_python(body)
+    whole = {name: value for name, value in body.items() if name != "stream"}
+    seen: Mapping[str, Any] = _requests().validate_python(whole)
     return seen
 
 

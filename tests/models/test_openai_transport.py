@@ -115,7 +115,7 @@ def _without(headers: Mapping[str, str]) -> dict[str, str]:
 
 def test_a_base_url_keeps_its_query() -> None:
     account = Account("http://localhost:1/openai/v1?api-version=preview", KEY)
-    assert address_of(account).url == "http://localhost:1/openai/v1/chat/completions?api-version=preview"
+    assert address_of(account).urls["chat"] == "http://localhost:1/openai/v1/chat/completions?api-version=preview"
 
 
 # Redirects

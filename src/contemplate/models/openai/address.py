@@ -6,6 +6,7 @@ it copies options, merges headers and parses URLs that never change.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx2
@@ -14,13 +15,16 @@ import openai
 from ...errors import ConfigurationError
 from .account import Account
 from .connection_settings import tls_context
+from .profile import Api
+
+_PATHS: Mapping[Api, str] = {"chat": "chat/completions", "responses": "responses"}
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The URL of the chat completions endpoint, and the headers of every request, but for the API key."""
+    """The URL of each API of an endpoint, and the headers of every request, but for the API key."""
 
-    url: str
+    urls: Mapping[Api, str]
     headers: dict[str, str]
 
 
@@ -36,14 +40,18 @@ def address_of(account: Account) -> Address:
         client = openai.AsyncOpenAI(api_key="sent with each request", base_url=account.base_url, http_client=unused)
     except httpx2.InvalidURL as error:
         raise ConfigurationError(f"{account.place!r} is not the URL of an endpoint: {error}") from None
-    url = client.base_url.copy_with(path=f"{client.base_url.path}chat/completions")
-    if account.connection.query:
-        url = url.copy_merge_params(dict(account.connection.query))
     headers = client.default_headers if account.is_openai else _plain_headers(client)
     own = account.connection.headers
     replaced = {name.lower() for name in own}
     theirs = {name: value for name, value in headers.items() if isinstance(value, str) and name.lower() not in replaced}
-    return Address(str(url), theirs | dict(own))
+    urls = {api: _url(client.base_url, path, account) for api, path in _PATHS.items()}
+    return Address(urls, theirs | dict(own))
+
+
+def _url(base: httpx2.URL, path: str, account: Account) -> str:
+    url = base.copy_with(path=f"{base.path}{path}")
+    query = account.connection.query
+    return str(url.copy_merge_params(dict(query)) if query else url)
 
 
 def _plain_headers(client: openai.AsyncOpenAI) -> dict[str, str]:

@@ -12,6 +12,7 @@ from yarl import URL
 from .address import Address
 from .connection import Connection
 from .connection_settings import IDLE_SECONDS, most_connections
+from .profile import Api
 from .redirects import redirect_target
 from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure
 
@@ -21,27 +22,27 @@ class AiohttpTransport:
 
     def __init__(self, address: Address, connection: Connection) -> None:
         self._connection = connection
-        self._url = URL(address.url, encoded=True)
+        self._urls = {api: URL(url, encoded=True) for api, url in address.urls.items()}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=most_connections(),
                 keepalive_timeout=IDLE_SECONDS,
-                ssl=connection.tls() if self._url.scheme == "https" else True,
+                ssl=connection.tls() if self._urls["chat"].scheme == "https" else True,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=address.headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=connection.connect_timeout),
         )
 
-    async def post(self, body: bytes, key: str) -> bytes:
+    async def post(self, body: bytes, key: str, api: Api = "chat") -> bytes:
         """Return the whole response to `body`."""
-        async with await self._send(body, key) as response:
+        async with await self._send(body, key, api) as response:
             return await _read(response)
 
     @asynccontextmanager
-    async def stream(self, body: bytes, key: str) -> AsyncIterator[Stream]:
+    async def stream(self, body: bytes, key: str, api: Api = "chat") -> AsyncIterator[Stream]:
         """Yield the response to `body` as it arrives."""
-        async with await self._send(body, key) as response:
+        async with await self._send(body, key, api) as response:
             if response.status // 100 != 2:
                 await _read(response)
             yield Stream(response.content_type, _Pieces(response.content))
@@ -50,8 +51,8 @@ class AiohttpTransport:
         """Close all connections."""
         await self._session.close()
 
-    async def _send(self, body: bytes, key: str) -> aiohttp.ClientResponse:
-        url, headers = self._url, self._connection.with_key({}, key)
+    async def _send(self, body: bytes, key: str, api: Api) -> aiohttp.ClientResponse:
+        url, headers = self._urls[api], self._connection.with_key({}, key)
         for followed in count():
             try:
                 response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)

@@ -1,20 +1,30 @@
-"""One request to a server, in whatever dialect it is made, streamed or whole."""
+"""One request to a server, in whatever API and dialect it is made, streamed or whole."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from pydantic_core import to_json
 
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..wrappers.prompted_tools import PromptedTools
 from .account import Account
-from .profile import Profile
-from .request import body_of, request_body
-from .response import whole_response
+from .profile import Api, Profile
+from .request import body_of
+from .response import ResponseCollector
+from .responses import ResponsesCollector, responses_body
 from .schema_forms import form_of, is_streamed, plain_answer
 from .stream_timeouts import StreamTimeouts
-from .streaming import read_stream
+from .streaming import Collector, read_stream, read_whole
 from .transport import Transport
+
+_Write = Callable[..., dict[str, Any]]
+_Collect = Callable[..., Collector]
+_APIS: Mapping[Api, tuple[_Write, _Collect]] = {
+    "chat": (body_of, ResponseCollector),
+    "responses": (responses_body, ResponsesCollector),
+}
 
 
 class ChatCall:
@@ -53,7 +63,8 @@ class ChatCall:
     def body(self, profile: Profile) -> Mapping[str, Any]:
         """Return the request as it is written in a dialect: the one that was made last."""
         stream = self._on_delta is not None
-        return body_of(self._sent, model=self.model, stream=stream, profile=profile, provider=self._provider)
+        write, _ = _APIS[profile.api]
+        return write(self._sent, model=self.model, stream=stream, profile=profile, provider=self._provider)
 
     async def send(self, profile: Profile) -> ModelResponse:
         """Make the request in a dialect.
@@ -76,23 +87,16 @@ class ChatCall:
         """
         self._sent = request
         streams = on_delta is not None and is_streamed(request, profile)
-        body = request_body(request, model=self.model, stream=streams, profile=profile, provider=self._provider)
+        write, collect = _APIS[profile.api]
+        body = to_json(write(request, model=self.model, stream=streams, profile=profile, provider=self._provider))
+        collector = collect(request, model=self.model, provider=self._provider, profile=profile)
         form = form_of(request, profile)
         if on_delta is None or not streams:
-            whole = await self._transport.post(body, self._key)
-            response = whole_response(whole, request, model=self.model, provider=self._provider, profile=profile)
+            response = read_whole(await self._transport.post(body, self._key, profile.api), collector)
         else:
             with StreamTimeouts(request.settings, self._name) as timeouts:
-                async with self._transport.stream(body, self._key) as stream:
-                    response = await read_stream(
-                        stream,
-                        request,
-                        on_delta,
-                        timeouts,
-                        model=self.model,
-                        provider=self._provider,
-                        profile=profile,
-                    )
+                async with self._transport.stream(body, self._key, profile.api) as stream:
+                    response = await read_stream(stream, collector, on_delta, timeouts)
         answer = response if form is None else plain_answer(response, request, form)
         # Not streamed, or streamed as the arguments of a tool.
         if on_delta is not None and (not streams or (answer.message.text and not response.message.text)):

@@ -9,7 +9,7 @@ from pydantic_core import from_json, to_json
 
 from ...messages import ImagePart, Message, ProviderData, TextPart, ToolCall
 from ...prompts import render
-from .opaque_fields import THINKING_PARTS
+from .opaque_fields import RESPONSE_ITEMS, THINKING_PARTS
 from .profile import Profile
 
 Sent = dict[str, Any]
@@ -64,6 +64,8 @@ def _add_opaque(sent: Sent, data: ProviderData, provider: str, profile: Profile)
     for name in _REASONING & fields.keys():
         if not wanted or name not in only:
             del fields[name]
+    # The items of the Responses API are no fields of this one.
+    fields.pop(RESPONSE_ITEMS, None)
     thoughts = fields.pop(THINKING_PARTS, None)
     if isinstance(thoughts, list) and thoughts:
         sent["content"] = [*thoughts, *_parts(sent["content"] or [])]

@@ -84,7 +84,16 @@ _SAMPLING = frozenset({"temperature", "top_p", *_LOGPROBS})
 # https://platform.openai.com/docs/guides/reasoning, https://platform.openai.com/docs/guides/latest-model: reasoning
 # models refuse sampling settings and, most of them, stop sequences; later ones take them without reasoning.
 _REASONING = re.compile(r"(^|/)(o[1-9](-|$)|gpt-5(?!-chat)(-(mini|nano|pro|codex)|-\d{4}|$))")
+_RESPONSES_ONLY = re.compile(r"^(o\d|gpt-5).*(-pro|-codex|deep-research)|^codex-|^computer-use")
+_LATER_REASONING = re.compile(r"^gpt-(5\.\d|[6-9])(?!.*-chat)")
 _OPENAI_FAMILIES = (Family(_REASONING, _but(OPENAI, left_out=_SAMPLING | {"stop"})),)
+# https://platform.openai.com/docs/guides/migrate-to-responses: there reasoning models keep what they thought between
+# turns with tools, and some of them can be had in no other way.
+_OPENAI_OWN = (
+    Family(_RESPONSES_ONLY, _but(OPENAI, api="responses", left_out=_SAMPLING | {"stop"})),
+    Family(_REASONING, _but(OPENAI, api="responses", left_out=_SAMPLING | {"stop"})),
+    Family(_LATER_REASONING, _but(OPENAI, api="responses")),
+)
 
 _JSON_ONLY = Profile(schema_form="json_object")
 _THINKING = {"reasoning_field": "reasoning_content"}
@@ -98,7 +107,7 @@ HOSTS: tuple[Host, ...] = (
         OPENAI,
         "https://platform.openai.com/docs/api-reference/chat/create",
         domains=("openai.com",),
-        families=_OPENAI_FAMILIES,
+        families=_OPENAI_OWN,
     ),
     Host(
         "azure",

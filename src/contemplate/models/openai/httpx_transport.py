@@ -14,6 +14,7 @@ import openai
 from .address import Address
 from .connection import Connection
 from .connection_settings import CLOSE_SECONDS, IDLE_SECONDS, most_connections
+from .profile import Api
 from .redirects import redirect_target
 from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure
 
@@ -31,17 +32,17 @@ class HttpxTransport:
         self._timeout = httpx2.Timeout(None, connect=connection.connect_timeout)
         self._client = cast("httpx2.AsyncClient", connection.client or _new_client(connection, proxy))
 
-    async def post(self, body: bytes, key: str) -> bytes:
+    async def post(self, body: bytes, key: str, api: Api = "chat") -> bytes:
         """Return the whole response to `body`."""
-        response = await self._send(body, key, stream=False)
+        response = await self._send(body, key, api, stream=False)
         if not response.is_success:
             raise BadStatus(response.status_code, response.headers, response.content)
         return response.content
 
     @asynccontextmanager
-    async def stream(self, body: bytes, key: str) -> AsyncIterator[Stream]:
+    async def stream(self, body: bytes, key: str, api: Api = "chat") -> AsyncIterator[Stream]:
         """Yield the response to `body` as it arrives."""
-        response = await self._send(body, key, stream=True)
+        response = await self._send(body, key, api, stream=True)
         pieces = _pieces(response)
         try:
             if not response.is_success:
@@ -56,8 +57,8 @@ class HttpxTransport:
         if self._client is not self._connection.client:
             await self._client.aclose()
 
-    async def _send(self, body: bytes, key: str, *, stream: bool) -> httpx2.Response:
-        url, headers = self._address.url, self._connection.with_key(self._address.headers, key)
+    async def _send(self, body: bytes, key: str, api: Api, *, stream: bool) -> httpx2.Response:
+        url, headers = self._address.urls[api], self._connection.with_key(self._address.headers, key)
         for followed in count():
             request = self._client.build_request("POST", url, content=body, headers=headers, timeout=self._timeout)
             try:

@@ -15,7 +15,7 @@ from ..base import ModelResponse
 from .completion import ReportedError
 from .lessons import Lesson, lesson_from, room_left
 from .notebook import Page, page_of, write_down
-from .profile import Profile
+from .profile import Api, Profile
 from .refusals import REFUSED, Refusal, refusal_of
 from .transport import BadStatus
 
@@ -35,11 +35,13 @@ class Dialect:
         stated: the profile to start with.
         place: the endpoint, without secrets; None to share what is learnt with nobody.
         model: the server's name for the model.
+        api: the API that was asked for, and is not to be changed by what is learnt; None for any.
     """
 
-    def __init__(self, stated: Profile, place: str | None, model: str) -> None:
+    def __init__(self, stated: Profile, place: str | None, model: str, *, api: Api | None = None) -> None:
         self._stated = stated
         self._model = model
+        self._api = api
         self._page = Page("") if place is None else page_of(place, model)
         self._taught: tuple[Lesson, ...] = ()
         self._profile = stated
@@ -52,6 +54,8 @@ class Dialect:
             profile = self._stated
             for lesson in lessons:
                 profile = lesson.applied_to(profile)
+            if self._api is not None:
+                profile = profile.model_copy(update={"api": self._api})
             self._taught, self._profile = lessons, profile
         return self._profile
 
@@ -59,6 +63,10 @@ class Dialect:
     def lessons(self) -> tuple[Lesson, ...]:
         """What was learnt, from the first to the last."""
         return self._page.lessons
+
+    def forbids(self, lesson: Lesson) -> bool:
+        """Return whether a lesson would change what was asked for."""
+        return self._api is not None and "api" in lesson.changes
 
     async def ask(self, asking: Asking) -> ModelResponse:
         """Return the response to a request, once the server does not refuse how it is written.
@@ -196,7 +204,7 @@ class _Call:
             self._notes.append(f"the answer has at most {room} tokens, as no more fit beside the prompt")
             return
         lesson = None if self._lessons == MAX_LESSONS else lesson_from(refusal, body, failure.profile, self._tried)
-        if lesson is not None:
+        if lesson is not None and not self._dialect.forbids(lesson):
             self._lessons += 1
             self._page.add(lesson)
             self._notes.append(f"learnt from a refusal: {lesson.words}")

@@ -53,12 +53,22 @@ _SYSTEM = any_of(
     r"['\"`]system['\"`]",
 )
 _USER_AFTER_TOOL = any_of(r"role ['\"]?user['\"]? after (role )?['\"]?tool|after .{0,20}tool.{0,30}user")
+_RESPONSES_INSTEAD = any_of(
+    r"\bin v1/responses\b", r"use (the )?(/?v1/)?responses (api|endpoint)", r"only .{0,40}responses api"
+)
+_CHAT_INSTEAD = any_of(
+    r"use (the )?(/?v1/)?chat/?[ _]?completions",
+    r"(responses|this) (api|endpoint).{0,40}not (supported|available|found)",
+)
 _PLURAL = any_of(r"parameters|fields|arguments|properties|options|keys")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.]*\w)")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n")
 
 # What a request cannot do without; some of it has rules of its own.
-_NEEDED = frozenset({"model", "messages", "stream", "tools", "tool_choice", "response_format", *MAX_TOKENS})
+_NEEDED = frozenset(
+    {"model", "messages", "input", "stream", "tools", "tool_choice", "response_format", "text", *MAX_TOKENS}
+    | {"max_output_tokens"}
+)
 
 
 def possible_changes(refusal: Refusal, body: Mapping[str, Any], profile: Profile) -> Iterator[Change]:
@@ -78,6 +88,7 @@ class _Refused:
     """A refused request, with what the server said of it. `named`: the fields that it names in their place."""
 
     def __init__(self, refusal: Refusal, body: Mapping[str, Any], profile: Profile) -> None:
+        self.status = refusal.status
         self.text = refusal.text
         self.codes = refusal.codes
         self.places = refusal.places
@@ -118,6 +129,16 @@ def _word(field: str) -> str:
     return rf"(?<![\w-]){re.escape(field).replace('_', '_?')}(?![\w-])"
 
 
+def _api(refused: _Refused) -> Iterator[Change]:
+    """The API, where a model or a server has only the other one."""
+    if refused.profile.api == "chat" and _RESPONSES_INSTEAD.search(refused.text):
+        yield {"api": "responses"}, "the Responses API is used"
+    elif refused.profile.api == "responses" and (
+        _CHAT_INSTEAD.search(refused.text) or (refused.status in (404, 405, 501) and not refused.named)
+    ):
+        yield {"api": "chat"}, "chat completions are used"
+
+
 def _reasoning(refused: _Refused) -> Iterator[Change]:
     """Reasoning that must go back, or must not."""
     for name in ("reasoning_content", "reasoning_details"):
@@ -149,9 +170,10 @@ def _order(refused: _Refused) -> Iterator[Change]:
 
 def _schema(refused: _Refused) -> Iterator[Change]:
     """The form in which an answer is held to a schema, and what it does not go together with."""
-    wanted = refused.body.get("response_format")
+    # In the Responses API it stands elsewhere.
+    wanted = refused.body.get("response_format") or refused.body.get("text", {}).get("format")
     about = refused.matching(_SCHEMA)
-    named = "response_format" in refused.named
+    named = "response_format" in refused.named or "text" in refused.named
     if (
         wanted is None
         or _is_of_a_tool(refused)
@@ -165,7 +187,7 @@ def _schema(refused: _Refused) -> Iterator[Change]:
         yield {"schema_streams": False}, "answers with a schema are not streamed"
     unknown = "response_format" in refused.places and _UNKNOWN.search(text) and not re.search("json_", text)
     if wanted.get("type") == "json_schema" and not unknown:
-        if "strict" in wanted["json_schema"] and _BAD_SCHEMA.search(refused.text):
+        if "strict" in wanted.get("json_schema", wanted) and _BAD_SCHEMA.search(refused.text):
             yield {"schema_form": "plain"}, "schemas are sent without strict mode"
         yield {"schema_form": "json_object"}, "JSON is asked for, and its schema is told in words"
     yield {"schema_form": "words"}, "schemas are told in words alone"
@@ -262,6 +284,7 @@ def _stream(refused: _Refused) -> Iterator[Change]:
 
 
 _RULES: tuple[Callable[[_Refused], Iterator[Change]], ...] = (
+    _api,
     _reasoning,
     _order,
     _schema,

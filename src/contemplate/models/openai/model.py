@@ -24,12 +24,14 @@ from .connections import connected
 from .errors import model_error
 from .hosts import profile_at
 from .learning import Dialect
-from .profile import Profile
+from .profile import Api, Profile
 from .transport import TransportFailure
 
 DEFAULT_TIMEOUT = 600.0
 # Settings that change answers: who asked for them is told if they are not sent.
 TOLD = ("temperature", "top_p", "stop", "reasoning_effort", "logprobs")
+# What the Responses API has no field for; neither has it one for a seed, which no answer was promised to follow.
+_UNSAID = frozenset({"stop"})
 
 
 class OpenAIModel:
@@ -48,6 +50,7 @@ class OpenAIModel:
         price: the price of its tokens. If None, it is looked up, if the extra "prices" is installed.
         profile: what the endpoint takes for this model, and how it answers. If None, what is known of it. What is
             learnt from its refusals comes on top.
+        api: "chat" for chat completions, or "responses" for OpenAI's Responses, whatever the profile says.
         connection: how the endpoint is reached: headers, query, TLS, a proxy, an HTTP client of one's own.
 
     Raises:
@@ -64,6 +67,7 @@ class OpenAIModel:
         name: str | None = None,
         price: Price | None = None,
         profile: Profile | None = None,
+        api: Api | None = None,
         connection: Connection = DIRECT,
     ) -> None:
         self.model = model
@@ -71,8 +75,7 @@ class OpenAIModel:
         self.settings = settings
         self._account = account_for(model, base_url, api_key, connection)
         profile = profile or profile_at(self._account.base_url, model)
-        self._dialect = Dialect(profile, self._account.place, model)
-        self._untold = profile.left_out.intersection(TOLD)
+        self._use(profile if api is None else profile.model_copy(update={"api": api}), self._account.place, api)
         self._price = price
         self._price_looked_up = price is not None
 
@@ -91,9 +94,13 @@ class OpenAIModel:
     def with_profile(self, profile: Profile) -> Self:
         """Return the same model with another profile, on which nothing that was learnt comes on top."""
         model = copy(self)
-        model._dialect = Dialect(profile, None, self.model)
-        model._untold = profile.left_out.intersection(TOLD)
+        model._use(profile, None, profile.api)
         return model
+
+    def _use(self, profile: Profile, place: str | None, api: Api | None) -> None:
+        self._dialect = Dialect(profile, place, self.model, api=api)
+        unsaid = _UNSAID if profile.api == "responses" else frozenset()
+        self._untold = (profile.left_out | unsaid).intersection(TOLD)
 
     def __repr__(self) -> str:
         return f"OpenAIModel({self.model!r}, base_url={self._account.place!r})"

@@ -20,6 +20,8 @@ _GROWING = ("text", "summary", "thinking", "data")
 
 # Mistral's and Anthropic's thinking parts, under this name: they come before the text in the content.
 THINKING_PARTS = "thinking_parts"
+# The items of an output of the Responses API.
+RESPONSE_ITEMS = "output"
 
 
 def opaque_fields(piece: dict[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,15 @@ from ..schemas import SchemaDialect
 SchemaForm = Literal["strict", "plain", "json_object", "words", "tool"]
 
 
+# Chat completions, or OpenAI's Responses, in which a model keeps what it thought from turn to turn.
+Api = Literal["chat", "responses"]
+
+
 class Profile(Data):
-    """A dialect of the chat completions API. The defaults are what most servers take.
+    """A dialect of the chat completions API, or of Responses. The defaults are what most servers take.
 
     Args:
+        api: which of the two is used.
         max_tokens_field: the field that bounds what the model may write.
         system_role: the role of instructions; "user" puts them before the first user message.
         seed_field: the field of the seed.
@@ -45,6 +50,7 @@ class Profile(Data):
         max_output_tokens: how many tokens an answer may have; None if unknown.
     """
 
+    api: Api = "chat"
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     system_role: Literal["system", "developer", "user"] = "system"
     seed_field: Literal["seed", "random_seed"] = "seed"
@@ -69,4 +75,5 @@ class Profile(Data):
     max_output_tokens: int | None = None
 
 
+PLAIN = Profile()
 OPENAI = Profile(max_tokens_field="max_completion_tokens", schema_dialect="openai")

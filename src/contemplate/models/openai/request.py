@@ -39,7 +39,7 @@ def body_of(request: ModelRequest, *, model: str, stream: bool, profile: Profile
     form = form_of(request, profile)
     messages: Sequence[Message] = request.messages
     if form in ("words", "json_object") and request.output_schema is not None:
-        messages = _instructed(messages, in_words(request.output_schema))
+        messages = instructed(messages, in_words(request.output_schema))
     body: dict[str, Any] = {"model": model, "messages": sent_messages(messages, profile, provider)}
     if stream and is_streamed(request, profile):
         body["stream"] = True
@@ -70,14 +70,14 @@ def _add_settings(body: dict[str, Any], settings: ModelSettings, profile: Profil
     if settings.seed is not None and not {"seed", profile.seed_field} & left_out:
         body[profile.seed_field] = settings.seed
     if settings.reasoning_effort is not None and "reasoning_effort" not in left_out:
-        body["reasoning_effort"] = _effort(settings.reasoning_effort, profile.efforts)
+        body["reasoning_effort"] = nearest_effort(settings.reasoning_effort, profile.efforts)
     if settings.logprobs is not None and "logprobs" not in left_out:
         body["logprobs"] = True
         if "top_logprobs" not in left_out:
             body["top_logprobs"] = int(min(settings.logprobs, at_most.get("top_logprobs", settings.logprobs)))
 
 
-def _effort(wanted: str, known: tuple[str, ...] | None) -> str:
+def nearest_effort(wanted: str, known: tuple[str, ...] | None) -> str:
     """Return the known effort that is nearest to the one wanted."""
     if not known or wanted in known:
         return wanted
@@ -112,7 +112,7 @@ def _add_tools(body: dict[str, Any], request: ModelRequest, profile: Profile, fo
         body["tool_choice"] = choice
 
 
-def _instructed(messages: Sequence[Message], instruction: str) -> Sequence[Message]:
+def instructed(messages: Sequence[Message], instruction: str) -> Sequence[Message]:
     """Return `messages` with an instruction at the end of the first system message."""
     for place, message in enumerate(messages):
         if message.role == "system":

@@ -18,13 +18,12 @@ from .error_body import is_error
 from .finish_reasons import ended
 from .logprobs import read_logprobs
 from .message_pieces import MessagePieces
-from .profile import Profile
+from .profile import PLAIN, Profile
 from .reported_usage import ReportedUsage
 from .sse import ErrorEvent
 
 # Words in a stream that are no JSON and mean nothing, such as "ping".
 _STRAY = re.compile(rb'["\w .:-]{0,40}|\[DONE\]')
-PLAIN = Profile()
 
 
 def whole_response(
@@ -50,6 +49,9 @@ class ResponseCollector:
         provider: the endpoint, to which opaque fields go back.
         profile: how the endpoint answers.
     """
+
+    # What follows the finish may be the usage; the end is told by a word of its own.
+    is_over = False
 
     def __init__(self, request: ModelRequest, *, model: str, provider: str = "", profile: Profile = PLAIN) -> None:
         self._request = request

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from typing import Any, Protocol
 
 import anyio
 
-from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
-from .profile import Profile
-from .response import PLAIN, ResponseCollector, whole_response
+from ..base import Delta, DeltaSink, ModelResponse
+from .completion import parsed
 from .sse import BYTE_ORDER_MARK, LONGEST_FIELD, EventStream, looks_like_events
 from .stream_timeouts import StreamTimeouts
 from .transport import Stream, TransportFailure
@@ -17,15 +17,50 @@ from .transport import Stream, TransportFailure
 DRAIN_SECONDS = 0.1
 
 
+class Collector(Protocol):
+    """Collects a response: chunk by chunk, or whole."""
+
+    @property
+    def pieces(self) -> int:
+        """The number of chunks with content."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last chunk said that nothing follows."""
+        ...
+
+    def add(self, body: bytes) -> Iterator[Delta]:
+        """Add one chunk, and yield its deltas.
+
+        Raises:
+            BadCompletion: it is none.
+        """
+        ...
+
+    def add_value(self, chunk: Any) -> Iterator[Delta]:
+        """Add one chunk, or a whole response, that has been parsed, and yield its deltas.
+
+        Raises:
+            BadCompletion: it is none.
+        """
+        ...
+
+    def end(self, *, done: bool = False) -> Iterator[Delta]:
+        """Yield what was held back, at the end. `done`: the server said that this is the end."""
+        ...
+
+    def response(self) -> ModelResponse:
+        """Return the collected response.
+
+        Raises:
+            BadCompletion: it is not complete, or the server gave it up.
+        """
+        ...
+
+
 async def read_stream(
-    stream: Stream,
-    request: ModelRequest,
-    on_delta: DeltaSink,
-    timeouts: StreamTimeouts,
-    *,
-    model: str,
-    provider: str = "",
-    profile: Profile = PLAIN,
+    stream: Stream, collector: Collector, on_delta: DeltaSink, timeouts: StreamTimeouts
 ) -> ModelResponse:
     """Return the response of `stream`, and pass its pieces to `on_delta` as they arrive.
 
@@ -34,9 +69,8 @@ async def read_stream(
 
     Raises:
         TransportFailure: the stream broke off.
-        BadCompletion: it is not a chat completion.
+        BadCompletion: it is not what the collector reads.
     """
-    collector = ResponseCollector(request, model=model, provider=provider, profile=profile)
     events, beginning = EventStream(), b""
     is_stream: bool | None = None
     async for piece in stream.pieces:
@@ -58,9 +92,20 @@ async def read_stream(
         is_stream = "text/event-stream" in stream.content_type
     if not is_stream:
         whole = b"".join([beginning, *[piece async for piece in stream.pieces]])
-        return _pass_on(whole_response(whole, request, model=model, provider=provider, profile=profile), on_delta)
+        return _pass_on(read_whole(whole, collector), on_delta)
     done = _collect(events.flush(), collector, on_delta)
     return _ended(collector, on_delta, done=done)
+
+
+def read_whole(body: bytes, collector: Collector) -> ModelResponse:
+    """Return the response of a body that was not streamed.
+
+    Raises:
+        BadCompletion: it is not what the collector reads.
+    """
+    for _ in collector.add_value(parsed(body)):
+        pass
+    return collector.response()
 
 
 def _is_stream(beginning: bytes, content_type: str) -> bool | None:
@@ -73,17 +118,19 @@ def _is_stream(beginning: bytes, content_type: str) -> bool | None:
     return False if len(start) > LONGEST_FIELD else None
 
 
-def _collect(events: Iterator[bytes], collector: ResponseCollector, on_delta: DeltaSink) -> bool:
+def _collect(events: Iterator[bytes], collector: Collector, on_delta: DeltaSink) -> bool:
     """Collect `events`; return True when the stream signals its end."""
     for data in events:
         if data.strip() == b"[DONE]":
             return True
         for delta in collector.add(data):
             on_delta(delta)
+        if collector.is_over:
+            return True
     return False
 
 
-def _ended(collector: ResponseCollector, on_delta: DeltaSink, *, done: bool) -> ModelResponse:
+def _ended(collector: Collector, on_delta: DeltaSink, *, done: bool) -> ModelResponse:
     for delta in collector.end(done=done):
         on_delta(delta)
     return collector.response()

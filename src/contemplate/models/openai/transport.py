@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from .profile import Api
+
 
 @dataclass(frozen=True, slots=True)
 class Stream:
@@ -22,11 +24,11 @@ class Transport(Protocol):
     Its methods, and the pieces of a stream, raise a `TransportFailure`. `key` is the API key.
     """
 
-    async def post(self, body: bytes, key: str) -> bytes:
+    async def post(self, body: bytes, key: str, api: Api = "chat") -> bytes:
         """Return the whole response to `body`."""
         ...
 
-    def stream(self, body: bytes, key: str) -> AbstractAsyncContextManager[Stream]:
+    def stream(self, body: bytes, key: str, api: Api = "chat") -> AbstractAsyncContextManager[Stream]:
         """Yield the response to `body` as it arrives; leaving the block ends it."""
         ...
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pydantic_core import from_json
-
 from ....messages import Message
 from ....usage import Usage
-from ...accounting import NOT_REPORTED, plausible
+from ...accounting import plausible
 from ...base import Delta, Finish, ModelRequest, ModelResponse
-from ..completion import BadCompletion, CutOff, ReportedError
+from ..completion import BadCompletion, CutOff, ReportedError, parsed
+from ..profile import PLAIN, Profile
+from ..reported_usage import ReportedUsage
+from ..sse import ErrorEvent
 from .output import own_items, read_output
 
 _LAST = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
 _DELTAS = ("response.output_text.delta", "response.refusal.delta")
 _REASONING_DELTAS = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
 _FAILED = ("failed", "cancelled")
+# Words in a stream that are no events and mean nothing.
+_STRAY = (b"", b"ping", b"[DONE]")
 
 
 class ResponsesCollector:
@@ -28,7 +31,7 @@ class ResponsesCollector:
         pieces: how many events had content.
     """
 
-    def __init__(self, request: ModelRequest, *, model: str, provider: str) -> None:
+    def __init__(self, request: ModelRequest, *, model: str, provider: str = "", profile: Profile = PLAIN) -> None:
         self._request = request
         self._model = model
         self._provider = provider
@@ -38,22 +41,34 @@ class ResponsesCollector:
         self.finish: str | None = None
         self.pieces = 0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the last event was there."""
+        return self.finish is not None
+
     def add(self, body: bytes) -> Iterator[Delta]:
-        """Add one event, or a whole response, and yield its deltas.
+        """Add one event, and yield its deltas.
 
         Raises:
-            BadCompletion: `body` is neither.
+            BadCompletion: `body` is none.
             ReportedError: it says that the call failed.
         """
-        try:
-            event = from_json(body)
-        except ValueError as error:
-            raise BadCompletion(f"the response is not of the Responses API: {error}") from None
+        if isinstance(body, ErrorEvent):
+            raise ReportedError(bytes(body))
+        return iter(()) if body.strip() in _STRAY else self.add_value(parsed(body, errors="replace"))
+
+    def add_value(self, event: Any) -> Iterator[Delta]:
+        """Add one event, or a whole response, that has been parsed, and yield its deltas.
+
+        Raises:
+            BadCompletion: it is neither.
+            ReportedError: it says that the call failed.
+        """
         if not isinstance(event, dict):
-            raise BadCompletion("the response is not of the Responses API: it is not a JSON object")
+            raise BadCompletion("the response is not of the Responses API: it is not an object")
         kind = event.get("type")
-        if kind == "error" or (kind is None and event.get("error")):
-            raise _reported(event)
+        if kind == "error" or (kind is None and event.get("error") and "output" not in event):
+            raise ReportedError(event)
         if kind in _DELTAS:
             yield from self._delta(event, reasoning=False)
         elif kind in _REASONING_DELTAS:
@@ -66,6 +81,10 @@ class ResponsesCollector:
             self._end(event)
         elif not isinstance(kind, str):
             raise BadCompletion("the response is not of the Responses API: it has no output")
+
+    def end(self, *, done: bool = False) -> Iterator[Delta]:
+        """Yield what was held back: nothing."""
+        return iter(())
 
     def _delta(self, event: Mapping[str, Any], *, reasoning: bool) -> Iterator[Delta]:
         piece = event.get("delta")
@@ -88,7 +107,7 @@ class ResponsesCollector:
         status = response.get("status")
         self.finish = status if isinstance(status, str) else "completed"
         if self.finish in _FAILED:
-            raise _reported(response)
+            raise ReportedError({"error": response.get("error") or f"the response is {self.finish}"})
 
     def response(self) -> ModelResponse:
         """Return the collected response.
@@ -128,28 +147,6 @@ class ResponsesCollector:
         return "tool_calls" if calls else "stop"
 
     def _usage(self, message: Message, reasoning: str) -> Usage:
-        reported = _object(self._last.get("usage"))
-        usage = Usage(
-            calls=1,
-            input_tokens=_count(reported, "input_tokens") or NOT_REPORTED,
-            cached_input_tokens=_count(_object(reported.get("input_tokens_details")), "cached_tokens"),
-            output_tokens=_count(reported, "output_tokens") or NOT_REPORTED,
-            reasoning_tokens=_count(_object(reported.get("output_tokens_details")), "reasoning_tokens"),
-            cost_usd=None,
-        )
-        return plausible(usage, self._request, message, reasoning)
-
-
-def _reported(response: Mapping[str, Any]) -> ReportedError:
-    error = response.get("error")
-    told = error.get("message") if isinstance(error, dict) else error or response.get("message")
-    return ReportedError(told if isinstance(told, str) and told.strip() else "the server reported an error")
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _count(reported: Mapping[str, Any], name: str) -> int:
-    value = reported.get(name)
-    return value if isinstance(value, int) else 0
+        reported = ReportedUsage()
+        reported.add(dict(self._last))
+        return plausible(reported.usage(reasoning_apart=False), self._request, message, reasoning)

@@ -5,17 +5,17 @@ They are read field by field: what is not text or a call may be odd, and costs n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import JsonValue
 
 from ....messages import Message, ProviderData, TokenLogprob, ToolCall
+from ..logprobs import read_logprobs
+from ..opaque_fields import RESPONSE_ITEMS
 
 _OURS = ("message", "function_call", "reasoning")
-# Names that the provider gives to items. It stores none, so they mean nothing to it when they come back.
-_NAMES = ("id", "status")
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Output:
     notes: list[str] = field(default_factory=list)
 
 
-def read_output(items: list[object]) -> Output:
+def read_output(items: Sequence[object]) -> Output:
     """Read the items of an output. Items of unknown types are left out, with a note."""
     output = Output()
     reasoning: list[str] = []
@@ -58,37 +58,29 @@ def _read_message(item: Mapping[str, Any], output: Output) -> None:
     for part in _objects(content):
         output.text += _text(part.get("text"))
         output.refusal += _text(part.get("refusal"))
-        output.logprobs += _logprobs(part.get("logprobs"))
+        try:
+            output.logprobs += read_logprobs({"content": part.get("logprobs")})
+        except ValueError as error:
+            output.notes.append(f"{error}; they were dropped")
 
 
-def own_items(items: list[object], provider: str) -> ProviderData | None:
+def own_items(items: Sequence[object], provider: str) -> ProviderData | None:
     """Return what must go back to the provider in the next turn: all items, if the model thought; else None."""
-    kept: list[JsonValue] = [
-        {name: value for name, value in item.items() if name not in _NAMES}
-        for item in _objects(items)
-        if item.get("type") in _OURS
-    ]
+    kept: list[JsonValue] = [item for item in _objects(items) if item.get("type") in _OURS]
     thought = any(isinstance(item, dict) and item.get("encrypted_content") for item in kept)
-    return ProviderData(provider=provider, fields={"output": kept}) if thought else None
+    return ProviderData(provider=provider, fields={RESPONSE_ITEMS: kept}) if thought else None
 
 
 def items_of(message: Message, provider: str) -> list[dict[str, Any]]:
-    """Return the items that `message` came as, if it came from `provider`, and what the model thought is in them."""
+    """Return the items that `message` came as, if it came from `provider`, thought about, and nobody has changed it."""
     data = message.provider_data
-    items = data.fields.get("output") if data is not None and data.provider == provider else None
-    return [dict(item) for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-
-
-def _logprobs(entries: object) -> Iterator[TokenLogprob]:
-    for entry in _objects(entries):
-        token, logprob, top = entry.get("token"), entry.get("logprob"), entry.get("top_logprobs")
-        if isinstance(token, str) and isinstance(logprob, float | int):
-            likely = {
-                str(other["token"]): float(other["logprob"])
-                for other in _objects(top)
-                if isinstance(other.get("token"), str) and isinstance(other.get("logprob"), float | int)
-            }
-            yield TokenLogprob(token=token, logprob=float(logprob), top=likely)
+    items = data.fields.get(RESPONSE_ITEMS) if data is not None and data.provider == provider else None
+    if not isinstance(items, list):
+        return []
+    said = read_output(items)
+    names = [(call.id, call.name, call.arguments) for call in message.tool_calls]
+    same = names == [(call.id, call.name, call.arguments) for call in said.calls]
+    return list(_objects(items)) if same and message.text == (said.text or said.refusal) else []
 
 
 def _texts(parts: object) -> Iterator[str]:
@@ -102,4 +94,4 @@ def _text(value: object) -> str:
 
 
 def _objects(values: object) -> Iterator[dict[str, Any]]:
-    return (each for each in values if isinstance(each, dict)) if isinstance(values, list) else iter(())
+    return (each for each in values if isinstance(each, dict)) if isinstance(values, list | tuple) else iter(())

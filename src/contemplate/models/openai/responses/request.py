@@ -5,23 +5,26 @@ https://platform.openai.com/docs/api-reference/responses/create
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from pydantic_core import to_json
-
 from ....messages import ImagePart, Message, TextPart
-from ...base import ModelRequest, OutputSchema
-from ..profile import Profile
-from ..schema import strict
+from ....settings import ModelSettings
+from ...base import ModelRequest, OutputSchema, ToolSpec
+from ...schemas import sent_schema
+from ..profile import Profile, SchemaForm
+from ..request import instructed, nearest_effort
+from ..schema_forms import form_of, in_words, is_streamed, tools_of
 from .output import items_of
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
 
 
-def responses_body(request: ModelRequest, *, model: str, stream: bool, profile: Profile, provider: str) -> bytes:
-    """Return `request` as the body of a Responses call, JSON in UTF-8. There is no way to say `seed` and `stop`.
+def responses_body(
+    request: ModelRequest, *, model: str, stream: bool, profile: Profile, provider: str = ""
+) -> dict[str, Any]:
+    """Return `request` as the body of a Responses call. There is no way to say `seed` and `stop`.
 
     Args:
         request: the call.
@@ -30,47 +33,59 @@ def responses_body(request: ModelRequest, *, model: str, stream: bool, profile: 
         profile: the endpoint's dialect.
         provider: the endpoint, whose own items go back to it as they are.
     """
-    settings = request.settings
-    include = [ENCRYPTED_REASONING]
+    form = form_of(request, profile)
+    messages: Sequence[Message] = request.messages
+    if request.output_schema is not None and form not in ("strict", "plain"):
+        messages = instructed(messages, in_words(request.output_schema))
     body: dict[str, Any] = {
         "model": model,
-        "input": [item for message in request.messages for item in _items(message, profile, provider)],
+        "input": [item for message in messages for item in _items(message, profile, provider)],
         "store": False,
-        "include": include,
+        "include": [ENCRYPTED_REASONING],
     }
-    if stream:
+    if stream and is_streamed(request, profile):
         body["stream"] = True
-    if settings.max_tokens is not None:
-        body["max_output_tokens"] = settings.max_tokens
-    body |= {name: value for name in ("temperature", "top_p") if (value := getattr(settings, name)) is not None}
-    if settings.reasoning_effort is not None:
-        body["reasoning"] = {"effort": settings.reasoning_effort}
-    if settings.logprobs is not None:
-        body["top_logprobs"] = settings.logprobs
-        include.append(LOGPROBS)
-    if request.tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.parameters,
-                # Without it, the provider makes every parameter required.
-                "strict": False,
-            }
-            for tool in request.tools
-        ]
+    _add_settings(body, request.settings, profile)
+    if tools_of(request, profile):
+        body["tools"] = [_tool(tool, profile) for tool in request.tools]
         if request.tool_choice != "auto":
             body["tool_choice"] = request.tool_choice
-    if request.output_schema is not None:
-        body["text"] = {"format": _format(request.output_schema, profile)}
-    body = {name: value for name, value in body.items() if name not in profile.left_out}
-    return to_json(body | (settings.extra or {}))
+    if request.output_schema is not None and form not in (None, "words", "tool"):
+        body["text"] = {"format": _format(request.output_schema, profile, form)}
+    body |= request.settings.extra or {}
+    return {name: value for name, value in body.items() if name not in profile.left_out}
 
 
-def _format(output: OutputSchema, profile: Profile) -> dict[str, Any]:
-    schema = strict(output.schema) if profile.schema_dialect == "openai" else output.schema
-    return {"type": "json_schema", "name": output.name, "schema": schema, "strict": True}
+def _add_settings(body: dict[str, Any], settings: ModelSettings, profile: Profile) -> None:
+    if settings.max_tokens is not None:
+        body["max_output_tokens"] = min(settings.max_tokens, profile.max_output_tokens or settings.max_tokens)
+    for name, value in (("temperature", settings.temperature), ("top_p", settings.top_p)):
+        if value is not None:
+            body[name] = min(value, profile.at_most.get(name, value))
+    if settings.reasoning_effort is not None and "reasoning_effort" not in profile.left_out:
+        body["reasoning"] = {"effort": nearest_effort(settings.reasoning_effort, profile.efforts)}
+    if settings.logprobs is not None and "logprobs" not in profile.left_out:
+        body["top_logprobs"] = settings.logprobs
+        body["include"] = [*body["include"], LOGPROBS]
+
+
+def _tool(tool: ToolSpec, profile: Profile) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": sent_schema(tool.parameters, profile.schema_dialect, optional=True).schema,
+        # Without it, the provider makes every parameter required.
+        "strict": False,
+    }
+
+
+def _format(output: OutputSchema, profile: Profile, form: SchemaForm | None) -> dict[str, Any]:
+    if form == "json_object":
+        return {"type": "json_object"}
+    sent = sent_schema(output.schema, profile.schema_dialect)
+    strict = sent.strict and form == "strict"
+    return {"type": "json_schema", "name": output.name, "schema": sent.schema, "strict": strict}
 
 
 def _items(message: Message, profile: Profile, provider: str) -> Iterator[dict[str, Any]]:
