@@ -380,6 +380,7 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "samples": ({"planner": planners.sample(5)}, "n=3), and is sample(approaches=[[None, None]], n=5"),
     "mode": ({"planner": None, "aggregator": None, "mode": "instant"}, "and is direct()"),
     "model": ({"model": ScriptedModel("a", name="other")}, "model was scripted, and is other"),
+    "longer name": ({"model": ScriptedModel("a", name="scripted-2")}, "model was scripted, and is scripted-2"),
     "settings": ({"settings": ModelSettings(temperature=1.5)}, "settings=ModelSettings(temperature=1.5)"),
     "tools": ({"tools": [weigh]}, "tools={weigh: weigh}"),
     "instructions": ({"instructions": "Answer in " + "very " * 100 + "good French."}, "instructions='Answer in very"),
