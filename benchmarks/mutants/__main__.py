@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import signal
 import sys
 import tempfile
 import tomllib
@@ -99,4 +100,6 @@ if __name__ == "__main__":
     parser.add_argument("--goal", type=float, default=0.95, help="the share that is to be killed")
     options = parser.parse_args()
     os.nice(10)
+    # As an exception, so that what was started ends, and the copy goes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.exit(0 if main(options.sample, options.seed, options.module, options.goal) else 1)

@@ -93,16 +93,17 @@ class Trials:
         if pid == 0:
             self._run_tests(file)
         until, status = time.monotonic() + seconds, None
-        while status is None and time.monotonic() < until:
-            time.sleep(0.02)
-            ended, code = os.waitpid(pid, os.WNOHANG)
-            status = os.waitstatus_to_exitcode(code) if ended else None
-        # Whatever its tests have started is in its process group.
-        with suppress(ProcessLookupError):
-            os.killpg(pid, signal.SIGKILL)
-        if status is None:
-            os.waitpid(pid, 0)
-            print(f"over after {seconds:.0f} s", file=sys.stderr)
+        try:
+            while status is None and time.monotonic() < until:
+                time.sleep(0.02)
+                ended, code = os.waitpid(pid, os.WNOHANG)
+                status = os.waitstatus_to_exitcode(code) if ended else None
+        finally:
+            # Whatever its tests have started is in its process group, also where this process is to end.
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            if status is None:
+                os.waitpid(pid, 0)
         return status == pytest.ExitCode.OK
 
     def _run_tests(self, file: str) -> None:
@@ -110,6 +111,7 @@ class Trials:
         status: int = pytest.ExitCode.INTERNAL_ERROR
         try:
             os.setsid()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
             log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             for stream in (1, 2):
@@ -132,6 +134,7 @@ class Trials:
             ignored = "ignore:Module already imported:pytest.PytestAssertRewriteWarning"
             # On one event loop: what only the other sees is rare, and half of the time is saved.
             options = ["-k", "not trio", "-x", "-q", "--tb=short", "-p", "no:cacheprovider", "-W", ignored]
+            options += ["--basetemp", str(self.folder / "tmp")]
             status = pytest.main([*options, file])
         finally:
             sys.stdout.flush()

@@ -38,6 +38,7 @@ from contemplate.usage import Usage
 pytestmark = pytest.mark.anyio
 
 QUESTION = "What is to be done?"
+MERGED = '{"sum": 3}'
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -252,6 +253,17 @@ async def test_conclude_once_more(journal: Journal) -> None:
     run = journal.load(again.run_id)
     assert run is not None
     assert (run.parent, run.status) == ("r", "answered")
+
+
+async def test_text_parts_of_a_typed_answer_are_merged_once_more(journal: Journal) -> None:
+    def script(request: ModelRequest) -> str:
+        return f"answer to {request.messages[-1].text.splitlines()[-1]}" if request.output_schema is None else MERGED
+
+    mind = Contemplator(ScriptedModel(script), planner=three, output_type=dict[str, int], journal=journal)
+    first = await mind.run(QUESTION, run_id="r")
+    again = await mind.reaggregate("r")
+    assert again.output == first.output == {"sum": 3}
+    assert [each.text for each in again.tasks] == [each.text for each in first.tasks]
 
 
 async def test_an_output_that_cannot_be_written_down_is_returned(journal: Journal) -> None:

@@ -523,6 +523,15 @@ def test_a_run_is_held_among_processes_and_freed_by_their_death(tmp_path: Path) 
     assert not list(tmp_path.glob("*.lock"))
 
 
+def test_a_lock_that_somebody_cleared_away_is_no_error(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    with journal.hold("r"):
+        for lock in tmp_path.glob("*.lock"):
+            lock.unlink()
+    with journal.hold("r"):
+        assert list(tmp_path.glob("*.lock"))
+
+
 FULL = """
 import os, resource, signal, sys
 from contemplate import Contemplator, aggregators, planners
