@@ -95,7 +95,8 @@ root, folder = map(Path, sys.argv[1:])
 trials = Trials(folder, root)
 trials.copy()
 for each in mutants("m.py", (root / PACKAGE / "m.py").read_text()):
-    print(each.now, trials.survives(each, ["tests/test_m.py"]), sep=": ")
+    print(each.now, trials.survives(each, ["tests/test_broken.py", "tests/test_m.py"]), sep=": ")
+print(*trials.broken)
 """
 
 
@@ -109,10 +110,11 @@ def test_a_mutant_is_tried_in_a_copy(tmp_path: Path) -> None:
     (root / "tests" / "test_m.py").write_text(
         "from contemplate.m import least\n\ndef test_m():\n    assert least(1, 2) == least(2, 1) == 1\n"
     )
+    (root / "tests" / "test_broken.py").write_text("def test_it():\n    assert False\n")
     for name in ("pyproject.toml", "README.md"):
         (root / name).touch()
     done = subprocess.run(
         [sys.executable, "-c", TRY, root, folder], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
     )
-    assert done.stdout.splitlines() == ["return a if a <= b else b: True"]
+    assert done.stdout.splitlines() == ["return a if a <= b else b: True", "tests/test_broken.py"]
     assert (root / PACKAGE / "m.py").read_text() == (folder / PACKAGE / "m.py").read_text()

@@ -87,9 +87,11 @@ def main(size: int, seed: int, prefix: str, goal: float) -> bool:
             else:
                 killed += 1
             print(f"{each.module}:{each.line}: {number} of {len(chosen)}, {killed} killed", file=sys.stderr, flush=True)
+    for file, said in trials.broken.items():
+        print(f"{file} fails without a mutant:\n{said}")
     share = killed / len(chosen)
     print(f"{killed} of {len(chosen)} mutants killed, {share:.1%}; drawn from {len(every)} with seed {seed}")
-    return share >= goal
+    return share >= goal and not trials.broken
 
 
 if __name__ == "__main__":
