@@ -165,6 +165,11 @@ async def test_parts_are_decomposed_in_turn_to_the_depth_and_no_further() -> Non
     assert any("'a' was given up after 1 attempts" in note for note in result.notes)
 
 
+async def test_if_nothing_is_said_parts_are_not_decomposed() -> None:
+    result, _ = await run(lambda _: "UNSOLVED", planners.as_needed(parts("a", "b"), strategies=()))
+    assert {each.id for each in result.tasks} == {"try-1", "try.a-1", "try.b-1"}
+
+
 async def test_needs_across_levels_become_the_leaves() -> None:
     def script(text: str) -> str:
         return "fine" if text.split("Your task:")[-1].count("/") == 2 else "UNSOLVED"

@@ -250,8 +250,10 @@ class TestDeadlines:
         contemplator = Contemplator(ScriptedModel(""), planner=hang, aggregator=collect, limits=Limits(seconds=3))
         assert (await contemplator.run("q")).stopped_by == "seconds"
         voting = Contemplator(ScriptedModel(""), planner=hang, aggregator=aggregators.vote(), limits=Limits(seconds=3))
-        with pytest.raises(LimitExceeded, match="before there was any answer"):
+        with pytest.raises(LimitExceeded, match="before there was any answer") as caught:
             await voting.run("q")
+        assert caught.value.partial is not None
+        assert caught.value.partial.seconds == pytest.approx(3)
 
     async def test_a_vote_is_concluded_from_what_arrived(self) -> None:
         async def agent(task: Task, ctx: TaskContext) -> Answer:

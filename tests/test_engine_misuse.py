@@ -343,6 +343,22 @@ class TestAggregators:
         assert result.output == "w " * 300
         assert (result.complete, result.stopped_by) == (False, "total_tokens")
 
+    async def test_parts_that_cannot_be_merged_stand_side_by_side(self) -> None:
+        async def parts(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+            for name in "abcd":
+                yield Task(id=name, prompt=name, title=name.upper())
+
+        contemplator = Contemplator(
+            ScriptedModel("w " * 300),
+            planner=parts,
+            aggregator=aggregators.synthesize(),
+            limits=Limits(total_tokens=1400),
+        )
+        result = await contemplator.run("q")
+        assert "## A\n\nw w" in result.text
+        assert {each.outcome for each in result.tasks} == {"answered"}
+        assert not result.complete
+
     async def test_results_are_there_although_it_reads_none(self) -> None:
         async def late(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
             while not ctx.plan_done or len(ctx.results) < 3:

@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import contemplate
-from contemplate import Contemplator, ImagePart, RunContext, Task, aggregators, planners, tool
+from contemplate import (
+    Answer,
+    Contemplator,
+    ImagePart,
+    RunContext,
+    Task,
+    TaskContext,
+    aggregators,
+    planners,
+    tool,
+)
 from contemplate.errors import ConfigurationError, ContemplateError, QuorumNotReached
 from contemplate.events import Event, OutputDelta, Speaker, TaskDelta
 from contemplate.images import MAX_IMAGE_BYTES, load_image
@@ -236,6 +246,19 @@ BAD = {
     "neither http": "file:///etc/passwd",
     "larger than 20 MiB": "data:image/png;base64," + "A" * (MAX_IMAGE_BYTES * 4 // 3 + 8),
 }
+
+
+@pytest.mark.anyio
+async def test_an_image_outlives_the_failure_of_its_task() -> None:
+    async def agent(task: Task, ctx: TaskContext) -> Answer:
+        if task.id == "one":
+            ctx.keep([Message.assistant("So far.", images=(MADE, OTHER))])
+            raise RuntimeError("down")
+        return Answer("Fine.")
+
+    mind = Contemplator(ScriptedModel(""), planner=two_candidates, agent=agent, aggregator=aggregators.vote(stop=None))
+    failed = next(each for each in (await mind.run("Draw.")).tasks if each.id == "one")
+    assert (failed.outcome, failed.images) == ("failed", (MADE, OTHER))
 
 
 @pytest.mark.anyio

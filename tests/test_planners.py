@@ -15,6 +15,7 @@ from contemplate.errors import ConfigurationError, LimitExceeded, ModelServerErr
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.planners.plan_parser import Draft, DraftReader
 from contemplate.result import RunResult
+from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
 
@@ -132,6 +133,24 @@ async def test_without_roles_a_plan_has_none() -> None:
     assert [each.model for each in result.tasks] == ["scripted"] * 2
     assert "role" not in json.dumps(model.requests[0].output_schema and model.requests[0].output_schema.schema)
     assert result.notes == ()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("planner", "titles"),
+    [
+        (planners.direct(), ["Answer"]),
+        (planners.orchestrate(), ["Answer"]),
+        (planners.sample(2), ["Sample 1", "Sample 2"]),
+        (planners.rounds(1, 1, 2), ["Round 1, attempt 1", "Round 2, attempt 1"]),
+        (planners.as_needed(planners.model()), ["Answer"]),
+    ],
+    ids=["direct", "orchestrate", "sample", "rounds", "as_needed"],
+)
+async def test_each_task_has_a_title(planner: Planner, titles: list[str]) -> None:
+    """It is what a live view shows of a task."""
+    result = await Contemplator(ScriptedModel("4"), planner=planner, aggregator=aggregators.synthesize()).run("2 + 2?")
+    assert [each.title for each in result.plan.tasks] == titles
 
 
 async def test_samples_differ_in_seed_and_in_what_is_given() -> None:

@@ -38,6 +38,7 @@ from contemplate.usage import Usage
 pytestmark = pytest.mark.anyio
 
 QUESTION = "What is to be done?"
+MERGED = '{"sum": 3}'
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -254,6 +255,17 @@ async def test_conclude_once_more(journal: Journal) -> None:
     assert (run.parent, run.status) == ("r", "answered")
 
 
+async def test_text_parts_of_a_typed_answer_are_merged_once_more(journal: Journal) -> None:
+    def script(request: ModelRequest) -> str:
+        return f"answer to {request.messages[-1].text.splitlines()[-1]}" if request.output_schema is None else MERGED
+
+    mind = Contemplator(ScriptedModel(script), planner=three, output_type=dict[str, int], journal=journal)
+    first = await mind.run(QUESTION, run_id="r")
+    again = await mind.reaggregate("r")
+    assert again.output == first.output == {"sum": 3}
+    assert [each.text for each in again.tasks] == [each.text for each in first.tasks]
+
+
 async def test_an_output_that_cannot_be_written_down_is_returned(journal: Journal) -> None:
     async def odd(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
         return Conclusion(text="odd", output=object())
@@ -380,6 +392,7 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "samples": ({"planner": planners.sample(5)}, "n=3), and is sample(approaches=[[None, None]], n=5"),
     "mode": ({"planner": None, "aggregator": None, "mode": "instant"}, "and is direct()"),
     "model": ({"model": ScriptedModel("a", name="other")}, "model was scripted, and is other"),
+    "longer name": ({"model": ScriptedModel("a", name="scripted-2")}, "model was scripted, and is scripted-2"),
     "settings": ({"settings": ModelSettings(temperature=1.5)}, "settings=ModelSettings(temperature=1.5)"),
     "tools": ({"tools": [weigh]}, "tools={weigh: weigh}"),
     "instructions": ({"instructions": "Answer in " + "very " * 100 + "good French."}, "instructions='Answer in very"),

@@ -180,12 +180,12 @@ async def test_a_call_that_differs_is_shown(journal: Journal) -> None:
     def mind(word: str) -> Contemplator[str]:
         return Contemplator(ScriptedModel("a"), mode="instant", instructions=f"Answer in {word}.", journal=journal)
 
-    await mind("French").run(QUESTION, run_id="r")
+    await mind("Fran\u00e7ais").run(QUESTION, run_id="r")
     with pytest.raises(ReplayError) as caught:
         await mind("German").replay("r")
     said = str(caught.value)
     assert "subagent for task" in said
-    assert any(line.startswith("-") and "French" in line for line in said.splitlines())
+    assert any(line.startswith("-") and "Fran\u00e7ais" in line for line in said.splitlines())
     assert any(line.startswith("+") and "German" in line for line in said.splitlines())
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import zlib
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import pytest
 from contemplate import Contemplator, Limits, Message
 from contemplate.errors import JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
+from contemplate.journal.recording import LAST_WAIT
 from contemplate.messages import ImagePart, TokenLogprob, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
@@ -430,6 +432,34 @@ async def test_a_cancelled_run_keeps_what_was_paid_for(tmp_path: Path, when: str
 
 
 @pytest.mark.anyio
+async def test_the_last_write_of_a_cancelled_run_waits_for_others(tmp_path: Path) -> None:
+    class Busy(Journal):
+        """A journal to which others write until the end of the run."""
+
+        def append(
+            self, run_id: str, entries: Sequence[Entry], parts: Mapping[str, str], *, patience: float = 0.0
+        ) -> None:
+            if patience != LAST_WAIT:
+                raise JournalBusy("others write")
+            super().append(run_id, entries, parts, patience=patience)
+
+    class Cancelling(ScriptedModel):
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+            response = await super().request(request, on_delta)
+            group.cancel_scope.cancel()
+            return response
+
+    with closing(Busy(tmp_path / "j")) as journal:
+        mind = Contemplator(Cancelling("yes"), mode="instant", journal=journal)
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: mind.run("So?", run_id="r"))
+        assert [each.outcome for each in journal.entries("r")] == ["answered"]
+        run = journal.load("r")
+        assert run is not None
+        assert run.status == "interrupted"
+
+
+@pytest.mark.anyio
 async def test_who_waits_in_vain_keeps_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("contemplate.journal.recording.PATIENCE", 0.05)
     path = tmp_path / "j"
@@ -491,6 +521,15 @@ def test_a_run_is_held_among_processes_and_freed_by_their_death(tmp_path: Path) 
     with Journal(path).hold("r"):
         pass
     assert not list(tmp_path.glob("*.lock"))
+
+
+def test_a_lock_that_somebody_cleared_away_is_no_error(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    with journal.hold("r"):
+        for lock in tmp_path.glob("*.lock"):
+            lock.unlink()
+    with journal.hold("r"):
+        assert list(tmp_path.glob("*.lock"))
 
 
 FULL = """

@@ -21,6 +21,7 @@ from contemplate.models import Delta, DeltaSink, Fallback, Model, ModelRequest, 
 from contemplate.models.wrappers.fallback import Circuit
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import FAULTS
+from contemplate.usage import Price
 
 pytestmark = pytest.mark.anyio
 
@@ -40,9 +41,18 @@ async def test_the_next_model_answers_and_says_so() -> None:
     first, second, third = failing(), ScriptedModel("here", name="second"), ScriptedModel("never", name="third")
     model = Fallback([first, second, third])
     response = await model.request(ASKING)
-    assert (response.message.text, response.model) == ("here", "second")
+    assert (response.message.text, response.model, response.answered_by) == ("here", "second", "second")
     assert [len(each.requests) for each in (first, second, third)] == [1, 1, 0]
     assert model.name == "first|second|third"
+
+
+def test_it_costs_what_the_dearest_would() -> None:
+    """A budget must hold whoever answers."""
+    one, other = ScriptedModel("a"), ScriptedModel("b")
+    one.price, other.price = Price(input=1, output=8), Price(input=2, output=4)
+    assert Fallback([one, other]).price == Price(input=2, output=8)
+    other.price = None
+    assert Fallback([one, other]).price is None
 
 
 @pytest.mark.parametrize("models", ["ollama:llama3.2", ["ollama:llama3.2"], ["ollama:llama3.2", ScriptedModel("x")]])

@@ -37,14 +37,23 @@ def flaky(failures: Callable[[int], bool]) -> ScriptedModel:
 
 
 @VIRTUAL
-async def test_retries_are_a_share_of_the_calls() -> None:
+@pytest.mark.parametrize("share", [0.125, None])
+async def test_retries_are_a_share_of_the_calls(share: float | None) -> None:
     inner = failing()
-    model = Retry(inner, attempts=4, share=0.125)
+    model = Retry(inner) if share is None else Retry(inner, attempts=4, share=share)
     for _ in range(1000):
         with pytest.raises(ModelRateLimitError):
             await model.request(ASKING)
     retries = len(inner.requests) - 1000
-    assert retries == 1000 * 0.125 + module.FIRST_RETRIES
+    assert retries == pytest.approx(1000 * (0.2 if share is None else share) + module.FIRST_RETRIES, abs=1)
+
+
+@VIRTUAL
+async def test_a_call_is_made_four_times_at_most() -> None:
+    inner = failing()
+    with pytest.raises(ModelRateLimitError):
+        await Retry(inner).request(ASKING)
+    assert len(inner.requests) == 4
 
 
 @VIRTUAL
