@@ -184,7 +184,8 @@ async def tried(dialect: ProviderDialect, capability: str, *, stream: bool, know
     refused, counted = [0, 0], True
     profile = OpenAIModel(dialect.model, base_url=dialect.base_url, api_key="key").profile if known else None
     with Provider(dialect) as server:
-        model = OpenAIModel(server.model, base_url=server.url, api_key="key", profile=profile)
+        # The imitations know nothing of the Responses API.
+        model = OpenAIModel(server.model, base_url=server.url, api_key="key", profile=profile, api="chat")
         for place in (0, 1):
             before, billed = len(server.refused), server.billed
             try:

@@ -21,7 +21,8 @@ from contemplate.testing import ScriptedModel
 def test_every_parser_reads_anything() -> None:
     tallies = fuzz.fuzz(inputs=2000, seed=1)
     assert fuzz.show(tallies), [each.examples for each in tallies.values()]
-    assert {each.inputs for each in tallies.values()} == {400}
+    assert sum(each.inputs for each in tallies.values()) == 2000
+    assert all(each.inputs for each in tallies.values())
 
 
 def test_the_fuzz_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

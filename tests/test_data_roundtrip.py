@@ -14,7 +14,10 @@ from contemplate import Limits, Message, ModelSettings, Plan, Price, RunResult, 
 from contemplate.data import Data
 from contemplate.messages import ImagePart, ProviderData, TextPart, ToolCall
 from contemplate.models import ModelResponse, TokenLogprob
+from contemplate.models.openai.lessons import Lesson
 from contemplate.models.openai.profile import Profile
+from contemplate.models.probes.report import Finding, Report
+from contemplate.models.schemas.dialects import Rules
 from contemplate.plan import Program
 from contemplate.result import Conclusion, Dissent, ErrorInfo
 
@@ -174,6 +177,19 @@ RESPONSES = drawn(
     reasoning=TEXT,
     logprobs=st.none() | some(LOGPROBS),
 )
+FINDINGS = drawn(
+    Finding, name=TEXT, verdict=st.sampled_from(["ok", "learnt", "no", "error"]), detail=TEXT, calls=COUNTS
+)
+REPORTS = drawn(
+    Report,
+    model=TEXT,
+    findings=some(FINDINGS),
+    profile=st.dictionaries(TEXT, JSON, max_size=3),
+    profile_code=TEXT,
+    usage=USAGE,
+    seconds=SECONDS,
+    whole=st.booleans(),
+)
 SPEAKERS = st.sampled_from(["planner", "subagent", "aggregator"])
 CALL_NAMES = drawn(events.CallName, run=TEXT, path=TEXT, role=SPEAKERS, task=st.none() | TEXT, turn=COUNTS)
 EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
@@ -219,6 +235,9 @@ VALUES: dict[type[Data], st.SearchStrategy[Any]] = {
     ImagePart: IMAGES,
     ProviderData: PROVIDER_DATA,
     Profile: PROFILES,
+    Lesson: drawn(Lesson, changes=st.dictionaries(TEXT, JSON, max_size=3), words=TEXT),
+    Finding: FINDINGS,
+    Report: REPORTS,
     ToolCall: CALLS,
     Message: MESSAGES,
     ModelSettings: SETTINGS,
@@ -253,7 +272,7 @@ def test_no_class_is_forgotten() -> None:
     assert models.ModelResponse in every_kind(Data)
     drawn_here = {kind if "[" not in kind.__name__ else RunResult for kind in VALUES}
     core = {kind for kind in every_kind(Data) if kind.__module__.split(".")[1] not in ("cli", "server")}
-    assert {kind for kind in core if kind.__module__.split(".")[1] in PLAIN} == drawn_here | {events.RunEvent}
+    assert {kind for kind in core if kind.__module__.split(".")[1] in PLAIN} == drawn_here | {events.RunEvent, Rules}
 
 
 PLAIN = ("messages", "settings", "limits", "usage", "plan", "result", "events", "models")

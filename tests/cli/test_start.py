@@ -52,7 +52,14 @@ def test_help_loads_nothing_of_anybody_elses(arguments: list[str]) -> None:
 
 def test_the_help_names_the_exit_codes() -> None:
     out, _ = loaded(["ask", "--help"])
-    for code in ("0 answered", "1 failed", "2 wrong usage", "3 a limit", "130 interrupted", "OPENAI_API_KEY"):
+    for code in (
+        "0 answered",
+        "1 no answer",
+        "2 wrong usage",
+        "3 an incomplete answer",
+        "130 interrupted",
+        "OPENAI_API_KEY",
+    ):
         assert code in out
 
 

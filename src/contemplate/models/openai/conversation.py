@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -14,7 +14,9 @@ from .profile import Profile
 
 Sent = dict[str, Any]
 
-_REASONING = frozenset({"reasoning", "reasoning_content", "reasoning_details"})
+_PLAIN = ("reasoning_content", "reasoning")
+_SIGNED = "reasoning_details"
+_REASONING = frozenset({*_PLAIN, _SIGNED})
 
 
 def sent_messages(messages: Iterable[Message], profile: Profile, provider: str) -> list[Sent]:
@@ -54,15 +56,13 @@ def sent_messages(messages: Iterable[Message], profile: Profile, provider: str) 
 
 
 def _add_opaque(sent: Sent, data: ProviderData, provider: str, profile: Profile) -> None:
-    """Add the fields that go back to the provider that they came from; reasoning only where it wants it."""
+    """Add the fields that go back to the provider that they came from; plain reasoning only where it wants it."""
     if data.provider != provider:
         return
     fields = dict(data.fields)
-    wanted = profile.reasoning_field is not None and ("tool_calls" in sent or profile.reasoning_back == "all")
-    # The same reasoning in several forms goes back in one.
-    only = {profile.reasoning_field} if profile.reasoning_field in fields else _REASONING
+    goes_back = "tool_calls" in sent or profile.reasoning_back == "all"
     for name in _REASONING & fields.keys():
-        if not wanted or name not in only:
+        if not goes_back or name != _form_that_goes_back(fields, profile):
             del fields[name]
     # The items of the Responses API are no fields of this one.
     fields.pop(RESPONSE_ITEMS, None)
@@ -70,6 +70,18 @@ def _add_opaque(sent: Sent, data: ProviderData, provider: str, profile: Profile)
     if isinstance(thoughts, list) and thoughts:
         sent["content"] = [*thoughts, *_parts(sent["content"] or [])]
     sent |= fields
+
+
+def _form_that_goes_back(fields: Mapping[str, object], profile: Profile) -> str | None:
+    """Return the field in which reasoning goes back: the same in several forms does so in one.
+
+    What may be signed does unless the server is known to refuse it: without it, providers refuse the next turn.
+    """
+    if profile.reasoning_field in fields:
+        return profile.reasoning_field
+    if _SIGNED in fields and _SIGNED not in profile.left_out:
+        return _SIGNED
+    return None if profile.reasoning_field is None else next((name for name in _PLAIN if name in fields), None)
 
 
 def _call(call: ToolCall, provider: str) -> Sent:

@@ -146,7 +146,8 @@ def _reasoning(refused: _Refused) -> Iterator[Change]:
         if re.search(r"missing|must be|required|pass(ed)? back", about, re.IGNORECASE):
             yield {"reasoning_field": name}, "reasoning goes back with tool calls"
         elif _REFUSED.search(about) and any(name in message for message in refused.messages):
-            yield {"reasoning_field": None}, "reasoning does not go back"
+            signed: list[JsonValue] = [name] if name == "reasoning_details" else []
+            yield {"reasoning_field": None, "left_out": signed}, "reasoning does not go back"
 
 
 def _order(refused: _Refused) -> Iterator[Change]:

@@ -73,6 +73,9 @@ async def read_stream(
     """
     events, beginning = EventStream(), b""
     is_stream: bool | None = None
+    if "application/json" in stream.content_type:
+        # The limits of streams begin to hold with the first piece, should it be one all the same.
+        timeouts.end()
     async for piece in stream.pieces:
         if is_stream is None:
             beginning += piece
