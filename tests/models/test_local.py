@@ -39,15 +39,19 @@ from .. import local_model
 
 pytestmark = [pytest.mark.anyio, local_model.alone]
 
+# A real model takes long, and what these try is the same on both event loops; the others run on trio, too.
+ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
 # Room for the longest plan that the schema allows.
 PLANNING = ModelSettings(temperature=0, max_tokens=1000)
 
 
 @pytest.fixture(scope="module")
 def model() -> LocalModel:
-    return LocalModel(local_model.name().removeprefix("local:"), settings=ModelSettings(max_tokens=200))
+    return LocalModel(local_model.name().removeprefix("local:"), settings=ModelSettings(max_tokens=120))
 
 
+@ON_ASYNCIO
 async def test_plan_parallel_tasks_and_synthesis(model: LocalModel) -> None:
     mind = Contemplator(model, planner=planners.model(3, settings=PLANNING), limits=Limits(calls=8))
     order: list[str] = []
@@ -64,6 +68,7 @@ async def test_plan_parallel_tasks_and_synthesis(model: LocalModel) -> None:
     assert result.usage.output_tokens > 50
 
 
+@ON_ASYNCIO
 async def test_a_vote(model: LocalModel) -> None:
     mind = Contemplator(model, planner=planners.sample(5), aggregator=aggregators.vote(key=answers.math))
     result = await mind.run("What is 7 + 5?")
@@ -112,6 +117,7 @@ async def test_a_schema_is_followed_while_it_streams(model: LocalModel) -> None:
     assert len(deltas) > 3
 
 
+@ON_ASYNCIO
 async def test_common_prefixes_are_computed_once(model: LocalModel) -> None:
     long = Message.system("You know these facts. " + " ".join(f"Item {i} costs {i * 7} crowns." for i in range(60)))
     settings = ModelSettings(max_tokens=4)
@@ -120,6 +126,7 @@ async def test_common_prefixes_are_computed_once(model: LocalModel) -> None:
     assert again.usage.cached_input_tokens > 0.8 * first.usage.input_tokens
 
 
+@ON_ASYNCIO
 async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> None:
     called: list[ModelCalled] = []
 
@@ -159,6 +166,7 @@ async def _first_when_all_are_done(question: str, results: AsyncIterator[TaskRes
     return texts[0]
 
 
+@ON_ASYNCIO
 async def test_eight_at_once_and_a_cancelled_one_frees_its_slot(model: LocalModel) -> None:
     request = ModelRequest((Message.user("Count from 1 to 500."),), ModelSettings(max_tokens=150))
     started = anyio.Event()
