@@ -180,13 +180,13 @@ HOSTS: tuple[Host, ...] = (
         families=(
             Family(
                 re.compile(r"gpt-oss"),
-                Profile(schema_dialect="openai", schema_with_tools=False, schema_streams=False, left_out=_LOGPROBS),
+                Profile(schema_dialect="closed", schema_with_tools=False, schema_streams=False, left_out=_LOGPROBS),
             ),
             Family(
                 re.compile(r"llama-4|kimi-k2"),
                 Profile(
                     schema_form="plain",
-                    schema_dialect="openai",
+                    schema_dialect="closed",
                     schema_with_tools=False,
                     schema_streams=False,
                     left_out=_LOGPROBS,
@@ -237,7 +237,7 @@ HOSTS: tuple[Host, ...] = (
         "Fireworks",
         "https://api.fireworks.ai/inference/v1",
         "FIREWORKS_API_KEY",
-        _but(Profile(schema_form="plain"), **_THINKING),
+        _but(Profile(schema_form="plain"), **_THINKING, left_out=frozenset({"stream_options"})),
         "https://docs.fireworks.ai/tools-sdks/openai-compatibility",
         domains=("fireworks.ai",),
     ),
@@ -246,7 +246,7 @@ HOSTS: tuple[Host, ...] = (
         "Cerebras",
         "https://api.cerebras.ai/v1",
         "CEREBRAS_API_KEY",
-        Profile(max_tokens_field="max_completion_tokens", schema_dialect="openai", schema_with_tools=False),
+        Profile(max_tokens_field="max_completion_tokens", schema_dialect="closed", schema_with_tools=False),
         "https://inference-docs.cerebras.ai/resources/openai",
         domains=("cerebras.ai",),
     ),
