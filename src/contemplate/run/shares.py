@@ -28,7 +28,7 @@ PLANNER_SHARE = 0.25
 # A token that is written is estimated at so many when it is read again: the estimate is rather too high.
 READ_AGAIN = 4 / 3
 # Of its prompt, what a call must be able to write to go on with an answer.
-LEAST_GAIN = 1 / 16
+LEAST_GAIN = 1 / 32
 MILLION = 1e6
 
 
