@@ -215,7 +215,11 @@ class Shares:
                 # Among how many it is to be divided, is known when the plan is written.
                 return None
         # Where shares are too small to say anything, fewer calls have more.
-        allowed = int(min(wanted, max(share, MIN_OUTPUT_TOKENS)))
+        allowed = min(wanted, max(share, MIN_OUTPUT_TOKENS))
+        if allowed == math.inf:
+            # Output costs nothing.
+            return self._reserved(ask, 0, None, None)
+        allowed = int(allowed)
         if ask.output is None and not ask.for_task:
             # Its role may make other calls at the same time.
             allowed = min(allowed, max(DEFAULT_OUTPUT_TOKENS, int(least / 2)))
@@ -233,8 +237,9 @@ class Shares:
         wanted = math.inf if ask.output is None else ask.output
         allowed = min(wanted, max(min(rooms).share, more.rather), tightest.alone)
         if allowed >= min(wanted, max(more.least, ask.prompt * LEAST_GAIN)):
-            output = int(allowed)
-            return self._reserved(ask, ask.prompt + output, output, tightest.limit if output < wanted else None)
+            output = None if allowed == math.inf else int(allowed)
+            limit = tightest.limit if allowed < wanted else None
+            return self._reserved(ask, ask.prompt + (output or 0), output, limit)
         if self.calls_out:
             return None
         raise refusal(self.limits, tightest.limit)
