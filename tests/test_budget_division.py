@@ -115,10 +115,10 @@ async def test_one_long_part_among_short_ones_gets_what_they_leave() -> None:
 
 
 async def test_an_answer_is_as_long_as_its_limit_allows() -> None:
-    model = Obedient([9000])
-    result = await Contemplator(model, planner=direct(), aggregator=first(), limits=Limits(total_tokens=12_537)).run("q")
+    mind = Contemplator(Obedient([9000]), planner=direct(), aggregator=first())
+    result = await mind.run("q", limits=Limits(total_tokens=12_537))
     assert (result.complete, result.usage.output_tokens) == (True, 9000)
-    result = await Contemplator(model, planner=direct(), aggregator=first(), limits=Limits(total_tokens=8000)).run("q")
+    result = await mind.run("q", limits=Limits(total_tokens=8000))
     assert (result.complete, result.stopped_by) == (False, "total_tokens")
     assert result.usage.total_tokens > 7900
 

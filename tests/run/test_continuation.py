@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator
+from typing import Any
 
 import anyio
 import pytest
@@ -74,9 +74,10 @@ async def all_of_them(question: str, results: AsyncIterator[TaskResult], ctx: Ru
     return Conclusion(text=" ".join(sorted([each.text async for each in results])))
 
 
-def mind(model: Writer, **more: object) -> Contemplator[str]:
-    parts = {"planner": four, "aggregator": all_of_them, "limits": Limits(output_tokens=400)} | more
-    return Contemplator(model, **parts)  # type: ignore[arg-type]
+def mind(model: Writer, **more: Any) -> Contemplator[str]:
+    parts: dict[str, Any] = {"planner": four, "aggregator": all_of_them, "limits": Limits(output_tokens=400)}
+    contemplator: Contemplator[str] = Contemplator(model, **(parts | more))
+    return contemplator
 
 
 @pytest.mark.parametrize("stream", [True, False])

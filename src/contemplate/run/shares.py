@@ -196,40 +196,42 @@ class Shares:
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will fit.
         """
-        if self.limits.calls is not None:
-            kept = 0 if ask.role == "aggregator" else self._kept_calls
-            if ask.more is not None:
-                kept += max(0, self.open_tasks() - 1)
-            if self.spent.calls + self.calls_out >= self.limits.calls - kept:
-                raise refusal(self.limits, "calls")
+        self._check_calls(ask)
         rooms = self._rooms(ask)
         if not rooms:
             return self._reserved(ask, 0, ask.output, None)
         if ask.more is not None:
             return self._take_more(ask, ask.more, rooms)
         room = min(rooms)
-        share, least, limit = room.share, room.least, room.limit
         wanted = math.inf if ask.output is None else ask.output
-        if least < min(wanted, share, DEFAULT_OUTPUT_TOKENS if ask.output is None else wanted):
-            if share > MIN_OUTPUT_TOKENS:
-                # Among how many it is to be divided, is known when the plan is written.
-                return None
-        # Where shares are too small to say anything, fewer calls have more.
-        allowed = min(wanted, max(share, MIN_OUTPUT_TOKENS))
-        if allowed == math.inf:
-            # Output costs nothing.
-            return self._reserved(ask, 0, None, None)
-        allowed = int(allowed)
+        enough = DEFAULT_OUTPUT_TOKENS if ask.output is None else ask.output
+        if room.least < min(enough, room.share) and room.share > MIN_OUTPUT_TOKENS:
+            # Among how many it is to be divided, is known when the plan is written.
+            return None
+        # Whoever names no length would take what may be that of tasks to come.
+        share = room.least if ask.output is None else room.share
         if ask.output is None and not ask.for_task:
             # Its role may make other calls at the same time.
-            allowed = min(allowed, max(DEFAULT_OUTPUT_TOKENS, int(least / 2)))
+            share = min(share, max(DEFAULT_OUTPUT_TOKENS, share / 2))
+        # Where shares are too small to say anything, fewer calls have more.
+        allowed = min(wanted, max(share, MIN_OUTPUT_TOKENS))
         # With that, another limit may be the tighter one.
         tightest = min(rooms, key=lambda room: room.left)
         if tightest.left >= allowed:
-            return self._reserved(ask, ask.prompt + allowed, allowed, limit if allowed < wanted else None)
+            return self._capped(ask, allowed, room.limit)
         if self.calls_out:
             return None
         raise refusal(self.limits, tightest.limit)
+
+    def _check_calls(self, ask: Ask) -> None:
+        if self.limits.calls is None:
+            return
+        kept = 0 if ask.role == "aggregator" else self._kept_calls
+        if ask.more is not None:
+            # The others go first.
+            kept += max(0, self.open_tasks() - 1)
+        if self.spent.calls + self.calls_out >= self.limits.calls - kept:
+            raise refusal(self.limits, "calls")
 
     def _take_more(self, ask: Ask, more: More, rooms: list[_Room]) -> Reservation | None:
         """Reserve for a call that goes on. Few that end their answers are better than many that do not."""
@@ -237,9 +239,7 @@ class Shares:
         wanted = math.inf if ask.output is None else ask.output
         allowed = min(wanted, max(min(rooms).share, more.rather), tightest.alone)
         if allowed >= min(wanted, max(more.least, ask.prompt * LEAST_GAIN)):
-            output = None if allowed == math.inf else int(allowed)
-            limit = tightest.limit if allowed < wanted else None
-            return self._reserved(ask, ask.prompt + (output or 0), output, limit)
+            return self._capped(ask, allowed, tightest.limit)
         if self.calls_out:
             return None
         raise refusal(self.limits, tightest.limit)
@@ -351,6 +351,12 @@ class Shares:
 
     def _is_read_again(self, ask: Ask) -> bool:
         return ask.for_task and (self._keeps or ask.read_again)
+
+    def _capped(self, ask: Ask, allowed: float, limit: str) -> Reservation:
+        """Reserve for at most `allowed` tokens of output; infinitely many, where it costs nothing."""
+        output = None if allowed == math.inf else int(allowed)
+        wanted = math.inf if ask.output is None else ask.output
+        return self._reserved(ask, ask.prompt + (output or 0), output, limit if allowed < wanted else None)
 
     def _reserved(self, ask: Ask, tokens: int, output: int | None, limit: str | None) -> Reservation:
         written = output or 0
