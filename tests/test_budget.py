@@ -17,7 +17,7 @@ from contemplate import Contemplator, Limits, Usage, aggregators, planners
 from contemplate.errors import LimitExceeded
 from contemplate.models import ModelRequest
 from contemplate.run.budget import Ledger
-from contemplate.run.shares import DEFAULT_OUTPUT_TOKENS, MIN_OUTPUT_TOKENS, Ask, Reservation, Shares
+from contemplate.run.shares import MIN_OUTPUT_TOKENS, Ask, Reservation, Shares
 from contemplate.testing import ScriptedModel
 
 from .support import Watched, out, steps
@@ -194,7 +194,7 @@ class TestReservations:
             book.shares.open_tasks = lambda: tasks
             return (await book.reserve(0, None, task="a")).output_tokens
 
-        assert await first_of(16, 160_000) == DEFAULT_OUTPUT_TOKENS
+        assert await first_of(16, 160_000) == 10_000
         assert await first_of(16, 16_000) == 1000
         assert await first_of(1, 1000) == 1000
         assert await first_of(16, 500) == MIN_OUTPUT_TOKENS

@@ -71,7 +71,7 @@ async def test_a_planner_that_waits_for_an_agent_and_does_not_read_on() -> None:
         return answer
 
     mind = Contemplator(
-        Obedient(1, 100, pieces=9), planner=plan, agent=agent, aggregator=aggregators.synthesize(), limits=TIGHT
+        Obedient([100], pieces=9), planner=plan, agent=agent, aggregator=aggregators.synthesize(), limits=TIGHT
     )
     assert await run(mind) == ["answered", "answered"]
 
@@ -119,13 +119,13 @@ async def test_parts_of_a_run_within_a_run_get_equal_shares_of_the_outer_limit(p
     given: list[int | None] = []
 
     class Watched(Obedient):
-        def _text(self, request: ModelRequest) -> str:
-            text = super()._text(request)
+        def _text(self, request: ModelRequest) -> tuple[str, tuple[ToolCall, ...]]:
+            text, calls = super()._text(request)
             if len(text) == 3000 * 4:
                 given.append(request.settings.max_tokens)
-            return text
+            return text, calls
 
-    inner = Contemplator(Watched(4, 3000, pieces=pieces), stream=True)
+    inner = Contemplator(Watched([3000] * 4, pieces=pieces), stream=True)
     one = Contemplator(
         ScriptedModel("x"),
         planner=planners.direct(),

@@ -12,7 +12,7 @@ from ..errors import LimitExceeded
 from ..events import Speaker
 from ..limits import Limits
 from ..usage import Price, Usage
-from .shares import Ask, Reservation, Shares, refusal
+from .shares import Ask, More, Reservation, Shares, refusal
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +78,13 @@ class Ledger:
         return length_limits != (None, None) or (self._outer is not None and self._outer.limits_tokens)
 
     @property
+    def divides(self) -> bool:
+        """Whether there is anything to divide among calls, here or in an outer run."""
+        own = self.limits
+        limited = (own.total_tokens, own.output_tokens, own.cost_usd) != (None, None, None)
+        return limited or (self._outer is not None and self._outer.divides)
+
+    @property
     def calls_left(self) -> float:
         """How many more calls are allowed, without the aggregator's share; `math.inf` without a limit."""
         return min(self.shares.calls_left, math.inf if self._outer is None else self._outer.calls_left)
@@ -127,6 +134,7 @@ class Ledger:
         role: Speaker = "subagent",
         task: str | None = None,
         price: Price | None = None,
+        more: More | None = None,
     ) -> Reservation:
         """Reserve the budget of one call; wait while it does not fit until others have settled.
 
@@ -136,11 +144,12 @@ class Ledger:
             role: who calls: the aggregator may use the kept share.
             task: the task that the call is for.
             price: the model's; required where USD are limited.
+            more: what the call needs to go on with an answer that was cut off.
 
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will fit.
         """
-        return await self._reserve_everywhere(Ask(prompt_tokens, output_tokens, role, task, price))
+        return await self._reserve_everywhere(Ask(prompt_tokens, output_tokens, role, task, price, more=more))
 
     async def _reserve_everywhere(self, ask: Ask) -> Reservation:
         own = await self._reserve(ask)
@@ -152,7 +161,7 @@ class Ledger:
             outer = await self._outer._reserve_everywhere(theirs)
         except BaseException as error:
             self._release(own)
-            if isinstance(error, LimitExceeded):
+            if isinstance(error, LimitExceeded) and ask.more is None:
                 self.trip(error.limit)
             raise
         finally:
@@ -236,5 +245,7 @@ class Ledger:
         try:
             return self.shares.take(ask)
         except LimitExceeded as refused:
-            self.trip(refused.limit)
+            # An answer that does not go on is there, and whoever has it says that it was cut off.
+            if ask.more is None:
+                self.trip(refused.limit)
             raise

@@ -24,12 +24,15 @@ from ..models.accounting import accounted
 from ..models.tokens import request_tokens
 from ..usage import NOTHING, Price, Usage
 from .budget import Ledger
+from .continuation import OnCut, whole_answer
 from .current_run import OngoingRun, RunScope
 from .listeners import Listeners
 from .metering import ONE_CALL, Meter
 from .nesting import inner_depth
 from .planning import Planning
 from .resources import Resources
+from .shares import More, refusal
+from .stillness import Stillness
 from .tool_calls import ToolCalls
 
 if TYPE_CHECKING:
@@ -58,6 +61,7 @@ class Calls(OngoingRun):
         listeners: who receives its events.
         resources: what stays open until its end.
         planning: what its planner is doing.
+        stillness: whether anything of it moves.
         tools: makes its tool calls.
         loop: the event loop in which it runs.
         seed: what all chance in it is derived from; that of the run around it, unless it has one of its own.
@@ -86,6 +90,8 @@ class Calls(OngoingRun):
         self.listeners = listeners
         self.resources = resources
         self.planning = Planning()
+        around = None if outer is None else outer.stillness
+        self.stillness: Stillness = Stillness(matters=ledger.divides, outer=around)
         self.tools = ToolCalls(self, resources, recorded_path)
         self.over = False
         self.loop = anyio.lowlevel.current_token()
@@ -186,37 +192,61 @@ class Calls(OngoingRun):
         return self._answered_by.get(task)
 
     async def call(
-        self, role: Speaker, model: Model, request: ModelRequest, *, task: str | None, on_delta: DeltaSink | None
+        self,
+        role: Speaker,
+        model: Model,
+        request: ModelRequest,
+        *,
+        task: str | None,
+        on_delta: DeltaSink | None,
+        on_cut: OnCut | None = None,
     ) -> ModelResponse:
-        """Make one model call.
+        """Make a model call; if a limit cuts off the answer, go on with it when it is known what others leave.
 
         Raises:
             ModelError: the call failed.
             LimitExceeded: a limit does not allow another call.
         """
-        turn = self._turns.get((role, task), 0)
-        self._turns[role, task] = turn + 1
-        name = _Name(role, task, turn)
-        try:
-            return await self._call(name, model, request, on_delta)
-        finally:
-            if role == "planner":
-                self.planning.call_ended(turn)
+
+        async def call(request: ModelRequest, on_delta: DeltaSink | None, more: More | None) -> ModelResponse:
+            turn = self._turns.get((role, task), 0)
+            self._turns[role, task] = turn + 1
+            return await self._call(_Name(role, task, turn), model, request, on_delta, more)
+
+        if role == "planner":
+            # Nobody can go on with a plan whose tasks run already.
+            response = await call(request, on_delta, None)
+        else:
+            response = await whole_answer(call, request, on_delta, on_cut)
+        if response.capped_by is not None:
+            self.ledger.trip(response.capped_by)
+        return response
 
     async def _call(
-        self, name: _Name, model: Model, request: ModelRequest, on_delta: DeltaSink | None
+        self, name: _Name, model: Model, request: ModelRequest, on_delta: DeltaSink | None, more: More | None
+    ) -> ModelResponse:
+        self.stillness.goes_on()
+        try:
+            return await self._journaled(name, model, request, on_delta, more)
+        finally:
+            if name.role == "planner":
+                self.planning.call_ended(name.turn)
+            self.stillness.waits()
+
+    async def _journaled(
+        self, name: _Name, model: Model, request: ModelRequest, on_delta: DeltaSink | None, more: More | None
     ) -> ModelResponse:
         meter = Meter(on_delta)
         recording = self.resources.recording
         if recording is None:
-            return await self._make(name, model, request, meter)
+            return await self._make(name, model, request, meter, more)
         asked = recording.asked(self._recorded_path, *name, model.name, request)
         known = recording.find(asked)
         if known is not None:
             return await self._recall(known, recording, name, meter, price_of(model))
         started = perf_counter()
         try:
-            response = await self._make(name, model, request, meter)
+            response = await self._make(name, model, request, meter, more)
         except BaseException as error:
             recording.cut_off(asked, started, error, meter.text, meter.spent)
             raise
@@ -247,31 +277,58 @@ class Calls(OngoingRun):
         assert response is not None  # noqa: S101
         return response
 
-    async def _make(self, name: _Name, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
+    async def _make(
+        self, name: _Name, model: Model, request: ModelRequest, meter: Meter, more: More | None
+    ) -> ModelResponse:
+        if more is not None:
+            await self._wait_for_the_rest(more)
         if not self.resources.is_connected(model):
             await self.resources.connect(model)
         if not self._slots:
-            return await self._request(name, model, request, meter)
+            return await self._request(name, model, request, meter, more)
         if len(self._slots) == 1:
             async with self._slots[0]:
-                return await self._request(name, model, request, meter)
-        return await self._in_all_slots(self._slots, name, model, request, meter)
+                return await self._request(name, model, request, meter, more)
+        return await self._in_all_slots(self._slots, name, model, request, meter, more)
+
+    async def _wait_for_the_rest(self, more: More) -> None:
+        """Wait until it is known what is left of the limits.
+
+        Raises:
+            LimitExceeded: after that there would be no time for the call.
+        """
+        with anyio.move_on_at(anyio.current_effective_deadline() - more.seconds) as waiting:
+            await self.stillness.reached()
+        if waiting.cancelled_caught:
+            raise refusal(self.ledger.limits, "seconds")
 
     async def _in_all_slots(
-        self, slots: tuple[anyio.Semaphore, ...], name: _Name, model: Model, request: ModelRequest, meter: Meter
+        self,
+        slots: tuple[anyio.Semaphore, ...],
+        name: _Name,
+        model: Model,
+        request: ModelRequest,
+        meter: Meter,
+        more: More | None,
     ) -> ModelResponse:
         """Make the call once it has a slot in each run that limits concurrency, from the innermost to the outermost."""
         if not slots:
-            return await self._request(name, model, request, meter)
+            return await self._request(name, model, request, meter, more)
         async with slots[0]:
-            return await self._in_all_slots(slots[1:], name, model, request, meter)
+            return await self._in_all_slots(slots[1:], name, model, request, meter, more)
 
-    async def _request(self, name: _Name, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
+    async def _request(
+        self, name: _Name, model: Model, request: ModelRequest, meter: Meter, more: More | None
+    ) -> ModelResponse:
         # Without a limit on tokens the estimate is not needed.
         prompt_tokens = request_tokens(request) if self.ledger.limits_tokens else 0
+        if more is not None:
+            prompt_tokens = min(prompt_tokens, more.prompt)
         wanted = request.settings.max_tokens
         price = self._price(model)
-        reservation = await self.ledger.reserve(prompt_tokens, wanted, role=name.role, task=name.task, price=price)
+        reservation = await self.ledger.reserve(
+            prompt_tokens, wanted, role=name.role, task=name.task, price=price, more=more
+        )
         if name.role == "planner":
             self.planning.call_began(name.turn)
         if reservation.output_tokens != wanted:
@@ -286,7 +343,6 @@ class Calls(OngoingRun):
             answered_by = response.answered_by
             meter.catch_up(response)
             if response.finish == "length" and reservation.capped_by is not None:
-                self.ledger.trip(reservation.capped_by)
                 response = response.model_copy(update={"capped_by": reservation.capped_by})
             return response
         except BaseException as raised:

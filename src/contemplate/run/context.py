@@ -283,8 +283,9 @@ class RunContext:
         model: str | Model | None = None,
         task: str | None = None,
         on_delta: DeltaSink | None = None,
+        on_cut: Callable[[ModelResponse], None] | None = None,
     ) -> ModelResponse:
-        """Make one model call, within the run's limits.
+        """Make one model call, within the run's limits; an answer that they cut off goes on when others leave more.
 
         Args:
             role: who calls; an aggregator may use the share of the limits kept for it.
@@ -292,6 +293,7 @@ class RunContext:
             model: the model; the run's own if None.
             task: the id of the task that the call is for.
             on_delta: receives each delta as it arrives; without it the call is not streamed.
+            on_cut: receives an answer that was cut off, before it is waited for more.
 
         Raises:
             ModelError: the call failed.
@@ -300,7 +302,7 @@ class RunContext:
         chosen = self.model(model)
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
-        response = await self._calls.call(role, chosen, request, task=task, on_delta=on_delta)
+        response = await self._calls.call(role, chosen, request, task=task, on_delta=on_delta, on_cut=on_cut)
         for note in response.notes:
             self.note(f"{chosen.name}: {note}")
         return response

@@ -32,6 +32,7 @@ from ..result import Conclusion, Outcome, TaskResult
 from ..tools.user_code import contained
 from .context import RunContext
 from .current_run import RunScope
+from .following import followed
 from .graph import TaskGraph
 from .protocols import AgentFunction, Aggregator, Answer, Planner, needs_a_share, prepare
 from .return_values import as_answer, as_conclusion, as_contemplate_error, as_task, closing_planner
@@ -265,16 +266,20 @@ class _Run:
     def _dispatch(self, task: Task, group: TaskGroup) -> None:
         # The scope exists before the task runs, so that the task can be interrupted from now on.
         self._state.running[task.id] = anyio.CancelScope()
+        self._state.stillness.goes_on()
         group.start_soon(self._run_task, task, group, name=task.id)
 
     async def _run_task(self, task: Task, group: TaskGroup) -> None:
-        with self._state.running[task.id]:
-            try:
-                await self._answer(task)
-            finally:
-                del self._state.running[task.id]
-        for ready in self._graph.finish(task.id):
-            self._dispatch(ready, group)
+        try:
+            with self._state.running[task.id]:
+                try:
+                    await self._answer(task)
+                finally:
+                    del self._state.running[task.id]
+            for ready in self._graph.finish(task.id):
+                self._dispatch(ready, group)
+        finally:
+            self._state.stillness.waits()
 
     async def _answer(self, task: Task) -> None:
         self._at("subagent", task.id).enter()
@@ -288,7 +293,10 @@ class _Run:
         error: BaseException | None = None
         try:
             with contained():
-                answer = as_answer(await self._agent(task, ctx), None if task.kind == "part" else self._ctx.output)
+                work = self._agent(task, ctx)
+                if self._state.stillness.matters:
+                    work = followed(work, self._state.stillness)
+                answer = as_answer(await work, None if task.kind == "part" else self._ctx.output)
             outcome = answer.outcome
             if outcome == "capped" and ctx.capped_by is not None:
                 error = LimitExceeded(

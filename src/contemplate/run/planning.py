@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from types import coroutine
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Generic, TypeVar
+
+from .following import followed
 
 T = TypeVar("T")
 
@@ -50,12 +51,14 @@ class Planning:
         """Return an iterator over `tasks` that notices when the planner waits."""
         return _Followed(tasks, self)
 
-    def _suspend(self) -> None:
+    def waits(self) -> None:
+        """Record that the planner waits for something."""
         self._suspended = True
         if not self._calls:
             self.pause()
 
-    def _resume(self) -> None:
+    def goes_on(self) -> None:
+        """Record that the planner is at work."""
         self._suspended = self.paused = False
 
 
@@ -68,30 +71,5 @@ class _Followed(Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        self._planning._resume()
-        return await _followed(_whole(self._tasks.__anext__()).__await__(), self._planning)
-
-
-async def _whole(step: Awaitable[T]) -> T:
-    # The steps of a coroutine can always be sent to, those of another awaitable perhaps not.
-    return await step
-
-
-@coroutine
-def _followed(steps: Generator[Any, Any, T], planning: Planning) -> Generator[Any, Any, T]:
-    """Take the steps of an awaitable, as `await` does, and tell when it gives control to the event loop."""
-    sent: Any = None
-    thrown: BaseException | None = None
-    while True:
-        try:
-            wanted = steps.send(sent) if thrown is None else steps.throw(thrown)
-        except StopIteration as done:
-            result: T = done.value
-            return result
-        planning._suspend()
-        sent = thrown = None
-        try:
-            sent = yield wanted
-        except BaseException as error:
-            thrown = error
-        planning._resume()
+        self._planning.goes_on()
+        return await followed(self._tasks.__anext__(), self._planning)

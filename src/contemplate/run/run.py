@@ -188,12 +188,15 @@ class _Run:
         self._state = RunState()
         bounds = (most_tasks(parts.planner), limits.tasks)
         self._state.most_tasks = min((each for each in bounds if each is not None), default=MANY_TASKS)
-        self._state.planner.on_pause = calls.ledger.divide_again
+        self._state.planner.on_pause = self._divide_again
+        self._state.stillness = calls.stillness
+        calls.stillness.planning = lambda: self._state.planning
         calls.planning = self._state.planner
         calls.seed = calls.seed if parts.seed is None else parts.seed
         calls.ledger.shares.anything_planned = lambda: bool(self._state.planned)
         calls.ledger.shares.open_tasks = lambda: self._state.open_tasks
         calls.ledger.shares.tasks_to_come = lambda: self._state.tasks_to_come
+        calls.ledger.shares.planned_tasks = lambda: self._state.planned_tasks
         inner_id = f"{calls.run_id}/{calls.path}" if calls.path else calls.run_id
         streams = calls.listeners.listening or limits.seconds is not None
         self._ctx = RunContext(
@@ -211,6 +214,10 @@ class _Run:
             _calls=calls,
             _state=self._state,
         )
+
+    def _divide_again(self) -> None:
+        self._calls.ledger.divide_again()
+        self._calls.stillness.check()
 
     async def carry_out(self) -> Ended:
         ctx, calls, recording = self._ctx, self._calls, self._recording

@@ -21,12 +21,14 @@ MIN_OUTPUT_TOKENS = 64
 DEFAULT_OUTPUT_TOKENS = 4096
 # Of tokens, for the aggregator's own prompt and answer; what it reads of the others is kept as they write it.
 KEPT_SHARE = 0.125
-MAX_KEPT_TOKENS = 4096
+MAX_KEPT_TOKENS = 1536
 # Of USD.
 KEPT_SHARE_OF_COST = 0.25
 PLANNER_SHARE = 0.25
 # A token that is written is estimated at so many when it is read again: the estimate is rather too high.
 READ_AGAIN = 4 / 3
+# Of its prompt, what a call must be able to write to go on with an answer.
+LEAST_GAIN = 1 / 32
 MILLION = 1e6
 
 
@@ -38,6 +40,20 @@ class ToCome(NamedTuple):
 
 
 ONE = ToCome(1, 1)
+
+
+class More(NamedTuple):
+    """What a call that was cut off needs to go on: `least` tokens, and `rather` so many, even if others have less then.
+
+    Its prompt has about `prompt` tokens. What it has written is written `again`, or else gone on with; it took
+    `seconds`.
+    """
+
+    least: int
+    rather: int
+    prompt: int
+    again: bool
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,7 @@ class Ask:
         parts: returns how many calls like it the task still takes, for a run within the task.
         read_again: whether the aggregator of a run within the task is to read what it writes.
         merges: whether it is a call of that aggregator.
+        more: what it needs to go on, if it was cut off.
         granted: called when it has its reservation.
     """
 
@@ -94,6 +111,7 @@ class Ask:
     parts: Callable[[], ToCome] = lambda: ONE
     read_again: bool = False
     merges: bool = False
+    more: More | None = None
     granted: Callable[[], None] = lambda: None
 
     @property
@@ -101,12 +119,22 @@ class Ask:
         """Whether it is one of those that tasks are divided among."""
         return self.role == "subagent" and self.task is not None
 
+    @property
+    def replaces(self) -> bool:
+        """Whether nobody is to read what its task has written before: an answer is that of the last turn."""
+        goes_on = self.more is not None and not self.more.again
+        return self.for_task and not (self.read_again or self.merges or goes_on)
+
 
 class _Room(NamedTuple):
-    """The output tokens that a limit has for a call: its share, the least share there may be, and all that is left."""
+    """The output tokens that a limit has for a call: its share, the least share there may be, and all that is left.
+
+    `alone` is what it could write if nothing else came, but be read.
+    """
 
     share: float
     least: float
+    alone: float
     left: float
     limit: str
 
@@ -122,6 +150,7 @@ class Shares:
         open_tasks: returns how many tasks of the run are not done, as far as that is known.
         tasks_to_come: returns how many there may be at most, where the planner is about to hand out more.
         anything_planned: returns whether there is a task yet; until then, the planner leaves a call for one.
+        planned_tasks: returns how many are planned and not done.
     """
 
     def __init__(self, limits: Limits, *, keep_for_aggregator: bool) -> None:
@@ -133,6 +162,7 @@ class Shares:
         self.open_tasks: Callable[[], int] = lambda: 1
         self.tasks_to_come: Callable[[], int] = lambda: self.open_tasks()
         self.anything_planned: Callable[[], bool] = lambda: True
+        self.planned_tasks: Callable[[], int] = lambda: self.open_tasks()
         self._outside: set[Ask] = set()
         self._tasks_outside: Counter[str] = Counter()
         self._tasks_out: Counter[str] = Counter()
@@ -168,27 +198,53 @@ class Shares:
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will fit.
         """
-        if self.limits.calls is not None:
-            kept = 0 if ask.role == "aggregator" else self._kept_calls
-            if ask.role == "planner" and not self.anything_planned():
-                # A plan is worth nothing if nobody can carry it out.
-                kept += 1
-            if self.spent.calls + self.calls_out >= self.limits.calls - kept:
-                raise refusal(self.limits, "calls")
+        self._check_calls(ask)
         rooms = self._rooms(ask)
         if not rooms:
             return self._reserved(ask, 0, ask.output, None)
-        share, least, _, limit = min(rooms)
-        wanted = DEFAULT_OUTPUT_TOKENS if ask.output is None else ask.output
-        if least < wanted and least < share and share > MIN_OUTPUT_TOKENS:
+        if ask.more is not None:
+            return self._take_more(ask, ask.more, rooms)
+        room = min(rooms)
+        wanted = math.inf if ask.output is None else ask.output
+        enough = DEFAULT_OUTPUT_TOKENS if ask.output is None else ask.output
+        if room.least < min(enough, room.share) and room.share > MIN_OUTPUT_TOKENS:
             # Among how many it is to be divided, is known when the plan is written.
             return None
+        # Whoever names no length would take what may be that of tasks to come.
+        share = room.least if ask.output is None else room.share
+        if ask.output is None and not ask.for_task:
+            # Its role may make other calls at the same time.
+            share = min(share, max(DEFAULT_OUTPUT_TOKENS, share / 2))
         # Where shares are too small to say anything, fewer calls have more.
-        allowed = int(min(wanted, max(share, MIN_OUTPUT_TOKENS)))
+        allowed = min(wanted, max(share, MIN_OUTPUT_TOKENS))
         # With that, another limit may be the tighter one.
         tightest = min(rooms, key=lambda room: room.left)
         if tightest.left >= allowed:
-            return self._reserved(ask, ask.prompt + allowed, allowed, limit if allowed < wanted else None)
+            return self._capped(ask, allowed, room.limit)
+        if self.calls_out:
+            return None
+        raise refusal(self.limits, tightest.limit)
+
+    def _check_calls(self, ask: Ask) -> None:
+        if self.limits.calls is None:
+            return
+        kept = 0 if ask.role == "aggregator" else self._kept_calls
+        if ask.role == "planner" and not self.anything_planned():
+            # A plan is worth nothing if nobody can carry it out.
+            kept += 1
+        if ask.more is not None:
+            # The others go first.
+            kept += max(0, self.open_tasks() - 1)
+        if self.spent.calls + self.calls_out >= self.limits.calls - kept:
+            raise refusal(self.limits, "calls")
+
+    def _take_more(self, ask: Ask, more: More, rooms: list[_Room]) -> Reservation | None:
+        """Reserve for a call that goes on. Few that end their answers are better than many that do not."""
+        tightest = min(rooms, key=lambda room: room.alone)
+        wanted = math.inf if ask.output is None else ask.output
+        allowed = min(wanted, max(min(rooms).share, more.rather), tightest.alone)
+        if allowed >= min(wanted, max(more.least, ask.prompt * LEAST_GAIN)):
+            return self._capped(ask, allowed, tightest.limit)
         if self.calls_out:
             return None
         raise refusal(self.limits, tightest.limit)
@@ -198,12 +254,16 @@ class Shares:
         self.book(usage)
         task = reservation.task
         if task is not None and reservation.merges:
-            self._to_read_in_all -= self._to_read.pop(task, 0)
+            self._read(task)
         if task is not None and reservation.read_again:
             written = usage.output_tokens - usage.reasoning_tokens
             self._to_read[task] += written
             self._to_read_in_all += written
         self.release(reservation)
+
+    def _read(self, task: str) -> None:
+        """Record that nobody is to read any more what a task has written."""
+        self._to_read_in_all -= self._to_read.pop(task, 0)
 
     def book(self, usage: Usage) -> None:
         """Book what was spent without a reservation."""
@@ -226,6 +286,10 @@ class Shares:
         if not ask.for_task:
             return ONE
         parts, others = ask.parts(), len(self._tasks_out) + (0 if ask.task in self._tasks_out else 1)
+        if ask.more is not None:
+            # Those that nobody has asked for yet may get nothing: fewer then have more.
+            known = max(0, self.planned_tasks() - others) + parts.known
+            return ToCome(known, known)
         known = max(0, self.open_tasks() - others) + parts.known
         return ToCome(known, max(known, self.tasks_to_come() - others + parts.most))
 
@@ -268,13 +332,15 @@ class Shares:
         def add(limit: str, left: float, part: Callable[[int], float]) -> None:
             known, most = map(part, to_come)
             share = PLANNER_SHARE if ask.role == "planner" else 1.0
-            rooms.append(_Room(known * share, most * share, left, limit))
+            rooms.append(_Room(known * share, most * share, part(1), left, limit))
 
         if limits.total_tokens is not None:
             left = limits.total_tokens - self.spent.total_tokens - self.tokens_out - kept * self._kept_tokens
             if kept:
                 left -= math.ceil(READ_AGAIN * (self._to_read_in_all + self._read_again_out))
-            own = READ_AGAIN * self._to_read[ask.task] if ask.merges and ask.task is not None else 0.0
+            own = 0.0
+            if (ask.merges or ask.replaces) and ask.task is not None:
+                own = READ_AGAIN * self._to_read[ask.task]
             again = 1 + READ_AGAIN if self._is_read_again(ask) else 1.0
             add("total_tokens", left + own - ask.prompt, lambda number: (left / number + own - ask.prompt) / again)
         if limits.output_tokens is not None:
@@ -291,6 +357,12 @@ class Shares:
     def _is_read_again(self, ask: Ask) -> bool:
         return ask.for_task and (self._keeps or ask.read_again)
 
+    def _capped(self, ask: Ask, allowed: float, limit: str) -> Reservation:
+        """Reserve for at most `allowed` tokens of output; infinitely many, where it costs nothing."""
+        output = None if allowed == math.inf else int(allowed)
+        wanted = math.inf if ask.output is None else ask.output
+        return self._reserved(ask, ask.prompt + (output or 0), output, limit if allowed < wanted else None)
+
     def _reserved(self, ask: Ask, tokens: int, output: int | None, limit: str | None) -> Reservation:
         written = output or 0
         cost = 0.0
@@ -305,6 +377,8 @@ class Shares:
             self._tasks_out[task] += 1
         read_again = self._is_read_again(ask)
         self._read_again_out += written if read_again else 0
+        if ask.replaces and task is not None:
+            self._read(task)
         ask.granted()
         return Reservation(tokens, output, cost, task, read_again, ask.merges, limit)
 

@@ -18,6 +18,7 @@ from ..plan import Task
 from ..result import Conclusion, TaskResult
 from .mailbox import Mailbox
 from .planning import Planning
+from .stillness import Stillness
 
 # Where nobody knows how many tasks a planner will hand out at most.
 MANY_TASKS = 16
@@ -35,6 +36,7 @@ class RunState:
         expected: the most tasks that there will be, if the planner declared it.
         most_tasks: the most tasks that there may be, as far as known before the run.
         planner: what the planner is doing.
+        stillness: whether anything of the run moves.
         outbox: the results for the aggregator.
         running: the cancel scopes of running tasks, by id.
         tools: the subagents' tools, if the agent declared them.
@@ -52,6 +54,7 @@ class RunState:
         self.expected: int | None = None
         self.most_tasks = MANY_TASKS
         self.planner = Planning()
+        self.stillness = Stillness()
         self.outbox: Mailbox[TaskResult] = Mailbox()
         self.running: dict[str, anyio.CancelScope] = {}
         self.tools: Sequence[ToolSpec] = ()
@@ -76,6 +79,11 @@ class RunState:
     def open_tasks(self) -> int:
         """How many tasks are not done, as far as that is known."""
         return max(len(self.planned), self.expected or 0) - len(self._results)
+
+    @property
+    def planned_tasks(self) -> int:
+        """How many tasks are planned and not done."""
+        return len(self.planned) - len(self._results)
 
     @property
     def planning(self) -> bool:

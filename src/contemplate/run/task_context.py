@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..errors import LimitExceeded
 from ..events import OutputDelta, Speaker, TaskDelta
 from ..messages import Message, TokenLogprob
 from ..models import Delta, Model, ModelRequest, ModelResponse
@@ -132,20 +133,31 @@ class TaskContext:
         if reached.written and streaming and request.messages[-1].role != "tool":
             # The last turn again, not the next one.
             self.hear(Delta(restart=True))
+        before = self.text
         reached.written.clear()
         reached.logprobs = None
         reached.messages = request.messages
-        response = await self._run.call(
-            self._role,
-            request,
-            model=self._model or self._task.model,
-            task=self._task.id if self._role == "subagent" else None,
-            on_delta=self.hear if streaming else None,
-        )
-        reached.capped_by = response.capped_by
-        reached.written[:] = [response.message.text]
-        reached.logprobs = response.logprobs
-        reached.messages = (*request.messages, response.message)
+
+        def keep(response: ModelResponse) -> None:
+            reached.capped_by = response.capped_by
+            reached.written[:] = [response.message.text]
+            reached.logprobs = response.logprobs
+            reached.messages = (*request.messages, response.message)
+
+        try:
+            response = await self._run.call(
+                self._role,
+                request,
+                model=self._model or self._task.model,
+                task=self._task.id if self._role == "subagent" else None,
+                on_delta=self.hear if streaming else None,
+                on_cut=keep,
+            )
+        except LimitExceeded:
+            # Nothing was written: what was said in the turn before is all there will be.
+            reached.written[:] = [before]
+            raise
+        keep(response)
         return response
 
     def hear(self, delta: Delta) -> None:
