@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from contemplate import Agent, Contemplator, Limits, RunContext, Task, TaskContext, Usage
 from contemplate.aggregators import first, vote
+from contemplate.errors import ModelServerError
 from contemplate.events import OutputDelta
 from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
@@ -91,6 +92,24 @@ async def test_a_text_goes_on_where_it_stopped(stream: bool) -> None:
     written, said = (message.text for message in model.requests[-1].messages[-2:])
     assert LONG.startswith(written)
     assert said == render("continue_answer")
+
+
+@pytest.mark.parametrize("error", [ModelServerError("busy", model="writer"), KeyError("a fault of a user's model")])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_cannot_go_on_keeps_what_was_paid_for(error: Exception, stream: bool) -> None:
+    class Breaks(Writer):
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+            if request.messages[-1].text == render("continue_answer"):
+                raise error
+            return await super().request(request, on_delta)
+
+    result = await mind(Breaks(), stream=stream).run("q")
+    task = result.tasks[3]
+    assert task.outcome == "capped"
+    assert task.text
+    assert LONG.startswith(task.text)
+    assert (result.complete, result.stopped_by) == (False, "output_tokens")
+    assert any("going on with it failed" in note for note in result.notes)
 
 
 async def test_what_is_streamed_is_the_answer() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from time import perf_counter
 
-from ..errors import LimitExceeded, ModelError
+from ..errors import JournalError, LimitExceeded, error_info
 from ..messages import Message, TextPart
 from ..models import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..models.accounting import accounted
@@ -53,10 +53,13 @@ async def whole_answer(
             last = await call(asked, sink, room)
         except LimitExceeded:
             break
-        except ModelError as error:
+        except JournalError:
+            raise
+        except Exception as error:
+            # Whatever a model raises: what is there was paid for.
             if sink is not None:
                 sink.restore(answer.message.text)
-            return _noted(answer, f"an answer was cut off, and going on with it failed: {error.message}")
+            return _noted(answer, f"an answer was cut off, and going on with it failed: {error_info(error).message}")
         answer = _joined(answer, last) if goes_on else last.model_copy(update={"usage": answer.usage + last.usage})
     return answer
 
