@@ -154,7 +154,9 @@ class TestWhatIsSent:
         said = Message.assistant("so").model_copy(update={"provider_data": data})
         profile = Profile(reasoning_field=field, reasoning_back=back)
         sent = body(profile, Message.user("a"), turn, Message.tool("c", "5"), said)["messages"]
-        expected = {} if field is None else {field: data.fields[field]}
+        # What may be signed goes back in any case.
+        name = field or "reasoning_details"
+        expected = {name: data.fields[name]}
         assert {name: sent[1][name] for name in sent[1] if name.startswith("reasoning")} == expected
         assert {name for name in sent[3] if name.startswith("reasoning")} == (set(expected) if back == "all" else set())
         assert sent[1]["other"] == sent[3]["other"] == 2

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from ...errors import ModelRequestError
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..wrappers.prompted_tools import PromptedTools
 from .account import Account
@@ -84,7 +85,14 @@ class ChatCall:
         Raises:
             TransportFailure: the call failed.
             BadCompletion: it failed, or its answer is not one.
+            ModelRequestError: it has images, which the model does not see.
         """
+        if not profile.images and any(each.images for each in request.messages if each.role == "user"):
+            raise ModelRequestError(
+                "it does not understand images",
+                model=self._name,
+                hint="ask a model that does; if this one does, say so in its profile, and `contemplate models forget`",
+            )
         self._sent = request
         streams = on_delta is not None and is_streamed(request, profile)
         write, collect = _APIS[profile.api]

@@ -16,7 +16,7 @@ from .completion import ReportedError
 from .lessons import Lesson, lesson_from, room_left
 from .notebook import Page, page_of, write_down
 from .profile import Api, Profile
-from .refusals import REFUSED, Refusal, refusal_of
+from .refusals import MAY_REFUSE, Refusal, may_refuse, refusal_of
 from .transport import BadStatus
 
 MAX_LESSONS = 8
@@ -193,7 +193,7 @@ class _Call:
         """Learn from a refusal.
 
         Raises:
-            BadStatus: nothing can be learnt from it.
+            BadStatus: nothing can be learnt from it, or only that the same is not to be asked again.
             ReportedError: the same.
         """
         self._tried.append(failure.profile)
@@ -208,7 +208,17 @@ class _Call:
             self._lessons += 1
             self._page.add(lesson)
             self._notes.append(f"learnt from a refusal: {lesson.words}")
-        elif self._page.remembered and refusal.is_about_the_form and not refusal.is_too_long:
+            if not self._dialect.profile.images and failure.profile.images:
+                # What is asked may be in the image: it is not left out.
+                self._page.proven = True
+                await self._write_down()
+                raise failure.error
+        elif (
+            self._page.remembered
+            and refusal.status != MAY_REFUSE
+            and refusal.is_about_the_form
+            and not refusal.is_too_long
+        ):
             # What is not understood may be due to what was learnt from another server at this place.
             self._page.forget()
             await self._write_down()
@@ -245,8 +255,8 @@ def _refusal(error: BadStatus | ReportedError, asking: Asking) -> Refusal | None
     if asking.begun:
         return None
     if isinstance(error, ReportedError):
-        return refusal_of(400, getattr(error, "body", None) or str(error), asking.model)
-    return refusal_of(error.status, error.body, asking.model) if error.status in REFUSED else None
+        return refusal_of(400, error.body, asking.model)
+    return refusal_of(error.status, error.body, asking.model) if may_refuse(error.status) else None
 
 
 def _capped(profile: Profile, room: int | None) -> Profile:

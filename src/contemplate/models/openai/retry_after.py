@@ -18,9 +18,10 @@ _PART = r"\d+(?:\.\d+)? ?(?:ms|milliseconds?|h|hours?|hrs?|m|minutes?|mins?|s|se
 _WORDS = re.compile(
     r"(?:try again|retry|retrying|wait)(?: again)?(?: in| after| for)?(?: about| approximately)? "
     rf"((?:{_PART},? ?(?:and )?)+)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
-_WORDS_PART = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|h|m|s)", re.IGNORECASE)
+# In ASCII, as other letters are taken for s and k where case is ignored.
+_WORDS_PART = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|h|m|s)", re.IGNORECASE | re.ASCII)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
