@@ -45,10 +45,10 @@ class Page:
     proven: bool = True
     remembered: bool = False
 
-    def add(self, lesson: Lesson) -> None:
-        """Add a lesson, after which a call has to try whether it is enough."""
+    def add(self, lesson: Lesson, *, proven: bool = False) -> None:
+        """Add a lesson, after which a call has to try whether it is enough, unless it is known to be."""
         with _lock:
-            self.lessons, self.proven, self.remembered = (*self.lessons, lesson), False, False
+            self.lessons, self.proven, self.remembered = (*self.lessons, lesson), proven, False
 
     def forget(self) -> None:
         """Drop all lessons: the server is another one."""
