@@ -19,7 +19,8 @@ _SCHEMA = any_of(
 _BAD_SCHEMA = any_of(
     r"invalid schema|additionalproperties|\bstrict\b|invalid[ _]json[ _]schema|schema.{0,80}(keyword|nesting|depth)",
     r"\$ref|oneof|anyof|'required'|schema (is|was) (invalid|not valid)|json schema fields|min(imum|items|length)\b",
-    r"max(items|length)\b|propertynames|patternproperties|prefixitems|\$defs|json schema conversion",
+    r"unknown name .{1,60} at |max(items|length)\b|propertynames|patternproperties|prefixitems|\$defs",
+    r"json schema conversion",
 )
 _GRAMMAR = any_of(r"grammar|regex|regular expression|samplers?\b|\bpattern|json schema conversion")
 _GEMINI = any_of(r"unknown name|generation_?config|response_?schema|functiondeclaration|function_declarations")
