@@ -98,10 +98,10 @@ def takes_no_notice(response: ModelResponse, form: SchemaForm | None) -> bool:
 
     JSON that does not fit is the model's fault, as may be what was cut off, filtered or refused.
     """
-    message = response.message
-    if form not in ("strict", "plain", "json_object") or response.finish != "stop" or message.tool_calls:
+    text = response.message.text.lstrip()
+    if not text or text[0] == "{" or form not in ("strict", "plain", "json_object"):
         return False
-    return bool(message.text.strip()) and _JSON_BEGUN.search(message.text) is None
+    return response.finish == "stop" and not response.message.tool_calls and _JSON_BEGUN.search(text) is None
 
 
 def _with_text(message: Message, text: str) -> Message:
