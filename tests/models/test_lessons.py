@@ -55,6 +55,12 @@ LOGPROBS = {"left_out": ["logprobs", "top_logprobs"]}
         ("max_tokens: expected <= 16384, but got 20000 instead", {"max_tokens": 20000}, {"max_output_tokens": 16384}),
         ("reasoning_effort: 'low' is not one of ['high', 'max']", {}, {"efforts": ["high", "max"]}),
         ("reasoning_effort must be one of 'none', 'default'", {}, {"left_out": ["reasoning_effort"]}),
+        ("`seed` is not a recognized parameter", {}, {"left_out": ["seed"]}),
+        ("Additional properties are not allowed ('seed' was unexpected)", {}, {"left_out": ["seed"]}),
+        ("Malformed input request: extraneous key [seed] is not permitted", {}, {"left_out": ["seed"]}),
+        ("json_schema is not a valid response format type", SCHEMA, {"schema_form": "json_object"}),
+        ("structured output is unavailable for this model", SCHEMA, {"schema_form": "json_object"}),
+        ("Invalid value for 'temperature': expected 1", {}, {"left_out": ["temperature"]}),
         ("Unexpected role 'system' at index 0", {}, {"system_role": "user"}),
         (
             "The reasoning_content in the thinking mode must be passed back",

@@ -16,11 +16,11 @@ Change = tuple[dict[str, JsonValue], str]
 
 _UNKNOWN_WORDS = (
     r"unknown|unrecogni[sz]ed|unexpected|\bextra\b|not permitted|additional propert|cannot find|no such",
-    r"not allowed|forbidden",
+    r"not allowed|forbidden|extraneous|not (a |an )?(recogni[sz]ed|known|expected)",
 )
 _UNSUPPORTED_WORDS = (
     *_UNKNOWN_WORDS,
-    r"un-?supported|not (currently |yet |be )*(support|available|implemented|accept|enabled|valid|compatible)",
+    r"un-?supported|not (currently |yet |be |a |an )*(support|available|implemented|accept|enabled|valid|compatible)",
     r"support that|no longer support|unavailable|incompatible|deprecated|disabled|no endpoints",
 )
 _REFUSED_WORDS = (
