@@ -20,6 +20,8 @@ from pydantic import BaseModel
 from contemplate import Contemplator, aggregators, planners, strategies
 from contemplate.events import OutputDelta
 from contemplate.models import Model, OpenAIModel
+from contemplate.models.openai.hosts import HOSTS, profile_at
+from contemplate.models.openai.profile import Profile
 from contemplate.models.probes.answers import red_square
 from contemplate.modes import Mode
 from contemplate.result import RunResult
@@ -182,7 +184,7 @@ async def tried(dialect: ProviderDialect, capability: str, *, stream: bool, know
             to be learnt.
     """
     refused, counted = [0, 0], True
-    profile = OpenAIModel(dialect.model, base_url=dialect.base_url, api_key="key").profile if known else None
+    profile = _known(dialect) if known else None
     with Provider(dialect) as server:
         # The imitations know nothing of the Responses API.
         model = OpenAIModel(server.model, base_url=server.url, api_key="key", profile=profile, api="chat")
@@ -196,6 +198,12 @@ async def tried(dialect: ProviderDialect, capability: str, *, stream: bool, know
             refused[place] = len(server.refused) - before
             counted = counted and _counts(billed + usage) == _counts(server.billed)
     return Outcome(True, (refused[0], refused[1]), counted)
+
+
+def _known(dialect: ProviderDialect) -> Profile:
+    """Return what is known of a provider: what a name such as "groq:NAME" stands for, or else its address."""
+    host = next((each for each in HOSTS if each.url == dialect.base_url), None)
+    return profile_at(dialect.base_url, dialect.model) if host is None else host.profile_of(dialect.model)
 
 
 def _counts(usage: Usage) -> tuple[int, ...]:

@@ -17,6 +17,8 @@ import pytest
 
 from contemplate.cli import main
 from contemplate.models.local import KNOWN, LocalFile
+from contemplate.models.openai.lessons import Lesson
+from contemplate.models.openai.notebook import page_of, write_down
 
 from .. import local_model
 from .asking import PATIENCE, command, on_terminal, process, run
@@ -94,6 +96,8 @@ import signal, sys
 # A shell has what it runs in the background ignore this signal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from contemplate.models.local import KNOWN, LocalFile
+from contemplate.models.openai.lessons import Lesson
+from contemplate.models.openai.notebook import page_of, write_down
 KNOWN["tiny"] = {TINY!r}
 from contemplate.cli import main
 sys.exit(main(sys.argv[1:]))
@@ -159,6 +163,20 @@ def test_an_interrupted_pull_goes_on_where_it_was(cache: Path) -> None:
         assert kept > 0
         assert server.ranges == [None, f"bytes={kept}-"]
     assert TINY.path.read_bytes() == CONTENT
+
+
+def test_what_was_learnt_is_forgotten(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CONTEMPLATE_NO_LESSONS", raising=False)
+    page = page_of("http://a/v1", "m")
+    page.add(Lesson(changes={"left_out": ["seed"]}, words="seed is not sent"), proven=True)
+    write_down(page)
+    assert main(["models", "forget", "nowhere"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["models", "forget"]) == 0
+    assert capsys.readouterr().out == "http://a/v1#m: 1 forgotten\n"
+    assert page.lessons == ()
 
 
 def test_a_pull_that_fails(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

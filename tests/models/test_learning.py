@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from contemplate import Contemplator, Message, ModelSettings
 from contemplate.errors import ModelAuthError, ModelError, ModelRateLimitError, ModelRequestError
-from contemplate.messages import ToolCall
+from contemplate.messages import ImagePart, ToolCall
 from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, Retry, ToolSpec
 from contemplate.models.openai import connections
-from contemplate.models.openai.notebook import FILE, forget_lessons
+from contemplate.models.openai.notebook import FILE, forget, forget_lessons
 from contemplate.models.openai.profile import Profile
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply
@@ -468,6 +468,106 @@ class TestSchemas:
         assert [each["function"]["name"] for each in asked.body["tools"]] == ["plan"]
 
 
+class TestUnheeded:
+    """A server that takes no notice of schemas."""
+
+    REQUEST = asking(ModelSettings(), output_schema=OutputSchema("plan", SCHEMA))
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_prose_teaches_words(self, stream: bool) -> None:
+        def script(exchange: Exchange) -> str:
+            return '{"x": 1}' if "JSON schema" in str(exchange.messages) else "The answer is \\boxed{1}."
+
+        deltas: list[Delta] = []
+        with FaultyServer(script) as server:
+            model = OpenAIModel("m", base_url=server.url)
+            first = await model.request(self.REQUEST, deltas.append if stream else None)
+            assert first.message.text == "The answer is \\boxed{1}."
+            assert first.notes == (
+                "learnt from an answer: the server takes no notice of schemas; they are told in words",
+            )
+            second = await model.request(self.REQUEST, deltas.append if stream else None)
+            assert (second.message.text, second.notes) == ('{"x": 1}', ())
+            # One call each: the first answer is paid for, and was not asked for again.
+            assert len(server.exchanges) == 2
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            '{"y": "of another schema"}',
+            '{"x": 1',
+            '```json\n{"x": 1}\n```',
+            'Here it is: {"x": 1}',
+            "[1, 2]",
+            "1",
+            '"one"',
+            "",
+            ChatAnswer("The answer is", finish="length"),
+            ChatAnswer("I cannot", finish="content_filter"),
+            ChatAnswer("Let me see.", tool_calls=[("add", "{}")], finish="tool_calls"),
+        ],
+        ids=str,
+    )
+    async def test_what_a_model_may_say_under_a_schema_teaches_nothing(self, answer: Any) -> None:
+        with FaultyServer(answer) as server:
+            model = OpenAIModel("m", base_url=server.url)
+            response = await model.request(
+                asking(ModelSettings(), tools=(TOOL,), output_schema=OutputSchema("p", SCHEMA))
+            )
+            assert not [note for note in response.notes if "learnt" in note]
+            assert model.profile == Profile()
+
+    async def test_prose_again_teaches_no_more(self) -> None:
+        with FaultyServer("Paris.") as server:
+            model = OpenAIModel("m", base_url=server.url)
+            for _ in range(4):
+                await model.request(self.REQUEST)
+            assert model.profile == Profile(schema_form="words")
+            assert len(server.exchanges) == 4
+
+
+class TestImages:
+    """An image may be the question, so it is never left out."""
+
+    REQUEST = ModelRequest((Message.user("Which colour?", (ImagePart(data=b"x", media_type="image/png"),)),))
+
+    async def test_a_model_that_does_not_see_is_not_asked_again(self) -> None:
+        refuses = unless(
+            lambda body: error("image input is not supported") if "image_url" in json.dumps(body) else None
+        )
+        with FaultyServer(refuses) as server:
+            model = OpenAIModel("m", base_url=server.url)
+            with pytest.raises(ModelRequestError, match="image input is not supported"):
+                await model.request(self.REQUEST)
+            with pytest.raises(ModelRequestError, match="does not understand images"):
+                await model.request(self.REQUEST)
+            assert len(server.exchanges) == 1
+            assert (await model.request(asking())).message.text == "ok"
+
+    async def test_an_image_that_is_not_taken_says_nothing_of_others(self) -> None:
+        with FaultyServer(unless(lambda _: error("Unsupported image format: bmp"))) as server:
+            model = OpenAIModel("m", base_url=server.url)
+            for _ in range(2):
+                with pytest.raises(ModelRequestError, match="format"):
+                    await model.request(self.REQUEST)
+            assert len(server.exchanges) == 2
+
+
+async def test_a_permission_for_a_field_is_learnt_and_that_of_a_key_is_not() -> None:
+    refuses = unless(
+        lambda body: (
+            error("You are not allowed to request logprobs from this model", 403) if "logprobs" in body else None
+        )
+    )
+    asked = await ask_twice(refuses)
+    assert (asked.refused, asked.again) == (1, 0)
+    forget_lessons()
+    with FaultyServer(unless(lambda _: error("Your key may not use this model", 403))) as server:
+        with pytest.raises(ModelAuthError):
+            await OpenAIModel("m", base_url=server.url).request(asking())
+        assert len(server.exchanges) == 1
+
+
 class TestTools:
     @pytest.mark.parametrize("stream", [False, True])
     @pytest.mark.parametrize(
@@ -696,6 +796,19 @@ class TestTheFile:
             assert model.profile == Profile()
             forget_lessons()
             assert OpenAIModel("m", base_url=server.url).profile == Profile()
+
+    async def test_they_can_be_forgotten(self, tmp_path: Path) -> None:
+        with FaultyServer(refusing({"seed": "gemini"})) as server:
+            model = OpenAIModel("m", base_url=server.url)
+            await model.request(asking())
+            other = OpenAIModel("other", base_url=server.url)
+            await other.request(asking())
+            assert forget("#m") == {f"{server.url}#m": 1}
+            assert model.profile == Profile()
+            assert other.profile.left_out == {"seed"}
+            assert list(json.loads((tmp_path / "cache" / FILE).read_text("utf-8"))["places"]) == [f"{server.url}#other"]
+            assert forget() == {f"{server.url}#other": 1}
+            assert forget() == {}
 
     @pytest.mark.parametrize("content", ["", "{", "[]", '{"places": 3}', '{"places": {"a": 3, "b": [{"date": 1}]}}'])
     async def test_a_damaged_file_teaches_nothing(self, tmp_path: Path, content: str) -> None:

@@ -23,6 +23,7 @@ from contemplate.messages import Message
 from contemplate.models import Limit, ModelRequest, OpenAIModel, Retry
 from contemplate.models.openai.account import Account
 from contemplate.models.openai.completion import BadCompletion, ReportedError
+from contemplate.models.openai.error_body import error_body
 from contemplate.models.openai.errors import model_error
 from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.sse import EventStream
@@ -517,3 +518,8 @@ async def test_what_is_final_is_asked_once(code: str) -> None:
             for _ in range(3):
                 group.start_soon(ask, model)
         assert (asked, len(server.exchanges)) == (3, 3)
+
+
+@pytest.mark.parametrize("words", ["Please try again in 5\u017f", "wait 3 \u017fec", "retry in 2 \u212a"])
+def test_letters_that_only_look_like_units_are_no_wait(words: str) -> None:
+    assert error_body({"error": {"message": words}}).wait is None

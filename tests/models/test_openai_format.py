@@ -232,9 +232,9 @@ class TestRequests:
         others = json.loads(request_body(request, model="m", stream=False, profile=Profile()))
         assert (theirs["max_completion_tokens"], others["max_tokens"]) == (5, 5)
         assert "max_tokens" not in theirs
-        assert theirs["response_format"]["json_schema"]["schema"] == sent_schema(schema, "openai").schema
-        assert others["response_format"]["json_schema"]["schema"] == schema
-        assert theirs["response_format"]["json_schema"]["strict"] is True
+        for sent in (theirs, others):
+            assert sent["response_format"]["json_schema"]["schema"] == sent_schema(schema, "openai").schema
+            assert sent["response_format"]["json_schema"]["strict"] is True
 
     @pytest.mark.parametrize(("choice", "sent"), [("auto", None), ("none", "none"), ("required", "required")])
     def test_tool_choice(self, choice: Any, sent: str | None) -> None:

@@ -120,7 +120,7 @@ def _add_journal(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    models = commands.add_parser("models", help="list local models and providers, fetch a model, or check one")
+    models = commands.add_parser("models", help="list local models and providers; fetch, check or forget one")
     actions = models.add_subparsers(dest="action", metavar="ACTION")
     pull = actions.add_parser("pull", help="fetch a local model")
     pull.add_argument("name", help="its name, as in the list")
@@ -134,7 +134,13 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--seconds", type=_above_zero(float), default=60.0, metavar="S", help="for each thing (default: %(default)g)"
     )
     check.add_argument("--json", action="store_true", help="print one JSON document")
-    for parser in (models, pull, check):
+    forget = actions.add_parser(
+        "forget",
+        help="forget what was learnt from refusals",
+        description="Forget what was learnt of how endpoints want to be asked, and print of which.",
+    )
+    forget.add_argument("part", nargs="?", default="", metavar="PART", help="only of URL#MODEL that contain it")
+    for parser in (models, pull, check, forget):
         parser.set_defaults(log_level=None)
         parser.add_argument("--traceback", action="store_true", help="show where an error came from")
 

@@ -1,4 +1,4 @@
-"""`contemplate models`: lists of local models and providers; fetching a model, also before its use; checking any."""
+"""`contemplate models`: lists of local models and providers; fetching, checking and forgetting one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,19 @@ PERCENT_STEP = 10
 
 
 def models(options: argparse.Namespace) -> int:
-    """List the known local models and the providers, fetch a model, or check one, and return the exit code."""
+    """List the local models and the providers, fetch, check or forget a model, and return the exit code."""
     if options.action == "check":
         # It needs much that the list does not.
         from .check_model import check_model
 
         fetch_if_local(options.model, quiet=options.json)
         return check_model(options.model, seconds=options.seconds, as_json=options.json)
+    if options.action == "forget":
+        from ..models.openai.notebook import forget
+
+        for place, number in forget(options.part).items():
+            write(f"{place}: {number} forgotten\n")
+        return ANSWERED
     if options.action == "pull":
         known = KNOWN.get(options.name.removeprefix("local:"))
         if known is None:

@@ -23,6 +23,13 @@ def plausible(usage: Usage, request: ModelRequest, message: Message, reasoning: 
     """Return `usage` with estimates in place of negative and absurd numbers of tokens, and without an absurd cost."""
     read, written, cost = usage.input_tokens, usage.output_tokens, usage.cost_usd
     most = MOST_TOKENS * max(1, usage.calls)
+    if (
+        usage.calls >= 1
+        and 0 <= usage.cached_input_tokens <= read <= most
+        and 0 <= usage.reasoning_tokens <= written <= most
+        and (cost is None or (isfinite(cost) and cost >= 0))
+    ):
+        return usage
     if not 0 <= read <= most:
         read = request_tokens(request)
     if not 0 <= written <= most:

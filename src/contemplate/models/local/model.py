@@ -26,6 +26,8 @@ from .spread import Spread
 # A small model that repeats itself would otherwise fill its whole context.
 DEFAULT_SETTINGS = ModelSettings(max_tokens=1024)
 LEAST_CONTEXT_TOKENS = 512
+# No projector for images is loaded.
+PROFILE = Profile(schema_dialect="llama_cpp", images=False)
 _BRIEF = Brevity()
 
 
@@ -74,6 +76,12 @@ class LocalModel:
         self._settings = (settings or ModelSettings()).over(DEFAULT_SETTINGS)
         self._on_pull = on_pull
         self._model: PromptedTools | None = None
+        self._served: OpenAIModel | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """The dialect of its server, with what was learnt since it was started."""
+        return PROFILE if self._served is None else self._served.profile
 
     def __repr__(self) -> str:
         return f"LocalModel({self.name.removeprefix('local:')!r})"
@@ -119,8 +127,9 @@ class LocalModel:
             settings=self._settings,
             name=self.name,
             price=FREE,
-            profile=Profile(schema_dialect="llama_cpp"),
+            profile=PROFILE,
         )
+        self._served = served
         # Like other servers, this one may close an idle connection at the moment that it is reused.
         return PromptedTools(Retry(Spread(served, server.slots, self._context)))
 

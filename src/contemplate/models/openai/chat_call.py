@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from ...errors import ModelRequestError
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..wrappers.prompted_tools import PromptedTools
 from .account import Account
@@ -14,7 +15,7 @@ from .profile import Api, Profile
 from .request import body_of
 from .response import ResponseCollector
 from .responses import ResponsesCollector, responses_body
-from .schema_forms import form_of, is_streamed, plain_answer
+from .schema_forms import form_of, is_streamed, plain_answer, takes_no_notice
 from .stream_timeouts import StreamTimeouts
 from .streaming import Collector, read_stream, read_whole
 from .transport import Transport
@@ -40,6 +41,7 @@ class ChatCall:
 
     Attributes:
         begun: whether a piece of the answer was passed on.
+        unheeded: whether the answer shows that the server takes no notice of schemas.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class ChatCall:
         on_delta: DeltaSink | None,
     ) -> None:
         self.model = model
-        self.begun = False
+        self.begun = self.unheeded = False
         self._name = name
         self._provider = account.provider
         self._key = account.api_key
@@ -84,7 +86,14 @@ class ChatCall:
         Raises:
             TransportFailure: the call failed.
             BadCompletion: it failed, or its answer is not one.
+            ModelRequestError: it has images, which the model does not see.
         """
+        if not profile.images and any(each.images for each in request.messages if each.role == "user"):
+            raise ModelRequestError(
+                "it does not understand images",
+                model=self._name,
+                hint="ask a model that does; if this one does, say so in its profile, and `contemplate models forget`",
+            )
         self._sent = request
         streams = on_delta is not None and is_streamed(request, profile)
         write, collect = _APIS[profile.api]
@@ -98,6 +107,7 @@ class ChatCall:
                 async with self._transport.stream(body, self._key, profile.api) as stream:
                     response = await read_stream(stream, collector, on_delta, timeouts)
         answer = response if form is None else plain_answer(response, request, form)
+        self.unheeded = form is not None and takes_no_notice(answer, form)
         # Not streamed, or streamed as the arguments of a tool.
         if on_delta is not None and (not streams or (answer.message.text and not response.message.text)):
             reasoning = "" if streams else answer.reasoning

@@ -12,6 +12,9 @@ from pydantic_core import from_json
 
 from ...data import readable_json
 
+# Below this, a whole number is the same as a float.
+MOST_WHOLE = 2**53
+
 
 class BadCompletion(ValueError):
     """What the server sent is not a chat completion."""
@@ -89,5 +92,7 @@ def number(value: object) -> float | None:
 
 def whole_number(value: object) -> int | None:
     """Return `value` as a whole number, which may be written as a text or with decimals; None if it is none."""
+    if type(value) is int and -MOST_WHOLE < value < MOST_WHOLE:
+        return value
     found = number(value)
     return None if found is None else round(found)

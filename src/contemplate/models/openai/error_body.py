@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import unescape
+from itertools import islice
 from typing import Any
 
 from .completion import BadCompletion, mapping, parsed, whole_number
@@ -17,12 +18,18 @@ from .retry_after import wait_in_body, wait_in_words
 
 _DEEPEST = 8
 _MOST_PROBLEMS = 3
+_MOST_OBJECTS = 50
 _MOST_CHARACTERS = 4000
 _WORDS = (
     *("message", "error", "errors", "detail", "msg", "error_message", "error_msg", "errorMessage", "error_description"),
     *("status_msg", "base_resp", "reason", "title", "raw", "description"),
 )
 _CODES = ("code", "error_code", "errorCode", "type", "status", "reason", "error_type")
+_PLACES = ("param", "field", "parameter", "property")
+_WITHIN = (
+    *("error", "errors", "detail", "base_resp", "metadata", "message", "raw", "details", "fieldViolations"),
+    *("cause", "upstream_error", "body"),
+)
 _NUMBERS = ("code", "status", "status_code", "error_code", "http_status")
 _TITLE = re.compile(r"<(title|h1)[^>]*>(.{1,300}?)</\1", re.IGNORECASE | re.DOTALL)
 _HTML = re.compile(r"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
@@ -42,6 +49,7 @@ class ErrorBody:
         status: the HTTP status that the body names, or None.
         wait: the seconds that it asks to wait, or None.
         sizes: `n_ctx` and `n_prompt_tokens`, where it names them.
+        places: the fields of the request that it names in a place of its own, such as "messages[0].role".
     """
 
     words: str
@@ -49,17 +57,20 @@ class ErrorBody:
     status: int | None = None
     wait: float | None = None
     sizes: tuple[int | None, int | None] = (None, None)
+    places: tuple[str, ...] = ()
 
 
 def error_body(value: object) -> ErrorBody:
     """Return what an error says: its bytes, or the value that was parsed from them."""
     if isinstance(value, bytes):
         try:
-            value = _value_of(value.decode())
+            value = value.decode()
         except UnicodeDecodeError:
             value = None
+    if isinstance(value, str):
+        value = _value_of(value)
     words = _words(value, 0)
-    found = list(_objects(value, 0))
+    found = list(islice(_objects(value, 0), _MOST_OBJECTS))
     codes = [each for body in found for name in _CODES if isinstance(each := body.get(name), str) and _is_code(each)]
     statuses = (whole_number(body.get(name)) for body in found for name in _NUMBERS)
     wait = next((wait for body in found if (wait := wait_in_body(body)) is not None), None)
@@ -70,6 +81,7 @@ def error_body(value: object) -> ErrorBody:
         status=next((status for status in statuses if status is not None and 400 <= status < 600), None),
         wait=wait_in_words(words) if wait is None else wait,
         sizes=sizes,
+        places=tuple(dict.fromkeys(place for body in found for place in _places(body))),
     )
 
 
@@ -111,11 +123,25 @@ def _words(value: object, depth: int) -> str:
     if isinstance(place, list) and said:
         said = f"{'.'.join(map(str, place))}: {said}"
     metadata = mapping(value.get("metadata"))
-    cause = _words(metadata.get("raw"), depth + 1)
+    cause = next((_words(each, depth + 1) for each in _causes(value, metadata) if each), "")
     if cause and cause not in said:
         provider = metadata.get("provider_name")
         said = f"{said}: {cause}" + (f" ({provider})" if isinstance(provider, str) else "") if said else cause
     return said
+
+
+def _causes(error: dict[str, Any], metadata: dict[str, Any]) -> tuple[object, ...]:
+    return metadata.get("raw"), error.get("upstream_error"), error.get("cause")
+
+
+def _places(error: dict[str, Any]) -> Iterator[str]:
+    """Yield the fields that an error names: OpenAI's `param`, pydantic's `loc`, Google's `field`."""
+    for name in _PLACES:
+        if isinstance(place := error.get(name), str) and place:
+            yield place.removeprefix("body.")
+    place = error.get("loc")
+    if isinstance(place, list):
+        yield ".".join(str(each) for each in place if each != "body")
 
 
 def _text(text: str, depth: int) -> str:
@@ -139,11 +165,11 @@ def _objects(value: object, depth: int) -> Iterator[dict[str, Any]]:
         if inner[:1] in ("{", "[") and not isinstance(parsed_inner := _value_of(inner), str):
             yield from _objects(parsed_inner, depth + 1)
     elif isinstance(value, list):
-        for each in value[:_MOST_PROBLEMS]:
+        for each in value[:_MOST_OBJECTS]:
             yield from _objects(each, depth + 1)
     elif isinstance(value, dict):
         yield value
-        for name in ("error", "errors", "detail", "base_resp", "metadata", "message", "raw", "details"):
+        for name in _WITHIN:
             if name in value:
                 yield from _objects(value[name], depth + 1)
 

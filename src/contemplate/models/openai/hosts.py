@@ -95,7 +95,10 @@ _OPENAI_OWN = (
     Family(_LATER_REASONING, _but(OPENAI, api="responses")),
 )
 
-_JSON_ONLY = Profile(schema_form="json_object")
+# Servers that enforce all of JSON Schema, or pass it on to a model untouched.
+_ANY_SCHEMA = Profile(schema_dialect="json_schema")
+_PLAIN_SCHEMA = _but(_ANY_SCHEMA, schema_form="plain")
+_JSON_ONLY = _but(_ANY_SCHEMA, schema_form="json_object")
 _THINKING = {"reasoning_field": "reasoning_content"}
 
 HOSTS: tuple[Host, ...] = (
@@ -127,7 +130,7 @@ HOSTS: tuple[Host, ...] = (
         "https://api.anthropic.com/v1",
         "ANTHROPIC_API_KEY",
         # It ignores response_format, seed and logprobs; the bound of the temperature is 1.
-        Profile(schema_form="tool", left_out=_LOGPROBS | {"seed"}, at_most={"temperature": 1.0}),
+        _but(_ANY_SCHEMA, schema_form="tool", left_out=_LOGPROBS | {"seed"}, at_most={"temperature": 1.0}),
         "https://platform.claude.com/docs/en/api/openai-sdk",
         domains=("anthropic.com", "claude.com"),
     ),
@@ -145,13 +148,14 @@ HOSTS: tuple[Host, ...] = (
         "DeepSeek",
         "https://api.deepseek.com",
         "DEEPSEEK_API_KEY",
-        _but(_JSON_ONLY, **_THINKING),
+        # None of its models sees.
+        _but(_JSON_ONLY, **_THINKING, images=False),
         "https://api-docs.deepseek.com/guides/json_mode, https://api-docs.deepseek.com/guides/thinking_mode",
         domains=("deepseek.com",),
         families=(
             Family(
                 re.compile("reasoner"),
-                _but(_JSON_ONLY, **_THINKING, left_out=_SAMPLING, required_tool_choice=None),
+                _but(_JSON_ONLY, **_THINKING, images=False, left_out=_SAMPLING, required_tool_choice=None),
             ),
         ),
     ),
@@ -228,7 +232,7 @@ HOSTS: tuple[Host, ...] = (
         "Together",
         "https://api.together.xyz/v1",
         "TOGETHER_API_KEY",
-        Profile(schema_form="plain"),
+        _PLAIN_SCHEMA,
         "https://docs.together.ai/docs/json-mode, https://docs.together.ai/docs/openai-api-compatibility",
         domains=("together.xyz", "together.ai"),
     ),
@@ -237,8 +241,8 @@ HOSTS: tuple[Host, ...] = (
         "Fireworks",
         "https://api.fireworks.ai/inference/v1",
         "FIREWORKS_API_KEY",
-        _but(Profile(schema_form="plain"), **_THINKING, left_out=frozenset({"stream_options"})),
-        "https://docs.fireworks.ai/tools-sdks/openai-compatibility",
+        _but(_PLAIN_SCHEMA, **_THINKING, left_out=frozenset({"stream_options"})),
+        "https://docs.fireworks.ai/tools-sdks/openai-compatibility, https://github.com/FlowiseAI/Flowise/issues/2866",
         domains=("fireworks.ai",),
     ),
     Host(
@@ -280,7 +284,7 @@ HOSTS: tuple[Host, ...] = (
         "NVIDIA",
         "https://integrate.api.nvidia.com/v1",
         "NVIDIA_API_KEY",
-        Profile(),
+        _ANY_SCHEMA,
         "https://docs.nvidia.com/nim/large-language-models/latest/api-reference.html",
         domains=("nvidia.com",),
     ),
@@ -290,8 +294,8 @@ HOSTS: tuple[Host, ...] = (
         "https://api.perplexity.ai",
         "PERPLEXITY_API_KEY",
         # It has no tools, and wants users and assistants to take turns.
-        Profile(
-            schema_form="plain",
+        _but(
+            _PLAIN_SCHEMA,
             tool_form="prompted",
             roles_alternate=True,
             left_out=_LOGPROBS | {"seed", "stop", "stream_options"},
@@ -304,7 +308,7 @@ HOSTS: tuple[Host, ...] = (
         "Ollama",
         "http://localhost:11434/v1",
         None,
-        Profile(schema_form="plain", required_tool_choice=None),
+        _but(_PLAIN_SCHEMA, required_tool_choice=None),
         "https://docs.ollama.com/api/openai-compatibility",
         domains=("ollama.com",),
         port=11434,
@@ -314,7 +318,7 @@ HOSTS: tuple[Host, ...] = (
         "LM Studio",
         "http://localhost:1234/v1",
         None,
-        Profile(),
+        _ANY_SCHEMA,
         "https://lmstudio.ai/docs/developer/openai-compat/structured-output",
         port=1234,
     ),
@@ -323,7 +327,7 @@ HOSTS: tuple[Host, ...] = (
         "vLLM",
         "http://localhost:8000/v1",
         None,
-        Profile(schema_form="plain"),
+        _PLAIN_SCHEMA,
         "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
     ),
     Host(
@@ -331,7 +335,7 @@ HOSTS: tuple[Host, ...] = (
         "SGLang",
         "http://localhost:30000/v1",
         None,
-        Profile(schema_form="plain"),
+        _PLAIN_SCHEMA,
         "https://docs.sglang.ai/basic_usage/openai_api_completions.html",
     ),
     Host(
@@ -348,7 +352,9 @@ HOSTS: tuple[Host, ...] = (
         "http://localhost:4000/v1",
         "LITELLM_API_KEY",
         Profile(),
-        "https://docs.litellm.ai/docs/proxy/user_keys",
+        "https://docs.litellm.ai/docs/proxy/user_keys, https://docs.litellm.ai/docs/completion/drop_params",
+        # What the model behind it refuses, it refuses itself.
+        families=(Family(re.compile("claude"), Profile(left_out=_LOGPROBS | {"seed"})),),
     ),
 )
 

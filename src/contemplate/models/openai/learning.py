@@ -16,13 +16,16 @@ from .completion import ReportedError
 from .lessons import Lesson, lesson_from, room_left
 from .notebook import Page, page_of, write_down
 from .profile import Api, Profile
-from .refusals import REFUSED, Refusal, refusal_of
+from .refusals import MAY_REFUSE, Refusal, may_refuse, refusal_of
 from .transport import BadStatus
 
 MAX_LESSONS = 8
 MAX_ROUNDS = 2 * MAX_LESSONS
 # How long others wait for the one that tries a new lesson; a whole answer may take longer than its acceptance.
 PATIENCE = 5.0
+UNHEEDED = Lesson(
+    changes={"schema_form": "words"}, words="the server takes no notice of schemas; they are told in words"
+)
 
 # Of each event loop: who tries what was just learnt.
 _turns: RunVar[dict[Page, anyio.Lock]] = RunVar("contemplate_lessons")
@@ -78,6 +81,15 @@ class Dialect:
             TransportFailure: the call failed.
             BadCompletion: it failed, or its answer is not one.
         """
+        response = await self._answered(asking)
+        if asking.unheeded and self.profile.schema_form != UNHEEDED.changes["schema_form"]:
+            # The answer is paid for; the next one, such as its repair, will be of use.
+            self._page.add(UNHEEDED, proven=True)
+            await self.write_down()
+            return _noted(response, [f"learnt from an answer: {UNHEEDED.words}"])
+        return response
+
+    async def _answered(self, asking: Asking) -> ModelResponse:
         page = self._page
         if not page.proven:
             return await _Call(self, page, asking).answered(None)
@@ -94,6 +106,11 @@ class Dialect:
             return _noted(response, [f"known from earlier: {each.words}" for each in page.lessons])
         return response
 
+    async def write_down(self) -> None:
+        """Keep what was learnt for other processes, also if the call is cancelled."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(write_down, self._page)
+
 
 class Asking(Protocol):
     """A request that can be made in any dialect."""
@@ -106,6 +123,11 @@ class Asking(Protocol):
     @property
     def begun(self) -> bool:
         """Whether the caller has received a part of the answer; then it is too late to ask again."""
+        ...
+
+    @property
+    def unheeded(self) -> bool:
+        """Whether the answer shows that the server takes no notice of schemas."""
         ...
 
     def body(self, profile: Profile) -> Mapping[str, Any]:
@@ -186,14 +208,14 @@ class _Call:
         finally:
             self._page.proven = not refused
         if not refused:
-            await self._write_down()
+            await self._dialect.write_down()
         return outcome
 
     async def _learn(self, failure: _Failure) -> None:
         """Learn from a refusal.
 
         Raises:
-            BadStatus: nothing can be learnt from it.
+            BadStatus: nothing can be learnt from it, or only that the same is not to be asked again.
             ReportedError: the same.
         """
         self._tried.append(failure.profile)
@@ -208,17 +230,23 @@ class _Call:
             self._lessons += 1
             self._page.add(lesson)
             self._notes.append(f"learnt from a refusal: {lesson.words}")
-        elif self._page.remembered and refusal.is_about_the_form and not refusal.is_too_long:
+            if not self._dialect.profile.images and failure.profile.images:
+                # What is asked may be in the image: it is not left out.
+                self._page.proven = True
+                await self._dialect.write_down()
+                raise failure.error
+        elif (
+            self._page.remembered
+            and refusal.status != MAY_REFUSE
+            and refusal.is_about_the_form
+            and not refusal.is_too_long
+        ):
             # What is not understood may be due to what was learnt from another server at this place.
             self._page.forget()
-            await self._write_down()
+            await self._dialect.write_down()
         else:
             self._page.proven = True
             raise failure.error
-
-    async def _write_down(self) -> None:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(write_down, self._page)
 
 
 @asynccontextmanager
@@ -245,8 +273,8 @@ def _refusal(error: BadStatus | ReportedError, asking: Asking) -> Refusal | None
     if asking.begun:
         return None
     if isinstance(error, ReportedError):
-        return refusal_of(400, getattr(error, "body", None) or str(error), asking.model)
-    return refusal_of(error.status, error.body, asking.model) if error.status in REFUSED else None
+        return refusal_of(400, error.body, asking.model)
+    return refusal_of(error.status, error.body, asking.model) if may_refuse(error.status) else None
 
 
 def _capped(profile: Profile, room: int | None) -> Profile:

@@ -11,26 +11,14 @@ from pydantic_core import to_json
 
 from ...data import Data
 from ..tokens import BYTES_PER_TOKEN
+from .context_overflow import overflow
 from .lesson_rules import MAX_TOKENS, possible_changes
 from .profile import Profile
-from .refusals import Refusal, any_of
+from .refusals import Refusal
 
 # Of an answer with less room than this nothing can be expected.
 LEAST_ROOM = 16
-_CONTEXT = any_of(
-    r"context[ _](?:length|window|size|limit)(?: of| is|:)* *\(?(\d+)",
-    r"(?:must be <=|n_ctx\D{1,5}|limit is) *(\d+)",
-    r"(\d+)[ -]tokens? (?:context|limit)",
-)
-_REQUESTED = any_of(r"requested (?:a total of |about )?(\d+)")
-_PROMPT = any_of(
-    r"(\d+) (?:in|of|from) (?:the |your )?(?:messages|prompt|input|text)",
-    r"(\d+) (?:text |prompt )?(?:input|prompt) tokens",
-    r"(\d+) `inputs`",
-    r"resulted in (\d+)",
-    r"n_prompt_tokens\D{1,5}(\d+)",
-    r"(\d+) tokens from the input",
-)
+_REQUESTED = re.compile(r"requested (?:a total of |about )?(\d+)", re.IGNORECASE)
 _SUM = re.compile(r"(\d+) \+ \d+ > (\d+)")
 
 
@@ -83,24 +71,18 @@ def lesson_from(
 def room_left(refusal: Refusal, body: Mapping[str, Any]) -> int | None:
     """Return how many tokens an answer may have, where prompt and answer together were too long; None if unknown."""
     sent = next((body[name] for name in MAX_TOKENS if name in body), None)
-    if sent is None or not refusal.is_too_long:
+    sizes = overflow(refusal.error)
+    if sent is None or sizes is None:
         return None
     text = re.sub(r"(?<=\d),(?=\d{3})", "", refusal.text)
-    sum_of = _SUM.search(text)
-    if sum_of is not None:
-        room = int(sum_of[2]) - int(sum_of[1])
-    else:
-        context, asked, prompt = _first(_CONTEXT, text), _first(_REQUESTED, text), _first(_PROMPT, text)
-        if prompt is None and asked is not None:
-            prompt = asked - sent
-        if prompt is None and re.search(r"max_|completion|output", text):
-            prompt = len(to_json(body.get("messages"))) // BYTES_PER_TOKEN
-        if context is None or prompt is None:
-            return None
-        room = context - prompt
+    context, prompt, asked = sizes.context_tokens, sizes.prompt_tokens, _REQUESTED.search(text)
+    if (sum_of := _SUM.search(text)) is not None:
+        prompt, context = int(sum_of[1]), int(sum_of[2])
+    elif asked is not None and prompt in (None, int(asked[1])):
+        prompt = int(asked[1]) - sent
+    elif prompt is None and re.search(r"max_|completion|output", text):
+        prompt = len(to_json(body.get("messages"))) // BYTES_PER_TOKEN
+    if context is None or prompt is None:
+        return None
+    room = context - prompt
     return room if LEAST_ROOM <= room < sent else None
-
-
-def _first(pattern: re.Pattern[str], text: str) -> int | None:
-    found = pattern.search(text)
-    return None if found is None else next(int(group) for group in found.groups() if group)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -45,10 +46,10 @@ class Page:
     proven: bool = True
     remembered: bool = False
 
-    def add(self, lesson: Lesson) -> None:
-        """Add a lesson, after which a call has to try whether it is enough."""
+    def add(self, lesson: Lesson, *, proven: bool = False) -> None:
+        """Add a lesson, after which a call has to try whether it is enough, unless it is known to be."""
         with _lock:
-            self.lessons, self.proven, self.remembered = (*self.lessons, lesson), False, False
+            self.lessons, self.proven, self.remembered = (*self.lessons, lesson), proven, False
 
     def forget(self) -> None:
         """Drop all lessons: the server is another one."""
@@ -81,16 +82,38 @@ def forget_lessons() -> None:
         _read = False
 
 
+def forget(part: str = "") -> dict[str, int]:
+    """Forget what was learnt of the endpoints and models whose "URL#MODEL" contains `part`, in the file too.
+
+    Returns:
+        How many lessons were forgotten of each.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = _path()
+    forgotten: dict[str, int] = {}
+    if path.exists():
+        with _locked(path):
+            places = _current(path)
+            forgotten = {key: len(lessons) for key, lessons in places.items() if part in key}
+            _replace(path, _written({key: lessons for key, lessons in places.items() if key not in forgotten}))
+    with _lock:
+        pages = [page for key, page in _pages.items() if part in key and page.lessons]
+    for page in pages:
+        forgotten.setdefault(page.key, len(page.lessons))
+        page.forget()
+    return forgotten
+
+
 def write_down(page: Page) -> None:
     """Keep a page in the file, beside those of others. What cannot be written is kept in this process only."""
     if os.environ.get(OFF) or not page.key:
         return
-    from filelock import FileLock, Timeout
-
     path = _path()
-    with suppress(OSError, Timeout, ValueError):
+    with suppress(OSError, ValueError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{path}.lock", timeout=LOCK_SECONDS, mode=0o600):
+        with _locked(path):
             places = _current(path)
             today = date.today().isoformat()
             dates = {
@@ -101,8 +124,24 @@ def write_down(page: Page) -> None:
                 places[page.key] = [
                     {"date": dates.get(json.dumps(each["changes"], sort_keys=True), today), **each} for each in entries
                 ]
-            kept = dict(list(places.items())[-MOST_PLACES:])
-            _replace(path, json.dumps({"version": 1, "places": kept}, indent=1))
+            _replace(path, _written(dict(list(places.items())[-MOST_PLACES:])))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep other processes from writing the file.
+
+    Raises:
+        OSError: another one does so for too long, or it cannot be written.
+    """
+    from filelock import FileLock
+
+    with FileLock(f"{path}.lock", timeout=LOCK_SECONDS, mode=0o600):
+        yield
+
+
+def _written(places: Places) -> str:
+    return json.dumps({"version": 1, "places": places}, indent=1)
 
 
 def _path() -> Path:

@@ -35,7 +35,8 @@ class Profile(Data):
         none_tool_choice: whether "no tool may be called" can be said; otherwise the tools are left out then.
         tool_form: "native", or "prompted": described in the prompt, with a schema for a call or an answer.
         schema_form: how an answer is held to a schema.
-        schema_dialect: the subset of JSON Schema that is understood, in answers and tools.
+        schema_dialect: the subset of JSON Schema that is understood, in answers and tools. OpenAI's strict one is
+            taken nearly everywhere, by gateways too.
         schema_with_tools: whether a schema and tools may stand in one request; otherwise the schema is told in words
             as long as tools may be called.
         streams: whether answers can be streamed.
@@ -61,7 +62,7 @@ class Profile(Data):
     none_tool_choice: bool = True
     tool_form: Literal["native", "prompted"] = "native"
     schema_form: SchemaForm = "strict"
-    schema_dialect: SchemaDialect = "json_schema"
+    schema_dialect: SchemaDialect = "openai"
     schema_with_tools: bool = True
     streams: bool = True
     schema_streams: bool = True

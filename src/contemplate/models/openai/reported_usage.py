@@ -48,22 +48,23 @@ class ReportedUsage:
             yield "the usage that the server reported cannot be read; it is estimated"
 
     def _read(self, usage: dict[str, Any]) -> None:
-        asked, said = _details(usage, ("prompt", "input")), _details(usage, ("completion", "output"))
+        asked, said = _details(usage, "prompt", "input"), _details(usage, "completion", "output")
         read, made = _count(usage, _CACHED) or _count(asked, _CACHED), _count(usage, ("cache_creation_input_tokens",))
         given = _count(usage, _INPUT)
         if given is not None and not usage.keys() & {"prompt_tokens"} and "cache_read_input_tokens" in usage:
             given += (read or 0) + (made or 0)
         reasoning = _count(said, ("reasoning_tokens",)) or _count(usage, ("reasoning_tokens",))
+        written = _count(usage, _OUTPUT)
         counts = {
             "input": given,
-            "output": _count(usage, _OUTPUT),
+            "output": written,
             "total": _count(usage, _TOTAL),
             "cached": read,
             "reasoning": reasoning,
         }
         self._counts |= {name: count for name, count in counts.items() if count is not None and count > 0}
-        named = (usage.get(name) for name in (*_INPUT, *_OUTPUT))
-        self._unreadable = any(value is not None and whole_number(value) is None for value in named)
+        missing = (*(_INPUT if given is None else ()), *(_OUTPUT if written is None else ()))
+        self._unreadable = any(usage.get(name) is not None for name in missing)
         cost = _cost(usage)
         self._cost = self._cost if cost is None else cost
 
@@ -92,14 +93,19 @@ class ReportedUsage:
         )
 
 
-def _details(usage: dict[str, Any], kinds: Sequence[str]) -> dict[str, Any]:
-    return next((found for kind in kinds if (found := mapping(usage.get(f"{kind}_tokens_details")))), {})
+def _details(usage: dict[str, Any], kind: str, other: str) -> dict[str, Any]:
+    return mapping(usage.get(f"{kind}_tokens_details")) or mapping(usage.get(f"{other}_tokens_details"))
 
 
 def _count(usage: dict[str, Any], names: Sequence[str]) -> int | None:
     """Return the first count that is not 0, or 0, or None if there is none that can be read."""
-    counts = [count for name in names if name in usage and (count := whole_number(usage[name])) is not None]
-    return next(filter(None, counts), 0 if counts else None)
+    found = None
+    for name in names:
+        if name in usage and (count := whole_number(usage[name])) is not None:
+            if count:
+                return count
+            found = 0
+    return found
 
 
 def _cost(usage: dict[str, Any]) -> float | None:

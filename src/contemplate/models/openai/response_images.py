@@ -52,6 +52,8 @@ class ResponseImages:
             # Joined once, at the end of the image: it may be millions of characters in small pieces.
             self._held.append(text)
             return ""
+        if not self._held and "!" not in text:
+            return text
         whole = "".join((*self._held, text))
         self._held.clear()
         texts: list[str] = []

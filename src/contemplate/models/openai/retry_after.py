@@ -20,6 +20,7 @@ _WORDS = re.compile(
     rf"((?:{_PART},? ?(?:and )?)+)",
     re.IGNORECASE | re.ASCII,
 )
+# In ASCII, as other letters are taken for s and k where case is ignored.
 _WORDS_PART = re.compile(r"(\d+(?:\.\d+)?) ?(ms|milli|h|m|s)", re.IGNORECASE | re.ASCII)
 
 

@@ -16,6 +16,9 @@ from .profile import Profile, SchemaForm
 # The text around a block of code, which models put around JSON that they were asked for in words.
 _FENCED = re.compile(r"\s*```[\w-]*\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
 
+# Braces alone are also those of formulas.
+_JSON_BEGUN = re.compile(r'\{\s*["}]|\A\s*(\[|"|[\d.eE+-]+\s*\Z|(true|false|null)\s*\Z)')
+
 
 def form_of(request: ModelRequest, profile: Profile) -> SchemaForm | None:
     """Return how the answer to `request` is held to its schema; None if it has none."""
@@ -88,6 +91,17 @@ def plain_answer(response: ModelResponse, request: ModelRequest, form: SchemaFor
         if fenced is not None:
             return response.model_copy(update={"message": _with_text(message, fenced[1])})
     return response
+
+
+def takes_no_notice(response: ModelResponse, form: SchemaForm | None) -> bool:
+    """Return whether an answer shows that the server does not know what a schema is: it is prose, and is whole.
+
+    JSON that does not fit is the model's fault, as may be what was cut off, filtered or refused.
+    """
+    text = response.message.text.lstrip()
+    if not text or text[0] == "{" or form not in ("strict", "plain", "json_object"):
+        return False
+    return response.finish == "stop" and not response.message.tool_calls and _JSON_BEGUN.search(text) is None
 
 
 def _with_text(message: Message, text: str) -> Message:

@@ -101,6 +101,9 @@ class Thoughts:
     def _beginning(self, text: str, *, last: bool) -> str:
         """Look for an opening tag, and return what follows it."""
         begun = text.lstrip()
+        if begun and begun[0].lower() not in _FIRST:
+            self._at_beginning = False
+            return begun if self._found else text
         opening = _OPENING.match(begun)
         if opening is not None:
             self._found = True

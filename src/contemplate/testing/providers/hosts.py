@@ -182,7 +182,7 @@ NVIDIA = ProviderDialect(
 LITELLM = ProviderDialect(
     name="LiteLLM",
     model="claude-sonnet-4-5",
-    base_url="http://127.0.0.1:4000/v1",
+    base_url="http://localhost:4000/v1",
     sources=("https://docs.litellm.ai/docs/completion/drop_params", "https://docs.litellm.ai/docs/reasoning_content"),
     rules=(
         NoFields(

@@ -63,7 +63,7 @@ SGLANG = ProviderDialect(
 LLAMA_CPP = ProviderDialect(
     name="llama.cpp",
     model="qwen2.5",
-    base_url="http://127.0.0.1:8080/v1",
+    base_url="http://localhost:8080/v1",
     sources=(
         "https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md",
         "https://github.com/lidge-jun/opencodex/issues/2135",
