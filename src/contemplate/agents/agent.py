@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -22,6 +23,7 @@ from ..prompts.results import show_results
 from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..run.protocols import Answer, ParsedAnswer
+from ..run.shortening import shortened
 from ..run.task_context import TaskContext
 from ..run.tool_calls import ToolResult
 from ..settings import ModelSettings
@@ -42,7 +44,8 @@ class Agent:
         instructions: added to the system message, which all subagents share.
         settings: settings of its model calls; a task's own settings override them.
         max_turns: maximum number of model calls per task, repairs excluded; the last must answer without tools.
-        context: maximum tokens of the conversation; beyond it, the model must answer without tools. No limit if None.
+        context: maximum tokens of a prompt, by the estimate. Beyond it, the model is shown old results of tools
+            shortened; once that is not enough, it must answer without tools. No limit if None.
         max_repairs: maximum number of repairs of an answer that does not match the output type.
         max_tool_calls: maximum number of tool calls in one turn; the model is told that the others were not made.
 
@@ -166,7 +169,8 @@ class Agent:
             return await run_tool_call(call, ctx.run, ctx.task.id, lambda: run_program(code, program, functions))
 
         request = ModelRequest(opening, settings)
-        done = await answer_with_program(request, ctx.call, run, program, output)
+        ask = partial(ctx.call, context=self._context)
+        done = await answer_with_program(request, ask, run, program, output)
         ctx.keep(done.messages)
         return ParsedAnswer(done.text, done.output, outcome="answered" if done.complete else "capped")
 
@@ -187,10 +191,10 @@ class Agent:
         """
         for turn in range(self._max_turns):
             request = with_schema(ModelRequest(messages, settings, self._specs), output)
-            last = turn == self._max_turns - 1 or (self._context < math.inf and request_tokens(request) > self._context)
+            last = turn == self._max_turns - 1 or not self._has_room(request)
             if last and self._specs:
                 request = replace(request, tool_choice="none")
-            response = await ctx.call(request)
+            response = await ctx.call(request, context=self._context)
             calls = response.message.tool_calls
             results = await self._use_tools(calls, ctx) if calls and not last else ()
             received = () if last else _planner_messages(ctx)
@@ -201,6 +205,13 @@ class Agent:
             messages = (*messages, response.message, *results, *received)
             ctx.keep(messages)
         return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
+
+    def _has_room(self, request: ModelRequest) -> bool:
+        """Return whether `request` fits with nothing shortened but what the model has read before."""
+        if self._context == math.inf:
+            return True
+        sent = shortened(request, self._context)
+        return not sent.unread and request_tokens(sent.request) <= self._context
 
     def _opening(self, task: Task, ctx: TaskContext, *more: str) -> tuple[Message, ...]:
         # The part that all subagents share comes first and is byte-identical, so that prefix caches hit.
@@ -229,7 +240,8 @@ class Agent:
             if not response.message.text.strip() and not images:
                 raise ModelResponseError("the answer is empty", model=response.model)
             return Answer(response.message.text, images=images)
-        value, response = await parse_with_repair(response, request, ctx.call, output, repairs=self._max_repairs)
+        ask = partial(ctx.call, context=self._context)
+        value, response = await parse_with_repair(response, request, ask, output, repairs=self._max_repairs)
         return ParsedAnswer(response.message.text, value, images)
 
     async def _use_tools(self, calls: Sequence[ToolCall], ctx: TaskContext) -> tuple[Message, ...]:

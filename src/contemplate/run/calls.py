@@ -16,7 +16,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from ..errors import ConfigurationError, error_info
+from ..errors import ConfigurationError, ModelContextError, error_info
 from ..events import CallName, Event, ModelCalled, Speaker
 from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
@@ -24,12 +24,14 @@ from ..models.accounting import accounted
 from ..models.tokens import request_tokens
 from ..usage import NOTHING, Price, Usage
 from .budget import Ledger
+from .context_windows import told
 from .current_run import OngoingRun, RunScope
 from .listeners import Listeners
 from .metering import ONE_CALL, Meter
 from .nesting import inner_depth
 from .planning import Planning
 from .resources import Resources
+from .shortening import Shortened
 from .tool_calls import ToolCalls
 
 if TYPE_CHECKING:
@@ -43,6 +45,11 @@ class _Name(NamedTuple):
     role: Speaker
     task: str | None
     turn: int
+
+    @property
+    def asker(self) -> str:
+        """Who asks, as users are told."""
+        return self.role if self.task is None else f"task {self.task!r}"
 
 
 class Calls(OngoingRun):
@@ -186,9 +193,16 @@ class Calls(OngoingRun):
         return self._answered_by.get(task)
 
     async def call(
-        self, role: Speaker, model: Model, request: ModelRequest, *, task: str | None, on_delta: DeltaSink | None
+        self,
+        role: Speaker,
+        model: Model,
+        request: ModelRequest,
+        *,
+        task: str | None,
+        on_delta: DeltaSink | None,
+        whole: bool = False,
     ) -> ModelResponse:
-        """Make one model call.
+        """Make one model call. A prompt that does not fit is asked again with texts shortened, unless `whole`.
 
         Raises:
             ModelError: the call failed.
@@ -198,25 +212,25 @@ class Calls(OngoingRun):
         self._turns[role, task] = turn + 1
         name = _Name(role, task, turn)
         try:
-            return await self._call(name, model, request, on_delta)
+            return await self._call(name, model, request, on_delta, whole=whole)
         finally:
             if role == "planner":
                 self.planning.call_ended(turn)
 
     async def _call(
-        self, name: _Name, model: Model, request: ModelRequest, on_delta: DeltaSink | None
+        self, name: _Name, model: Model, request: ModelRequest, on_delta: DeltaSink | None, *, whole: bool
     ) -> ModelResponse:
         meter = Meter(on_delta)
         recording = self.resources.recording
         if recording is None:
-            return await self._make(name, model, request, meter)
+            return await self._make(name, model, request, meter, whole=whole)
         asked = recording.asked(self._recorded_path, *name, model.name, request)
         known = recording.find(asked)
         if known is not None:
             return await self._recall(known, recording, name, meter, price_of(model))
         started = perf_counter()
         try:
-            response = await self._make(name, model, request, meter)
+            response = await self._make(name, model, request, meter, whole=whole)
         except BaseException as error:
             recording.cut_off(asked, started, error, meter.text, meter.spent)
             raise
@@ -247,28 +261,42 @@ class Calls(OngoingRun):
         assert response is not None  # noqa: S101
         return response
 
-    async def _make(self, name: _Name, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
+    async def _make(
+        self, name: _Name, model: Model, request: ModelRequest, meter: Meter, *, whole: bool
+    ) -> ModelResponse:
         if not self.resources.is_connected(model):
             await self.resources.connect(model)
         if not self._slots:
-            return await self._request(name, model, request, meter)
+            return await self._request(name, model, request, meter, whole=whole)
         if len(self._slots) == 1:
             async with self._slots[0]:
-                return await self._request(name, model, request, meter)
-        return await self._in_all_slots(self._slots, name, model, request, meter)
+                return await self._request(name, model, request, meter, whole=whole)
+        return await self._in_all_slots(self._slots, name, model, request, meter, whole=whole)
 
     async def _in_all_slots(
-        self, slots: tuple[anyio.Semaphore, ...], name: _Name, model: Model, request: ModelRequest, meter: Meter
+        self,
+        slots: tuple[anyio.Semaphore, ...],
+        name: _Name,
+        model: Model,
+        request: ModelRequest,
+        meter: Meter,
+        *,
+        whole: bool,
     ) -> ModelResponse:
         """Make the call once it has a slot in each run that limits concurrency, from the innermost to the outermost."""
         if not slots:
-            return await self._request(name, model, request, meter)
+            return await self._request(name, model, request, meter, whole=whole)
         async with slots[0]:
-            return await self._in_all_slots(slots[1:], name, model, request, meter)
+            return await self._in_all_slots(slots[1:], name, model, request, meter, whole=whole)
 
-    async def _request(self, name: _Name, model: Model, request: ModelRequest, meter: Meter) -> ModelResponse:
+    async def _request(
+        self, name: _Name, model: Model, request: ModelRequest, meter: Meter, *, whole: bool
+    ) -> ModelResponse:
+        # Below the journal, so that a call keeps its name, and so its answer, whatever is known of the context.
+        windows = self.resources.windows
+        sent = Shortened(request) if whole else windows.fitted(model.name, request)
         # Without a limit on tokens the estimate is not needed.
-        prompt_tokens = request_tokens(request) if self.ledger.limits_tokens else 0
+        prompt_tokens = request_tokens(sent.request) if self.ledger.limits_tokens else 0
         wanted = request.settings.max_tokens
         price = self._price(model)
         reservation = await self.ledger.reserve(prompt_tokens, wanted, role=name.role, task=name.task, price=price)
@@ -276,23 +304,30 @@ class Calls(OngoingRun):
             self.planning.call_began(name.turn)
         if reservation.output_tokens != wanted:
             settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
-            request = replace(request, settings=settings)
+            request, sent = replace(request, settings=settings), sent.with_settings(settings)
         started = perf_counter()
         finish, error, answered_by = None, None, None
         meter.spent = ONE_CALL
         try:
-            response = await model.request(request, None if meter.on_delta is None else meter)
-            meter.spent, finish = accounted(response, request), response.finish
+            sink = None if meter.on_delta is None else meter
+            if whole:
+                response = await model.request(request, sink)
+            else:
+                response, sent = await windows.ask(model, request, sent, sink, lambda: meter.written)
+            meter.spent, finish = accounted(response, sent.request), response.finish
             answered_by = response.answered_by
             meter.catch_up(response)
             if response.finish == "length" and reservation.capped_by is not None:
                 self.ledger.trip(reservation.capped_by)
                 response = response.model_copy(update={"capped_by": reservation.capped_by})
-            return response
+            return response if sent.texts == 0 else told(response, sent, request, name.asker)
         except BaseException as raised:
             error = raised
             if meter.written or not isinstance(raised, Exception):
-                meter.spent = meter.usage(prompt_tokens or request_tokens(request))
+                meter.spent = meter.usage(prompt_tokens or request_tokens(sent.request))
+            elif isinstance(raised, ModelContextError):
+                # It was refused before anything was read, so that the call is left to ask again with less.
+                meter.spent = NOTHING
             raise
         finally:
             if price is not None:
