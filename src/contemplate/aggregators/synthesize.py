@@ -20,7 +20,7 @@ from ..run.context import RunContext
 from ..run.context_windows import room_after
 from ..settings import ModelSettings
 from .conclusions import conclusion_of, images_of, nothing_answered, shuffled
-from .condense import FENCE_TOKENS, MIN_ROOM_TOKENS, Material, Summarise, condense, shorten
+from .condense import FENCE_TOKENS, MIN_ROOM_TOKENS, Material, Summarise, calls_for, condense, shorten
 
 MAX_REPAIRS = 2
 TOKENS_PER_WORD = 2
@@ -118,6 +118,8 @@ class _Synthesize:
         try:
             if room < MIN_ROOM_TOKENS:
                 raise AggregationError("the question leaves no room for summaries")
+            if calls_for(material, room) >= ctx.calls_left:
+                raise AggregationError("the limits leave no calls for summaries")
             condensed = await self._condensed(question, material, closing, room, ctx)
         except (AggregationError, LimitExceeded) as error:
             ctx.note(f"the results do not fit into the context, and cannot be summarised: {error.message}")
