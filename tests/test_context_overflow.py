@@ -175,7 +175,7 @@ async def test_every_prompt_with_material_is_shortened(aggregator: str) -> None:
 
     small = Small(answer)
     planner = planners.sample(3)
-    chosen = {
+    chosen: Any = {
         "judge": aggregators.judge(),
         "agentic": aggregators.agentic(),
         "meaning": aggregators.vote(by_meaning=True) if aggregator == "meaning" else None,

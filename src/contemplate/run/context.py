@@ -236,7 +236,7 @@ class RunContext:
         if self.listening:
             self.emit(Noted(message=message))
 
-    def tell_shortened(self, message: str, *, unread: bool) -> None:
+    def _tell_shortened(self, message: str, *, unread: bool) -> None:
         """Note, once, that a model was shown less; if it had not read all of it before, the run is not complete."""
         self._state.given_up |= unread
         if readable(message) not in self._state.notes:
@@ -313,7 +313,7 @@ class RunContext:
             request = replace(request, settings=request.settings.over(self.settings))
         response = await self._calls.call(role, chosen, request, task=task, on_delta=on_delta, whole=whole)
         for note in response.notes:
-            self.tell_shortened(f"{chosen.name}: {note}", unread=response.shortened)
+            self._tell_shortened(f"{chosen.name}: {note}", unread=response.shortened)
         return response
 
     @asynccontextmanager

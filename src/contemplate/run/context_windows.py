@@ -25,14 +25,17 @@ class _Window:
 
 
 class ContextWindows:
-    """What is known of the models' contexts in a run, by the models' names. A refused prompt costs nothing."""
+    """What is known of the models' contexts in a run. A refused prompt costs nothing.
+
+    It is kept by the model's name and by how much it may write, which needs room as well.
+    """
 
     def __init__(self) -> None:
-        self._windows: dict[str, _Window] = {}
+        self._windows: dict[tuple[str, int | None], _Window] = {}
 
     def fitted(self, model: str, request: ModelRequest) -> Shortened:
         """Return `request`, shortened if one that was no longer has been refused before."""
-        window = self._windows.get(model)
+        window = self._windows.get((model, request.settings.max_tokens))
         if window is None or request_tokens(request) < window.refused:
             return Shortened(request)
         return shortened(request, window.room)
@@ -58,17 +61,17 @@ class ContextWindows:
             except ModelContextError as error:
                 room = room_after(error, sent.request)
                 size = request_tokens(sent.request)
-                self._learn(model.name, size, room)
+                self._learn((model.name, sent.request.settings.max_tokens), size, room)
                 shorter = shortened(request, room)
                 if not left or begun() or request_tokens(shorter.request) >= size:
                     raise
                 sent = shorter
         raise AssertionError("unreachable")
 
-    def _learn(self, model: str, refused: int, room: int) -> None:
-        known = self._windows.get(model)
+    def _learn(self, key: tuple[str, int | None], refused: int, room: int) -> None:
+        known = self._windows.get(key)
         if known is None or refused <= known.refused:
-            self._windows[model] = _Window(refused, room)
+            self._windows[key] = _Window(refused, room)
 
 
 def room_after(error: ModelContextError, request: ModelRequest) -> int:

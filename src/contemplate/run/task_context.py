@@ -143,7 +143,7 @@ class TaskContext:
         reached.messages = request.messages
         sent = shortened(request, context) if context < math.inf else Shortened(request)
         if sent.texts:
-            self._run.tell_shortened(words_for(sent, request, f"task {self._task.id!r}"), unread=sent.unread)
+            self._run._tell_shortened(words_for(sent, request, f"task {self._task.id!r}"), unread=sent.unread)
         response = await self._run.call(
             self._role,
             sent.request,
