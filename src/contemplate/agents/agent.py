@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -15,23 +16,28 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError, ModelResponseError, ToolError
 from ..messages import Message, Part, ToolCall, images_made
 from ..models import ModelRequest, ModelResponse, ToolSpec
-from ..models.tokens import request_tokens
+from ..models.tokens import BYTES_PER_TOKEN, request_tokens
 from ..plan import Program, Task
 from ..prompts import render
 from ..prompts.results import show_results
 from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..run.protocols import Answer, ParsedAnswer
+from ..run.shortening import shortened
 from ..run.task_context import TaskContext
 from ..run.tool_calls import ToolResult
 from ..settings import ModelSettings
 from ..tools.sandbox import require, run_program
 from ..tools.tool import Tool, as_tool
 from ..tools.toolset import Toolset
+from .kept_aside import KeptAside
 from .output import parse_with_repair, with_schema
 from .program import answer_with_program, program_instructions
 from .tool_calls import run_tool_call
 from .withheld import check_given
+
+# Of a context: a result that takes more is kept aside.
+SHARE_OF_A_RESULT = 1 / 4
 
 
 class Agent:
@@ -42,7 +48,9 @@ class Agent:
         instructions: added to the system message, which all subagents share.
         settings: settings of its model calls; a task's own settings override them.
         max_turns: maximum number of model calls per task, repairs excluded; the last must answer without tools.
-        context: maximum tokens of the conversation; beyond it, the model must answer without tools. No limit if None.
+        context: maximum tokens of a prompt, by the estimate. Beyond it, the model is shown old results of tools
+            shortened; once that is not enough, it must answer without tools. A result that takes a quarter of it is
+            kept aside: the model sees beginning, end and size, and gets tools to read and search it. No limit if None.
         max_repairs: maximum number of repairs of an answer that does not match the output type.
         max_tool_calls: maximum number of tool calls in one turn; the model is told that the others were not made.
 
@@ -84,7 +92,7 @@ class Agent:
                     f"two tools have the same name: {each.name!r}",
                     hint="name one of them: @tool(name=...), or mcp_tools(..., prefix=...)",
                 )
-        self._specs = tuple(ToolSpec(each.name, each.description, each.parameters) for each in self._tools.values())
+        self._specs = _specs(self._tools)
 
     async def prepare(self, run: RunContext) -> None:
         """Open the toolsets before any model call, so that a failure costs nothing.
@@ -166,7 +174,8 @@ class Agent:
             return await run_tool_call(call, ctx.run, ctx.task.id, lambda: run_program(code, program, functions))
 
         request = ModelRequest(opening, settings)
-        done = await answer_with_program(request, ctx.call, run, program, output)
+        ask = partial(ctx.call, context=self._context)
+        done = await answer_with_program(request, ask, run, program, output)
         ctx.keep(done.messages)
         return ParsedAnswer(done.text, done.output, outcome="answered" if done.complete else "capped")
 
@@ -185,14 +194,15 @@ class Agent:
             OutputError: the answer does not match the output type, after all repairs.
             LimitExceeded: a limit does not allow another call.
         """
+        aside = KeptAside(self._context * SHARE_OF_A_RESULT * BYTES_PER_TOKEN)
         for turn in range(self._max_turns):
-            request = with_schema(ModelRequest(messages, settings, self._specs), output)
-            last = turn == self._max_turns - 1 or (self._context < math.inf and request_tokens(request) > self._context)
+            request = with_schema(ModelRequest(messages, settings, (*self._specs, *_specs(aside.tools))), output)
+            last = turn == self._max_turns - 1 or not self._has_room(request)
             if last and self._specs:
                 request = replace(request, tool_choice="none")
-            response = await ctx.call(request)
+            response = await ctx.call(request, context=self._context)
             calls = response.message.tool_calls
-            results = await self._use_tools(calls, ctx) if calls and not last else ()
+            results = await self._use_tools(calls, ctx, aside) if calls and not last else ()
             received = () if last else _planner_messages(ctx)
             if not calls and not received:
                 return await self._answer(response, request, ctx, output)
@@ -201,6 +211,13 @@ class Agent:
             messages = (*messages, response.message, *results, *received)
             ctx.keep(messages)
         return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
+
+    def _has_room(self, request: ModelRequest) -> bool:
+        """Return whether `request` fits with nothing shortened but what the model has read before."""
+        if self._context == math.inf:
+            return True
+        sent = shortened(request, self._context)
+        return not sent.unread and request_tokens(sent.request) <= self._context
 
     def _opening(self, task: Task, ctx: TaskContext, *more: str) -> tuple[Message, ...]:
         # The part that all subagents share comes first and is byte-identical, so that prefix caches hit.
@@ -229,28 +246,42 @@ class Agent:
             if not response.message.text.strip() and not images:
                 raise ModelResponseError("the answer is empty", model=response.model)
             return Answer(response.message.text, images=images)
-        value, response = await parse_with_repair(response, request, ctx.call, output, repairs=self._max_repairs)
+        ask = partial(ctx.call, context=self._context)
+        value, response = await parse_with_repair(response, request, ask, output, repairs=self._max_repairs)
         return ParsedAnswer(response.message.text, value, images)
 
-    async def _use_tools(self, calls: Sequence[ToolCall], ctx: TaskContext) -> tuple[Message, ...]:
+    async def _use_tools(self, calls: Sequence[ToolCall], ctx: TaskContext, aside: KeptAside) -> tuple[Message, ...]:
+        tools = {**aside.tools, **self._tools}
         results: dict[int, ToolResult] = {}
 
         async def use(place: int, call: ToolCall) -> None:
-            results[place] = await run_tool_call(call, ctx.run, ctx.task.id, lambda: self._call(call))
+            results[place] = await run_tool_call(call, ctx.run, ctx.task.id, lambda: _call(call, tools))
 
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls[: self._max_tool_calls]):
                 group.start_soon(use, place, call)
         too_many = ToolResult(render("tool_calls_too_many", most=str(self._max_tool_calls)))
         results |= dict.fromkeys(range(self._max_tool_calls, len(calls)), too_many)
-        return tuple(
-            Message.tool(call.id, results[place].text, results[place].images) for place, call in enumerate(calls)
-        )
+        messages = []
+        for place, call in enumerate(calls):
+            text = results[place].text
+            shown = aside.shown(text) if call.name in self._tools else text
+            if shown is not text:
+                ctx.run.note(
+                    f"task {ctx.task.id!r}: a result of {call.name}, {len(text):,} characters, is read in parts"
+                )
+            messages.append(Message.tool(call.id, shown, results[place].images))
+        return tuple(messages)
 
-    async def _call(self, call: ToolCall) -> str | tuple[Part, ...]:
-        if call.name not in self._tools:
-            raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(self._tools)}")
-        return await self._tools[call.name].call(call.arguments)
+
+async def _call(call: ToolCall, tools: Mapping[str, Tool]) -> str | tuple[Part, ...]:
+    if call.name not in tools:
+        raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(tools)}")
+    return await tools[call.name].call(call.arguments)
+
+
+def _specs(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:
+    return tuple(ToolSpec(each.name, each.description, each.parameters) for each in tools.values())
 
 
 def _planner_messages(ctx: TaskContext) -> tuple[Message, ...]:

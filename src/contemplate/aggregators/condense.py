@@ -70,6 +70,11 @@ async def condense(texts: Sequence[Material], room: int, summarise: Summarise) -
     return level
 
 
+def calls_for(texts: Sequence[Material], room: int) -> int:
+    """Return how many calls a level of summaries takes."""
+    return len(list(_packed(_cut(texts, room), room)))
+
+
 def shorten(texts: Sequence[Material], room: float) -> list[Material]:
     """Return `texts`, the longest of them cut so that all together fit into `room` tokens.
 

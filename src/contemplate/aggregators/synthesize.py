@@ -8,7 +8,7 @@ from typing import Any
 from ..agents.output import parse_with_repair, with_schema
 from ..agents.withheld import check_given
 from ..arguments import checked_arguments
-from ..errors import AggregationError, ConfigurationError, ModelError
+from ..errors import AggregationError, ConfigurationError, LimitExceeded, ModelContextError, ModelError
 from ..events import OutputDelta
 from ..messages import Message
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
@@ -17,9 +17,10 @@ from ..prompts import fence_mark, fenced, render
 from ..prompts.results import result_text
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
+from ..run.context_windows import room_after
 from ..settings import ModelSettings
 from .conclusions import conclusion_of, images_of, nothing_answered, shuffled
-from .condense import FENCE_TOKENS, MIN_ROOM_TOKENS, Material, Summarise, condense, shorten
+from .condense import FENCE_TOKENS, MIN_ROOM_TOKENS, Material, Summarise, calls_for, condense, shorten
 
 MAX_REPAIRS = 2
 TOKENS_PER_WORD = 2
@@ -56,20 +57,18 @@ class _Synthesize:
     ) -> Conclusion:
         written = False
 
-        async def ask(request: ModelRequest) -> ModelResponse:
+        async def ask(request: ModelRequest, *, whole: bool = False) -> ModelResponse:
             nonlocal written
             on_delta = _output_sink(ctx) if ctx.listening and ctx.streaming else None
             if written and on_delta is not None:
                 on_delta(Delta(restart=True))
             written = True
-            return await ctx.call("aggregator", request, model=self._model, on_delta=on_delta)
+            return await ctx.call("aggregator", request, model=self._model, on_delta=on_delta, whole=whole)
 
         material, closing = _material(usable, ctx)
         if self._context is not None:
             context = self._room(question, closing, missing, ctx)
-            condensed = await condense(material, context, self._summariser(question, ctx))
-            closing = closing if condensed == material else render("synthesis_summaries")
-            material = condensed
+            material, closing = await self._condensed(question, material, closing, context, ctx)
         whole = material
         around = request_tokens(self._request(question, (), closing, missing, ctx))
         length = sum(each.tokens for each in material)
@@ -80,8 +79,15 @@ class _Synthesize:
                 return _unmerged(ctx)
             ctx.note("the limits leave no room for all that the results say; the longest of them are merged shortened")
             material = shorten(material, room)
+        cut = material is not whole
         request = self._request(question, material, closing, missing, ctx)
-        response = await ask(request)
+        try:
+            response = await ask(request, whole=True)
+        except ModelContextError as error:
+            room = room_after(error, request) - self._around(question, closing, missing, ctx)
+            material, closing = await self._condensed_to_fit(question, material, closing, room, ctx)
+            request = self._request(question, material, closing, missing, ctx)
+            response = await ask(request)
         check_given(response)
         output: Any = None
         if ctx.output is not None:
@@ -95,8 +101,31 @@ class _Synthesize:
             output=output,
             images=response.message.images or images_of(each for each in usable if each.id in read),
             support=tuple(each.id for each in usable if each.id in read),
-            complete=complete and material is whole and response.finish != "length",
+            complete=complete and not cut and response.finish != "length",
         )
+
+    async def _condensed(
+        self, question: str, material: list[Material], closing: str, room: int, ctx: RunContext
+    ) -> tuple[list[Material], str]:
+        """Return the material, or summaries of it that fit into `room` tokens, and the closing instructions."""
+        condensed = await condense(material, room, self._summariser(question, ctx))
+        return condensed, closing if condensed == material else render("synthesis_summaries")
+
+    async def _condensed_to_fit(
+        self, question: str, material: list[Material], closing: str, room: int, ctx: RunContext
+    ) -> tuple[list[Material], str]:
+        """Condense what the model refused; what cannot be summarised stays as it is, to be shortened."""
+        try:
+            if room < MIN_ROOM_TOKENS:
+                raise AggregationError("the question leaves no room for summaries")
+            if calls_for(material, room) >= ctx.calls_left:
+                raise AggregationError("the limits leave no calls for summaries")
+            condensed = await self._condensed(question, material, closing, room, ctx)
+        except (AggregationError, LimitExceeded) as error:
+            ctx.note(f"the results do not fit into the context, and cannot be summarised: {error.message}")
+            return material, closing
+        ctx.note("the results do not fit into the context; they are summarised, and the summaries merged")
+        return condensed
 
     def _request(
         self,
@@ -117,14 +146,18 @@ class _Synthesize:
 
     def _room(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
         """Return the tokens left for material in the longer of the two prompts."""
-        requests = self._request(question, (), closing, missing, ctx), self._summary_request(question, (), 1, ctx)
-        room = (self._context or 0) - max(map(request_tokens, requests))
+        room = (self._context or 0) - self._around(question, closing, missing, ctx)
         if room < MIN_ROOM_TOKENS:
             raise ConfigurationError(
                 f"synthesize(context={self._context}) leaves no room for the results after the question",
                 hint=f"give at least {(self._context or 0) - room + MIN_ROOM_TOKENS}",
             )
         return room
+
+    def _around(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
+        """Return the tokens of the longer of the two prompts without material."""
+        requests = self._request(question, (), closing, missing, ctx), self._summary_request(question, (), 1, ctx)
+        return max(map(request_tokens, requests))
 
     def _summary_request(
         self, question: str, material: Sequence[Material], tokens: int, ctx: RunContext
@@ -170,11 +203,14 @@ def synthesize(
     more call per group, and one more in depth per level. A group whose call fails is omitted, with a note, and the
     result is incomplete.
 
+    Without `context`, results that the model refuses as too long are summarised likewise, in the size that it names;
+    if that fails, the longest are shortened, with a note, and the result is incomplete.
+
     Args:
         model: the merging model; the run's model if None.
         settings: settings of its calls.
         instructions: added at the end of the prompt, such as the format of the answer.
-        context: maximum tokens of a prompt; leave room for the answer. No limit if None.
+        context: maximum tokens of a prompt; leave room for the answer. If None, as many as the model takes.
     """
     return _Synthesize(model, settings, instructions, context)
 

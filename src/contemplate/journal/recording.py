@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from ..errors import JournalBusy, JournalError, error_info
+from ..errors import JournalBusy, JournalError, ModelContextError, error_info
 from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
@@ -166,7 +166,8 @@ class Recording:
     def cut_off(self, asked: Asked, started: float, error: BaseException, text: str, usage: Usage) -> None:
         """Record that a call failed or was cancelled: now if nobody else is writing, else with the next call."""
         outcome: CallOutcome = "failed" if isinstance(error, Exception) else "cancelled"
-        entry = self._entry(asked, started, outcome, text=text, error=error_info(error), usage=usage)
+        sizes = (error.context_tokens, error.prompt_tokens) if isinstance(error, ModelContextError) else None
+        entry = self._entry(asked, started, outcome, text=text, error=error_info(error), sizes=sizes, usage=usage)
         self._pending.append((entry, asked.pieces))
         self._flush_quickly()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import anyio
 
-from ..errors import ReplayError, revived
+from ..errors import ModelContextError, ReplayError, revived
 from ..result import RunResult
 from ..usage import NOTHING, Price, Usage
 from .entries import Asked, Entry, RunRecord
@@ -100,7 +100,10 @@ class Replaying(Recording):
         if entry.outcome == "cancelled":
             await self._cut_off(entry)
         if entry.error is not None and entry.outcome == "failed" and entry.role != "tool":
-            raise revived(entry.error.kind, entry.error.message, entry.error.hint)
+            error = revived(entry.error.kind, entry.error.message, entry.error.hint)
+            if isinstance(error, ModelContextError) and entry.sizes is not None:
+                error.context_tokens, error.prompt_tokens = entry.sizes
+            raise error
 
     async def _cut_off(self, entry: Entry) -> None:
         """Wait to be cancelled, by an aggregator that stops early or by the recorded deadline."""

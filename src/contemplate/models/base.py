@@ -100,7 +100,8 @@ class ModelResponse(Data):
         model: the name that the provider reports.
         answered_by: the name of the model that answered, where a wrapper such as `Fallback` chose among several.
         capped_by: the limit of the run that had the answer cut off, where it was one.
-        notes: what could not be read.
+        notes: what could not be read, or was not shown to the model.
+        shortened: whether the prompt did not fit, and the model was shown only parts of what others wrote.
     """
 
     message: Message
@@ -112,6 +113,7 @@ class ModelResponse(Data):
     answered_by: str | None = None
     capped_by: str | None = None
     notes: tuple[Text, ...] = ()
+    shortened: bool = False
 
 
 DeltaSink = Callable[[Delta], None]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +16,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from ..errors import ConfigurationError, error_info
+from ..errors import ConfigurationError, ModelContextError, error_info
 from ..events import CallName, Event, ModelCalled, Speaker
 from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
@@ -24,6 +24,7 @@ from ..models.accounting import accounted
 from ..models.tokens import request_tokens
 from ..usage import NOTHING, Price, Usage
 from .budget import Ledger
+from .context_windows import told
 from .continuation import OnCut, whole_answer
 from .current_run import OngoingRun, RunScope
 from .listeners import Listeners
@@ -32,6 +33,7 @@ from .nesting import inner_depth
 from .planning import Planning
 from .resources import Resources
 from .shares import More, refusal
+from .shortening import Shortened
 from .stillness import Stillness
 from .tool_calls import ToolCalls
 
@@ -46,6 +48,23 @@ class _Name(NamedTuple):
     role: Speaker
     task: str | None
     turn: int
+
+    @property
+    def asker(self) -> str:
+        """Who asks, as users are told."""
+        return self.role if self.task is None else f"task {self.task!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call in the making. It may go on with an answer (`more`), and may want its prompt read whole or not at all."""
+
+    name: _Name
+    model: Model
+    request: ModelRequest
+    meter: Meter
+    more: More | None
+    whole: bool
 
 
 class Calls(OngoingRun):
@@ -200,8 +219,11 @@ class Calls(OngoingRun):
         task: str | None,
         on_delta: DeltaSink | None,
         on_cut: OnCut | None = None,
+        whole: bool = False,
     ) -> ModelResponse:
         """Make a model call; if a limit cuts off the answer, go on with it when it is known what others leave.
+
+        A prompt that does not fit is asked again with texts shortened, unless `whole`.
 
         Raises:
             ModelError: the call failed.
@@ -211,7 +233,7 @@ class Calls(OngoingRun):
         async def call(request: ModelRequest, on_delta: DeltaSink | None, more: More | None) -> ModelResponse:
             turn = self._turns.get((role, task), 0)
             self._turns[role, task] = turn + 1
-            return await self._call(_Name(role, task, turn), model, request, on_delta, more)
+            return await self._call(_Call(_Name(role, task, turn), model, request, Meter(on_delta), more, whole))
 
         if role == "planner":
             # Nobody can go on with a plan whose tasks run already.
@@ -222,42 +244,37 @@ class Calls(OngoingRun):
             self.ledger.trip(response.capped_by)
         return response
 
-    async def _call(
-        self, name: _Name, model: Model, request: ModelRequest, on_delta: DeltaSink | None, more: More | None
-    ) -> ModelResponse:
+    async def _call(self, call: _Call) -> ModelResponse:
         self.stillness.goes_on()
         try:
-            return await self._journaled(name, model, request, on_delta, more)
+            return await self._journaled(call)
         finally:
-            if name.role == "planner":
-                self.planning.call_ended(name.turn)
+            if call.name.role == "planner":
+                self.planning.call_ended(call.name.turn)
             self.stillness.waits()
 
-    async def _journaled(
-        self, name: _Name, model: Model, request: ModelRequest, on_delta: DeltaSink | None, more: More | None
-    ) -> ModelResponse:
-        meter = Meter(on_delta)
+    async def _journaled(self, call: _Call) -> ModelResponse:
         recording = self.resources.recording
         if recording is None:
-            return await self._make(name, model, request, meter, more)
-        asked = recording.asked(self._recorded_path, *name, model.name, request)
+            return await self._make(call)
+        meter = call.meter
+        asked = recording.asked(self._recorded_path, *call.name, call.model.name, call.request)
         known = recording.find(asked)
         if known is not None:
-            return await self._recall(known, recording, name, meter, price_of(model))
+            return await self._recall(known, recording, call)
         started = perf_counter()
         try:
-            response = await self._make(name, model, request, meter, more)
+            response = await self._make(call)
         except BaseException as error:
             recording.cut_off(asked, started, error, meter.text, meter.spent)
             raise
         await recording.answered(asked, started, response, meter.spent)
         return response
 
-    async def _recall(
-        self, known: Entry, recording: Recording, name: _Name, meter: Meter, price: Price | None
-    ) -> ModelResponse:
+    async def _recall(self, known: Entry, recording: Recording, call: _Call) -> ModelResponse:
         """Return the recorded result of a call, at its recorded cost."""
-        response = known.response
+        response, name, meter = known.response, call.name, call.meter
+        price = price_of(call.model)
         if name.role == "planner":
             self.planning.call_began(name.turn)
         # At once, not in recorded order: the tasks that others wait for may be in what the planner has written.
@@ -277,19 +294,12 @@ class Calls(OngoingRun):
         assert response is not None  # noqa: S101
         return response
 
-    async def _make(
-        self, name: _Name, model: Model, request: ModelRequest, meter: Meter, more: More | None
-    ) -> ModelResponse:
-        if more is not None:
-            await self._wait_for_the_rest(more)
-        if not self.resources.is_connected(model):
-            await self.resources.connect(model)
-        if not self._slots:
-            return await self._request(name, model, request, meter, more)
-        if len(self._slots) == 1:
-            async with self._slots[0]:
-                return await self._request(name, model, request, meter, more)
-        return await self._in_all_slots(self._slots, name, model, request, meter, more)
+    async def _make(self, call: _Call) -> ModelResponse:
+        if call.more is not None:
+            await self._wait_for_the_rest(call.more)
+        if not self.resources.is_connected(call.model):
+            await self.resources.connect(call.model)
+        return await self._in_slots(self._slots, call)
 
     async def _wait_for_the_rest(self, more: More) -> None:
         """Wait until it is known what is left of the limits.
@@ -302,26 +312,20 @@ class Calls(OngoingRun):
         if waiting.cancelled_caught:
             raise refusal(self.ledger.limits, "seconds")
 
-    async def _in_all_slots(
-        self,
-        slots: tuple[anyio.Semaphore, ...],
-        name: _Name,
-        model: Model,
-        request: ModelRequest,
-        meter: Meter,
-        more: More | None,
-    ) -> ModelResponse:
+    async def _in_slots(self, slots: tuple[anyio.Semaphore, ...], call: _Call) -> ModelResponse:
         """Make the call once it has a slot in each run that limits concurrency, from the innermost to the outermost."""
         if not slots:
-            return await self._request(name, model, request, meter, more)
+            return await self._request(call)
         async with slots[0]:
-            return await self._in_all_slots(slots[1:], name, model, request, meter, more)
+            return await self._in_slots(slots[1:], call)
 
-    async def _request(
-        self, name: _Name, model: Model, request: ModelRequest, meter: Meter, more: More | None
-    ) -> ModelResponse:
+    async def _request(self, call: _Call) -> ModelResponse:
+        name, model, request, meter, more = call.name, call.model, call.request, call.meter, call.more
+        # Below the journal, so that a call keeps its name, and so its answer, whatever is known of the context.
+        windows = self.resources.windows
+        sent = Shortened(request) if call.whole else windows.fitted(model.name, request)
         # Without a limit on tokens the estimate is not needed.
-        prompt_tokens = request_tokens(request) if self.ledger.limits_tokens else 0
+        prompt_tokens = request_tokens(sent.request) if self.ledger.limits_tokens else 0
         if more is not None:
             prompt_tokens = min(prompt_tokens, more.prompt)
         wanted = request.settings.max_tokens
@@ -333,22 +337,29 @@ class Calls(OngoingRun):
             self.planning.call_began(name.turn)
         if reservation.output_tokens != wanted:
             settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
-            request = replace(request, settings=settings)
+            request, sent = replace(request, settings=settings), sent.with_settings(settings)
         started = perf_counter()
         finish, error, answered_by = None, None, None
         meter.spent = ONE_CALL
         try:
-            response = await model.request(request, None if meter.on_delta is None else meter)
-            meter.spent, finish = accounted(response, request), response.finish
+            sink = None if meter.on_delta is None else meter
+            if call.whole:
+                response = await model.request(request, sink)
+            else:
+                response, sent = await windows.ask(model, request, sent, sink, lambda: meter.written)
+            meter.spent, finish = accounted(response, sent.request), response.finish
             answered_by = response.answered_by
             meter.catch_up(response)
             if response.finish == "length" and reservation.capped_by is not None:
                 response = response.model_copy(update={"capped_by": reservation.capped_by})
-            return response
+            return response if sent.texts == 0 else told(response, sent, request, name.asker)
         except BaseException as raised:
             error = raised
             if meter.written or not isinstance(raised, Exception):
-                meter.spent = meter.usage(prompt_tokens or request_tokens(request))
+                meter.spent = meter.usage(prompt_tokens or request_tokens(sent.request))
+            elif isinstance(raised, ModelContextError):
+                # It was refused before anything was read, so that the call is left to ask again with less.
+                meter.spent = NOTHING
             raise
         finally:
             if price is not None:

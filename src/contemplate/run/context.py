@@ -236,6 +236,12 @@ class RunContext:
         if self.listening:
             self.emit(Noted(message=message))
 
+    def _tell_shortened(self, message: str, *, unread: bool) -> None:
+        """Note, once, that a model was shown less; if it had not read all of it before, the run is not complete."""
+        self._state.given_up |= unread
+        if readable(message) not in self._state.notes:
+            self.note(message)
+
     def note_all(self, task: str, notes: Sequence[str]) -> None:
         """Keep the notes of a run within `task`, whose events the listeners have received already."""
         self._state.notes += [f"within {task!r}: {note}" for note in notes]
@@ -284,8 +290,12 @@ class RunContext:
         task: str | None = None,
         on_delta: DeltaSink | None = None,
         on_cut: Callable[[ModelResponse], None] | None = None,
+        whole: bool = False,
     ) -> ModelResponse:
         """Make one model call, within the run's limits; an answer that they cut off goes on when others leave more.
+
+        A prompt that does not fit into the model's context is asked again with what others wrote shortened: results of
+        tools, and texts between fences. The run is then not complete, unless the model had seen them in full before.
 
         Args:
             role: who calls; an aggregator may use the share of the limits kept for it.
@@ -294,17 +304,20 @@ class RunContext:
             task: the id of the task that the call is for.
             on_delta: receives each delta as it arrives; without it the call is not streamed.
             on_cut: receives an answer that was cut off, before it is waited for more.
+            whole: whether a prompt that does not fit is an error instead.
 
         Raises:
-            ModelError: the call failed.
+            ModelError: the call failed. A `ModelContextError`: the prompt does not fit, however much is shortened.
             LimitExceeded: a limit does not allow another call.
         """
         chosen = self.model(model)
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
-        response = await self._calls.call(role, chosen, request, task=task, on_delta=on_delta, on_cut=on_cut)
+        response = await self._calls.call(
+            role, chosen, request, task=task, on_delta=on_delta, on_cut=on_cut, whole=whole
+        )
         for note in response.notes:
-            self.note(f"{chosen.name}: {note}")
+            self._tell_shortened(f"{chosen.name}: {note}", unread=response.shortened)
         return response
 
     @asynccontextmanager

@@ -102,6 +102,7 @@ def _joined(response: ModelResponse, more: ModelResponse) -> ModelResponse:
             "reasoning": response.reasoning + more.reasoning,
             "logprobs": (*(response.logprobs or ()), *(more.logprobs or ())) if both else None,
             "notes": (*response.notes, *more.notes),
+            "shortened": response.shortened or more.shortened,
         }
     )
 

@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from ..models import Connectable, Model
 from ..tools.toolset import Toolsets, toolsets
+from .context_windows import ContextWindows
 
 if TYPE_CHECKING:
     from ..journal.recording import Recording
@@ -21,11 +22,13 @@ class Resources:
     Attributes:
         toolsets: opens toolsets.
         recording: records calls in the journal; None without one.
+        windows: what is known of the models' contexts.
     """
 
     def __init__(self, stack: AsyncExitStack, toolsets: Toolsets, recording: Recording | None) -> None:
         self.toolsets = toolsets
         self.recording = recording
+        self.windows = ContextWindows()
         self._stack = stack
         self._connected: set[int] = set()
 

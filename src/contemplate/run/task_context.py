@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from ..plan import Task
 from ..result import TaskResult
 from ..usage import Usage
 from .context import RunContext
+from .context_windows import words_for
+from .shortening import Shortened, shortened
 
 
 @dataclass(slots=True)
@@ -121,8 +124,11 @@ class TaskContext:
         """Return the messages sent to this subagent (`RunContext.tell`) since the last call of this."""
         return self._run._state.messages_for(self._task.id)
 
-    async def call(self, request: ModelRequest) -> ModelResponse:
+    async def call(self, request: ModelRequest, *, context: float = math.inf) -> ModelResponse:
         """Make one model call for this task.
+
+        A prompt of more than `context` tokens is shortened, like one that does not fit into the model's context
+        (`RunContext.call`). The conversation is kept in full.
 
         Raises:
             ModelError: the call failed.
@@ -137,6 +143,9 @@ class TaskContext:
         reached.written.clear()
         reached.logprobs = None
         reached.messages = request.messages
+        sent = shortened(request, context) if context < math.inf else Shortened(request)
+        if sent.texts:
+            self._run._tell_shortened(words_for(sent, request, f"task {self._task.id!r}"), unread=sent.unread)
 
         def keep(response: ModelResponse) -> None:
             reached.capped_by = response.capped_by
@@ -147,7 +156,7 @@ class TaskContext:
         try:
             response = await self._run.call(
                 self._role,
-                request,
+                sent.request,
                 model=self._model or self._task.model,
                 task=self._task.id if self._role == "subagent" else None,
                 on_delta=self.hear if streaming else None,

@@ -1,0 +1,107 @@
+"""Prompts that do not fit into a model's context: asked again with less, and remembered for the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import ModelContextError
+from ..models import DeltaSink, Model, ModelRequest, ModelResponse
+from ..models.tokens import request_tokens
+from .shortening import Shortened, shortened
+
+MAX_TRIES = 3
+# How much of the context an answer may need where nobody says so.
+MAX_ANSWER_TOKENS = 8192
+MARGIN = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What a refusal taught, in estimated tokens: a prompt that did not fit, and what is likely to fit."""
+
+    refused: int
+    room: int
+
+
+class ContextWindows:
+    """What is known of the models' contexts in a run. A refused prompt costs nothing.
+
+    It is kept by the model's name and by how much it may write, which needs room as well.
+    """
+
+    def __init__(self) -> None:
+        self._windows: dict[tuple[str, int | None], _Window] = {}
+
+    def fitted(self, model: str, request: ModelRequest) -> Shortened:
+        """Return `request`, shortened if one that was no longer has been refused before."""
+        window = self._windows.get((model, request.settings.max_tokens))
+        if window is None or request_tokens(request) < window.refused:
+            return Shortened(request)
+        return shortened(request, window.room)
+
+    async def ask(
+        self, model: Model, request: ModelRequest, sent: Shortened, on_delta: DeltaSink | None, begun: Callable[[], int]
+    ) -> tuple[ModelResponse, Shortened]:
+        """Return the answer and what it answers: `sent`, or `request` shortened further, after three tries at most.
+
+        Args:
+            model: the model.
+            request: the whole request.
+            sent: what is asked first.
+            on_delta: receives each delta.
+            begun: whether an answer has begun, after which nothing is asked again.
+
+        Raises:
+            ModelError: the call failed. A `ModelContextError`: what may be shortened is not enough.
+        """
+        for left in range(MAX_TRIES, -1, -1):
+            try:
+                return await model.request(sent.request, on_delta), sent
+            except ModelContextError as error:
+                room = room_after(error, sent.request)
+                size = request_tokens(sent.request)
+                self._learn((model.name, sent.request.settings.max_tokens), size, room)
+                shorter = shortened(request, room)
+                if not left or begun() or request_tokens(shorter.request) >= size:
+                    raise
+                sent = shorter
+        raise AssertionError("unreachable")
+
+    def _learn(self, key: tuple[str, int | None], refused: int, room: int) -> None:
+        known = self._windows.get(key)
+        if known is None or refused <= known.refused:
+            self._windows[key] = _Window(refused, room)
+
+
+def room_after(error: ModelContextError, request: ModelRequest) -> int:
+    """Return how many tokens, by the estimate, a prompt may have after one was refused: fewer than that one's.
+
+    The sizes that the server named say how far the estimate is off. Without them, it is half of what was refused.
+    """
+    sent, context, prompt = request_tokens(request), error.context_tokens, error.prompt_tokens
+    if not context:
+        return sent // 2
+    answer = min(context // 4, MAX_ANSWER_TOKENS)
+    if request.settings.max_tokens is not None:
+        answer = min(request.settings.max_tokens, context // 2)
+    room = int((context - answer) * MARGIN * (sent / prompt if prompt else 1))
+    return room if room < sent else sent // 2
+
+
+def told(response: ModelResponse, sent: Shortened, whole: ModelRequest, asker: str) -> ModelResponse:
+    """Return `response` with what `asker` is told of its request, which was shortened."""
+    return response.model_copy(
+        update={"notes": (*response.notes, words_for(sent, whole, asker)), "shortened": sent.unread}
+    )
+
+
+def words_for(sent: Shortened, whole: ModelRequest, asker: str) -> str:
+    """Return what is told of a request that was shortened; the same for all turns in which only old results are."""
+    if not sent.unread:
+        return f"{asker}: the conversation does not fit into the context; old results of tools are shown shortened"
+    before, after = request_tokens(whole), request_tokens(sent.request)
+    return (
+        f"{asker}: the prompt does not fit into the context; {sent.texts} of the texts in it are shortened, "
+        f"from about {before:,} to {after:,} tokens in all"
+    )

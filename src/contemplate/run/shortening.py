@@ -1,0 +1,127 @@
+"""A shorter prompt: of what others wrote, beginning and end are kept. What is asked stays as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..messages import Message, TextPart
+from ..models import ModelRequest
+from ..models.tokens import BYTES_PER_TOKEN, request_tokens, text_bytes
+from ..prompts.leaving_out import fenced_places, without_middle
+from ..settings import ModelSettings
+
+# Bytes that are kept of a text that others need, and of an old result of a tool; then, only what says how long it was.
+LEAST_BYTES = 480
+BRIEF_BYTES = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Shortened:
+    """A request in which texts may be shortened.
+
+    Args:
+        request: the request as it is sent.
+        texts: how many texts in it are shortened.
+        unread: whether the model was not shown one of them in full in an earlier turn either.
+    """
+
+    request: ModelRequest
+    texts: int = 0
+    unread: bool = False
+
+    def with_settings(self, settings: ModelSettings) -> Shortened:
+        """Return the same request with other settings."""
+        return replace(self, request=replace(self.request, settings=settings))
+
+
+@dataclass(slots=True)
+class _Piece:
+    """A text that may be shortened: where it stands, and what is to be left of it."""
+
+    message: int
+    part: int
+    start: int
+    end: int
+    text: str
+    old: bool
+    left: str
+
+    @property
+    def size(self) -> int:
+        return text_bytes(self.left)
+
+
+def shortened(request: ModelRequest, room: float) -> Shortened:
+    """Return `request` with texts shortened so that it has `room` tokens by the estimate, or as close as possible.
+
+    Results of tools that the model has answered to come first, the oldest before the others; then the longest of what
+    stands between fences and of the last turn's results. Instructions, questions, tasks, and what the model itself
+    wrote stay as they are, and each tool call keeps its result.
+    """
+    excess = request_tokens(request) - room
+    if excess <= 0:
+        return Shortened(request)
+    pieces = list(_pieces(request.messages))
+    over = int(excess * BYTES_PER_TOKEN) + 1
+    old = [piece for piece in pieces if piece.old]
+    for length in (BRIEF_BYTES, 0):
+        for piece in old:
+            over -= _cut(piece, length) if over > 0 else 0
+    if over > 0:
+        _level([piece for piece in pieces if not piece.old], over)
+    cut = [piece for piece in pieces if piece.left is not piece.text]
+    if not cut:
+        return Shortened(request)
+    messages = _put_back(request.messages, cut)
+    return Shortened(replace(request, messages=messages), len(cut), any(not piece.old for piece in cut))
+
+
+def _pieces(messages: Sequence[Message]) -> Iterator[_Piece]:
+    last_turn = max((place for place, each in enumerate(messages) if each.role == "assistant"), default=-1)
+    for place, message in enumerate(messages):
+        if message.role not in ("user", "tool"):
+            continue
+        for number, part in enumerate(message.parts):
+            if not isinstance(part, TextPart):
+                continue
+            places = fenced_places(part.text)
+            if message.role == "tool" and not places:
+                places = [(0, len(part.text))]
+            for start, end in places:
+                text = part.text[start:end]
+                yield _Piece(place, number, start, end, text, message.role == "tool" and place < last_turn, text)
+
+
+def _cut(piece: _Piece, length: int) -> int:
+    """Shorten a piece, and return by how many bytes."""
+    before = piece.size
+    left = without_middle(piece.text, length)
+    if text_bytes(left) >= before:
+        return 0
+    piece.left = left
+    return before - piece.size
+
+
+def _level(pieces: Sequence[_Piece], over: int) -> None:
+    """Shorten the longest pieces to one length, so that all together have `over` bytes less."""
+    by_size = sorted(pieces, key=lambda piece: piece.size)
+    left = sum(piece.size for piece in by_size) - over
+    for count, piece in zip(range(len(by_size), 0, -1), by_size, strict=True):
+        share = left // count
+        if piece.size > share:
+            _cut(piece, max(share, LEAST_BYTES))
+        left -= piece.size
+
+
+def _put_back(messages: Sequence[Message], pieces: Sequence[_Piece]) -> tuple[Message, ...]:
+    changed = list(messages)
+    # From the end, so that the places of those before still hold.
+    for piece in reversed(pieces):
+        message = changed[piece.message]
+        parts = list(message.parts)
+        part = parts[piece.part]
+        assert isinstance(part, TextPart)  # noqa: S101
+        parts[piece.part] = TextPart(text=part.text[: piece.start] + piece.left + part.text[piece.end :])
+        changed[piece.message] = message.model_copy(update={"parts": tuple(parts)})
+    return tuple(changed)
