@@ -176,7 +176,7 @@ class Run:
 
 def gates() -> list[Gate]:
     """The limiters of this event loop."""
-    return [gate for _, gate in (_gates.get(None) or {}).values()]
+    return [gate for _, gate in _gates.here().values()]
 
 
 async def cancelled(run: Run, wait: Callable[[], Awaitable[None]], report: Report) -> None:

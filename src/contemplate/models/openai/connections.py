@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import anyio
 import sniffio
-from anyio.lowlevel import RunVar
 
+from ..per_loop import PerLoop
 from ..proxies import proxy_for
 from .account import Account
 from .connection_settings import CLOSE_SECONDS
@@ -22,17 +22,13 @@ class _Shared:
     users: int = 0
 
 
-# Each event loop has its own connections: sharing them across loops fails in obscure ways.
-_open: RunVar[dict[Account, _Shared]] = RunVar("contemplate_openai_connections")
+_open: PerLoop[dict[Account, _Shared]] = PerLoop("openai_connections", dict)
 
 
 @asynccontextmanager
 async def connected(account: Account) -> AsyncIterator[Transport]:
     """Yield the transport for `account` in this event loop; the last user to leave closes it."""
-    transports = _open.get(None)
-    if transports is None:
-        transports = {}
-        _open.set(transports)
+    transports = _open.here()
     shared = transports.get(account)
     if shared is None:
         shared = transports[account] = _Shared(_new_transport(account))

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import anyio
 import anyio.to_thread
-from anyio.lowlevel import RunVar
 
 from ..base import ModelResponse
+from ..per_loop import PerLoop
 from .completion import ReportedError
 from .lessons import Lesson, lesson_from, room_left
 from .notebook import Page, page_of, write_down
@@ -28,7 +28,7 @@ UNHEEDED = Lesson(
 )
 
 # Of each event loop: who tries what was just learnt.
-_turns: RunVar[dict[Page, anyio.Lock]] = RunVar("contemplate_lessons")
+_turns: PerLoop[dict[Page, anyio.Lock]] = PerLoop("lessons", dict)
 
 
 class Dialect:
@@ -252,10 +252,7 @@ class _Call:
 @asynccontextmanager
 async def _turn(page: Page) -> AsyncIterator[None]:
     """Let one call at a time go on from here, for as long as others are patient."""
-    turns = _turns.get(None)
-    if turns is None:
-        turns = {}
-        _turns.set(turns)
+    turns = _turns.here()
     lock = turns.setdefault(page, anyio.Lock())
     taken = False
     with anyio.move_on_after(PATIENCE):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import anyio
-from anyio.lowlevel import RunVar
 
 from ...errors import MissingDependencyError, ModelTimeoutError
 from ...settings import ModelSettings
 from ...usage import Price
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse, RunMark, outermost_run
 from ..openai.stream_timeouts import StreamTimeouts
+from ..per_loop import PerLoop
 from ..prices import listed_price
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class _Shared:
 
 
 # Connections belong to one event loop, and so does a model of pydantic-ai's that keeps them.
-_open: RunVar[dict[PydanticAIModel, _Shared]] = RunVar("contemplate_pydantic_ai_models")
+_open: PerLoop[dict[PydanticAIModel, _Shared]] = PerLoop("pydantic_ai_models", dict)
 
 
 class PydanticAIModel:
@@ -147,10 +147,7 @@ class PydanticAIModel:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[ForeignModel]:
         """Yield the model for this event loop; the last user to leave closes its connections."""
-        models = _open.get(None)
-        if models is None:
-            models = {}
-            _open.set(models)
+        models = _open.here()
         shared = models.get(self)
         if shared is None:
             shared = models[self] = _Shared(self._made())

@@ -9,11 +9,11 @@ from math import inf
 from weakref import WeakKeyDictionary
 
 import anyio
-from anyio.lowlevel import RunVar
 from pydantic_core import to_json
 
 from ...messages import ImagePart
 from ..base import ModelRequest
+from ..per_loop import PerLoop
 from ..tokens import BYTES_PER_TOKEN
 
 MOST_REMEMBERED = 256
@@ -130,15 +130,12 @@ class Beginnings:
 
 
 # Kept for each event loop, as events and clocks belong to one.
-_all: RunVar[WeakKeyDictionary[object, Beginnings]] = RunVar("contemplate_beginnings")
+_all: PerLoop[WeakKeyDictionary[object, Beginnings]] = PerLoop("beginnings", WeakKeyDictionary)
 
 
 def beginnings_of(owner: object, seconds: float = inf) -> Beginnings:
     """Return the prefixes of `owner` in this event loop, which stay warm for `seconds`."""
-    known = _all.get(None)
-    if known is None:
-        known = WeakKeyDictionary()
-        _all.set(known)
+    known = _all.here()
     found = known.get(owner)
     if found is None:
         found = known[owner] = Beginnings(seconds)

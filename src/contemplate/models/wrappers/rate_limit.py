@@ -8,11 +8,11 @@ from functools import partial
 from math import inf
 
 import anyio
-from anyio.lowlevel import RunVar
 
 from ...arguments import checked_arguments
 from ...errors import ConfigurationError, ModelRateLimitError
 from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, outermost_run
+from ..per_loop import PerLoop
 from ..tokens import request_tokens
 from .base import Wrapper
 from .pacing import Line, Pace, Pass
@@ -216,14 +216,11 @@ class Gate:
             self._alarm.deadline = self._due
 
 
-_gates: RunVar[dict[str, tuple[_Allowed, Gate]]] = RunVar("contemplate_gates")
+_gates: PerLoop[dict[str, tuple[_Allowed, Gate]]] = PerLoop("gates", dict)
 
 
 def _gate_of(account: str, allowed: _Allowed) -> Gate:
-    gates = _gates.get(None)
-    if gates is None:
-        gates = {}
-        _gates.set(gates)
+    gates = _gates.here()
     known, gate = gates.setdefault(account, (allowed, Gate(Pace(*allowed))))
     if known != allowed:
         raise ConfigurationError(
