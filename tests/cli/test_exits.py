@@ -25,6 +25,7 @@ WRONG = [
     (["ask", " ", *NOWHERE], "the question is empty"),
     (["ask", "x", "--model", "openai:gpt-5"], "OPENAI_API_KEY is not set"),
     (["ask", "x", "--model", "gpt-5"], "has no provider prefix"),
+    (["ask", "x", "--model", "groq:"], "names no model after its provider"),
     (["ask", "x", "--model", "nobody:gpt-5"], "unknown provider 'nobody'"),
     (["ask", "x", "--model", "http://127.0.0.1:9/v1"], "has no model name"),
     (["ask", "x", "--model", "local:nope"], "known: qwen2.5-coder-1.5b"),

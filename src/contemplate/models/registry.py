@@ -50,7 +50,8 @@ def _named(model: str) -> Model:
     if provider in ("http", "https"):
         return _endpoint(model)
     if not name:
-        raise ConfigurationError(f"model {model!r} has no provider prefix", hint=f"known forms: {FORMS}")
+        missing = "names no model after its provider" if model.endswith(":") else "has no provider prefix"
+        raise ConfigurationError(f"model {model!r} {missing}", hint=f"known forms: {FORMS}")
     if provider == "openai":
         from .openai import OpenAIModel
 

@@ -54,6 +54,7 @@ _TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 529})
 _NUMBER = re.compile(r"\d[\d,]{2,}")
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
 _GROUP = re.compile(r"pydantic-ai-slim\[[\w-]+\]")
+_VARIABLE = re.compile(r"[Ss]et the `(\w+)` environment variable")
 
 
 def error_of(error: Exception, name: str, model: ForeignModel) -> ContemplateError:
@@ -101,6 +102,12 @@ def setup_error(error: Exception, name: str) -> ConfigurationError:
         group = _GROUP.search(str(error))
         return ConfigurationError(
             f"{name} needs packages that are not installed", hint=f"pip install '{group[0]}'" if group else words
+        )
+    variable = _VARIABLE.search(words)
+    if variable is not None:
+        # Its own words go on about what is to be written in its own code.
+        return ConfigurationError(
+            f"{name} needs an API key, and {variable[1]} is not set", hint=f"export {variable[1]}=..."
         )
     return ConfigurationError(f"{name}: {words}")
 
