@@ -196,7 +196,7 @@ class Agent:
         """
         aside = KeptAside(self._context * SHARE_OF_A_RESULT * BYTES_PER_TOKEN)
         for turn in range(self._max_turns):
-            request = with_schema(ModelRequest(messages, settings, (*self._specs, *_specs(aside.tools))), output)
+            request = with_schema(ModelRequest(messages, settings, self._specs_with(aside)), output)
             last = turn == self._max_turns - 1 or not self._has_room(request)
             if last and self._specs:
                 request = replace(request, tool_choice="none")
@@ -211,6 +211,10 @@ class Agent:
             messages = (*messages, response.message, *results, *received)
             ctx.keep(messages)
         return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
+
+    def _specs_with(self, aside: KeptAside) -> tuple[ToolSpec, ...]:
+        # The own tools keep their places and their names.
+        return _specs({**self._tools, **aside.tools, **self._tools}) if aside.tools else self._specs
 
     def _has_room(self, request: ModelRequest) -> bool:
         """Return whether `request` fits with nothing shortened but what the model has read before."""

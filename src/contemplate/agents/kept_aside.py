@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import cached_property
 
 from ..errors import ToolError
 from ..models.tokens import text_bytes
@@ -26,13 +28,16 @@ class KeptAside:
     def __init__(self, most: float) -> None:
         self._most = most
         self._texts: list[str] = []
-        reading = (as_tool(self.read_result), as_tool(self.search_result))
-        self._reading = {tool.name: tool for tool in reading}
 
     @property
-    def tools(self) -> dict[str, Tool]:
+    def tools(self) -> Mapping[str, Tool]:
         """The tools that read what is kept, by name; none before something is."""
         return self._reading if self._texts else {}
+
+    @cached_property
+    def _reading(self) -> Mapping[str, Tool]:
+        # Few tasks ever need them, and a tool takes as long to make as the rest of a task.
+        return {each.name: each for each in (as_tool(self.read_result), as_tool(self.search_result))}
 
     def shown(self, text: str) -> str:
         """Return what the model is shown of a result, which is kept if that is not all of it."""
