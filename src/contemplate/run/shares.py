@@ -163,6 +163,7 @@ class Shares:
         self.tasks_to_come: Callable[[], int] = lambda: self.open_tasks()
         self.anything_planned: Callable[[], bool] = lambda: True
         self.planned_tasks: Callable[[], int] = lambda: self.open_tasks()
+        self._divides = any(each is not None for each in (limits.total_tokens, limits.output_tokens, limits.cost_usd))
         self._outside: set[Ask] = set()
         self._tasks_outside: Counter[str] = Counter()
         self._tasks_out: Counter[str] = Counter()
@@ -199,9 +200,9 @@ class Shares:
             LimitExceeded: the call does not fit into what is left, and never will fit.
         """
         self._check_calls(ask)
-        rooms = self._rooms(ask)
-        if not rooms:
+        if not self._divides:
             return self._reserved(ask, 0, ask.output, None)
+        rooms = self._rooms(ask)
         if ask.more is not None:
             return self._take_more(ask, ask.more, rooms)
         room = min(rooms)

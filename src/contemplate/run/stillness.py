@@ -31,11 +31,15 @@ class Stillness:
 
     def goes_on(self) -> None:
         """Record that something moves."""
+        if not self.matters:
+            return
         for each in self._with_outer():
             each._moving += 1
 
     def waits(self) -> None:
         """Record that something does not move any more."""
+        if not self.matters:
+            return
         for each in self._with_outer():
             each._moving -= 1
             each.check()
