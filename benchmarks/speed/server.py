@@ -13,7 +13,7 @@ import sys
 
 CHUNK_SECONDS = 0.005
 # A client that has begun a wave may well pause in it: to open connections, or to collect garbage.
-QUIET_SECONDS, PAUSE_SECONDS = 0.8, 30.0
+QUIET_SECONDS, PAUSE_SECONDS = 0.8, 8.0
 # dspy asks for its own marks around an answer, and would ask again if there were none.
 START, STOP = "[[ ## answer ## ]]\n", "\n\n[[ ## completed ## ]]"
 TEXT = START + "It is so. " * 10 + STOP
