@@ -30,7 +30,7 @@ def checked_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def check(*args: P.args, **kwargs: P.kwargs) -> R:
-        for each, value in _given(signature, args, kwargs):
+        for each, value in _given(name, signature, args, kwargs):
             if each.name not in kinds:
                 # On the first call: some names are defined after the function, or only for type checkers.
                 kinds[each.name] = _resolved(each.annotation, function)
@@ -50,19 +50,27 @@ def is_async(function: object) -> bool:
 
 
 def _given(
-    signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Iterator[tuple[inspect.Parameter, Any]]:
     try:
         bound = signature.bind(*args, **kwargs)
-    except TypeError:
-        # Python's own message names the wrong, missing or unknown argument.
-        return
+    except TypeError as problem:
+        raise TypeError(f"{function}: {problem}{_meant(signature, kwargs)}") from None
     for name, value in bound.arguments.items():
         parameter = signature.parameters[name]
         if parameter.kind is parameter.VAR_POSITIONAL:
             yield from ((parameter, each) for each in value)
         elif name != "self" and parameter.kind is not parameter.VAR_KEYWORD:
             yield parameter, value
+
+
+def _meant(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
+    """Return which argument may have been meant by one that there is not."""
+    from difflib import get_close_matches
+
+    unknown = next((name for name in kwargs if name not in signature.parameters), "")
+    near = get_close_matches(unknown, [name for name in signature.parameters if name != "self"], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _resolved(annotation: Any, function: Callable[..., Any]) -> Any:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from .agents.agent import Agent
 from .arguments import checked_arguments, is_async
 from .data import readable
 from .errors import ConfigurationError, validation_problems
@@ -20,63 +19,32 @@ from .estimate import Estimate, estimated
 from .events import EVERYONE, Speaker
 from .images import ImageSource, load_image
 from .limits import Limits
+from .messages import Message
 from .models import Connectable, Model, resolve
-from .modes import Mode, Preset, preset
+from .modes import Mode, Preset
+from .options import CHANGES, AnyTool, AskOptions, Options, RunOptions, Setup
 from .plan import Task
 from .result import OutputT, RunResult
 from .run.configuration import configuration_of, describe
 from .run.current_run import current_scope
+from .run.history import checked_history
 from .run.listeners import Listener
 from .run.nesting import back_here, in_loop_of
-from .run.output_type import OutputType
 from .run.protocols import AgentFunction, Aggregator, Answer, Planner
 from .run.run import Job, Parts, carry_out
 from .run.sync import run_blocking
 from .run.task_context import TaskContext
 from .run.task_run import answer_with_run
-from .samples import Sampled
 from .settings import ModelSettings
 from .stream import RunStream, stream_of
-from .tools.tool import Tool
-from .tools.toolset import Toolset
 
 if TYPE_CHECKING:
     from .journal import Journal
 
 _TEXT: Any = str
+OtherT = TypeVar("OtherT")
 _LABELS = TypeAdapter(dict[str, JsonValue])
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
-class _Asking(TypedDict, total=False):
-    """The options of `ask` without the output type, for type checkers."""
-
-    model: str | Model | None
-    mode: Mode | Preset
-    images: Sequence[ImageSource]
-    tools: Sequence[Tool | Callable[..., Any] | Toolset]
-    settings: ModelSettings | None
-    limits: Limits | None
-
-
-class _Options(TypedDict, total=False):
-    """The options of `Contemplator` without the output type, for type checkers."""
-
-    mode: Mode | Preset
-    planner: Planner | None
-    aggregator: Aggregator | None
-    agent: AgentFunction | None
-    tools: Sequence[Tool | Callable[..., Any] | Toolset]
-    instructions: str | None
-    settings: ModelSettings | None
-    all_settings: ModelSettings | None
-    seed: int | None
-    limits: Limits | None
-    stream: bool | None
-    images_to: Collection[Speaker]
-    on_event: Listener | None
-    journal: str | Journal | None
-    labels: Mapping[str, JsonValue] | None
 
 
 class Contemplator(Generic[OutputT]):
@@ -119,12 +87,12 @@ class Contemplator(Generic[OutputT]):
 
     @overload
     def __init__(
-        self, model: str | Model | None = None, *, output_type: type[OutputT] = ..., **options: Unpack[_Options]
+        self, model: str | Model | None = None, *, output_type: type[OutputT] = ..., **options: Unpack[Options]
     ) -> None: ...
     # What is not a class, such as a union or a `Literal`, has no type that could be written here.
     @overload
     def __init__(
-        self: Contemplator[Any], model: str | Model | None = None, *, output_type: Any, **options: Unpack[_Options]
+        self: Contemplator[Any], model: str | Model | None = None, *, output_type: Any, **options: Unpack[Options]
     ) -> None: ...
     @checked_arguments
     def __init__(
@@ -135,7 +103,7 @@ class Contemplator(Generic[OutputT]):
         planner: Planner | None = None,
         aggregator: Aggregator | None = None,
         agent: AgentFunction | None = None,
-        tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
+        tools: Sequence[AnyTool] = (),
         output_type: type[OutputT] = _TEXT,
         instructions: str | None = None,
         settings: ModelSettings | None = None,
@@ -148,39 +116,27 @@ class Contemplator(Generic[OutputT]):
         journal: str | Journal | None = None,
         labels: Mapping[str, JsonValue] | None = None,
     ) -> None:
-        if agent is not None and (tools or instructions or settings):
-            raise ConfigurationError(
-                "tools, instructions and settings belong to the default agent, which agent= replaces",
-                hint="pass them to your Agent(...)",
-            )
-        model = resolve(model)
-        usual = preset(mode, model)
-        if planner is None:
-            # A preset's settings are those of its planner's tasks.
-            settings = settings.over(usual.settings) if settings else usual.settings
-        output = None if output_type is str else OutputType(output_type)
-        if output is not None:
-            _ = output.json_schema
-        self._parts = Parts(
-            model=model,
-            planner=planner or usual.planner,
-            agent=Sampled(agent or Agent(tools=tools, instructions=instructions, settings=settings)),
-            aggregator=aggregator or usual.aggregator,
-            output=output,
+        self._setup = Setup(
+            model=resolve(model),
+            mode=mode,
+            planner=planner,
+            aggregator=aggregator,
+            agent=agent,
+            tools=tuple(tools),
+            output_type=output_type,
+            instructions=instructions,
+            settings=settings,
+            all_settings=all_settings,
+            seed=seed,
             stream=stream,
-            images_to=_roles(images_to),
-            settings=all_settings,
-            seed=next((each for each in (seed, *_seeds_of(settings, all_settings)) if each is not None), None),
+            images_to=images_to,
         )
+        self._parts = self._setup.parts()
         self._limits = limits or Limits()
-        if is_async(on_event):
-            raise ConfigurationError(
-                "on_event is async, and events do not wait",
-                hint="give a plain function, or iterate over the events: async with mind.stream(question) as events",
-            )
-        self._on_event = on_event
+        self._on_event = _checked_listener(on_event)
         self._journal = None if journal is None else _open_journal(journal)
         self._labels = _checked_labels(labels or {})
+        self._models: dict[str, Model] = {}
         self._open: dict[tuple[EventLoopToken, int], list[AsyncExitStack]] = {}
 
     def __repr__(self) -> str:
@@ -192,20 +148,36 @@ class Contemplator(Generic[OutputT]):
         """The model."""
         return self._parts.model
 
+    @property
+    def journal(self) -> Journal | None:
+        """The journal, if there is one."""
+        return self._journal
+
+    @overload
+    async def run(self, question: str, **options: Unpack[RunOptions]) -> RunResult[OutputT]: ...
+    @overload
     async def run(
-        self,
-        question: str,
-        *,
-        images: Sequence[ImageSource] = (),
-        limits: Limits | None = None,
-        run_id: str | None = None,
-    ) -> RunResult[OutputT]:
+        self, question: str, *, output_type: type[OtherT], **options: Unpack[RunOptions]
+    ) -> RunResult[OtherT]: ...
+    @overload
+    async def run(self, question: str, *, output_type: Any, **options: Unpack[RunOptions]) -> RunResult[Any]: ...
+    async def run(self, question: str, *, output_type: Any = None, **options: Unpack[RunOptions]) -> RunResult[Any]:
         """Contemplate `question`.
+
+        What is given here is for this run only, and has a say over what was given to the contemplator.
 
         Args:
             question: what to answer.
+            output_type: the type of the output.
             images: paths, URLs, bytes or image parts that belong to it.
-            limits: replace the contemplator's, for this run.
+            history: the conversation before the question, oldest message first: `history` of an earlier result.
+            model: the model, or its name.
+            tools: more functions and toolsets; a function replaces one of the same name.
+            instructions: in place of the contemplator's.
+            settings: of the subagents' calls; what they leave open is the contemplator's.
+            limits: in place of the contemplator's.
+            labels: more of them.
+            on_event: receives every event, as the contemplator's does.
             run_id: the run's id: 1 to 64 letters, digits, ".", "_" or "-". With a journal, a run with that id is
                 continued, and no recorded call is paid for twice; if it was answered in full, the stored result is
                 returned, unless the configuration is another one.
@@ -213,44 +185,50 @@ class Contemplator(Generic[OutputT]):
         Raises:
             ContemplateError: there is no answer; the results so far are in the error's `partial`.
         """
-        return await self._run(self._job(question, images, limits, run_id))
+        return await self._run(*self._prepared(question, output_type, options))
 
+    @overload
+    def run_sync(self, question: str, **options: Unpack[RunOptions]) -> RunResult[OutputT]: ...
+    @overload
     def run_sync(
-        self,
-        question: str,
-        *,
-        images: Sequence[ImageSource] = (),
-        limits: Limits | None = None,
-        run_id: str | None = None,
-    ) -> RunResult[OutputT]:
+        self, question: str, *, output_type: type[OtherT], **options: Unpack[RunOptions]
+    ) -> RunResult[OtherT]: ...
+    @overload
+    def run_sync(self, question: str, *, output_type: Any, **options: Unpack[RunOptions]) -> RunResult[Any]: ...
+    def run_sync(self, question: str, *, output_type: Any = None, **options: Unpack[RunOptions]) -> RunResult[Any]:
         """Call `run` from synchronous code. Works where an event loop is running, too, as in a notebook."""
-        return run_blocking(lambda: self.run(question, images=images, limits=limits, run_id=run_id))
+        return run_blocking(lambda: self.run(question, output_type=output_type, **options))
 
-    def estimate(self, question: str, *, images: Sequence[ImageSource] = (), limits: Limits | None = None) -> Estimate:
-        """Estimate the calls, tokens and USD of a run, without making a call.
+    def estimate(self, question: str, *, output_type: Any = None, **options: Unpack[RunOptions]) -> Estimate:
+        """Estimate the calls, tokens and USD of a run, without making a call. Takes the arguments of `run`.
 
         Raises:
             ConfigurationError: the question is empty, or an image cannot be read.
         """
-        return estimated(self._parts, self._job(question, images, limits, None))
+        return estimated(*self._prepared(question, output_type, options))
 
-    @asynccontextmanager
-    async def stream(
-        self,
-        question: str,
-        *,
-        images: Sequence[ImageSource] = (),
-        limits: Limits | None = None,
-        run_id: str | None = None,
-    ) -> AsyncIterator[RunStream[OutputT]]:
+    @overload
+    def stream(
+        self, question: str, **options: Unpack[RunOptions]
+    ) -> AbstractAsyncContextManager[RunStream[OutputT]]: ...
+    @overload
+    def stream(
+        self, question: str, *, output_type: type[OtherT], **options: Unpack[RunOptions]
+    ) -> AbstractAsyncContextManager[RunStream[OtherT]]: ...
+    @overload
+    def stream(
+        self, question: str, *, output_type: Any, **options: Unpack[RunOptions]
+    ) -> AbstractAsyncContextManager[RunStream[Any]]: ...
+    def stream(
+        self, question: str, *, output_type: Any = None, **options: Unpack[RunOptions]
+    ) -> AbstractAsyncContextManager[RunStream[Any]]:
         """Contemplate `question`, and iterate over the run's events as they happen.
 
         Leaving the block cancels the run, also when an async generator around it is left or abandoned. Takes the
         arguments of `run`; the iteration raises the errors of `run`.
         """
-        job = self._job(question, images, limits, run_id)
-        async with stream_of(lambda put: self._run(replace(job, listeners=(put, *job.listeners)))) as events:
-            yield events
+        parts, job = self._prepared(question, output_type, options)
+        return stream_of(lambda put: self._run(parts, replace(job, listeners=(put, *job.listeners))))
 
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer a task of another contemplator's run: `Contemplator(agent=this)`.
@@ -274,7 +252,7 @@ class Contemplator(Generic[OutputT]):
         """
         from .run.recorded import replay
 
-        return await replay(self._parts, self._job("replayed", (), None, run_id), self._require_journal())
+        return await replay(self._parts, self._job("replayed", run_id=run_id), self._require_journal())
 
     async def reaggregate(self, run_id: str) -> RunResult[OutputT]:
         """Aggregate again from what the subagents had answered: only the aggregator's calls are made.
@@ -289,7 +267,7 @@ class Contemplator(Generic[OutputT]):
 
         return await reaggregate(
             self._parts,
-            replace(self._job("reaggregated", (), None, run_id), run_id=None),
+            replace(self._job("reaggregated", run_id=run_id), run_id=None),
             self._require_journal(),
             run_id,
         )
@@ -323,13 +301,40 @@ class Contemplator(Generic[OutputT]):
             del self._open[task]
         await stack.aclose()
 
+    def _prepared(self, question: str, output_type: Any, options: RunOptions) -> tuple[Parts, Job]:
+        """Return the parts and the job of one run."""
+        job = self._job(question, **options)
+        if output_type is None and not any(options.get(name) for name in CHANGES):
+            return self._parts, job
+        model = options.get("model")
+        setup = self._setup.changed(
+            model=None if model is None else self._resolved(model),
+            tools=options.get("tools", ()),
+            output_type=output_type,
+            instructions=options.get("instructions"),
+            settings=options.get("settings"),
+        )
+        return setup.parts(), job
+
+    def _resolved(self, model: str | Model) -> Model:
+        # One object for each name: what a model learns, and its connections, serve all runs.
+        return self._models.setdefault(model, resolve(model)) if isinstance(model, str) else model
+
     @checked_arguments
     def _job(
         self,
         question: str,
-        images: Sequence[ImageSource],
-        limits: Limits | None,
-        run_id: str | None,
+        *,
+        images: Sequence[ImageSource] = (),
+        history: Sequence[Message] = (),
+        model: str | Model | None = None,
+        tools: Sequence[AnyTool] = (),
+        instructions: str | None = None,
+        settings: ModelSettings | None = None,
+        limits: Limits | None = None,
+        labels: Mapping[str, JsonValue] | None = None,
+        on_event: Listener | None = None,
+        run_id: str | None = None,
     ) -> Job:
         if not question.strip():
             raise ConfigurationError("the question is empty", hint="ask something")
@@ -339,9 +344,10 @@ class Contemplator(Generic[OutputT]):
             run_id=run_id,
             question=readable(question),
             images=tuple(map(load_image, images)),
+            history=checked_history(history),
             limits=limits or self._limits,
-            listeners=tuple(filter(None, (self._on_event,))),
-            labels=self._labels,
+            listeners=tuple(filter(None, (self._on_event, _checked_listener(on_event)))),
+            labels=self._labels | _checked_labels(labels or {}),
         )
 
     def _require_journal(self) -> Journal:
@@ -349,32 +355,35 @@ class Contemplator(Generic[OutputT]):
             raise ConfigurationError("there is no journal", hint='Contemplator(..., journal="sqlite:///runs.db")')
         return self._journal
 
-    async def _run(self, job: Job) -> RunResult[OutputT]:
+    async def _run(self, parts: Parts, job: Job) -> RunResult[Any]:
         scope = current_scope()
         if scope is None or scope.here or scope.blocked is not None:
-            return await self._run_here(job)
+            return await self._run_here(parts, job)
         job = replace(job, listeners=[back_here(listener) for listener in job.listeners])
-        return await in_loop_of(scope, lambda: self._run_here(job))
+        return await in_loop_of(scope, lambda: self._run_here(parts, job))
 
-    async def _run_here(self, job: Job) -> RunResult[OutputT]:
+    async def _run_here(self, parts: Parts, job: Job) -> RunResult[Any]:
         if self._journal is None:
-            return (await carry_out(self._parts, job)).result
+            return (await carry_out(parts, job)).result
         from .run.recorded import keep_or_continue
 
-        return await keep_or_continue(self._parts, job, self._journal)
+        return await keep_or_continue(parts, job, self._journal)
 
 
 @overload
-async def ask(question: str, *, output_type: type[OutputT] = ..., **options: Unpack[_Asking]) -> RunResult[OutputT]: ...
+async def ask(
+    question: str, *, output_type: type[OutputT] = ..., **options: Unpack[AskOptions]
+) -> RunResult[OutputT]: ...
 @overload
-async def ask(question: str, *, output_type: Any, **options: Unpack[_Asking]) -> RunResult[Any]: ...
+async def ask(question: str, *, output_type: Any, **options: Unpack[AskOptions]) -> RunResult[Any]: ...
 async def ask(
     question: str,
     *,
     model: str | Model | None = None,
     mode: Mode | Preset = "contemplating",
     images: Sequence[ImageSource] = (),
-    tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
+    history: Sequence[Message] = (),
+    tools: Sequence[AnyTool] = (),
     output_type: type[OutputT] = _TEXT,
     settings: ModelSettings | None = None,
     limits: Limits | None = None,
@@ -389,20 +398,23 @@ async def ask(
     mind: Contemplator[OutputT] = Contemplator(
         model, mode=mode, tools=tools, output_type=output_type, settings=settings, limits=limits
     )
-    return await mind.run(question, images=images)
+    return await mind.run(question, images=images, history=history)
 
 
 @overload
-def ask_sync(question: str, *, output_type: type[OutputT] = ..., **options: Unpack[_Asking]) -> RunResult[OutputT]: ...
+def ask_sync(
+    question: str, *, output_type: type[OutputT] = ..., **options: Unpack[AskOptions]
+) -> RunResult[OutputT]: ...
 @overload
-def ask_sync(question: str, *, output_type: Any, **options: Unpack[_Asking]) -> RunResult[Any]: ...
+def ask_sync(question: str, *, output_type: Any, **options: Unpack[AskOptions]) -> RunResult[Any]: ...
 def ask_sync(
     question: str,
     *,
     model: str | Model | None = None,
     mode: Mode | Preset = "contemplating",
     images: Sequence[ImageSource] = (),
-    tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
+    history: Sequence[Message] = (),
+    tools: Sequence[AnyTool] = (),
     output_type: type[OutputT] = _TEXT,
     settings: ModelSettings | None = None,
     limits: Limits | None = None,
@@ -414,6 +426,7 @@ def ask_sync(
             model=model,
             mode=mode,
             images=images,
+            history=history,
             tools=tools,
             output_type=output_type,
             settings=settings,
@@ -427,14 +440,13 @@ def _here() -> tuple[EventLoopToken, int]:
     return current_token(), anyio.get_current_task().id
 
 
-def _seeds_of(*settings: ModelSettings | None) -> list[int | None]:
-    return [None if each is None else each.seed for each in settings]
-
-
-def _roles(images_to: Collection[Speaker]) -> frozenset[Speaker]:
-    if isinstance(images_to, str) or not EVERYONE.issuperset(images_to):
-        raise ConfigurationError(f"images_to={images_to!r:.100}", hint=f"a list of some of {sorted(EVERYONE)}")
-    return frozenset(images_to)
+def _checked_listener(on_event: Listener | None) -> Listener | None:
+    if is_async(on_event):
+        raise ConfigurationError(
+            "on_event is async, and events do not wait",
+            hint="give a plain function, or iterate over the events: async with mind.stream(question) as events",
+        )
+    return on_event
 
 
 def _checked_labels(labels: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

@@ -13,7 +13,7 @@ import anyio
 from ..data import readable
 from ..errors import ConfigurationError
 from ..events import EVERYONE, Event, Noted, Speaker
-from ..messages import ImagePart, ToolCall
+from ..messages import ImagePart, Message, ToolCall
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
 from ..plan import Task
 from ..result import Conclusion, TaskResult
@@ -36,6 +36,7 @@ class RunContext:
         run_id: the run's id; for a run within another, the outermost run's id and the path to this one.
         parent_run_id: the run of the journal whose results this one aggregates again, or None.
         question: the user's question.
+        history: the conversation before the question.
         images: the user's images; `images_for` returns those that a role may see.
         images_to: the roles that may see them.
         output: the output type; None for text.
@@ -49,6 +50,7 @@ class RunContext:
     run_id: str
     parent_run_id: str | None = None
     question: str
+    history: tuple[Message, ...] = ()
     images: tuple[ImagePart, ...] = ()
     images_to: Collection[Speaker] = EVERYONE
     output: OutputType[Any] | None = None

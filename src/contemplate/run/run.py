@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from ..errors import ContemplateError, OutputError, error_info
 from ..events import EVERYONE, Event, OutputDelta, RunFailed, RunFinished, RunStarted, Speaker
 from ..limits import Limits
-from ..messages import ImagePart
+from ..messages import ImagePart, Message
 from ..models import Model, price_of
 from ..plan import Plan
 from ..result import Conclusion, RunResult
@@ -64,6 +64,7 @@ class Job:
     question: str
     run_id: str | None = None
     images: tuple[ImagePart, ...] = ()
+    history: tuple[Message, ...] = ()
     limits: Limits = field(default_factory=Limits)
     listeners: Sequence[Listener] = ()
     labels: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -204,6 +205,7 @@ class _Run:
             parent_run_id=job.parent_run_id,
             question=job.question,
             images=job.images,
+            history=job.history,
             images_to=parts.images_to,
             output=parts.output,
             deadline=math.inf if limits.seconds is None else self._began + limits.seconds,
