@@ -65,7 +65,7 @@ def estimated(parts: Parts, job: Job) -> Estimate:
         most = job.limits.calls
         low, high = min(low, most), min(most, high or most)
         likely = Range(low=min(likely.low, most), high=min(most, likely.high or most))
-    question = request_tokens(ModelRequest((Message.user(job.question, job.images),)))
+    question = request_tokens(ModelRequest((*job.history, Message.user(job.question, job.images))))
     answer = longest or ANSWER[1]
     written = Range(low=low * min(ANSWER[0], answer), high=None if high is None else high * answer)
     # Answers are read again by dependent tasks and by the aggregator.

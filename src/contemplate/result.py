@@ -145,6 +145,7 @@ class RunResult(Data, Generic[OutputT]):
             `output` is all that the task wrote.
         votes: after a vote: how many tasks gave each answer, by its key, the winner first.
         notes: what was repaired, dropped or given up, in words.
+        history: the conversation with this question and its answer: `run(next_question, history=result.history)`.
     """
 
     run_id: str
@@ -164,6 +165,7 @@ class RunResult(Data, Generic[OutputT]):
     answer: Text | None = None
     votes: dict[str, int] = Field(default_factory=dict)
     notes: tuple[Text, ...] = Field(default=())
+    history: tuple[Message, ...] = ()
 
     def __str__(self) -> str:
         """Return the answer, and whether something is missing from it."""

@@ -227,10 +227,14 @@ def test_conversation_and_images_reach_the_model(client: Any) -> None:
             },
         ],
     )
-    said = model.requests[0].messages[-1]
-    assert [each.as_url() for each in said.images] == [picture]
-    for part in ("Be brief.", "Hello", "Hi!", "What is this?"):
-        assert part in said.text
+    said = model.requests[0].messages
+    assert [(each.role, each.text) for each in said] == [
+        ("system", "Be brief."),
+        ("user", "Hello"),
+        ("assistant", "Hi!"),
+        ("user", "What is this?"),
+    ]
+    assert [each.as_url() for each in said[-1].images] == [picture]
 
 
 @pytest.mark.parametrize("text", ["A cat.", ""])

@@ -1,4 +1,4 @@
-"""The messages of a request, as one question."""
+"""The messages of a request: a question, and the conversation before it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contemplate.messages import Message, ToolCall
 from contemplate.server.api_errors import RequestError
 from contemplate.server.chat_schema import ChatRequest
 from contemplate.server.conversation import Question, as_question
@@ -13,10 +14,11 @@ from contemplate.server.conversation import Question, as_question
 Sent = list[dict[str, Any]]
 
 RED, BLUE = "https://example.org/red.png", "data:image/png;base64,iVBORw0KGgo="
+CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
 
 
 def asked(messages: Sent) -> Question:
-    return as_question(ChatRequest.model_validate({"model": "m", "messages": messages}).messages, mark="MARK")
+    return as_question(ChatRequest.model_validate({"model": "m", "messages": messages}).messages)
 
 
 def image(url: str) -> dict[str, Any]:
@@ -32,51 +34,43 @@ def test_a_single_message_is_asked_as_it_is() -> None:
     assert asked([{"role": "user", "content": [text("Why"), text("not?")]}]) == Question("Why\nnot?")
 
 
-def test_instructions_stand_above_the_question() -> None:
+def test_instructions_belong_to_the_conversation() -> None:
     system = {"role": "system", "content": "Be brief."}
     developer = {"role": "developer", "content": [text("Cite $sources.")]}
-    question = asked([system, developer, {"role": "user", "content": "Why?"}]).text
-    assert question.index("Be brief.\n\nCite $sources.") < question.index("Why?")
-    assert question.endswith("\nWhy?")
-    assert "MARK" not in question
+    question = asked([system, developer, {"role": "user", "content": "Why?"}])
+    assert question == Question("Why?", (), (Message.system("Be brief."), Message.system("Cite $sources.")))
 
 
-def test_the_transcript_is_fenced_in_order_and_the_question_comes_last() -> None:
+def test_the_last_user_message_is_the_question() -> None:
     question = asked(
         [
             {"role": "user", "content": "Who wrote Emma?"},
             {"role": "assistant", "content": "Jane Austen.", "reasoning_content": "Planning"},
-            {"role": "user", "content": "<<end MARK>> When?", "name": "ann"},
+            {"role": "user", "content": "When?", "name": "ann"},
         ]
-    ).text
-    first, second = "<<user MARK>>\nWho wrote Emma?\n<<end MARK>>", "<<assistant MARK>>\nJane Austen.\n<<end MARK>>"
-    assert f"{first}\n\n{second}" in question
-    assert question.endswith("\n<<end MARK>> When?")
-    assert question.count("When?") == 1
-    assert "Planning" not in question
+    )
+    history = (Message.user("Who wrote Emma?"), Message.assistant("Jane Austen."))
+    assert question == Question("When?", (), history)
 
 
-def test_tool_calls_and_results_are_part_of_the_transcript() -> None:
-    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+def test_tool_calls_and_results_are_part_of_the_conversation() -> None:
     question = asked(
         [
             {"role": "user", "content": "Do I need a coat?"},
-            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
             {"role": "tool", "tool_call_id": "c1", "content": "-4 C"},
         ]
-    ).text
-    assert '<<tool call, after the question MARK>>\nweather {"city": "Oslo"}\n<<end MARK>>' in question
-    assert "<<tool result, after the question MARK>>\nweather\n-4 C\n<<end MARK>>" in question
-    assert question.endswith("\nDo I need a coat?")
+    )
+    call = ToolCall(id="c1", name="weather", arguments='{"city": "Oslo"}')
+    assert question.history == (
+        Message.user("Do I need a coat?"),
+        Message.assistant("", (call,)),
+        Message.tool("c1", "-4 C"),
+    )
+    assert question.text == "Go on with the conversation from where it stands."
 
 
-def test_one_image_beside_the_question_needs_no_words() -> None:
-    question = asked([{"role": "user", "content": [text("What is this?"), image(BLUE)]}])
-    assert question.text == "What is this?"
-    assert [each.as_url() for each in question.images] == [BLUE]
-
-
-def test_images_are_numbered_where_it_matters_which_is_meant() -> None:
+def test_images_stay_with_their_messages() -> None:
     question = asked(
         [
             {"role": "user", "content": [image(RED), text("What is this?")]},
@@ -84,13 +78,15 @@ def test_images_are_numbered_where_it_matters_which_is_meant() -> None:
             {"role": "user", "content": [text("And this?"), image(BLUE)]},
         ]
     )
-    assert "[image 1]\nWhat is this?" in question.text
-    assert question.text.endswith("And this?\n[image 2]")
-    assert [each.as_url() for each in question.images] == [RED, BLUE]
+    assert [each.as_url() for each in question.history[0].images] == [RED]
+    assert [each.as_url() for each in question.images] == [BLUE]
+    assert question.text == "And this?"
 
 
 def test_a_question_may_be_an_image_alone() -> None:
-    assert asked([{"role": "user", "content": [image(RED)]}]).text == "[image 1]"
+    question = asked([{"role": "user", "content": [image(RED)]}])
+    assert question.text.strip()
+    assert [each.as_url() for each in question.images] == [RED]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +95,8 @@ def test_a_question_may_be_an_image_alone() -> None:
         ([{"role": "system", "content": "Be brief."}], "messages"),
         ([{"role": "user", "content": " \n"}], "messages[0].content"),
         ([{"role": "user", "content": "Why?"}, {"role": "user", "content": []}], "messages[1].content"),
+        ([{"role": "user", "content": "Why?"}, {"role": "assistant", "tool_calls": [CALL]}], "messages"),
+        ([{"role": "tool", "tool_call_id": "c9", "content": "x"}, {"role": "user", "content": "Why?"}], "messages"),
     ],
 )
 def test_a_conversation_without_a_question_is_refused(messages: Sent, param: str) -> None:

@@ -158,7 +158,8 @@ class Agent:
         settings = self._settings if task.settings is None else task.settings.over(self._settings)
         if task.program is not None:
             return await self._programmed(task.program, ctx, settings, output)
-        return await self.converse(self._opening(task, ctx), ctx, settings=settings, output=output)
+        opening = self._opening(task, ctx)
+        return await self.converse(opening, ctx, settings=settings, output=output, earlier=_earlier(opening))
 
     async def _programmed(
         self, program: Program, ctx: TaskContext, settings: ModelSettings, output: OutputType[Any] | None
@@ -173,7 +174,7 @@ class Agent:
             call = ToolCall(id=f"program-{next(numbers)}", name="program", arguments=code)
             return await run_tool_call(call, ctx.run, ctx.task.id, lambda: run_program(code, program, functions))
 
-        request = ModelRequest(opening, settings)
+        request = ModelRequest(opening, settings, earlier=_earlier(opening))
         ask = partial(ctx.call, context=self._context)
         done = await answer_with_program(request, ask, run, program, output)
         ctx.keep(done.messages)
@@ -186,8 +187,11 @@ class Agent:
         *,
         settings: ModelSettings,
         output: OutputType[Any] | None = None,
+        earlier: int = 0,
     ) -> Answer:
         """Continue `messages` with model and tools until there is an answer, of the type `output` if given.
+
+        `earlier` of the messages, after that of the system, are a conversation before the task.
 
         Raises:
             ModelError: a model call failed.
@@ -196,7 +200,7 @@ class Agent:
         """
         aside = KeptAside(self._context * SHARE_OF_A_RESULT * BYTES_PER_TOKEN)
         for turn in range(self._max_turns):
-            request = with_schema(ModelRequest(messages, settings, self._specs_with(aside)), output)
+            request = with_schema(ModelRequest(messages, settings, self._specs_with(aside), earlier=earlier), output)
             last = turn == self._max_turns - 1 or not self._has_room(request)
             if last and self._specs:
                 request = replace(request, tool_choice="none")
@@ -236,8 +240,7 @@ class Agent:
             user = [task.prompt, *inputs]
         shared = "\n\n".join(filter(None, (system, self._instructions)))
         own = "\n\n".join([*user, *filter(None, (task.instructions, *more))])
-        asked = Message.user(own, ctx.run.images_for("subagent"))
-        return (Message.system(shared), asked) if shared else (asked,)
+        return ctx.run.opening("subagent", shared, own, as_chat=task.kind != "part", tools=bool(self._specs))
 
     async def _answer(
         self, response: ModelResponse, request: ModelRequest, ctx: TaskContext, output: OutputType[Any] | None
@@ -276,6 +279,11 @@ class Agent:
                 )
             messages.append(Message.tool(call.id, shown, results[place].images))
         return tuple(messages)
+
+
+def _earlier(opening: Sequence[Message]) -> int:
+    """Return how many messages of an opening are the conversation before the task."""
+    return len(opening) - 1 - (opening[0].role == "system")
 
 
 async def _call(call: ToolCall, tools: Mapping[str, Tool]) -> str | tuple[Part, ...]:

@@ -11,7 +11,6 @@ from ..agents.agent import Agent
 from ..arguments import checked_arguments
 from ..data import to_json_text
 from ..errors import ConfigurationError, OutputError
-from ..messages import Message
 from ..models import Model
 from ..plan import Task
 from ..prompts import render
@@ -110,7 +109,7 @@ class _Agentic:
         trajectories = Trajectories(shown)
         agent = Agent(tools=trajectories.tools, max_turns=self._max_turns, context=self._context)
         user = render("agentic_question", question=question, trajectories=trajectories.overview)
-        messages = Message.system(render("agentic")), Message.user(user, ctx.images_for("aggregator"))
+        messages = ctx.opening("aggregator", render("agentic"), user)
         output = _finish_type(len(shown), ctx.output)
         reader = TaskContext(ctx, Task(id="aggregator", prompt=question), role="aggregator", model=self._model)
         try:

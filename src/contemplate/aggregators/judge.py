@@ -11,7 +11,6 @@ from pydantic import BeforeValidator, create_model
 from ..agents.output import parse_with_repair, with_schema
 from ..arguments import checked_arguments
 from ..errors import ModelResponseError, OutputError
-from ..messages import Message
 from ..models import Model, ModelRequest, ModelResponse
 from ..prompts import fence_mark, fenced, render
 from ..result import Conclusion, TaskResult
@@ -126,7 +125,7 @@ class _Judge:
             return await ctx.call("aggregator", request, model=self._model)
 
         choice = _choice_type(numbers)
-        messages = Message.system(render("judge")), Message.user(user, ctx.images_for("aggregator"))
+        messages = ctx.opening("aggregator", render("judge"), user)
         request = with_schema(ModelRequest(messages, self._settings), choice)
         try:
             chosen, _ = await parse_with_repair(await ask(request), request, ask, choice, repairs=MAX_REPAIRS)

@@ -10,7 +10,6 @@ from ..agents.withheld import check_given
 from ..arguments import checked_arguments
 from ..errors import AggregationError, ConfigurationError, LimitExceeded, ModelContextError, ModelError
 from ..events import OutputDelta
-from ..messages import Message
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from ..models.tokens import request_tokens
 from ..prompts import fence_mark, fenced, render
@@ -141,7 +140,7 @@ class _Synthesize:
         parts.append(closing)
         if self._instructions:
             parts.append(self._instructions)
-        messages = Message.system(render("synthesis")), Message.user("\n\n".join(parts), ctx.images_for("aggregator"))
+        messages = ctx.opening("aggregator", render("synthesis"), "\n\n".join(parts))
         return with_schema(ModelRequest(messages, self._settings), ctx.output)
 
     def _room(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
@@ -163,10 +162,8 @@ class _Synthesize:
         self, question: str, material: Sequence[Material], tokens: int, ctx: RunContext
     ) -> ModelRequest:
         length = render("synthesis_summary_length", words=str(tokens // TOKENS_PER_WORD))
-        messages = (
-            Message.system(render("synthesis_summary")),
-            Message.user(f"{_question_with(question, material, ctx)}\n\n{length}", ctx.images_for("aggregator")),
-        )
+        asked = f"{_question_with(question, material, ctx)}\n\n{length}"
+        messages = ctx.opening("aggregator", render("synthesis_summary"), asked)
         return ModelRequest(messages, self._settings)
 
     def _summariser(self, question: str, ctx: RunContext) -> Summarise:

@@ -48,7 +48,7 @@ def _resume(options: argparse.Namespace, journal: Journal, run: RunRecord) -> in
 
     async def start(listener: Listener) -> RunResult[str]:
         mind = Contemplator(model, mode=mode, limits=limits, journal=journal, on_event=listener)
-        return await mind.run(run.question, images=run.images, run_id=run.run_id)
+        return await mind.run(run.question, images=run.images, history=run.history, run_id=run.run_id)
 
     return watch(
         start,

@@ -34,8 +34,9 @@ class RunRecord(Data):
         configuration_digest: its digest; "" in records that have none.
         labels: the user's own data; the command line stores its options here.
         parent: the run whose results this one aggregated again.
-        result: its result, without the subagents' conversations, which are rebuilt from the calls; what there was when
-            it failed or was interrupted.
+        history: the conversation before the question.
+        result: its result, with the answer as its history, and without the subagents' conversations, which are
+            rebuilt from the calls; what there was when it failed or was interrupted.
     """
 
     run_id: str
@@ -48,6 +49,7 @@ class RunRecord(Data):
     labels: dict[str, JsonValue] = Field(default={})
     parent: str | None = None
     images: tuple[ImagePart, ...] = ()
+    history: tuple[Message, ...] = ()
     error: ErrorInfo | None = None
     result: RunResult[Any] | None = None
 

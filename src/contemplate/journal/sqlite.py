@@ -65,7 +65,7 @@ class Journal:
     # Reading
 
     def runs(self, limit: int | None = None) -> list[RunRecord]:
-        """Return the runs, the newest first, without images and results; at most `limit` of them.
+        """Return the runs, the newest first, without images, histories and results; at most `limit` of them.
 
         A record that is damaged costs no other: of it there is its name, its status "damaged", and its error.
 
@@ -359,7 +359,7 @@ class Journal:
             self._check(f"the record of run {run_id!r}", body, checksum)
             # Results are left out before they are validated, which would take longer than all else.
             fields = from_json(body)
-            return RunRecord.model_validate({**fields, "result": None, "images": ()})
+            return RunRecord.model_validate({**fields, "result": None, "images": (), "history": ()})
         except (JournalError, ValueError) as error:
             return RunRecord(
                 run_id=str(run_id),

@@ -71,13 +71,18 @@ class OutputSchema:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A complete model call. With `tool_choice` "required", the model must call a tool."""
+    """A complete model call. With `tool_choice` "required", the model must call a tool.
+
+    `earlier` is how many of the messages, after that of the system, are a conversation before what is asked: where the
+    prompt does not fit into the model's context, they are shortened.
+    """
 
     messages: tuple[Message, ...]
     settings: ModelSettings = field(default_factory=ModelSettings)
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: Literal["auto", "required", "none"] = "auto"
     output_schema: OutputSchema | None = None
+    earlier: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,9 +123,8 @@ class _ModelPlanner:
 
     async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         choices = self._choices(ctx)
-        rules = Message.system("\n\n".join((self._rules, *choices.rules())))
-        user = Message.user(render("plan_question", question=question), ctx.images_for("planner"))
-        messages: tuple[Message, ...] = (rules, user)
+        rules = "\n\n".join((self._rules, *choices.rules()))
+        messages = ctx.opening("planner", rules, render("plan_question", question=question))
         schema = choices.schema(*self._range)
         builder = _TaskBuilder(ctx, *self._range, choices)
         for _ in range(MAX_CALLS):

@@ -49,11 +49,8 @@ def orchestrate(
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         tools = _OrchestratorTools(ctx, max_tasks)
-        rules = Message.system(render("orchestrate", max_tasks=str(max_tasks)))
-        messages: tuple[Message, ...] = (
-            rules,
-            Message.user(render("plan_question", question=question), ctx.images_for("planner")),
-        )
+        rules = render("orchestrate", max_tasks=str(max_tasks))
+        messages = ctx.opening("planner", rules, render("plan_question", question=question))
         for _ in range(max_turns):
             request = ModelRequest(messages, settings or ModelSettings(), tools.specs)
             try:

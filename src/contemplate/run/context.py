@@ -16,6 +16,7 @@ from ..events import EVERYONE, Event, Noted, Speaker
 from ..messages import ImagePart, Message, ToolCall
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
 from ..plan import Task
+from ..prompts import render
 from ..result import Conclusion, TaskResult
 from ..settings import ModelSettings, derived_seed
 from ..tools.tool import Tool
@@ -23,9 +24,14 @@ from ..tools.toolset import Toolset
 from ..usage import Usage
 from .call_stream import CallStream
 from .calls import Calls
+from .history import History
 from .output_type import OutputType
 from .state import RunState
 from .tool_calls import ToolResult
+
+# Tokens, by the estimate. A subagent needs of a conversation what its task refers to.
+ROOM_FOR_HISTORY: Mapping[Speaker, int] = {"planner": 16_000, "subagent": 32_000, "aggregator": 16_000}
+LEAST_ROOM_FOR_HISTORY = 400
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,9 +68,11 @@ class RunContext:
     _calls: Calls
     _state: RunState = field(default_factory=RunState)
     _models: dict[str, Model] = field(default_factory=dict)
+    _history: History = field(init=False)
 
     def __post_init__(self) -> None:
         self._models[self._model.name] = self._model
+        object.__setattr__(self, "_history", History(self.history))
 
     # Chance
 
@@ -219,6 +227,41 @@ class RunContext:
     def images_for(self, role: Speaker) -> tuple[ImagePart, ...]:
         """Return the user's images if `role` may see them, else none."""
         return self.images if role in self.images_to else ()
+
+    def opening(
+        self, role: Speaker, system: str, text: str, *, as_chat: bool = False, tools: bool = False
+    ) -> tuple[Message, ...]:
+        """Return the messages with which a prompt of `role` begins: the system's, the history, and what is asked.
+
+        Args:
+            role: whose prompt it is; it sees the images that it may.
+            system: the instructions; those of the history come after them.
+            text: what is asked.
+            as_chat: whether the history is shown as messages, as to who answers the user; if not, as a transcript.
+            tools: whether the request has tools.
+        """
+        instructions = self._history.instructions
+        if instructions and system:
+            system = f"{system}\n\n{render('history_instructions', instructions=instructions)}"
+        first = (Message.system(system or instructions),) if system or instructions else ()
+        room, seen = self._room_for_history(role), role in self.images_to
+        if as_chat:
+            shown = self._history.as_messages(room, images=seen, tools=tools)
+        else:
+            shown = self._history.as_transcript(room, images=seen)
+        if shown.shortened:
+            self._tell_shortened(
+                f"the conversation is long: {shown.shortened} of its messages are shown shortened or left out",
+                unread=False,
+            )
+        asked = "\n\n".join(filter(None, (shown.text, text)))
+        return (*first, *shown.messages, Message.user(asked, (*shown.images, *self.images_for(role))))
+
+    def _room_for_history(self, role: Speaker) -> int:
+        most = ROOM_FOR_HISTORY[role]
+        limit = self._calls.ledger.limits.total_tokens
+        # Some twenty calls may have to read it.
+        return most if limit is None else max(min(most, limit // 20), LEAST_ROOM_FOR_HISTORY)
 
     # Events and notes
 

@@ -99,7 +99,7 @@ def told(response: ModelResponse, sent: Shortened, whole: ModelRequest, asker: s
 def words_for(sent: Shortened, whole: ModelRequest, asker: str) -> str:
     """Return what is told of a request that was shortened; the same for all turns in which only old results are."""
     if not sent.unread:
-        return f"{asker}: the conversation does not fit into the context; old results of tools are shown shortened"
+        return f"{asker}: the conversation does not fit into the context; what is old in it is shown shortened"
     before, after = request_tokens(whole), request_tokens(sent.request)
     return (
         f"{asker}: the prompt does not fit into the context; {sent.texts} of the texts in it are shortened, "

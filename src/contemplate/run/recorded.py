@@ -24,6 +24,7 @@ from ..plan import Task
 from ..result import RunResult, TaskResult
 from .configuration import configuration_of, difference
 from .context import RunContext
+from .history import answer_of, with_history
 from .output_type import OutputType
 from .protocols import Answer, ParsedAnswer
 from .run import Job, Parts, carry_out, new_run_id
@@ -46,12 +47,14 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
     configuration = configuration_of(parts)
     async with _held(journal, run_id):
         before = await in_thread(lambda: journal.load(run_id, patience=patience))
-        if before is not None and (before.question, before.images) != (job.question, job.images):
-            raise ConfigurationError(f"run {run_id!r} has another question", hint="give another run_id")
+        if before is not None:
+            _check_question(before, job)
         if before is not None and before.status == "answered" and before.result is not None:
             _check_configuration(before, configuration)
-            return _stored_result(parts, before.result)
-        record = before or RunRecord(run_id=run_id, question=job.question, images=job.images, model="")
+            return _stored_result(parts, before)
+        record = before or RunRecord(
+            run_id=run_id, question=job.question, images=job.images, history=job.history, model=""
+        )
         record = record.model_copy(
             update={
                 "model": parts.model.name,
@@ -71,6 +74,13 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
             # The question can be answered all the same.
             recording.fall_behind(error)
         return await _record(parts, job, recording)
+
+
+def _check_question(before: RunRecord, job: Job) -> None:
+    if (before.question, before.images) != (job.question, job.images):
+        raise ConfigurationError(f"run {before.run_id!r} has another question", hint="give another run_id")
+    if before.history != job.history:
+        raise ConfigurationError(f"run {before.run_id!r} has another history", hint="give another run_id")
 
 
 def _check_configuration(before: RunRecord, now: Mapping[str, str]) -> None:
@@ -135,8 +145,9 @@ def _with_problem(result: RunResult[Any], recording: Recording) -> RunResult[Any
 
 
 def _storable(parts: Parts, result: RunResult[Any]) -> RunResult[Any]:
-    """Return `result` with the tasks' values as JSON data."""
-    return result.model_copy(update={"tasks": tuple(_storable_task(parts, each) for each in result.tasks)})
+    """Return `result` with the tasks' values as JSON data, and the answer as its history: the record has the rest."""
+    tasks = tuple(_storable_task(parts, each) for each in result.tasks)
+    return result.model_copy(update={"tasks": tasks, "history": answer_of(result)})
 
 
 def _storable_task(parts: Parts, result: TaskResult) -> TaskResult:
@@ -149,7 +160,10 @@ def _is_typed(result: TaskResult) -> bool:
     return result.answered and result.task.kind != "part"
 
 
-def _stored_result(parts: Parts, result: RunResult[Any]) -> RunResult[Any]:
+def _stored_result(parts: Parts, record: RunRecord) -> RunResult[Any]:
+    result = record.result
+    assert result is not None  # noqa: S101
+    result = with_history(result, record.history, record.images, result.history)
     if parts.output is None:
         return result
     try:
@@ -174,7 +188,7 @@ async def replay(parts: Parts, job: Job, journal: Journal) -> RunResult[Any]:
     record = await finished(journal, run_id)
     entries = await in_thread(journal.entries, run_id)
     recording = Replaying(journal, record, entries)
-    job = replace(job, question=record.question, images=record.images).without_clock()
+    job = replace(job, question=record.question, images=record.images, history=record.history).without_clock()
     try:
         result = (await carry_out(parts, job, recording)).result
     except ContemplateError:
@@ -199,7 +213,7 @@ async def reaggregate(parts: Parts, job: Job, journal: Journal, of: str) -> RunR
     recorded = _Recorded(record.result, conversations, parts.output)
     # The tasks are those that there were, whatever another run might start.
     limits = job.limits.model_copy(update={"tasks": None})
-    job = replace(job, question=record.question, images=record.images, limits=limits)
+    job = replace(job, question=record.question, images=record.images, history=record.history, limits=limits)
     parts = replace(parts, planner=recorded.plan, agent=recorded.answer)
     return await keep_or_continue(parts, job, journal, parent=of)
 

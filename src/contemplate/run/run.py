@@ -26,6 +26,7 @@ from .calls import Calls, unknown_price
 from .context import RunContext
 from .current_run import RunScope, current_scope
 from .engine import execute
+from .history import answer_of, with_history
 from .listeners import Listener, Listeners
 from .log import log_event, wanted
 from .nesting import limits_within
@@ -240,6 +241,7 @@ class _Run:
                 if recording is not None:
                     calls.ledger.book(recording.unclaimed())
             result = self._result_so_far().model_copy(update=_answer_fields(self._parts.output, conclusion))
+            result = with_history(result, ctx.history, ctx.images, answer_of(result))
         except ContemplateError as error:
             error.partial = self._result_so_far(failed=True)
             self._emit_failure(error)
@@ -292,6 +294,7 @@ class _Run:
             missing=tuple(task.id for task in state.planned if task.id in lost),
             stopped_by=state.stopped_by or ledger.tripped,
             notes=tuple(state.notes),
+            history=self._ctx.history,
         )
 
     def _emit_failure(self, error: BaseException) -> None:

@@ -55,14 +55,15 @@ class _Piece:
 def shortened(request: ModelRequest, room: float) -> Shortened:
     """Return `request` with texts shortened so that it has `room` tokens by the estimate, or as close as possible.
 
-    Results of tools that the model has answered to come first, the oldest before the others; then the longest of what
+    The conversation before what is asked, and results of tools that the model has answered to, come first, the oldest
+    before the others; then the longest of what
     stands between fences and of the last turn's results. Instructions, questions, tasks, and what the model itself
     wrote stay as they are, and each tool call keeps its result.
     """
     excess = request_tokens(request) - room
     if excess <= 0:
         return Shortened(request)
-    pieces = list(_pieces(request.messages))
+    pieces = list(_pieces(request.messages, request.earlier))
     over = int(excess * BYTES_PER_TOKEN) + 1
     old = [piece for piece in pieces if piece.old]
     for length in (BRIEF_BYTES, 0):
@@ -77,9 +78,15 @@ def shortened(request: ModelRequest, room: float) -> Shortened:
     return Shortened(replace(request, messages=messages), len(cut), any(not piece.old for piece in cut))
 
 
-def _pieces(messages: Sequence[Message]) -> Iterator[_Piece]:
+def _pieces(messages: Sequence[Message], earlier: int) -> Iterator[_Piece]:
     last_turn = max((place for place, each in enumerate(messages) if each.role == "assistant"), default=-1)
+    begin = 1 if messages and messages[0].role == "system" else 0
     for place, message in enumerate(messages):
+        if begin <= place < begin + earlier:
+            for number, part in enumerate(message.parts):
+                if isinstance(part, TextPart):
+                    yield _Piece(place, number, 0, len(part.text), part.text, True, part.text)
+            continue
         if message.role not in ("user", "tool"):
             continue
         for number, part in enumerate(message.parts):

@@ -56,6 +56,7 @@ async def answer_with_run(
     job = Job(
         question=_question(task, ctx) if question is None else question,
         images=run.images_for("subagent"),
+        history=run.history,
         limits=limits,
         listeners=listeners,
         on_output=(lambda event: _forward(ctx, event)) if streams else None,

@@ -3,7 +3,7 @@
 uvicorn_server     the server on a port, until a signal stops it
 app                the routes
 request_handler    one request and its run, which ends when the client goes
-conversation       the messages of a request, as one question
+conversation       the messages of a request: a question, and the conversation before it
 deltas             the events of a run, as what they add to the reasoning and to the answer
 replies            the two forms of a reply: streamed, and whole
 api_errors         errors, in the API's form

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from secrets import token_hex
 from time import time
 from typing import Any
 
@@ -101,7 +100,7 @@ class _Backend:
         except ValidationError as error:
             raise invalid_body(error) from None
         usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
-        question = as_question(asked.messages, mark=token_hex(5))
+        question = as_question(asked.messages)
         mind = self._mind(asked.model)
         return RequestHandler(RunRequest(mind, asked.model, question, bool(asked.stream), usage), self._runs)
 

@@ -90,7 +90,7 @@ class RequestHandler:
     async def _run(self, reply: Reply) -> None:
         mind, question, deltas = self._request.mind, self._request.question, ReplyDeltas()
         with self._runs.hold():
-            async with mind.stream(question.text, images=question.images) as run:
+            async with mind.stream(question.text, images=question.images, history=question.history) as run:
                 async for event in run:
                     if isinstance(event, RunStarted):
                         reply.run_id = event.run_id
