@@ -224,7 +224,7 @@ async def test_an_agent_with_tools_goes_on_with_old_results_shortened(wording: s
         # It had read them all. Where the server names no sizes, the latest result may be shortened with the old ones.
         assert result.complete
         assert result.notes == (
-            "openai:m: task 'answer': the conversation does not fit into the context; old results of tools are shown "
+            "openai:m: task 'answer': the conversation does not fit into the context; what is old in it is shown "
             "shortened",
         )
     # The record has them in full.
