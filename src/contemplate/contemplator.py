@@ -23,6 +23,8 @@ from .limits import Limits
 from .models import Connectable, Model, resolve
 from .modes import Mode, Preset, preset
 from .plan import Task
+from .prompts import DEFAULTS, Prompts
+from .prompts.instructions import Instructions, by_role
 from .result import OutputT, RunResult
 from .run.configuration import configuration_of, describe
 from .run.current_run import current_scope
@@ -67,7 +69,8 @@ class _Options(TypedDict, total=False):
     aggregator: Aggregator | None
     agent: AgentFunction | None
     tools: Sequence[Tool | Callable[..., Any] | Toolset]
-    instructions: str | None
+    instructions: str | Instructions | None
+    prompts: Prompts
     settings: ModelSettings | None
     all_settings: ModelSettings | None
     seed: int | None
@@ -97,7 +100,11 @@ class Contemplator(Generic[OutputT]):
         tools: functions that subagents may call, and toolsets such as `mcp_tools(...)`.
         output_type: the type of the output, usually a pydantic model; text if `str`. Type checkers infer the type of
             `RunResult.output` from a class; for a union or a `Literal` it is `Any`, unless it is said in an annotation.
-        instructions: added to every subagent's system prompt.
+        instructions: added to every subagent's system message; or texts by role, such as `{"planner": "...",
+            "aggregator": "..."}`, each added to the system messages of that role's calls.
+        prompts: texts of your own instead of the default prompts, as in `Prompts(synthesis="...")`, or
+            `Prompts.from_folder("prompts/")`. They hold for this contemplator's runs, also within others' runs, and
+            those of another contemplator, such as one that is its agent, do not change.
         settings: those of the subagents' calls. Planners and aggregators have settings of their own, as arguments of
             the functions that make them; `all_settings` reaches their calls, too.
         all_settings: settings of all calls of a run, whoever makes them, where nothing closer to the call sets them.
@@ -137,7 +144,8 @@ class Contemplator(Generic[OutputT]):
         agent: AgentFunction | None = None,
         tools: Sequence[Tool | Callable[..., Any] | Toolset] = (),
         output_type: type[OutputT] = _TEXT,
-        instructions: str | None = None,
+        instructions: str | Instructions | None = None,
+        prompts: Prompts = DEFAULTS,
         settings: ModelSettings | None = None,
         all_settings: ModelSettings | None = None,
         seed: int | None = None,
@@ -148,13 +156,15 @@ class Contemplator(Generic[OutputT]):
         journal: str | Journal | None = None,
         labels: Mapping[str, JsonValue] | None = None,
     ) -> None:
-        if agent is not None and (tools or instructions or settings):
+        roles = dict(by_role(instructions))
+        own_instructions = roles.pop("subagent", None)
+        if agent is not None and (tools or own_instructions or settings):
             raise ConfigurationError(
                 "tools, instructions and settings belong to the default agent, which agent= replaces",
                 hint="pass them to your Agent(...)",
             )
         model = resolve(model)
-        usual = preset(mode, model)
+        usual = preset(mode, model, prompts)
         if planner is None:
             # A preset's settings are those of its planner's tasks.
             settings = settings.over(usual.settings) if settings else usual.settings
@@ -164,13 +174,15 @@ class Contemplator(Generic[OutputT]):
         self._parts = Parts(
             model=model,
             planner=planner or usual.planner,
-            agent=Sampled(agent or Agent(tools=tools, instructions=instructions, settings=settings)),
+            agent=Sampled(agent or Agent(tools=tools, instructions=own_instructions, settings=settings)),
             aggregator=aggregator or usual.aggregator,
             output=output,
             stream=stream,
             images_to=_roles(images_to),
             settings=all_settings,
             seed=next((each for each in (seed, *_seeds_of(settings, all_settings)) if each is not None), None),
+            prompts=prompts,
+            instructions=roles,
         )
         self._limits = limits or Limits()
         if is_async(on_event):
@@ -191,6 +203,11 @@ class Contemplator(Generic[OutputT]):
     def model(self) -> Model:
         """The model."""
         return self._parts.model
+
+    @property
+    def prompts(self) -> Prompts:
+        """The prompts."""
+        return self._parts.prompts
 
     async def run(
         self,

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contemplate.prompts import DEFAULTS
 from contemplate.server.api_errors import RequestError
 from contemplate.server.chat_schema import ChatRequest
 from contemplate.server.conversation import Question, as_question
@@ -16,7 +17,9 @@ RED, BLUE = "https://example.org/red.png", "data:image/png;base64,iVBORw0KGgo="
 
 
 def asked(messages: Sent) -> Question:
-    return as_question(ChatRequest.model_validate({"model": "m", "messages": messages}).messages, mark="MARK")
+    return as_question(
+        ChatRequest.model_validate({"model": "m", "messages": messages}).messages, mark="MARK", prompts=DEFAULTS
+    )
 
 
 def image(url: str) -> dict[str, Any]:

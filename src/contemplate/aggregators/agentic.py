@@ -14,7 +14,6 @@ from ..errors import ConfigurationError, OutputError
 from ..messages import Message
 from ..models import Model
 from ..plan import Task
-from ..prompts import render
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType, json_in
@@ -107,10 +106,13 @@ class _Agentic:
 
     async def _finish(self, question: str, shown: list[TaskResult], ctx: RunContext) -> tuple[str, Any]:
         """Return the agent's solution as it wrote it, and its answer."""
-        trajectories = Trajectories(shown)
+        trajectories = Trajectories(shown, ctx.prompts)
         agent = Agent(tools=trajectories.tools, max_turns=self._max_turns, context=self._context)
-        user = render("agentic_question", question=question, trajectories=trajectories.overview)
-        messages = Message.system(render("agentic")), Message.user(user, ctx.images_for("aggregator"))
+        user = ctx.prompts.render("agentic_question", question=question, trajectories=trajectories.overview)
+        messages = (
+            Message.system(ctx.prompts.render("agentic")),
+            Message.user(user, ctx.images_for("aggregator")),
+        )
         output = _finish_type(len(shown), ctx.output)
         reader = TaskContext(ctx, Task(id="aggregator", prompt=question), role="aggregator", model=self._model)
         try:

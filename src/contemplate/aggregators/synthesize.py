@@ -13,7 +13,7 @@ from ..events import OutputDelta
 from ..messages import Message
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from ..models.tokens import request_tokens
-from ..prompts import fence_mark, fenced, render
+from ..prompts import fence_mark, fenced
 from ..prompts.results import result_text
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
@@ -78,7 +78,7 @@ class _Synthesize:
                 ctx.note("the limits leave no room for merging the results; they stand side by side")
                 return _unmerged(ctx)
             ctx.note("the limits leave no room for all that the results say; the longest of them are merged shortened")
-            material = shorten(material, room)
+            material = shorten(material, room, ctx.prompts)
         cut = material is not whole
         request = self._request(question, material, closing, missing, ctx)
         try:
@@ -91,7 +91,9 @@ class _Synthesize:
         check_given(response)
         output: Any = None
         if ctx.output is not None:
-            output, response = await parse_with_repair(response, request, ask, ctx.output, repairs=MAX_REPAIRS)
+            output, response = await parse_with_repair(
+                response, request, ask, ctx.output, repairs=MAX_REPAIRS, prompts=ctx.prompts
+            )
         if not (response.message.text.strip() or response.message.images):
             raise AggregationError(f"the merged answer is empty (finish reason: {response.finish})")
         read = {task for each in material for task in each.tasks}
@@ -109,7 +111,7 @@ class _Synthesize:
     ) -> tuple[list[Material], str]:
         """Return the material, or summaries of it that fit into `room` tokens, and the closing instructions."""
         condensed = await condense(material, room, self._summariser(question, ctx))
-        return condensed, closing if condensed == material else render("synthesis_summaries")
+        return condensed, closing if condensed == material else ctx.prompts.render("synthesis_summaries")
 
     async def _condensed_to_fit(
         self, question: str, material: list[Material], closing: str, room: int, ctx: RunContext
@@ -137,11 +139,16 @@ class _Synthesize:
     ) -> ModelRequest:
         parts = [_question_with(question, material, ctx)]
         if missing:
-            parts.append(render("synthesis_missing", missing="; ".join(each.task.label for each in missing)))
+            parts.append(
+                ctx.prompts.render("synthesis_missing", missing="; ".join(each.task.label for each in missing))
+            )
         parts.append(closing)
         if self._instructions:
             parts.append(self._instructions)
-        messages = Message.system(render("synthesis")), Message.user("\n\n".join(parts), ctx.images_for("aggregator"))
+        messages = (
+            Message.system(ctx.prompts.render("synthesis")),
+            Message.user("\n\n".join(parts), ctx.images_for("aggregator")),
+        )
         return with_schema(ModelRequest(messages, self._settings), ctx.output)
 
     def _room(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
@@ -162,9 +169,9 @@ class _Synthesize:
     def _summary_request(
         self, question: str, material: Sequence[Material], tokens: int, ctx: RunContext
     ) -> ModelRequest:
-        length = render("synthesis_summary_length", words=str(tokens // TOKENS_PER_WORD))
+        length = ctx.prompts.render("synthesis_summary_length", words=str(tokens // TOKENS_PER_WORD))
         messages = (
-            Message.system(render("synthesis_summary")),
+            Message.system(ctx.prompts.render("synthesis_summary")),
             Message.user(f"{_question_with(question, material, ctx)}\n\n{length}", ctx.images_for("aggregator")),
         )
         return ModelRequest(messages, self._settings)
@@ -221,17 +228,18 @@ def _material(usable: Sequence[TaskResult], ctx: RunContext) -> tuple[list[Mater
     if candidates:
         usable = shuffled(usable, ctx, "synthesize")
     material = [
-        Material(f"answer {number}", _body(each, candidates), (each.id,)) for number, each in enumerate(usable, start=1)
+        Material(f"answer {number}", _body(each, candidates, ctx), (each.id,))
+        for number, each in enumerate(usable, start=1)
     ]
-    return material, render("synthesis_candidates" if candidates else "synthesis_parts")
+    return material, ctx.prompts.render("synthesis_candidates" if candidates else "synthesis_parts")
 
 
 def _question_with(question: str, material: Sequence[Material], ctx: RunContext) -> str:
     """Return the question, followed by the material between fences."""
     texts = [(each.label, each.text) for each in material]
     mark = fence_mark(texts)
-    header = render("synthesis_question", question=question)
-    return f"{header}\n\n{render('synthesis_material', mark=mark, material=fenced(texts, mark))}"
+    header = ctx.prompts.render("synthesis_question", question=question)
+    return f"{header}\n\n{ctx.prompts.render('synthesis_material', mark=mark, material=fenced(texts, mark))}"
 
 
 def _usable_and_missing(seen: Sequence[TaskResult]) -> tuple[list[TaskResult], list[TaskResult]]:
@@ -254,8 +262,8 @@ def _output_sink(ctx: RunContext) -> DeltaSink:
     return on_delta
 
 
-def _body(result: TaskResult, candidates: bool) -> str:
-    text = result_text(result)
+def _body(result: TaskResult, candidates: bool, ctx: RunContext) -> str:
+    text = result_text(result, ctx.prompts)
     return text if candidates else f"Task: {result.task.label}\n{text}"
 
 

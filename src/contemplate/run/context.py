@@ -13,9 +13,10 @@ import anyio
 from ..data import readable
 from ..errors import ConfigurationError
 from ..events import EVERYONE, Event, Noted, Speaker
-from ..messages import ImagePart, ToolCall
+from ..messages import ImagePart, ToolCall, instructed
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
 from ..plan import Task
+from ..prompts import DEFAULTS, Prompts
 from ..result import Conclusion, TaskResult
 from ..settings import ModelSettings, derived_seed
 from ..tools.tool import Tool
@@ -44,6 +45,8 @@ class RunContext:
         seed: the seed given to the contemplator, or to the run around this one, from which all others are derived; None
             without one.
         settings: settings of all calls of the run, where a call has none of its own.
+        prompts: the prompts of the run; `ctx.prompts.render(name, ...)` is one with its placeholders filled in.
+        instructions: what is added to the system messages of planners and aggregators, by role.
     """
 
     run_id: str
@@ -56,6 +59,8 @@ class RunContext:
     streaming: bool = False
     seed: int | None = None
     settings: ModelSettings | None = None
+    prompts: Prompts = DEFAULTS
+    instructions: Mapping[Speaker, str] = field(default_factory=dict)
     _model: Model
     _calls: Calls
     _state: RunState = field(default_factory=RunState)
@@ -313,12 +318,18 @@ class RunContext:
         chosen = self.model(model)
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
+        request = self._in_own_words(request)
+        if role in self.instructions:
+            request = replace(request, messages=instructed(request.messages, self.instructions[role]))
         response = await self._calls.call(
             role, chosen, request, task=task, on_delta=on_delta, on_cut=on_cut, whole=whole
         )
         for note in response.notes:
             self._tell_shortened(f"{chosen.name}: {note}", unread=response.shortened)
         return response
+
+    def _in_own_words(self, request: ModelRequest) -> ModelRequest:
+        return request if self.prompts is DEFAULTS else replace(request, prompts=self.prompts)
 
     @asynccontextmanager
     async def stream(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from ..messages import ImagePart, TextPart
-from ..prompts import fenced, render
+from ..prompts import Prompts, fenced
 from .api_errors import invalid_request
 from .chat_schema import ChatMessage
 
@@ -26,12 +26,13 @@ class Question:
     images: tuple[ImagePart, ...] = ()
 
 
-def as_question(messages: Sequence[ChatMessage], mark: str) -> Question:
+def as_question(messages: Sequence[ChatMessage], mark: str, prompts: Prompts) -> Question:
     """Return the question that `messages` ask.
 
     Args:
         messages: the conversation, oldest first.
         mark: stands in the fences; nobody who wrote a message may know it.
+        prompts: those of the contemplator that is asked.
 
     Raises:
         RequestError: there is no user message, or the last one is empty.
@@ -48,17 +49,19 @@ def as_question(messages: Sequence[ChatMessage], mark: str) -> Question:
     marked = len(images) > 1 or _images([asked]) != images or not _text(asked).strip()
     number = count(1) if marked else None
     texts = [_text(each, number) for each in messages]
-    context = list(_context(messages, texts, place, mark))
+    context = list(_context(messages, texts, place, mark, prompts))
     if not context:
         return Question(texts[place], images)
-    return Question(render("conversation", context="\n\n".join(context), question=texts[place]), images)
+    return Question(prompts.render("conversation", context="\n\n".join(context), question=texts[place]), images)
 
 
-def _context(messages: Sequence[ChatMessage], texts: Sequence[str], place: int, mark: str) -> Iterator[str]:
+def _context(
+    messages: Sequence[ChatMessage], texts: Sequence[str], place: int, mark: str, prompts: Prompts
+) -> Iterator[str]:
     said = list(enumerate(zip(messages, texts, strict=True)))
     instructions = [text for _, (each, text) in said if each.role in _INSTRUCTIONS and text.strip()]
     if instructions:
-        yield render("conversation_instructions", instructions="\n\n".join(instructions))
+        yield prompts.render("conversation_instructions", instructions="\n\n".join(instructions))
     names = {call.id: call.function.name for each in messages for call in each.tool_calls or ()}
     history: list[tuple[str, str]] = []
     for at, (each, text) in said:
@@ -66,7 +69,7 @@ def _context(messages: Sequence[ChatMessage], texts: Sequence[str], place: int, 
             after = ", after the question" if at > place else ""
             history += [(f"{label}{after}", entry) for label, entry in _entries(each, text, names)]
     if history:
-        yield render("conversation_history", mark=mark, history=fenced(history, mark))
+        yield prompts.render("conversation_history", mark=mark, history=fenced(history, mark))
 
 
 def _entries(message: ChatMessage, text: str, names: dict[str, str]) -> Iterator[tuple[str, str]]:
