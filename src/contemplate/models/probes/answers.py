@@ -66,7 +66,7 @@ async def max_tokens(bench: Bench) -> Outcome:
 
 async def system_role(bench: Bench) -> Outcome:
     """Give an instruction in a system message."""
-    messages = Message.system(render("probes/system", word=WORD)), Message.user(render("probes/check_greeting"))
+    messages = Message.system(render("probes/system", word=WORD)), Message.user(render("probes/greeting"))
     text = (await bench.ask(ModelRequest(messages))).message.text
     return Outcome("ok" if WORD in text.upper() else "no", repr(text.strip()[:SHOWN]))
 
