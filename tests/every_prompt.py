@@ -29,10 +29,11 @@ from contemplate import (
 )
 from contemplate.errors import ModelServerError
 from contemplate.messages import TextPart, ToolCall
-from contemplate.models import Brevity, ModelRequest, ModelResponse, OutputSchema, Profile, PromptedTools
+from contemplate.models import Brevity, DeltaSink, ModelRequest, ModelResponse, OutputSchema, Profile, PromptedTools
 from contemplate.models.openai.request import body_of
 from contemplate.prompts import Prompts
 from contemplate.prompts.templates import names, template
+from contemplate.run.protocols import Planner
 from contemplate.server.chat_schema import ChatRequest
 from contemplate.server.conversation import as_question
 from contemplate.testing import ScriptedModel
@@ -46,7 +47,7 @@ def marker(name: str) -> str:
     return f"[[{name}]]"
 
 
-MARKED = Prompts(**{name: f"{marker(name)} {template(name).template}" for name in names()})  # type: ignore[typeddict-item]
+MARKED = Prompts(**{name: f"{marker(name)} {template(name).template}" for name in names()})
 
 
 class Number(BaseModel):
@@ -88,7 +89,7 @@ def calls(*wanted: tuple[str, Mapping[str, object]]) -> Message:
     )
 
 
-def of_tasks(*tasks: Task) -> Callable[[str, RunContext], AsyncIterator[Task]]:
+def of_tasks(*tasks: Task) -> Planner:
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         for task in tasks:
             yield task
@@ -249,7 +250,7 @@ async def cut_off(told: Told) -> None:
     class Writer:
         name = "writer"
 
-        async def request(self, request: ModelRequest, on_delta: object = None) -> ModelResponse:
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
             await anyio.lowlevel.checkpoint()
             told.hear(request)
             most = request.settings.max_tokens

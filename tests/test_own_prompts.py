@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import contemplate
 from contemplate import Agent, Contemplator, Prompts, RunContext, Task, aggregators, planners, strategies
 from contemplate.errors import ConfigurationError
 from contemplate.journal import Journal
 from contemplate.models import ModelRequest
+from contemplate.models.tokens import request_tokens
 from contemplate.prompts import DEFAULTS, render
 from contemplate.prompts.fixed_words import FIXED_WORDS
 from contemplate.prompts.prompt_texts import PromptTexts
@@ -52,6 +54,12 @@ def test_the_names_are_known_to_type_checkers() -> None:
     assert tuple(sorted(PromptTexts.__annotations__)) == names()
 
 
+def test_the_defaults_are_rendered_outside_of_runs_only() -> None:
+    source = Path(contemplate.__file__).parent
+    bare = [path for path in source.rglob("*.py") if re.search(r"(?<![.\w])render\(\"", path.read_text("utf-8"))]
+    assert {str(path.relative_to(source).parent) for path in bare if path.name != "strategies.py"} == {"models/probes"}
+
+
 @pytest.mark.parametrize("name", names())
 def test_each_default_is_a_prompt_of_ones_own(name: str) -> None:
     assert own(name, template(name).template).texts == {name: template(name).template}
@@ -66,7 +74,7 @@ def test_the_words_that_code_reads_are_in_the_defaults_and_in_the_docs() -> None
 
 
 def own(name: str, text: Any) -> Prompts:
-    return Prompts(**{name: text})  # type: ignore[typeddict-item]
+    return Prompts(**{name: text})
 
 
 @pytest.mark.parametrize(
@@ -270,4 +278,20 @@ def test_a_preset_is_told_in_its_prompts() -> None:
     assert "Denke nach." in repr(
         Contemplator(ScriptedModel("x"), mode="thinking", prompts=Prompts(thinking="Denke nach."))
     )
-    assert modes.preset("thinking") is not None
+
+
+@pytest.mark.anyio
+async def test_instructions_count_in_the_size_of_a_prompt() -> None:
+    """With `context=`, no prompt of the aggregator is longer, whatever is added to it."""
+
+    def reply(request: ModelRequest) -> str:
+        return "word " * 900 if render("solver") in request.messages[0].text else "short"
+
+    model = ScriptedModel(reply)
+    aggregator = aggregators.synthesize(context=3000)
+    instructions: Any = {"aggregator": "Write well. " * 300}
+    mind = Contemplator(model, planner=planners.sample(4), aggregator=aggregator, instructions=instructions)
+    await mind.run("q")
+    merging = [each for each in model.requests if "Write well." in each.messages[0].text]
+    assert len(merging) > 1
+    assert all(request_tokens(each) <= 3000 for each in merging)

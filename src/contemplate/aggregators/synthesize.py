@@ -12,7 +12,7 @@ from ..errors import AggregationError, ConfigurationError, LimitExceeded, ModelC
 from ..events import OutputDelta
 from ..messages import Message
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
-from ..models.tokens import request_tokens
+from ..models.tokens import request_tokens, text_tokens
 from ..prompts import fence_mark, fenced
 from ..prompts.results import result_text
 from ..result import Conclusion, TaskResult
@@ -70,7 +70,7 @@ class _Synthesize:
             context = self._room(question, closing, missing, ctx)
             material, closing = await self._condensed(question, material, closing, context, ctx)
         whole = material
-        around = request_tokens(self._request(question, (), closing, missing, ctx))
+        around = _tokens(self._request(question, (), closing, missing, ctx), ctx)
         length = sum(each.tokens for each in material)
         room = ctx.prompt_room("aggregator", around + length) - around
         if room < length:
@@ -164,7 +164,7 @@ class _Synthesize:
     def _around(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
         """Return the tokens of the longer of the two prompts without material."""
         requests = self._request(question, (), closing, missing, ctx), self._summary_request(question, (), 1, ctx)
-        return max(map(request_tokens, requests))
+        return max(_tokens(each, ctx) for each in requests)
 
     def _summary_request(
         self, question: str, material: Sequence[Material], tokens: int, ctx: RunContext
@@ -253,6 +253,11 @@ def _usable_and_missing(seen: Sequence[TaskResult]) -> tuple[list[TaskResult], l
         has_text = each.answered or (each.outcome in ("capped", "cancelled") and each.text)
         (usable if has_text else missing).append(each)
     return usable, missing
+
+
+def _tokens(request: ModelRequest, ctx: RunContext) -> int:
+    """Return the tokens of a prompt, with the instructions that are added to it."""
+    return request_tokens(request) + text_tokens(ctx.instructions.get("aggregator", ""))
 
 
 def _output_sink(ctx: RunContext) -> DeltaSink:
