@@ -130,7 +130,7 @@ async def plans(told: Told) -> None:
     replies: list[Reply] = ["no plan", json.dumps({"tasks": plan}), "an answer", "another", "merged"]
     planner = planners.model(roles={"fast": ScriptedModel("x")}, max_samples=2, tools=True)
     await told.run(replies, planner=planner, tools=[long])
-    lost = [json.dumps({"tasks": plan}), ModelServerError("down", model="m"), "another", "merged"]
+    lost: list[Reply] = [json.dumps({"tasks": plan}), ModelServerError("down", model="m"), "another", "merged"]
     await told.run(lost, planner=planners.model(min_tasks=1))
 
 
