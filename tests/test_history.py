@@ -17,6 +17,7 @@ from contemplate.messages import ImagePart, Message, ToolCall
 from contemplate.models import ModelRequest
 from contemplate.models.tokens import request_tokens
 from contemplate.plan import Task
+from contemplate.prompts import DEFAULTS
 from contemplate.run.history import History, checked_history, first_kept
 from contemplate.testing import ScriptedModel
 
@@ -184,14 +185,14 @@ class TestBounds:
     def test_it_fits_and_every_call_keeps_its_result(
         self, chat: list[Message], room: int, images: bool, tools: bool
     ) -> None:
-        shown = History(chat).as_messages(room, images=images, tools=tools)
+        shown = History(chat, DEFAULTS).as_messages(room, images=images, tools=tools)
         # What says that something is left out, and the images of the last turn, come on top.
         assert request_tokens(ModelRequest(shown.messages)) <= room * 1.5 + 1600
         checked_history(shown.messages)
         assert not shown.messages or shown.messages[0].role == "user"
         if not shown.shortened and tools and images:
             assert list(shown.messages) == chat
-        transcript = History(chat).as_transcript(room, images=images)
+        transcript = History(chat, DEFAULTS).as_transcript(room, images=images)
         assert len(transcript.text) <= room * 3 * 1.5 + 3000
 
     @given(st.lists(st.integers(1, 50), max_size=200), st.integers(50, 200))

@@ -12,6 +12,7 @@ from contemplate.errors import ToolError
 from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
 from contemplate.models.tokens import request_tokens
+from contemplate.prompts import DEFAULTS
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -79,7 +80,7 @@ async def test_a_large_result_is_read_and_searched_and_made_once(tmp_path: Path)
 
 
 async def test_the_parts_are_the_whole() -> None:
-    kept = KeptAside(1000)
+    kept = KeptAside(1000, DEFAULTS)
     assert kept.tools == {}
     assert kept.shown("short") == "short"
     text = "äbc" * 2000
@@ -97,7 +98,7 @@ async def test_the_parts_are_the_whole() -> None:
     [((2, 1), "no result 2"), ((0, 1), "no result 0"), ((1, 0), "characters 1 to 200"), ((1, 201), "characters 1 to")],
 )
 async def test_what_cannot_be_read_is_told(arguments: tuple[int, int], said: str) -> None:
-    kept = KeptAside(100)
+    kept = KeptAside(100, DEFAULTS)
     kept.shown("x" * 200)
     with pytest.raises(ToolError, match=said):
         await kept.read_result(*arguments)
@@ -105,13 +106,13 @@ async def test_what_cannot_be_read_is_told(arguments: tuple[int, int], said: str
 
 @pytest.mark.parametrize(("words", "said"), [(" ", "no word"), ("y", "does not contain")])
 async def test_what_cannot_be_found_is_told(words: str, said: str) -> None:
-    kept = KeptAside(100)
+    kept = KeptAside(100, DEFAULTS)
     kept.shown("x" * 200)
     with pytest.raises(ToolError, match=said):
         await kept.search_result(1, words)
 
 
 async def test_at_most_five_places_are_shown() -> None:
-    kept = KeptAside(100)
+    kept = KeptAside(100, DEFAULTS)
     kept.shown("word " * 40)
     assert (await kept.search_result(1, "word")).endswith("[35 places more]")

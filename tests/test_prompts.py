@@ -20,7 +20,10 @@ from contemplate.prompts import fence_mark, render
 SOURCE = Path(contemplate.__file__).parent
 MODULES = sorted(SOURCE.rglob("*.py"))
 FILES = {
-    Path(each.name).stem: each.read_text("utf-8") for each in files(prompts).iterdir() if each.name.endswith(".md")
+    f"{folder}{Path(each.name).stem}": each.read_text("utf-8")
+    for folder in ("", "probes/")
+    for each in files(prompts).joinpath(folder).iterdir()
+    if each.name.endswith(".md")
 }
 LONGEST_STRING = 200
 
@@ -38,6 +41,18 @@ def results_of(expression: ast.expr) -> Iterator[ast.expr]:
         yield expression
 
 
+def is_render(function: ast.expr) -> bool:
+    """Whether it is `render` or `....prompts.render`."""
+    match function:
+        case ast.Name("render"):
+            return True
+        case ast.Attribute(ast.Name("prompts" | "_prompts") | ast.Attribute(attr="prompts" | "_prompts"), "render"):
+            return True
+        case ast.Attribute(ast.Call(ast.Name("prompts_here")), "render"):
+            return True
+    return False
+
+
 def calls_of_render() -> Iterator[tuple[set[str], set[str]]]:
     """For each call: the prompts that it may mean, and the values that it gives."""
     for module in MODULES:
@@ -46,7 +61,7 @@ def calls_of_render() -> Iterator[tuple[set[str], set[str]]]:
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "render":
+            if isinstance(node, ast.Call) and is_render(node.func):
                 given_names = {keyword.arg for keyword in node.keywords if keyword.arg is not None}
                 inside = {each.value for each in results_of(node.args[0]) if isinstance(each, ast.Constant)}
                 # A name that is computed beforehand is one of the module's strings that fit.

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, assert_type
 import pytest
 from pydantic import BaseModel, Field
 
-from contemplate import Contemplator, ask_sync
+from contemplate import Contemplator, Prompts, ask_sync
+from contemplate.errors import ConfigurationError
 from contemplate.testing import ScriptedModel
 
 
@@ -45,3 +46,11 @@ def test_a_result_reads_well(complete: bool) -> None:
     assert str(result) == result.text + ("" if complete else "\n\n(incomplete; missing: b, c)")
     assert repr(result).startswith("RunResult(run_id='r', text='a word a word")
     assert len(repr(result)) < 150
+
+
+def test_of_names_in_data() -> None:
+    """The names of prompts and roles are known: each wrong one is an error that mypy would miss."""
+    with pytest.raises(ConfigurationError):
+        Prompts(synthesys="x")  # type: ignore[call-arg]
+    with pytest.raises(ConfigurationError):
+        Contemplator(ScriptedModel("x"), instructions={"boss": "x"})  # type: ignore[call-overload]

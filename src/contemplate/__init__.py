@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .limits import Limits
     from .messages import ImagePart, Message
     from .plan import Plan, Task
+    from .prompts import Prompts
     from .result import Conclusion, RunResult, TaskResult
     from .run.context import RunContext
     from .run.protocols import Answer
@@ -58,6 +59,7 @@ _HOMES = {
     "Message": "messages",
     "Plan": "plan",
     "Task": "plan",
+    "Prompts": "prompts",
     "Conclusion": "result",
     "RunResult": "result",
     "TaskResult": "result",
@@ -94,6 +96,7 @@ __all__ = [
     "ModelSettings",
     "Plan",
     "Price",
+    "Prompts",
     "RunContext",
     "RunResult",
     "RunStream",

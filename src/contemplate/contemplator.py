@@ -24,6 +24,8 @@ from .models import Connectable, Model, resolve
 from .modes import Mode, Preset
 from .options import CHANGES, AnyTool, AskOptions, Options, RunOptions, Setup
 from .plan import Task
+from .prompts import DEFAULTS, Prompts
+from .prompts.instructions import Instructions, by_role
 from .result import OutputT, RunResult
 from .run.configuration import configuration_of, describe
 from .run.current_run import current_scope
@@ -65,7 +67,11 @@ class Contemplator(Generic[OutputT]):
         tools: functions that subagents may call, and toolsets such as `mcp_tools(...)`.
         output_type: the type of the output, usually a pydantic model; text if `str`. Type checkers infer the type of
             `RunResult.output` from a class; for a union or a `Literal` it is `Any`, unless it is said in an annotation.
-        instructions: added to every subagent's system prompt.
+        instructions: added to every subagent's system message; or texts by role, such as `{"planner": "...",
+            "aggregator": "..."}`, each added to the system messages of that role's calls.
+        prompts: texts of your own instead of the default prompts, as in `Prompts(synthesis="...")`, or
+            `Prompts.from_folder("prompts/")`. They hold for this contemplator's runs, also within others' runs, and
+            those of another contemplator, such as one that is its agent, do not change.
         settings: those of the subagents' calls. Planners and aggregators have settings of their own, as arguments of
             the functions that make them; `all_settings` reaches their calls, too.
         all_settings: settings of all calls of a run, whoever makes them, where nothing closer to the call sets them.
@@ -105,7 +111,8 @@ class Contemplator(Generic[OutputT]):
         agent: AgentFunction | None = None,
         tools: Sequence[AnyTool] = (),
         output_type: type[OutputT] = _TEXT,
-        instructions: str | None = None,
+        instructions: str | Instructions | None = None,
+        prompts: Prompts = DEFAULTS,
         settings: ModelSettings | None = None,
         all_settings: ModelSettings | None = None,
         seed: int | None = None,
@@ -124,7 +131,8 @@ class Contemplator(Generic[OutputT]):
             agent=agent,
             tools=tuple(tools),
             output_type=output_type,
-            instructions=instructions,
+            instructions=by_role(instructions),
+            prompts=prompts,
             settings=settings,
             all_settings=all_settings,
             seed=seed,
@@ -153,6 +161,11 @@ class Contemplator(Generic[OutputT]):
         """The journal, if there is one."""
         return self._journal
 
+    @property
+    def prompts(self) -> Prompts:
+        """The prompts."""
+        return self._parts.prompts
+
     @overload
     async def run(self, question: str, **options: Unpack[RunOptions]) -> RunResult[OutputT]: ...
     @overload
@@ -173,7 +186,7 @@ class Contemplator(Generic[OutputT]):
             history: the conversation before the question, oldest message first: `history` of an earlier result.
             model: the model, or its name.
             tools: more functions and toolsets; a function replaces one of the same name.
-            instructions: in place of the contemplator's.
+            instructions: in place of the contemplator's, for the roles that are named; a text is for subagents.
             settings: of the subagents' calls; what they leave open is the contemplator's.
             limits: in place of the contemplator's.
             labels: more of them.
@@ -311,7 +324,7 @@ class Contemplator(Generic[OutputT]):
             model=None if model is None else self._resolved(model),
             tools=options.get("tools", ()),
             output_type=output_type,
-            instructions=options.get("instructions"),
+            instructions=by_role(options.get("instructions")),
             settings=options.get("settings"),
         )
         return setup.parts(), job
@@ -329,7 +342,7 @@ class Contemplator(Generic[OutputT]):
         history: Sequence[Message] = (),
         model: str | Model | None = None,
         tools: Sequence[AnyTool] = (),
-        instructions: str | None = None,
+        instructions: str | Instructions | None = None,
         settings: ModelSettings | None = None,
         limits: Limits | None = None,
         labels: Mapping[str, JsonValue] | None = None,

@@ -118,3 +118,12 @@ def images_made(messages: Sequence[Message]) -> tuple[ImagePart, ...]:
     """Return the distinct images that a subagent and its tools made, without those that it was shown."""
     made = [image for message in messages if message.role != "user" for image in message.images]
     return tuple(image for place, image in enumerate(made) if image not in made[:place])
+
+
+def instructed(messages: Sequence[Message], instruction: str) -> tuple[Message, ...]:
+    """Return `messages` with an instruction at the end of the first system message, which is made if there is none."""
+    for place, message in enumerate(messages):
+        if message.role == "system":
+            said = Message.system(f"{message.text}\n\n{instruction}")
+            return (*messages[:place], said, *messages[place + 1 :])
+    return (Message.system(instruction), *messages)

@@ -12,7 +12,7 @@ from .models import Brevity, Model, brevity_of
 from .plan import Task
 from .planners.model import MAX_CALLS
 from .planners.sized import Sized
-from .prompts import render
+from .prompts import DEFAULTS, Prompts
 from .run.context import RunContext
 from .run.protocols import Aggregator, Planner
 from .settings import ModelSettings
@@ -51,10 +51,11 @@ def council(*members: str | Model) -> Preset:
     return Preset(planner, aggregators.synthesize())
 
 
-def preset(mode: Mode | Preset, model: Model | None = None) -> Preset:
+def preset(mode: Mode | Preset, model: Model | None = None, prompts: Prompts = DEFAULTS) -> Preset:
     """Return the preset named `mode` for `model`, or `mode` itself if it is a preset.
 
-    A model with a `brevity`, as local ones have, contemplates in fewer and shorter parts, or answers directly.
+    What it tells models comes from `prompts`. A model with a `brevity`, as local ones have, contemplates in fewer and
+    shorter parts, or answers directly.
 
     Raises:
         ConfigurationError: `mode` is not a known mode.
@@ -64,10 +65,10 @@ def preset(mode: Mode | Preset, model: Model | None = None) -> Preset:
     if mode == "instant":
         return Preset(planners.direct(), aggregators.first())
     if mode == "thinking":
-        return Preset(planners.direct(instructions=render("thinking")), aggregators.first())
+        return Preset(planners.direct(instructions=prompts.render("thinking")), aggregators.first())
     brevity = None if model is None else brevity_of(model)
     if brevity is not None and mode in ("contemplating", "auto"):
-        return _brief(brevity)
+        return _brief(brevity, prompts)
     if mode == "contemplating":
         return Preset(planners.model(), aggregators.synthesize())
     if mode == "auto":
@@ -81,12 +82,12 @@ def preset(mode: Mode | Preset, model: Model | None = None) -> Preset:
     raise ConfigurationError(f"there is no mode {mode!r}", hint=f"modes: {', '.join(get_args(Mode))}")
 
 
-def _brief(brevity: Brevity) -> Preset:
+def _brief(brevity: Brevity, prompts: Prompts) -> Preset:
     """Return the preset for a plan of few and short parts, and a short answer."""
     settings = ModelSettings(max_tokens=brevity.max_tokens)
     return Preset(
         _briefly(planners.model(brevity.tasks, min_tasks=1), brevity.tasks),
-        aggregators.synthesize(settings=settings, instructions=render("brief_answer")),
+        aggregators.synthesize(settings=settings, instructions=prompts.render("brief_answer")),
         settings=settings,
     )
 
@@ -99,7 +100,7 @@ def _briefly(planner: Planner, tasks: int) -> Planner:
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         async for task in planner(question, ctx):
-            brief = render("brief_part" if task.kind == "part" else "brief_answer")
+            brief = ctx.prompts.render("brief_part" if task.kind == "part" else "brief_answer")
             yield task.model_copy(update={"needs": (), "instructions": brief})
 
     return Sized(plan, calls=(1, MAX_CALLS), tasks=(1, tasks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from .agents.agent import Agent
@@ -14,6 +14,8 @@ from .limits import Limits
 from .messages import Message
 from .models import Model
 from .modes import Mode, Preset, preset
+from .prompts import DEFAULTS, Prompts
+from .prompts.instructions import Instructions
 from .run.listeners import Listener
 from .run.output_type import OutputType
 from .run.protocols import AgentFunction, Aggregator, Planner
@@ -53,7 +55,8 @@ class Options(TypedDict, total=False):
     aggregator: Aggregator | None
     agent: AgentFunction | None
     tools: Sequence[AnyTool]
-    instructions: str | None
+    instructions: str | Instructions | None
+    prompts: Prompts
     settings: ModelSettings | None
     all_settings: ModelSettings | None
     seed: int | None
@@ -72,7 +75,7 @@ class RunOptions(TypedDict, total=False):
     history: Sequence[Message]
     model: str | Model | None
     tools: Sequence[AnyTool]
-    instructions: str | None
+    instructions: str | Instructions | None
     settings: ModelSettings | None
     limits: Limits | None
     labels: Mapping[str, JsonValue] | None
@@ -91,7 +94,8 @@ class Setup:
     agent: AgentFunction | None = None
     tools: tuple[AnyTool, ...] = ()
     output_type: Any = str
-    instructions: str | None = None
+    instructions: Mapping[Speaker, str] = field(default_factory=dict)
+    prompts: Prompts = DEFAULTS
     settings: ModelSettings | None = None
     all_settings: ModelSettings | None = None
     seed: int | None = None
@@ -104,7 +108,7 @@ class Setup:
         model: Model | None,
         tools: Sequence[AnyTool],
         output_type: Any,
-        instructions: str | None,
+        instructions: Mapping[Speaker, str],
         settings: ModelSettings | None,
     ) -> Self:
         """Return the setup of one run, which has a say over what was given before; None and () say nothing.
@@ -118,7 +122,7 @@ class Setup:
             model=model or self.model,
             tools=_with_tools(self.tools, tools),
             output_type=self.output_type if output_type is None else output_type,
-            instructions=self.instructions if instructions is None else instructions,
+            instructions={**self.instructions, **instructions},
             settings=self.settings if settings is None else settings.over(self.settings),
         )
 
@@ -128,12 +132,14 @@ class Setup:
         Raises:
             ConfigurationError: options contradict each other, or the output type has no schema.
         """
-        if self.agent is not None and (self.tools or self.instructions or self.settings):
+        roles = dict(self.instructions)
+        own = roles.pop("subagent", None)
+        if self.agent is not None and (self.tools or own or self.settings):
             raise ConfigurationError(
                 "tools, instructions and settings belong to the default agent, which agent= replaces",
                 hint="pass them to your Agent(...)",
             )
-        usual = preset(self.mode, self.model)
+        usual = preset(self.mode, self.model, self.prompts)
         settings = self.settings
         if self.planner is None:
             # A preset's settings are those of its planner's tasks.
@@ -141,7 +147,7 @@ class Setup:
         output = None if self.output_type is str else OutputType[Any](self.output_type)
         if output is not None:
             _ = output.json_schema
-        agent = self.agent or Agent(tools=self.tools, instructions=self.instructions, settings=settings)
+        agent = self.agent or Agent(tools=self.tools, instructions=own, settings=settings)
         return Parts(
             model=self.model,
             planner=self.planner or usual.planner,
@@ -152,6 +158,8 @@ class Setup:
             images_to=_roles(self.images_to),
             settings=self.all_settings,
             seed=_first_seed(self.seed, settings, self.all_settings),
+            prompts=self.prompts,
+            instructions=roles,
         )
 
 

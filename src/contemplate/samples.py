@@ -8,7 +8,6 @@ from . import aggregators
 from .errors import AggregationError
 from .limits import Limits
 from .plan import Task
-from .prompts import render
 from .run.context import RunContext
 from .run.protocols import AgentFunction, Answer, prepare
 from .run.run import Parts
@@ -42,7 +41,14 @@ class Sampled:
             return await self.agent(task, ctx)
         samples = _Samples(task, ctx, self.agent)
         run = ctx.run
-        parts = Parts(run.model(), samples.plan, samples.answer, aggregators.vote())
+        parts = Parts(
+            run.model(),
+            samples.plan,
+            samples.answer,
+            aggregators.vote(),
+            prompts=run.prompts,
+            instructions=run.instructions,
+        )
         # Each sample restricts its own tools.
         whole = task.model_copy(update={"tools": None})
         try:
@@ -78,7 +84,7 @@ class _Samples:
         """Yield the task once per sample."""
         task, instructions = self._task, [self._task.instructions]
         if ctx.output is None and task.program is None:
-            instructions.append(render("answer_line"))
+            instructions.append(ctx.prompts.render("answer_line"))
         given = None if task.settings is None else task.settings.seed
         for i, name in enumerate(self._names):
             yield task.model_copy(

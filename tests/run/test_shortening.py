@@ -10,7 +10,7 @@ from contemplate.errors import ModelContextError
 from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest, ToolSpec
 from contemplate.models.tokens import request_tokens, text_bytes
-from contemplate.prompts import fence_mark, fenced
+from contemplate.prompts import DEFAULTS, fence_mark, fenced
 from contemplate.prompts.leaving_out import fenced_places, without_middle
 from contemplate.run.context_windows import room_after
 from contemplate.run.shortening import LEAST_BYTES, shortened
@@ -77,7 +77,7 @@ def test_what_fits_is_the_same_request(request: ModelRequest, more: int) -> None
 
 @given(LONG_TEXTS, st.integers(0, 5000))
 def test_a_text_without_its_middle(text: str, length: int) -> None:
-    shorter = without_middle(text, length)
+    shorter = without_middle(text, length, DEFAULTS)
     assert text_bytes(shorter) <= text_bytes(text)
     if shorter != text:
         assert "left out here" in shorter

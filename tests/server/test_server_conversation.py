@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from contemplate.messages import Message, ToolCall
+from contemplate.prompts import DEFAULTS
 from contemplate.server.api_errors import RequestError
 from contemplate.server.chat_schema import ChatRequest
 from contemplate.server.conversation import Question, as_question
@@ -18,7 +19,7 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "weather", "argumen
 
 
 def asked(messages: Sent) -> Question:
-    return as_question(ChatRequest.model_validate({"model": "m", "messages": messages}).messages)
+    return as_question(ChatRequest.model_validate({"model": "m", "messages": messages}).messages, DEFAULTS)
 
 
 def image(url: str) -> dict[str, Any]:

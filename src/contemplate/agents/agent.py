@@ -18,7 +18,6 @@ from ..messages import Message, Part, ToolCall, images_made
 from ..models import ModelRequest, ModelResponse, ToolSpec
 from ..models.tokens import BYTES_PER_TOKEN, request_tokens
 from ..plan import Program, Task
-from ..prompts import render
 from ..prompts.results import show_results
 from ..run.context import RunContext
 from ..run.output_type import OutputType
@@ -165,7 +164,7 @@ class Agent:
         self, program: Program, ctx: TaskContext, settings: ModelSettings, output: OutputType[Any] | None
     ) -> Answer:
         require()
-        opening = self._opening(ctx.task, ctx, program_instructions(self._tools.values(), output))
+        opening = self._opening(ctx.task, ctx, program_instructions(self._tools.values(), output, ctx.run.prompts))
         functions = {each.identifier: each.value for each in self._tools.values()}
 
         numbers = count(1)
@@ -176,7 +175,7 @@ class Agent:
 
         request = ModelRequest(opening, settings, earlier=_earlier(opening))
         ask = partial(ctx.call, context=self._context)
-        done = await answer_with_program(request, ask, run, program, output)
+        done = await answer_with_program(request, ask, run, program, output, ctx.run.prompts)
         ctx.keep(done.messages)
         return ParsedAnswer(done.text, done.output, outcome="answered" if done.complete else "capped")
 
@@ -198,9 +197,12 @@ class Agent:
             OutputError: the answer does not match the output type, after all repairs.
             LimitExceeded: a limit does not allow another call.
         """
-        aside = KeptAside(self._context * SHARE_OF_A_RESULT * BYTES_PER_TOKEN)
+        prompts = ctx.run.prompts
+        aside = KeptAside(self._context * SHARE_OF_A_RESULT * BYTES_PER_TOKEN, prompts)
         for turn in range(self._max_turns):
-            request = with_schema(ModelRequest(messages, settings, self._specs_with(aside), earlier=earlier), output)
+            request = with_schema(
+                ModelRequest(messages, settings, self._specs_with(aside), prompts=prompts, earlier=earlier), output
+            )
             last = turn == self._max_turns - 1 or not self._has_room(request)
             if last and self._specs:
                 request = replace(request, tool_choice="none")
@@ -229,14 +231,15 @@ class Agent:
 
     def _opening(self, task: Task, ctx: TaskContext, *more: str) -> tuple[Message, ...]:
         # The part that all subagents share comes first and is byte-identical, so that prefix caches hit.
-        inputs = [show_results(ctx.inputs)] if ctx.inputs else []
+        prompts = ctx.run.prompts
+        inputs = [show_results(ctx.inputs, prompts)] if ctx.inputs else []
         if task.kind == "part":
-            system = render("subagent", question=ctx.run.question)
-            user = [*inputs, render("task", prompt=task.prompt)]
+            system = prompts.render("subagent", question=ctx.run.question)
+            user = [*inputs, prompts.render("task", prompt=task.prompt)]
         else:
             # A task that is nothing but the question is a plain call, to which all others are compared.
             plain = task.kind == "answer" and not (ctx.inputs or task.instructions)
-            system = "" if plain else render("solver")
+            system = "" if plain else prompts.render("solver")
             user = [task.prompt, *inputs]
         shared = "\n\n".join(filter(None, (system, self._instructions)))
         own = "\n\n".join([*user, *filter(None, (task.instructions, *more))])
@@ -254,7 +257,9 @@ class Agent:
                 raise ModelResponseError("the answer is empty", model=response.model)
             return Answer(response.message.text, images=images)
         ask = partial(ctx.call, context=self._context)
-        value, response = await parse_with_repair(response, request, ask, output, repairs=self._max_repairs)
+        value, response = await parse_with_repair(
+            response, request, ask, output, repairs=self._max_repairs, prompts=ctx.run.prompts
+        )
         return ParsedAnswer(response.message.text, value, images)
 
     async def _use_tools(self, calls: Sequence[ToolCall], ctx: TaskContext, aside: KeptAside) -> tuple[Message, ...]:
@@ -267,7 +272,7 @@ class Agent:
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls[: self._max_tool_calls]):
                 group.start_soon(use, place, call)
-        too_many = ToolResult(render("tool_calls_too_many", most=str(self._max_tool_calls)))
+        too_many = ToolResult(ctx.run.prompts.render("tool_calls_too_many", most=str(self._max_tool_calls)))
         results |= dict.fromkeys(range(self._max_tool_calls, len(calls)), too_many)
         messages = []
         for place, call in enumerate(calls):
@@ -298,4 +303,6 @@ def _specs(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:
 
 def _planner_messages(ctx: TaskContext) -> tuple[Message, ...]:
     """Return the messages that the planner has sent to the running subagent."""
-    return tuple(Message.user(render("message_from_planner", text=text)) for text in ctx.messages_from_others())
+    return tuple(
+        Message.user(ctx.run.prompts.render("message_from_planner", text=text)) for text in ctx.messages_from_others()
+    )

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from ..arguments import checked_arguments
 from ..errors import ConfigurationError, OutputError
 from ..plan import Task
-from ..prompts import fence_mark, fenced, render
+from ..prompts import Prompts, fence_mark, fenced
 from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.protocols import AgentFunction, Answer, prepare
@@ -18,10 +18,11 @@ Verdict = bool | str
 Check = Callable[[TaskResult], Verdict | Awaitable[Verdict]]
 
 
-async def problem_with(result: TaskResult, check: Check) -> str | None:
+async def problem_with(result: TaskResult, check: Check, prompts: Prompts) -> str | None:
     """Return what `check` finds wrong with an answer; None if it passes.
 
-    A synchronous function runs in a worker thread, so that it does not block the subagents.
+    If it does not say what, `prompts` do. A synchronous function runs in a worker thread, so that it does not block the
+    subagents.
 
     Raises:
         ConfigurationError: `check` raised an error, or returned neither True, False nor a text.
@@ -38,7 +39,7 @@ async def problem_with(result: TaskResult, check: Check) -> str | None:
             f"the check returned {verdict!r:.100} for the answer of task {result.id!r}",
             hint="return True, False, or a text that says what is wrong",
         )
-    return None if verdict is True else verdict or render("check_failed")
+    return None if verdict is True else verdict or prompts.render("check_failed")
 
 
 @checked_arguments
@@ -78,7 +79,7 @@ class _Checked:
             answer = await self._agent(attempt, ctx)
             if answer.outcome != "answered":
                 return answer
-            problem = await problem_with(_as_result(task, answer, ctx), self._check)
+            problem = await problem_with(_as_result(task, answer, ctx), self._check, ctx.run.prompts)
             if problem is None:
                 return answer
             if number < self._attempts:
@@ -102,5 +103,5 @@ def _with_problem(task: Task, problem: str, text: str, ctx: TaskContext) -> Task
     """Return `task` with instructions that describe what was wrong with the last attempt."""
     texts = [("problem", problem), ("attempt", text)]
     mark = fence_mark(texts)
-    retry = render("another_attempt", mark=mark, problem=fenced(texts, mark))
+    retry = ctx.run.prompts.render("another_attempt", mark=mark, problem=fenced(texts, mark))
     return task.model_copy(update={"instructions": "\n\n".join(filter(None, (task.instructions, retry)))})

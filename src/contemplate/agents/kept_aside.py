@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ..errors import ToolError
 from ..models.tokens import text_bytes
-from ..prompts import render
+from ..prompts import Prompts
 from ..prompts.leaving_out import without_middle
 from ..tools.tool import Tool, as_tool
 
@@ -23,10 +23,12 @@ class KeptAside:
 
     Args:
         most: maximum bytes of a result that is shown in full.
+        prompts: how the model is told.
     """
 
-    def __init__(self, most: float) -> None:
+    def __init__(self, most: float, prompts: Prompts) -> None:
         self._most = most
+        self._prompts = prompts
         self._texts: list[str] = []
 
     @property
@@ -44,8 +46,8 @@ class KeptAside:
         if text_bytes(text) <= self._most:
             return text
         self._texts.append(text)
-        seen = without_middle(text, int(self._most))
-        return render("kept_aside", size=f"{len(text):,}", number=str(len(self._texts)), text=seen)
+        seen = without_middle(text, int(self._most), self._prompts)
+        return self._prompts.render("kept_aside", size=f"{len(text):,}", number=str(len(self._texts)), text=seen)
 
     async def read_result(self, result: int, start: int = 1) -> str:
         """Read a part of a result that was too long to show.

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import OutputError
 from ..messages import Message
 from ..models import ModelRequest, ModelResponse, OutputSchema
-from ..prompts import render
+from ..prompts import Prompts
 from ..run.output_type import OutputType
 from .withheld import check_given
 
@@ -24,7 +24,13 @@ def with_schema(request: ModelRequest, output: OutputType[Any] | None) -> ModelR
 
 
 async def parse_with_repair(
-    response: ModelResponse, request: ModelRequest, ask: Ask, output: OutputType[Any], *, repairs: int
+    response: ModelResponse,
+    request: ModelRequest,
+    ask: Ask,
+    output: OutputType[Any],
+    *,
+    repairs: int,
+    prompts: Prompts,
 ) -> tuple[Any, ModelResponse]:
     """Return the parsed value and the response that it came from: `response`, or that of a repair.
 
@@ -34,6 +40,7 @@ async def parse_with_repair(
         ask: calls the model again.
         output: the output type.
         repairs: maximum number of repairs.
+        prompts: how it asks for one.
 
     Raises:
         OutputError: no response matches the type.
@@ -49,7 +56,7 @@ async def parse_with_repair(
                 raise OutputError(
                     f"{error.message}, after {repairs} repairs", hint="simplify output_type, or use a stronger model"
                 ) from None
-            complaint = Message.user(render("repair_output", problem=error.message))
+            complaint = Message.user(prompts.render("repair_output", problem=error.message))
             # Providers reject a conversation in which a tool call has no result.
             answer = response.message.model_copy(update={"tool_calls": ()})
             messages = (*messages, answer, complaint)

@@ -13,7 +13,7 @@ from ..errors import OutputError, ProgramError, error_info, revived
 from ..messages import Message
 from ..models import ModelRequest, ModelResponse
 from ..plan import Program
-from ..prompts import fence_mark, fenced, render
+from ..prompts import Prompts, fence_mark, fenced
 from ..run.output_type import OutputType
 from ..run.tool_calls import ToolResult
 from ..tools.sandbox import MODULES, program_in
@@ -44,20 +44,20 @@ class ProgramAnswer:
     complete: bool = True
 
 
-def program_instructions(tools: Collection[Tool], output: OutputType[Any] | None) -> str:
+def program_instructions(tools: Collection[Tool], output: OutputType[Any] | None, prompts: Prompts) -> str:
     """Return the instructions for writing a program."""
-    parts = [render("strategy_code", modules=MODULES)]
+    parts = [prompts.render("strategy_code", modules=MODULES)]
     if tools:
         names = ", ".join(each.identifier for each in tools)
         signatures = "\n".join(f"- {each.signature}: {each.description}" for each in tools)
-        parts.append(render("strategy_code_tools", names=names, tools=signatures))
+        parts.append(prompts.render("strategy_code_tools", names=names, tools=signatures))
     if output is not None:
-        parts.append(render("strategy_code_output", schema=to_json(output.json_schema).decode()))
+        parts.append(prompts.render("strategy_code_output", schema=to_json(output.json_schema).decode()))
     return "\n\n".join(parts)
 
 
 async def answer_with_program(
-    request: ModelRequest, ask: Ask, run: Run, program: Program, output: OutputType[Any] | None
+    request: ModelRequest, ask: Ask, run: Run, program: Program, output: OutputType[Any] | None, prompts: Prompts
 ) -> ProgramAnswer:
     """Ask the model for a program, run it, and return its answer.
 
@@ -67,6 +67,7 @@ async def answer_with_program(
         run: runs a program; returns its output, or its error.
         program: the number of repairs.
         output: type of the JSON that the program prints; None for text, whose last line is the answer.
+        prompts: how the model is told what became of its program.
 
     Raises:
         ModelError: a call failed.
@@ -83,24 +84,26 @@ async def answer_with_program(
             return ProgramAnswer(response.message.text, None, messages, complete=False)
         code = program_in(response.message.text)
         if code is None:
-            problem, complaint = "the reply contains no program", render("program_missing")
+            problem, complaint = "the reply contains no program", prompts.render("program_missing")
         else:
             printed, error, _ = await run(code)
             if error is None:
                 try:
-                    return _answer(code, printed, output, messages)
+                    return _answer(code, printed, output, messages, prompts)
                 except OutputError as raised:
                     error = error_info(raised)
             elif error.kind != "ProgramError":
                 raise revived(error.kind, error.message, error.hint)
             problem = error.message
-            complaint = _complaint(problem)
+            complaint = _complaint(problem, prompts)
         messages = (*messages, Message.user(complaint))
     raise ProgramError(f"no program gave an answer, after {program.repairs} repairs; last problem: {problem}")
 
 
-def _answer(code: str, printed: str, output: OutputType[Any] | None, messages: tuple[Message, ...]) -> ProgramAnswer:
-    messages = (*messages, Message.user(render("program_printed", printed=printed)))
+def _answer(
+    code: str, printed: str, output: OutputType[Any] | None, messages: tuple[Message, ...], prompts: Prompts
+) -> ProgramAnswer:
+    messages = (*messages, Message.user(prompts.render("program_printed", printed=printed)))
     if output is not None:
         return ProgramAnswer(printed, output.parse(printed), messages)
     # `print(main())` prints None after the output of `main`.
@@ -108,7 +111,7 @@ def _answer(code: str, printed: str, output: OutputType[Any] | None, messages: t
     if not lines:
         raise OutputError("the program printed None")
     answer = _clean_answer(lines[-1])
-    return ProgramAnswer(render("program_answer", program=code, printed=printed, answer=answer), None, messages)
+    return ProgramAnswer(prompts.render("program_answer", program=code, printed=printed, answer=answer), None, messages)
 
 
 def _clean_answer(line: str) -> str:
@@ -117,7 +120,7 @@ def _clean_answer(line: str) -> str:
     return str(round(float(line), DECIMALS)) if _FLOAT.fullmatch(line) else line
 
 
-def _complaint(problem: str) -> str:
+def _complaint(problem: str, prompts: Prompts) -> str:
     texts = [("error", problem)]
     mark = fence_mark(texts)
-    return render("program_failed", mark=mark, problem=fenced(texts, mark))
+    return prompts.render("program_failed", mark=mark, problem=fenced(texts, mark))

@@ -9,7 +9,7 @@ from ..errors import ToolError, error_info
 from ..events import ToolFinished, ToolStarted
 from ..images import checked_image
 from ..messages import Message, Part, ToolCall
-from ..prompts import render
+from ..prompts import Prompts
 from ..run.context import RunContext
 from ..run.tool_calls import ToolResult
 from ..tools.user_code import contained
@@ -31,23 +31,23 @@ async def run_tool_call(
     if run.listening:
         run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
     started = perf_counter()
-    result = await run.use_tool(task_id, call, lambda: _result_of(use))
+    result = await run.use_tool(task_id, call, lambda: _result_of(use, run.prompts))
     if run.listening:
         seconds = perf_counter() - started
         run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=result.error))
     return result
 
 
-async def _result_of(use: Callable[[], Awaitable[ToolOutput]]) -> ToolResult:
+async def _result_of(use: Callable[[], Awaitable[ToolOutput]], prompts: Prompts) -> ToolResult:
     try:
         with contained():
-            return _as_result(await use())
+            return _as_result(await use(), prompts)
     except Exception as raised:
         error = error_info(raised)
-        return ToolResult(render("tool_error", kind=error.kind, message=error.message), error)
+        return ToolResult(prompts.render("tool_error", kind=error.kind, message=error.message), error)
 
 
-def _as_result(output: ToolOutput) -> ToolResult:
+def _as_result(output: ToolOutput, prompts: Prompts) -> ToolResult:
     if isinstance(output, str):
         return ToolResult(output)
     message = Message(role="tool", parts=output)
@@ -55,5 +55,5 @@ def _as_result(output: ToolOutput) -> ToolResult:
         images = tuple(map(checked_image, message.images))
     except ValueError as error:
         raise ToolError(f"an image that the tool made cannot be shown: {error}") from None
-    note = render("tool_images", number=str(len(message.images)))
+    note = prompts.render("tool_images", number=str(len(message.images)))
     return ToolResult("\n".join(filter(None, (message.text, note))), images=images)

@@ -13,7 +13,6 @@ from ..data import to_json_text
 from ..errors import ConfigurationError, OutputError
 from ..models import Model
 from ..plan import Task
-from ..prompts import render
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType, json_in
@@ -106,10 +105,10 @@ class _Agentic:
 
     async def _finish(self, question: str, shown: list[TaskResult], ctx: RunContext) -> tuple[str, Any]:
         """Return the agent's solution as it wrote it, and its answer."""
-        trajectories = Trajectories(shown)
+        trajectories = Trajectories(shown, ctx.prompts)
         agent = Agent(tools=trajectories.tools, max_turns=self._max_turns, context=self._context)
-        user = render("agentic_question", question=question, trajectories=trajectories.overview)
-        messages = ctx.opening("aggregator", render("agentic"), user)
+        user = ctx.prompts.render("agentic_question", question=question, trajectories=trajectories.overview)
+        messages = ctx.opening("aggregator", ctx.prompts.render("agentic"), user)
         output = _finish_type(len(shown), ctx.output)
         reader = TaskContext(ctx, Task(id="aggregator", prompt=question), role="aggregator", model=self._model)
         try:

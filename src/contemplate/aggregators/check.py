@@ -38,7 +38,7 @@ class _Check(NoModelCalls):
             seen.append(result)
             if not result.answered:
                 continue
-            problem = await problem_with(result, self._fn)
+            problem = await problem_with(result, self._fn, ctx.prompts)
             if problem is None:
                 return conclusion_with_dissent(result, seen, ctx)
             problems[result.id] = problem

@@ -8,7 +8,7 @@ from functools import partial
 
 from ..errors import AggregationError
 from ..models.tokens import BYTES_PER_TOKEN, text_tokens
-from ..prompts import render
+from ..prompts import Prompts
 from .parallel import run_in_parallel
 
 FENCE_TOKENS = 32
@@ -75,7 +75,7 @@ def calls_for(texts: Sequence[Material], room: int) -> int:
     return len(list(_packed(_cut(texts, room), room)))
 
 
-def shorten(texts: Sequence[Material], room: float) -> list[Material]:
+def shorten(texts: Sequence[Material], room: float, prompts: Prompts) -> list[Material]:
     """Return `texts`, the longest of them cut so that all together fit into `room` tokens.
 
     Those that are shorter than an equal share stay whole, and leave the rest of it to the others.
@@ -85,15 +85,15 @@ def shorten(texts: Sequence[Material], room: float) -> list[Material]:
         range(len(texts), 0, -1), sorted(range(len(texts)), key=lambda i: texts[i].tokens), strict=True
     ):
         share = left / count
-        kept[place] = texts[place] if texts[place].tokens <= share else _cut_to(texts[place], share)
+        kept[place] = texts[place] if texts[place].tokens <= share else _cut_to(texts[place], share, prompts)
         left -= kept[place].tokens
     return [kept[place] for place in range(len(texts))]
 
 
-def _cut_to(text: Material, tokens: float) -> Material:
-    length = max(0, int(tokens) - FENCE_TOKENS - text_tokens(render("incomplete", text=""))) * BYTES_PER_TOKEN
+def _cut_to(text: Material, tokens: float, prompts: Prompts) -> Material:
+    length = max(0, int(tokens) - FENCE_TOKENS - text_tokens(prompts.render("incomplete", text=""))) * BYTES_PER_TOKEN
     beginning = text.text.encode(errors="replace")[:length].decode(errors="ignore")
-    return Material(text.label, render("incomplete", text=beginning), text.tasks)
+    return Material(text.label, prompts.render("incomplete", text=beginning), text.tasks)
 
 
 def _tasks(group: Sequence[Material]) -> list[str]:

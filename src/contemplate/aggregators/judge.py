@@ -12,7 +12,7 @@ from ..agents.output import parse_with_repair, with_schema
 from ..arguments import checked_arguments
 from ..errors import ModelResponseError, OutputError
 from ..models import Model, ModelRequest, ModelResponse
-from ..prompts import fence_mark, fenced, render
+from ..prompts import fence_mark, fenced
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType
@@ -71,7 +71,7 @@ class _Judge:
         self.model_calls = self._orders + model_calls_of(or_else)
         self._or_else = or_else
         self._model = model
-        self._criteria = criteria or render("judge_criteria")
+        self._criteria = criteria
         self._settings = settings or ModelSettings()
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
@@ -113,22 +113,24 @@ class _Judge:
         numbers = [str(number) for number in range(1, len(candidates) + 1)]
         texts = [(f"candidate {number}", each.text) for number, each in zip(numbers, candidates, strict=True)]
         mark = fence_mark(texts)
-        user = render(
+        user = ctx.prompts.render(
             "judge_candidates",
             question=question,
             mark=mark,
             candidates=fenced(texts, mark),
-            criteria=self._criteria,
+            criteria=self._criteria or ctx.prompts.render("judge_criteria"),
         )
 
         async def ask(request: ModelRequest) -> ModelResponse:
             return await ctx.call("aggregator", request, model=self._model)
 
         choice = _choice_type(numbers)
-        messages = ctx.opening("aggregator", render("judge"), user)
+        messages = ctx.opening("aggregator", ctx.prompts.render("judge"), user)
         request = with_schema(ModelRequest(messages, self._settings), choice)
         try:
-            chosen, _ = await parse_with_repair(await ask(request), request, ask, choice, repairs=MAX_REPAIRS)
+            chosen, _ = await parse_with_repair(
+                await ask(request), request, ask, choice, repairs=MAX_REPAIRS, prompts=ctx.prompts
+            )
         except (OutputError, ModelResponseError) as error:
             raise FormMissed(f"the judge named none of the {len(candidates)} candidates: {error.message}") from None
         return candidates[numbers.index(chosen.best)]

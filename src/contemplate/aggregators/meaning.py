@@ -8,7 +8,7 @@ from ..data import Data
 from ..errors import ModelError, OutputError
 from ..messages import Message
 from ..models import Model, ModelRequest, ModelResponse
-from ..prompts import fence_mark, fenced, render
+from ..prompts import fence_mark, fenced
 from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType
@@ -64,11 +64,12 @@ class Meanings:
     async def _same(self, one: str, other: str) -> bool:
         texts = [("answer 1", one), ("answer 2", other)]
         mark = fence_mark(texts)
-        user = render("same_meaning", question=self._question, mark=mark, answers=fenced(texts, mark))
+        prompts = self._ctx.prompts
+        user = prompts.render("same_meaning", question=self._question, mark=mark, answers=fenced(texts, mark))
         request = with_schema(ModelRequest((Message.user(user),), self._settings), _VERDICT)
         try:
             verdict, _ = await parse_with_repair(
-                await self._ask(request), request, self._ask, _VERDICT, repairs=MAX_REPAIRS
+                await self._ask(request), request, self._ask, _VERDICT, repairs=MAX_REPAIRS, prompts=prompts
             )
         except (ModelError, OutputError) as error:
             self._ctx.note(f"two answers count as different because the judge failed: {error.message}")

@@ -11,8 +11,8 @@ from ..arguments import checked_arguments
 from ..errors import AggregationError, ConfigurationError, LimitExceeded, ModelContextError, ModelError
 from ..events import OutputDelta
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse
-from ..models.tokens import request_tokens
-from ..prompts import fence_mark, fenced, render
+from ..models.tokens import request_tokens, text_tokens
+from ..prompts import fence_mark, fenced
 from ..prompts.results import result_text
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
@@ -69,7 +69,7 @@ class _Synthesize:
             context = self._room(question, closing, missing, ctx)
             material, closing = await self._condensed(question, material, closing, context, ctx)
         whole = material
-        around = request_tokens(self._request(question, (), closing, missing, ctx))
+        around = _tokens(self._request(question, (), closing, missing, ctx), ctx)
         length = sum(each.tokens for each in material)
         room = ctx.prompt_room("aggregator", around + length) - around
         if room < length:
@@ -77,7 +77,7 @@ class _Synthesize:
                 ctx.note("the limits leave no room for merging the results; they stand side by side")
                 return _unmerged(ctx)
             ctx.note("the limits leave no room for all that the results say; the longest of them are merged shortened")
-            material = shorten(material, room)
+            material = shorten(material, room, ctx.prompts)
         cut = material is not whole
         request = self._request(question, material, closing, missing, ctx)
         try:
@@ -90,7 +90,9 @@ class _Synthesize:
         check_given(response)
         output: Any = None
         if ctx.output is not None:
-            output, response = await parse_with_repair(response, request, ask, ctx.output, repairs=MAX_REPAIRS)
+            output, response = await parse_with_repair(
+                response, request, ask, ctx.output, repairs=MAX_REPAIRS, prompts=ctx.prompts
+            )
         if not (response.message.text.strip() or response.message.images):
             raise AggregationError(f"the merged answer is empty (finish reason: {response.finish})")
         read = {task for each in material for task in each.tasks}
@@ -108,7 +110,7 @@ class _Synthesize:
     ) -> tuple[list[Material], str]:
         """Return the material, or summaries of it that fit into `room` tokens, and the closing instructions."""
         condensed = await condense(material, room, self._summariser(question, ctx))
-        return condensed, closing if condensed == material else render("synthesis_summaries")
+        return condensed, closing if condensed == material else ctx.prompts.render("synthesis_summaries")
 
     async def _condensed_to_fit(
         self, question: str, material: list[Material], closing: str, room: int, ctx: RunContext
@@ -136,11 +138,13 @@ class _Synthesize:
     ) -> ModelRequest:
         parts = [_question_with(question, material, ctx)]
         if missing:
-            parts.append(render("synthesis_missing", missing="; ".join(each.task.label for each in missing)))
+            parts.append(
+                ctx.prompts.render("synthesis_missing", missing="; ".join(each.task.label for each in missing))
+            )
         parts.append(closing)
         if self._instructions:
             parts.append(self._instructions)
-        messages = ctx.opening("aggregator", render("synthesis"), "\n\n".join(parts))
+        messages = ctx.opening("aggregator", ctx.prompts.render("synthesis"), "\n\n".join(parts))
         return with_schema(ModelRequest(messages, self._settings), ctx.output)
 
     def _room(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
@@ -156,14 +160,14 @@ class _Synthesize:
     def _around(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
         """Return the tokens of the longer of the two prompts without material."""
         requests = self._request(question, (), closing, missing, ctx), self._summary_request(question, (), 1, ctx)
-        return max(map(request_tokens, requests))
+        return max(_tokens(each, ctx) for each in requests)
 
     def _summary_request(
         self, question: str, material: Sequence[Material], tokens: int, ctx: RunContext
     ) -> ModelRequest:
-        length = render("synthesis_summary_length", words=str(tokens // TOKENS_PER_WORD))
+        length = ctx.prompts.render("synthesis_summary_length", words=str(tokens // TOKENS_PER_WORD))
         asked = f"{_question_with(question, material, ctx)}\n\n{length}"
-        messages = ctx.opening("aggregator", render("synthesis_summary"), asked)
+        messages = ctx.opening("aggregator", ctx.prompts.render("synthesis_summary"), asked)
         return ModelRequest(messages, self._settings)
 
     def _summariser(self, question: str, ctx: RunContext) -> Summarise:
@@ -218,17 +222,18 @@ def _material(usable: Sequence[TaskResult], ctx: RunContext) -> tuple[list[Mater
     if candidates:
         usable = shuffled(usable, ctx, "synthesize")
     material = [
-        Material(f"answer {number}", _body(each, candidates), (each.id,)) for number, each in enumerate(usable, start=1)
+        Material(f"answer {number}", _body(each, candidates, ctx), (each.id,))
+        for number, each in enumerate(usable, start=1)
     ]
-    return material, render("synthesis_candidates" if candidates else "synthesis_parts")
+    return material, ctx.prompts.render("synthesis_candidates" if candidates else "synthesis_parts")
 
 
 def _question_with(question: str, material: Sequence[Material], ctx: RunContext) -> str:
     """Return the question, followed by the material between fences."""
     texts = [(each.label, each.text) for each in material]
     mark = fence_mark(texts)
-    header = render("synthesis_question", question=question)
-    return f"{header}\n\n{render('synthesis_material', mark=mark, material=fenced(texts, mark))}"
+    header = ctx.prompts.render("synthesis_question", question=question)
+    return f"{header}\n\n{ctx.prompts.render('synthesis_material', mark=mark, material=fenced(texts, mark))}"
 
 
 def _usable_and_missing(seen: Sequence[TaskResult]) -> tuple[list[TaskResult], list[TaskResult]]:
@@ -244,6 +249,11 @@ def _usable_and_missing(seen: Sequence[TaskResult]) -> tuple[list[TaskResult], l
     return usable, missing
 
 
+def _tokens(request: ModelRequest, ctx: RunContext) -> int:
+    """Return the tokens of a prompt, with the instructions that are added to it."""
+    return request_tokens(request) + text_tokens(ctx.instructions.get("aggregator", ""))
+
+
 def _output_sink(ctx: RunContext) -> DeltaSink:
     def on_delta(delta: Delta) -> None:
         ctx.emit(OutputDelta(text=delta.text, reasoning=delta.reasoning, restart=delta.restart))
@@ -251,8 +261,8 @@ def _output_sink(ctx: RunContext) -> DeltaSink:
     return on_delta
 
 
-def _body(result: TaskResult, candidates: bool) -> str:
-    text = result_text(result)
+def _body(result: TaskResult, candidates: bool, ctx: RunContext) -> str:
+    text = result_text(result, ctx.prompts)
     return text if candidates else f"Task: {result.task.label}\n{text}"
 
 

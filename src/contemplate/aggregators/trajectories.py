@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import ToolError
 from ..messages import Message
 from ..models.tokens import text_tokens
-from ..prompts import fence_mark, fenced, render
+from ..prompts import Prompts, fence_mark, fenced
 from ..prompts.results import result_text
 from ..result import TaskResult
 
@@ -26,7 +26,8 @@ class Trajectories:
     The tools are read-only, so that the same calls return the same results when a run is resumed.
     """
 
-    def __init__(self, results: Sequence[TaskResult]) -> None:
+    def __init__(self, results: Sequence[TaskResult], prompts: Prompts) -> None:
+        self._prompts = prompts
         self._results = results
         self._steps = [_steps_of(each) for each in results]
 
@@ -39,7 +40,7 @@ class Trajectories:
     def overview(self) -> str:
         """One line per trajectory."""
         lines = [
-            render(
+            self._prompts.render(
                 "agentic_trajectory",
                 number=str(number),
                 outcome=result.outcome,
@@ -58,7 +59,12 @@ class Trajectories:
             trajectory: Its number.
         """
         return self._fenced(
-            [(f"solution of trajectory {trajectory}", result_text(self._results[self._place(trajectory)]))]
+            [
+                (
+                    f"solution of trajectory {trajectory}",
+                    result_text(self._results[self._place(trajectory)], self._prompts),
+                )
+            ]
         )
 
     async def search_trajectory(self, trajectory: int, query: str, k: int = 5) -> str:
@@ -101,7 +107,7 @@ class Trajectories:
 
     def _fenced(self, texts: Sequence[tuple[str, str]]) -> str:
         mark = fence_mark(texts)
-        return render("agentic_material", mark=mark, material=fenced(texts, mark))
+        return self._prompts.render("agentic_material", mark=mark, material=fenced(texts, mark))
 
 
 def _steps_of(result: TaskResult) -> list[str]:

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_runs(commands)
     _add_reruns(commands)
     _add_models(commands)
+    _add_prompts(commands)
     _add_serve(commands)
     return parser
 
@@ -54,6 +55,7 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     ask.add_argument("question", nargs="+", help="the question, in quotes or not; - reads it from standard input")
     _add_model(ask)
+    _add_own_prompts(ask)
     ask.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
     ask.add_argument("--image", action="append", default=[], metavar="FILE", help="an image file or URL; repeatable")
     ask.add_argument("--save-images", metavar="DIR", help="write the answer's images there; nothing is overwritten")
@@ -100,6 +102,7 @@ def _add_reruns(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         _add_run(parser)
         if parser is not replay:
             _add_model(parser)
+        _add_own_prompts(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON document")
         parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
         parser.set_defaults(events=False)
@@ -148,9 +151,27 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     serve = commands.add_parser("serve", help="serve an OpenAI-compatible endpoint")
     _add_model(serve)
+    _add_own_prompts(serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=_port, default=8400, help="port; 0 picks one (default: %(default)s)")
     _add_debugging(serve)
+
+
+def _add_prompts(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    prompts = commands.add_parser(
+        "prompts",
+        help="list the prompts, each with its placeholders",
+        description="List the prompts, each with its placeholders, and the words in it that code reads in answers.",
+    )
+    prompts.add_argument("--copy-to", metavar="DIR", help="write the defaults there; nothing is overwritten")
+    prompts.set_defaults(log_level=None)
+    prompts.add_argument("--traceback", action="store_true", help="show where an error came from")
+
+
+def _add_own_prompts(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prompts", metavar="DIR", help="prompts of your own, NAME.md each, instead of those that `prompts` lists"
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

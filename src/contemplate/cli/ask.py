@@ -22,7 +22,7 @@ from .exit_codes import ANSWERED
 from .journal_file import journal_or_none
 from .models import fetch_if_local
 from .print_estimate import expectation, print_estimate
-from .run_options import limits_in, model_named
+from .run_options import limits_in, model_named, prompts_in
 from .save_images import ImageFolder, keep_images
 from .view import view_for
 from .watch import watch
@@ -35,9 +35,10 @@ def ask(options: argparse.Namespace) -> int:
         question = _question(options.question)
         model = model_named(options.model)
         limits = limits_in(options)
+        prompts = prompts_in(options)
         folder = None if options.save_images is None else ImageFolder(options.save_images)
         if options.estimate:
-            mind = Contemplator(model, mode=options.mode, limits=limits)
+            mind = Contemplator(model, mode=options.mode, limits=limits, prompts=prompts)
             print_estimate(mind.estimate(question, images=options.image), as_json=options.json)
             return ANSWERED
         fetch_if_local(options.model, quiet=options.quiet)
@@ -45,14 +46,24 @@ def ask(options: argparse.Namespace) -> int:
         labels = _labels(options, limits)
         goes_on = journal is not None and options.run_id in journal.run_ids(options.run_id or "")
         if not (options.quiet or options.events or goes_on):
-            _say_what_to_expect(Contemplator(model, mode=options.mode, limits=limits), question, options)
+            _say_what_to_expect(
+                Contemplator(model, mode=options.mode, limits=limits, prompts=prompts), question, options
+            )
     except Exception as error:
         view.stop(error_info(error), None)
         raise
     run_id = options.run_id or new_run_id()
 
     async def start(listener: Listener) -> RunResult[str]:
-        mind = Contemplator(model, mode=options.mode, limits=limits, journal=journal, labels=labels, on_event=listener)
+        mind = Contemplator(
+            model,
+            mode=options.mode,
+            prompts=prompts,
+            limits=limits,
+            journal=journal,
+            labels=labels,
+            on_event=listener,
+        )
         return await mind.run(question, images=options.image, run_id=run_id)
 
     return watch(
@@ -71,7 +82,8 @@ def _say_what_to_expect(mind: Contemplator[str], question: str, options: argpars
 def _labels(options: argparse.Namespace, limits: Limits) -> Mapping[str, JsonValue]:
     """Return how the question was asked, so that the run can be resumed."""
     name = options.model or default_name()
-    return {
+    folder = {} if options.prompts is None else {"prompts": os.path.abspath(options.prompts)}
+    return folder | {
         "command": "ask",
         "mode": options.mode,
         "model": shown_url(name) if "://" in name else name,

@@ -53,6 +53,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             from .models import models
 
             return models(options)
+        case "prompts":
+            from .prompts import prompts
+
+            return prompts(options)
     from .serve import serve
 
     return serve(options)

@@ -16,7 +16,7 @@ from ..run.listeners import Listener
 from ..run.protocols import Aggregator, needs_a_share
 from .journal_file import find_run, open_journal
 from .models import fetch_if_local
-from .run_options import LIMIT_OPTIONS, limits_in, model_named
+from .run_options import LIMIT_OPTIONS, limits_in, model_named, prompts_in
 from .save_images import keep_images
 from .view import view_for
 from .watch import watch
@@ -44,10 +44,11 @@ def _resume(options: argparse.Namespace, journal: Journal, run: RunRecord) -> in
         raise ConfigurationError(f"run {run.run_id!r} was stopped by its limit, {option} {reached}", hint="raise it")
     limits = limits.model_copy(update=given.model_dump(exclude_none=True))
     model = model_named(name)
+    prompts = prompts_in(options, run.labels)
     fetch_if_local(name, quiet=options.quiet)
 
     async def start(listener: Listener) -> RunResult[str]:
-        mind = Contemplator(model, mode=mode, limits=limits, journal=journal, on_event=listener)
+        mind = Contemplator(model, mode=mode, prompts=prompts, limits=limits, journal=journal, on_event=listener)
         return await mind.run(run.question, images=run.images, history=run.history, run_id=run.run_id)
 
     return watch(
@@ -60,9 +61,11 @@ def _resume(options: argparse.Namespace, journal: Journal, run: RunRecord) -> in
 
 def _replay(options: argparse.Namespace, journal: Journal, run: RunRecord) -> int:
     mode = _mode(run, "mind.replay")
+    prompts = prompts_in(options, run.labels)
 
     async def start(listener: Listener) -> RunResult[str]:
-        mind = Contemplator(_OfflineModel(run.model), mode=mode, journal=journal, on_event=listener)
+        offline = _OfflineModel(run.model)
+        mind = Contemplator(offline, mode=mode, prompts=prompts, journal=journal, on_event=listener)
         return await mind.replay(run.run_id)
 
     return watch(
@@ -83,9 +86,12 @@ def _reaggregate(options: argparse.Namespace, journal: Journal, run: RunRecord) 
         model = model_named(name)
         fetch_if_local(name, quiet=options.quiet)
     labels = {"command": "reaggregate", "aggregator": options.aggregator}
+    prompts = prompts_in(options, run.labels)
 
     async def start(listener: Listener) -> RunResult[str]:
-        mind = Contemplator(model, aggregator=aggregator, journal=journal, labels=labels, on_event=listener)
+        mind = Contemplator(
+            model, aggregator=aggregator, prompts=prompts, journal=journal, labels=labels, on_event=listener
+        )
         return await mind.reaggregate(run.run_id)
 
     again = f"contemplate reaggregate {run.run_id} --aggregator {options.aggregator}"

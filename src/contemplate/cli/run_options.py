@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
+
+from pydantic import JsonValue
 
 from ..errors import ConfigurationError, MissingDependencyError
 from ..limits import Limits
 from ..models import Model, resolve
+from ..prompts import DEFAULTS, Prompts
 
 # The options by the fields of `Limits`.
 LIMIT_OPTIONS = {
@@ -32,3 +36,9 @@ def model_named(name: str | None) -> Model:
 def limits_in(options: argparse.Namespace) -> Limits:
     """Return the limits that were given."""
     return Limits(**{limit: getattr(options, option) for limit, option in LIMIT_OPTIONS.items()})
+
+
+def prompts_in(options: argparse.Namespace, labels: Mapping[str, JsonValue] | None = None) -> Prompts:
+    """Return the prompts of the folder that was given, else of the folder that a run's `labels` name."""
+    folder = options.prompts or (labels or {}).get("prompts")
+    return Prompts.from_folder(folder) if isinstance(folder, str) else DEFAULTS

@@ -6,6 +6,7 @@ import argparse
 
 from .exit_codes import ANSWERED
 from .models import fetch_if_local
+from .run_options import prompts_in
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -15,6 +16,7 @@ def serve(options: argparse.Namespace) -> int:
     from ..server import serve as run
 
     check_address(options.host, options.port)
+    prompts = prompts_in(options)
     fetch_if_local(options.model, quiet=False)
-    run(options.model, host=options.host, port=options.port)
+    run(options.model, host=options.host, port=options.port, prompts=prompts)
     return ANSWERED

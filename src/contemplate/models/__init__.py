@@ -20,6 +20,7 @@ from .base import (
     current_run,
     outermost_run,
     price_of,
+    prompts_here,
 )
 from .registry import resolve
 from .wrappers.retry import Retry
@@ -65,6 +66,7 @@ __all__ = [
     "current_run",
     "outermost_run",
     "price_of",
+    "prompts_here",
     "resolve",
 ]
 

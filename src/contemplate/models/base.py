@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from ..data import Data, Text
 from ..messages import Message, TokenLogprob
+from ..prompts import DEFAULTS, Prompts
 from ..settings import ModelSettings
 from ..usage import Price, Usage
 
@@ -26,9 +27,11 @@ class RunMark:
 
     Attributes:
         over: whether the run has ended; code that outlives its run belongs to none.
+        prompts: the run's prompts, for tools, which see nothing else of it.
     """
 
     over = False
+    prompts: Prompts = DEFAULTS
 
     @property
     def root(self) -> RunMark:
@@ -44,6 +47,12 @@ def outermost_run() -> RunMark | None:
     """Return the outermost run of the current code, or None. `Limit` and `Retry` keep state for each run."""
     mark = current_run.get()
     return None if mark is None or mark.over else mark.root
+
+
+def prompts_here() -> Prompts:
+    """Return the prompts of the run of the current code; the defaults outside every run."""
+    mark = current_run.get()
+    return DEFAULTS if mark is None or mark.over else mark.prompts
 
 
 JsonSchema = dict[str, JsonValue]
@@ -74,7 +83,8 @@ class ModelRequest:
     """A complete model call. With `tool_choice` "required", the model must call a tool.
 
     `earlier` is how many of the messages, after that of the system, are a conversation before what is asked: where the
-    prompt does not fit into the model's context, they are shortened.
+    prompt does not fit into the model's context, they are shortened. `prompts` are what the model is told in words
+    where its server has no field for it, and where texts are shortened.
     """
 
     messages: tuple[Message, ...]
@@ -83,6 +93,7 @@ class ModelRequest:
     tool_choice: Literal["auto", "required", "none"] = "auto"
     output_schema: OutputSchema | None = None
     earlier: int = 0
+    prompts: Prompts = field(default=DEFAULTS, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

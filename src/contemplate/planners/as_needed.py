@@ -9,7 +9,7 @@ from ..agents.checks import Check, problem_with
 from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..plan import Task
-from ..prompts import fence_mark, fenced, render
+from ..prompts import fence_mark, fenced
 from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.protocols import Planner
@@ -111,7 +111,7 @@ class _AsNeeded:
             for task in attempts:
                 yield task
             for goal, task in zip(ready, attempts, strict=True):
-                problems = await self._problems(goal, await ctx.finished(task.id))
+                problems = await self._problems(goal, await ctx.finished(task.id), ctx)
                 if not problems:
                     goal.result = task.id
                     ctx.release(task.id)
@@ -124,12 +124,12 @@ class _AsNeeded:
         instructions, program = [goal.task.instructions], goal.task.program
         if goal.attempts:
             mark = fence_mark(goal.problems)
-            instructions.append(render("another_attempt", mark=mark, problem=fenced(goal.problems, mark)))
+            instructions.append(ctx.prompts.render("another_attempt", mark=mark, problem=fenced(goal.problems, mark)))
             strategy, program = self._strategies[goal.attempts - 1]
-            instructions.append(strategy)
+            instructions.append(strategy and ctx.prompts.instead_of(strategy))
         # An attempt that must write a program fails without one, so it does not need the word UNSOLVED.
         if program is None and (ctx.output is None or goal.task.kind == "part"):
-            instructions.append(render("unsolved", word=UNSOLVED))
+            instructions.append(ctx.prompts.render("unsolved", word=UNSOLVED))
         goal.attempts += 1
         return goal.task.model_copy(
             update={
@@ -141,17 +141,17 @@ class _AsNeeded:
             }
         )
 
-    async def _problems(self, goal: _Goal, result: TaskResult) -> Problems:
+    async def _problems(self, goal: _Goal, result: TaskResult, ctx: RunContext) -> Problems:
         """Return what is wrong with an attempt, as labelled texts; empty if it is good."""
         if result.error is not None:
             return [("problem", result.error.message)]
         if not result.answered:
-            return [("attempt", render("incomplete", text=result.text))]
+            return [("attempt", ctx.prompts.render("incomplete", text=result.text))]
         if result.text.lstrip(" *#\n").startswith(UNSOLVED):
             return [("problem", result.text)]
         if self._check is None or goal.level > 0:
             return ()
-        problem = await problem_with(result, self._check)
+        problem = await problem_with(result, self._check, ctx.prompts)
         return () if problem is None else [("problem", problem), ("attempt", result.text)]
 
     async def _split(self, goal: _Goal, last: Task, ctx: RunContext) -> list[_Goal]:

@@ -14,7 +14,7 @@ from ..events import PlanDelta
 from ..messages import Message
 from ..models import Delta, Model, ModelRequest, ModelResponse, OutputSchema
 from ..plan import Task
-from ..prompts import fence_mark, fenced, render
+from ..prompts import Prompts, fence_mark, fenced
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
@@ -82,19 +82,21 @@ class _Choices:
         schema = plan_schema(min_tasks, max_tasks, list(self.roles), samples=self.samples, tools=list(self.tools))
         return OutputSchema("plan", schema)
 
-    def rules(self) -> Iterator[str]:
+    def rules(self, prompts: Prompts) -> Iterator[str]:
         if self.roles:
-            yield render("plan_roles", roles=", ".join(f'"{role}"' for role in self.roles))
+            yield prompts.render("plan_roles", roles=", ".join(f'"{role}"' for role in self.roles))
         if self.samples > 1:
-            yield render("plan_samples", samples=str(self.samples))
+            yield prompts.render("plan_samples", samples=str(self.samples))
         if self.tools:
             # Fenced because descriptions from a tool server are untrusted.
             described = [("tools", "\n".join(f"- {name}: {text}" for name, text in self.tools.items()))]
             mark = fence_mark(described)
-            yield render("plan_tools", mark=mark, tools=fenced(described, mark))
+            yield prompts.render("plan_tools", mark=mark, tools=fenced(described, mark))
         # The format comes last and lists every requested field, because small models imitate the example.
         optional = {"role": self.roles, "samples": self.samples > 1, "tools": self.tools}
-        yield render("plan_format", more="".join(f', "{name}": ...' for name, wanted in optional.items() if wanted))
+        yield prompts.render(
+            "plan_format", more="".join(f', "{name}": ...' for name, wanted in optional.items() if wanted)
+        )
 
 
 class _ModelPlanner:
@@ -115,16 +117,11 @@ class _ModelPlanner:
         self._model = model
         # No max_tokens by default: a reasoning model's reasoning would count, and the schema already bounds the plan.
         self._settings = settings or ModelSettings()
-        if min_tasks == 1:
-            split = render("plan_split_if_needed", max_tasks=str(max_tasks))
-        else:
-            split = render("plan_split", min_tasks=str(min_tasks), max_tasks=str(max_tasks))
-        self._rules = render("plan", split=split)
 
     async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         choices = self._choices(ctx)
-        rules = "\n\n".join((self._rules, *choices.rules()))
-        messages = ctx.opening("planner", rules, render("plan_question", question=question))
+        rules = "\n\n".join((self._rules(ctx.prompts), *choices.rules(ctx.prompts)))
+        messages = ctx.opening("planner", rules, ctx.prompts.render("plan_question", question=question))
         schema = choices.schema(*self._range)
         builder = _TaskBuilder(ctx, *self._range, choices)
         for _ in range(MAX_CALLS):
@@ -145,13 +142,21 @@ class _ModelPlanner:
             if call.finished.finish in ("refusal", "content_filter"):
                 builder.problem = "the model declined to write it"
                 break
-            complaint = Message.user(render("repair_plan", problem=builder.problem))
+            complaint = Message.user(ctx.prompts.render("repair_plan", problem=builder.problem))
             messages = (*messages, call.finished.message, complaint)
             builder.start_over()
         if not builder.yielded:
             if builder.count == 0:
                 ctx.note(f"the plan could not be parsed ({builder.problem}); the question is asked directly")
             yield builder.undecomposed(question)
+
+    def _rules(self, prompts: Prompts) -> str:
+        least, most = self._range
+        if least == 1:
+            split = prompts.render("plan_split_if_needed", max_tasks=str(most))
+        else:
+            split = prompts.render("plan_split", min_tasks=str(least), max_tasks=str(most))
+        return prompts.render("plan", split=split)
 
     def _choices(self, ctx: RunContext) -> _Choices:
         if self._tools and not ctx.tools:

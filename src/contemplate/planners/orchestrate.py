@@ -9,7 +9,7 @@ from ..errors import ConfigurationError, LimitExceeded, ModelError, ToolError, e
 from ..messages import Message, ToolCall
 from ..models import Model, ModelRequest, ToolSpec
 from ..plan import Task
-from ..prompts import fence_mark, fenced, render
+from ..prompts import fence_mark, fenced
 from ..prompts.results import result_text
 from ..run.context import RunContext
 from ..run.protocols import Planner
@@ -49,8 +49,8 @@ def orchestrate(
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         tools = _OrchestratorTools(ctx, max_tasks)
-        rules = render("orchestrate", max_tasks=str(max_tasks))
-        messages = ctx.opening("planner", rules, render("plan_question", question=question))
+        rules = ctx.prompts.render("orchestrate", max_tasks=str(max_tasks))
+        messages = ctx.opening("planner", rules, ctx.prompts.render("plan_question", question=question))
         for _ in range(max_turns):
             request = ModelRequest(messages, settings or ModelSettings(), tools.specs)
             try:
@@ -97,7 +97,7 @@ class _OrchestratorTools:
             return str(await self._tools[call.name].call(call.arguments))
         except ToolError as error:
             info = error_info(error)
-            return render("tool_error", kind=info.kind, message=info.message)
+            return self._ctx.prompts.render("tool_error", kind=info.kind, message=info.message)
 
     def take_new_tasks(self) -> list[Task]:
         """Return the tasks created since the last call."""
@@ -132,10 +132,10 @@ class _OrchestratorTools:
         self._check_names(tasks)
         results = [(task, await self._result_of(task)) for task in dict.fromkeys(tasks)]
         mark = fence_mark(results)
-        return render("orchestrate_results", mark=mark, results=fenced(results, mark))
+        return self._ctx.prompts.render("orchestrate_results", mark=mark, results=fenced(results, mark))
 
     async def _result_of(self, task: str) -> str:
-        text = result_text(await self._ctx.finished(task))
+        text = result_text(await self._ctx.finished(task), self._ctx.prompts)
         unheard = self._ctx.unheard(task)
         return f"{text}\n\n(It was done without having heard: {'; '.join(unheard)})" if unheard else text
 

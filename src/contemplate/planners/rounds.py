@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..plan import Task
-from ..prompts import render
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
@@ -54,9 +53,9 @@ def rounds(
         rng = ctx.random("rounds", (question,), seed, given)
         ending = instructions
         if ending is None and ctx.output is None:
-            ending = render("answer_line")
+            ending = ctx.prompts.render("answer_line")
         prompt = "rounds_revise" if k == 1 else "rounds_aggregate"
-        improve = render(prompt)
+        improve = ctx.prompts.render(prompt)
         for number in range(rounds):
             for i in range(n):
                 members = rng.sample(range(n), k) if number else []

@@ -10,7 +10,6 @@ from .. import answers
 from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..plan import Task
-from ..prompts import render
 from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.protocols import Planner
@@ -142,7 +141,7 @@ class _Router:
                     yield task
                 return
         if route in ("decompose", "refine"):
-            merge = render("rounds_aggregate")
+            merge = ctx.prompts.render("rounds_aggregate")
             yield Task(id="answer", prompt=question, needs=ids, kind="answer", title="Answer", instructions=merge)
             return
         ctx.release(*ids)
@@ -153,7 +152,7 @@ class _Router:
     def _sample(self, i: int, question: str, ctx: RunContext) -> Task:
         ending = self._instructions
         if ending is None and ctx.output is None:
-            ending = render("answer_line")
+            ending = ctx.prompts.render("answer_line")
         given = None if self._settings is None else self._settings.seed
         return Task(
             id=f"sample-{i + 1}",

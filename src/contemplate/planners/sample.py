@@ -8,7 +8,6 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..models import Model
 from ..plan import Task
-from ..prompts import render
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
@@ -61,7 +60,7 @@ def sample(
         names = [ctx.use(each) for each in models]
         ending = instructions
         if ending is None and ctx.output is None:
-            ending = render("answer_line")
+            ending = ctx.prompts.render("answer_line")
         if wave is not None:
             ctx.expect(n)
         for i in range(n):
@@ -70,7 +69,8 @@ def sample(
                     await ctx.finished(_name(earlier))
                 await ctx.undecided()
             strategy, program = approaches[i % len(approaches)]
-            parts = (_nth(personas, i), strategy, instructions if program else ending)
+            own = None if strategy is None else ctx.prompts.instead_of(strategy)
+            parts = (_nth(personas, i), own, instructions if program else ending)
             yield Task(
                 id=_name(i),
                 prompt=question,

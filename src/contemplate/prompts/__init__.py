@@ -1,28 +1,21 @@
-"""Prompt templates, one file each. Substituted values are never scanned for placeholders."""
+"""Prompt templates, one file each. Substituted values are never scanned for placeholders.
+
+replaced      prompts of one's own, instead of the defaults
+checking      what one of them must be like; with the words that code reads (fixed_words)
+templates     the defaults
+instructions  what is added for a role
+results, leaving_out    results as text for other prompts; texts that are shortened
+"""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from functools import cache
 from hashlib import blake2s
-from importlib.resources import files
 from itertools import count
-from string import Template
 
-
-@cache
-def _template(name: str) -> Template:
-    return Template(files(__name__).joinpath(f"{name}.md").read_text(encoding="utf-8").strip())
-
-
-def render(name: str, **values: str) -> str:
-    """Return the prompt `name`, with each `$placeholder` replaced by its value.
-
-    Raises:
-        KeyError: a placeholder has no value.
-    """
-    return _template(name).substitute(values)
+from .replaced import DEFAULTS, Prompts
+from .templates import render
 
 
 def fence_mark(texts: Sequence[tuple[str, str]]) -> str:
@@ -54,3 +47,6 @@ def _normalised(text: str) -> str:
         return text.casefold()
     folded = unicodedata.normalize("NFKC", text).casefold()
     return "".join(letter for letter in folded if unicodedata.category(letter) != "Cf")
+
+
+__all__ = ["DEFAULTS", "Prompts", "fence_mark", "fenced", "render"]

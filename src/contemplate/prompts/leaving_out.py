@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from . import render
+from .replaced import Prompts
 
 # As `fenced` writes them. A text between fences that stands in another such text belongs to the outer one.
 _FENCED = re.compile(r"<<[^\n]* ([0-9a-f]{8,64})>>\n(.*?)\n<<end \1>>", re.DOTALL)
@@ -15,7 +15,7 @@ def fenced_places(text: str) -> list[tuple[int, int]]:
     return [found.span(2) for found in _FENCED.finditer(text)]
 
 
-def without_middle(text: str, length: int) -> str:
+def without_middle(text: str, length: int, prompts: Prompts) -> str:
     """Return the beginning and the end of `text`, and how much is left out between them, in `length` bytes of UTF-8.
 
     If not even what says so has room, it is all that is left; a text that would not become shorter stays as it is.
@@ -23,11 +23,11 @@ def without_middle(text: str, length: int) -> str:
     data = text.encode(errors="replace")
     if len(data) <= length:
         return text
-    kept = max(0, length - len(_told(len(text)))) // 2
+    kept = max(0, length - len(_told(len(text), prompts))) // 2
     first, last = data[:kept].decode(errors="ignore"), data[len(data) - kept :].decode(errors="ignore")
-    shorter = f"{first}{_told(len(text) - len(first) - len(last))}{last}"
+    shorter = f"{first}{_told(len(text) - len(first) - len(last), prompts)}{last}"
     return shorter if len(shorter.encode()) < len(data) else text
 
 
-def _told(size: int) -> str:
-    return f"\n{render('left_out', size=f'{size:,}')}\n"
+def _told(size: int, prompts: Prompts) -> str:
+    return f"\n{prompts.render('left_out', size=f'{size:,}')}\n"

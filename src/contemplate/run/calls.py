@@ -84,6 +84,7 @@ class Calls(OngoingRun):
         tools: makes its tool calls.
         loop: the event loop in which it runs.
         seed: what all chance in it is derived from; that of the run around it, unless it has one of its own.
+        prompts: the run's prompts.
         over: whether the run has ended. Code that outlives it, such as a task started by a tool, is not part of it.
     """
 

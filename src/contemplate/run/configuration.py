@@ -40,6 +40,10 @@ def configuration_of(parts: Parts) -> dict[str, str]:
         described["all_settings"] = describe(parts.settings)
     if parts.seed is not None:
         described["seed"] = str(parts.seed)
+    if parts.prompts.texts:
+        described["prompts"] = ", ".join(f"{name} ({digest})" for name, digest in parts.prompts.digests.items())
+    if parts.instructions:
+        described["instructions"] = describe(parts.instructions)
     return {name: redact(text) for name, text in described.items()}
 
 

@@ -13,10 +13,10 @@ import anyio
 from ..data import readable
 from ..errors import ConfigurationError
 from ..events import EVERYONE, Event, Noted, Speaker
-from ..messages import ImagePart, Message, ToolCall
+from ..messages import ImagePart, Message, ToolCall, instructed
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
 from ..plan import Task
-from ..prompts import render
+from ..prompts import DEFAULTS, Prompts
 from ..result import Conclusion, TaskResult
 from ..settings import ModelSettings, derived_seed
 from ..tools.tool import Tool
@@ -51,6 +51,8 @@ class RunContext:
         seed: the seed given to the contemplator, or to the run around this one, from which all others are derived; None
             without one.
         settings: settings of all calls of the run, where a call has none of its own.
+        prompts: the prompts of the run; `ctx.prompts.render(name, ...)` is one with its placeholders filled in.
+        instructions: what is added to the system messages of planners and aggregators, by role.
     """
 
     run_id: str
@@ -64,6 +66,8 @@ class RunContext:
     streaming: bool = False
     seed: int | None = None
     settings: ModelSettings | None = None
+    prompts: Prompts = DEFAULTS
+    instructions: Mapping[Speaker, str] = field(default_factory=dict)
     _model: Model
     _calls: Calls
     _state: RunState = field(default_factory=RunState)
@@ -72,7 +76,7 @@ class RunContext:
 
     def __post_init__(self) -> None:
         self._models[self._model.name] = self._model
-        object.__setattr__(self, "_history", History(self.history))
+        object.__setattr__(self, "_history", History(self.history, self.prompts))
 
     # Chance
 
@@ -242,7 +246,7 @@ class RunContext:
         """
         instructions = self._history.instructions
         if instructions and system:
-            system = f"{system}\n\n{render('history_instructions', instructions=instructions)}"
+            system = f"{system}\n\n{self.prompts.render('history_instructions', instructions=instructions)}"
         first = (Message.system(system or instructions),) if system or instructions else ()
         room, seen = self._room_for_history(role), role in self.images_to
         if as_chat:
@@ -358,12 +362,18 @@ class RunContext:
         chosen = self.model(model)
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
+        request = self._in_own_words(request)
+        if role in self.instructions:
+            request = replace(request, messages=instructed(request.messages, self.instructions[role]))
         response = await self._calls.call(
             role, chosen, request, task=task, on_delta=on_delta, on_cut=on_cut, whole=whole
         )
         for note in response.notes:
             self._tell_shortened(f"{chosen.name}: {note}", unread=response.shortened)
         return response
+
+    def _in_own_words(self, request: ModelRequest) -> ModelRequest:
+        return request if self.prompts is DEFAULTS else replace(request, prompts=self.prompts)
 
     @asynccontextmanager
     async def stream(

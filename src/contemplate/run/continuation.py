@@ -11,7 +11,6 @@ from ..messages import Message, TextPart
 from ..models import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..models.accounting import accounted
 from ..models.tokens import MESSAGE_TOKENS, text_tokens
-from ..prompts import render
 from ..usage import Usage
 from .shares import MIN_OUTPUT_TOKENS, More
 
@@ -80,7 +79,7 @@ def _asked(request: ModelRequest, answer: ModelResponse, used: Usage, seconds: f
     if settings.max_tokens is not None:
         left = settings.max_tokens - accounted(answer, request).output_tokens
         settings = settings.model_copy(update={"max_tokens": max(1, left)})
-    said = Message.user(render("continue_answer"))
+    said = Message.user(request.prompts.render("continue_answer"))
     asked = replace(request, messages=(*request.messages, answer.message, said), settings=settings)
     prompt = used.total_tokens + text_tokens(said.text) + 2 * MESSAGE_TOKENS
     return asked, More(MIN_OUTPUT_TOKENS, written, prompt, again=False, seconds=seconds)

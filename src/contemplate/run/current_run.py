@@ -12,6 +12,7 @@ from anyio.lowlevel import EventLoopToken
 
 from ..events import Speaker
 from ..models import RunMark, current_run
+from ..prompts import Prompts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +70,11 @@ class RunScope(RunMark):
     def over(self) -> bool:  # type: ignore[override]
         """Whether the run has ended."""
         return self.run.over
+
+    @property
+    def prompts(self) -> Prompts:  # type: ignore[override]
+        """The run's prompts."""
+        return self.run.prompts
 
     @property
     def loop(self) -> EventLoopToken:

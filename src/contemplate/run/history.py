@@ -16,7 +16,7 @@ from ..errors import ConfigurationError
 from ..messages import ImagePart, Message, TextPart
 from ..models import ModelRequest
 from ..models.tokens import BYTES_PER_TOKEN, request_tokens, text_tokens
-from ..prompts import fence_mark, fenced, render
+from ..prompts import Prompts, fence_mark, fenced
 from ..prompts.leaving_out import without_middle
 from ..result import RunResult
 
@@ -49,7 +49,8 @@ class Shown:
 class History:
     """The conversation before a question, oldest message first."""
 
-    def __init__(self, messages: Sequence[Message] = ()) -> None:
+    def __init__(self, messages: Sequence[Message], prompts: Prompts) -> None:
+        self._prompts = prompts
         self._said = tuple(each for each in messages if each.role != "system")
         self._system = tuple(each.text for each in messages if each.role == "system")
         self._names = {call.id: call.name for each in messages for call in each.tool_calls}
@@ -76,11 +77,11 @@ class History:
         while start and start < len(said) and said[start].role != "user":
             start += 1
         longest = room * BYTES_PER_TOKEN // 2
-        kept = tuple(_at_most(each, longest) for each in said[start:])
+        kept = tuple(self._at_most(each, longest) for each in said[start:])
         shortened = start + sum(each is not whole for each, whole in zip(kept, said[start:], strict=True))
         if start:
             earlier, mark = self._fenced(said[:start], (), room=int(room * SHARE_OF_BRIEF))
-            kept = (Message.user(render("history_earlier", mark=mark, history=earlier)), *kept)
+            kept = (Message.user(self._prompts.render("history_earlier", mark=mark, history=earlier)), *kept)
         return Shown(messages=kept, shortened=shortened)
 
     def as_transcript(self, room: int, *, images: bool) -> Shown:
@@ -94,25 +95,27 @@ class History:
             return Shown()
         start = first_kept(list(map(_size, self._said)), room)
         longest = room * BYTES_PER_TOKEN // 2
-        kept = [_at_most(each, longest) for each in self._said[start:]]
+        kept = [self._at_most(each, longest) for each in self._said[start:]]
         shortened = start + sum(each is not whole for each, whole in zip(kept, self._said[start:], strict=True))
         pictures = tuple(image for each in self._said[start:] for image in each.images) if images else ()
         text, mark = self._fenced(self._said[:start], kept, room=int(room * SHARE_OF_BRIEF))
-        return Shown(render("history", mark=mark, history=text), (), pictures, shortened)
+        return Shown(self._prompts.render("history", mark=mark, history=text), (), pictures, shortened)
 
     def _fenced(self, brief: Sequence[Message], whole: Sequence[Message], *, room: int) -> tuple[str, str]:
         """Return messages between fences, those of `brief` shortened to `room` tokens in all, and the fences' mark."""
         entries = [entry for message in whole for entry in self._entries(message)]
         left = len(brief)
         for message in reversed(brief):
-            shorter = [(label, without_middle(text, BRIEF_BYTES)) for label, text in self._entries(message)]
+            shorter = [
+                (label, without_middle(text, BRIEF_BYTES, self._prompts)) for label, text in self._entries(message)
+            ]
             room -= sum(text_tokens(text) for _, text in shorter)
             if room < 0:
                 break
             entries[:0] = shorter
             left -= 1
         mark = fence_mark(entries)
-        left_out = render("history_left_out", messages=f"{left:,}") if left else ""
+        left_out = self._prompts.render("history_left_out", messages=f"{left:,}") if left else ""
         return "\n\n".join(filter(None, (left_out, fenced(entries, mark)))), mark
 
     def _entries(self, message: Message) -> Iterator[Entry]:
@@ -131,7 +134,7 @@ class History:
         def told() -> Iterator[Message]:
             if entries:
                 mark = fence_mark(entries)
-                yield Message.user(render("history_tools", mark=mark, history=fenced(entries, mark)))
+                yield Message.user(self._prompts.render("history_tools", mark=mark, history=fenced(entries, mark)))
                 entries.clear()
 
         for message in self._said:
@@ -147,6 +150,15 @@ class History:
                 yield Message.assistant(message.text)
             entries.extend(each for each in self._entries(message) if each[0] == "tool call")
         yield from told()
+
+    def _at_most(self, message: Message, length: int) -> Message:
+        """Return `message` with at most `length` bytes of text, without its middle."""
+        if len(message.text) * 4 <= length:
+            return message
+        text = without_middle(message.text, length, self._prompts)
+        if text == message.text:
+            return message
+        return message.model_copy(update={"parts": (*message.images, TextPart(text=text))})
 
 
 def first_kept(sizes: Sequence[int], room: int) -> int:
@@ -232,13 +244,3 @@ def _without_images(message: Message) -> Message:
     if not message.images:
         return message
     return message.model_copy(update={"parts": (TextPart(text=_text_of(message)),)})
-
-
-def _at_most(message: Message, length: int) -> Message:
-    """Return `message` with at most `length` bytes of text, without its middle."""
-    if len(message.text) * 4 <= length:
-        return message
-    text = without_middle(message.text, length)
-    if text == message.text:
-        return message
-    return message.model_copy(update={"parts": (*message.images, TextPart(text=text))})

@@ -19,6 +19,7 @@ from ..limits import Limits
 from ..messages import ImagePart, Message
 from ..models import Model, price_of
 from ..plan import Plan
+from ..prompts import DEFAULTS, Prompts
 from ..result import Conclusion, RunResult
 from ..settings import ModelSettings
 from .budget import Ledger
@@ -41,7 +42,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The parts of a contemplator. With `stream` None, calls are streamed if somebody listens or time is limited."""
+    """The parts of a contemplator. With `stream` None, calls are streamed if somebody listens or time is limited.
+
+    `instructions` are those of planner and aggregator; an agent has its own.
+    """
 
     model: Model
     planner: Planner
@@ -52,6 +56,8 @@ class Parts:
     images_to: Collection[Speaker] = EVERYONE
     settings: ModelSettings | None = None
     seed: int | None = None
+    prompts: Prompts = DEFAULTS
+    instructions: Mapping[Speaker, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +200,7 @@ class _Run:
         self._state.stillness = calls.stillness
         calls.stillness.planning = lambda: self._state.planning
         calls.planning = self._state.planner
+        calls.prompts = parts.prompts
         calls.seed = calls.seed if parts.seed is None else parts.seed
         calls.ledger.shares.anything_planned = lambda: bool(self._state.planned)
         calls.ledger.shares.open_tasks = lambda: self._state.open_tasks
@@ -213,6 +220,8 @@ class _Run:
             streaming=streams if parts.stream is None else parts.stream,
             seed=calls.seed,
             settings=parts.settings,
+            prompts=parts.prompts,
+            instructions=parts.instructions,
             _model=parts.model,
             _calls=calls,
             _state=self._state,

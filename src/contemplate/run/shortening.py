@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ..messages import Message, TextPart
 from ..models import ModelRequest
 from ..models.tokens import BYTES_PER_TOKEN, request_tokens, text_bytes
+from ..prompts import Prompts
 from ..prompts.leaving_out import fenced_places, without_middle
 from ..settings import ModelSettings
 
@@ -68,9 +69,9 @@ def shortened(request: ModelRequest, room: float) -> Shortened:
     old = [piece for piece in pieces if piece.old]
     for length in (BRIEF_BYTES, 0):
         for piece in old:
-            over -= _cut(piece, length) if over > 0 else 0
+            over -= _cut(piece, length, request.prompts) if over > 0 else 0
     if over > 0:
-        _level([piece for piece in pieces if not piece.old], over)
+        _level([piece for piece in pieces if not piece.old], over, request.prompts)
     cut = [piece for piece in pieces if piece.left is not piece.text]
     if not cut:
         return Shortened(request)
@@ -100,24 +101,24 @@ def _pieces(messages: Sequence[Message], earlier: int) -> Iterator[_Piece]:
                 yield _Piece(place, number, start, end, text, message.role == "tool" and place < last_turn, text)
 
 
-def _cut(piece: _Piece, length: int) -> int:
+def _cut(piece: _Piece, length: int, prompts: Prompts) -> int:
     """Shorten a piece, and return by how many bytes."""
     before = piece.size
-    left = without_middle(piece.text, length)
+    left = without_middle(piece.text, length, prompts)
     if text_bytes(left) >= before:
         return 0
     piece.left = left
     return before - piece.size
 
 
-def _level(pieces: Sequence[_Piece], over: int) -> None:
+def _level(pieces: Sequence[_Piece], over: int, prompts: Prompts) -> None:
     """Shorten the longest pieces to one length, so that all together have `over` bytes less."""
     by_size = sorted(pieces, key=lambda piece: piece.size)
     left = sum(piece.size for piece in by_size) - over
     for count, piece in zip(range(len(by_size), 0, -1), by_size, strict=True):
         share = left // count
         if piece.size > share:
-            _cut(piece, max(share, LEAST_BYTES))
+            _cut(piece, max(share, LEAST_BYTES), prompts)
         left -= piece.size
 
 

@@ -135,6 +135,7 @@ class TaskContext:
             LimitExceeded: a limit does not allow another call.
         """
         reached = self._reached
+        request = self._run._in_own_words(request)
         streaming = self._run.streaming and self._role == "subagent"
         if reached.written and streaming and request.messages[-1].role != "tool":
             # The last turn again, not the next one.

@@ -10,7 +10,6 @@ from ..events import OutputDelta
 from ..limits import Limits
 from ..models import Delta
 from ..plan import Task
-from ..prompts import render
 from ..prompts.results import show_results
 from ..result import Dissent
 from .listeners import Listener
@@ -97,11 +96,12 @@ def _forward(ctx: TaskContext, event: OutputDelta) -> None:
 
 
 def _question(task: Task, ctx: TaskContext) -> str:
+    prompts = ctx.run.prompts
     said = [task.prompt]
     if task.kind == "part":
-        said = [render("inner_question", prompt=task.prompt, question=ctx.run.question)]
+        said = [prompts.render("inner_question", prompt=task.prompt, question=ctx.run.question)]
     if ctx.inputs:
-        said.insert(0, show_results(ctx.inputs))
+        said.insert(0, show_results(ctx.inputs, prompts))
     if task.instructions:
         said.append(task.instructions)
     return "\n\n".join(said)

@@ -100,8 +100,8 @@ class _Backend:
         except ValidationError as error:
             raise invalid_body(error) from None
         usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
-        question = as_question(asked.messages)
         mind = self._mind(asked.model)
+        question = as_question(asked.messages, mind.prompts)
         return RequestHandler(RunRequest(mind, asked.model, question, bool(asked.stream), usage), self._runs)
 
     def _mind(self, name: str) -> Contemplator[Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..errors import ConfigurationError
 from ..messages import ImagePart, Message, TextPart, ToolCall
-from ..prompts import render
+from ..prompts import Prompts
 from ..run.history import checked_history
 from .api_errors import invalid_request
 from .chat_schema import ChatMessage
@@ -26,8 +26,8 @@ class Question:
     history: tuple[Message, ...] = ()
 
 
-def as_question(messages: Sequence[ChatMessage]) -> Question:
-    """Return the question that `messages` ask, oldest message first.
+def as_question(messages: Sequence[ChatMessage], prompts: Prompts) -> Question:
+    """Return the question that `messages` ask, oldest message first, with `prompts` where it has no words.
 
     Raises:
         RequestError: there is no user message, the last one is empty, or a tool call has no result.
@@ -42,11 +42,11 @@ def as_question(messages: Sequence[ChatMessage]) -> Question:
         raise invalid_request(f"{param}: the last user message is empty", param=param)
     try:
         if any(each.role != "system" for each in said[place + 1 :]):
-            return Question(render("history_go_on"), (), checked_history(said))
+            return Question(prompts.render("history_go_on"), (), checked_history(said))
         history = checked_history([*said[:place], *said[place + 1 :]])
     except ConfigurationError as error:
         raise invalid_request(f"messages: {error.message}", param="messages") from None
-    return Question(asked.text if asked.text.strip() else render("image_question"), asked.images, history)
+    return Question(asked.text if asked.text.strip() else prompts.render("image_question"), asked.images, history)
 
 
 def _message(message: ChatMessage) -> Message:

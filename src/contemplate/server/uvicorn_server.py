@@ -18,6 +18,7 @@ from ..errors import ConfigurationError
 from ..models import Model, resolve
 from ..models.redaction import redact
 from ..modes import Mode
+from ..prompts import DEFAULTS, Prompts
 from .app import Minds, build_app, keep_connections
 from .request_handler import ActiveRuns
 
@@ -44,6 +45,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8400,
     *,
+    prompts: Prompts = DEFAULTS,
     allow_remote: bool = False,
     announce: Callable[[str], None] = _print_line,
 ) -> None:
@@ -55,6 +57,7 @@ def serve(
         model: the model, or its name, as for `Contemplator`.
         host: the IP address to listen on, or "localhost".
         port: the port; 0 for a free one.
+        prompts: prompts of your own, as for `Contemplator`.
         allow_remote: lets `host` be an address that others can reach. There is no authentication: whoever reaches the
             server can use the model at your cost.
         announce: is told, in one line, the URL, once requests are answered. By default the line is printed.
@@ -64,7 +67,7 @@ def serve(
     """
     check_address(host, port, allow_remote=allow_remote)
     found = resolve(model)
-    minds = {name: Contemplator(found, mode=mode) for name, mode in _MODES.items()}
+    minds = {name: Contemplator(found, mode=mode, prompts=prompts) for name, mode in _MODES.items()}
     with closing(_listen(host, port, allow_remote)) as listener:
         line = f"Serving at {_url(listener)}/v1 as {', '.join(minds)}, on {redact(found.name)}. Ctrl-C stops it."
         hosts = None if allow_remote else (*_LOOPBACK_NAMES, host)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from ...messages import ImagePart, Message, ProviderData, TextPart, ToolCall
-from ...prompts import render
+from ...prompts import Prompts
 from .opaque_fields import RESPONSE_ITEMS, THINKING_PARTS
 from .profile import Profile
 
@@ -19,13 +19,14 @@ _SIGNED = "reasoning_details"
 _REASONING = frozenset({*_PLAIN, _SIGNED})
 
 
-def sent_messages(messages: Iterable[Message], profile: Profile, provider: str) -> list[Sent]:
+def sent_messages(messages: Iterable[Message], profile: Profile, provider: str, prompts: Prompts) -> list[Sent]:
     """Return `messages` as a server takes them.
 
     Args:
         messages: the conversation.
         profile: the server's dialect.
         provider: the server, which gets back what it added to messages, and nothing that another one did.
+        prompts: what an assistant says where a server wants it to say something.
     """
     sent: list[Sent] = []
     merges = profile.roles_alternate or profile.system_role == "user"
@@ -50,7 +51,7 @@ def sent_messages(messages: Iterable[Message], profile: Profile, provider: str) 
                 before["content"] = _joined(before["content"], each["content"])
                 continue
             if before["role"] == "tool" and not profile.user_after_tool:
-                sent.append({"role": "assistant", "content": render("after_tools")})
+                sent.append({"role": "assistant", "content": prompts.render("after_tools")})
         sent.append(each)
     return sent
 

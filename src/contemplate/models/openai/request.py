@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from ...messages import Message
+from ...messages import Message, instructed
 from ...settings import ModelSettings
 from ..base import ModelRequest
 from ..schemas import sent_schema
@@ -39,8 +39,8 @@ def body_of(request: ModelRequest, *, model: str, stream: bool, profile: Profile
     form = form_of(request, profile)
     messages: Sequence[Message] = request.messages
     if form in ("words", "json_object") and request.output_schema is not None:
-        messages = instructed(messages, in_words(request.output_schema))
-    body: dict[str, Any] = {"model": model, "messages": sent_messages(messages, profile, provider)}
+        messages = instructed(messages, in_words(request.output_schema, request.prompts))
+    body: dict[str, Any] = {"model": model, "messages": sent_messages(messages, profile, provider, request.prompts)}
     if stream and is_streamed(request, profile):
         body["stream"] = True
         if "stream_options" not in profile.left_out:
@@ -110,12 +110,3 @@ def _add_tools(body: dict[str, Any], request: ModelRequest, profile: Profile, fo
         choice = profile.required_tool_choice
     if choice not in (None, "auto") and "tool_choice" not in profile.left_out:
         body["tool_choice"] = choice
-
-
-def instructed(messages: Sequence[Message], instruction: str) -> Sequence[Message]:
-    """Return `messages` with an instruction at the end of the first system message."""
-    for place, message in enumerate(messages):
-        if message.role == "system":
-            said = Message.system(f"{message.text}\n\n{instruction}")
-            return [*messages[:place], said, *messages[place + 1 :]]
-    return [Message.system(instruction), *messages]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from ...messages import Message, TextPart
-from ...prompts import render
+from ...prompts import Prompts
 from ..base import ModelRequest, ModelResponse, OutputSchema
 from ..schemas import sent_schema
 from .profile import Profile, SchemaForm
@@ -59,16 +59,16 @@ def response_format(output: OutputSchema, profile: Profile, form: SchemaForm) ->
     return {"type": "json_schema", "json_schema": named | strict}
 
 
-def in_words(output: OutputSchema) -> str:
+def in_words(output: OutputSchema, prompts: Prompts) -> str:
     """Return the instruction to follow a schema."""
-    return render("schema_in_words", schema=to_json(output.schema).decode())
+    return prompts.render("schema_in_words", schema=to_json(output.schema).decode())
 
 
 def answer_tool(request: ModelRequest, profile: Profile) -> dict[str, Any]:
     """Return the tool whose arguments are the answer."""
     assert request.output_schema is not None  # noqa: S101
     name, parameters = _tool_name(request), sent_schema(request.output_schema.schema, profile.schema_dialect).schema
-    function = {"name": name, "description": render("answer_tool"), "parameters": parameters}
+    function = {"name": name, "description": request.prompts.render("answer_tool"), "parameters": parameters}
     return {"type": "function", "function": function}
 
 

@@ -21,7 +21,7 @@ IMAGE_SIZE = 32
 
 async def answer(bench: Bench) -> Outcome:
     """Ask for one word."""
-    bench.plain = await bench.ask(render("check_word"))
+    bench.plain = await bench.ask(render("probes/word"))
     text = bench.plain.message.text.strip()
     return Outcome("ok", repr(text[:SHOWN])) if text else Outcome("no", "the answer is empty")
 
@@ -34,7 +34,7 @@ async def usage(bench: Bench) -> Outcome:
     seen = f"{told.input_tokens} in, {told.output_tokens} out, {told.reasoning_tokens} of them reasoning"
     if notes:
         return Outcome("no", notes[0])
-    expected = request_tokens(ModelRequest((Message.user(render("check_word")),)))
+    expected = request_tokens(ModelRequest((Message.user(render("probes/word")),)))
     possible = expected / PLAUSIBLE <= told.input_tokens <= expected * PLAUSIBLE + bench.plain.usage.cached_input_tokens
     return Outcome("ok" if possible else "no", seen)
 
@@ -50,7 +50,7 @@ async def reasoning(bench: Bench) -> Outcome:
 async def streaming(bench: Bench) -> Outcome:
     """Ask for a stream, and compare its pieces with the whole."""
     pieces: list[Delta] = []
-    response = await bench.ask(render("check_count", most="12"), pieces.append)
+    response = await bench.ask(render("probes/count", most="12"), pieces.append)
     if "".join(each.text for each in pieces) != response.message.text:
         return Outcome("no", "the pieces are not the answer")
     return Outcome("ok" if len(pieces) > 1 else "no", f"{len(pieces)} pieces")
@@ -66,7 +66,7 @@ async def max_tokens(bench: Bench) -> Outcome:
 
 async def system_role(bench: Bench) -> Outcome:
     """Give an instruction in a system message."""
-    messages = Message.system(render("check_system", word=WORD)), Message.user(render("check_greeting"))
+    messages = Message.system(render("probes/system", word=WORD)), Message.user(render("probes/greeting"))
     text = (await bench.ask(ModelRequest(messages))).message.text
     return Outcome("ok" if WORD in text.upper() else "no", repr(text.strip()[:SHOWN]))
 
@@ -79,7 +79,7 @@ async def sampling(bench: Bench) -> Outcome:
 
 async def seed(bench: Bench) -> Outcome:
     """Ask with a seed, twice."""
-    request = ModelRequest((Message.user(render("check_greeting")),), ModelSettings(seed=7))
+    request = ModelRequest((Message.user(render("probes/greeting")),), ModelSettings(seed=7))
     one, other = await bench.ask(request), await bench.ask(request)
     same = one.message.text == other.message.text
     return Outcome("ok", "the same answer twice" if same else "taken, and the answers differ")
@@ -106,7 +106,7 @@ async def logprobs(bench: Bench) -> Outcome:
 async def images(bench: Bench) -> Outcome:
     """Show a red square, and ask for its colour."""
     image = ImagePart(data=red_square(IMAGE_SIZE), media_type="image/png")
-    text = (await bench.ask(ModelRequest((Message.user(render("check_image"), (image,)),)))).message.text
+    text = (await bench.ask(ModelRequest((Message.user(render("probes/image"), (image,)),)))).message.text
     return Outcome("ok" if "red" in text.lower() else "no", repr(text.strip()[:SHOWN]))
 
 
@@ -121,4 +121,4 @@ def red_square(size: int) -> bytes:
 
 
 def _counting(most: str, settings: ModelSettings) -> ModelRequest:
-    return ModelRequest((Message.user(render("check_count", most=most)),), settings)
+    return ModelRequest((Message.user(render("probes/count", most=most)),), settings)

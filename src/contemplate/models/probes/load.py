@@ -26,7 +26,7 @@ async def cancellation(bench: Bench) -> Outcome:
             scope.cancel()
 
     with anyio.CancelScope() as scope:
-        await bench.ask(render("check_count", most="500"), give_up)
+        await bench.ask(render("probes/count", most="500"), give_up)
     if not given_up:
         return Outcome("no", "there was no piece at which it could be given up")
     took = time.monotonic() - given_up[0]
@@ -42,7 +42,7 @@ async def at_once(bench: Bench) -> Outcome:
 
     async def ask() -> None:
         try:
-            await bench.ask(render("check_word"))
+            await bench.ask(render("probes/word"))
             answered.append(time.monotonic() - begun)
         except Exception as error:
             failed.append(error)
@@ -58,7 +58,7 @@ async def at_once(bench: Bench) -> Outcome:
 async def prefix_cache(bench: Bench) -> Outcome:
     """Send a long prompt twice; its beginning is new each time that a model is checked."""
     lines = "\n".join(f"{time.time_ns() + place:x}" for place in range(CACHED_LINES))
-    prompt = render("check_long", lines=lines)
+    prompt = render("probes/long", lines=lines)
     await bench.ask(prompt)
     told = (await bench.ask(prompt)).usage
     seen = f"{told.cached_input_tokens} of {told.input_tokens} tokens"

@@ -56,7 +56,7 @@ def follows(response: ModelResponse) -> Outcome:
 
 
 def _request() -> ModelRequest:
-    return ModelRequest((Message.user(render("check_schema")),), output_schema=CAPITAL)
+    return ModelRequest((Message.user(render("probes/schema")),), output_schema=CAPITAL)
 
 
 def _in_form(bench: Bench, form: str) -> Model | None:

@@ -18,7 +18,7 @@ SECRETS = {"Ada": "7391", "Grace": "2846"}
 
 async def tool(bench: Bench) -> Outcome:
     """Offer a tool that is needed."""
-    request = ModelRequest((Message.user(render("check_secret", person=NAMES[0])),), tools=(_secret_tool(),))
+    request = ModelRequest((Message.user(render("probes/secret", person=NAMES[0])),), tools=(_secret_tool(),))
     response = await bench.ask(request)
     bench.tool_turn = request, response
     return _called(response.message.tool_calls, 1)
@@ -38,7 +38,7 @@ async def tool_result(bench: Bench) -> Outcome:
 
 async def tools_at_once(bench: Bench) -> Outcome:
     """Ask for two calls in one turn, as a stream, in which they must be told apart."""
-    prompt = render("check_two_secrets", one=NAMES[0], other=NAMES[1])
+    prompt = render("probes/two_secrets", one=NAMES[0], other=NAMES[1])
     request = ModelRequest((Message.user(prompt),), tools=(_secret_tool(),))
     response = await bench.ask(request, lambda _: None)
     return _called(response.message.tool_calls, 2)
@@ -46,13 +46,13 @@ async def tools_at_once(bench: Bench) -> Outcome:
 
 async def tool_required(bench: Bench) -> Outcome:
     """Insist on a tool that is not needed."""
-    request = ModelRequest((Message.user(render("check_word")),), tools=(_secret_tool(),), tool_choice="required")
+    request = ModelRequest((Message.user(render("probes/word")),), tools=(_secret_tool(),), tool_choice="required")
     return _called((await bench.ask(request)).message.tool_calls, 1)
 
 
 async def tools_with_schema(bench: Bench) -> Outcome:
     """Ask for an answer that follows a schema, with a tool beside it that is not needed, but may be called."""
-    request = ModelRequest((Message.user(render("check_schema")),), tools=(_secret_tool(),), output_schema=CAPITAL)
+    request = ModelRequest((Message.user(render("probes/schema")),), tools=(_secret_tool(),), output_schema=CAPITAL)
     response = await bench.ask(request)
     if response.message.tool_calls:
         results = [Message.tool(call.id, SECRETS[NAMES[0]]) for call in response.message.tool_calls]
@@ -67,7 +67,7 @@ def _secret_tool() -> ToolSpec:
         "required": ["name"],
         "additionalProperties": False,
     }
-    return ToolSpec("secret_number", render("check_secret_tool"), parameters)
+    return ToolSpec("secret_number", render("probes/secret_tool"), parameters)
 
 
 def _called(calls: tuple[ToolCall, ...], wanted: int) -> Outcome:

@@ -11,9 +11,9 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json
 
 from ...data import readable, readable_json
-from ...messages import Message, ToolCall
-from ...prompts import fence_mark, fenced, render
-from ..base import Delta, DeltaSink, ModelRequest, ModelResponse, OutputSchema, ToolSpec
+from ...messages import Message, ToolCall, instructed
+from ...prompts import Prompts, fence_mark, fenced
+from ..base import Delta, DeltaSink, ModelRequest, ModelResponse, OutputSchema
 from .base import Wrapper
 
 
@@ -34,12 +34,14 @@ class PromptedTools(Wrapper):
         """
         if not request.tools:
             return await self.inner.request(request, on_delta)
-        plain = replace(request, messages=_without_tool_messages(request.messages), tools=(), tool_choice="auto")
+        plain = replace(
+            request, messages=_without_tool_messages(request.messages, request.prompts), tools=(), tool_choice="auto"
+        )
         if request.tool_choice == "none":
             return await self.inner.request(plain, on_delta)
         prompted = replace(
             plain,
-            messages=_with_tools(plain.messages, request.tools),
+            messages=instructed(plain.messages, _tools_in_words(request)),
             output_schema=OutputSchema("turn", _turn_schema(request)),
         )
         sink = None if on_delta is None else _AnswerOnly(on_delta)
@@ -85,15 +87,14 @@ def _hoist_definitions(schema: dict[str, JsonValue], definitions: dict[str, Json
     return inner
 
 
-def _with_tools(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> tuple[Message, ...]:
-    lines = [f"- {tool.name}: {tool.description}\n  arguments: {to_json(tool.parameters).decode()}" for tool in tools]
-    notice = render("prompted_tools", tools="\n".join(lines))
-    if messages and messages[0].role == "system":
-        return Message.system(f"{messages[0].text}\n\n{notice}"), *messages[1:]
-    return Message.system(notice), *messages
+def _tools_in_words(request: ModelRequest) -> str:
+    lines = [
+        f"- {tool.name}: {tool.description}\n  arguments: {to_json(tool.parameters).decode()}" for tool in request.tools
+    ]
+    return request.prompts.render("prompted_tools", tools="\n".join(lines))
 
 
-def _without_tool_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
+def _without_tool_messages(messages: Sequence[Message], prompts: Prompts) -> tuple[Message, ...]:
     """Return the conversation without tool messages: calls as JSON from the assistant, results as user messages."""
     names = {call.id: call.name for message in messages for call in message.tool_calls}
     plain: list[Message] = []
@@ -102,7 +103,7 @@ def _without_tool_messages(messages: Sequence[Message]) -> tuple[Message, ...]:
             name = names.get(message.tool_call_id or "", "the tool")
             result = [(f"result of {name}", message.text)]
             mark = fence_mark(result)
-            plain.append(Message.user(render("prompted_tool_result", mark=mark, result=fenced(result, mark))))
+            plain.append(Message.user(prompts.render("prompted_tool_result", mark=mark, result=fenced(result, mark))))
         elif message.tool_calls:
             calls = [f'{{"tool": "{call.name}", "arguments": {call.arguments or "{}"}}}' for call in message.tool_calls]
             said = Message.assistant("\n".join(filter(None, (message.text, *calls))))

@@ -14,8 +14,7 @@ from pydantic_core import from_json, to_json
 from ...errors import ConfigurationError, ToolError, ToolServerError
 from ...images import image_from_url
 from ...messages import ImagePart, Part, TextPart
-from ...models import ToolSpec
-from ...prompts import render
+from ...models import ToolSpec, prompts_here
 from ..embedded_json import unwrapped
 
 if TYPE_CHECKING:
@@ -162,4 +161,4 @@ def _block(block: ContentBlock) -> str | ImagePart:
         kind, data = block.mime_type, block.data
     with suppress(ValueError):
         return image_from_url(f"data:{kind};base64,{data}")
-    return render("tool_left_out", kind=kind)
+    return prompts_here().render("tool_left_out", kind=kind)

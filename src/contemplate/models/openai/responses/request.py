@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ....messages import ImagePart, Message, TextPart
+from ....messages import ImagePart, Message, TextPart, instructed
 from ....settings import ModelSettings
 from ...base import ModelRequest, OutputSchema, ToolSpec
 from ...schemas import sent_schema
 from ..profile import Profile, SchemaForm
-from ..request import instructed, nearest_effort
+from ..request import nearest_effort
 from ..schema_forms import form_of, in_words, is_streamed, tools_of
 from .output import items_of
 
@@ -36,7 +36,7 @@ def responses_body(
     form = form_of(request, profile)
     messages: Sequence[Message] = request.messages
     if request.output_schema is not None and form not in ("strict", "plain"):
-        messages = instructed(messages, in_words(request.output_schema))
+        messages = instructed(messages, in_words(request.output_schema, request.prompts))
     body: dict[str, Any] = {
         "model": model,
         "input": [item for message in messages for item in _items(message, profile, provider)],

@@ -1,0 +1,31 @@
+"""Words in prompts that code reads in what a model answers: a prompt in another language must keep them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_PLAN = ('"title"', '"prompt"', '"needs"')
+_PROGRAM = ("```python",)
+
+FIXED_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "agentic_question": ('"reason"', '"support"', '"solution"'),
+    "answer_line": ("Answer:",),
+    "judge_candidates": ('"reason"', '"best"'),
+    "kept_aside": ("read_result", "search_result"),
+    "plan": _PLAN,
+    "plan_format": ('"tasks"', *_PLAN),
+    "plan_roles": ('"role"',),
+    "plan_samples": ('"samples"',),
+    "plan_tools": ('"tools"',),
+    "program_answer": ("Answer: $answer",),
+    "program_failed": _PROGRAM,
+    "program_missing": _PROGRAM,
+    "prompted_tools": ('"tool"', '"arguments"', '"answer"'),
+    "repair_plan": ('"tasks"', *_PLAN),
+    "same_meaning": ('"same"', "true", "false"),
+    "strategy_code": _PROGRAM,
+    "strategy_code_output": ("json.dumps",),
+    "strategy_code_tools": ("from tools import $names",),
+}
+"""The words by the names of the prompts. Placeholders must be kept in all prompts, and are not repeated here."""
