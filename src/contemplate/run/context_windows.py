@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,6 +40,11 @@ class ContextWindows:
         if window is None or request_tokens(request) < window.refused:
             return Shortened(request)
         return shortened(request, window.room)
+
+    def room(self, model: str, request: ModelRequest) -> float:
+        """Return how many tokens, by the estimate, a prompt like `request` may have; `math.inf` if that is not known."""
+        window = self._windows.get((model, request.settings.max_tokens))
+        return math.inf if window is None else window.room
 
     async def ask(
         self, model: Model, request: ModelRequest, sent: Shortened, on_delta: DeltaSink | None, begun: Callable[[], int]
@@ -90,16 +96,17 @@ def room_after(error: ModelContextError, request: ModelRequest) -> int:
 
 
 def told(response: ModelResponse, sent: Shortened, whole: ModelRequest, asker: str) -> ModelResponse:
-    """Return `response` with what `asker` is told of its request, which was shortened."""
-    return response.model_copy(
-        update={"notes": (*response.notes, words_for(sent, whole, asker)), "shortened": sent.unread}
-    )
+    """Return `response` with what `asker` is told of its request, if that was shortened."""
+    if sent.is_whole:
+        return response
+    notes = (*response.notes, words_for(sent, whole, asker))
+    return response.model_copy(update={"notes": notes, "shortened": sent.unread, "condensed": sent.condensed})
 
 
 def words_for(sent: Shortened, whole: ModelRequest, asker: str) -> str:
-    """Return what is told of a request that was shortened; the same for all turns in which only old results are."""
+    """Return what is told of a request that was shortened; the same for all turns in which only old turns are."""
     if not sent.unread:
-        return f"{asker}: the conversation does not fit into the context; old results of tools are shown shortened"
+        return f"{asker}: the conversation does not fit into the context; old turns are shown condensed"
     before, after = request_tokens(whole), request_tokens(sent.request)
     return (
         f"{asker}: the prompt does not fit into the context; {sent.texts} of the texts in it are shortened, "

@@ -7,6 +7,7 @@ a line.
 from __future__ import annotations
 
 from ..events import (
+    ContextCondensed,
     Event,
     LimitReached,
     Noted,
@@ -82,6 +83,8 @@ class EventLines:
                 return f"{self._name(task_id)}: {tool_use(tool)}"
             case ToolFinished(task_id=task_id, tool=tool, error=error) if error is not None:
                 return f"{self._name(task_id)}: {tool} failed: {error.message}"
+            case ContextCondensed(task_id=task_id):
+                return f"{self._name(task_id)}: {condensed(event)}"
             case VoteCounted():
                 return vote_count(event)
             case Noted(message=message):
@@ -115,6 +118,11 @@ def task_end(result: TaskResult) -> str:
 def tool_use(tool: str) -> str:
     """Return that a task uses a tool."""
     return f"uses {tool}"
+
+
+def condensed(event: ContextCondensed) -> str:
+    """Return how much shorter a conversation became."""
+    return f"{event.turns} old turns condensed, from about {event.tokens_before:,} to {event.tokens_after:,} tokens"
 
 
 def vote_count(event: VoteCounted) -> str:
