@@ -15,7 +15,6 @@ from contemplate import Agent, Contemplator, Limits, Task, aggregators, planners
 from contemplate.errors import ModelContextError
 from contemplate.events import Event, ModelCalled, Noted
 from contemplate.journal import Journal
-from contemplate.messages import Message, ToolCall
 from contemplate.models import Delta, ModelRequest, OpenAIModel
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel

@@ -357,10 +357,7 @@ class Calls(OngoingRun):
             meter.catch_up(response)
             if response.finish == "length" and reservation.capped_by is not None:
                 response = response.model_copy(update={"capped_by": reservation.capped_by})
-            room = windows.room(model.name, request)
-            if room < math.inf:
-                response = response.model_copy(update={"room": int(room)})
-            return told(response, sent, request, name.asker)
+            return told(response, sent, request, name.asker, windows.room(model.name, request))
         except BaseException as raised:
             error = raised
             if meter.written or not isinstance(raised, Exception):

@@ -42,7 +42,7 @@ class ContextWindows:
         return shortened(request, window.room)
 
     def room(self, model: str, request: ModelRequest) -> float:
-        """Return how many tokens, by the estimate, a prompt like `request` may have; `math.inf` if that is not known."""
+        """Return how many tokens a prompt like `request` may have, by the estimate; `math.inf` if nothing is known."""
         window = self._windows.get((model, request.settings.max_tokens))
         return math.inf if window is None else window.room
 
@@ -95,8 +95,13 @@ def room_after(error: ModelContextError, request: ModelRequest) -> int:
     return room if room < sent else sent // 2
 
 
-def told(response: ModelResponse, sent: Shortened, whole: ModelRequest, asker: str) -> ModelResponse:
-    """Return `response` with what `asker` is told of its request, if that was shortened."""
+def told(response: ModelResponse, sent: Shortened, whole: ModelRequest, asker: str, room: float) -> ModelResponse:
+    """Return `response` with what `asker` is told of its request, if that was shortened, and of the `room` there is.
+
+    What follows from it follows again when the call is recalled from a journal, where nothing is known of the model.
+    """
+    if room < math.inf:
+        response = response.model_copy(update={"room": int(room)})
     if sent.is_whole:
         return response
     notes = (*response.notes, words_for(sent, whole, asker))

@@ -79,12 +79,9 @@ class EventLines:
                 return f"{self._name(task_id)}: started"
             case TaskFinished(result=result) if self._is_news(result.id) or result.outcome == "failed":
                 return f"{self._name(result.id)}: {task_end(result)}"
-            case ToolStarted(task_id=task_id, tool=tool):
-                return f"{self._name(task_id)}: {tool_use(tool)}"
-            case ToolFinished(task_id=task_id, tool=tool, error=error) if error is not None:
-                return f"{self._name(task_id)}: {tool} failed: {error.message}"
-            case ContextCondensed(task_id=task_id):
-                return f"{self._name(task_id)}: {condensed(event)}"
+            case ToolStarted() | ToolFinished() | ContextCondensed():
+                done = step(event)
+                return None if done is None else f"{self._name(event.task_id)}: {done}"
             case VoteCounted():
                 return vote_count(event)
             case Noted(message=message):
@@ -120,9 +117,15 @@ def tool_use(tool: str) -> str:
     return f"uses {tool}"
 
 
-def condensed(event: ContextCondensed) -> str:
-    """Return how much shorter a conversation became."""
-    return f"{event.turns} old turns condensed, from about {event.tokens_before:,} to {event.tokens_after:,} tokens"
+def step(event: ToolStarted | ToolFinished | ContextCondensed) -> str | None:
+    """Return what a subagent does between its calls; None for a tool that returned."""
+    match event:
+        case ToolStarted(tool=tool):
+            return tool_use(tool)
+        case ToolFinished(tool=tool, error=error):
+            return None if error is None else f"{tool} failed: {error.message}"
+        case ContextCondensed(turns=turns, tokens_before=before, tokens_after=after):
+            return f"{turns} old turns condensed, from about {before:,} to {after:,} tokens"
 
 
 def vote_count(event: VoteCounted) -> str:
