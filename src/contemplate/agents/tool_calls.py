@@ -68,6 +68,8 @@ def with_own_ids(response: ModelResponse, messages: Sequence[Message]) -> ModelR
     Some servers count calls from zero in each turn, and ids that are made here follow from a prompt that was condensed.
     """
     calls = response.message.tool_calls
+    if not calls:
+        return response
     used = {call.id for message in messages for call in message.tool_calls}
     opaque = response.message.provider_data
     if used.isdisjoint(call.id for call in calls) or (opaque is not None and _names_calls(opaque, calls)):
