@@ -9,10 +9,11 @@ from random import Random
 
 import pytest
 
-from contemplate import Agent, Contemplator, RunResult, Tool, aggregators, planners, tool
+from contemplate import Agent, Contemplator, RunResult, Tool, Usage, aggregators, planners, tool
+from contemplate.agents.tool_calls import with_own_ids
 from contemplate.events import ContextCondensed, Event
-from contemplate.messages import Message, ToolCall
-from contemplate.models import ModelRequest, OpenAIModel
+from contemplate.messages import Message, ProviderData, ToolCall
+from contemplate.models import ModelRequest, ModelResponse, OpenAIModel
 from contemplate.models.tokens import request_tokens
 from contemplate.testing import ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange, FaultyServer, HttpError
@@ -198,3 +199,56 @@ async def test_what_the_server_says_of_its_context_is_kept_to() -> None:
     assert result.complete
     assert len(refused) < 5
     assert sum("read in parts" in note for note in result.notes) == 2
+
+
+def answering(*ids: str, opaque: ProviderData | None = None) -> ModelResponse:
+    calls = tuple(ToolCall(id=each, name="look", arguments="{}") for each in ids)
+    message = Message.assistant("", calls).model_copy(update={"provider_data": opaque})
+    return ModelResponse(message=message, finish="tool_calls", usage=Usage(), model="m")
+
+
+def ids_of(response: ModelResponse) -> list[str]:
+    return [call.id for call in response.message.tool_calls]
+
+
+def test_calls_have_ids_of_their_own() -> None:
+    before = (Message.user("?"), answering("a", "b").message)
+    assert with_own_ids(answering("c", "d"), before) == answering("c", "d")
+    assert with_own_ids(answering(), before) == answering()
+    assert ids_of(with_own_ids(answering("a", "c", "b"), before)) == ["a_2", "c", "b_2"]
+    assert ids_of(with_own_ids(answering("a"), (*before, answering("a_3").message))) == ["a_3_3"]
+
+
+def test_ids_that_go_back_to_a_provider_stay() -> None:
+    before = (answering("a").message,)
+    items = ProviderData(provider="p", fields={"items": [{"call_id": "a"}]})
+    assert ids_of(with_own_ids(answering("a", opaque=items), before)) == ["a"]
+    thoughts = ProviderData(provider="p", fields={"reasoning": "hm"})
+    assert ids_of(with_own_ids(answering("a", opaque=thoughts), before)) != ["a"]
+
+
+async def test_an_aggregator_that_works_with_tools_tells_as_well() -> None:
+    """It is shown what it read in the beginning as an account, too."""
+    events: list[Event] = []
+
+    def script(request: ModelRequest) -> Reply:
+        if "what several experts did" not in request.messages[0].text:
+            return "long " * 500
+        assert request_tokens(request) <= 4000
+        account = request.messages[1].text
+        if "[6]" in account:
+            return '{"reason": "so", "support": [1], "solution": "blue"}'
+        return Message.assistant("", (ToolCall(id="c", name="get_solution", arguments='{"trajectory": 1}'),))
+
+    working = Contemplator(
+        ScriptedModel(script),
+        planner=planners.sample(2),
+        aggregator=aggregators.agentic(max_turns=30, context=4000),
+        on_event=events.append,
+    )
+    result = await working.run(QUESTION)
+    assert result.text == "blue"
+    assert result.complete
+    told = [event for event in events if isinstance(event, ContextCondensed)]
+    assert told[-1].turns >= 6
+    assert {event.task_id for event in told} == {"aggregator"}

@@ -82,8 +82,8 @@ def with_own_ids(response: ModelResponse, messages: Sequence[Message]) -> ModelR
 
 def _names_calls(opaque: ProviderData, calls: Sequence[ToolCall]) -> bool:
     """Return whether what goes back to the provider as it is names one of the calls."""
-    written = to_json(opaque.fields).decode()
-    return any(call.id in written for call in calls)
+    written = to_json(opaque.fields)
+    return any(to_json(call.id) in written for call in calls)
 
 
 def _unused(name: str, place: int, used: set[str]) -> str:
