@@ -35,6 +35,7 @@ from contemplate.prompts import Prompts
 from contemplate.prompts.templates import names, template
 from contemplate.run.history import History
 from contemplate.run.protocols import Planner
+from contemplate.run.shortening import shortened
 from contemplate.server.chat_schema import ChatRequest
 from contemplate.server.conversation import as_question
 from contemplate.testing import ScriptedModel
@@ -296,6 +297,13 @@ async def serving(told: Told) -> None:
         told.texts.append(as_question(request.messages, told.prompts).text)
 
 
+async def long_work(told: Told) -> None:
+    turns = [each for n in range(60) for each in (calls(("f", {"n": n})), Message.tool("c0", "r" * 900))]
+    request = ModelRequest((Message.user("q"), *turns), prompts=told.prompts)
+    for room in (1200, 9000):
+        told.texts += [each.text for each in shortened(request, room).request.messages]
+
+
 async def conversations(told: Told) -> None:
     chat = [Message.system("s"), Message.user("a"), calls(("f", {})), Message.tool("c0", "r"), Message.assistant("b")]
     history = History([*chat, *(Message.user("x" * 3000) for _ in range(50))], told.prompts)
@@ -323,6 +331,7 @@ RUNS = (
     cut_off,
     dialects,
     serving,
+    long_work,
     conversations,
 )
 

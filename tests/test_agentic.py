@@ -17,6 +17,7 @@ from contemplate.events import ModelCalled
 from contemplate.journal import Journal
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
+from contemplate.models.tokens import request_tokens
 from contemplate.prompts import DEFAULTS
 from contemplate.run.protocols import Aggregator
 from contemplate.testing import ScriptedModel
@@ -138,12 +139,19 @@ async def test_at_its_budget_of_tokens_it_must_finish() -> None:
     def aggregate(request: ModelRequest) -> Reply:
         if request.tool_choice == "none":
             return finishing("blue")
-        reading: tuple[str, dict[str, object]] = ("get_solution", {"trajectory": 1})
-        return uses(*[reading] * 10)
+        return Message.assistant("I wonder. " * 2000, uses(("get_solution", {"trajectory": 1})).tool_calls)
 
     model = acting(aggregate, lambda seed: "long " * 500)
     assert (await aggregated(model, context=5000)).output == "blue"
     assert [request.tool_choice for request in of_aggregator(model)] == ["auto", "none"]
+
+
+async def test_what_it_reads_at_once_shares_the_context() -> None:
+    readings: list[tuple[str, dict[str, object]]] = [("get_solution", {"trajectory": 1})] * 10
+    model = acting(in_turn(uses(*readings), uses(*readings), finishing("blue")), lambda seed: "long " * 500)
+    assert (await aggregated(model, context=5000)).output == "blue"
+    assert [request.tool_choice for request in of_aggregator(model)] == ["auto"] * 3
+    assert all(request_tokens(request) <= 5000 for request in of_aggregator(model))
 
 
 async def test_what_it_cannot_read_is_told() -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cancellations, critical_path, fuzz, layer, prefix_cache, tail
+from benchmarks import cancellations, critical_path, fuzz, layer, long_work, prefix_cache, tail
 from benchmarks.speed import contenders, goals, profile, reporting, rooms, running, scenarios, worker
 from benchmarks.speed.peers import contemplated, model_alone, openai_gather
+from contemplate.messages import Message, ToolCall
+from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 
 
@@ -50,6 +52,24 @@ async def test_what_is_left_is_seen() -> None:
     run.counted.out += 1
     gate.pace.window.out += 1
     assert run.left(set()) == ["tasks", "calls", "places in a limiter"]
+
+
+@pytest.mark.anyio
+async def test_long_work_is_finished_by_who_finds_the_way() -> None:
+    def find(request: ModelRequest) -> Message | str:
+        results = [message.text for message in request.messages if message.role == "tool"]
+        door = results[-1].splitlines()[-1] if results else "The next room is 0."
+        if "last room" in door:
+            return f"The word is {long_work.WORD}."
+        room = door.removesuffix(".").split()[-1]
+        return Message.assistant("", (ToolCall(id="c", name="look", arguments=f'{{"room": {room}}}'),))
+
+    for model, failures in ((ScriptedModel(find), 0), (ScriptedModel("no way"), 1)):
+        rooms = long_work.Rooms(50, 4000)
+        work = await long_work.measured(model, rooms, 60, 8000)
+        assert len(long_work.show(work, 50, 8000)) == failures
+        assert work.rooms == len(rooms.calls) == (0 if failures else 50)
+        assert bool(work.condensed) == (not failures)
 
 
 def test_a_run_takes_as_long_as_its_longest_path() -> None:

@@ -168,6 +168,7 @@ LOGPROBS = drawn(
     logprob=st.floats(max_value=0, allow_nan=False),
     top=st.dictionaries(TEXT, st.floats(max_value=0, allow_nan=False), max_size=3),
 )
+CONDENSED = drawn(models.Condensed, turns=COUNTS, tokens_before=COUNTS, tokens_after=COUNTS)
 RESPONSES = drawn(
     ModelResponse,
     message=MESSAGES,
@@ -176,6 +177,8 @@ RESPONSES = drawn(
     model=TEXT,
     reasoning=TEXT,
     logprobs=st.none() | some(LOGPROBS),
+    condensed=st.none() | CONDENSED,
+    room=st.none() | COUNTS,
 )
 FINDINGS = drawn(
     Finding, name=TEXT, verdict=st.sampled_from(["ok", "learnt", "no", "error"]), detail=TEXT, calls=COUNTS
@@ -203,6 +206,9 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
     events.ToolStarted: drawn(events.ToolStarted, task_id=TEXT, tool=TEXT, call_id=TEXT),
     events.ToolFinished: drawn(
         events.ToolFinished, task_id=TEXT, tool=TEXT, call_id=TEXT, seconds=SECONDS, error=st.none() | ERRORS
+    ),
+    events.ContextCondensed: drawn(
+        events.ContextCondensed, task_id=TEXT, turns=COUNTS, tokens_before=COUNTS, tokens_after=COUNTS
     ),
     events.TaskFinished: drawn(events.TaskFinished, result=RESULTS),
     events.VoteCounted: drawn(
@@ -254,6 +260,7 @@ VALUES: dict[type[Data], st.SearchStrategy[Any]] = {
     RunResult[str]: RUNS,
     TokenLogprob: LOGPROBS,
     ModelResponse: RESPONSES,
+    models.Condensed: CONDENSED,
     events.CallName: CALL_NAMES,
     **EVENTS,
 }

@@ -48,7 +48,7 @@ async def test_a_large_result_is_read_and_searched_and_made_once(tmp_path: Path)
             return calling("library", "{}")
         assert names == ["library", "read_result", "search_result"]
         if len(results) == 1:
-            assert f"This result has {len(BOOK):,} characters" in results[0]
+            assert f"(Result 1 has {len(BOOK):,} characters" in results[0]
             assert "line 0: nothing" in results[0]
             assert "the key is under the mat" in results[0]
             return calling("search_result", '{"result": 1, "words": "Treasure"}')

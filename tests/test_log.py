@@ -14,6 +14,7 @@ from contemplate import Contemplator, RunContext, Task, Usage, aggregators, plan
 from contemplate.errors import ModelServerError
 from contemplate.events import (
     CallName,
+    ContextCondensed,
     Event,
     LimitReached,
     ModelCalled,
@@ -47,6 +48,7 @@ LOGGED: list[tuple[Event, str, str]] = [
         "INFO",
     ),
     (ToolFinished(task_id="a", tool="t", call_id="1", seconds=0.5, error=ERROR), "tool_finished", "INFO"),
+    (ContextCondensed(task_id="a", turns=3, tokens_before=9, tokens_after=4), "context_condensed", "INFO"),
     (Noted(message="mended"), "noted", "INFO"),
     (LimitReached(limit="seconds"), "limit_reached", "WARNING"),
     (RunFinished(run_id="r", text=SECRET, usage=Usage(), seconds=1, complete=True), "run_finished", "INFO"),

@@ -136,6 +136,20 @@ class ToolFinished(RunEvent):
     error: ErrorInfo | None = None
 
 
+class ContextCondensed(RunEvent):
+    """A model is shown a short account of its oldest `turns` from now on, as its conversation became too long.
+
+    `tokens_before` and `tokens_after`: its prompt, by the estimate. For an aggregator that works with tools, `task_id`
+    is "aggregator".
+    """
+
+    kind: Literal["context_condensed"] = "context_condensed"
+    task_id: Text
+    turns: int
+    tokens_before: int
+    tokens_after: int
+
+
 class TaskFinished(RunEvent):
     """A task ended, with one of the four outcomes."""
 
@@ -214,6 +228,7 @@ Event = Annotated[
     | TaskDelta
     | ToolStarted
     | ToolFinished
+    | ContextCondensed
     | TaskFinished
     | VoteCounted
     | ModelCalled

@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from contemplate.errors import ModelContextError
 from contemplate.messages import Message, ToolCall
-from contemplate.models import ModelRequest, ToolSpec
+from contemplate.models import Condensed, ModelRequest, ToolSpec
 from contemplate.models.tokens import request_tokens, text_bytes
 from contemplate.prompts import DEFAULTS, fence_mark, fenced
 from contemplate.prompts.leaving_out import fenced_places, without_middle
+from contemplate.run.condensing import condensed
 from contemplate.run.context_windows import room_after
 from contemplate.run.shortening import LEAST_BYTES, shortened
 from contemplate.settings import ModelSettings
@@ -55,10 +56,11 @@ def test_it_fits_or_nothing_is_left_that_could_be_shortened(request: ModelReques
 @given(conversations(), st.integers(0, 20_000))
 def test_what_is_asked_and_who_called_what_stays(request: ModelRequest, room: int) -> None:
     messages = shortened(request, room).request.messages
-    assert len(messages) == len(request.messages)
     assert messages[0] == request.messages[0]
-    assert messages[1].text.endswith(f"\n\n{QUESTION}")
-    for before, after in zip(request.messages, messages, strict=True):
+    assert f"\n\n{QUESTION}" in messages[1].text
+    briefer, turns = (request, 0) if room >= request_tokens(request) else condensed(request, room)
+    assert messages[1].text.endswith(f"\n\n{QUESTION}") == (turns == 0)
+    for before, after in zip(briefer.messages, messages, strict=True):
         assert (after.role, after.tool_calls, after.tool_call_id) == (
             before.role,
             before.tool_calls,
@@ -84,20 +86,28 @@ def test_a_text_without_its_middle(text: str, length: int) -> None:
         assert text_bytes(shorter) <= max(length, 64)
 
 
-def test_old_results_of_tools_come_first_and_the_oldest_before_others() -> None:
+def test_old_turns_come_first_then_results_that_were_read_then_others() -> None:
     messages = [Message.user(f"{material('input ' * 200)}\n\n{QUESTION}")]
     for number in range(4):
         messages += turn(number, f"result {number} " * 200)
     request = ModelRequest(tuple(messages))
     sent = shortened(request, request_tokens(request) - 800)
-    results = [message.text for message in sent.request.messages if message.role == "tool"]
-    assert ["left out" in text for text in results] == [True, True, False, False]
-    assert results[0].startswith("result 0 ")
-    assert sent.request.messages[0] == request.messages[0]
-    assert not sent.unread
+    kept = [message.text for message in sent.request.messages if message.role == "tool"]
+    assert kept == ["result 2 " * 200, "result 3 " * 200]
+    assert sent.request.messages[0].parts[0] == request.messages[0].parts[0]
+    assert (sent.texts, sent.unread, sent.is_whole) == (0, False, False)
+    assert sent.condensed == Condensed(
+        turns=2, tokens_before=request_tokens(request), tokens_after=request_tokens(sent.request)
+    )
     tight = shortened(request, 900)
     assert request_tokens(tight.request) <= 900
     assert tight.unread
+    # The model has answered to the last result, and is asked to mend its answer.
+    mending = (*messages, Message.assistant("blue"), Message.user("Mend it."))
+    repair = shortened(ModelRequest(mending), 900)
+    assert "left out here" in repair.request.messages[2].text
+    assert request_tokens(repair.request) <= 900
+    assert not repair.unread
 
 
 def test_the_longest_are_shortened_and_the_short_ones_stay() -> None:

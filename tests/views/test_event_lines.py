@@ -6,6 +6,7 @@ import pytest
 
 from contemplate.events import (
     CallName,
+    ContextCondensed,
     Event,
     LimitReached,
     ModelCalled,
@@ -35,6 +36,7 @@ RUN: list[Event] = [
     ToolStarted(task_id="1", tool="search", call_id="c"),
     ToolFinished(task_id="1", tool="search", call_id="c", seconds=0.1, error=DOWN),
     ToolFinished(task_id="1", tool="search", call_id="d", seconds=0.1),
+    ContextCondensed(task_id="1", turns=12, tokens_before=9000, tokens_after=4000),
     ModelCalled(name=CallName(run="r", role="subagent", task="1"), model="m", usage=Usage(), seconds=0.1),
     TaskFinished(result=TaskResult(task=COST, outcome="answered", seconds=1.25)),
     Noted(message="mended"),
@@ -55,6 +57,7 @@ def test_a_run_in_lines() -> None:
         "Cost: started",
         "Cost: uses search",
         "Cost: search failed: it is down",
+        "Cost: 12 old turns condensed, from about 9,000 to 4,000 tokens",
         "Cost: answered after 1.2 s",
         "Note: mended",
         "Limit reached: seconds; concluding from what arrived",

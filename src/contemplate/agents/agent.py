@@ -32,10 +32,10 @@ from ..tools.toolset import Toolset
 from .kept_aside import KeptAside
 from .output import parse_with_repair, with_schema
 from .program import answer_with_program, program_instructions
-from .tool_calls import run_tool_call
+from .tool_calls import run_tool_call, with_own_ids
 from .withheld import check_given
 
-# Of a context: a result that takes more is kept aside.
+# Of a context: a result that takes more is kept aside; for all results of a turn, twice as much.
 SHARE_OF_A_RESULT = 1 / 4
 
 
@@ -47,9 +47,10 @@ class Agent:
         instructions: added to the system message, which all subagents share.
         settings: settings of its model calls; a task's own settings override them.
         max_turns: maximum number of model calls per task, repairs excluded; the last must answer without tools.
-        context: maximum tokens of a prompt, by the estimate. Beyond it, the model is shown old results of tools
-            shortened; once that is not enough, it must answer without tools. A result that takes a quarter of it is
-            kept aside: the model sees beginning, end and size, and gets tools to read and search it. No limit if None.
+        context: maximum tokens of a prompt, by the estimate. Beyond it, the model is shown its oldest turns condensed;
+            once that is not enough, it must answer without tools. A result that takes a quarter of it, or its share of
+            half of it among several, is kept aside: the model sees beginning, end and size, and gets tools to read and
+            search it. If None, what the run learns of the model's context.
         max_repairs: maximum number of repairs of an answer that does not match the output type.
         max_tool_calls: maximum number of tool calls in one turn; the model is told that the others were not made.
 
@@ -198,7 +199,7 @@ class Agent:
             LimitExceeded: a limit does not allow another call.
         """
         prompts = ctx.run.prompts
-        aside = KeptAside(self._context * SHARE_OF_A_RESULT * BYTES_PER_TOKEN, prompts)
+        aside = KeptAside(_most_of(self._context), prompts)
         for turn in range(self._max_turns):
             request = with_schema(
                 ModelRequest(messages, settings, self._specs_with(aside), prompts=prompts, earlier=earlier), output
@@ -206,7 +207,8 @@ class Agent:
             last = turn == self._max_turns - 1 or not self._has_room(request)
             if last and self._specs:
                 request = replace(request, tool_choice="none")
-            response = await ctx.call(request, context=self._context)
+            response = with_own_ids(await ctx.call(request, context=self._context), messages)
+            aside.most = min(aside.most, _most_of(response.room))
             calls = response.message.tool_calls
             results = await self._use_tools(calls, ctx, aside) if calls and not last else ()
             received = () if last else _planner_messages(ctx)
@@ -277,7 +279,8 @@ class Agent:
         messages = []
         for place, call in enumerate(calls):
             text = results[place].text
-            shown = aside.shown(text) if call.name in self._tools else text
+            own = call.name in self._tools
+            shown = aside.shown(text, among=len(calls)) if own or len(calls) > 2 else text
             if shown is not text:
                 ctx.run.note(
                     f"task {ctx.task.id!r}: a result of {call.name}, {len(text):,} characters, is read in parts"
@@ -295,6 +298,11 @@ async def _call(call: ToolCall, tools: Mapping[str, Tool]) -> str | tuple[Part, 
     if call.name not in tools:
         raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(tools)}")
     return await tools[call.name].call(call.arguments)
+
+
+def _most_of(room: float | None) -> float:
+    """Return how many bytes of a result are shown in a context with `room` tokens; None if that is not known."""
+    return math.inf if room is None else room * SHARE_OF_A_RESULT * BYTES_PER_TOKEN
 
 
 def _specs(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:

@@ -22,12 +22,12 @@ class KeptAside:
     They are not lost with a process: the journal has each tool's result in full, and a resumed task keeps them again.
 
     Args:
-        most: maximum bytes of a result that is shown in full.
+        most: maximum bytes of a result that is shown in full, alone or with another one in its turn.
         prompts: how the model is told.
     """
 
     def __init__(self, most: float, prompts: Prompts) -> None:
-        self._most = most
+        self.most = most
         self._prompts = prompts
         self._texts: list[str] = []
 
@@ -41,12 +41,13 @@ class KeptAside:
         # Few tasks ever need them, and a tool takes as long to make as the rest of a task.
         return {each.name: each for each in (as_tool(self.read_result), as_tool(self.search_result))}
 
-    def shown(self, text: str) -> str:
-        """Return what the model is shown of a result, which is kept if that is not all of it."""
-        if text_bytes(text) <= self._most:
+    def shown(self, text: str, among: int = 1) -> str:
+        """Return what the model is shown of a result, one `among` so many; it is kept if that is not all of it."""
+        most = self.most * min(1.0, 2 / among)
+        if text_bytes(text) <= most:
             return text
         self._texts.append(text)
-        seen = without_middle(text, int(self._most), self._prompts)
+        seen = without_middle(text, int(most), self._prompts)
         return self._prompts.render("kept_aside", size=f"{len(text):,}", number=str(len(self._texts)), text=seen)
 
     async def read_result(self, result: int, start: int = 1) -> str:
@@ -59,7 +60,7 @@ class KeptAside:
         text = self._text(result)
         if not 1 <= start <= len(text):
             raise ToolError(f"result {result} has the characters 1 to {len(text)}")
-        part = text[start - 1 :].encode(errors="replace")[: int(self._most)].decode(errors="ignore")
+        part = text[start - 1 :].encode(errors="replace")[: int(self.most)].decode(errors="ignore")
         end = start - 1 + len(part)
         return part if end >= len(text) else f"{part}\n[{len(text) - end} characters more, from {end + 1}]"
 

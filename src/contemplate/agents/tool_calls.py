@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
+
+from pydantic_core import to_json
 
 from ..errors import ToolError, error_info
 from ..events import ToolFinished, ToolStarted
 from ..images import checked_image
-from ..messages import Message, Part, ToolCall
+from ..messages import Message, Part, ProviderData, ToolCall
+from ..models import ModelResponse
 from ..prompts import Prompts
 from ..run.context import RunContext
 from ..run.tool_calls import ToolResult
@@ -57,3 +60,34 @@ def _as_result(output: ToolOutput, prompts: Prompts) -> ToolResult:
         raise ToolError(f"an image that the tool made cannot be shown: {error}") from None
     note = prompts.render("tool_images", number=str(len(message.images)))
     return ToolResult("\n".join(filter(None, (message.text, note))), images=images)
+
+
+def with_own_ids(response: ModelResponse, messages: Sequence[Message]) -> ModelResponse:
+    """Return `response` with another id for each of its calls that has one of a call in `messages`.
+
+    Some servers count calls from zero in each turn, and ids that are made here follow from a prompt that was condensed.
+    """
+    calls = response.message.tool_calls
+    if not calls:
+        return response
+    used = {call.id for message in messages for call in message.tool_calls}
+    opaque = response.message.provider_data
+    if used.isdisjoint(call.id for call in calls) or (opaque is not None and _names_calls(opaque, calls)):
+        return response
+    place = len(messages)
+    own = tuple(call.model_copy(update={"id": _unused(call.id, place, used)}) for call in calls)
+    message = response.message.model_copy(update={"tool_calls": own})
+    return response.model_copy(update={"message": message})
+
+
+def _names_calls(opaque: ProviderData, calls: Sequence[ToolCall]) -> bool:
+    """Return whether what goes back to the provider as it is names one of the calls."""
+    written = to_json(opaque.fields)
+    return any(to_json(call.id) in written for call in calls)
+
+
+def _unused(name: str, place: int, used: set[str]) -> str:
+    while name in used:
+        name = f"{name}_{place}"
+    used.add(name)
+    return name

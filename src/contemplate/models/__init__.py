@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..messages import TokenLogprob
 from .base import (
     Brevity,
+    Condensed,
     Connectable,
     Delta,
     DeltaSink,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Brevity",
+    "Condensed",
     "Connectable",
     "Connection",
     "Delta",

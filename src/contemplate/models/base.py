@@ -109,6 +109,19 @@ class Delta:
     restart: bool = False
 
 
+class Condensed(Data):
+    """What a model was shown of a long conversation: in place of its oldest turns, a short account of them.
+
+    Args:
+        turns: the number of turns that the account stands for.
+        tokens_before, tokens_after: the whole prompt and the one that was sent, by the estimate.
+    """
+
+    turns: int
+    tokens_before: int
+    tokens_after: int
+
+
 class ModelResponse(Data):
     """A complete response.
 
@@ -118,6 +131,8 @@ class ModelResponse(Data):
         capped_by: the limit of the run that had the answer cut off, where it was one.
         notes: what could not be read, or was not shown to the model.
         shortened: whether the prompt did not fit, and the model was shown only parts of what others wrote.
+        condensed: what was condensed of the conversation, if it was too long.
+        room: the tokens that a prompt may have, by the estimate, where the run had learnt it.
     """
 
     message: Message
@@ -130,6 +145,8 @@ class ModelResponse(Data):
     capped_by: str | None = None
     notes: tuple[Text, ...] = ()
     shortened: bool = False
+    condensed: Condensed | None = None
+    room: int | None = None
 
 
 DeltaSink = Callable[[Delta], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic_core import to_json
 
+from ..messages import Message
 from .base import ModelRequest
 
 # English prose has four to five bytes per token, code and JSON three, and a Chinese character, which has three bytes,
@@ -25,10 +26,17 @@ def text_tokens(text: str) -> int:
 
 def request_tokens(request: ModelRequest) -> int:
     """Estimate how many tokens a prompt has: messages, tool calls, tools, the output schema, and images."""
-    size = sum(text_bytes(message.text) for message in request.messages)
-    size += sum(len(call.arguments) for message in request.messages for call in message.tool_calls)
-    size += sum(len(tool.description) + len(to_json(tool.parameters)) for tool in request.tools)
-    if request.output_schema is not None:
-        size += len(to_json(request.output_schema.schema))
-    images = sum(len(message.images) for message in request.messages if message.role == "user")
-    return size // BYTES_PER_TOKEN + IMAGE_TOKENS * images + MESSAGE_TOKENS * len(request.messages)
+    return (sum(map(message_size, request.messages)) + frame_size(request)) // BYTES_PER_TOKEN
+
+
+def message_size(message: Message) -> int:
+    """Return how many bytes a message counts for in a prompt: its text, its tool calls, its images and its role."""
+    size = text_bytes(message.text) + sum(len(call.arguments) for call in message.tool_calls)
+    images = len(message.images) if message.role == "user" else 0
+    return size + (IMAGE_TOKENS * images + MESSAGE_TOKENS) * BYTES_PER_TOKEN
+
+
+def frame_size(request: ModelRequest) -> int:
+    """Return how many bytes all but the messages counts for in a prompt: the tools, and the output schema."""
+    size = sum(len(tool.description) + len(to_json(tool.parameters)) for tool in request.tools)
+    return size if request.output_schema is None else size + len(to_json(request.output_schema.schema))

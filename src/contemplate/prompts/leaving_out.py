@@ -8,6 +8,7 @@ from .replaced import Prompts
 
 # As `fenced` writes them. A text between fences that stands in another such text belongs to the outer one.
 _FENCED = re.compile(r"<<[^\n]* ([0-9a-f]{8,64})>>\n(.*?)\n<<end \1>>", re.DOTALL)
+_GAP = " ... "
 
 
 def fenced_places(text: str) -> list[tuple[int, int]]:
@@ -31,3 +32,14 @@ def without_middle(text: str, length: int, prompts: Prompts) -> str:
 
 def _told(size: int, prompts: Prompts) -> str:
     return f"\n{prompts.render('left_out', size=f'{size:,}')}\n"
+
+
+def briefly(text: str, length: int) -> str:
+    """Return `text` in one line of at most `length` bytes of UTF-8: of a longer one, two thirds are its beginning."""
+    flat = " ".join(text.split())
+    data = flat.encode(errors="replace")
+    if len(data) <= length:
+        return flat
+    last = max(0, length - len(_GAP)) // 3
+    first = max(0, length - len(_GAP) - last)
+    return data[:first].decode(errors="ignore") + _GAP + data[len(data) - last :].decode(errors="ignore")

@@ -19,6 +19,8 @@ class PromptTexts(TypedDict, total=False):
     brief_answer: str
     brief_part: str
     check_failed: str
+    condensed: str
+    condensed_left_out: str
     continue_answer: str
     history: str
     history_earlier: str

@@ -5,6 +5,7 @@ A run within another has its own door, which leads to that of the outer run: `Ca
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -33,7 +34,7 @@ from .nesting import inner_depth
 from .planning import Planning
 from .resources import Resources
 from .shares import More, refusal
-from .shortening import Shortened
+from .shortening import Shortened, shortened
 from .stillness import Stillness
 from .tool_calls import ToolCalls
 
@@ -57,13 +58,17 @@ class _Name(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call in the making. It may go on with an answer (`more`), and may want its prompt read whole or not at all."""
+    """A call in the making.
+
+    It may go on with an answer (`more`), and may want its prompt within a `context`, or read whole or not at all.
+    """
 
     name: _Name
     model: Model
     request: ModelRequest
     meter: Meter
     more: More | None
+    context: float
     whole: bool
 
 
@@ -220,11 +225,12 @@ class Calls(OngoingRun):
         task: str | None,
         on_delta: DeltaSink | None,
         on_cut: OnCut | None = None,
+        context: float = math.inf,
         whole: bool = False,
     ) -> ModelResponse:
         """Make a model call; if a limit cuts off the answer, go on with it when it is known what others leave.
 
-        A prompt that does not fit is asked again with texts shortened, unless `whole`.
+        A prompt of more than `context` tokens is sent shortened; one that does not fit is so, too, unless `whole`.
 
         Raises:
             ModelError: the call failed.
@@ -234,7 +240,8 @@ class Calls(OngoingRun):
         async def call(request: ModelRequest, on_delta: DeltaSink | None, more: More | None) -> ModelResponse:
             turn = self._turns.get((role, task), 0)
             self._turns[role, task] = turn + 1
-            return await self._call(_Call(_Name(role, task, turn), model, request, Meter(on_delta), more, whole))
+            name, meter = _Name(role, task, turn), Meter(on_delta)
+            return await self._call(_Call(name, model, request, meter, more, context, whole))
 
         if role == "planner":
             # Nobody can go on with a plan whose tasks run already.
@@ -322,9 +329,7 @@ class Calls(OngoingRun):
 
     async def _request(self, call: _Call) -> ModelResponse:
         name, model, request, meter, more = call.name, call.model, call.request, call.meter, call.more
-        # Below the journal, so that a call keeps its name, and so its answer, whatever is known of the context.
-        windows = self.resources.windows
-        sent = Shortened(request) if call.whole else windows.fitted(model.name, request)
+        windows, sent = self.resources.windows, self._fitted(call)
         # Without a limit on tokens the estimate is not needed.
         prompt_tokens = request_tokens(sent.request) if self.ledger.limits_tokens else 0
         if more is not None:
@@ -353,7 +358,7 @@ class Calls(OngoingRun):
             meter.catch_up(response)
             if response.finish == "length" and reservation.capped_by is not None:
                 response = response.model_copy(update={"capped_by": reservation.capped_by})
-            return response if sent.texts == 0 else told(response, sent, request, name.asker)
+            return told(response, sent, request, name.asker, windows.room(model.name, request))
         except BaseException as raised:
             error = raised
             if meter.written or not isinstance(raised, Exception):
@@ -368,6 +373,19 @@ class Calls(OngoingRun):
             self.ledger.settle(reservation, meter.spent)
             seconds = perf_counter() - started
             self._report(name, model.name, meter, seconds, finish, error, answered_by=answered_by)
+
+    def _fitted(self, call: _Call) -> Shortened:
+        """Return what is sent of a request, so that it fits into the context that is wanted, and the one that is known.
+
+        Below the journal, which has it in full: a call keeps its name, and so its answer, whatever is known.
+        """
+        wanted = shortened(call.request, call.context)
+        if call.whole:
+            return wanted
+        known = self.resources.windows.fitted(call.model.name, call.request)
+        if wanted.is_whole or known.is_whole:
+            return known if wanted.is_whole else wanted
+        return min(wanted, known, key=lambda each: request_tokens(each.request))
 
     def _price(self, model: Model) -> Price | None:
         price = price_of(model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -339,12 +340,14 @@ class RunContext:
         task: str | None = None,
         on_delta: DeltaSink | None = None,
         on_cut: Callable[[ModelResponse], None] | None = None,
+        context: float = math.inf,
         whole: bool = False,
     ) -> ModelResponse:
         """Make one model call, within the run's limits; an answer that they cut off goes on when others leave more.
 
-        A prompt that does not fit into the model's context is asked again with what others wrote shortened: results of
-        tools, and texts between fences. The run is then not complete, unless the model had seen them in full before.
+        A prompt that does not fit into the model's context is asked again with old turns condensed, and then with what
+        others wrote shortened: results of tools, and texts between fences. The run is then not complete, unless the
+        model had seen them in full before. The journal has the whole prompt.
 
         Args:
             role: who calls; an aggregator may use the share of the limits kept for it.
@@ -353,6 +356,7 @@ class RunContext:
             task: the id of the task that the call is for.
             on_delta: receives each delta as it arrives; without it the call is not streamed.
             on_cut: receives an answer that was cut off, before it is waited for more.
+            context: the tokens that a prompt may have, by the estimate; a longer one is sent shortened at once.
             whole: whether a prompt that does not fit is an error instead.
 
         Raises:
@@ -366,7 +370,7 @@ class RunContext:
         if role in self.instructions:
             request = replace(request, messages=instructed(request.messages, self.instructions[role]))
         response = await self._calls.call(
-            role, chosen, request, task=task, on_delta=on_delta, on_cut=on_cut, whole=whole
+            role, chosen, request, task=task, on_delta=on_delta, on_cut=on_cut, context=context, whole=whole
         )
         for note in response.notes:
             self._tell_shortened(f"{chosen.name}: {note}", unread=response.shortened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,6 +40,11 @@ class ContextWindows:
         if window is None or request_tokens(request) < window.refused:
             return Shortened(request)
         return shortened(request, window.room)
+
+    def room(self, model: str, request: ModelRequest) -> float:
+        """Return how many tokens a prompt like `request` may have, by the estimate; `math.inf` if nothing is known."""
+        window = self._windows.get((model, request.settings.max_tokens))
+        return math.inf if window is None else window.room
 
     async def ask(
         self, model: Model, request: ModelRequest, sent: Shortened, on_delta: DeltaSink | None, begun: Callable[[], int]
@@ -89,17 +95,23 @@ def room_after(error: ModelContextError, request: ModelRequest) -> int:
     return room if room < sent else sent // 2
 
 
-def told(response: ModelResponse, sent: Shortened, whole: ModelRequest, asker: str) -> ModelResponse:
-    """Return `response` with what `asker` is told of its request, which was shortened."""
-    return response.model_copy(
-        update={"notes": (*response.notes, words_for(sent, whole, asker)), "shortened": sent.unread}
-    )
+def told(response: ModelResponse, sent: Shortened, whole: ModelRequest, asker: str, room: float) -> ModelResponse:
+    """Return `response` with what `asker` is told of its request, if that was shortened, and of the `room` there is.
+
+    What follows from it follows again when the call is recalled from a journal, where nothing is known of the model.
+    """
+    if room < math.inf:
+        response = response.model_copy(update={"room": int(room)})
+    if sent.is_whole:
+        return response
+    notes = (*response.notes, words_for(sent, whole, asker))
+    return response.model_copy(update={"notes": notes, "shortened": sent.unread, "condensed": sent.condensed})
 
 
 def words_for(sent: Shortened, whole: ModelRequest, asker: str) -> str:
-    """Return what is told of a request that was shortened; the same for all turns in which only old results are."""
+    """Return what is told of a request that was shortened; the same for all turns in which only old turns are."""
     if not sent.unread:
-        return f"{asker}: the conversation does not fit into the context; what is old in it is shown shortened"
+        return f"{asker}: the conversation does not fit into the context; what is old in it is shown condensed"
     before, after = request_tokens(whole), request_tokens(sent.request)
     return (
         f"{asker}: the prompt does not fit into the context; {sent.texts} of the texts in it are shortened, "

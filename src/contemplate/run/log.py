@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..events import (
+    ContextCondensed,
     Event,
     LimitReached,
     ModelCalled,
@@ -63,6 +64,15 @@ def log_event(event: Event) -> None:
                 tool=event.tool,
                 seconds=round(event.seconds, 3),
                 **_error_fields(event.error),
+            )
+        case ContextCondensed():
+            log.info(
+                "context_condensed",
+                **_run_fields(event),
+                task=event.task_id,
+                turns=event.turns,
+                tokens_before=event.tokens_before,
+                tokens_after=event.tokens_after,
             )
         case Noted():
             log.info("noted", **_run_fields(event), note=event.message)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..messages import Message, TextPart
-from ..models import ModelRequest
+from ..models import Condensed, ModelRequest
 from ..models.tokens import BYTES_PER_TOKEN, request_tokens, text_bytes
 from ..prompts import Prompts
 from ..prompts.leaving_out import fenced_places, without_middle
 from ..settings import ModelSettings
+from .condensing import condensed
 
 # Bytes that are kept of a text that others need, and of an old result of a tool; then, only what says how long it was.
 LEAST_BYTES = 480
@@ -25,11 +27,18 @@ class Shortened:
         request: the request as it is sent.
         texts: how many texts in it are shortened.
         unread: whether the model was not shown one of them in full in an earlier turn either.
+        condensed: what was condensed of its old turns, if anything.
     """
 
     request: ModelRequest
     texts: int = 0
     unread: bool = False
+    condensed: Condensed | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left out."""
+        return not self.texts and self.condensed is None
 
     def with_settings(self, settings: ModelSettings) -> Shortened:
         """Return the same request with other settings."""
@@ -56,11 +65,24 @@ class _Piece:
 def shortened(request: ModelRequest, room: float) -> Shortened:
     """Return `request` with texts shortened so that it has `room` tokens by the estimate, or as close as possible.
 
-    The conversation before what is asked, and results of tools that the model has answered to, come first, the oldest
-    before the others; then the longest of what
-    stands between fences and of the last turn's results. Instructions, questions, tasks, and what the model itself
-    wrote stay as they are, and each tool call keeps its result.
+    The oldest turns with tools are condensed first. If that is not enough, the conversation before what is asked, and
+    results of tools that the model has answered to, are shortened, the oldest first; then the longest of what stands
+    between fences and of the last turn's results. Instructions, questions, tasks, and what the model wrote last stay as
+    they are, and each tool call keeps its result.
     """
+    before = request_tokens(request) if room < math.inf else 0
+    if before <= room:
+        return Shortened(request)
+    briefer, turns = condensed(request, room)
+    sent = _cut_texts(briefer, room)
+    if not turns:
+        return sent
+    return replace(
+        sent, condensed=Condensed(turns=turns, tokens_before=before, tokens_after=request_tokens(sent.request))
+    )
+
+
+def _cut_texts(request: ModelRequest, room: float) -> Shortened:
     excess = request_tokens(request) - room
     if excess <= 0:
         return Shortened(request)

@@ -8,15 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import LimitExceeded
-from ..events import OutputDelta, Speaker, TaskDelta
+from ..events import ContextCondensed, OutputDelta, Speaker, TaskDelta
 from ..messages import Message, TokenLogprob
-from ..models import Delta, Model, ModelRequest, ModelResponse
+from ..models import Condensed, Delta, Model, ModelRequest, ModelResponse
 from ..plan import Task
 from ..result import TaskResult
 from ..usage import Usage
 from .context import RunContext
-from .context_windows import words_for
-from .shortening import Shortened, shortened
 
 
 @dataclass(slots=True)
@@ -27,6 +25,7 @@ class _Reached:
     written: list[str] = field(default_factory=list)
     capped_by: str | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
+    condensed: int = 0
 
 
 class TaskContext:
@@ -119,6 +118,7 @@ class TaskContext:
         self._reached.capped_by = other._reached.capped_by
         self._reached.written[:] = other._reached.written
         self._reached.logprobs = other._reached.logprobs
+        self._reached.condensed = other._reached.condensed
 
     def messages_from_others(self) -> Sequence[str]:
         """Return the messages sent to this subagent (`RunContext.tell`) since the last call of this."""
@@ -144,9 +144,6 @@ class TaskContext:
         reached.written.clear()
         reached.logprobs = None
         reached.messages = request.messages
-        sent = shortened(request, context) if context < math.inf else Shortened(request)
-        if sent.texts:
-            self._run._tell_shortened(words_for(sent, request, f"task {self._task.id!r}"), unread=sent.unread)
 
         def keep(response: ModelResponse) -> None:
             reached.capped_by = response.capped_by
@@ -157,18 +154,27 @@ class TaskContext:
         try:
             response = await self._run.call(
                 self._role,
-                sent.request,
+                request,
                 model=self._model or self._task.model,
                 task=self._task.id if self._role == "subagent" else None,
                 on_delta=self.hear if streaming else None,
                 on_cut=keep,
+                context=context,
             )
         except LimitExceeded:
             # Nothing was written: what was said in the turn before is all there will be.
             reached.written[:] = [before]
             raise
         keep(response)
+        self._tell_condensed(response.condensed)
         return response
+
+    def _tell_condensed(self, condensed: Condensed | None) -> None:
+        """Tell, once for each time that more turns were condensed."""
+        turns = 0 if condensed is None else condensed.turns
+        if condensed is not None and turns > self._reached.condensed and self._run.listening:
+            self._run.emit(ContextCondensed(task_id=self._task.id, **condensed.model_dump()))
+        self._reached.condensed = max(turns, self._reached.condensed)
 
     def hear(self, delta: Delta) -> None:
         """Add a delta to what the task has written, and send it to the listeners."""

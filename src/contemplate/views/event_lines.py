@@ -7,6 +7,7 @@ a line.
 from __future__ import annotations
 
 from ..events import (
+    ContextCondensed,
     Event,
     LimitReached,
     Noted,
@@ -78,10 +79,9 @@ class EventLines:
                 return f"{self._name(task_id)}: started"
             case TaskFinished(result=result) if self._is_news(result.id) or result.outcome == "failed":
                 return f"{self._name(result.id)}: {task_end(result)}"
-            case ToolStarted(task_id=task_id, tool=tool):
-                return f"{self._name(task_id)}: {tool_use(tool)}"
-            case ToolFinished(task_id=task_id, tool=tool, error=error) if error is not None:
-                return f"{self._name(task_id)}: {tool} failed: {error.message}"
+            case ToolStarted() | ToolFinished() | ContextCondensed():
+                done = step(event)
+                return None if done is None else f"{self._name(event.task_id)}: {done}"
             case VoteCounted():
                 return vote_count(event)
             case Noted(message=message):
@@ -115,6 +115,17 @@ def task_end(result: TaskResult) -> str:
 def tool_use(tool: str) -> str:
     """Return that a task uses a tool."""
     return f"uses {tool}"
+
+
+def step(event: ToolStarted | ToolFinished | ContextCondensed) -> str | None:
+    """Return what a subagent does between its calls; None for a tool that returned."""
+    match event:
+        case ToolStarted(tool=tool):
+            return tool_use(tool)
+        case ToolFinished(tool=tool, error=error):
+            return None if error is None else f"{tool} failed: {error.message}"
+        case ContextCondensed(turns=turns, tokens_before=before, tokens_after=after):
+            return f"{turns} old turns condensed, from about {before:,} to {after:,} tokens"
 
 
 def vote_count(event: VoteCounted) -> str:
