@@ -13,6 +13,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from .agents.agent import Agent
+from .agents.refined import refined
 from .arguments import checked_arguments, is_async
 from .data import readable
 from .errors import ConfigurationError, validation_problems
@@ -164,7 +165,9 @@ class Contemplator(Generic[OutputT]):
         self._parts = Parts(
             model=model,
             planner=planner or usual.planner,
-            agent=Sampled(agent or Agent(tools=tools, instructions=instructions, settings=settings)),
+            agent=Sampled(
+                _refined(agent or Agent(tools=tools, instructions=instructions, settings=settings), usual.refine)
+            ),
             aggregator=aggregator or usual.aggregator,
             output=output,
             stream=stream,
@@ -420,6 +423,10 @@ def ask_sync(
             limits=limits,
         )
     )
+
+
+def _refined(agent: AgentFunction, times: int) -> AgentFunction:
+    return refined(agent, times) if times else agent
 
 
 def _here() -> tuple[EventLoopToken, int]:

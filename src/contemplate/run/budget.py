@@ -40,6 +40,7 @@ class Ledger:
     Attributes:
         limits: what may be spent.
         shares: what is spent, reserved and left.
+        spared: the tasks that have an answer already, so that their calls can be spared.
         tripped: the first limit that refused a call or cut one short; None if none did.
     """
 
@@ -54,6 +55,7 @@ class Ledger:
     ) -> None:
         self.limits = limits
         self.shares = Shares(limits, keep_for_aggregator=keep_for_aggregator)
+        self.spared: set[str] = set()
         self.tripped: str | None = None
         self._outer = outer
         self._outer_role = outer_role
@@ -149,7 +151,10 @@ class Ledger:
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will fit.
         """
-        return await self._reserve_everywhere(Ask(prompt_tokens, output_tokens, role, task, price, more=more))
+        spared = role == "subagent" and task in self.spared
+        return await self._reserve_everywhere(
+            Ask(prompt_tokens, output_tokens, role, task, price, spared=spared, more=more)
+        )
 
     async def _reserve_everywhere(self, ask: Ask) -> Reservation:
         own = await self._reserve(ask)
@@ -161,7 +166,7 @@ class Ledger:
             outer = await self._outer._reserve_everywhere(theirs)
         except BaseException as error:
             self._release(own)
-            if isinstance(error, LimitExceeded) and ask.more is None:
+            if isinstance(error, LimitExceeded) and not ask.has_an_answer:
                 self.trip(error.limit)
             raise
         finally:
@@ -245,7 +250,7 @@ class Ledger:
         try:
             return self.shares.take(ask)
         except LimitExceeded as refused:
-            # An answer that does not go on is there, and whoever has it says that it was cut off.
-            if ask.more is None:
+            # Whoever has an answer already, says what became of it.
+            if not ask.has_an_answer:
                 self.trip(refused.limit)
             raise

@@ -101,7 +101,8 @@ class Aggregator(Protocol):
     out before the function returns, what it set with `ctx.offer` is used.
 
     A function that makes no model calls may say so with an attribute `model_calls = 0`; then no share of the limits is
-    kept for it.
+    kept for it. One that adds tasks to the run (`ctx.run_tasks`) may say how many at most with an attribute
+    `more_tasks`, for estimates.
     """
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
@@ -112,6 +113,11 @@ class Aggregator(Protocol):
 def needs_a_share(aggregator: Aggregator) -> bool:
     """Return whether to keep a share of the limits for `aggregator`: it makes model calls, or does not say."""
     return bool(getattr(aggregator, "model_calls", 1))
+
+
+def more_tasks(aggregator: Aggregator) -> int:
+    """Return how many tasks `aggregator` may add to a run, as its attribute of this name says: none without one."""
+    return int(getattr(aggregator, "more_tasks", 0))
 
 
 def most_tasks(planner: Planner) -> int | None:

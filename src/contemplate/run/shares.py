@@ -99,6 +99,7 @@ class Ask:
         parts: returns how many calls like it the task still takes, for a run within the task.
         read_again: whether the aggregator of a run within the task is to read what it writes.
         merges: whether it is a call of that aggregator.
+        spared: whether its task has an answer without it, so that other tasks' calls go first.
         more: what it needs to go on, if it was cut off.
         granted: called when it has its reservation.
     """
@@ -111,6 +112,7 @@ class Ask:
     parts: Callable[[], ToCome] = lambda: ONE
     read_again: bool = False
     merges: bool = False
+    spared: bool = False
     more: More | None = None
     granted: Callable[[], None] = lambda: None
 
@@ -118,6 +120,11 @@ class Ask:
     def for_task(self) -> bool:
         """Whether it is one of those that tasks are divided among."""
         return self.role == "subagent" and self.task is not None
+
+    @property
+    def has_an_answer(self) -> bool:
+        """Whether there is an answer without it, if a short one."""
+        return self.spared or self.more is not None
 
     @property
     def replaces(self) -> bool:
@@ -236,6 +243,9 @@ class Shares:
         if ask.more is not None:
             # The others go first.
             kept += max(0, self.open_tasks() - 1)
+        elif ask.spared:
+            at_it = len(self._tasks_out) - (1 if ask.task in self._tasks_out else 0)
+            kept += max(0, self.tasks_to_come() - 1 - at_it)
         if self.spent.calls + self.calls_out >= self.limits.calls - kept:
             raise refusal(self.limits, "calls")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import LimitExceeded
 from ..events import OutputDelta, Speaker, TaskDelta
@@ -18,6 +18,9 @@ from .context import RunContext
 from .context_windows import words_for
 from .shortening import Shortened, shortened
 
+if TYPE_CHECKING:
+    from .protocols import Answer
+
 
 @dataclass(slots=True)
 class _Reached:
@@ -27,6 +30,7 @@ class _Reached:
     written: list[str] = field(default_factory=list)
     capped_by: str | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
+    offered: Answer | None = None
 
 
 class TaskContext:
@@ -106,6 +110,19 @@ class TaskContext:
         if not all(isinstance(each, Message) for each in kept):
             raise TypeError(f"TaskContext.keep({messages!r:.100}): keep messages")
         self._reached.messages = kept
+
+    @property
+    def offered(self) -> Answer | None:
+        """The answer that counts if the task is cut off from now on."""
+        return self._reached.offered
+
+    def offer(self, answer: Answer) -> None:
+        """Set the answer that counts if the task is cut off from now on.
+
+        Its further calls then count as such that can be spared: where calls are limited, those of other tasks go first.
+        """
+        self._reached.offered = answer
+        self._run._calls.ledger.spared.add(self._task.id)
 
     def with_inputs(self, inputs: Sequence[TaskResult]) -> TaskContext:
         """Return a context with other inputs that shares what was reached with this one."""
