@@ -27,7 +27,7 @@ class Ledger:
     """What a run has spent, and what is reserved for calls in flight; `Shares` says how much each of them may have.
 
     A call that does not fit because of reservations waits until one is settled, as most calls use less than they
-    reserve: first come, first served, but the aggregator goes first. A call that can never fit is refused. Nobody else
+    reserve: first come, first served, but the aggregator goes first, and what can be spared last. A call that can never fit is refused. Nobody else
     may use the share kept for the aggregator.
 
     Args:
@@ -62,6 +62,7 @@ class Ledger:
         self._outer_task = outer_task
         self._ahead: deque[_Waiter] = deque()
         self._waiting: deque[_Waiter] = deque()
+        self._last: deque[_Waiter] = deque()
 
     @property
     def spent(self) -> Usage:
@@ -174,12 +175,14 @@ class Ledger:
         return replace(own, outer=outer)
 
     async def _reserve(self, ask: Ask) -> Reservation:
-        if not self._ahead and (ask.role == "aggregator" or not self._waiting):
+        lines = (self._ahead, self._waiting, self._last)
+        place = 0 if ask.role == "aggregator" else 2 if ask.spared else 1
+        if not any(lines[: place + 1]):
             reservation = self._try(ask)
             if reservation is not None:
                 return reservation
         waiter = _Waiter(ask, anyio.Event())
-        (self._ahead if ask.role == "aggregator" else self._waiting).append(waiter)
+        lines[place].append(waiter)
         try:
             await waiter.turn.wait()
         except BaseException:
@@ -230,7 +233,7 @@ class Ledger:
 
         While anybody waits, a call is in flight, or the planner is at work: one of them ends with this.
         """
-        for line in (self._ahead, self._waiting):
+        for line in (self._ahead, self._waiting, self._last):
             while line:
                 if not line[0].gone and not self._try_serve(line[0]):
                     return

@@ -206,7 +206,8 @@ class Shares:
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will fit.
         """
-        self._check_calls(ask)
+        if self._waits_for_a_call(ask):
+            return None
         if not self._divides:
             return self._reserved(ask, 0, ask.output, None)
         rooms = self._rooms(ask)
@@ -233,9 +234,14 @@ class Shares:
             return None
         raise refusal(self.limits, tightest.limit)
 
-    def _check_calls(self, ask: Ask) -> None:
+    def _waits_for_a_call(self, ask: Ask) -> bool:
+        """Return whether a call that can be spared is to wait until it is known how many tasks there are.
+
+        Raises:
+            LimitExceeded: the limit on calls does not allow it.
+        """
         if self.limits.calls is None:
-            return
+            return False
         kept = 0 if ask.role == "aggregator" else self._kept_calls
         if ask.role == "planner" and not self.anything_planned():
             # A plan is worth nothing if nobody can carry it out.
@@ -243,11 +249,14 @@ class Shares:
         if ask.more is not None:
             # The others go first.
             kept += max(0, self.open_tasks() - 1)
-        elif ask.spared:
-            at_it = len(self._tasks_out) - (1 if ask.task in self._tasks_out else 0)
-            kept += max(0, self.tasks_to_come() - 1 - at_it)
-        if self.spent.calls + self.calls_out >= self.limits.calls - kept:
+        most = kept
+        if ask.spared:
+            at_it = 1 + len(self._tasks_out) - (1 if ask.task in self._tasks_out else 0)
+            kept, most = (kept + max(0, tasks() - at_it) for tasks in (self.open_tasks, self.tasks_to_come))
+        left = self.limits.calls - self.spent.calls - self.calls_out
+        if left <= kept:
             raise refusal(self.limits, "calls")
+        return left <= most
 
     def _take_more(self, ask: Ask, more: More, rooms: list[_Room]) -> Reservation | None:
         """Reserve for a call that goes on. Few that end their answers are better than many that do not."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import LimitExceeded
 from ..events import OutputDelta, Speaker, TaskDelta
@@ -14,12 +14,10 @@ from ..models import Delta, Model, ModelRequest, ModelResponse
 from ..plan import Task
 from ..result import TaskResult
 from ..usage import Usage
+from .answer import Answer
 from .context import RunContext
 from .context_windows import words_for
 from .shortening import Shortened, shortened
-
-if TYPE_CHECKING:
-    from .protocols import Answer
 
 
 @dataclass(slots=True)
