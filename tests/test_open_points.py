@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -58,9 +59,10 @@ class Script(ScriptedModel):
         return [each.messages[-1].text for each in self.requests if "final answer" in each.messages[0].text]
 
 
-def mind(model: ScriptedModel, ask_again: int = 2, **options: object) -> Contemplator[str]:
+def mind(model: ScriptedModel, ask_again: int = 2, **options: Any) -> Contemplator[Any]:
     aggregator = aggregators.synthesize(ask_again=ask_again)
-    return Contemplator(model, **({"planner": two, "aggregator": aggregator} | options))  # type: ignore[arg-type]
+    given: dict[str, Any] = {"planner": two, "aggregator": aggregator} | options
+    return Contemplator(model, **given)
 
 
 # The form
@@ -225,10 +227,10 @@ class Sum(BaseModel):
 
 
 def typed(
-    asks: str, concludes: str = '{"value": 6}', output_type: object = Sum, **options: object
-) -> tuple[Script, Contemplator[object]]:
+    asks: str, concludes: str = '{"value": 6}', output_type: object = Sum, **options: Any
+) -> tuple[Script, Contemplator[Any]]:
     model = Script(asks, concludes)
-    return model, mind(model, output_type=output_type, **options)  # type: ignore[return-value]
+    return model, mind(model, output_type=output_type, **options)
 
 
 @pytest.mark.parametrize(
@@ -241,16 +243,14 @@ def typed(
     ],
 )
 async def test_typed_answers(asks: str) -> None:
-    model, contemplator = typed(asks)
+    _, contemplator = typed(asks)
     result = await contemplator.run("q")
     assert (result.output, result.usage.calls) == (Sum(value=5), 3)
     assert "ask" not in result.text
 
 
 async def test_typed_answers_that_ask() -> None:
-    model, contemplator = typed(
-        '{"ask": [{"question": "Which?", "about": [1]}, {"question": "When?"}], "answer": null}'
-    )
+    _, contemplator = typed('{"ask": [{"question": "Which?", "about": [1]}, {"question": "When?"}], "answer": null}')
     result = await contemplator.run("q")
     assert (result.output, result.text, result.usage.calls) == (Sum(value=6), '{"value": 6}', 6)
     assert [each.task.needs for each in result.tasks[2:]] == [("a",), ()]
@@ -290,7 +290,7 @@ async def test_types_that_are_no_models(output_type: object, asks: str, output: 
 # Streams
 
 
-async def streamed(contemplator: Contemplator[object]) -> tuple[list[OutputDelta], str]:
+async def streamed(contemplator: Contemplator[Any]) -> tuple[list[OutputDelta], str]:
     heard: list[OutputDelta] = []
     async with contemplator.stream("q") as events:
         async for event in events:
@@ -306,7 +306,7 @@ LONG = "It is a long answer that is written in many pieces, " * 4
 
 
 async def test_the_answer_streams_and_the_points_do_not() -> None:
-    heard, text = await streamed(mind(Script("ASK: Which of all those dates is the right one, if any?", LONG)))  # type: ignore[arg-type]
+    heard, text = await streamed(mind(Script("ASK: Which of all those dates is the right one, if any?", LONG)))
     assert text == LONG
     assert len(heard) > 10
     assert not any("ASK" in each.text for each in heard)
@@ -314,7 +314,7 @@ async def test_the_answer_streams_and_the_points_do_not() -> None:
 
 @pytest.mark.parametrize("answer", [LONG, "4", "Short:\nit is 4", "In short:", "A line\n" * 30])
 async def test_an_answer_at_once_streams(answer: str) -> None:
-    heard, text = await streamed(mind(Script(answer)))  # type: ignore[arg-type]
+    heard, text = await streamed(mind(Script(answer)))
     assert text == answer
     assert len(heard) > len(answer) / 40
 
@@ -423,7 +423,7 @@ async def test_wherever_it_is_killed_nothing_is_asked_twice() -> None:
 
                 return mind(ScriptedModel(script), journal=journal, limits=limits)
 
-            over = await cancelled_after(step, lambda make=make: make().run("q", run_id="r"))  # type: ignore[misc]
+            over = await cancelled_after(step, partial(make().run, "q", run_id="r"))
             result = await make().run("q", run_id="r")
             assert result.output == "merged"
             answered = [each for each in journal.entries("r") if each.outcome == "answered"]
@@ -460,15 +460,15 @@ async def test_aggregated_again_the_points_are_found() -> None:
 
 
 async def test_estimates() -> None:
-    def calls(ask_again: int, wrapped: Callable[[object], object] = lambda each: each) -> tuple[float, float | None]:
+    def calls(ask_again: int, wrapped: Callable[[Any], Any] = lambda each: each) -> tuple[float, float | None]:
         aggregator = wrapped(aggregators.synthesize(ask_again=ask_again))
         found = mind(ScriptedModel(""), planner=planners.sample(3), aggregator=aggregator).estimate("q").calls
         return found.low, found.high
 
     assert calls(0) == (4, 4)
     assert calls(2) == (4, 7)
-    assert calls(2, lambda each: aggregators.quorum(each, enough=2)) == (4, 7)  # type: ignore[arg-type]
-    assert calls(2, lambda each: aggregators.by_kind(candidates=aggregators.vote(), others=each))[1] == 7  # type: ignore[arg-type]
+    assert calls(2, lambda each: aggregators.quorum(each, enough=2)) == (4, 7)
+    assert calls(2, lambda each: aggregators.by_kind(candidates=aggregators.vote(), others=each))[1] == 7
     preset = modes.contemplating(refine=1, ask_again=2)
     estimate = Contemplator(ScriptedModel(""), mode=preset).estimate("q")
     # A plan, two to six tasks, each revised, two points, each revised, and two merges.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -49,7 +50,7 @@ def revises(request: ModelRequest) -> bool:
     return REVISE in request.messages[-1].text
 
 
-def once(agent: AgentFunction | None = None, times: int = 1, **options: object) -> dict[str, object]:
+def once(agent: AgentFunction | None = None, times: int = 1, **options: Any) -> dict[str, Any]:
     return {
         "planner": planners.direct(),
         "aggregator": aggregators.first(),
@@ -58,8 +59,8 @@ def once(agent: AgentFunction | None = None, times: int = 1, **options: object) 
     }
 
 
-def mind(*replies: Reply, agent: AgentFunction | None = None, times: int = 1, **options: object) -> Contemplator[str]:
-    return Contemplator(ScriptedModel(replies), **once(agent, times, **options))  # type: ignore[arg-type]
+def mind(*replies: Reply, agent: AgentFunction | None = None, times: int = 1, **options: Any) -> Contemplator[str]:
+    return Contemplator(ScriptedModel(replies), **once(agent, times, **options))
 
 
 def cut(text: str) -> ModelResponse:
@@ -131,7 +132,7 @@ class Sum(BaseModel):
 async def test_typed_answers() -> None:
     async def run(*replies: Reply) -> tuple[Sum, int]:
         model = ScriptedModel(replies)
-        typed = Contemplator(model, output_type=Sum, **once(times=2))  # type: ignore[call-overload]
+        typed = Contemplator(model, output_type=Sum, **once(times=2))
         result = await typed.run("2 + 3?")
         assert all(each.output_schema is not None for each in model.requests)
         return result.output, result.usage.calls
@@ -154,7 +155,7 @@ async def test_tools_stay_at_hand_and_their_results_in_view() -> None:
         return Message(role="assistant", tool_calls=(call,))
 
     model = ScriptedModel([calls("eins"), "one", calls("zwei"), "two"])
-    result = await Contemplator(model, **once(Agent(tools=[look_up]))).run("q")  # type: ignore[arg-type]
+    result = await Contemplator(model, **once(Agent(tools=[look_up]))).run("q")
     assert result.output == "two"
     shown = [each.text for each in model.requests[-1].messages]
     assert [text for text in shown if "means it" in text] == ["eins means it", "zwei means it"]
@@ -167,7 +168,7 @@ async def test_programs() -> None:
 
     async def run(*replies: str) -> tuple[str, int]:
         options = once(times=2, planner=planner)
-        result = await Contemplator(ScriptedModel(replies), **options).run("q")  # type: ignore[arg-type]
+        result = await Contemplator(ScriptedModel(replies), **options).run("q")
         return result.output.splitlines()[-1], result.usage.calls
 
     four, five = ("```python\nprint(2 + 2)\n```", "```python\nprint(2 + 3)\n```")
@@ -185,7 +186,7 @@ async def test_each_sample_of_a_task_is_revised() -> None:
 
     options = once(planner=plan, aggregator=aggregators.synthesize())
     model = ScriptedModel(lambda request: "merged" if "fences" in request.messages[0].text else script(request))
-    result = await Contemplator(model, **options).run("q")  # type: ignore[arg-type]
+    result = await Contemplator(model, **options).run("q")
     assert result.tasks[0].text == "Answer: 5"
     assert len(result.tasks[0].support) >= 2
     assert sum(map(revises, model.requests)) >= 2
@@ -264,7 +265,7 @@ async def test_at_the_deadline_the_answer_before_counts() -> None:
 
     limits = Limits(seconds=0.2)
     options = once(planner=plan, aggregator=both, limits=limits)
-    result = await Contemplator(ScriptedModel(script), **options).run("q")  # type: ignore[arg-type]
+    result = await Contemplator(ScriptedModel(script), **options).run("q")
     assert result.output == "answer 1 and answer 2"
     assert result.missing == ()
     assert (result.stopped_by, result.complete) == ("seconds", False)
@@ -303,7 +304,7 @@ def merged(request: ModelRequest) -> str:
 async def test_first_answers_go_before_revisions(calls: int) -> None:
     options = once(planner=three, aggregator=aggregators.synthesize(), limits=Limits(calls=calls))
     model = ScriptedModel(merged)
-    result = await Contemplator(model, **options).run("q")  # type: ignore[arg-type]
+    result = await Contemplator(model, **options).run("q")
     assert result.output == "merged"
     assert [each.outcome for each in result.tasks] == ["answered"] * 3
     assert result.complete
@@ -336,7 +337,7 @@ def test_no_limit_is_exceeded_and_something_comes_back(
 
     async def run() -> None:
         try:
-            result = await Contemplator(ScriptedModel(script), **options).run("q")  # type: ignore[arg-type]
+            result = await Contemplator(ScriptedModel(script), **options).run("q")
         except Exception as error:
             partial = getattr(error, "partial", None)
             assert partial is not None, error
@@ -361,9 +362,9 @@ async def test_wherever_it_is_killed_nothing_is_asked_twice() -> None:
             asked["\0".join(each.text for each in request.messages)] += 1
             return merged(request)
 
-        def make(script: object = script, journal: Journal = journal) -> Contemplator[str]:
+        def make(script: Callable[[ModelRequest], Reply] = script, journal: Journal = journal) -> Contemplator[str]:
             options = once(planner=three, aggregator=aggregators.synthesize(), journal=journal)
-            return Contemplator(ScriptedModel(script), **options)  # type: ignore[arg-type]
+            return Contemplator(ScriptedModel(script), **options)
 
         over = await cancelled_after(step, lambda: make().run("q", run_id="r"))
         result = await make().run("q", run_id="r")
@@ -379,7 +380,7 @@ async def test_wherever_it_is_killed_nothing_is_asked_twice() -> None:
 
 async def test_estimates() -> None:
     def calls(agent: AgentFunction) -> tuple[float, float | None]:
-        found = Contemplator(ScriptedModel(""), **(once() | {"agent": agent})).estimate("q").calls  # type: ignore[arg-type]
+        found = Contemplator(ScriptedModel(""), **(once() | {"agent": agent})).estimate("q").calls
         return found.low, found.high
 
     assert calls(Agent()) == (1, 1)

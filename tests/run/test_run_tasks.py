@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -29,14 +31,14 @@ def echo(request: ModelRequest) -> str:
     return f"did {request.messages[-1].text.splitlines()[-1]}"
 
 
-def mind(concludes: Concludes, **options: object) -> Contemplator[str]:
+def mind(concludes: Concludes, **options: Any) -> Contemplator[str]:
     async def aggregate(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
         _ = [each async for each in results]
         return await concludes(ctx)
 
-    defaults = {"planner": one, "aggregator": aggregate}
+    defaults: dict[str, Any] = {"planner": one, "aggregator": aggregate}
     model = options.pop("model", ScriptedModel(echo))
-    return Contemplator(model, **(defaults | options))  # type: ignore[call-overload, no-any-return]
+    return Contemplator(model, **(defaults | options))
 
 
 def tasks(*names: str, needs: tuple[str, ...] = ()) -> list[Task]:
@@ -225,7 +227,7 @@ async def test_they_end_with_their_caller_and_with_the_run() -> None:
             return told(await ctx.run_tasks([Task(id="b", prompt="b", model=ctx.use(Held(["x"])))]))
 
         contemplator = mind(waits, planner=watched.planner(one), on_event=watched)
-        assert not await cancelled_after(count, lambda contemplator=contemplator: contemplator.run("q"))  # type: ignore[misc]
+        assert not await cancelled_after(count, partial(contemplator.run, "q"))
         watched.check()
         assert running() == before
 

@@ -27,8 +27,8 @@ class Ledger:
     """What a run has spent, and what is reserved for calls in flight; `Shares` says how much each of them may have.
 
     A call that does not fit because of reservations waits until one is settled, as most calls use less than they
-    reserve: first come, first served, but the aggregator goes first, and what can be spared last. A call that can never fit is refused. Nobody else
-    may use the share kept for the aggregator.
+    reserve: first come, first served, but the aggregator goes first, and what can be spared last. A call that can never
+    fit is refused. Nobody else may use the share kept for the aggregator.
 
     Args:
         limits: what may be spent.
