@@ -44,7 +44,7 @@ QUESTIONS = (
     Question(
         "bakery",
         "On Monday a bakery sells 36 loaves at 4 euros each and 52 rolls at 2 euros each; on Tuesday, at the same "
-        "prices, 41 loaves and 47 rolls. How much does it take on each day, and by how much does the better day differ?",
+        "prices, 41 loaves and 47 rolls. How much does it take on each day, and how much more on the better one?",
         ("What does the bakery take on Monday?", "What does the bakery take on Tuesday?"),
         ("248", "258", "10"),
     ),
@@ -60,15 +60,15 @@ QUESTIONS = (
     ),
     Question(
         "coats",
-        "A coat costs 120 euros; 25 % are taken off, and then 10 % of what is left. Another costs 100 euros, less 20 %. "
+        "A coat costs 120 euros; 25 % are taken off, then 10 % of what is left. Another costs 100 euros, less 20 %. "
         "What does each cost in the end, and how much cheaper is the cheaper one?",
         ("What does the first coat cost in the end?", "What does the second coat cost in the end?"),
         ("81", "80", "1"),
     ),
     Question(
         "gardens",
-        "One garden is 18 metres by 12, another is a square with sides of 15 metres. What is the area of each, how long "
-        "is the fence around each, and by how many square metres do they differ?",
+        "One garden is 18 metres by 12, another is a square with sides of 15 metres. What is the area of each, how "
+        "long is the fence around each, and by how many square metres do they differ?",
         (
             "What are the area and the fence of the first garden?",
             "What are the area and the fence of the second garden?",

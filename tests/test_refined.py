@@ -249,26 +249,35 @@ async def test_the_stream_ends_with_the_answer_that_counts() -> None:
         assert text == answer
 
 
-async def test_at_the_deadline_the_answer_before_counts() -> None:
-    async def script(request: ModelRequest) -> str:
-        if revises(request):
-            await anyio.sleep_forever()
-        return f"answer {request.messages[-1].text[-1]}"
+class TestDeadlines:
+    """On a clock that jumps ahead when nobody has anything to do."""
 
-    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        yield Task(id="a", prompt="task 1")
-        yield Task(id="b", prompt="task 2")
+    @pytest.fixture
+    def anyio_backend(self) -> tuple[str, dict[str, object]]:
+        from trio.testing import MockClock
 
-    async def both(question: str, results: AsyncIterator[object], ctx: RunContext) -> str:
-        _ = [each async for each in results]
-        return " and ".join(sorted(each.text for each in ctx.results.values() if each.answered))
+        return "trio", {"clock": MockClock(autojump_threshold=0)}
 
-    limits = Limits(seconds=0.2)
-    options = once(planner=plan, aggregator=both, limits=limits)
-    result = await Contemplator(ScriptedModel(script), **options).run("q")
-    assert result.output == "answer 1 and answer 2"
-    assert result.missing == ()
-    assert (result.stopped_by, result.complete) == ("seconds", False)
+    async def test_at_the_deadline_the_answer_before_counts(self) -> None:
+        async def script(request: ModelRequest) -> str:
+            if revises(request):
+                await anyio.sleep_forever()
+            return f"answer {request.messages[-1].text[-1]}"
+
+        async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+            yield Task(id="a", prompt="task 1")
+            yield Task(id="b", prompt="task 2")
+
+        async def both(question: str, results: AsyncIterator[object], ctx: RunContext) -> str:
+            _ = [each async for each in results]
+            return " and ".join(sorted(each.text for each in ctx.results.values() if each.answered))
+
+        limits = Limits(seconds=20)
+        options = once(planner=plan, aggregator=both, limits=limits)
+        result = await Contemplator(ScriptedModel(script), **options).run("q")
+        assert result.output == "answer 1 and answer 2"
+        assert result.missing == ()
+        assert (result.stopped_by, result.complete) == ("seconds", False)
 
 
 async def test_the_tokens_are_those_of_the_answer_that_counts() -> None:

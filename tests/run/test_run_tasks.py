@@ -191,19 +191,28 @@ async def test_what_is_left_is_divided_among_all_of_them() -> None:
     assert sum(lengths) > 2000
 
 
-async def test_the_deadline() -> None:
-    held = Held(["some "])
+class TestDeadlines:
+    """On a clock that jumps ahead when nobody has anything to do."""
 
-    async def concludes(ctx: RunContext) -> str:
-        first = await ctx.run_tasks([Task(id="b", prompt="b", model=ctx.use(held))])
-        second = await ctx.run_tasks(tasks("c"))
-        return f"{told(first)}; {told(second)}"
+    @pytest.fixture
+    def anyio_backend(self) -> tuple[str, dict[str, object]]:
+        from trio.testing import MockClock
 
-    result = await mind(concludes, limits=Limits(seconds=0.4)).run("q")
-    assert result.output == "b: cancelled; "
-    assert (result.stopped_by, result.complete, result.missing) == ("seconds", False, ("b",))
-    assert result.tasks[1].text == "some "
-    assert held.running == 0
+        return "trio", {"clock": MockClock(autojump_threshold=0)}
+
+    async def test_the_deadline(self) -> None:
+        held = Held(["some "])
+
+        async def concludes(ctx: RunContext) -> str:
+            first = await ctx.run_tasks([Task(id="b", prompt="b", model=ctx.use(held))])
+            second = await ctx.run_tasks(tasks("c"))
+            return f"{told(first)}; {told(second)}"
+
+        result = await mind(concludes, limits=Limits(seconds=20)).run("q")
+        assert result.output == "b: cancelled; "
+        assert (result.stopped_by, result.complete, result.missing) == ("seconds", False, ("b",))
+        assert result.tasks[1].text == "some "
+        assert held.running == 0
 
 
 async def test_they_end_with_their_caller_and_with_the_run() -> None:
