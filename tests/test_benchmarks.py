@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cancellations, critical_path, fuzz, layer, long_work, prefix_cache, tail
+from benchmarks import cancellations, critical_path, fuzz, layer, long_work, prefix_cache, refine, tail
 from benchmarks.speed import contenders, goals, profile, reporting, rooms, running, scenarios, worker
 from benchmarks.speed.peers import contemplated, model_alone, openai_gather
 from contemplate.messages import Message, ToolCall
@@ -119,6 +119,31 @@ def test_a_context_that_is_read_more_than_once_is_seen(cached: list[int], failur
     ]
     assert len(prefix_cache.show(read)) == failures
     assert read[1].read == 8 * 3050 - sum(cached)
+
+
+@pytest.mark.anyio
+async def test_what_revising_and_asking_again_bring(capsys: pytest.CaptureFixture[str]) -> None:
+    def script(request: ModelRequest) -> str:
+        text = request.messages[-1].text
+        if "final answer" not in request.messages[0].text:
+            return "NO CHANGE" if "reply with these two words" in text else f"It is {len(text)}."
+        if "begins with ASK" in text:
+            return "ASK 1: How many are there?"
+        return "248, 258 and 10" if "Task: How many are there?" in text else "248 and 258"
+
+    runs = await refine.measured(ScriptedModel(script), refine.QUESTIONS[:1], 60)
+    assert [(each.way, each.right, each.calls) for each in runs] == [
+        (refine.PLAIN, 2, 3),
+        (refine.REFINED, 2, 5),
+        (refine.ASKED, 3, 5),
+    ]
+    assert [each.asked for each in runs] == [(), (), ("How many are there?",)]
+    refine.show(runs)
+    assert "| ask_again=1 | 3 of 3 | 1, 0 | 5 |" in capsys.readouterr().out
+
+
+def test_numbers_are_found_as_wholes() -> None:
+    assert refine.right_numbers("2,128 euros, 78.00 more", ["2128", "78", "8"]) == 2
 
 
 def test_each_round_has_a_context_of_its_own() -> None:

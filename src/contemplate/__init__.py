@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from . import aggregators, answers, errors, events, journal, models, modes, planners, strategies, testing
     from .agents.agent import Agent
     from .agents.checks import checked
+    from .agents.refined import refined
     from .contemplator import Contemplator, ask, ask_sync
     from .errors import ContemplateError
     from .limits import Limits
@@ -51,6 +52,7 @@ _HOMES = {
     "ask": "contemplator",
     "ask_sync": "contemplator",
     "checked": "agents",
+    "refined": "agents",
     "Contemplator": "contemplator",
     "RunContext": "run.context",
     "ContemplateError": "errors",
@@ -118,6 +120,7 @@ __all__ = [
     "models",
     "modes",
     "planners",
+    "refined",
     "strategies",
     "testing",
     "tool",

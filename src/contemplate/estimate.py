@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from .agents.agent import Agent
+from .agents.refined import Refined
 from .data import Data
 from .messages import Message
 from .models import ModelRequest, price_of
 from .models.tokens import request_tokens
 from .planners.sized import Sized, Span
+from .run.protocols import more_tasks
 from .run.run import Job, Parts
 from .samples import Sampled
 from .usage import Usage
@@ -48,9 +50,16 @@ def estimated(parts: Parts, job: Job) -> Estimate:
     planning: Span = sized.calls if sized else (0, None)
     tasks: Span = sized.tasks if sized else (0, None)
     agent = parts.agent.agent if isinstance(parts.agent, Sampled) else parts.agent
-    each: Span = agent.calls if isinstance(agent, Agent) else (1, None)
+    times = 1
+    if isinstance(agent, Refined):
+        # One that finds nothing to change in its answer is asked no more.
+        times, agent = 1 + agent.times, agent.agent
+    each: Span = (1, None)
+    if isinstance(agent, Agent):
+        least, most_each = agent.calls
+        each = least + (times > 1), most_each * times
     longest = agent.max_tokens if isinstance(agent, Agent) else None
-    concluding = getattr(parts.aggregator, "model_calls", None)
+    concluding, again = getattr(parts.aggregator, "model_calls", None), more_tasks(parts.aggregator)
     # A single result is returned without a call; an aggregating agent may finish after one call.
     merges_at_least = 1 if concluding and tasks[0] > 1 else 0
     # Who makes no call to conclude may do so from the first answers.
@@ -59,8 +68,12 @@ def estimated(parts: Parts, job: Job) -> Estimate:
     if planning[1] is not None and tasks[1] is not None and each[1] is not None and concluding is not None:
         samples, repairs = (sized.samples, sized.repairs) if sized else (1, 0)
         typed = agent.max_repairs if isinstance(agent, Agent) and parts.output is not None else 0
-        high = planning[1] + tasks[1] * samples * (each[1] + max(repairs, typed)) + concluding
-    likely = _likely(sized, each[0], merges_at_least, 1 if concluding else 0, Range(low=low, high=high))
+        high = planning[1] + tasks[1] * samples * (each[1] + times * max(repairs, typed)) + concluding
+        # What an aggregator asks again is answered in text, once.
+        high += again * each[1]
+    # Where it asks, it also concludes once more.
+    merges = again * each[0] + (2 if again else 1) if concluding else 0
+    likely = _likely(sized, each[0], merges_at_least, merges, Range(low=low, high=high))
     if job.limits.calls is not None:
         most = job.limits.calls
         low, high = min(low, most), min(most, high or most)
@@ -71,7 +84,7 @@ def estimated(parts: Parts, job: Job) -> Estimate:
     # Answers are read again by dependent tasks and by the aggregator.
     read = Range(
         low=int(low * (question + PROMPT[0]) * FEWEST),
-        high=None if high is None else high * (question + PROMPT[1]) + 2 * (tasks[1] or 0) * answer,
+        high=None if high is None else high * (question + PROMPT[1]) + 2 * ((tasks[1] or 0) + again) * times * answer,
     )
     return Estimate(
         calls=Range(low=low, high=high),

@@ -89,7 +89,7 @@ class Noted(RunEvent):
 
 
 class PlanReady(RunEvent):
-    """The planner has finished."""
+    """The planner has finished. Tasks that an aggregator adds are planned after this."""
 
     kind: Literal["plan_ready"] = "plan_ready"
     plan: Plan

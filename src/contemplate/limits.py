@@ -17,7 +17,7 @@ class Limits(Data):
         output_tokens: output tokens of all calls, reasoning included. Reserved like `total_tokens`.
         cost_usd: cost of all calls, in USD. Reserved like `total_tokens`; the prices of all models must be known.
         calls: model calls. One is kept for the aggregator.
-        tasks: tasks that the planner may start.
+        tasks: tasks that the run may start: the planner's, and those that an aggregator adds.
         concurrency: model calls in flight at the same time.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Literal, NamedTuple, get_args
 
 from . import aggregators, planners, strategies
@@ -23,14 +23,46 @@ _STRATEGIES = (strategies.step_by_step, strategies.work_backwards, strategies.cr
 
 
 class Preset(NamedTuple):
-    """A planner, the aggregator that goes with it, and settings of the subagents' calls.
+    """A planner, the aggregator that goes with it, and what is to hold for the subagents.
 
-    A contemplator's own `settings` come before them.
+    Args:
+        planner: yields the tasks.
+        aggregator: concludes from the results.
+        settings: settings of the subagents' calls; a contemplator's own `settings` come before them.
+        refine: how many times each subagent revises its answer (`refined`).
+        brief: returns the preset that takes its place for a model with a `brevity`, as local ones have, with prompts.
     """
 
     planner: Planner
     aggregator: Aggregator
     settings: ModelSettings | None = None
+    refine: int = 0
+    brief: Callable[[Brevity, Prompts], Preset] | None = None
+
+
+@checked_arguments
+def contemplating(*, refine: int = 0, ask_again: int = 0) -> Preset:
+    """Return the mode "contemplating" in which agents plan, answer, revise, and merge, and the merge may ask again.
+
+    Each subagent revises its answer up to `refine` times before it counts (`refined`), and the merging model may name
+    up to `ask_again` points that the results leave open or in conflict, which become tasks
+    (`aggregators.synthesize(ask_again=)`). Costs up to `refine` calls more for each task, of the same depth more; and,
+    where it asks, a call for each point and one more to conclude, of depth two.
+
+    Example:
+        Contemplator("openai:gpt-5", mode=modes.contemplating(refine=1, ask_again=2))
+
+    Raises:
+        ConfigurationError: one of the numbers is negative.
+    """
+    if refine < 0 or ask_again < 0:
+        raise ConfigurationError(f"modes.contemplating({refine=}, {ask_again=}): both must be at least 0")
+    return Preset(
+        planners.model(),
+        aggregators.synthesize(ask_again=ask_again),
+        refine=refine,
+        brief=lambda brevity, prompts: _brief(brevity, prompts, refine, ask_again),
+    )
 
 
 @checked_arguments
@@ -60,13 +92,13 @@ def preset(mode: Mode | Preset, model: Model | None = None, prompts: Prompts = D
     Raises:
         ConfigurationError: `mode` is not a known mode.
     """
+    brevity = None if model is None else brevity_of(model)
     if isinstance(mode, Preset):
-        return mode
+        return mode if brevity is None or mode.brief is None else mode.brief(brevity, prompts)
     if mode == "instant":
         return Preset(planners.direct(), aggregators.first())
     if mode == "thinking":
         return Preset(planners.direct(instructions=prompts.render("thinking")), aggregators.first())
-    brevity = None if model is None else brevity_of(model)
     if brevity is not None and mode in ("contemplating", "auto"):
         return _brief(brevity, prompts)
     if mode == "contemplating":
@@ -82,13 +114,19 @@ def preset(mode: Mode | Preset, model: Model | None = None, prompts: Prompts = D
     raise ConfigurationError(f"there is no mode {mode!r}", hint=f"modes: {', '.join(get_args(Mode))}")
 
 
-def _brief(brevity: Brevity, prompts: Prompts) -> Preset:
+def _brief(brevity: Brevity, prompts: Prompts, refine: int = 0, ask_again: int = 0) -> Preset:
     """Return the preset for a plan of few and short parts, and a short answer."""
     settings = ModelSettings(max_tokens=brevity.max_tokens)
     return Preset(
         _briefly(planners.model(brevity.tasks, min_tasks=1), brevity.tasks),
-        aggregators.synthesize(settings=settings, instructions=prompts.render("brief_answer")),
+        aggregators.synthesize(
+            settings=settings,
+            instructions=prompts.render("brief_answer"),
+            ask_again=ask_again,
+            ask_instructions=prompts.render("brief_part") if ask_again else None,
+        ),
         settings=settings,
+        refine=refine,
     )
 
 
@@ -106,4 +144,4 @@ def _briefly(planner: Planner, tasks: int) -> Planner:
     return Sized(plan, calls=(1, MAX_CALLS), tasks=(1, tasks))
 
 
-__all__ = ["Mode", "Preset", "council", "preset"]
+__all__ = ["Mode", "Preset", "contemplating", "council", "preset"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from .agents.agent import Agent
+from .agents.refined import refined
 from .errors import ConfigurationError
 from .events import EVERYONE, Speaker
 from .images import ImageSource
@@ -151,7 +152,7 @@ class Setup:
         return Parts(
             model=self.model,
             planner=self.planner or usual.planner,
-            agent=Sampled(agent),
+            agent=Sampled(refined(agent, usual.refine) if usual.refine else agent),
             aggregator=self.aggregator or usual.aggregator,
             output=output,
             stream=self.stream,

@@ -45,8 +45,9 @@ class Task(Data):
         program: makes a program answer the task, within these limits.
         samples: how many subagents answer it independently; the result is the answer that most of them give.
         tools: the names of the agent's tools that it may use; all of them if None.
-        held: its result goes to the planner and to the tasks that need it, but to the aggregator only if the planner
-            releases it (`RunContext.release`), or if nothing else was answered; then it is no longer held.
+        held: its result goes to whoever waits for it and to the tasks that need it, but into the aggregator's stream
+            only if the planner releases it (`RunContext.release`), or if nothing else was answered; then it is no
+            longer held.
     """
 
     id: Text = Field(min_length=1)

@@ -6,11 +6,13 @@ tool_calls    one tool call: its events, journal entry and error
 output        typed answers, with bounded repair
 program       answers computed by a program that the model writes
 checks        answers that must pass a user-defined check
+refined       answers that are revised before they count
 """
 
 from __future__ import annotations
 
 from .agent import Agent
 from .checks import checked
+from .refined import refined
 
-__all__ = ["Agent", "checked"]
+__all__ = ["Agent", "checked", "refined"]

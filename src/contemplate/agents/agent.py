@@ -148,21 +148,39 @@ class Agent:
             ProgramError: the task requires a program, and no program gave an answer.
             LimitExceeded: a limit does not allow another call.
         """
+        return await self._work(task, ctx)
+
+    async def go_on(self, task: Task, ctx: TaskContext, said: str) -> Answer:
+        """Answer `task` anew, going on with its conversation so far after the user's message `said`.
+
+        Raises:
+            ContemplateError: as when it is called.
+        """
+        return await self._work(task, ctx, (*ctx.messages, Message.user(said)))
+
+    async def _work(self, task: Task, ctx: TaskContext, conversation: tuple[Message, ...] = ()) -> Answer:
         agent = await self._with_toolsets(ctx.run) if self._toolsets else self
         if task.tools is not None:
             agent = agent._with_only(task.tools, task)
-        return await agent._work(task, ctx)
+        return await agent._answered(task, ctx, conversation)
 
-    async def _work(self, task: Task, ctx: TaskContext) -> Answer:
+    async def _answered(self, task: Task, ctx: TaskContext, conversation: tuple[Message, ...]) -> Answer:
         output = None if task.kind == "part" else ctx.run.output
         settings = self._settings if task.settings is None else task.settings.over(self._settings)
         if task.program is not None:
-            return await self._programmed(task.program, ctx, settings, output)
+            return await self._programmed(task.program, ctx, settings, output, conversation)
         opening = self._opening(task, ctx)
-        return await self.converse(opening, ctx, settings=settings, output=output, earlier=_earlier(opening))
+        return await self.converse(
+            conversation or opening, ctx, settings=settings, output=output, earlier=_earlier(opening)
+        )
 
     async def _programmed(
-        self, program: Program, ctx: TaskContext, settings: ModelSettings, output: OutputType[Any] | None
+        self,
+        program: Program,
+        ctx: TaskContext,
+        settings: ModelSettings,
+        output: OutputType[Any] | None,
+        conversation: tuple[Message, ...],
     ) -> Answer:
         require()
         opening = self._opening(ctx.task, ctx, program_instructions(self._tools.values(), output, ctx.run.prompts))
@@ -174,7 +192,7 @@ class Agent:
             call = ToolCall(id=f"program-{next(numbers)}", name="program", arguments=code)
             return await run_tool_call(call, ctx.run, ctx.task.id, lambda: run_program(code, program, functions))
 
-        request = ModelRequest(opening, settings, earlier=_earlier(opening))
+        request = ModelRequest(conversation or opening, settings, earlier=_earlier(opening))
         ask = partial(ctx.call, context=self._context)
         done = await answer_with_program(request, ask, run, program, output, ctx.run.prompts)
         ctx.keep(done.messages)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from ..arguments import checked_arguments
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator
+from ..run.protocols import Aggregator, more_tasks
 
 
 @checked_arguments
@@ -22,6 +22,8 @@ def by_kind(*, candidates: Aggregator, others: Aggregator) -> _ByKind:
 class _ByKind:
     def __init__(self, candidates: Aggregator, others: Aggregator) -> None:
         self.model_calls = max(int(getattr(each, "model_calls", 1)) for each in (candidates, others))
+        if more := max(map(more_tasks, (candidates, others))):
+            self.more_tasks = more
         self._candidates = candidates
         self._others = others
 

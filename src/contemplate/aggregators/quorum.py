@@ -11,7 +11,7 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError, QuorumNotReached
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator
+from ..run.protocols import Aggregator, more_tasks
 
 
 @checked_arguments
@@ -40,6 +40,8 @@ class _Quorum:
     def __init__(self, inner: Aggregator, enough: int, required: tuple[str, ...]) -> None:
         if hasattr(inner, "model_calls"):
             self.model_calls: int = inner.model_calls
+        if more := more_tasks(inner):
+            self.more_tasks = more
         self._inner = inner
         self._enough = enough
         self._required = required

@@ -101,6 +101,10 @@ class Recording:
         """Return the usage to book when `entry` is used: it was booked before."""
         return NOTHING
 
+    def booked_ahead(self) -> Usage:
+        """Return the usage, booked before, of recorded calls that have not been used yet."""
+        return _sum((entry for slot, entry in self._entries.items() if slot not in self._claimed), None)
+
     @contextmanager
     def elsewhere(self, path: str) -> Iterator[Recording]:
         """Lend a recording of this run for another event loop, while this one is blocked, waiting for the block.

@@ -76,6 +76,10 @@ class Replaying(Recording):
         """Return the recorded usage of `entry`."""
         return entry.usage
 
+    def booked_ahead(self) -> Usage:
+        """Return no usage: nothing is booked before it is used."""
+        return NOTHING
+
     def unclaimed(self) -> Usage:
         """Return the usage of recorded calls that the replay did not use: those of earlier attempts at the run."""
         return _sum((entry for entry in self._entries.values() if entry.slot not in self._claimed), None)

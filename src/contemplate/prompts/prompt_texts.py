@@ -56,6 +56,9 @@ class PromptTexts(TypedDict, total=False):
     program_printed: str
     prompted_tool_result: str
     prompted_tools: str
+    refine: str
+    refine_earlier: str
+    refine_in_form: str
     repair_output: str
     repair_plan: str
     rounds_aggregate: str
@@ -72,7 +75,10 @@ class PromptTexts(TypedDict, total=False):
     strategy_work_backwards: str
     subagent: str
     synthesis: str
+    synthesis_ask: str
+    synthesis_ask_in_form: str
     synthesis_candidates: str
+    synthesis_found: str
     synthesis_material: str
     synthesis_missing: str
     synthesis_parts: str

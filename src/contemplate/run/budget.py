@@ -27,8 +27,8 @@ class Ledger:
     """What a run has spent, and what is reserved for calls in flight; `Shares` says how much each of them may have.
 
     A call that does not fit because of reservations waits until one is settled, as most calls use less than they
-    reserve: first come, first served, but the aggregator goes first. A call that can never fit is refused. Nobody else
-    may use the share kept for the aggregator.
+    reserve: first come, first served, but the aggregator goes first, and what can be spared last. A call that can never
+    fit is refused. Nobody else may use the share kept for the aggregator.
 
     Args:
         limits: what may be spent.
@@ -40,6 +40,7 @@ class Ledger:
     Attributes:
         limits: what may be spent.
         shares: what is spent, reserved and left.
+        spared: the tasks that have an answer already, so that their calls can be spared.
         tripped: the first limit that refused a call or cut one short; None if none did.
     """
 
@@ -54,12 +55,14 @@ class Ledger:
     ) -> None:
         self.limits = limits
         self.shares = Shares(limits, keep_for_aggregator=keep_for_aggregator)
+        self.spared: set[str] = set()
         self.tripped: str | None = None
         self._outer = outer
         self._outer_role = outer_role
         self._outer_task = outer_task
         self._ahead: deque[_Waiter] = deque()
         self._waiting: deque[_Waiter] = deque()
+        self._last: deque[_Waiter] = deque()
 
     @property
     def spent(self) -> Usage:
@@ -149,7 +152,10 @@ class Ledger:
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will fit.
         """
-        return await self._reserve_everywhere(Ask(prompt_tokens, output_tokens, role, task, price, more=more))
+        spared = role == "subagent" and task in self.spared
+        return await self._reserve_everywhere(
+            Ask(prompt_tokens, output_tokens, role, task, price, spared=spared, more=more)
+        )
 
     async def _reserve_everywhere(self, ask: Ask) -> Reservation:
         own = await self._reserve(ask)
@@ -161,7 +167,7 @@ class Ledger:
             outer = await self._outer._reserve_everywhere(theirs)
         except BaseException as error:
             self._release(own)
-            if isinstance(error, LimitExceeded) and ask.more is None:
+            if isinstance(error, LimitExceeded) and not ask.has_an_answer:
                 self.trip(error.limit)
             raise
         finally:
@@ -169,12 +175,14 @@ class Ledger:
         return replace(own, outer=outer)
 
     async def _reserve(self, ask: Ask) -> Reservation:
-        if not self._ahead and (ask.role == "aggregator" or not self._waiting):
+        lines = (self._ahead, self._waiting, self._last)
+        place = 0 if ask.role == "aggregator" else 2 if ask.spared else 1
+        if not any(lines[: place + 1]):
             reservation = self._try(ask)
             if reservation is not None:
                 return reservation
         waiter = _Waiter(ask, anyio.Event())
-        (self._ahead if ask.role == "aggregator" else self._waiting).append(waiter)
+        lines[place].append(waiter)
         try:
             await waiter.turn.wait()
         except BaseException:
@@ -225,7 +233,7 @@ class Ledger:
 
         While anybody waits, a call is in flight, or the planner is at work: one of them ends with this.
         """
-        for line in (self._ahead, self._waiting):
+        for line in (self._ahead, self._waiting, self._last):
             while line:
                 if not line[0].gone and not self._try_serve(line[0]):
                     return
@@ -245,7 +253,7 @@ class Ledger:
         try:
             return self.shares.take(ask)
         except LimitExceeded as refused:
-            # An answer that does not go on is there, and whoever has it says that it was cut off.
-            if ask.more is None:
+            # Whoever has an answer already, says what became of it.
+            if not ask.has_an_answer:
                 self.trip(refused.limit)
             raise

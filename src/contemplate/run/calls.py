@@ -143,6 +143,12 @@ class Calls(OngoingRun):
         return self if self._outer is None else self._outer.root
 
     @property
+    def booked_ahead(self) -> Usage:
+        """What is booked of recorded calls that the run has not come to yet: in their place it costs nothing more."""
+        recording = self.resources.recording
+        return NOTHING if recording is None else recording.booked_ahead()
+
+    @property
     def group(self) -> TaskGroup:
         """The task group of what runs beside the run's work, and ends with the run."""
         return self.resources.group

@@ -213,9 +213,15 @@ class RunContext:
         return self.deadline - anyio.current_time()
 
     @property
+    def tasks_left(self) -> float:
+        """How many more tasks the limits allow; `math.inf` without a limit on tasks."""
+        most = self._calls.ledger.limits.tasks
+        return math.inf if most is None else most - len(self._state.planned)
+
+    @property
     def calls_left(self) -> float:
         """How many more model calls the limits allow; `math.inf` without a limit on calls."""
-        return self._calls.ledger.calls_left
+        return self._calls.ledger.calls_left + self._calls.booked_ahead.calls
 
     @property
     def tripped(self) -> str | None:
@@ -227,7 +233,8 @@ class RunContext:
 
         If `wanted` are more, the limit counts as reached.
         """
-        return self._calls.ledger.prompt_room(role, wanted)
+        ahead = self._calls.booked_ahead.total_tokens
+        return self._calls.ledger.prompt_room(role, wanted - ahead) + ahead
 
     def images_for(self, role: Speaker) -> tuple[ImagePart, ...]:
         """Return the user's images if `role` may see them, else none."""
@@ -299,6 +306,25 @@ class RunContext:
     def offer(self, conclusion: Callable[[], Conclusion]) -> None:
         """Set a function for the conclusion to use if time runs out before the aggregator returns."""
         self._state.best = conclusion
+
+    # For aggregators
+
+    async def run_tasks(self, tasks: Iterable[Task]) -> tuple[TaskResult, ...]:
+        """Add tasks to the run, also when the planner has finished, and return their results in the order of `tasks`.
+
+        They are tasks like the planner's: they may need earlier ones, draw from the same limits, and stand in the plan,
+        where they are `held`: their results are returned here, and are not in the stream. A task that the limits on
+        tasks or seconds leave no room for is not started, and has no result here; the run then counts as stopped by
+        that limit. A task that was planned already, with the same prompt and needs, is not run again: so a run finds
+        its tasks again when it is aggregated again.
+
+        Raises:
+            PlanError: an id is taken, or a task needs one that there is not.
+            RuntimeError: the run is not in progress.
+        """
+        if self._state.run_tasks is None:
+            raise RuntimeError("RunContext.run_tasks works only while the run is in progress")
+        return await self._state.run_tasks(tasks)
 
     # Models
 

@@ -6,7 +6,8 @@ remaining time is reserved for the aggregator; the outer one also holds the aggr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -76,13 +77,14 @@ async def execute(
     Raises:
         ContemplateError: the planner or the aggregator failed, or time ran out with nothing to conclude from.
     """
-    run = _Run(ctx, state, planner, agent, limits, at)
+    run = _Run(ctx, state, planner, agent, limits, at, _work_deadline(ctx, aggregator, limits))
     failure: ContemplateError | None = None
     conclusion: Conclusion | None = None
     try:
         async with anyio.create_task_group() as group:
             state.spawn = lambda function: _start(group, function)
-            group.start_soon(run.work, _work_deadline(ctx, aggregator, limits))
+            state.run_tasks = run.run_tasks
+            group.start_soon(run.work)
             with anyio.CancelScope(deadline=_run_deadline(ctx, aggregator)) as whole:
                 run.fail = whole.cancel
                 try:
@@ -94,7 +96,7 @@ async def execute(
     except BaseExceptionGroup as errors:
         raise sole(errors) from None
     finally:
-        state.spawn = None
+        state.spawn = state.run_tasks = None
     if conclusion is None:
         if run.failure is not None:
             raise run.failure
@@ -166,7 +168,14 @@ def _start(group: TaskGroup, function: Callable[[], Coroutine[Any, Any, None]]) 
 
 class _Run:
     def __init__(
-        self, ctx: RunContext, state: RunState, planner: Planner, agent: AgentFunction, limits: Limits, at: At
+        self,
+        ctx: RunContext,
+        state: RunState,
+        planner: Planner,
+        agent: AgentFunction,
+        limits: Limits,
+        at: At,
+        end: float,
     ) -> None:
         self.failure: ContemplateError | None = None
         # The limit that left nothing for a plan.
@@ -181,14 +190,30 @@ class _Run:
         self._limits = limits
         self._graph = TaskGraph()
         self._began = anyio.current_time()
-        self._time = anyio.CancelScope()
+        self._end = end
+        # The scopes that end when the time for the work is over.
+        self._in_time: list[anyio.CancelScope] = []
+        state.expire = self._expire
 
-    async def work(self, end: float) -> None:
+    def _expire(self) -> None:
+        if not self._in_time:
+            self.fail()
+        for scope in self._in_time:
+            scope.cancel()
+
+    @contextmanager
+    def _until_the_end(self) -> Iterator[anyio.CancelScope]:
+        with anyio.CancelScope(deadline=self._end) as scope:
+            self._in_time.append(scope)
+            try:
+                yield scope
+            finally:
+                self._in_time.remove(scope)
+
+    async def work(self) -> None:
         """Plan, and run the tasks, until all are done or the time for it is over."""
         try:
-            with anyio.CancelScope(deadline=end) as scope:
-                self._time = scope
-                self._state.expire = scope.cancel
+            with self._until_the_end() as scope:
                 async with anyio.create_task_group() as group:
                     await self._plan(group)
             if scope.cancelled_caught and self.failure is None:
@@ -202,8 +227,41 @@ class _Run:
             if self.makeshift:
                 self._ctx.note("nothing else was answered: the results that the planner held back are passed on")
         finally:
-            self._state.expire = self.fail
             self._state.outbox.close()
+
+    async def run_tasks(self, tasks: Iterable[Task]) -> tuple[TaskResult, ...]:
+        """Run tasks beside the planner's, also after those, until they are done or the time for the work is over.
+
+        Raises:
+            PlanError: one of them cannot follow those that there are.
+        """
+        wanted = [as_task(task).model_copy(update={"held": True}) for task in tasks]
+        new = [task for task in wanted if not self._is_planned(task)]
+        self._graph.check(new)
+        if new and (self._state.stopped_by == "seconds" or anyio.current_time() >= self._end):
+            self.stop("seconds")
+            new = []
+        elif len(new) > (left := self._ctx.tasks_left):
+            self.stop("tasks")
+            new = new[: int(left)]
+        ids = [task.id for task in wanted if task in new or self._ctx.is_planned(task.id)]
+        with self._until_the_end() as scope:
+            async with anyio.create_task_group() as group:
+                for task in new:
+                    self._add(task, group)
+                for task_id in ids:
+                    await self._state.done(task_id)
+        if scope.cancelled_caught:
+            self.stop("seconds")
+        return tuple(self._state.results[task_id] for task_id in ids if task_id in self._state.results)
+
+    def _is_planned(self, task: Task) -> bool:
+        """Return whether this very task was planned: in a run whose results are aggregated again."""
+        place = self._state.places.get(task.id)
+        if place is None:
+            return False
+        known = self._state.planned[place]
+        return (known.prompt, known.needs) == (task.prompt, task.needs)
 
     async def _answer_directly(self, why: str) -> None:
         """Spend what is left on the question itself: what was meant for the tasks went into the plan."""
@@ -233,7 +291,7 @@ class _Run:
             self._at("planner", None).enter()
             async with closing_planner(self._planner(self._ctx.question, self._ctx)) as tasks:
                 async for task in self._state.planner.follow(tasks):
-                    if self._limits.tasks is not None and len(self._state.planned) >= self._limits.tasks:
+                    if self._ctx.tasks_left <= 0:
                         self.stop("tasks")
                         break
                     self._add(task, group)
@@ -309,6 +367,8 @@ class _Run:
             outcome = "capped" if isinstance(error, LimitExceeded) else "failed"
         finally:
             # Also when the task is cancelled: what it has written was paid for, and is kept.
+            if answer is None and outcome == "cancelled" and ctx.offered is not None:
+                answer, outcome = ctx.offered, ctx.offered.outcome
             reached = answer or Answer(ctx.text, images=images_made(ctx.messages))
             self._finish(
                 TaskResult(
@@ -333,7 +393,7 @@ class _Run:
             )
 
     def _finish(self, result: TaskResult) -> None:
-        if result.outcome == "cancelled" and self._time.cancel_called:
+        if result.outcome == "cancelled" and any(scope.cancel_called for scope in self._in_time):
             # Before the aggregator sees it: a vote could count it as an abstention, and be decided.
             self.stop("seconds")
         self._state.record(result)

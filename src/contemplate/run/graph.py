@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..errors import PlanError
 from ..plan import Task, problem_with
 
@@ -20,6 +22,17 @@ class TaskGraph:
     def waiting(self) -> list[Task]:
         """The tasks that are not ready yet."""
         return list(self._tasks.values())
+
+    def check(self, tasks: Iterable[Task]) -> None:
+        """Check that `tasks` can be added, one after the other.
+
+        Raises:
+            PlanError: an id is taken, or a task needs one that comes neither before it nor was added.
+        """
+        ids = set(self._ids)
+        for task in tasks:
+            _require_plannable(task, ids)
+            ids.add(task.id)
 
     def add(self, task: Task) -> bool:
         """Add a task, and return whether it is ready at once.

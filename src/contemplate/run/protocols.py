@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import AsyncIterator
+from typing import Protocol, runtime_checkable
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
-
-from ..data import Text
-from ..errors import validation_problems
-from ..messages import ImagePart, TokenLogprob
 from ..plan import Task
-from ..result import Conclusion, Dissent, Outcome, TaskResult
+from ..result import Conclusion, TaskResult
+from .answer import Answer as Answer
+from .answer import ParsedAnswer as ParsedAnswer
 from .context import RunContext
 from .task_context import TaskContext
 
@@ -29,46 +25,6 @@ class Planner(Protocol):
     def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         """Yield tasks for `question`. An exception ends the run; the results so far are in the error's `partial`."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What an agent returns for a task. The outcome "capped" means that a limit of the agent's own cut it short.
-
-    `output` is the value, if the run has an output type; if it is None, the value is parsed from `text`. `support` and
-    `dissent` are for an agent that asks several subagents: those on whose answers this one rests, and the other
-    answers. It is not `complete` if something was left out. `logprobs` are those of the task's last model call if None.
-    `metadata` is the user's own data, as JSON: `TaskResult.metadata`.
-
-    Raises:
-        TypeError: `metadata` is not JSON.
-    """
-
-    text: Text
-    output: Any = None
-    images: tuple[ImagePart, ...] = ()
-    outcome: Outcome = "answered"
-    support: tuple[str, ...] = ()
-    dissent: tuple[Dissent, ...] = ()
-    complete: bool = True
-    logprobs: tuple[TokenLogprob, ...] | None = None
-    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.metadata:
-            try:
-                _METADATA.validate_python(self.metadata)
-            except ValidationError as error:
-                raise TypeError(f"Answer(metadata=...) is not JSON: {validation_problems(error)}") from None
-
-
-_METADATA: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
-
-
-class ParsedAnswer(Answer):
-    """An answer whose output this package has parsed, so that nobody checks it again: not all types allow that."""
-
-    __slots__ = ()
 
 
 class AgentFunction(Protocol):
@@ -101,7 +57,8 @@ class Aggregator(Protocol):
     out before the function returns, what it set with `ctx.offer` is used.
 
     A function that makes no model calls may say so with an attribute `model_calls = 0`; then no share of the limits is
-    kept for it.
+    kept for it. One that adds tasks to the run (`ctx.run_tasks`) may say how many at most with an attribute
+    `more_tasks`, for estimates.
     """
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
@@ -112,6 +69,11 @@ class Aggregator(Protocol):
 def needs_a_share(aggregator: Aggregator) -> bool:
     """Return whether to keep a share of the limits for `aggregator`: it makes model calls, or does not say."""
     return bool(getattr(aggregator, "model_calls", 1))
+
+
+def more_tasks(aggregator: Aggregator) -> int:
+    """Return how many tasks `aggregator` may add to a run, as its attribute of this name says: none without one."""
+    return int(getattr(aggregator, "more_tasks", 0))
 
 
 def most_tasks(planner: Planner) -> int | None:

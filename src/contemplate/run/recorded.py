@@ -211,8 +211,8 @@ async def reaggregate(parts: Parts, job: Job, journal: Journal, of: str) -> RunR
     entries = await in_thread(journal.entries, of)
     conversations = await in_thread(_conversations, journal, entries)
     recorded = _Recorded(record.result, conversations, parts.output)
-    # The tasks are those that there were, whatever another run might start.
-    limits = job.limits.model_copy(update={"tasks": None})
+    # The tasks are those that there were, whatever another run might start, or the aggregator might add.
+    limits = job.limits.model_copy(update={"tasks": max(1, len(record.result.plan.tasks))})
     job = replace(job, question=record.question, images=record.images, history=record.history, limits=limits)
     parts = replace(parts, planner=recorded.plan, agent=recorded.answer)
     return await keep_or_continue(parts, job, journal, parent=of)

@@ -99,6 +99,7 @@ class Ask:
         parts: returns how many calls like it the task still takes, for a run within the task.
         read_again: whether the aggregator of a run within the task is to read what it writes.
         merges: whether it is a call of that aggregator.
+        spared: whether its task has an answer without it, so that other tasks' calls go first.
         more: what it needs to go on, if it was cut off.
         granted: called when it has its reservation.
     """
@@ -111,6 +112,7 @@ class Ask:
     parts: Callable[[], ToCome] = lambda: ONE
     read_again: bool = False
     merges: bool = False
+    spared: bool = False
     more: More | None = None
     granted: Callable[[], None] = lambda: None
 
@@ -118,6 +120,11 @@ class Ask:
     def for_task(self) -> bool:
         """Whether it is one of those that tasks are divided among."""
         return self.role == "subagent" and self.task is not None
+
+    @property
+    def has_an_answer(self) -> bool:
+        """Whether there is an answer without it, if a short one."""
+        return self.spared or self.more is not None
 
     @property
     def replaces(self) -> bool:
@@ -199,7 +206,8 @@ class Shares:
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will fit.
         """
-        self._check_calls(ask)
+        if self._waits_for_a_call(ask):
+            return None
         if not self._divides:
             return self._reserved(ask, 0, ask.output, None)
         rooms = self._rooms(ask)
@@ -226,9 +234,14 @@ class Shares:
             return None
         raise refusal(self.limits, tightest.limit)
 
-    def _check_calls(self, ask: Ask) -> None:
+    def _waits_for_a_call(self, ask: Ask) -> bool:
+        """Return whether a call that can be spared is to wait until it is known how many tasks there are.
+
+        Raises:
+            LimitExceeded: the limit on calls does not allow it.
+        """
         if self.limits.calls is None:
-            return
+            return False
         kept = 0 if ask.role == "aggregator" else self._kept_calls
         if ask.role == "planner" and not self.anything_planned():
             # A plan is worth nothing if nobody can carry it out.
@@ -236,8 +249,14 @@ class Shares:
         if ask.more is not None:
             # The others go first.
             kept += max(0, self.open_tasks() - 1)
-        if self.spent.calls + self.calls_out >= self.limits.calls - kept:
+        most = kept
+        if ask.spared:
+            at_it = 1 + len(self._tasks_out) - (1 if ask.task in self._tasks_out else 0)
+            kept, most = (kept + max(0, tasks() - at_it) for tasks in (self.open_tasks, self.tasks_to_come))
+        left = self.limits.calls - self.spent.calls - self.calls_out
+        if left <= kept:
             raise refusal(self.limits, "calls")
+        return left <= most
 
     def _take_more(self, ask: Ask, more: More, rooms: list[_Room]) -> Reservation | None:
         """Reserve for a call that goes on. Few that end their answers are better than many that do not."""

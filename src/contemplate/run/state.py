@@ -5,7 +5,7 @@ Planners, agents and aggregators use it through `RunContext`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,7 @@ from .stillness import Stillness
 MANY_TASKS = 16
 
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+RunTasks = Callable[[Iterable[Task]], Awaitable[tuple[TaskResult, ...]]]
 
 
 class RunState:
@@ -44,6 +45,7 @@ class RunState:
         best: the conclusion to use if the aggregator does not return in time.
         stopped_by: the limit that cut the work short.
         spawn: starts a function in the run's task group.
+        run_tasks: runs tasks beside the planner's.
         expire: does what the deadline would do.
     """
 
@@ -63,6 +65,7 @@ class RunState:
         self.stopped_by: str | None = None
         self.given_up = False
         self.spawn: Spawn | None = None
+        self.run_tasks: RunTasks | None = None
         self.expire: Callable[[], None] = lambda: None
         self._when_planned: list[Callable[[], None]] = []
         self._results: dict[str, TaskResult] = {}
@@ -138,8 +141,13 @@ class RunState:
             if task_id not in self.places:
                 raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
             with self._waiting():
-                await self._finished.setdefault(task_id, anyio.Event()).wait()
+                await self.done(task_id)
         return self._results[task_id]
+
+    async def done(self, task_id: str) -> None:
+        """Wait until there is a result of a planned task, as one who is not the planner."""
+        if task_id not in self._results:
+            await self._finished.setdefault(task_id, anyio.Event()).wait()
 
     async def undecided(self) -> None:
         """Wait until the aggregator has read every result so far and waits for more."""

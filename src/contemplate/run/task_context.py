@@ -14,6 +14,7 @@ from ..models import Condensed, Delta, Model, ModelRequest, ModelResponse
 from ..plan import Task
 from ..result import TaskResult
 from ..usage import Usage
+from .answer import Answer
 from .context import RunContext
 
 
@@ -26,6 +27,7 @@ class _Reached:
     capped_by: str | None = None
     logprobs: tuple[TokenLogprob, ...] | None = None
     condensed: int = 0
+    offered: Answer | None = None
 
 
 class TaskContext:
@@ -105,6 +107,19 @@ class TaskContext:
         if not all(isinstance(each, Message) for each in kept):
             raise TypeError(f"TaskContext.keep({messages!r:.100}): keep messages")
         self._reached.messages = kept
+
+    @property
+    def offered(self) -> Answer | None:
+        """The answer that counts if the task is cut off from now on."""
+        return self._reached.offered
+
+    def offer(self, answer: Answer) -> None:
+        """Set the answer that counts if the task is cut off from now on.
+
+        Its further calls then count as such that can be spared: where calls are limited, those of other tasks go first.
+        """
+        self._reached.offered = answer
+        self._run._calls.ledger.spared.add(self._task.id)
 
     def with_inputs(self, inputs: Sequence[TaskResult]) -> TaskContext:
         """Return a context with other inputs that shares what was reached with this one."""
