@@ -21,6 +21,7 @@ from .base import (
     outermost_run,
     price_of,
 )
+from .context_size import ContextSize, context_of
 from .registry import resolve
 from .wrappers.retry import Retry
 
@@ -39,6 +40,7 @@ __all__ = [
     "Brevity",
     "Connectable",
     "Connection",
+    "ContextSize",
     "Delta",
     "DeltaSink",
     "Fallback",
@@ -62,6 +64,7 @@ __all__ = [
     "Warm",
     "brevity_of",
     "check",
+    "context_of",
     "current_run",
     "outermost_run",
     "price_of",

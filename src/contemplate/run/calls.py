@@ -21,6 +21,7 @@ from ..events import CallName, Event, ModelCalled, Speaker
 from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.accounting import accounted
+from ..models.context_size import check_fit
 from ..models.tokens import request_tokens
 from ..usage import NOTHING, Price, Usage
 from .budget import Ledger
@@ -323,7 +324,7 @@ class Calls(OngoingRun):
         name, model, request, meter, more = call.name, call.model, call.request, call.meter, call.more
         # Below the journal, so that a call keeps its name, and so its answer, whatever is known of the context.
         windows = self.resources.windows
-        sent = Shortened(request) if call.whole else windows.fitted(model.name, request)
+        sent = Shortened(request) if call.whole else windows.fitted(model, request)
         # Without a limit on tokens the estimate is not needed.
         prompt_tokens = request_tokens(sent.request) if self.ledger.limits_tokens else 0
         if more is not None:
@@ -344,6 +345,7 @@ class Calls(OngoingRun):
         try:
             sink = None if meter.on_delta is None else meter
             if call.whole:
+                check_fit(model, request)
                 response = await model.request(request, sink)
             else:
                 response, sent = await windows.ask(model, request, sent, sink, lambda: meter.written)
