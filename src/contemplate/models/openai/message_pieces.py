@@ -13,20 +13,22 @@ from .reasoning import FIELDS, reasoning_in, words_of
 from .response_images import ResponseImages
 from .thoughts import Thoughts
 from .tool_call_pieces import ToolCallPieces
+from .tool_calls_in_text import ToolCallsInText
 
 
 class MessagePieces:
     """Collects one message.
 
     Args:
-        tools: the names of the tools that may be called.
+        tools: the names of the tools that the model knows.
+        may_call: whether it may call them.
 
     Attributes:
         count: the number of pieces with content: text, reasoning, part of a tool call, or an image.
         refused: whether the model declined to answer; its words are the text.
     """
 
-    def __init__(self, tools: Collection[str]) -> None:
+    def __init__(self, tools: Collection[str], *, may_call: bool = True) -> None:
         self.count = 0
         self.refused = False
         self._content: list[str] = []
@@ -35,6 +37,7 @@ class MessagePieces:
         self._reasoning_field = ""
         self._thoughts = Thoughts()
         self._calls = ToolCallPieces(tools)
+        self._calls_in_text = ToolCallsInText(tools if may_call else ())
         self._opaque = OpaqueFields()
         self._images = ResponseImages()
         self._unknown_parts = False
@@ -90,9 +93,13 @@ class MessagePieces:
     def end(self) -> Iterator[Delta]:
         """Yield what was held back, at the end of the message."""
         yield from self._without_thoughts(self._thoughts.end())
-        if rest := self._images.rest():
+        text, calls = self._calls_in_text.end(elsewhere=bool(self._calls))
+        rest = self._images.without_images(text) + self._images.rest() if text else self._images.rest()
+        if rest:
             self._text.append(rest)
             yield Delta(rest)
+        for name, arguments in calls:
+            self._calls.add({"name": name, "arguments": arguments}, whole=True)
 
     def message(self, provider: str, call_prefix: str, *, with_reasoning: bool) -> Message:
         """Return the message.
@@ -166,13 +173,15 @@ class MessagePieces:
         for delta in deltas:
             if delta.restart:
                 self._images.rest()
+                self._calls_in_text.clear()
                 self._text.clear()
                 yield delta
                 if self._reasoning:
                     yield Delta(reasoning=self.reasoning)
             if delta.reasoning:
                 yield self._thought(delta.reasoning)
-            if text := self._images.without_images(delta.text) if delta.text else "":
+            said = self._calls_in_text.add(delta.text) if delta.text else ""
+            if text := self._images.without_images(said) if said else "":
                 self._text.append(text)
                 yield Delta(text)
 

@@ -58,7 +58,8 @@ class ResponseCollector:
         self._model = model
         self._provider = provider
         self._profile = profile
-        self._message = MessagePieces([tool.name for tool in request.tools])
+        names = [tool.name for tool in request.tools]
+        self._message = MessagePieces(names, may_call=request.tool_choice != "none")
         self._logprobs: list[TokenLogprob] = []
         self._usage = ReportedUsage()
         self._finish: object = None
