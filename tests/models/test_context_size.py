@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from contemplate import Message, ModelSettings
+from contemplate import Contemplator, Limits, Message, ModelSettings
 from contemplate.errors import ModelContextError, ModelRateLimitError
 from contemplate.models import Delta, Fallback, ModelRequest, OpenAIModel, Profile, Retry, context_of
 from contemplate.models.context_size import ContextSize, check_fit
 from contemplate.models.openai.lessons import Lesson
 from contemplate.models.openai.notebook import forget_lessons
+from contemplate.models.openai.output_bound import output_bound
 from contemplate.models.tokens import request_tokens
+from contemplate.modes import Mode
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply
 from tests.models.refusing import Said
@@ -168,3 +170,48 @@ def test_of_several_models_the_largest_counts() -> None:
     ]
     assert context_of(Fallback(models)) == ContextSize(3000)
     assert context_of(Fallback([*models, ScriptedModel("x")])) is None
+
+
+@pytest.mark.parametrize("mode", ["vote", "contemplating"])
+async def test_limits_ask_for_what_fits_at_the_second_run(mode: Mode) -> None:
+    """A share of `Limits` may be far more than a context holds."""
+
+    def vllm(exchange: Exchange) -> Reply | str:
+        size, most = sum(len(json.dumps(each)) for each in exchange.messages) // 4, exchange.body.get("max_tokens", 0)
+        if size + most <= 4096:
+            return "Answer: 42"
+        return HttpError(
+            400,
+            f"'max_tokens' or 'max_completion_tokens' is too large: {most}. This model's maximum context length is "
+            f"4096 tokens and your request has {size} input tokens ({most} > 4096 - {size}).",
+        )
+
+    with FaultyServer(vllm) as server:
+        for run in range(2):
+            before = len(server.exchanges)
+            model = OpenAIModel("m", base_url=server.url)
+            result = await Contemplator(model, mode=mode, limits=Limits(total_tokens=400_000)).run("What is 6 times 7?")
+            assert "42" in result.text
+            refused = len(server.exchanges) - before - result.usage.calls
+            assert (refused > 0) is (run == 0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "prompt", "measured", "bound"),
+    [
+        (None, 300, None, None),
+        (100, 300, None, 100),
+        (5000, 300, None, 3700),
+        # It may fit.
+        (3800, 300, None, 3800),
+        # The estimate would cost too much of the room: the server says how much there is.
+        (5000, 2500, None, 5000),
+        (5000, 2500, 1.0, 5000),
+        (5000, 900, 0.9, 3100),
+        (5000, 8000, 1.0, 5000),
+    ],
+)
+def test_the_bound_of_an_answer(wanted: int | None, prompt: int, measured: float | None, bound: int | None) -> None:
+    request = ModelRequest((Message.user("a" * 3 * (prompt - 8)),), ModelSettings(max_tokens=wanted))
+    assert output_bound(request, Profile(context_tokens=4000, tokens_per_estimate=measured)) == bound
+    assert output_bound(request, Profile()) == wanted

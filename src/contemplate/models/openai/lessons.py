@@ -13,11 +13,10 @@ from ...data import Data
 from ..tokens import BYTES_PER_TOKEN
 from .context_overflow import overflow
 from .lesson_rules import MAX_TOKENS, possible_changes
+from .output_bound import LEAST_ROOM
 from .profile import Profile
 from .refusals import Refusal
 
-# Of an answer with less room than this nothing can be expected.
-LEAST_ROOM = 16
 # What lessons add to, instead of replacing it.
 _ADDED = {"left_out", "at_most"}
 _REQUESTED = re.compile(r"requested (?:a total of |about )?(\d+)", re.IGNORECASE)
