@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from contemplate import Message
+from contemplate import Contemplator, Message
 from contemplate.errors import ModelConnectionError, ModelResponseError, ModelServerError
 from contemplate.messages import ProviderData, ToolCall
-from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, ToolSpec
+from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, ToolSpec
 from contemplate.models.openai import connections
 from contemplate.models.openai.completion import BadCompletion, CutOff, GivenUp
 from contemplate.models.openai.profile import Profile
@@ -24,7 +24,7 @@ from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.sse import ErrorEvent, EventStream
 from contemplate.models.openai.thoughts import Thoughts
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import RawBody, RawStream
+from contemplate.testing.faulty import Exchange, RawBody, RawStream
 
 TOOLS = tuple(ToolSpec(name, "", {"type": "object"}) for name in ("add", "mul", "now", "get_weather"))
 ASKED = ModelRequest((Message.user("hello"),), tools=TOOLS)
@@ -764,3 +764,35 @@ class TestOverHttp:
     async def test_a_whole_error_with_a_good_status(self) -> None:
         with pytest.raises(ModelServerError, match="overloaded"):
             await self.ask(RawBody(b'{"error": {"message": "overloaded"}}'))
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_an_agent_calls_tools_from_the_text(self, stream: bool) -> None:
+        called: list[int] = []
+
+        def add(x: int) -> int:
+            """Add one."""
+            called.append(x)
+            return x + 1
+
+        def script(exchange: Exchange) -> str:
+            told = any(each["role"] == "tool" for each in exchange.messages)
+            return "It is 2." if told else f"I add.\n<tool_call>\n{A}\n</tool_call>"
+
+        with FaultyServer(script) as server:
+            model = OpenAIModel("m", base_url=server.url, api_key="none")
+            result = await Contemplator(model, mode="instant", tools=[add], stream=stream).run("What is 1 + 1?")
+            sent = server.exchanges[-1].messages
+        assert (result.text, called) == ("It is 2.", [1])
+        assert [each["role"] for each in sent[-2:]] == ["assistant", "tool"]
+        assert sent[-2]["tool_calls"][0]["id"] == sent[-1]["tool_call_id"]
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_an_answer_as_the_call_of_a_tool_in_the_text(self, stream: bool) -> None:
+        said = '<tool_call>\n{"name": "add", "arguments": {"x": 1}}\n</tool_call>'
+        asked = ModelRequest(ASKED.messages, output_schema=OutputSchema("add", {"type": "object"}))
+        deltas: list[Delta] = []
+        with FaultyServer(said) as server:
+            model = OpenAIModel("m", base_url=server.url, profile=Profile(schema_form="tool"))
+            response = await model.request(asked, deltas.append if stream else None)
+        assert (response.message.text, response.finish) == ('{"x":1}', "stop")
+        assert not stream or heard(deltas)[0] == response.message.text

@@ -20,15 +20,14 @@ class MessagePieces:
     """Collects one message.
 
     Args:
-        tools: the names of the tools that the model knows.
-        may_call: whether it may call them.
+        tools: the names of the tools that may be called.
 
     Attributes:
         count: the number of pieces with content: text, reasoning, part of a tool call, or an image.
         refused: whether the model declined to answer; its words are the text.
     """
 
-    def __init__(self, tools: Collection[str], *, may_call: bool = True) -> None:
+    def __init__(self, tools: Collection[str]) -> None:
         self.count = 0
         self.refused = False
         self._content: list[str] = []
@@ -37,7 +36,7 @@ class MessagePieces:
         self._reasoning_field = ""
         self._thoughts = Thoughts()
         self._calls = ToolCallPieces(tools)
-        self._calls_in_text = ToolCallsInText(tools if may_call else ())
+        self._calls_in_text = ToolCallsInText(tools)
         self._opaque = OpaqueFields()
         self._images = ResponseImages()
         self._unknown_parts = False

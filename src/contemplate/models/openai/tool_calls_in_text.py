@@ -27,6 +27,7 @@ _CHANNEL_END = re.compile(r"\s*(?:<\|call\|>\s*|\Z)")
 _DECODER = json.JSONDecoder(strict=False)
 
 _LONGEST_HEADER = 200
+_MOST_MENTIONS = 50
 _LONGEST_CLOSING = len("</tool_call>")
 
 # A name, and the arguments as an object.
@@ -50,24 +51,31 @@ class ToolCallsInText:
         # Within what may be calls: what was read since the last mark, and whether that is a call's JSON.
         self._within = self._in_json = False
         self._read = ""
+        self._mentions = 0
 
     def add(self, text: str) -> str:
         """Return the text of which it is known, after `text`, that it is no call."""
-        if not self._tools or not (self._held or "<" in text):
+        if not self._tools or self._mentions > _MOST_MENTIONS or not (self._held or "<" in text):
             self._written.append(text)
             return text
         if self._within:
             self._held.append(text)
-            said = ""
         else:
-            said, text = self._until_a_beginning("".join((*self._held, text)))
-            self._held = [text] if text else []
-        if self._within and not self._may_go_on(text):
-            said += "".join(self._held)
-            self._held.clear()
-            self._within = False
-        self._written.append(said)
-        return said
+            self._held, text = [], "".join((*self._held, text))
+        said: list[str] = []
+        while True:
+            if not self._within:
+                before, text = self._until_a_beginning(text)
+                said.append(before)
+                self._written.append(before)
+                self._held = [text] if text else []
+            if not self._within or self._may_go_on(text):
+                return "".join(said)
+            # Another one may begin after the first mark of this one.
+            text = "".join(self._held)
+            said.append(text[:1])
+            self._written.append(text[:1])
+            text, self._within = text[1:], False
 
     def end(self, *, elsewhere: bool = False) -> tuple[str, list[Found]]:
         """Return the rest of the text, and the calls, at the end of the answer.
@@ -90,6 +98,9 @@ class ToolCallsInText:
     def _until_a_beginning(self, text: str) -> tuple[str, str]:
         """Return the text before what may be a call, or a part of its mark, and the rest."""
         for beginning in _BEGINNING.finditer(text):
+            self._mentions += 1
+            if self._mentions > _MOST_MENTIONS:
+                return text, ""
             before = "".join((*self._written, text[: beginning.start()]))
             if not before.rpartition("\n")[2].strip() and before.count("```") % 2 == 0:
                 self._within, self._in_json, self._read = True, False, ""
@@ -112,15 +123,18 @@ class ToolCallsInText:
             beginning = _TAG.match(self._read) or _CHANNEL.match(self._read)
             if beginning is None:
                 return _may_begin(self._read.lstrip())
+            if len(beginning[0].lstrip()) > _LONGEST_HEADER:
+                return False
             self._in_json, self._read = True, self._read[beginning.end() :]
 
 
 def _may_begin(text: str) -> bool:
     """Return whether `text` may be the beginning of a call, before its JSON."""
+    if len(text) > _LONGEST_HEADER:
+        return False
     if text.startswith("<tool_call>"):
         return not text.removeprefix("<tool_call>").strip()
-    begun = any(text.startswith(each) or each.startswith(text) for each in _BEGINNINGS)
-    return begun and len(text) < _LONGEST_HEADER
+    return any(text.startswith(each) or each.startswith(text) for each in _BEGINNINGS)
 
 
 def _calls_in(text: str, tools: Collection[str]) -> list[Found] | None:
