@@ -24,17 +24,18 @@ from pydantic import BaseModel
 from contemplate import answers
 from contemplate.errors import OutputError
 from contemplate.messages import Message
-from contemplate.models import Delta, ModelRequest, ModelResponse
+from contemplate.models import Delta, ModelRequest, ModelResponse, ToolSpec
 from contemplate.models.openai.account import Account
 from contemplate.models.openai.completion import BadCompletion
 from contemplate.models.openai.errors import model_error
+from contemplate.models.openai.json_lines import JsonLines
 from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.sse import EventStream
 from contemplate.models.openai.transport import BadStatus
 from contemplate.planners.plan_parser import Draft, DraftReader
 from contemplate.run.output_type import OutputType
 
-REQUEST = ModelRequest((Message.user("hello"),))
+REQUEST = ModelRequest((Message.user("hello"),), tools=tuple(ToolSpec(name, "", {"type": "object"}) for name in "fg"))
 SECONDS_PER_INPUT = 1.0
 SECONDS_PER_CHARACTER = 20e-6
 MOST_CHARACTERS = 20_000
@@ -60,11 +61,20 @@ def _chunk(delta: object, finish: str | None = None, **more: object) -> str:
 _CALL = {"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"n"'}}
 _SNAPSHOT = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"n": 1}'}}
 _SIGNED = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+CHANNEL = "<|start|>assistant<|channel|>commentary"
 # What servers say in dialects of the format; tests/models/test_openai_reader.py has more of them.
 DIALECTS = (
     _chunk({"content": "<think>\nwell"}),
     _chunk({"content": "</think>\n\nAnswer"}),
     _chunk({"content": "<|channel|>analysis<|message|>well<|end|><|start|>assistant<|channel|>final<|message|>4"}),
+    _chunk({"content": "<|channel|>analysis<|message|>well<|channel|>final<|message|>4<|return|>"}),
+    _chunk({"content": f'{CHANNEL} to=functions.f <|constrain|>json<|message|>{{"n": 1}}<|call|>'}),
+    _chunk({"content": "analysisWell."}),
+    _chunk({"content": "assistantfinalAnswer"}),
+    _chunk({"content": '\n<tool_call>\n{"name": "f", "arguments": {"n": 1}}\n</tool_call>'}),
+    _chunk({"content": '\n<tool_call>{"name": "g", "arg'}),
+    _chunk({"content": 'uments": "{}"}</tool_'}),
+    _chunk({"content": "call>"}),
     _chunk(
         {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}]}, {"type": "text", "text": "b"}]}
     ),
@@ -166,6 +176,7 @@ DICTIONARY = (
         "9" * 400,
         "\\u12",
     ),
+    *("<tool_call>", "</tool_call>", "<|call|>", "<|channel|>", "assistantfinal", "</think>", "```", "<"),
     *("Answer:", "####", "\\boxed{", "\\frac{", "^", "**", "(" * 50, "[" * 200, "{" * 200, "}" * 50, "]}", "$", "0/0"),
 )
 
@@ -204,9 +215,8 @@ def cut(rng: random.Random, length: int) -> Iterator[slice]:
         start = end
 
 
-def events_of(pieces: list[bytes]) -> list[bytes]:
-    """The events of a stream."""
-    stream = EventStream()
+def events_of(pieces: list[bytes], stream: EventStream | JsonLines) -> list[bytes]:
+    """The events of a stream, or its lines."""
     found = [data for piece in pieces for data in stream.feed(piece)]
     return found + list(stream.flush())
 
@@ -217,12 +227,12 @@ def heard(deltas: list[Delta]) -> str:
     return "".join(delta.text for delta in deltas[starts[-1] if starts else 0 :])
 
 
-def _completed(pieces: list[bytes]) -> object:
+def _completed(pieces: list[bytes], form: type[EventStream | JsonLines]) -> object:
     """What the stream of these pieces comes to: its response, or its error and what was heard before it."""
     collector = ResponseCollector(REQUEST, model="m", provider="host")
     deltas: list[Delta] = []
     try:
-        for data in events_of(pieces):
+        for data in events_of(pieces, form()):
             if data != b"[DONE]":
                 deltas.extend(collector.add(data))
         deltas.extend(collector.end())
@@ -248,8 +258,9 @@ def stream(rng: random.Random) -> str:
         place = rng.randrange(len(body) or 1)
         body[place : place + 1] = bytes([rng.randrange(256)])
     whole = bytes(body)
-    if _completed([whole]) != _completed([whole[piece] for piece in cut(rng, len(whole))]):
-        raise Broken("the cuts between pieces change the outcome")
+    for form, sent in ((EventStream, whole), (JsonLines, whole.replace(b"data: ", b""))):
+        if _completed([sent], form) != _completed([sent[piece] for piece in cut(rng, len(sent))], form):
+            raise Broken("the cuts between pieces change the outcome")
     _keeps_what_stood(rng, [event.encode(errors="surrogatepass") for event in whole_events], whole)
     return said
 

@@ -15,7 +15,11 @@ from contemplate import Agent, Contemplator, Limits, Task, aggregators, planners
 from contemplate.errors import ModelContextError
 from contemplate.events import Event, ModelCalled, Noted
 from contemplate.journal import Journal
-from contemplate.models import Delta, ModelRequest, OpenAIModel
+from contemplate.messages import Message
+from contemplate.models import Delta, Fallback, ModelRequest, OpenAIModel
+from contemplate.models.context_size import ContextSize
+from contemplate.models.openai.notebook import forget_lessons
+from contemplate.models.tokens import request_tokens
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange, FaultyServer, HttpError
@@ -306,3 +310,69 @@ async def test_what_has_been_begun_is_not_asked_again() -> None:
             async for _ in stream:
                 pass
     assert len(model.requests) == 1
+
+
+class TestKnownBeforehand:
+    """What an earlier run learnt is used before anything is sent."""
+
+    @pytest.mark.parametrize("wording", ["vllm", "openai", "anthropic"])
+    @pytest.mark.parametrize("streamed", [False, True])
+    async def test_the_second_run_is_refused_nothing(self, wording: str, streamed: bool) -> None:
+        small = Small(long_parts, wording)
+        with FaultyServer(small) as server:
+            for run in range(2):
+                mind = Contemplator(
+                    OpenAIModel("m", base_url=server.url), planner=parts(4), aggregator=aggregators.synthesize()
+                )
+                if streamed:
+                    async with mind.stream(QUESTION) as stream:
+                        async for _ in stream:
+                            pass
+                    result = stream.result
+                else:
+                    result = await mind.run(QUESTION)
+                assert result.text == "MERGED"
+                assert any("task 'last'" in note and "shortened" in note for note in result.notes)
+                assert any("they are summarised" in note for note in result.notes)
+                assert bool(small.refused) is (run == 0)
+                small.refused.clear()
+
+    async def test_what_may_fit_is_sent_whole(self) -> None:
+        """The estimate may be far too high."""
+        text = "It lies at the bottom of the sea. " * 300
+        model = ScriptedModel(lambda request: text if "look at part" in request.messages[-1].text else "short")
+        size = request_tokens(ModelRequest((Message.user(text),)))
+        model.context_size = ContextSize(int(size / 1.7))  # type: ignore[attr-defined]
+        result = await Contemplator(model, planner=parts(1), aggregator=aggregators.synthesize()).run(QUESTION)
+        assert (result.text, result.complete) == ("short", True)
+        assert sum(text.strip() in request.messages[-1].text for request in model.requests) == 2
+
+    async def test_a_larger_context_answers_before_anything_is_shortened(self) -> None:
+        small = Small(long_parts)
+        with FaultyServer(small) as server, FaultyServer(long_parts) as large:
+            models = [OpenAIModel(name, base_url=url) for name, url in (("s", server.url), ("l", large.url))]
+            for run in range(2):
+                refused = len(small.refused)
+                mind = Contemplator(Fallback(models), planner=parts(3), aggregator=aggregators.synthesize())
+                result = await mind.run(QUESTION)
+                assert (result.text, result.complete) == ("MERGED", True)
+                assert not any("shortened" in note for note in result.notes)
+                assert (len(small.refused) > refused) is (run == 0)
+
+    async def test_a_record_is_replayed_whatever_is_known_by_then(self, tmp_path: Path) -> None:
+        small, journal = Small(long_parts), Journal(tmp_path / "runs.db")
+
+        def mind() -> Contemplator:
+            model = OpenAIModel("m", base_url=server.url)
+            return Contemplator(model, planner=parts(4), aggregator=aggregators.synthesize(), journal=journal)
+
+        with FaultyServer(small) as server:
+            unknown, known = await mind().run(QUESTION), await mind().run(QUESTION)
+            asked = len(server.exchanges)
+            for run in (unknown, known):
+                for known_by_then in (True, False):
+                    if not known_by_then:
+                        forget_lessons()
+                    again = await mind().replay(run.run_id)
+                    assert (again.text, again.notes) == (run.text, run.notes)
+            assert len(server.exchanges) == asked

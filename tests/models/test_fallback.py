@@ -13,11 +13,13 @@ from contemplate.errors import (
     ConfigurationError,
     ModelAuthError,
     ModelConnectionError,
+    ModelContextError,
     ModelError,
     ModelRequestError,
     ModelServerError,
 )
 from contemplate.models import Delta, DeltaSink, Fallback, Model, ModelRequest, ModelResponse, OpenAIModel, Retry
+from contemplate.models.context_size import ContextSize
 from contemplate.models.wrappers.fallback import Circuit
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import FAULTS
@@ -84,6 +86,50 @@ async def test_the_user_names_the_errors() -> None:
     assert (await model.request(ASKING)).message.text == "there"
     with pytest.raises(ModelServerError):
         await Fallback([failing(), second], on=(ModelAuthError,)).request(ASKING)
+
+
+def too_long(context: int | None, name: str) -> ModelContextError:
+    error = ModelContextError("too long", model=name)
+    error.context_tokens = context
+    return error
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_does_not_fit_into_one_context_may_fit_into_the_next(stream: bool) -> None:
+    first, second = failing(too_long(1000, "first")), ScriptedModel("here", name="second")
+    model, heard = Fallback([first, second], failures=2), list[Delta]()
+    for _ in range(4):
+        response = await model.request(ASKING, heard.append if stream else None)
+        assert (response.message.text, response.answered_by) == ("here", "second")
+    # It is up: a short prompt is its own to answer.
+    assert len(first.requests) == 4
+
+
+async def test_a_prompt_that_fits_nowhere_is_the_error_of_the_largest_context() -> None:
+    models = [failing(too_long(size, f"m{size}"), f"m{size}") for size in (1000, 3000, 2000)]
+    with pytest.raises(ModelContextError) as caught:
+        await Fallback([*models, failing(DOWN)]).request(ASKING)
+    assert caught.value.context_tokens == 3000
+    assert caught.value.__notes__ == ["besides: m1000: too long", "besides: m2000: too long", "besides: first: down"]
+
+
+async def test_what_is_known_not_to_fit_is_not_asked() -> None:
+    long = ModelRequest((Message.user("word " * 10_000),))
+    first, second = failing(), ScriptedModel("here", name="second")
+    first.context_size = ContextSize(1000)  # type: ignore[attr-defined]
+    model = Fallback([first, second])
+    assert (await model.request(long)).answered_by == "second"
+    assert not first.requests
+    # Where nobody else can be asked, a shorter prompt may be.
+    with pytest.raises(ModelContextError, match="does not fit into the context of 1,000"):
+        await Fallback([first, failing(DOWN, "second")]).request(long)
+
+
+async def test_who_names_other_errors_is_told_that_it_does_not_fit() -> None:
+    second = ScriptedModel("here")
+    with pytest.raises(ModelContextError):
+        await Fallback([failing(too_long(1000, "first")), second], on=(ModelServerError,)).request(ASKING)
+    assert not second.requests
 
 
 async def test_when_all_fail_the_last_error_tells_of_the_others() -> None:

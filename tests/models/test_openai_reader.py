@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from contemplate import Message
+from contemplate import Contemplator, Message
 from contemplate.errors import ModelConnectionError, ModelResponseError, ModelServerError
 from contemplate.messages import ProviderData, ToolCall
-from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, ToolSpec
+from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, ToolSpec
 from contemplate.models.openai import connections
 from contemplate.models.openai.completion import BadCompletion, CutOff, GivenUp
 from contemplate.models.openai.profile import Profile
@@ -24,7 +24,7 @@ from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.sse import ErrorEvent, EventStream
 from contemplate.models.openai.thoughts import Thoughts
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import RawBody, RawStream
+from contemplate.testing.faulty import Exchange, RawBody, RawStream
 
 TOOLS = tuple(ToolSpec(name, "", {"type": "object"}) for name in ("add", "mul", "now", "get_weather"))
 ASKED = ModelRequest((Message.user("hello"),), tools=TOOLS)
@@ -120,6 +120,9 @@ def split_off(pieces: Sequence[str]) -> tuple[str, str, bool]:
     return (*heard(deltas), thoughts.unclosed)
 
 
+ANALYSIS, FINAL = "<|channel|>analysis<|message|>", "<|start|>assistant<|channel|>final<|message|>"
+
+
 class TestThoughts:
     @pytest.mark.parametrize(
         ("said", "text", "reasoning"),
@@ -136,6 +139,23 @@ class TestThoughts:
                 "Paris",
                 "hm",
             ),
+            (f"{ANALYSIS}hm<|start|>assistant<|channel|>final<|message|>Paris<|return|>", "Paris", "hm"),
+            (f"{ANALYSIS}hm<|channel|>final<|message|>Paris<|end|>\n", "Paris", "hm"),
+            (f"{ANALYSIS}hm<|end|><|channel|>commentary<|message|>so<|end|>{FINAL}Paris", "Paris", "hmso"),
+            (f"{ANALYSIS}hm<|end|><|channel|>final <|constrain|>JSON<|message|>{{}}", "{}", "hm"),
+            (f"{FINAL}The mark <|end|> ends it.", "The mark <|end|> ends it.", ""),
+            (f"{ANALYSIS}hm<|end|><|start|>user<|message|>no", "<|start|>user<|message|>no", "hm"),
+            ("analysisThe capital.assistantfinalParis", "Paris", "The capital."),
+            ("\nanalysiswe say hiassistantfinalHi", "Hi", "we say hi"),
+            ("analysisHm.assistantanalysisMore.assistantfinalParis", "Paris", "Hm.assistantanalysisMore."),
+            ("analysisThe capital.", "analysisThe capital.", ""),
+            ("analysis of assistantfinalParis", "analysis of assistantfinalParis", ""),
+            ("analysisOf the word assistantfinal here", "analysisOf the word assistantfinal here", ""),
+            ("analysisOf `assistantfinal`", "analysisOf `assistantfinal`", ""),
+            ("AnalysisThe.assistantfinalParis", "AnalysisThe.assistantfinalParis", ""),
+            ("Hm.assistantfinalParis", "Hm.assistantfinalParis", ""),
+            ("analysis", "analysis", ""),
+            ("ana", "ana", ""),
             ("hm\n</think>\n\nParis", "Paris", "hm\n"),
             ("It may be Paris.</think>Paris", "Paris", "It may be Paris."),
             ("</think>Paris", "Paris", ""),
@@ -182,6 +202,9 @@ class TestThoughts:
                     "analysis",
                     "<|message|>",
                     "<|end|>",
+                    "<|return|>",
+                    "<|start|>assistant",
+                    "assistantfinal",
                     " ",
                     "\n",
                     "`",
@@ -296,6 +319,111 @@ def call(id: Any = None, name: Any = None, arguments: Any = None, **more: Any) -
     given = {"id": id, **more}
     function = {key: value for key, value in {"name": name, "arguments": arguments}.items() if value is not None}
     return {key: value for key, value in given.items() if value is not None or key == "index"} | {"function": function}
+
+
+HEADER = "<|start|>assistant<|channel|>commentary to=functions.add <|constrain|>json<|message|>"
+A, B = '{"name": "add", "arguments": {"x": 1}}', '{"name": "now", "parameters": "{}"}'
+ADD, NOW = ("add", '{"x":1}'), ("now", "{}")
+
+
+def cut(said: str, places: Sequence[int], finish: str = "stop") -> ModelResponse:
+    ends = [0, *sorted(place % (len(said) + 1) for place in places), len(said)]
+    pieces = [chunk({"content": said[start:end]}) for start, end in pairwise(ends)]
+    return streamed([*pieces, chunk({}, finish)])
+
+
+class TestToolCallsInText:
+    @pytest.mark.parametrize(
+        ("said", "text", "calls"),
+        [
+            (f"<tool_call>\n{A}\n</tool_call>", "", [ADD]),
+            (f"I add.\n<tool_call>\n{A}\n</tool_call>\n<tool_call>{B}</tool_call>\n", "I add.\n", [ADD, NOW]),
+            (f"<tool_call>{A}", "", [ADD]),
+            (f"```\n1 < 2\n```\n<tool_call>{A}</tool_call>", "```\n1 < 2\n```\n", [ADD]),
+            (f"<think>\n{A}</think>\n<tool_call>{A}</tool_call>", "", [ADD]),
+            (f"hm\n<tool_call>{A}</tool_call></think><tool_call>{B}</tool_call>", "", [NOW]),
+            (f'{HEADER}{{"x": 1}}<|call|>', "", [ADD]),
+            (f'{ANALYSIS}hm<|end|>{HEADER}{{"x": 1}}', "", [ADD]),
+            ('<|start|>assistant to=functions.add<|channel|>commentary json<|message|>{"x": 1}<|call|>', "", [ADD]),
+        ],
+    )
+    def test_where_they_are_certain(self, said: str, text: str, calls: list[tuple[str, str]]) -> None:
+        responses = [whole({"content": said}), cut(said, range(len(said))), cut(said, range(0, len(said), 7))]
+        for response in responses:
+            assert response.message.text == text
+            assert [(each.name, each.arguments) for each in response.message.tool_calls] == calls
+            assert response.finish == "tool_calls"
+            assert len({each.id for each in response.message.tool_calls}) == len(calls)
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            f"The form is <tool_call>{A}</tool_call>",
+            f"```\n<tool_call>{A}</tool_call>\n```",
+            f"```\n<tool_call>{A}</tool_call>",
+            f"<tool_call>{A}</tool_call> is how I do it.",
+            f"<tool_call>{A[:-3]}",
+            f"<tool_call>{A[:-3]}</tool_call>",
+            '<tool_call>{"name": "rm", "arguments": {}}</tool_call>',
+            '<tool_call>{"name": "add", "arguments": [1]}</tool_call>',
+            '<tool_call>{"name": "add", "arguments": "no"}</tool_call>',
+            "<tool_call>{}</tool_call>",
+            "<tool_call> is a tag.",
+            "<tool_call>",
+            "<tool_ca",
+            "1 <",
+            f"<tool_call>{'[' * 5000}",
+            f'<tool_call>{{"name": "add", "arguments": {{"x": {"[" * 100_000}',
+            f"{HEADER}no json<|call|>",
+            f"{HEADER}{{}}<|call|> and so on",
+            "<|start|>assistant" + "x" * 500,
+        ],
+    )
+    def test_all_else_is_text(self, said: str) -> None:
+        for response in (whole({"content": said}), cut(said, range(min(len(said), 500)))):
+            assert (response.message.text, response.message.tool_calls) == (said, ())
+
+    def test_without_tools_they_are_text(self) -> None:
+        said = f"<tool_call>{A}</tool_call>"
+        body = json.dumps({"choices": [{"message": {"content": said}, "finish_reason": "stop"}]}).encode()
+        for request in (ModelRequest(ASKED.messages), ModelRequest(ASKED.messages, tools=TOOLS, tool_choice="none")):
+            assert whole_response(body, request, model="m").message == Message.assistant(said)
+
+    def test_beside_calls_in_their_place_they_are_text(self) -> None:
+        said = f"<tool_call>{A}</tool_call>"
+        calls = [{"index": 0, "id": "a", "function": {"name": "add", "arguments": '{"x":1}'}}]
+        for response in both({"content": said, "tool_calls": calls}):
+            assert (response.message.text, len(response.message.tool_calls)) == (said, 1)
+
+    def test_half_of_a_surrogate_pair(self) -> None:
+        response = whole({"content": '<tool_call>{"name": "add", "arguments": {"x": "\\ud800"}}</tool_call>'})
+        assert response.message.tool_calls[0].arguments == '{"x":"\ufffd"}'
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        st.lists(
+            st.sampled_from(
+                ["<tool_call>", "</tool_call>", "<tool", A, B, "{", "}", "\n", "a", "```", HEADER, "<|call|>", " ", "<"]
+            ),
+            max_size=8,
+        ).map("".join),
+        st.lists(st.integers(0, 999), max_size=6),
+    )
+    def test_no_text_is_lost_however_it_is_cut(self, said: str, places: list[int]) -> None:
+        response = cut(said + ".", places)
+        assert (response.message.text, response.message.tool_calls) == (said + ".", ())
+        if said:
+            assert cut(said, places).message == cut(said, range(len(said))).message
+
+    def test_long_arguments_take_linear_time(self) -> None:
+        letters = "<a>" * 30_000
+        collector = ResponseCollector(ASKED, model="m")
+        head = '<tool_call>{"name": "add", "arguments": {"x": "'
+        for piece in (head, *(letters[place : place + 4] for place in range(0, len(letters), 4)), '"}}'):
+            assert not list(collector.add_value(chunk({"content": piece})))
+        list(collector.add_value(chunk({}, "stop")))
+        (made,) = collector.response().message.tool_calls
+        assert json.loads(made.arguments) == {"x": letters}
 
 
 X, Y = '{"x": 1}', '{"y": {"z": 2}}'
@@ -540,6 +668,7 @@ STREAM = b"".join(
     b"data: " + json.dumps(each).encode() + b"\n\n"
     for each in (chunk({"content": "o"}), chunk({"content": "k"}, "stop"))
 )
+LINES = STREAM.replace(b"data: ", b"").replace(b"\n\n", b"\n")
 WHOLE = json.dumps({"choices": [{"message": {"content": "ok"}, "finish_reason": "stop"}]}).encode()
 
 
@@ -578,6 +707,41 @@ class TestOverHttp:
             response, deltas = await self.ask(RawStream(body, piece, content_type=kind))
             assert response.message.text == "ok" == heard(deltas)[0]
 
+    @pytest.mark.parametrize("kind", ["application/x-ndjson", "application/json", "text/event-stream"])
+    @pytest.mark.parametrize(
+        "body", [LINES, b"\xef\xbb\xbf" + LINES, LINES + b"[DONE]\n", LINES.replace(b"\n", b"\r\n\r\n"), LINES[:-1]]
+    )
+    async def test_a_chunk_in_each_line(self, body: bytes, kind: str) -> None:
+        for piece in (1, 7, 1000):
+            response, deltas = await self.ask(RawStream(body, piece, content_type=kind))
+            assert response.message.text == "ok" == heard(deltas)[0]
+            assert [each.text for each in deltas] == ["o", "k"]
+
+    async def test_lines_that_are_cut_off(self) -> None:
+        with pytest.raises(ModelConnectionError):
+            await self.ask(RawStream(LINES.split(b"\n")[0] + b"\n", 7, content_type="application/x-ndjson"))
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            STREAM,
+            STREAM + b"data: [DONE]\n\n",
+            LINES,
+            json.dumps(json.loads(WHOLE), indent=1).encode(),
+            WHOLE + b"\n",
+            b"\xef\xbb\xbf" + WHOLE,
+        ],
+    )
+    async def test_a_stream_that_nobody_asked_for(self, body: bytes) -> None:
+        with FaultyServer(RawBody(body)) as server:
+            response = await OpenAIModel("m", base_url=server.url, api_key="none").request(ASKED)
+        assert response.message.text == "ok"
+
+    @pytest.mark.parametrize("body", [STREAM[:40] + b"\n\n", b"{}x\n{", b"{x}\n{}", b"data: {\n\n"])
+    async def test_what_is_neither(self, body: bytes) -> None:
+        with FaultyServer(RawBody(body)) as server, pytest.raises((ModelResponseError, ModelConnectionError)):
+            await OpenAIModel("m", base_url=server.url, api_key="none").request(ASKED)
+
     @pytest.mark.parametrize(
         ("body", "error"),
         [
@@ -600,3 +764,35 @@ class TestOverHttp:
     async def test_a_whole_error_with_a_good_status(self) -> None:
         with pytest.raises(ModelServerError, match="overloaded"):
             await self.ask(RawBody(b'{"error": {"message": "overloaded"}}'))
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_an_agent_calls_tools_from_the_text(self, stream: bool) -> None:
+        called: list[int] = []
+
+        def add(x: int) -> int:
+            """Add one."""
+            called.append(x)
+            return x + 1
+
+        def script(exchange: Exchange) -> str:
+            told = any(each["role"] == "tool" for each in exchange.messages)
+            return "It is 2." if told else f"I add.\n<tool_call>\n{A}\n</tool_call>"
+
+        with FaultyServer(script) as server:
+            model = OpenAIModel("m", base_url=server.url, api_key="none")
+            result = await Contemplator(model, mode="instant", tools=[add], stream=stream).run("What is 1 + 1?")
+            sent = server.exchanges[-1].messages
+        assert (result.text, called) == ("It is 2.", [1])
+        assert [each["role"] for each in sent[-2:]] == ["assistant", "tool"]
+        assert sent[-2]["tool_calls"][0]["id"] == sent[-1]["tool_call_id"]
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_an_answer_as_the_call_of_a_tool_in_the_text(self, stream: bool) -> None:
+        said = '<tool_call>\n{"name": "add", "arguments": {"x": 1}}\n</tool_call>'
+        asked = ModelRequest(ASKED.messages, output_schema=OutputSchema("add", {"type": "object"}))
+        deltas: list[Delta] = []
+        with FaultyServer(said) as server:
+            model = OpenAIModel("m", base_url=server.url, profile=Profile(schema_form="tool"))
+            response = await model.request(asked, deltas.append if stream else None)
+        assert (response.message.text, response.finish) == ('{"x":1}', "stop")
+        assert not stream or heard(deltas)[0] == response.message.text

@@ -23,6 +23,7 @@ from .base import (
     price_of,
     prompts_here,
 )
+from .context_size import ContextSize, context_of
 from .registry import resolve
 from .wrappers.retry import Retry
 
@@ -42,6 +43,7 @@ __all__ = [
     "Condensed",
     "Connectable",
     "Connection",
+    "ContextSize",
     "Delta",
     "DeltaSink",
     "Fallback",
@@ -65,6 +67,7 @@ __all__ = [
     "Warm",
     "brevity_of",
     "check",
+    "context_of",
     "current_run",
     "outermost_run",
     "price_of",

@@ -22,6 +22,7 @@ from ..events import CallName, Event, ModelCalled, Speaker
 from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.accounting import accounted
+from ..models.context_size import check_fit
 from ..models.tokens import request_tokens
 from ..usage import NOTHING, Price, Usage
 from .budget import Ledger
@@ -356,6 +357,7 @@ class Calls(OngoingRun):
         try:
             sink = None if meter.on_delta is None else meter
             if call.whole:
+                check_fit(model, request)
                 response = await model.request(request, sink)
             else:
                 response, sent = await windows.ask(model, request, sent, sink, lambda: meter.written)
@@ -388,7 +390,7 @@ class Calls(OngoingRun):
         wanted = shortened(call.request, call.context)
         if call.whole:
             return wanted
-        known = self.resources.windows.fitted(call.model.name, call.request)
+        known = self.resources.windows.fitted(call.model, call.request)
         if wanted.is_whole or known.is_whole:
             return known if wanted.is_whole else wanted
         return min(wanted, known, key=lambda each: request_tokens(each.request))

@@ -1,4 +1,4 @@
-"""Prompts that do not fit into a model's context: asked again with less, and remembered for the run."""
+"""Prompts that do not fit into a model's context: shortened beforehand if that is known, else asked again with less."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import ModelContextError
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse
+from ..models.context_size import check_fit
 from ..models.tokens import request_tokens
 from .shortening import Shortened, shortened
 
@@ -28,18 +29,24 @@ class _Window:
 class ContextWindows:
     """What is known of the models' contexts in a run. A refused prompt costs nothing.
 
-    It is kept by the model's name and by how much it may write, which needs room as well.
+    What a refusal taught is kept by the model's name and by how much it may write, which needs room as well. Before
+    the first one counts what the model says of its context, with a margin.
     """
 
     def __init__(self) -> None:
         self._windows: dict[tuple[str, int | None], _Window] = {}
 
-    def fitted(self, model: str, request: ModelRequest) -> Shortened:
-        """Return `request`, shortened if one that was no longer has been refused before."""
-        window = self._windows.get((model, request.settings.max_tokens))
-        if window is None or request_tokens(request) < window.refused:
-            return Shortened(request)
-        return shortened(request, window.room)
+    def fitted(self, model: Model, request: ModelRequest) -> Shortened:
+        """Return `request`, shortened if it is known that it does not fit."""
+        window = self._windows.get((model.name, request.settings.max_tokens))
+        if window is not None:
+            fits = request_tokens(request) < window.refused
+            return Shortened(request) if fits else shortened(request, window.room)
+        try:
+            check_fit(model, request)
+        except ModelContextError as error:
+            return shortened(request, room_after(error, request))
+        return Shortened(request)
 
     def room(self, model: str, request: ModelRequest) -> float:
         """Return how many tokens a prompt like `request` may have, by the estimate; `math.inf` if nothing is known."""
@@ -88,11 +95,16 @@ def room_after(error: ModelContextError, request: ModelRequest) -> int:
     sent, context, prompt = request_tokens(request), error.context_tokens, error.prompt_tokens
     if not context:
         return sent // 2
+    room = _room(context, prompt / sent if prompt and sent else 1, request)
+    return room if room < sent else sent // 2
+
+
+def _room(context: int, per_estimate: float, request: ModelRequest) -> int:
+    """Return how many tokens, by the estimate, a prompt may have that leaves room for an answer."""
     answer = min(context // 4, MAX_ANSWER_TOKENS)
     if request.settings.max_tokens is not None:
         answer = min(request.settings.max_tokens, context // 2)
-    room = int((context - answer) * MARGIN * (sent / prompt if prompt else 1))
-    return room if room < sent else sent // 2
+    return int((context - answer) * MARGIN / per_estimate)
 
 
 def told(response: ModelResponse, sent: Shortened, whole: ModelRequest, asker: str, room: float) -> ModelResponse:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from copy import copy
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Self
 
 import anyio.to_thread
 
@@ -14,6 +16,7 @@ from ...errors import ConfigurationError, MissingDependencyError
 from ...settings import ModelSettings
 from ...usage import FREE
 from ..base import Brevity, DeltaSink, ModelRequest, ModelResponse
+from ..context_size import ContextSize
 from ..openai import OpenAIModel
 from ..openai.profile import Profile
 from ..wrappers.prompted_tools import PromptedTools
@@ -75,13 +78,29 @@ class LocalModel:
         self._context = context
         self._settings = (settings or ModelSettings()).over(DEFAULT_SETTINGS)
         self._on_pull = on_pull
+        self._stated = PROFILE.model_copy(update={"context_tokens": context})
         self._model: PromptedTools | None = None
         self._served: OpenAIModel | None = None
 
     @property
     def profile(self) -> Profile:
         """The dialect of its server, with what was learnt since it was started."""
-        return PROFILE if self._served is None else self._served.profile
+        return self._stated if self._served is None else self._served.profile
+
+    @property
+    def context_size(self) -> ContextSize | None:
+        """How much fits into the context that its slots share."""
+        profile = self.profile
+        if profile.context_tokens is None:
+            return None
+        return ContextSize(profile.context_tokens, profile.tokens_per_estimate)
+
+    def with_profile(self, profile: Profile) -> Self:
+        """Return the same model, at the same server, with another profile, on which nothing that was learnt comes."""
+        model = copy(self)
+        model._stated = profile
+        model._model = model._served = None
+        return model
 
     def __repr__(self) -> str:
         return f"LocalModel({self.name.removeprefix('local:')!r})"
@@ -127,9 +146,9 @@ class LocalModel:
             settings=self._settings,
             name=self.name,
             price=FREE,
-            profile=PROFILE,
         )
-        self._served = served
+        # What is learnt of a server of this process is of no use to others.
+        self._served = served = served.with_profile(self._stated)
         # Like other servers, this one may close an idle connection at the moment that it is reused.
         return PromptedTools(Retry(Spread(served, server.slots, self._context)))
 

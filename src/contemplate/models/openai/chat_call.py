@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from ...errors import ModelRequestError
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
+from ..tokens import request_tokens
 from ..wrappers.prompted_tools import PromptedTools
 from .account import Account
 from .profile import Api, Profile
@@ -61,6 +62,11 @@ class ChatCall:
         self._transport = transport
         self._request = self._sent = request
         self._on_delta = on_delta
+
+    @property
+    def prompt_estimate(self) -> int:
+        """How many tokens the prompt is estimated to have."""
+        return request_tokens(self._sent)
 
     def body(self, profile: Profile) -> Mapping[str, Any]:
         """Return the request as it is written in a dialect: the one that was made last."""

@@ -89,10 +89,17 @@ _ACCOUNT = re.compile(rf"\blimit:? {_N}\W.{{0,60}}?\brequested:? {_N}", re.IGNOR
 
 @dataclass(frozen=True, slots=True)
 class Overflow:
-    """A prompt that does not fit, with the numbers of tokens that the server named."""
+    """A prompt that does not fit, with the numbers of tokens that the server named.
+
+    Args:
+        context_tokens: how many fit.
+        prompt_tokens: how many the prompt has.
+        of_account: whether it is the account that may not send as many in a minute, and not the model's context.
+    """
 
     context_tokens: int | None = None
     prompt_tokens: int | None = None
+    of_account: bool = False
 
 
 def overflow(error: ErrorBody) -> Overflow | None:
@@ -101,7 +108,7 @@ def overflow(error: ErrorBody) -> Overflow | None:
     account = _ACCOUNT.search(words)
     if account is not None:
         limit, requested = _number(account[1]), _number(account[2])
-        return Overflow(limit, requested) if requested > limit else None
+        return Overflow(limit, requested, of_account=True) if requested > limit else None
     named = any(code.lower() in _CODES for code in error.codes)
     if not (named or (_OVERFLOW.search(words) and not _NOT_OVERFLOW.search(words))):
         return None

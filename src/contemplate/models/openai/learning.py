@@ -13,7 +13,7 @@ import anyio.to_thread
 from ..base import ModelResponse
 from ..per_loop import PerLoop
 from .completion import ReportedError
-from .lessons import Lesson, lesson_from, room_left
+from .lessons import Lesson, context_lesson, lesson_from, room_left
 from .notebook import Page, page_of, write_down
 from .profile import Api, Profile
 from .refusals import MAY_REFUSE, Refusal, may_refuse, refusal_of
@@ -25,6 +25,10 @@ MAX_ROUNDS = 2 * MAX_LESSONS
 PATIENCE = 5.0
 UNHEEDED = Lesson(
     changes={"schema_form": "words"}, words="the server takes no notice of schemas; they are told in words"
+)
+# A longer prompt than that was answered.
+OUTGROWN = Lesson(
+    changes={"context_tokens": None, "tokens_per_estimate": None}, words="more fits into the context than was known"
 )
 
 # Of each event loop: who tries what was just learnt.
@@ -82,6 +86,11 @@ class Dialect:
             BadCompletion: it failed, or its answer is not one.
         """
         response = await self._answered(asking)
+        known, read = self.profile.context_tokens, response.usage.input_tokens
+        # A number that is the estimate was not reported.
+        if known is not None and read > known and read != asking.prompt_estimate:
+            self._page.add(OUTGROWN, proven=self._page.proven)
+            await self.write_down()
         if asking.unheeded and self.profile.schema_form != UNHEEDED.changes["schema_form"]:
             # The answer is paid for; the next one, such as its repair, will be of use.
             self._page.add(UNHEEDED, proven=True)
@@ -128,6 +137,11 @@ class Asking(Protocol):
     @property
     def unheeded(self) -> bool:
         """Whether the answer shows that the server takes no notice of schemas."""
+        ...
+
+    @property
+    def prompt_estimate(self) -> int:
+        """How many tokens the prompt is estimated to have."""
         ...
 
     def body(self, profile: Profile) -> Mapping[str, Any]:
@@ -180,7 +194,9 @@ class _Call:
     async def _until_proven(self, outcome: _Failure | ModelResponse | None) -> _Failure | ModelResponse | None:
         """Learn from a refusal, and try what was learnt, until nothing is refused or others have learnt the same."""
         for _ in range(MAX_ROUNDS):
-            if isinstance(outcome, _Failure) and outcome.profile is self._dialect.profile:
+            if isinstance(outcome, _Failure) and (
+                outcome.refusal.is_too_long or outcome.profile is self._dialect.profile
+            ):
                 await self._learn(outcome)
             if self._page.proven:
                 break
@@ -219,6 +235,7 @@ class _Call:
             ReportedError: the same.
         """
         self._tried.append(failure.profile)
+        await self._learn_context(failure)
         body, refusal = self._asking.body(_capped(failure.profile, self._room)), failure.refusal
         room = room_left(refusal, body)
         if room is not None:
@@ -247,6 +264,15 @@ class _Call:
         else:
             self._page.proven = True
             raise failure.error
+
+    async def _learn_context(self, failure: _Failure) -> None:
+        """Keep how much fits, for the next prompts. This one is the caller's to shorten."""
+        if not failure.refusal.is_too_long:
+            return
+        lesson = context_lesson(failure.refusal, self._asking.prompt_estimate, self._dialect.profile)
+        if lesson is not None:
+            self._page.add(lesson, proven=self._page.proven)
+            await self._dialect.write_down()
 
 
 @asynccontextmanager

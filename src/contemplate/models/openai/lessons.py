@@ -13,11 +13,12 @@ from ...data import Data
 from ..tokens import BYTES_PER_TOKEN
 from .context_overflow import overflow
 from .lesson_rules import MAX_TOKENS, possible_changes
+from .output_bound import LEAST_ROOM
 from .profile import Profile
 from .refusals import Refusal
 
-# Of an answer with less room than this nothing can be expected.
-LEAST_ROOM = 16
+# What lessons add to, instead of replacing it.
+_ADDED = {"left_out", "at_most"}
 _REQUESTED = re.compile(r"requested (?:a total of |about )?(\d+)", re.IGNORECASE)
 _SUM = re.compile(r"(\d+) \+ \d+ > (\d+)")
 
@@ -32,6 +33,10 @@ class Lesson(Data):
 
     changes: Mapping[str, JsonValue]
     words: str
+
+    def replaces(self, earlier: Lesson) -> bool:
+        """Return whether nothing is left of an earlier lesson after this one."""
+        return earlier.changes.keys() <= self.changes.keys() and not earlier.changes.keys() & _ADDED
 
     def applied_to(self, profile: Profile) -> Profile:
         """Return `profile` as the server takes it; unchanged if the lesson does not fit its fields."""
@@ -66,6 +71,27 @@ def lesson_from(
         if changed != profile and not goes_back:
             return lesson
     return None
+
+
+def context_lesson(refusal: Refusal, estimate: int, profile: Profile) -> Lesson | None:
+    """Return what a refused prompt teaches of the model's context; None if nothing that is not known.
+
+    Args:
+        refusal: what the server said.
+        estimate: the tokens that the prompt was estimated to have.
+        profile: the dialect in force.
+    """
+    sizes = overflow(refusal.error)
+    if sizes is None or sizes.of_account or not sizes.context_tokens:
+        return None
+    changes: dict[str, JsonValue] = {"context_tokens": sizes.context_tokens}
+    if sizes.prompt_tokens and sizes.prompt_tokens > sizes.context_tokens and estimate:
+        changes["tokens_per_estimate"] = round(sizes.prompt_tokens / estimate, 2)
+    known = profile.context_tokens == sizes.context_tokens
+    if known and (profile.tokens_per_estimate is not None or len(changes) == 1):
+        return None
+    lesson = Lesson(changes=changes, words=f"{sizes.context_tokens:,} tokens fit into the context")
+    return lesson if lesson.applied_to(profile) != profile else None
 
 
 def room_left(refusal: Refusal, body: Mapping[str, Any]) -> int | None:

@@ -13,6 +13,7 @@ from .reasoning import FIELDS, reasoning_in, words_of
 from .response_images import ResponseImages
 from .thoughts import Thoughts
 from .tool_call_pieces import ToolCallPieces
+from .tool_calls_in_text import ToolCallsInText
 
 
 class MessagePieces:
@@ -35,6 +36,7 @@ class MessagePieces:
         self._reasoning_field = ""
         self._thoughts = Thoughts()
         self._calls = ToolCallPieces(tools)
+        self._calls_in_text = ToolCallsInText(tools)
         self._opaque = OpaqueFields()
         self._images = ResponseImages()
         self._unknown_parts = False
@@ -90,9 +92,13 @@ class MessagePieces:
     def end(self) -> Iterator[Delta]:
         """Yield what was held back, at the end of the message."""
         yield from self._without_thoughts(self._thoughts.end())
-        if rest := self._images.rest():
+        text, calls = self._calls_in_text.end(elsewhere=bool(self._calls))
+        rest = self._images.without_images(text) + self._images.rest() if text else self._images.rest()
+        if rest:
             self._text.append(rest)
             yield Delta(rest)
+        for name, arguments in calls:
+            self._calls.add({"name": name, "arguments": arguments}, whole=True)
 
     def message(self, provider: str, call_prefix: str, *, with_reasoning: bool) -> Message:
         """Return the message.
@@ -166,13 +172,15 @@ class MessagePieces:
         for delta in deltas:
             if delta.restart:
                 self._images.rest()
+                self._calls_in_text.clear()
                 self._text.clear()
                 yield delta
                 if self._reasoning:
                     yield Delta(reasoning=self.reasoning)
             if delta.reasoning:
                 yield self._thought(delta.reasoning)
-            if text := self._images.without_images(delta.text) if delta.text else "":
+            said = self._calls_in_text.add(delta.text) if delta.text else ""
+            if text := self._images.without_images(said) if said else "":
                 self._text.append(text)
                 yield Delta(text)
 

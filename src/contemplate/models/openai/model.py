@@ -15,6 +15,7 @@ from ...errors import ModelTimeoutError
 from ...settings import ModelSettings
 from ...usage import Price
 from ..base import DeltaSink, ModelRequest, ModelResponse
+from ..context_size import ContextSize
 from ..prices import listed_price
 from .account import KeyFunction, account_for
 from .chat_call import ChatCall
@@ -83,6 +84,14 @@ class OpenAIModel:
     def profile(self) -> Profile:
         """The dialect in force: what was stated or known beforehand, with what was learnt."""
         return self._dialect.profile
+
+    @property
+    def context_size(self) -> ContextSize | None:
+        """How much fits into its context, as stated, known beforehand, or learnt; None if unknown."""
+        profile = self.profile
+        if profile.context_tokens is None:
+            return None
+        return ContextSize(profile.context_tokens, profile.tokens_per_estimate)
 
     @property
     def price(self) -> Price | None:

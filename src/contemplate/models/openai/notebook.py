@@ -49,7 +49,8 @@ class Page:
     def add(self, lesson: Lesson, *, proven: bool = False) -> None:
         """Add a lesson, after which a call has to try whether it is enough, unless it is known to be."""
         with _lock:
-            self.lessons, self.proven, self.remembered = (*self.lessons, lesson), proven, False
+            kept = [each for each in self.lessons if not lesson.replaces(each)]
+            self.lessons, self.proven, self.remembered = (*kept, lesson), proven, False
 
     def forget(self) -> None:
         """Drop all lessons: the server is another one."""

@@ -48,6 +48,8 @@ class Profile(Data):
         reasoning_apart: whether the tokens of reasoning are missing from the number of completion tokens.
         images: whether images are understood.
         context_tokens: how many tokens fit, prompt and answer together; None if unknown.
+        tokens_per_estimate: how many tokens a prompt had for each that was estimated (`models.tokens`), where a
+            refusal told; None if unknown.
         max_output_tokens: how many tokens an answer may have; None if unknown.
     """
 
@@ -72,7 +74,8 @@ class Profile(Data):
     reasoning_back: Literal["tool_turns", "all"] = "tool_turns"
     reasoning_apart: bool = False
     images: bool = True
-    context_tokens: int | None = None
+    context_tokens: int | None = Field(default=None, gt=0)
+    tokens_per_estimate: float | None = Field(default=None, gt=0)
     max_output_tokens: int | None = None
 
 

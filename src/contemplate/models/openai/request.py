@@ -15,6 +15,7 @@ from ...settings import ModelSettings
 from ..base import ModelRequest
 from ..schemas import sent_schema
 from .conversation import sent_messages
+from .output_bound import output_bound
 from .profile import Profile, SchemaForm
 from .schema_forms import answer_tool, form_of, in_words, is_streamed, response_format, tools_of
 
@@ -45,6 +46,9 @@ def body_of(request: ModelRequest, *, model: str, stream: bool, profile: Profile
         body["stream"] = True
         if "stream_options" not in profile.left_out:
             body["stream_options"] = {"include_usage": True}
+    bound = output_bound(request, profile)
+    if bound is not None and profile.max_tokens_field not in profile.left_out:
+        body[profile.max_tokens_field] = bound
     _add_settings(body, request.settings, profile)
     if request.tools or form == "tool":
         _add_tools(body, request, profile, form)
@@ -60,8 +64,6 @@ def body_of(request: ModelRequest, *, model: str, stream: bool, profile: Profile
 
 def _add_settings(body: dict[str, Any], settings: ModelSettings, profile: Profile) -> None:
     left_out, at_most = profile.left_out, profile.at_most
-    if settings.max_tokens is not None and profile.max_tokens_field not in left_out:
-        body[profile.max_tokens_field] = min(settings.max_tokens, profile.max_output_tokens or settings.max_tokens)
     for name, value in (("temperature", settings.temperature), ("top_p", settings.top_p)):
         if value is not None and name not in left_out:
             body[name] = min(value, at_most.get(name, value))

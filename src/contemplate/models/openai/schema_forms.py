@@ -39,6 +39,12 @@ def tools_of(request: ModelRequest, profile: Profile) -> bool:
     )
 
 
+def names_of_tools(request: ModelRequest, profile: Profile) -> list[str]:
+    """Return the names of the tools that may be called, with the one whose arguments are the answer."""
+    names = [] if request.tool_choice == "none" else [tool.name for tool in request.tools]
+    return [*names, _tool_name(request)] if form_of(request, profile) == "tool" else names
+
+
 def is_streamed(request: ModelRequest, profile: Profile) -> bool:
     """Return whether the answer to `request` can be streamed."""
     if not profile.streams:

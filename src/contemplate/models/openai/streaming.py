@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import anyio
 
 from ..base import Delta, DeltaSink, ModelResponse
-from .completion import parsed
+from .completion import BadCompletion, parsed
+from .json_lines import JsonLines, looks_like_json_lines
 from .sse import BYTE_ORDER_MARK, LONGEST_FIELD, EventStream, looks_like_events
 from .stream_timeouts import StreamTimeouts
 from .transport import Stream, TransportFailure
 
 DRAIN_SECONDS = 0.1
+
+# "object": JSON of which no line has ended.
+_Form = Literal["events", "lines", "object", "whole"]
 
 
 class Collector(Protocol):
@@ -64,61 +68,82 @@ async def read_stream(
 ) -> ModelResponse:
     """Return the response of `stream`, and pass its pieces to `on_delta` as they arrive.
 
-    Whether it is a stream of events is seen from its beginning: not all servers say so in the content type, and some
-    say so of a whole response.
+    Whether it is a stream, of events or of lines of JSON, is seen from its beginning: not all servers say so in the
+    content type, and some say so of a whole response.
 
     Raises:
         TransportFailure: the stream broke off.
         BadCompletion: it is not what the collector reads.
     """
-    events, beginning = EventStream(), b""
-    is_stream: bool | None = None
+    events: EventStream | JsonLines | None = None
+    beginning: list[bytes] = []
+    form: _Form | None = None
     if "application/json" in stream.content_type:
         # The limits of streams begin to hold with the first piece, should it be one all the same.
         timeouts.end()
     async for piece in stream.pieces:
-        if is_stream is None:
-            beginning += piece
-            is_stream = _is_stream(beginning, stream.content_type)
-            if is_stream is None:
+        if events is None:
+            beginning.append(piece)
+            if form == "object" and b"\n" not in piece:
                 continue
-            piece = beginning
-            if not is_stream:
+            form = _form_of(b"".join(beginning), stream.content_type)
+            if form in ("object", "whole"):
                 timeouts.end()
+            if form == "whole":
                 break
+            if form in (None, "object"):
+                continue
+            events, piece = EventStream() if form == "events" else JsonLines(), b"".join(beginning)
         done = _collect(events.feed(piece), collector, on_delta)
         timeouts.heard(collector.pieces)
         if done:
             await _drain(stream.pieces)
             return _ended(collector, on_delta, done=True)
-    if is_stream is None:
-        is_stream = "text/event-stream" in stream.content_type
-    if not is_stream:
-        whole = b"".join([beginning, *[piece async for piece in stream.pieces]])
+    if events is None and (form is not None or "text/event-stream" not in stream.content_type):
+        whole = b"".join([*beginning, *[piece async for piece in stream.pieces]])
         return _pass_on(read_whole(whole, collector), on_delta)
-    done = _collect(events.flush(), collector, on_delta)
+    done = events is not None and _collect(events.flush(), collector, on_delta)
     return _ended(collector, on_delta, done=done)
 
 
 def read_whole(body: bytes, collector: Collector) -> ModelResponse:
-    """Return the response of a body that was not streamed.
+    """Return the response of a body that was not to be streamed; one that was all the same is read as a stream.
 
     Raises:
         BadCompletion: it is not what the collector reads.
     """
-    for _ in collector.add_value(parsed(body)):
+    try:
+        value = parsed(body.removeprefix(BYTE_ORDER_MARK))
+    except BadCompletion:
+        form = _form_of(body, "")
+        if form not in ("events", "lines"):
+            raise
+        events = EventStream() if form == "events" else JsonLines()
+        done = _collect(events.feed(body), collector, _unheard) or _collect(events.flush(), collector, _unheard)
+        return _ended(collector, _unheard, done=done)
+    for _ in collector.add_value(value):
         pass
     return collector.response()
 
 
-def _is_stream(beginning: bytes, content_type: str) -> bool | None:
-    """Return whether a body that begins like this is a stream of events; None while it may be either."""
+def _unheard(_: Delta) -> None:
+    """Pass a piece on to nobody."""
+
+
+def _form_of(beginning: bytes, content_type: str) -> _Form | None:
+    """Return in which form a body is that begins like this; None while it may be any."""
+    if BYTE_ORDER_MARK.startswith(beginning):
+        return None
     start = beginning.removeprefix(BYTE_ORDER_MARK).lstrip()
-    if start.startswith((b"{", b"[", b"<")):
-        return False
+    if start.startswith(b"{"):
+        if b"\n" not in start:
+            return "object"
+        return "lines" if looks_like_json_lines(start) else "whole"
+    if start.startswith((b"[", b"<")):
+        return "whole"
     if "text/event-stream" in content_type or looks_like_events(start):
-        return bool(start) or None
-    return False if len(start) > LONGEST_FIELD else None
+        return "events" if start else None
+    return "whole" if len(start) > LONGEST_FIELD else None
 
 
 def _collect(events: Iterator[bytes], collector: Collector, on_delta: DeltaSink) -> bool:

@@ -11,24 +11,28 @@ from collections.abc import Collection, Iterator
 
 from ..base import Delta
 
-# Opening tags, and what closes each; an empty closing tag means that the mark only precedes the answer.
+# Opening tags, and what closes each; without anything the mark only precedes the answer.
 # gpt-oss: https://cookbook.openai.com/articles/openai-harmony; [THINK]: Mistral's Magistral; <seed:think>: Seed-OSS;
 # START_THINKING: Cohere's Command A Reasoning; the triangles: Kimi.
 _NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think")
-_CHANNELS = {"analysis": "<|end|>", "commentary": "<|end|>", "final": ""}
-_TAGS = {
-    **{f"<{name}>": f"</{name}>" for name in _NAMES},
+# The end of a channel's message, which may be missing before the next one.
+_ENDS, _NEXT = ("<|end|>", "<|return|>"), ("<|start|>", "<|channel|>")
+_CHANNELS = {"analysis": (*_ENDS, *_NEXT), "commentary": (*_ENDS, *_NEXT), "final": (), "final <|constrain|>json": ()}
+_TAGS: dict[str, tuple[str, ...]] = {
+    **{f"<{name}>": (f"</{name}>",) for name in _NAMES},
     **{
-        f"{start}<|channel|>{name}<|message|>": closing
-        for name, closing in _CHANNELS.items()
+        f"{start}<|channel|>{name}<|message|>": closings
+        for name, closings in _CHANNELS.items()
         for start in ("", "<|start|>assistant")
     },
-    "[think]": "[/think]",
-    "<|start_thinking|>": "<|end_thinking|>",
-    "\u25c1think\u25b7": "\u25c1/think\u25b7",
+    "[think]": ("[/think]",),
+    "<|start_thinking|>": ("<|end_thinking|>",),
+    "\u25c1think\u25b7": ("\u25c1/think\u25b7",),
 }
 # What may close a thought whose opening tag stands in the prompt.
 _ORPHANS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "[/think]")
+# What is left of the channels where the special tokens are not shown: "analysisHm.assistantfinalParis".
+_BARE, _BARE_FINAL = "analysis", "assistantfinal"
 _MOST_MENTIONS = 20
 _LONGEST = max(map(len, _TAGS))
 _FIRST = frozenset(tag[0] for tag in _TAGS)
@@ -39,7 +43,10 @@ def _any_of(tags: Collection[str]) -> re.Pattern[str]:
 
 
 _OPENING, _ORPHAN = _any_of(_TAGS), _any_of(_ORPHANS)
-_CLOSING = {opening: _any_of([closing]) for opening, closing in _TAGS.items() if closing}
+_CLOSING = {opening: _any_of(closings) for opening, closings in _TAGS.items() if closings}
+_BARE_BEGINNING = re.compile(rf"{_BARE}[^\W\d_]")
+_ORPHAN_OR_BARE = re.compile(f"{_ORPHAN.pattern}|(?-i:{_BARE_FINAL})", re.IGNORECASE | re.ASCII)
+_END = re.compile(r"<\|(?:end|return)\|>\s*\Z")
 _QUOTES = frozenset("`'\"\u2018\u2019\u201c\u201d")
 _MID_SENTENCE = re.compile(r"[\w,;:] \Z")
 
@@ -48,7 +55,8 @@ class Thoughts:
     """Splits the text of one answer, in pieces of any size, into reasoning and text.
 
     An opening tag counts only at the beginning; a closing tag without one counts where it is not merely mentioned: in
-    quotes, in a block of code, or within a sentence. Nothing is held back but what may be a part of a tag.
+    quotes, in a block of code, or within a sentence. The same holds for what is left of gpt-oss's channels where their
+    marks were dropped. Nothing is held back but what may be a part of a tag.
 
     Attributes:
         unclosed: whether the text ended within a thought, so that there is no answer.
@@ -59,6 +67,7 @@ class Thoughts:
         self._within: str | None = None
         self._at_beginning = True
         self._found = False
+        self._is_final = self._is_bare = False
         self._mentions = 0
         self._held = ""
         self._written: list[str] = []
@@ -94,13 +103,19 @@ class Thoughts:
         opening = str(self._within)
         closing = _CLOSING[opening].search(text)
         if closing is None:
-            return self._held_back(text, 0 if last else _partial(text, (_TAGS[opening],))), ""
+            return self._held_back(text, 0 if last else _partial(text, _TAGS[opening])), ""
         self._within = None
-        return text[: closing.start()], text[closing.end() :]
+        # The mark of the next channel is yet to be read.
+        following = closing.start() if closing[0].lower() in _NEXT else closing.end()
+        return text[: closing.start()], text[following:]
 
     def _beginning(self, text: str, *, last: bool) -> str:
         """Look for an opening tag, and return what follows it."""
         begun = text.lstrip()
+        if not self._found and begun and (_BARE.startswith(begun[: len(_BARE)])):
+            if len(begun) <= len(_BARE) and not last:
+                return self._held_back(text, len(text))
+            self._is_bare = _BARE_BEGINNING.match(begun) is not None
         if begun and begun[0].lower() not in _FIRST:
             self._at_beginning = False
             return begun if self._found else text
@@ -109,6 +124,7 @@ class Thoughts:
             self._found = True
             tag = opening[0].lower()
             self._within = tag if _TAGS[tag] else None
+            self._is_final = not _TAGS[tag]
             self._at_beginning = self._within is not None
             return begun[opening.end() :]
         if not last and len(begun) < _LONGEST and any(tag.startswith(begun.lower()) for tag in _TAGS):
@@ -118,18 +134,30 @@ class Thoughts:
 
     def _answer(self, text: str, *, last: bool) -> tuple[str, str, bool]:
         """Return text of the answer, what follows, and whether all text until there was a thought."""
-        if self._found or self._mentions > _MOST_MENTIONS or ("<" not in text and "[" not in text):
+        if self._is_final:
+            return self._without_end(text, last=last), "", False
+        plain = not self._is_bare and "<" not in text and "[" not in text
+        if self._found or self._mentions > _MOST_MENTIONS or plain:
             return text, "", False
-        for closing in _ORPHAN.finditer(text):
+        for closing in (_ORPHAN_OR_BARE if self._is_bare else _ORPHAN).finditer(text):
             if closing.end() == len(text) and not last:
                 # What follows decides whether it is only mentioned.
                 return self._held_back(text, len(text) - closing.start()), "", False
             if not self._is_mentioned(text, closing):
                 self._found = self._at_beginning = True
+                self._is_bare = closing[0] == _BARE_FINAL
                 return text[: closing.start()], text[closing.end() :], True
             self._mentions += 1
             return text[: closing.end()], text[closing.end() :], False
-        return self._held_back(text, 0 if last else _partial(text, _ORPHANS)), "", False
+        tags = (*_ORPHANS, _BARE_FINAL) if self._is_bare else _ORPHANS
+        return self._held_back(text, 0 if last else _partial(text, tags)), "", False
+
+    def _without_end(self, text: str, *, last: bool) -> str:
+        """Return text of the last channel without the mark of its end."""
+        end = _END.search(text)
+        if end is None:
+            return self._held_back(text, 0 if last else _partial(text, _ENDS))
+        return text[: end.start()] if last else self._held_back(text, len(text) - end.start())
 
     def _is_mentioned(self, text: str, tag: re.Match[str]) -> bool:
         before, following = "".join((*self._written, text[: tag.start()])), text[tag.end() : tag.end() + 1]
@@ -144,6 +172,8 @@ class Thoughts:
         if self._written:
             yield Delta(restart=True)
         thought = "".join((*self._written, said))
+        if self._is_bare:
+            thought = thought.lstrip().removeprefix(_BARE)
         self._written.clear()
         if thought:
             yield Delta(reasoning=thought)
@@ -157,8 +187,8 @@ class Thoughts:
 
 def _partial(text: str, tags: Collection[str]) -> int:
     """Return the length of the longest end of `text` that is the beginning of one of `tags`, but no whole one."""
-    tail = text[-_LONGEST:].lower()
+    first, tail = {tag[0] for tag in tags}, text[-_LONGEST:].lower()
     for place, letter in enumerate(tail):
-        if letter in _FIRST and any(tag.startswith(tail[place:]) and len(tag) > len(tail) - place for tag in tags):
+        if letter in first and any(tag.startswith(tail[place:]) and len(tag) > len(tail) - place for tag in tags):
             return len(tail) - place
     return 0

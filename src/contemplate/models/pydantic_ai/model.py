@@ -12,10 +12,11 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
-from ...errors import MissingDependencyError, ModelTimeoutError
+from ...errors import MissingDependencyError, ModelContextError, ModelTimeoutError
 from ...settings import ModelSettings
 from ...usage import Price
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse, RunMark, outermost_run
+from ..context_size import ContextSize
 from ..openai.stream_timeouts import StreamTimeouts
 from ..per_loop import PerLoop
 from ..prices import listed_price
@@ -78,6 +79,8 @@ class PydanticAIModel:
         self._unused.append(made)
         self.name = name or (model if isinstance(model, str) else made.model_id)
         self.settings = settings
+        # As the last refusal of a prompt told.
+        self.context_size: ContextSize | None = None
         self._provider_settings = dict(provider_settings or {})
         self._cache = cache
         self._price = price
@@ -127,6 +130,8 @@ class PydanticAIModel:
                 if sink is not None and sink.raised is error:
                     raise
                 failure = error_of(error, self.name, model)
+                if isinstance(failure, ModelContextError) and failure.context_tokens:
+                    self.context_size = ContextSize(failure.context_tokens)
         if scope.cancelled_caught:
             raise ModelTimeoutError(
                 f"no complete answer within {seconds:g} s", model=self.name, hint="raise ModelSettings.timeout"

@@ -7,7 +7,17 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from ...usage import Price
 from ..accounting import broken_off
-from ..base import Brevity, Connectable, Delta, DeltaSink, Model, ModelResponse, brevity_of, price_of
+from ..base import (
+    Brevity,
+    Connectable,
+    Delta,
+    DeltaSink,
+    Model,
+    ModelResponse,
+    brevity_of,
+    price_of,
+)
+from ..context_size import ContextSize, context_of
 from ..tokens import text_bytes
 
 
@@ -34,6 +44,11 @@ class Wrapper:
     def brevity(self) -> Brevity | None:
         """How briefly the inner model contemplates by default."""
         return brevity_of(self.inner)
+
+    @property
+    def context_size(self) -> ContextSize | None:
+        """How much fits into the inner model's context."""
+        return context_of(self.inner)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[None]:

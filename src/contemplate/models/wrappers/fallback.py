@@ -12,6 +12,7 @@ from ...errors import (
     ConfigurationError,
     ContemplateError,
     ModelConnectionError,
+    ModelContextError,
     ModelError,
     ModelRateLimitError,
     ModelServerError,
@@ -19,10 +20,11 @@ from ...errors import (
 )
 from ...usage import Price
 from ..base import DeltaSink, Model, ModelRequest, ModelResponse, price_of
+from ..context_size import ContextSize, check_fit, context_of
 from ..registry import resolve
 from .base import Restarting, Wrapper
 
-MAY_PASS = (ModelConnectionError, ModelTimeoutError, ModelRateLimitError, ModelServerError)
+MAY_PASS = (ModelConnectionError, ModelTimeoutError, ModelRateLimitError, ModelServerError, ModelContextError)
 
 
 class Fallback(Wrapper):
@@ -35,8 +37,8 @@ class Fallback(Wrapper):
 
     Args:
         models: the models or their names, in the order in which they are tried.
-        on: the errors after which the next model is tried. By default transient ones: a refused key or an invalid
-            request should be reported, not hidden.
+        on: the errors after which the next model is tried. By default transient ones, and a prompt that does not fit,
+            as the next context may be larger: a refused key or an invalid request should be reported, not hidden.
         failures: how many of these in a row cause a model to be skipped.
         seconds: how long it is skipped.
 
@@ -77,12 +79,21 @@ class Fallback(Wrapper):
             return None
         return Price(input=max(each.input for each in known), output=max(each.output for each in known))
 
+    @property
+    def context_size(self) -> ContextSize | None:
+        """The largest of the models' contexts; None if one is not known."""
+        sizes = [context_of(model) for model, _ in self._models]
+        known = [size for size in sizes if size is not None]
+        return max(known, key=lambda size: size.tokens) if len(known) == len(sizes) else None
+
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
         """Answer `request` with the first model that succeeds.
 
-        Only the connections of the first model are kept between calls.
+        Only the connections of the first model are kept between calls. A model is not asked what is known not to fit
+        into its context.
 
         Raises:
+            ModelContextError: the prompt fits into the context of none that could be asked; the largest one's error.
             ContemplateError: the last model's error, with the earlier ones in its notes; or all models were skipped.
         """
         sink = None if on_delta is None else Restarting(on_delta)
@@ -103,9 +114,11 @@ class Fallback(Wrapper):
             return response if sink is None else sink.with_lost(response)
         if not failed:
             raise self._all_skipped()
-        for earlier in failed[:-1]:
-            failed[-1].add_note(f"before that: {earlier}")
-        raise failed[-1]
+        told = _told(failed)
+        for earlier in failed:
+            if earlier is not told:
+                told.add_note(f"{'before that' if told is failed[-1] else 'besides'}: {earlier}")
+        raise told
 
     def _all_skipped(self) -> ModelConnectionError:
         wait = min(circuit.delay(anyio.current_time()) for _, circuit in self._models)
@@ -119,9 +132,14 @@ async def _request(
     request: ModelRequest,
     sink: DeltaSink | None,
 ) -> ModelResponse:
+    if ModelContextError in on:
+        check_fit(model, request)
     trial = circuit.enter(anyio.current_time())
     try:
         response = await model.request(request, sink)
+    except ModelContextError:
+        circuit.answered()
+        raise
     except on:
         circuit.failed(anyio.current_time())
         raise
@@ -135,6 +153,12 @@ async def _request(
         raise
     circuit.answered()
     return response
+
+
+def _told(failed: Sequence[ContemplateError]) -> ContemplateError:
+    """Return the error of a prompt that a shorter one may help, in the largest context; else the last one."""
+    too_long = [error for error in failed if isinstance(error, ModelContextError)]
+    return max(too_long, key=lambda error: error.context_tokens or 0) if too_long else failed[-1]
 
 
 class Circuit:

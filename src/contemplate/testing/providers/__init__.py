@@ -9,6 +9,7 @@ script          what its model says: `able` can do everything that is asked
 schema_values   values that follow a schema
 counting, signatures   what it counts, and what it wants back
 answers         answers in its form, whole and as a stream
+responses       OpenAI's Responses API
 server          `Provider`
 companies, hosts, servers   the providers, a row each with its sources
 """

@@ -87,6 +87,10 @@ class Answer:
     def _logprobs_asked(self) -> bool:
         return self.form.logprobs and bool(self.body.get("logprobs"))
 
+    def logprobs(self) -> list[Json]:
+        """Return the log-probabilities of the text; none where they are not asked for."""
+        return _logprobs(self.said.text) if self._logprobs_asked else []
+
     @property
     def _reasoning(self) -> str:
         return self.said.reasoning or ""
@@ -138,17 +142,17 @@ class Answer:
             case "think":
                 text = f"<think>\n{self._reasoning}\n</think>\n\n{text}"
             case "parts":
-                for piece in _pieces(self._reasoning):
+                for piece in pieces_of(self._reasoning):
                     yield {"content": [_thinking(piece)]}, None
             case "reasoning_details":
-                for piece in _pieces(self._reasoning):
+                for piece in pieces_of(self._reasoning):
                     detail = {"type": "reasoning.text", "text": piece, "format": "unknown", "index": 0}
                     yield {"content": "", "reasoning": piece, "reasoning_details": [detail]}, None
                 yield {"content": "", "reasoning_details": [self._details(calls)[0] | {"text": ""}]}, None
             case "reasoning_content" | "reasoning":
-                for piece in _pieces(self._reasoning):
+                for piece in pieces_of(self._reasoning):
                     yield {self.form.reasoning: piece}, None
-        for piece in _pieces(text):
+        for piece in pieces_of(text):
             yield {"content": piece}, _logprobs(piece) if self._logprobs_asked else None
         yield from ((delta, None) for delta in self._call_deltas(calls))
 
@@ -167,7 +171,7 @@ class Answer:
             arguments = call["function"]["arguments"]
             start = {**call, "index": place, "function": {"name": call["function"]["name"], "arguments": ""}}
             yield {"tool_calls": [start]}
-            for piece in _pieces(arguments):
+            for piece in pieces_of(arguments):
                 more: Json = {"index": place, "function": {"arguments": piece}}
                 yield {"tool_calls": [more | {"id": ""} if how == "empty_ids" else more]}
             if how == "snapshots":
@@ -214,7 +218,8 @@ def _thinking(text: str) -> Json:
     return {"type": "thinking", "thinking": [{"type": "text", "text": text}]}
 
 
-def _pieces(text: str) -> list[str]:
+def pieces_of(text: str) -> list[str]:
+    """Return `text` in the pieces of a stream."""
     return [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
 
 

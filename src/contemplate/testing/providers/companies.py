@@ -37,6 +37,7 @@ OPENAI = ProviderDialect(
     ),
     rules=(_SAYS_JSON, OpenAIStrict()),
     answer=AnswerForm(logprobs=True),
+    responses=True,
 )
 
 _REASONING_RULES = (
@@ -74,6 +75,7 @@ OPENAI_REASONING = ProviderDialect(
     ),
     rules=_REASONING_RULES,
     answer=AnswerForm(thinks=True),
+    responses=True,
 )
 
 AZURE = ProviderDialect(

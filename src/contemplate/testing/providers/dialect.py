@@ -84,6 +84,7 @@ class ProviderDialect:
         rules: what it refuses; the first that is broken is told.
         refusal: the form of its errors.
         answer: how it answers.
+        responses: whether it has OpenAI's Responses API as well; then its rules are those of both.
         lacks: what its model cannot do, whatever it is asked in: "tools", "images".
     """
 
@@ -94,4 +95,5 @@ class ProviderDialect:
     rules: tuple[Rule, ...] = ()
     refusal: RefusalForm = openai_form
     answer: AnswerForm = AnswerForm()
+    responses: bool = False
     lacks: frozenset[str] = frozenset()

@@ -30,7 +30,7 @@ class Asked:
     """A request, as the provider's model sees it.
 
     Args:
-        body: the request.
+        body: the request, as chat completions write it.
         number: its number at this server, from 0.
         schema: the schema that the server holds the answer to; None if it does not.
         json: whether the server holds the answer to some JSON.

@@ -19,6 +19,8 @@ from .answers import Answer
 from .counting import CHARACTERS_PER_TOKEN, PrefixCache, prompt_text, prompt_tokens, text_tokens
 from .dialect import ProviderDialect
 from .refusals import Body, Refusal
+from .responses import ENCRYPTED, ResponsesAnswer, chat_body, responses_problems
+from .responses import PATH as RESPONSES
 from .script import Asked, Said, Script, able
 
 # What a model thinks if the script does not say: wrong at first, and with JSON that is not the answer.
@@ -108,25 +110,36 @@ class Provider:
     def _reply_to(self, exchange: Exchange) -> Reply:
         if self._key is not None and exchange.headers.get("authorization") != f"Bearer {self._key}":
             return self._refuse(exchange, [Refusal("Incorrect API key provided.", 401, code="invalid_api_key")])
-        if not isinstance(exchange.body.get("messages"), list):
+        body = exchange.body
+        if exchange.path == RESPONSES:
+            if not self.dialect.responses:
+                return self._refuse(exchange, [Refusal(f"Invalid URL (POST {RESPONSES})", 404)])
+            if problems := list(responses_problems(body)):
+                return self._refuse(exchange, problems)
+            body = chat_body(body)
+        if not isinstance(body.get("messages"), list):
             return self._refuse(exchange, [Refusal("Missing required parameter: 'messages'.", 400, "messages")])
         for rule in self.dialect.rules:
-            problems = rule.problems(exchange.body)
-            if problems:
-                return self._refuse(exchange, problems)
-        return _Answering(self, self._answer(exchange))
+            if found := rule.problems(body):
+                return self._refuse(exchange, found)
+        answer = self._answer(body, exchange.number)
+        if exchange.path == RESPONSES:
+            encrypted = ENCRYPTED in (exchange.body.get("include") or ())
+            form = replace(answer.form, done=False)
+            answer = ResponsesAnswer(form, body, answer.number, answer.said, answer.usage, encrypted)
+        return _Answering(self, answer)
 
     def _refuse(self, exchange: Exchange, problems: Sequence[Refusal]) -> Reply:
         self.refused.append(Refused(exchange.body, tuple(problems)))
         return _Refusing(problems[0].status, self.dialect.refusal(problems))
 
-    def _answer(self, exchange: Exchange) -> Answer:
-        form, body = self.dialect.answer, exchange.body
-        asked = _held_to(form.schema, body, exchange.number)
+    def _answer(self, body: Body, number: int) -> Answer:
+        form = self.dialect.answer
+        asked = _held_to(form.schema, body, number)
         said = self._script(asked)
         said = said if isinstance(said, Said) else Said(said)
         if form.thinks and said.reasoning is None:
-            said = replace(said, reasoning=THOUGHTS.format(exchange.number))
+            said = replace(said, reasoning=THOUGHTS.format(number))
         if not form.thinks:
             said = replace(said, reasoning=None)
         said = _cut(said, body)
@@ -140,7 +153,7 @@ class Provider:
             output_tokens=max(1, written + thought),
             reasoning_tokens=thought,
         )
-        return Answer(form, body, exchange.number, said, usage)
+        return Answer(form, body, number, said, usage)
 
     async def send(self, answer: Answer, connection: HttpConnection) -> None:
         """Send an answer, and count it."""

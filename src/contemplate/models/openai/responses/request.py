@@ -12,6 +12,7 @@ from ....messages import ImagePart, Message, TextPart, instructed
 from ....settings import ModelSettings
 from ...base import ModelRequest, OutputSchema, ToolSpec
 from ...schemas import sent_schema
+from ..output_bound import output_bound
 from ..profile import Profile, SchemaForm
 from ..request import nearest_effort
 from ..schema_forms import form_of, in_words, is_streamed, tools_of
@@ -45,6 +46,8 @@ def responses_body(
     }
     if stream and is_streamed(request, profile):
         body["stream"] = True
+    if (bound := output_bound(request, profile)) is not None:
+        body["max_output_tokens"] = bound
     _add_settings(body, request.settings, profile)
     if tools_of(request, profile):
         body["tools"] = [_tool(tool, profile) for tool in request.tools]
@@ -57,8 +60,6 @@ def responses_body(
 
 
 def _add_settings(body: dict[str, Any], settings: ModelSettings, profile: Profile) -> None:
-    if settings.max_tokens is not None:
-        body["max_output_tokens"] = min(settings.max_tokens, profile.max_output_tokens or settings.max_tokens)
     for name, value in (("temperature", settings.temperature), ("top_p", settings.top_p)):
         if value is not None:
             body[name] = min(value, profile.at_most.get(name, value))
