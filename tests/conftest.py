@@ -56,16 +56,19 @@ def _loopback_only() -> Iterator[None]:
 def no_leftovers() -> Iterator[None]:
     """Fails a test after which something was left: a task whose error nobody saw, an open generator, a socket.
 
-    Warnings are errors, those of the garbage collector too, so that collecting here is enough to see them.
+    Warnings are errors, those of the garbage collector too, so that collecting here is enough to see them. It looks at
+    what the test made, and not at all that was there before: thousands of tests, each time.
     """
     complaints: list[str] = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("asyncio").addHandler(handler)
+    gc.freeze()
     try:
         yield
         gc.collect()
     finally:
+        gc.unfreeze()
         logging.getLogger("asyncio").removeHandler(handler)
     assert not complaints
 
