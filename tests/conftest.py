@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 
 import pytest
+import trustme
 
 from . import local_model, network
 
@@ -50,6 +51,15 @@ def _loopback_only() -> Iterator[None]:
     with network.refused() as attempts:
         yield
     assert not attempts
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No server is asked that the world's authorities vouch for, so that one that nobody knows is enough."""
+    file = tmp_path_factory.mktemp("authority") / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(file)
+    with network.trusting(file):
+        yield
 
 
 @pytest.fixture
