@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Generator, Iterator
 
 import pytest
+import trustme
 
 from . import local_model, network
 
@@ -52,20 +53,32 @@ def _loopback_only() -> Iterator[None]:
     assert not attempts
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No server is asked that the world's authorities vouch for, so that one that nobody knows is enough."""
+    file = tmp_path_factory.mktemp("authority") / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(file)
+    with network.trusting(file):
+        yield
+
+
 @pytest.fixture
 def no_leftovers() -> Iterator[None]:
     """Fails a test after which something was left: a task whose error nobody saw, an open generator, a socket.
 
-    Warnings are errors, those of the garbage collector too, so that collecting here is enough to see them.
+    Warnings are errors, those of the garbage collector too, so that collecting here is enough to see them. It looks at
+    what the test made, and not at all that was there before: thousands of tests, each time.
     """
     complaints: list[str] = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("asyncio").addHandler(handler)
+    gc.freeze()
     try:
         yield
         gc.collect()
     finally:
+        gc.unfreeze()
         logging.getLogger("asyncio").removeHandler(handler)
     assert not complaints
 

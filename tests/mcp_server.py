@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
-import time
 
 import anyio
 import uvicorn
@@ -76,18 +73,6 @@ async def hang() -> str:
     return ""
 
 
-@server.tool()
-def die() -> str:
-    """End the server."""
-    os._exit(3)
-
-
-@server.tool()
-def child() -> int:
-    """Start a process that would outlive its parent."""
-    return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)", *sys.argv[1:]]).pid
-
-
 def locked(app: ASGIApp) -> ASGIApp:
     """`app`, for those who know the key."""
 
@@ -102,10 +87,6 @@ def locked(app: ASGIApp) -> ASGIApp:
 
 
 def main() -> None:
-    if "slow" in sys.argv:
-        time.sleep(300)
-    if "stubborn" in sys.argv:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if "http" not in sys.argv:
         server.run()
     else:
@@ -114,8 +95,6 @@ def main() -> None:
         sys.stdout.flush()
         config = uvicorn.Config(locked(server.streamable_http_app()), log_level="critical")
         uvicorn.Server(config).run(sockets=[listening])
-    if "stubborn" in sys.argv:
-        time.sleep(300)
 
 
 if __name__ == "__main__":

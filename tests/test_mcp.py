@@ -1,4 +1,7 @@
-"""MCP: real servers, made with the official package, as processes over stdio and over HTTP on loopback."""
+"""MCP: real servers, as processes over stdio and over HTTP on loopback.
+
+What servers say is tried with one made with the official package; when they start and end, with one that is quick.
+"""
 
 from __future__ import annotations
 
@@ -49,10 +52,11 @@ from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 from contemplate.tools.toolset import Toolset
 
-from . import mcp_odd_server, mcp_server
+from . import mcp_odd_server, mcp_quick_server, mcp_server
 from .support import cancelled_after, steps
 
-SERVER = str(Path(mcp_server.__file__))
+OFFICIAL = str(Path(mcp_server.__file__))
+QUICK = str(Path(mcp_quick_server.__file__))
 SECRET = "s3cret-value-9"
 PATIENCE = 20.0
 
@@ -66,7 +70,7 @@ def processes(token: str) -> list[psutil.Process]:
 
 def servers(token: str) -> list[psutil.Process]:
     """The Python processes among them that are servers, and not their shells or children."""
-    return [each for each in processes(token) if each.info["cmdline"][1:2] == [SERVER]]
+    return [each for each in processes(token) if each.info["cmdline"][1] in (OFFICIAL, QUICK)]
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def token() -> Iterator[str]:
 
 class OverHttp:
     def __init__(self, *words: str, key: str = "") -> None:
-        command = [sys.executable, SERVER, "http", *words]
+        command = [sys.executable, OFFICIAL, "http", *words]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "TEST_KEY": key})
         assert self.process.stdout is not None
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}/mcp"
@@ -116,13 +120,13 @@ Make = Callable[..., Toolset]
 def make(request: pytest.FixtureRequest, token: str) -> Make:
     """`mcp_tools` for a server that speaks the one or the other way, and keeps a secret."""
     if request.param == "stdio":
-        return lambda **options: mcp_tools([sys.executable, SERVER, token], env={"TEST_KEY": SECRET}, **options)
+        return lambda **options: mcp_tools([sys.executable, OFFICIAL, token], env={"TEST_KEY": SECRET}, **options)
     url = request.getfixturevalue("over_http").url
     return lambda **options: mcp_tools(url, headers={"Authorization": f"Bearer {SECRET}"}, **options)
 
 
-def local(token: str, *words: str, **options: Any) -> Toolset:
-    return mcp_tools([sys.executable, SERVER, token, *words], **options)
+def local(token: str, *words: str, server: str = QUICK, **options: Any) -> Toolset:
+    return mcp_tools([sys.executable, server, token, *words], **options)
 
 
 def asks(*calls: tuple[str, dict[str, Any]]) -> Message:
@@ -143,6 +147,11 @@ async def until(true: Callable[[], object]) -> None:
     with anyio.fail_after(PATIENCE):
         while not true():
             await anyio.sleep(0.01)
+
+
+async def ended(token: str) -> None:
+    """Wait until all that was killed with its group is gone, which may be a moment after its leader is."""
+    await until(lambda: not processes(token))
 
 
 # What the model is shown and told
@@ -173,14 +182,16 @@ async def test_images_come_with_the_answer(make: Make) -> None:
 
 async def test_what_is_neither_text_nor_image_is_named(token: str) -> None:
     left_out = "[a result of the type audio/wav stood here, which cannot be shown]"
-    assert await told(local(token), ("files", {})) == [f"a note\n{left_out}\npage: https://localhost/page"]
+    assert await told(local(token, server=OFFICIAL), ("files", {})) == [
+        f"a note\n{left_out}\npage: https://localhost/page"
+    ]
 
 
 async def test_programs_can_use_them(token: str) -> None:
     program = "from tools import add, places_list\nprint(add(20, b=22), places_list())"
     model = ScriptedModel(f"```python\n{program}\n```")
     planner = planners.sample(1, strategies=[strategies.code])
-    result = await Contemplator(model, planner=planner, mode="vote", tools=[local(token)]).run("?")
+    result = await Contemplator(model, planner=planner, mode="vote", tools=[local(token, server=OFFICIAL)]).run("?")
     assert "42 Lyon\nOslo" in result.text
     assert "add(a: integer, b: integer = ...): Add two numbers." in model.requests[0].messages[-1].text
 
@@ -256,9 +267,9 @@ async def test_two_servers_with_tools_of_one_name(token: str) -> None:
     assert [each.text for each in model.requests[1].messages[-2:]] == ["2", "3"]
 
 
-async def test_a_choice_of_tools(mortal: OverHttp) -> None:
+async def test_a_choice_of_tools(token: str) -> None:
     async def shown(**choice: Any) -> set[str]:
-        async with mcp_tools(mortal.url, **choice).open_tools() as tools:
+        async with local(token, **choice).open_tools() as tools:
             return {each.name for each in tools.specs}
 
     everything = await shown()
@@ -383,7 +394,7 @@ async def test_one_that_is_killed_in_mid_run(token: str) -> None:
         if len(model.requests) == 1:
             (server,) = servers(token)
             server.kill()
-            await until(lambda: not processes(token))
+            await ended(token)
             return asks(("add", {"a": 1}))
         return request.messages[-1].text
 
@@ -432,7 +443,7 @@ async def test_the_server_lives_as_long_as_the_run(token: str) -> None:
     mind = Contemplator(ScriptedModel(script), planner=planners.sample(3), mode="vote", tools=[local(token)])
     await mind.run("?")
     assert set(there) == {1}
-    assert not processes(token)
+    await ended(token)
     before = len(there)
     await mind.run("?")
     assert len(there) > before
@@ -454,7 +465,7 @@ async def test_what_a_server_started_ends_with_it(token: str, end: str) -> None:
 
     model = ScriptedModel(script)
     await Contemplator(model, mode="instant", tools=[local(token)]).run("?")
-    await until(lambda: not processes(token))
+    await ended(token)
     assert started
 
 
@@ -463,11 +474,12 @@ async def test_one_that_will_not_end_is_killed(token: str) -> None:
     began = time.monotonic()
     await Contemplator(model, mode="instant", tools=[local(token, "stubborn")]).run("?")
     # It was killed, and may still be on its way out.
-    await until(lambda: not processes(token))
+    await ended(token)
     assert time.monotonic() - began < PATIENCE
 
 
-async def test_a_run_that_is_cancelled(token: str) -> None:
+@pytest.mark.parametrize("server", [OFFICIAL, QUICK], ids=["official", "quick"])
+async def test_a_run_that_is_cancelled(token: str, server: str) -> None:
     used = anyio.Event()
 
     def hear(event: Event) -> None:
@@ -475,34 +487,34 @@ async def test_a_run_that_is_cancelled(token: str) -> None:
             used.set()
 
     model = ScriptedModel([asks(("hang", {}))])
-    mind = Contemplator(model, mode="instant", tools=[local(token)], on_event=hear)
+    mind = Contemplator(model, mode="instant", tools=[local(token, server=server)], on_event=hear)
     async with anyio.create_task_group() as group:
         group.start_soon(mind.run, "?")
         await used.wait()
         assert servers(token)
         group.cancel_scope.cancel()
-    assert not processes(token)
+    await ended(token)
 
 
 @pytest.mark.parametrize("number", [1, 3, 10, 30, 60, 100, 200, 400, 1000])
 async def test_a_run_that_is_cancelled_while_the_server_starts(token: str, number: int) -> None:
     mind = Contemplator(ScriptedModel("x"), mode="instant", tools=[local(token)])
     await cancelled_after(number, lambda: mind.run("?"))
-    assert not processes(token)
+    await ended(token)
 
 
 async def test_a_deadline_that_passes_while_a_tool_is_used(token: str) -> None:
     mind = Contemplator(ScriptedModel([asks(("hang", {}))]), mode="instant", tools=[local(token)])
     with pytest.raises(LimitExceeded):
         await mind.run("?", limits=Limits(seconds=3))
-    assert not processes(token)
+    await ended(token)
 
 
 async def test_a_deadline_that_passes_while_the_server_starts(token: str) -> None:
     mind = Contemplator(ScriptedModel("x"), mode="instant", tools=[local(token, "slow")])
     with pytest.raises(LimitExceeded):
         await mind.run("?", limits=Limits(seconds=0.3))
-    assert not processes(token)
+    await ended(token)
 
 
 async def test_a_planner_that_raises(token: str) -> None:
@@ -512,7 +524,7 @@ async def test_a_planner_that_raises(token: str) -> None:
 
     with pytest.raises(PlanError, match="ZeroDivisionError"):
         await Contemplator(ScriptedModel("x"), planner=plan, tools=[local(token)]).run("?")
-    assert not processes(token)
+    await ended(token)
 
 
 async def test_a_users_block_that_raises(token: str) -> None:
@@ -523,7 +535,7 @@ async def test_a_users_block_that_raises(token: str) -> None:
                 if isinstance(event, ToolStarted):
                     assert servers(token)
                     raise ZeroDivisionError
-    assert not processes(token)
+    await ended(token)
 
 
 @pytest.mark.parametrize("words", [(), ("stubborn",)])
@@ -534,7 +546,7 @@ def test_a_process_that_is_killed(token: str, words: tuple[str, ...]) -> None:
         "async def wait(request): print('asked', flush=True); await anyio.sleep_forever()\n"
         "Contemplator(ScriptedModel(wait), mode='instant', tools=[mcp_tools(sys.argv[1:])]).run_sync('?')"
     )
-    command = [sys.executable, "-c", code, sys.executable, SERVER, token, *words]
+    command = [sys.executable, "-c", code, sys.executable, QUICK, token, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as ours:
         assert ours.stdout is not None
         assert ours.stdout.readline() == b"asked\n"

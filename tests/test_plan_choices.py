@@ -252,7 +252,7 @@ async def test_an_agent_without_tools_leaves_nothing_to_choose() -> None:
 
 
 async def test_the_planner_learns_the_tools_of_servers() -> None:
-    server = mcp_tools([sys.executable, "-m", "tests.mcp_server"], prefix="far_")
+    server = mcp_tools([sys.executable, "-m", "tests.mcp_quick_server"], prefix="far_")
     result, model = await planned(
         draft("a", tools=["far_add"]), draft("b", tools=["price"]), choose=True, tools=[price, server]
     )
