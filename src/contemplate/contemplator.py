@@ -176,6 +176,8 @@ class Contemplator(Generic[OutputT]):
             instructions: in place of the contemplator's.
             settings: of the subagents' calls; what they leave open is the contemplator's.
             limits: in place of the contemplator's.
+            deps: what tools with a `ToolContext` get as `ctx.deps`, such as the user and a database. No model, event,
+                log or journal is told of it. Runs within this one inherit it.
             labels: more of them.
             on_event: receives every event, as the contemplator's does.
             run_id: the run's id: 1 to 64 letters, digits, ".", "_" or "-". With a journal, a run with that id is
@@ -332,6 +334,7 @@ class Contemplator(Generic[OutputT]):
         instructions: str | None = None,
         settings: ModelSettings | None = None,
         limits: Limits | None = None,
+        deps: Any = None,
         labels: Mapping[str, JsonValue] | None = None,
         on_event: Listener | None = None,
         run_id: str | None = None,
@@ -346,6 +349,7 @@ class Contemplator(Generic[OutputT]):
             images=tuple(map(load_image, images)),
             history=checked_history(history),
             limits=limits or self._limits,
+            deps=deps,
             listeners=tuple(filter(None, (self._on_event, _checked_listener(on_event)))),
             labels=self._labels | _checked_labels(labels or {}),
         )

@@ -15,6 +15,7 @@ from ..events import (
     TaskPlanned,
     TaskStarted,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     VoteCounted,
 )
@@ -80,6 +81,8 @@ class EventLines:
                 return f"{self._name(result.id)}: {task_end(result)}"
             case ToolStarted(task_id=task_id, tool=tool):
                 return f"{self._name(task_id)}: {tool_use(tool)}"
+            case ToolProgress(task_id=task_id):
+                return f"{self._name(task_id)}: {tool_progress(event)}"
             case ToolFinished(task_id=task_id, tool=tool, error=error) if error is not None:
                 return f"{self._name(task_id)}: {tool} failed: {error.message}"
             case VoteCounted():
@@ -115,6 +118,11 @@ def task_end(result: TaskResult) -> str:
 def tool_use(tool: str) -> str:
     """Return that a task uses a tool."""
     return f"uses {tool}"
+
+
+def tool_progress(event: ToolProgress) -> str:
+    """Return what a tool says that it is doing."""
+    return redact(f"{event.tool}: {event.message}")
 
 
 def vote_count(event: VoteCounted) -> str:
