@@ -15,6 +15,7 @@ from contemplate.events import (
     TaskPlanned,
     TaskStarted,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     VoteCounted,
 )
@@ -33,6 +34,7 @@ RUN: list[Event] = [
     TaskPlanned(task=RISK),
     TaskStarted(task_id="1", model="m"),
     ToolStarted(task_id="1", tool="search", call_id="c"),
+    ToolProgress(task_id="1", tool="search", call_id="c", message="page\n2 with key sk-abcdefghijklmnop1234"),
     ToolFinished(task_id="1", tool="search", call_id="c", seconds=0.1, error=DOWN),
     ToolFinished(task_id="1", tool="search", call_id="d", seconds=0.1),
     ModelCalled(name=CallName(run="r", role="subagent", task="1"), model="m", usage=Usage(), seconds=0.1),
@@ -54,6 +56,7 @@ def test_a_run_in_lines() -> None:
         "Risk: planned, after Cost",
         "Cost: started",
         "Cost: uses search",
+        "Cost: search: page 2 with key [key]",
         "Cost: search failed: it is down",
         "Cost: answered after 1.2 s",
         "Note: mended",

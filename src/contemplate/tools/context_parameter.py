@@ -12,8 +12,6 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 from ..errors import ConfigurationError
 from .tool_context import ToolContext
 
-NOWHERE: ToolContext[Any] = ToolContext()
-
 
 @dataclass(frozen=True, slots=True)
 class ContextParameter:
@@ -22,12 +20,12 @@ class ContextParameter:
     Attributes:
         name: the parameter's name, if it can be given by name only; else it is the first.
         may_lack_deps: whether its annotation allows for a run without deps.
-        given: the context of the call.
+        given: the context of the call; one outside of any run until there is a call.
     """
 
     name: str | None
     may_lack_deps: bool
-    given: ToolContext[Any] = NOWHERE
+    given: ToolContext[Any]
 
     def within(self, context: ToolContext[Any], tool: str) -> Self:
         """Return the parameter with the context of a call of `tool`."""
@@ -56,7 +54,8 @@ def split_parameters(
             hint="a tool takes one ToolContext, as its first parameter",
         )
     by_name = first.name if first.kind is first.KEYWORD_ONLY else None
-    return ContextParameter(by_name, _allows_none(*get_args(plain))), parameters[1:]
+    context = ContextParameter(by_name, _allows_none(*get_args(plain)), ToolContext())
+    return context.within(context.given, tool), parameters[1:]
 
 
 def _mentions(hint: Any) -> bool:
