@@ -28,15 +28,17 @@ from .result import OutputT, RunResult
 from .run.configuration import configuration_of, describe
 from .run.current_run import current_scope
 from .run.history import checked_history
+from .run.kept_toolsets import keeping
 from .run.listeners import Listener
 from .run.nesting import back_here, in_loop_of
-from .run.protocols import AgentFunction, Aggregator, Answer, Planner
+from .run.protocols import AgentFunction, Aggregator, Answer, Planner, toolsets_of
 from .run.run import Job, Parts, carry_out
 from .run.sync import run_blocking
 from .run.task_context import TaskContext
 from .run.task_run import answer_with_run
 from .settings import ModelSettings
 from .stream import RunStream, stream_of
+from .tools.toolset import Toolset
 
 if TYPE_CHECKING:
     from .journal import Journal
@@ -147,6 +149,11 @@ class Contemplator(Generic[OutputT]):
     def model(self) -> Model:
         """The model."""
         return self._parts.model
+
+    @property
+    def toolsets(self) -> tuple[Toolset, ...]:
+        """The toolsets of its agent."""
+        return tuple(toolsets_of(self._parts.agent))
 
     @property
     def journal(self) -> Journal | None:
@@ -283,10 +290,15 @@ class Contemplator(Generic[OutputT]):
         return run_blocking(lambda: self.reaggregate(run_id))
 
     async def __aenter__(self) -> Self:
-        """Keep connections open between runs, until the block is left."""
+        """Keep connections and toolsets open between runs in this event loop, until the block is left.
+
+        A toolset is opened when a run first uses it, and again for the next run if it has died. Toolsets that were
+        given to one run live as long as that.
+        """
         stack = AsyncExitStack()
         if isinstance(self.model, Connectable):
             await stack.enter_async_context(self.model.connect())
+        await stack.enter_async_context(keeping(self.toolsets))
         self._open.setdefault(_here(), []).append(stack)
         return self
 

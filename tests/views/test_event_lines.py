@@ -56,7 +56,7 @@ def test_a_run_in_lines() -> None:
         "Risk: planned, after Cost",
         "Cost: started",
         "Cost: uses search",
-        "Cost: search: page 2 with key [key]",
+        "Cost: search: page 2 with key [secret]",
         "Cost: search failed: it is down",
         "Cost: answered after 1.2 s",
         "Note: mended",

@@ -125,6 +125,11 @@ class Agent:
         return agent
 
     @property
+    def toolsets(self) -> tuple[Toolset, ...]:
+        """Its toolsets, which an open contemplator keeps open."""
+        return self._toolsets
+
+    @property
     def calls(self) -> tuple[int, int]:
         """Minimum and maximum number of model calls per task, repairs excluded."""
         return 1, self._max_turns if self._tools or self._toolsets else 1

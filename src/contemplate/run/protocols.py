@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,6 +13,7 @@ from ..errors import validation_problems
 from ..messages import ImagePart, TokenLogprob
 from ..plan import Task
 from ..result import Conclusion, Dissent, Outcome, TaskResult
+from ..tools.toolset import Toolset
 from .context import RunContext
 from .task_context import TaskContext
 
@@ -92,6 +93,12 @@ async def prepare(agent: AgentFunction, run: RunContext) -> None:
     """Prepare `agent` for `run`, if it has a method for that."""
     if isinstance(agent, Preparing):
         await agent.prepare(run)
+
+
+def toolsets_of(agent: AgentFunction) -> Sequence[Toolset]:
+    """Return the toolsets of `agent`, if its attribute `toolsets` names them."""
+    named = getattr(agent, "toolsets", ())
+    return [each for each in named if isinstance(each, Toolset)] if isinstance(named, list | tuple) else ()
 
 
 class Aggregator(Protocol):

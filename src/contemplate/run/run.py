@@ -58,8 +58,8 @@ class Job:
     """A question, the limits for it, and who listens.
 
     Without a `run_id` the run gets a new one; a run within another, its path there. `parent_run_id` is the run whose
-    results this one aggregates again. `on_output` receives the pieces of the answer, for a run within another. `deps` is
-    for tools, and shown nowhere.
+    results this one aggregates again. `on_output` receives the pieces of the answer, for a run within another. Tools
+    get `deps`, which is shown nowhere.
     """
 
     question: str

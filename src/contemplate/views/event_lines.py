@@ -79,12 +79,9 @@ class EventLines:
                 return f"{self._name(task_id)}: started"
             case TaskFinished(result=result) if self._is_news(result.id) or result.outcome == "failed":
                 return f"{self._name(result.id)}: {task_end(result)}"
-            case ToolStarted(task_id=task_id, tool=tool):
-                return f"{self._name(task_id)}: {tool_use(tool)}"
-            case ToolProgress(task_id=task_id):
-                return f"{self._name(task_id)}: {tool_progress(event)}"
-            case ToolFinished(task_id=task_id, tool=tool, error=error) if error is not None:
-                return f"{self._name(task_id)}: {tool} failed: {error.message}"
+            case ToolStarted() | ToolProgress() | ToolFinished():
+                said = _tool_line(event)
+                return None if said is None else f"{self._name(event.task_id)}: {said}"
             case VoteCounted():
                 return vote_count(event)
             case Noted(message=message):
@@ -108,6 +105,15 @@ class EventLines:
         if task is None or task.title is None:
             return task_id
         return f"{task_id} ({task.title})" if self._show_ids else task.title
+
+
+def _tool_line(event: ToolStarted | ToolProgress | ToolFinished) -> str | None:
+    match event:
+        case ToolStarted():
+            return tool_use(event.tool)
+        case ToolProgress():
+            return tool_progress(event)
+    return None if event.error is None else f"{event.tool} failed: {event.error.message}"
 
 
 def task_end(result: TaskResult) -> str:
