@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -57,7 +58,7 @@ class _Open:
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:
-        schema = {"type": "object", "properties": {}}
+        schema: dict[str, Any] = {"type": "object", "properties": {}}
         return tuple(ToolSpec(name, name, schema) for name in ("look", "wait", "die"))
 
     async def call(self, name: str, arguments: str) -> str:
@@ -203,7 +204,8 @@ async def test_an_agent_may_be_anything() -> None:
         async def __call__(self, task: object, ctx: object) -> object:
             raise NotImplementedError
 
-    assert Contemplator(ScriptedModel("x"), agent=Odd()).toolsets == ()  # type: ignore[arg-type]
+    odd: Any = Odd()
+    assert Contemplator(ScriptedModel("x"), agent=odd).toolsets == ()
 
 
 async def test_runs_at_once_share_them() -> None:

@@ -67,8 +67,8 @@ async def keeping(toolsets: Iterable[Toolset]) -> AsyncIterator[None]:
     here = _kept.here()
     # Also held here, so that no other gets its identity.
     held = {id(each): each for each in toolsets}
-    for key, each in held.items():
-        here.setdefault(key, _Kept(each)).holders += 1
+    for key, toolset in held.items():
+        here.setdefault(key, _Kept(toolset)).holders += 1
     try:
         yield
     finally:

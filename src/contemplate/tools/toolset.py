@@ -5,7 +5,7 @@ A run opens and closes them, or uses those that an open contemplator keeps (`run
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
@@ -21,7 +21,7 @@ from ..models import ToolSpec
 from .tool import Tool
 
 Listed = tuple[ToolSpec, ...]
-Start = Callable[[Callable[[], Awaitable[None]]], object]
+Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
 
 
 class OpenToolset(Protocol):

@@ -80,7 +80,7 @@ class Connection:
     timeout: float
     hidden: Callable[[str], str]
     gone: Callable[[], ToolServerError]
-    ended: Callable[[], bool]
+    ended: Callable[[], bool] = lambda: False
 
     @property
     def alive(self) -> bool:
