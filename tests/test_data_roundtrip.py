@@ -204,6 +204,7 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
     events.TaskStarted: drawn(events.TaskStarted, task_id=TEXT, model=TEXT),
     events.TaskDelta: drawn(events.TaskDelta, task_id=TEXT, text=TEXT, reasoning=TEXT, restart=st.booleans()),
     events.ToolStarted: drawn(events.ToolStarted, task_id=TEXT, tool=TEXT, call_id=TEXT),
+    events.ToolProgress: drawn(events.ToolProgress, task_id=TEXT, tool=TEXT, call_id=TEXT, message=TEXT),
     events.ToolFinished: drawn(
         events.ToolFinished, task_id=TEXT, tool=TEXT, call_id=TEXT, seconds=SECONDS, error=st.none() | ERRORS
     ),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, assert_type
 
 import pytest
 from pydantic import BaseModel, Field
 
-from contemplate import Contemplator, Prompts, ask_sync
+from contemplate import Contemplator, Prompts, ToolContext, ask_sync
 from contemplate.errors import ConfigurationError
+from contemplate.messages import Message, ToolCall
 from contemplate.testing import ScriptedModel
 
 
@@ -37,6 +39,34 @@ def test_of_what_is_no_class() -> None:
     assert assert_type(mind.run_sync("?").output, int | str) == 5
     small = Contemplator(saying("5"), mode="instant", output_type=Annotated[int, Field(le=9)])
     assert assert_type(small.run_sync("?").output, Any) == 5
+
+
+@dataclass
+class Deps:
+    user: str
+
+
+async def typed(ctx: ToolContext[Deps]) -> str:
+    await ctx.progress("looking")
+    assert_type(ctx.deps, Deps)
+    assert_type(ctx.seconds_left, float)
+    return assert_type(ctx.deps.user, str)
+
+
+def without(ctx: ToolContext[None]) -> str:
+    assert_type(ctx, ToolContext[None])
+    return "x"
+
+
+def any_deps(ctx: ToolContext) -> str:
+    return str(assert_type(ctx.deps, Any))
+
+
+def test_of_the_context_of_a_tool() -> None:
+    call = Message.assistant("", (ToolCall(id="c", name="typed", arguments="{}"),))
+    mind = Contemplator(ScriptedModel([call, "yes"]), mode="instant", tools=[typed, without, any_deps])
+    assert assert_type(mind.run_sync("?", deps=Deps("alice")).output, str) == "yes"
+    assert assert_type(ToolContext.of(Deps("alice")), ToolContext[Deps]).deps.user == "alice"
 
 
 @pytest.mark.parametrize("complete", [True, False])

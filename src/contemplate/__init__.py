@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .stream import RunStream
     from .tools.mcp import mcp_tools
     from .tools.tool import Tool, tool
+    from .tools.tool_context import ToolContext
     from .usage import Price, Usage
 
 _HOMES = {
@@ -68,6 +69,7 @@ _HOMES = {
     "ModelSettings": "settings",
     "RunStream": "stream",
     "Tool": "tools",
+    "ToolContext": "tools",
     "tool": "tools",
     "Limits": "limits",
     "Price": "usage",
@@ -106,6 +108,7 @@ __all__ = [
     "TaskContext",
     "TaskResult",
     "Tool",
+    "ToolContext",
     "Usage",
     "__version__",
     "aggregators",

@@ -30,15 +30,17 @@ from .result import OutputT, RunResult
 from .run.configuration import configuration_of, describe
 from .run.current_run import current_scope
 from .run.history import checked_history
+from .run.kept_toolsets import keeping
 from .run.listeners import Listener
 from .run.nesting import back_here, in_loop_of
-from .run.protocols import AgentFunction, Aggregator, Answer, Planner
+from .run.protocols import AgentFunction, Aggregator, Answer, Planner, toolsets_of
 from .run.run import Job, Parts, carry_out
 from .run.sync import run_blocking
 from .run.task_context import TaskContext
 from .run.task_run import answer_with_run
 from .settings import ModelSettings
 from .stream import RunStream, stream_of
+from .tools.toolset import Toolset
 
 if TYPE_CHECKING:
     from .journal import Journal
@@ -157,6 +159,11 @@ class Contemplator(Generic[OutputT]):
         return self._parts.model
 
     @property
+    def toolsets(self) -> tuple[Toolset, ...]:
+        """The toolsets of its agent."""
+        return tuple(toolsets_of(self._parts.agent))
+
+    @property
     def journal(self) -> Journal | None:
         """The journal, if there is one."""
         return self._journal
@@ -189,6 +196,8 @@ class Contemplator(Generic[OutputT]):
             instructions: in place of the contemplator's, for the roles that are named; a text is for subagents.
             settings: of the subagents' calls; what they leave open is the contemplator's.
             limits: in place of the contemplator's.
+            deps: what tools with a `ToolContext` get as `ctx.deps`, such as the user and a database. No model, event,
+                log or journal is told of it. Runs within this one inherit it.
             labels: more of them.
             on_event: receives every event, as the contemplator's does.
             run_id: the run's id: 1 to 64 letters, digits, ".", "_" or "-". With a journal, a run with that id is
@@ -294,10 +303,15 @@ class Contemplator(Generic[OutputT]):
         return run_blocking(lambda: self.reaggregate(run_id))
 
     async def __aenter__(self) -> Self:
-        """Keep connections open between runs, until the block is left."""
+        """Keep connections and toolsets open between runs in this event loop, until the block is left.
+
+        A toolset is opened when a run first uses it, and again for the next run if it has died. Toolsets that were
+        given to one run live as long as that.
+        """
         stack = AsyncExitStack()
         if isinstance(self.model, Connectable):
             await stack.enter_async_context(self.model.connect())
+        await stack.enter_async_context(keeping(self.toolsets))
         self._open.setdefault(_here(), []).append(stack)
         return self
 
@@ -345,6 +359,7 @@ class Contemplator(Generic[OutputT]):
         instructions: str | Instructions | None = None,
         settings: ModelSettings | None = None,
         limits: Limits | None = None,
+        deps: Any = None,
         labels: Mapping[str, JsonValue] | None = None,
         on_event: Listener | None = None,
         run_id: str | None = None,
@@ -359,6 +374,7 @@ class Contemplator(Generic[OutputT]):
             images=tuple(map(load_image, images)),
             history=checked_history(history),
             limits=limits or self._limits,
+            deps=deps,
             listeners=tuple(filter(None, (self._on_event, _checked_listener(on_event)))),
             labels=self._labels | _checked_labels(labels or {}),
         )

@@ -125,6 +125,19 @@ class ToolStarted(RunEvent):
     call_id: Text
 
 
+class ToolProgress(RunEvent):
+    """A tool said what it is doing (`ToolContext.progress`), in 500 characters at most.
+
+    `tool` is the tool that said it; in a program that calls tools, `call_id` is that of the program.
+    """
+
+    kind: Literal["tool_progress"] = "tool_progress"
+    task_id: Text
+    tool: Text
+    call_id: Text
+    message: Text
+
+
 class ToolFinished(RunEvent):
     """A tool returned, or failed (`error`)."""
 
@@ -227,6 +240,7 @@ Event = Annotated[
     | TaskStarted
     | TaskDelta
     | ToolStarted
+    | ToolProgress
     | ToolFinished
     | ContextCondensed
     | TaskFinished

@@ -79,6 +79,7 @@ class RunOptions(TypedDict, total=False):
     instructions: str | Instructions | None
     settings: ModelSettings | None
     limits: Limits | None
+    deps: Any
     labels: Mapping[str, JsonValue] | None
     on_event: Listener | None
     run_id: str | None

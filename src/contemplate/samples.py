@@ -9,11 +9,12 @@ from .errors import AggregationError
 from .limits import Limits
 from .plan import Task
 from .run.context import RunContext
-from .run.protocols import AgentFunction, Answer, prepare
+from .run.protocols import AgentFunction, Answer, prepare, toolsets_of
 from .run.run import Parts
 from .run.task_context import TaskContext
 from .run.task_run import answer_with_run, inner_name
 from .settings import ModelSettings
+from .tools.toolset import Toolset
 
 
 class Sampled:
@@ -26,6 +27,11 @@ class Sampled:
 
     def __init__(self, agent: AgentFunction) -> None:
         self.agent = agent
+
+    @property
+    def toolsets(self) -> tuple[Toolset, ...]:
+        """The toolsets of the wrapped agent."""
+        return tuple(toolsets_of(self.agent))
 
     async def prepare(self, run: RunContext) -> None:
         """Prepare the wrapped agent."""

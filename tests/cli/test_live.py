@@ -9,7 +9,7 @@ from rich.console import Console
 
 from contemplate import Task
 from contemplate.cli.task_rows import TaskRows
-from contemplate.events import TaskPlanned
+from contemplate.events import TaskPlanned, TaskStarted, ToolProgress, ToolStarted
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import BrokenBody, ChatAnswer, Exchange, HttpError, Reply
 
@@ -70,6 +70,21 @@ def test_what_a_task_waits_for_is_named_as_in_view() -> None:
     with console.capture() as shown:
         console.print(rows.table())
     assert "waits for Prices, Weather" in shown.get()
+
+
+def test_what_a_tool_says_that_it_does_is_in_its_tasks_row() -> None:
+    console = Console(width=80)
+    rows = TaskRows(console)
+    rows.show(TaskPlanned(task=Task(id="1", prompt="a", title="Prices")))
+    rows.show(TaskStarted(task_id="1", model="m"))
+    rows.show(ToolStarted(task_id="1", tool="orders", call_id="c"))
+    rows.show(ToolProgress(task_id="1", tool="orders", call_id="c", message="page 2\x1b[2J"))
+    rows.show(ToolProgress(task_id="other", tool="orders", call_id="c", message="elsewhere"))
+    with console.capture() as shown:
+        console.print(rows.table())
+    assert "orders: page 2" in shown.get()
+    assert "\x1b[2J" not in shown.get()
+    assert "elsewhere" not in shown.get()
 
 
 def test_each_phase_is_seen() -> None:

@@ -16,6 +16,7 @@ from contemplate.events import (
     TaskPlanned,
     TaskStarted,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     VoteCounted,
 )
@@ -34,6 +35,7 @@ RUN: list[Event] = [
     TaskPlanned(task=RISK),
     TaskStarted(task_id="1", model="m"),
     ToolStarted(task_id="1", tool="search", call_id="c"),
+    ToolProgress(task_id="1", tool="search", call_id="c", message="page\n2 with key sk-abcdefghijklmnop1234"),
     ToolFinished(task_id="1", tool="search", call_id="c", seconds=0.1, error=DOWN),
     ToolFinished(task_id="1", tool="search", call_id="d", seconds=0.1),
     ContextCondensed(task_id="1", turns=12, tokens_before=9000, tokens_after=4000),
@@ -56,6 +58,7 @@ def test_a_run_in_lines() -> None:
         "Risk: planned, after Cost",
         "Cost: started",
         "Cost: uses search",
+        "Cost: search: page 2 with key [secret]",
         "Cost: search failed: it is down",
         "Cost: 12 old turns condensed, from about 9,000 to 4,000 tokens",
         "Cost: answered after 1.2 s",

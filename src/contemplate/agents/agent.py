@@ -28,6 +28,7 @@ from ..run.tool_calls import ToolResult
 from ..settings import ModelSettings
 from ..tools.sandbox import require, run_program
 from ..tools.tool import Tool, as_tool
+from ..tools.tool_context import ToolContext
 from ..tools.toolset import Toolset
 from .kept_aside import KeptAside
 from .output import parse_with_repair, with_schema
@@ -124,6 +125,11 @@ class Agent:
         return agent
 
     @property
+    def toolsets(self) -> tuple[Toolset, ...]:
+        """Its toolsets, which an open contemplator keeps open."""
+        return self._toolsets
+
+    @property
     def calls(self) -> tuple[int, int]:
         """Minimum and maximum number of model calls per task, repairs excluded."""
         return 1, self._max_turns if self._tools or self._toolsets else 1
@@ -184,13 +190,15 @@ class Agent:
     ) -> Answer:
         require()
         opening = self._opening(ctx.task, ctx, program_instructions(self._tools.values(), output, ctx.run.prompts))
-        functions = {each.identifier: each.value for each in self._tools.values()}
-
         numbers = count(1)
 
         async def run(code: str) -> ToolResult:
+            async def use(context: ToolContext[Any]) -> str:
+                functions = {each.identifier: each.within(context).value for each in self._tools.values()}
+                return await run_program(code, program, functions)
+
             call = ToolCall(id=f"program-{next(numbers)}", name="program", arguments=code)
-            return await run_tool_call(call, ctx.run, ctx.task.id, lambda: run_program(code, program, functions))
+            return await run_tool_call(call, ctx.run, ctx.task, use)
 
         request = ModelRequest(conversation or opening, settings, earlier=_earlier(opening))
         ask = partial(ctx.call, context=self._context)
@@ -287,7 +295,7 @@ class Agent:
         results: dict[int, ToolResult] = {}
 
         async def use(place: int, call: ToolCall) -> None:
-            results[place] = await run_tool_call(call, ctx.run, ctx.task.id, lambda: _call(call, tools))
+            results[place] = await run_tool_call(call, ctx.run, ctx.task, partial(_call, call, tools))
 
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls[: self._max_tool_calls]):
@@ -312,10 +320,10 @@ def _earlier(opening: Sequence[Message]) -> int:
     return len(opening) - 1 - (opening[0].role == "system")
 
 
-async def _call(call: ToolCall, tools: Mapping[str, Tool]) -> str | tuple[Part, ...]:
+async def _call(call: ToolCall, tools: Mapping[str, Tool], context: ToolContext[Any]) -> str | tuple[Part, ...]:
     if call.name not in tools:
         raise ToolError(f"there is no tool {call.name!r}; there are: {', '.join(tools)}")
-    return await tools[call.name].call(call.arguments)
+    return await tools[call.name].within(context).call(call.arguments)
 
 
 def _most_of(room: float | None) -> float:

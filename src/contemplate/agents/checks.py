@@ -10,8 +10,9 @@ from ..plan import Task
 from ..prompts import Prompts, fence_mark, fenced
 from ..result import TaskResult
 from ..run.context import RunContext
-from ..run.protocols import AgentFunction, Answer, prepare
+from ..run.protocols import AgentFunction, Answer, prepare, toolsets_of
 from ..run.task_context import TaskContext
+from ..tools.toolset import Toolset
 from ..tools.user_code import call_function
 
 Verdict = bool | str
@@ -69,6 +70,10 @@ class _Checked:
         self._agent = agent
         self._check = check
         self._attempts = attempts
+
+    @property
+    def toolsets(self) -> tuple[Toolset, ...]:
+        return tuple(toolsets_of(self._agent))
 
     async def prepare(self, run: RunContext) -> None:
         await prepare(self._agent, run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
+from typing import Any
 
 from pydantic_core import to_json
 
@@ -12,32 +13,40 @@ from ..events import ToolFinished, ToolStarted
 from ..images import checked_image
 from ..messages import Message, Part, ProviderData, ToolCall
 from ..models import ModelResponse
+from ..plan import Task
 from ..prompts import Prompts
 from ..run.context import RunContext
 from ..run.tool_calls import ToolResult
+from ..run.tool_contexts import tool_context
+from ..tools.tool_context import ToolContext
 from ..tools.user_code import contained
 
 ToolOutput = str | tuple[Part, ...]
 
 
 async def run_tool_call(
-    call: ToolCall, run: RunContext, task_id: str, use: Callable[[], Awaitable[ToolOutput]]
+    call: ToolCall, run: RunContext, task: Task, use: Callable[[ToolContext[Any]], Awaitable[ToolOutput]]
 ) -> ToolResult:
     """Run one tool call and return its result; an error becomes text for the model, and data.
 
     Args:
         call: the call.
         run: the run.
-        task_id: id of the task that makes the call.
-        use: runs the tool.
+        task: the task that makes the call.
+        use: runs the tool, given the context of the call.
     """
+
+    async def used() -> ToolResult:
+        with tool_context(run, task, call) as context:
+            return await _result_of(lambda: use(context), run.prompts)
+
     if run.listening:
-        run.emit(ToolStarted(task_id=task_id, tool=call.name, call_id=call.id))
+        run.emit(ToolStarted(task_id=task.id, tool=call.name, call_id=call.id))
     started = perf_counter()
-    result = await run.use_tool(task_id, call, lambda: _result_of(use, run.prompts))
+    result = await run.use_tool(task.id, call, used)
     if run.listening:
         seconds = perf_counter() - started
-        run.emit(ToolFinished(task_id=task_id, tool=call.name, call_id=call.id, seconds=seconds, error=result.error))
+        run.emit(ToolFinished(task_id=task.id, tool=call.name, call_id=call.id, seconds=seconds, error=result.error))
     return result
 
 

@@ -9,9 +9,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..events import Event, TaskDelta, TaskFinished, TaskPlanned, TaskStarted, ToolStarted
+from ..events import Event, TaskDelta, TaskFinished, TaskPlanned, TaskStarted, ToolProgress, ToolStarted
 from ..plan import Task
-from ..views.event_lines import task_end, tool_use
+from ..views.event_lines import task_end, tool_progress, tool_use
 from ..views.printable import printable
 
 WAITING, AT_WORK, STOPPED = ("·", "dim"), ("▸", "cyan"), ("-", "dim")
@@ -59,6 +59,8 @@ class TaskRows:
                 row.said = (kept + event.text + event.reasoning)[-TAIL:]
             case ToolStarted(task_id=task_id, tool=tool) if task_id in self._rows:
                 self._rows[task_id].said = f"{tool_use(tool)} ..."
+            case ToolProgress(task_id=task_id) if task_id in self._rows:
+                self._rows[task_id].said = f"{tool_progress(event)} ..."
             case TaskFinished(result=result) if result.id in self._rows:
                 row = self._rows[result.id]
                 row.mark = MARKS[result.outcome]

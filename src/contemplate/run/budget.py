@@ -92,6 +92,16 @@ class Ledger:
         """How many more calls are allowed, without the aggregator's share; `math.inf` without a limit."""
         return min(self.shares.calls_left, math.inf if self._outer is None else self._outer.calls_left)
 
+    @property
+    def tokens_left(self) -> float:
+        """How many more tokens are allowed, without the aggregator's share; `math.inf` without a limit."""
+        return min(self.shares.tokens_left, math.inf if self._outer is None else self._outer.tokens_left)
+
+    @property
+    def cost_usd_left(self) -> float:
+        """How many more USD are allowed, without the aggregator's share; `math.inf` without a limit."""
+        return min(self.shares.cost_usd_left, math.inf if self._outer is None else self._outer.cost_usd_left)
+
     def left(self, limits: Limits) -> Limits:
         """Return `limits`, cut to what is left here and in all outer runs.
 

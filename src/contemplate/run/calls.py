@@ -89,6 +89,7 @@ class Calls(OngoingRun):
         stillness: whether anything of it moves.
         tools: makes its tool calls.
         loop: the event loop in which it runs.
+        deps: what its tools get (`ToolContext.deps`); None if nothing was given.
         seed: what all chance in it is derived from; that of the run around it, unless it has one of its own.
         prompts: the run's prompts.
         over: whether the run has ended. Code that outlives it, such as a task started by a tool, is not part of it.
@@ -107,8 +108,10 @@ class Calls(OngoingRun):
         within: str | None = None,
         depth: int = 0,
         seed: int | None = None,
+        deps: object = None,
     ) -> None:
         self.seed = seed
+        self.deps = deps
         self.run_id = run_id
         self.path = path
         self.depth = depth
@@ -164,6 +167,7 @@ class Calls(OngoingRun):
         resources: Resources | None = None,
         own_journal: bool = False,
         lent: bool = False,
+        deps: object = None,
     ) -> Calls:
         """Return the door of a run within this one, held to its own limits and to those of this run.
 
@@ -175,6 +179,7 @@ class Calls(OngoingRun):
             resources: the inner run's own; this run's if None.
             own_journal: whether its calls are recorded as those of a run of its own.
             lent: whether it runs in another event loop, and so cannot reserve here: `limits` must be all it may spend.
+            deps: what its tools get; what this run's get if None.
 
         Raises:
             ConfigurationError: runs would be nested too deeply.
@@ -202,6 +207,7 @@ class Calls(OngoingRun):
             depth=depth,
             # What is recorded by itself is replayed by itself.
             seed=None if own_journal else self.seed,
+            deps=self.deps if deps is None else deps,
         )
 
     def recording_elsewhere(self, scope: RunScope) -> AbstractContextManager[Recording | None]:

@@ -224,6 +224,16 @@ class RunContext:
         return self._calls.ledger.calls_left + self._calls.booked_ahead.calls
 
     @property
+    def tokens_left(self) -> float:
+        """How many more tokens the limits allow, without the aggregator's share; `math.inf` without a limit on them."""
+        return self._calls.ledger.tokens_left
+
+    @property
+    def cost_usd_left(self) -> float:
+        """How many more USD the limits allow, without the aggregator's share; `math.inf` without a limit on them."""
+        return self._calls.ledger.cost_usd_left
+
+    @property
     def tripped(self) -> str | None:
         """The first limit on calls, tokens or USD that refused a call; None if none did."""
         return self._calls.ledger.tripped

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from ..plan import Task
 from ..result import Conclusion, TaskResult
+from ..tools.toolset import Toolset
 from .answer import Answer as Answer
 from .answer import ParsedAnswer as ParsedAnswer
 from .context import RunContext
@@ -48,6 +49,12 @@ async def prepare(agent: AgentFunction, run: RunContext) -> None:
     """Prepare `agent` for `run`, if it has a method for that."""
     if isinstance(agent, Preparing):
         await agent.prepare(run)
+
+
+def toolsets_of(agent: AgentFunction) -> Sequence[Toolset]:
+    """Return the toolsets of `agent`, if its attribute `toolsets` names them."""
+    named = getattr(agent, "toolsets", ())
+    return [each for each in named if isinstance(each, Toolset)] if isinstance(named, list | tuple) else ()
 
 
 class Aggregator(Protocol):

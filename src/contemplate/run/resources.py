@@ -11,6 +11,7 @@ from anyio.abc import TaskGroup
 from ..models import Connectable, Model
 from ..tools.toolset import Toolsets, toolsets
 from .context_windows import ContextWindows
+from .kept_toolsets import kept
 
 if TYPE_CHECKING:
     from ..journal.recording import Recording
@@ -57,5 +58,5 @@ class Resources:
 async def resources(recording: Recording | None = None) -> AsyncIterator[Resources]:
     """Open the resources of a run, and close them at the end of the block, however it ends."""
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(toolsets())
+        opened = await stack.enter_async_context(toolsets(kept))
         yield Resources(stack, opened, recording)

@@ -65,7 +65,8 @@ class Job:
     """A question, the limits for it, and who listens.
 
     Without a `run_id` the run gets a new one; a run within another, its path there. `parent_run_id` is the run whose
-    results this one aggregates again. `on_output` receives the pieces of the answer, for a run within another.
+    results this one aggregates again. `on_output` receives the pieces of the answer, for a run within another. Tools
+    get `deps`, which is shown nowhere.
     """
 
     question: str
@@ -77,6 +78,7 @@ class Job:
     labels: Mapping[str, JsonValue] = field(default_factory=dict)
     parent_run_id: str | None = None
     on_output: Callable[[OutputDelta], None] | None = None
+    deps: object = field(default=None, repr=False)
 
     def without_clock(self) -> Job:
         """Return the job without limits on time and USD: a replayed run ends where the recorded one ended."""
@@ -119,7 +121,7 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
         own = (*job.listeners, *([log_event] if wanted() else ()))
         async with resources(recording) as opened:
             ledger = Ledger(job.limits, keep_for_aggregator=share)
-            yield Calls(job.run_id or new_run_id(), ledger, Listeners(own), opened)
+            yield Calls(job.run_id or new_run_id(), ledger, Listeners(own), opened, deps=job.deps)
         return
     outer = scope.run
     assert isinstance(outer, Calls)  # noqa: S101
@@ -138,6 +140,7 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
             listeners=lambda outer: Listeners(job.listeners, outer, job.on_output),
             resources=opened,
             own_journal=recording is not None,
+            deps=job.deps,
         )
 
 
@@ -172,6 +175,7 @@ async def _open_calls_elsewhere(
                 resources=opened,
                 own_journal=recording is not None,
                 lent=True,
+                deps=job.deps,
             )
             try:
                 yield calls

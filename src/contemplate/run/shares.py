@@ -192,6 +192,20 @@ class Shares:
             return math.inf
         return max(0, self.limits.calls - self._kept_calls - self.spent.calls - self.calls_out)
 
+    @property
+    def tokens_left(self) -> float:
+        """How many more tokens are allowed, without the aggregator's share; `math.inf` without a limit."""
+        if self.limits.total_tokens is None:
+            return math.inf
+        return max(0, self.limits.total_tokens - self._kept_tokens - self.spent.total_tokens - self.tokens_out)
+
+    @property
+    def cost_usd_left(self) -> float:
+        """How many more USD are allowed, without the aggregator's share; `math.inf` without a limit."""
+        if self.limits.cost_usd is None:
+            return math.inf
+        return max(0.0, self.limits.cost_usd - self._kept_cost - self.cost_spent - self._cost_out)
+
     def prompt_room(self, role: Speaker) -> float:
         """Return how many tokens a prompt of `role` may have beside an answer; `math.inf` without a limit."""
         if self.limits.total_tokens is None:

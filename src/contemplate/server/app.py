@@ -70,7 +70,7 @@ def build_app(minds: Minds, runs: ActiveRuns, *, allowed_hosts: Sequence[str] | 
 
 @asynccontextmanager
 async def keep_connections(minds: Minds) -> AsyncIterator[None]:
-    """Keep the connections of all minds from one run to the next."""
+    """Keep the connections and toolsets of all minds from one run to the next."""
     async with AsyncExitStack() as stack:
         for mind in {id(mind): mind for mind in minds.values()}.values():
             await stack.enter_async_context(mind)

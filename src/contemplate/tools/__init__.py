@@ -2,6 +2,7 @@
 
 tool           functions as tools
 embedded_json  JSON in texts, where a list or an object is wanted
+tool_context   what a tool may know of its call; context_parameter, where a function wants that
 user_code      calls of functions that users wrote
 toolset        tools that exist only while something runs, such as a server
 sandbox        untrusted programs, in a separate process
@@ -11,6 +12,7 @@ mcp            tools of MCP servers
 from __future__ import annotations
 
 from .tool import Tool, as_tool, tool
+from .tool_context import ToolContext
 from .toolset import Toolset
 
-__all__ = ["Tool", "Toolset", "as_tool", "tool"]
+__all__ = ["Tool", "ToolContext", "Toolset", "as_tool", "tool"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import partial
-from typing import Annotated, Any, get_args, get_origin, get_type_hints, overload
+from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -16,7 +17,9 @@ from ..arguments import checked_arguments
 from ..data import readable_json, to_json_text
 from ..errors import ConfigurationError, ToolError, validation_problems
 from ..messages import ImagePart, Part, TextPart
+from .context_parameter import ContextParameter, split_parameters
 from .embedded_json import list_or_object
+from .tool_context import ToolContext
 from .user_code import call_function
 
 
@@ -31,6 +34,8 @@ class Tool:
         parameters: the JSON schema of its arguments, of type object.
     """
 
+    _context: ContextParameter | None = None
+
     @checked_arguments
     def __init__(
         self, function: Callable[..., Any], *, name: str | None = None, description: str | None = None
@@ -43,11 +48,21 @@ class Tool:
         summary, descriptions = _documentation(function)
         self.description = description or summary
         self._function = function
-        self._arguments = _arguments_model(self.name, function, descriptions)
+        hints, parameters = _signature(self.name, function)
+        self._context, parameters = split_parameters(self.name, hints, parameters)
+        self._arguments = _arguments_model(self.name, hints, parameters, descriptions)
         self.parameters: dict[str, JsonValue] = self._arguments.model_json_schema()
 
     def __repr__(self) -> str:
         return f"Tool({self.name!r})"
+
+    def within(self, context: ToolContext[Any]) -> Self:
+        """Return the tool for one call, whose context its function gets if it has a parameter for it."""
+        if self._context is None:
+            return self
+        tool = copy(self)
+        tool._context = self._context.within(context, self.name)
+        return tool
 
     async def call(self, arguments: str) -> str | tuple[Part, ...]:
         """Run the function with `arguments`, a JSON object, and return its result: text, or parts with images.
@@ -93,7 +108,8 @@ class Tool:
         except ValidationError as error:
             raise ToolError(f"wrong arguments for {self.name}: {validation_problems(error)}") from None
         values = {str(field.alias): getattr(checked, name) for name, field in type(checked).model_fields.items()}
-        return await call_function(self._function, **values)
+        function = self._function if self._context is None else self._context.bound(self._function)
+        return await call_function(function, **values)
 
     def _checked(self, arguments: str) -> BaseModel:
         try:
@@ -117,7 +133,8 @@ def tool(
     The parameters need type annotations; those with a default are optional. A docstring in Google, NumPy or reST style
     describes the function and each parameter to the model. To refuse a call, raise `ToolError` with a message that the
     model can act on; any other exception is reported to it as well. An `ImagePart` that is returned, alone or in a list
-    with text, goes to the user: it is part of the answer, and the model is told that it was made.
+    with text, goes to the user: it is part of the answer, and the model is told that it was made. A first parameter
+    `ctx: ToolContext[Deps]` is not the model's: it is the call, with what was given to `run(deps=...)`.
 
     Raises:
         ConfigurationError: a parameter has no annotation, or one that pydantic cannot validate.
@@ -140,9 +157,10 @@ def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     return summary, {param.arg_name: param.description or "" for param in parsed.params}
 
 
-def _arguments_model(name: str, function: Callable[..., Any], descriptions: dict[str, str]) -> type[BaseModel]:
+def _arguments_model(
+    name: str, hints: Mapping[str, Any], parameters: Sequence[inspect.Parameter], descriptions: Mapping[str, str]
+) -> type[BaseModel]:
     fields: dict[str, Any] = {}
-    hints, parameters = _signature(name, function)
     for place, parameter in enumerate(parameters):
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise ConfigurationError(f"tool {name!r}: parameter {parameter} cannot be passed by name")
@@ -202,7 +220,7 @@ def _innermost(whole: Any, path: Sequence[int | str]) -> tuple[Any, Any]:
     return holder, place
 
 
-def _signature(name: str, function: Callable[..., Any]) -> tuple[dict[str, Any], list[inspect.Parameter]]:
+def _signature(name: str, function: Callable[..., Any]) -> tuple[Mapping[str, Any], Sequence[inspect.Parameter]]:
     unwrapped = _unwrapped(function)
     annotated = unwrapped if inspect.isroutine(unwrapped) else type(unwrapped).__call__
     try:

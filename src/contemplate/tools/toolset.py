@@ -1,9 +1,13 @@
-"""Toolsets: tools that exist only while something runs, such as a server. A run opens and closes them."""
+"""Toolsets: tools that exist only while something runs, such as a server.
+
+A run opens and closes them, or uses those that an open contemplator keeps (`run/kept_toolsets.py`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import anyio
@@ -11,16 +15,20 @@ from anyio.abc import TaskGroup
 from pydantic import JsonValue, TypeAdapter
 from pydantic_core import from_json, to_json
 
-from ..errors import ToolError, sole
+from ..errors import ToolError, ToolServerError, sole
 from ..messages import Part, TextPart
 from ..models import ToolSpec
 from .tool import Tool
 
 Listed = tuple[ToolSpec, ...]
+Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
 
 
 class OpenToolset(Protocol):
-    """A toolset that is open, so that its tools can be called."""
+    """A toolset that is open, so that its tools can be called.
+
+    An attribute `alive` may say whether it can still be used; if not, the next run opens it again.
+    """
 
     @property
     def specs(self) -> Listed:
@@ -32,6 +40,7 @@ class OpenToolset(Protocol):
 
         Raises:
             ToolError: it failed; the model is told.
+            ToolServerError: what the tools need has ended; the next run starts it again.
         """
         ...
 
@@ -54,21 +63,73 @@ class Toolset(Protocol):
         ...
 
 
-class Opened:
-    """A toolset within one run, which is opened on first use, in its own task.
+class Running:
+    """A toolset in a task of its own, in which it is opened, kept open and closed.
 
-    Its errors reach the callers of its tools, never the run. If its list of tools is known from a journal, it is opened
-    only when a tool is called.
+    Args:
+        toolset: the toolset.
+        start: starts a function in a task; the toolset is closed when that is cancelled.
     """
 
-    def __init__(self, toolset: Toolset, group: TaskGroup) -> None:
-        self.tools: Sequence[Tool] | None = None
-        self.listing = anyio.Lock()
+    def __init__(self, toolset: Toolset, start: Start) -> None:
         self._toolset = toolset
-        self._group = group
-        self._opened_or_failed: anyio.Event | None = None
+        self._opened_or_failed = anyio.Event()
         self._open: OpenToolset | None = None
         self._error: BaseException | None = None
+        self._over = False
+        start(self._keep_open)
+
+    @property
+    def usable(self) -> bool:
+        """Whether another run may use it: it is open or about to be, and nobody has found it dead."""
+        return not self._over and bool(getattr(self._open, "alive", True))
+
+    async def ready(self) -> OpenToolset:
+        """Return the toolset once it is open.
+
+        Raises:
+            ContemplateError: it cannot be opened, or is closed.
+        """
+        await self._opened_or_failed.wait()
+        if self._error is not None:
+            raise self._error
+        assert self._open is not None  # noqa: S101
+        return self._open
+
+    def give_up(self) -> None:
+        """Say that it is dead."""
+        self._over = True
+
+    async def _keep_open(self) -> None:
+        try:
+            async with self._toolset.open_tools() as self._open:
+                self._opened_or_failed.set()
+                await anyio.sleep_forever()
+        except* Exception as errors:
+            self._error = sole(errors)
+        finally:
+            self._over = True
+            self._error = self._error or ToolServerError(
+                f"toolset {self._toolset.name!r} is closed", hint="it was kept open with `async with`, which has ended"
+            )
+            self._opened_or_failed.set()
+
+
+class Opened:
+    """A toolset within one run, which is opened on first use.
+
+    Its errors reach the callers of its tools, never the run. If its list of tools is known from a journal, it is opened
+    only when a tool is called. One that dies is not opened again within the run.
+
+    Args:
+        run: returns the running toolset, called once.
+    """
+
+    def __init__(self, run: Callable[[], Running]) -> None:
+        self.tools: Sequence[Tool] | None = None
+        self.listing = anyio.Lock()
+        self._run = run
+        self._running: Running | None = None
 
     async def listed(self) -> str:
         """Return the list of tools, as JSON.
@@ -76,56 +137,55 @@ class Opened:
         Raises:
             ContemplateError: the toolset cannot be opened.
         """
-        return _LISTED.dump_json((await self._ready()).specs).decode()
+        return _LISTED.dump_json((await self._in_use().ready()).specs).decode()
 
     def made(self, listed: str) -> Sequence[Tool]:
         """Return the tools in the JSON `listed`."""
         return [_Tool(spec, self._call) for spec in _LISTED.validate_json(listed)]
 
     async def _call(self, name: str, arguments: str) -> str | tuple[Part, ...]:
-        return await (await self._ready()).call(name, arguments)
-
-    async def _ready(self) -> OpenToolset:
-        if self._opened_or_failed is None:
-            self._opened_or_failed = anyio.Event()
-            self._group.start_soon(self._keep_open, self._opened_or_failed)
-        await self._opened_or_failed.wait()
-        if self._error is not None:
-            raise self._error
-        assert self._open is not None  # noqa: S101
-        return self._open
-
-    async def _keep_open(self, opened_or_failed: anyio.Event) -> None:
+        running = self._in_use()
         try:
-            async with self._toolset.open_tools() as self._open:
-                opened_or_failed.set()
-                await anyio.sleep_forever()
-        except* Exception as errors:
-            self._error = sole(errors)
-        finally:
-            opened_or_failed.set()
+            return await (await running.ready()).call(name, arguments)
+        except ToolServerError:
+            running.give_up()
+            raise
+
+    def _in_use(self) -> Running:
+        if self._running is None:
+            self._running = self._run()
+        return self._running
 
 
 class Toolsets:
-    """The toolsets of a run."""
+    """The toolsets of a run.
 
-    def __init__(self, group: TaskGroup) -> None:
+    Args:
+        group: the task group in which they run.
+        kept: returns what a toolset runs in that is kept open for longer; None if it is not.
+    """
+
+    def __init__(self, group: TaskGroup, kept: Callable[[Toolset], Callable[[], Running] | None]) -> None:
         self.group = group
+        self._kept = kept
         self._opened: dict[int, tuple[Toolset, Opened]] = {}
 
     def opened(self, toolset: Toolset) -> Opened:
         """Return `toolset` as opened within this run."""
-        return self._opened.setdefault(id(toolset), (toolset, Opened(toolset, self.group)))[1]
+        if id(toolset) not in self._opened:
+            run = self._kept(toolset) or partial(Running, toolset, self.group.start_soon)
+            self._opened[id(toolset)] = toolset, Opened(run)
+        return self._opened[id(toolset)][1]
 
 
 @asynccontextmanager
-async def toolsets() -> AsyncIterator[Toolsets]:
-    """Yield a `Toolsets`, whose toolsets are closed at the end of the block."""
+async def toolsets(kept: Callable[[Toolset], Callable[[], Running] | None]) -> AsyncIterator[Toolsets]:
+    """Yield a `Toolsets`, whose toolsets are closed at the end of the block, except for those that are `kept`."""
     failure: Exception | None = None
     try:
         async with anyio.create_task_group() as group:
             try:
-                yield Toolsets(group)
+                yield Toolsets(group, kept)
             except Exception as error:
                 # Raised after the group is closed, so that it does not come wrapped in an exception group.
                 failure = error

@@ -16,6 +16,7 @@ from ..events import (
     TaskPlanned,
     TaskStarted,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     VoteCounted,
 )
@@ -79,7 +80,7 @@ class EventLines:
                 return f"{self._name(task_id)}: started"
             case TaskFinished(result=result) if self._is_news(result.id) or result.outcome == "failed":
                 return f"{self._name(result.id)}: {task_end(result)}"
-            case ToolStarted() | ToolFinished() | ContextCondensed():
+            case ToolStarted() | ToolProgress() | ToolFinished() | ContextCondensed():
                 done = step(event)
                 return None if done is None else f"{self._name(event.task_id)}: {done}"
             case VoteCounted():
@@ -117,11 +118,18 @@ def tool_use(tool: str) -> str:
     return f"uses {tool}"
 
 
-def step(event: ToolStarted | ToolFinished | ContextCondensed) -> str | None:
+def tool_progress(event: ToolProgress) -> str:
+    """Return what a tool says that it is doing."""
+    return redact(f"{event.tool}: {event.message}")
+
+
+def step(event: ToolStarted | ToolProgress | ToolFinished | ContextCondensed) -> str | None:
     """Return what a subagent does between its calls; None for a tool that returned."""
     match event:
         case ToolStarted(tool=tool):
             return tool_use(tool)
+        case ToolProgress():
+            return tool_progress(event)
         case ToolFinished(tool=tool, error=error):
             return None if error is None else f"{tool} failed: {error.message}"
         case ContextCondensed(turns=turns, tokens_before=before, tokens_after=after):

@@ -70,6 +70,7 @@ class Connection:
         timeout: seconds for one tool call.
         hidden: removes secrets from a text.
         gone: makes the error for a server that has ended.
+        ended: returns whether it is known that the server has ended.
     """
 
     name: str
@@ -78,6 +79,12 @@ class Connection:
     timeout: float
     hidden: Callable[[str], str]
     gone: Callable[[], ToolServerError]
+    ended: Callable[[], bool] = lambda: False
+
+    @property
+    def alive(self) -> bool:
+        """Whether nothing is known of an end of the server."""
+        return not self.ended()
 
     @property
     def specs(self) -> tuple[ToolSpec, ...]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+
+import anyio
 
 if TYPE_CHECKING:
     from mcp.client._transport import ReadStream
@@ -17,11 +20,15 @@ class MendedListing:
     Args:
         messages: the messages as they arrive.
         server: the server's name.
+        ended: called when no more messages will arrive, as the server has ended.
     """
 
-    def __init__(self, messages: ReadStream[SessionMessage | Exception], server: str) -> None:
+    def __init__(
+        self, messages: ReadStream[SessionMessage | Exception], server: str, ended: Callable[[], None]
+    ) -> None:
         self._messages = messages
         self._server = server
+        self._ended = ended
 
     @property
     def last_context(self) -> Any:
@@ -30,7 +37,11 @@ class MendedListing:
 
     async def receive(self) -> SessionMessage | Exception:
         """Return the next message."""
-        return self._mended(await self._messages.receive())
+        try:
+            return self._mended(await self._messages.receive())
+        except anyio.EndOfStream:
+            self._ended()
+            raise
 
     async def aclose(self) -> None:
         """Close the stream."""
@@ -40,7 +51,11 @@ class MendedListing:
         return self
 
     async def __anext__(self) -> SessionMessage | Exception:
-        return self._mended(await self._messages.__anext__())
+        try:
+            return self._mended(await self._messages.__anext__())
+        except StopAsyncIteration:
+            self._ended()
+            raise
 
     async def __aenter__(self) -> Self:
         return self

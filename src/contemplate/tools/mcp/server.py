@@ -72,7 +72,9 @@ class Server:
                         tools = self.choice.of(await all_tools(client), self.name)
                         starting.deadline = math.inf
                         log.started = True
-                        yield Connection(self.name, client, tools, self.timeout, self.hidden, self.gone)
+                        yield Connection(
+                            self.name, client, tools, self.timeout, self.hidden, self.gone, lambda: log.ended
+                        )
             except Exception as error:
                 raise self._error_for(error, log) from None
         if starting.cancelled_caught:
@@ -97,7 +99,7 @@ class Server:
                     encoding_error_handler="replace",
                 )
                 async with stdio_client(start, errlog=log.stderr) as (messages, sink):  # type: ignore[arg-type]
-                    yield MendedListing(messages, self.name), sink
+                    yield MendedListing(messages, self.name, log.end), sink
         else:
             import httpx2
             from mcp.client.streamable_http import streamable_http_client
@@ -118,7 +120,7 @@ class Server:
                 http,
                 streamable_http_client(self.url, http_client=http) as (messages, sink),
             ):
-                yield MendedListing(messages, self.name), sink
+                yield MendedListing(messages, self.name, log.end), sink
 
     def _error_for(self, error: Exception, log: _StartLog) -> ContemplateError:
         """Return the error for a server that cannot be started or reached, or that has ended."""
@@ -172,12 +174,15 @@ def _ended_with_us(command: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 class _StartLog:
-    """What is known of a server that starts: its standard error, or its last HTTP status."""
+    """What is known of a server that starts: its standard error, or its last HTTP status; later, whether it ended."""
 
     def __init__(self, stderr: IO[bytes]) -> None:
         self.stderr = stderr
         self.status = 0
-        self.started = False
+        self.started = self.ended = False
+
+    def end(self) -> None:
+        self.ended = True
 
     async def note(self, response: Any) -> None:
         self.status = response.status_code
