@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from .agents.agent import Agent
+from .budget import Budget
 from .errors import ConfigurationError
 from .events import EVERYONE, Speaker
 from .images import ImageSource
@@ -58,6 +59,7 @@ class Options(TypedDict, total=False):
     all_settings: ModelSettings | None
     seed: int | None
     limits: Limits | None
+    budget: Budget | None
     stream: bool | None
     images_to: Collection[Speaker]
     on_event: Listener | None
@@ -75,6 +77,7 @@ class RunOptions(TypedDict, total=False):
     instructions: str | None
     settings: ModelSettings | None
     limits: Limits | None
+    budget: Budget | None
     labels: Mapping[str, JsonValue] | None
     on_event: Listener | None
     run_id: str | None

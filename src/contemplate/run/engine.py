@@ -25,7 +25,7 @@ from ..errors import (
     sole,
 )
 from ..events import LimitReached, PlanReady, Speaker, TaskFinished, TaskPlanned, TaskStarted
-from ..limits import Limits
+from ..limits import Limits, limit_in_words
 from ..messages import images_made
 from ..plan import Plan, Task
 from ..result import Conclusion, Outcome, TaskResult
@@ -300,9 +300,9 @@ class _Run:
             outcome = answer.outcome
             if outcome == "capped" and ctx.capped_by is not None:
                 error = LimitExceeded(
-                    f"its answer was cut off: Limits.{ctx.capped_by} leaves no room for more",
+                    f"its answer was cut off: {limit_in_words(ctx.capped_by)} leaves no room for more",
                     limit=ctx.capped_by,
-                    hint=f"raise Limits.{ctx.capped_by}",
+                    hint=f"raise {limit_in_words(ctx.capped_by)}",
                 )
         except Exception as raised:
             error = sole(raised)
