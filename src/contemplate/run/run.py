@@ -60,7 +60,8 @@ class Job:
     """A question, the limits for it, and who listens.
 
     Without a `run_id` the run gets a new one; a run within another, its path there. `parent_run_id` is the run whose
-    results this one aggregates again. `budgets` are shared with other runs. `on_output` receives the pieces of the answer, for a run within another.
+    results this one aggregates again. `budgets` are shared with other runs. `on_output` receives the pieces of the
+    answer, for a run within another.
     """
 
     question: str
