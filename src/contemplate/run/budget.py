@@ -276,7 +276,7 @@ class Ledger:
         return True
 
     def _try(self, ask: Ask) -> Reservation | None:
-        self._look(ask.prompt, ask.price)
+        self._look(ask.prompt, ask.price, open_ended=ask.output is None)
         try:
             taken = self.shares.take(ask)
         except LimitExceeded as refused:
@@ -299,15 +299,15 @@ class Ledger:
         """What is drawn from budgets, here and in all outer runs."""
         return (*self.draws, *(() if self._outer is None else self._outer.all_draws))
 
-    def _look(self, prompt: int, price: Price | None = None) -> None:
+    def _look(self, prompt: int, price: Price | None = None, *, open_ended: bool = False) -> None:
         """See what is left of the budgets now, for a call whose prompt has `prompt` tokens."""
         if not self.draws:
             return
         for draw in self.draws:
             draw.look()
-        self.shares.limits = self._within_budgets(prompt, price)
+        self.shares.limits = self._within_budgets(prompt, price, open_ended=open_ended)
 
-    def _within_budgets(self, prompt: int | None, price: Price | None = None) -> Limits:
+    def _within_budgets(self, prompt: int | None, price: Price | None = None, *, open_ended: bool = False) -> Limits:
         """Return the limits, cut to what the run may draw."""
         if not self.draws:
             return self.limits
@@ -322,7 +322,7 @@ class Ledger:
         cut: dict[str, float] = {}
         self._bound = {}
         for draw in self.draws:
-            room = draw.room(prompt, price)
+            room = draw.room(prompt, price, open_ended=open_ended)
             for limit, field in FIELDS.items():
                 allowed = used[limit] + getattr(room, field)
                 known = cut.get(limit, getattr(self.limits, limit))

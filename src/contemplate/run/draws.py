@@ -33,6 +33,7 @@ RENEW = 10.0
 POLL = 0.2
 # What a call may write at least where parts are too small to say anything: then few runs have it, not all of them.
 LEAST_OUTPUT = 256
+ENOUGH_OUTPUT = 4096
 FIELDS = {"calls": "calls", "total_tokens": "tokens", "cost_usd": "cost_usd"}
 SAID = {"calls": "calls", "total_tokens": "tokens", "cost_usd": "USD"}
 MILLION = 1e6
@@ -77,10 +78,11 @@ class Draw:
         except JournalError:
             return
 
-    def room(self, prompt: int | None, price: Price | None) -> Amounts:
+    def room(self, prompt: int | None, price: Price | None, *, open_ended: bool = False) -> Amounts:
         """Return what the run may reserve now, for a call whose prompt has `prompt` tokens.
 
-        None for a prompt: the run's part alone, whatever others have reserved.
+        None for a prompt: the run's part alone, whatever others have reserved. An `open_ended` call, which may write
+        as much as there is, leaves half of it for runs that come while it is in flight, unless that is little.
         """
         most, standing = self.budget.most, self._standing
         left = most - standing.spent
@@ -88,8 +90,11 @@ class Draw:
         part = Amounts(left.calls / runs, left.tokens / runs, left.cost_usd / runs) - standing.mine
         if prompt is None:
             return part
-        cost = 0.0 if price is None else (prompt * price.input + LEAST_OUTPUT * price.output) / MILLION
-        least, free = Amounts(1, prompt + LEAST_OUTPUT, cost), left - standing.out
+        least, free = _call(prompt, LEAST_OUTPUT, price), left - standing.out
+        if open_ended:
+            enough = _call(prompt, ENOUGH_OUTPUT, price)
+            tokens = max(free.tokens / 2, min(free.tokens, enough.tokens))
+            free = Amounts(free.calls, tokens, max(free.cost_usd / 2, min(free.cost_usd, enough.cost_usd)))
         return Amounts(
             min(free.calls, max(part.calls // 1, least.calls)),
             min(free.tokens, max(part.tokens, least.tokens)),
@@ -304,6 +309,11 @@ async def draw_all(draws: Iterable[tuple[Draw, Amounts]]) -> tuple[Held, ...] | 
         _give_back(held)
         raise
     return tuple(held)
+
+
+def _call(prompt: int, output: int, price: Price | None) -> Amounts:
+    cost = 0.0 if price is None else (prompt * price.input + output * price.output) / MILLION
+    return Amounts(1, prompt + output, cost)
 
 
 def _give_back(held: Iterable[Held]) -> None:
