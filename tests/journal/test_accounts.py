@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -26,7 +27,8 @@ class Hangs:
     async def request(self, request, on_delta=None):
         print("asked", flush=True)
         await anyio.sleep_forever()
-anyio.run(Contemplator(Hangs(), mode="instant", budget=Budget("us", calls=9, tokens=9000, journal=sys.argv[1])).run, "?")
+budget = Budget("us", calls=9, tokens=9000, journal=sys.argv[1])
+anyio.run(Contemplator(Hangs(), mode="instant", budget=budget).run, "?")
 """
 DRAWS = """
 import sys, anyio
@@ -74,8 +76,8 @@ def test_a_process_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert (standing.out.calls, standing.spent.calls, standing.runs) == (1, 0, 1)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    before, now = budget.left(), accounts.time.time() + accounts.LEASE
-    monkeypatch.setattr(accounts.time, "time", lambda: now)
+    before, now = budget.left(), time.time() + accounts.LEASE
+    monkeypatch.setattr(time, "time", lambda: now)
     lost = budget.account.look(0.0, "", 1.0)
     # Nobody waits for it any more; what it may have cost is not spent a second time.
     assert (lost.out, lost.spent) == (Amounts(), standing.out)
