@@ -9,10 +9,11 @@ The map of the package, from the roof down; each line imports only from those be
     planners, aggregators          async generators of tasks; async functions over results
     agents, strategies             one subagent's loop of model and tools; instructions on how to solve a question
     run                            the machinery of one run: a stream of tasks in, a stream of results out
-    views                          events and results as text
+    views, budget                  events and results as text; what several runs may spend together
     journal, tools, testing        recorded calls; the tools of subagents; test doubles
     models                         the one-method model protocol, its implementations, and wrappers around them
     prompts, answers, images, arguments     every prompt; the keys that votes count; loading of images; argument checks
+    accounts                       what is spent and reserved of a budget
     errors, events, result, plan, messages, settings, limits, usage, data      plain frozen data
 
 Names are imported on first use, so that importing the package is fast.
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .agents.agent import Agent
     from .agents.checks import checked
     from .agents.refined import refined
+    from .budget import Budget
     from .contemplator import Contemplator, ask, ask_sync
     from .errors import ContemplateError
     from .limits import Limits
@@ -54,6 +56,7 @@ _HOMES = {
     "ask_sync": "contemplator",
     "checked": "agents",
     "refined": "agents",
+    "Budget": "budget",
     "Contemplator": "contemplator",
     "RunContext": "run.context",
     "ContemplateError": "errors",
@@ -91,6 +94,7 @@ _MODULES = (
 __all__ = [
     "Agent",
     "Answer",
+    "Budget",
     "Conclusion",
     "ContemplateError",
     "Contemplator",

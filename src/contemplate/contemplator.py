@@ -13,6 +13,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from .arguments import checked_arguments, is_async
+from .budget import Budget
 from .data import readable
 from .errors import ConfigurationError, validation_problems
 from .estimate import Estimate, estimated
@@ -81,6 +82,7 @@ class Contemplator(Generic[OutputT]):
             a model, and who sees whom. If None: that of `settings`, else of `all_settings`. Without any, samples are
             numbered 0, 1, 2, ...
         limits: what a run may spend.
+        budget: what all runs may spend together, with those of others that have the same `Budget`.
         stream: whether to stream the subagents' calls and the answer. If None, only when somebody listens or a time
             limit is set: then the text of a task that is cut off is worth the cost.
         images_to: the roles that see a question's images: any of "planner", "subagent", "aggregator".
@@ -119,6 +121,7 @@ class Contemplator(Generic[OutputT]):
         all_settings: ModelSettings | None = None,
         seed: int | None = None,
         limits: Limits | None = None,
+        budget: Budget | None = None,
         stream: bool | None = None,
         images_to: Collection[Speaker] = EVERYONE,
         on_event: Listener | None = None,
@@ -143,6 +146,7 @@ class Contemplator(Generic[OutputT]):
         )
         self._parts = self._setup.parts()
         self._limits = limits or Limits()
+        self._budgets = () if budget is None else (budget,)
         self._on_event = _checked_listener(on_event)
         self._journal = None if journal is None else _open_journal(journal)
         self._labels = _checked_labels(labels or {})
@@ -198,6 +202,7 @@ class Contemplator(Generic[OutputT]):
             limits: in place of the contemplator's.
             deps: what tools with a `ToolContext` get as `ctx.deps`, such as the user and a database. No model, event,
                 log or journal is told of it. Runs within this one inherit it.
+            budget: one that the run draws from beside the contemplator's: both hold.
             labels: more of them.
             on_event: receives every event, as the contemplator's does.
             run_id: the run's id: 1 to 64 letters, digits, ".", "_" or "-". With a journal, a run with that id is
@@ -262,7 +267,9 @@ class Contemplator(Generic[OutputT]):
             ContemplateError: there is no answer.
         """
         listeners = () if self._on_event is None else (self._on_event,)
-        return await answer_with_run(task, ctx, parts=self._parts, limits=self._limits, listeners=listeners)
+        return await answer_with_run(
+            task, ctx, parts=self._parts, limits=self._limits, listeners=listeners, budgets=self._budgets
+        )
 
     async def replay(self, run_id: str) -> RunResult[OutputT]:
         """Replay a run of the journal from its recorded calls, without making any.
@@ -360,6 +367,7 @@ class Contemplator(Generic[OutputT]):
         settings: ModelSettings | None = None,
         limits: Limits | None = None,
         deps: Any = None,
+        budget: Budget | None = None,
         labels: Mapping[str, JsonValue] | None = None,
         on_event: Listener | None = None,
         run_id: str | None = None,
@@ -375,6 +383,7 @@ class Contemplator(Generic[OutputT]):
             history=checked_history(history),
             limits=limits or self._limits,
             deps=deps,
+            budgets=self._budgets if budget is None else (*self._budgets, budget),
             listeners=tuple(filter(None, (self._on_event, _checked_listener(on_event)))),
             labels=self._labels | _checked_labels(labels or {}),
         )

@@ -219,7 +219,7 @@ class LimitExceeded(ContemplateError):
     """Raised when a limit stopped the run before anything was answered.
 
     Attributes:
-        limit: the name of the field of `Limits` that was reached.
+        limit: the name of the field of `Limits` that was reached, or "budget:" and the name of a `Budget`.
     """
 
     def __init__(self, message: str, *, limit: str, hint: str | None = None) -> None:

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from .data import Data
 
+# Before the name of a budget, where a limit is named.
+BUDGET = "budget:"
+
 
 class Limits(Data):
     """What a run may spend. None means no limit.
@@ -28,3 +31,8 @@ class Limits(Data):
     calls: int | None = Field(default=None, gt=0)
     tasks: int | None = Field(default=None, gt=0)
     concurrency: int | None = Field(default=None, gt=0)
+
+
+def limit_in_words(limit: str) -> str:
+    """Return a limit, as `stopped_by` names it, in words: a field of `Limits`, or a budget."""
+    return f"budget {limit.removeprefix(BUDGET)!r}" if limit.startswith(BUDGET) else f"Limits.{limit}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from .agents.agent import Agent
 from .agents.refined import refined
+from .budget import Budget
 from .errors import ConfigurationError
 from .events import EVERYONE, Speaker
 from .images import ImageSource
@@ -62,6 +63,7 @@ class Options(TypedDict, total=False):
     all_settings: ModelSettings | None
     seed: int | None
     limits: Limits | None
+    budget: Budget | None
     stream: bool | None
     images_to: Collection[Speaker]
     on_event: Listener | None
@@ -80,6 +82,7 @@ class RunOptions(TypedDict, total=False):
     settings: ModelSettings | None
     limits: Limits | None
     deps: Any
+    budget: Budget | None
     labels: Mapping[str, JsonValue] | None
     on_event: Listener | None
     run_id: str | None

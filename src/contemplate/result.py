@@ -139,7 +139,7 @@ class RunResult(Data, Generic[OutputT]):
         seconds: wall-clock time.
         complete: False if a limit or a failure left out something that the answer should rest on.
         missing: ids of planned tasks that were not answered, except those that were no longer needed.
-        stopped_by: the field of `Limits` that ended the run early, or None.
+        stopped_by: the field of `Limits` that ended the run early, or "budget:" and the name of a `Budget`; or None.
         support, dissent: the ids of the tasks on which the answer rests, and the other answers.
         answer: after a vote: the answer that won, in the words of the first task that gave it, without its reasons;
             `output` is all that the task wrote.

@@ -14,9 +14,10 @@ from ..plan import Task
 from ..prompts import fence_mark, fenced
 from ..run.context import RunContext
 from ..run.output_type import OutputType
-from ..run.protocols import AgentFunction, Answer, prepare
+from ..run.protocols import AgentFunction, Answer, prepare, toolsets_of
 from ..run.return_values import as_answer
 from ..run.task_context import TaskContext
+from ..tools.toolset import Toolset
 
 _NO_CHANGE = re.compile(r"\W*(?:answer\W+)?no[\s_-]?changes?\W*", re.IGNORECASE)
 
@@ -62,6 +63,11 @@ class Refined:
     def __init__(self, agent: AgentFunction, times: int) -> None:
         self.agent = agent
         self.times = times
+
+    @property
+    def toolsets(self) -> tuple[Toolset, ...]:
+        """The toolsets of the wrapped agent."""
+        return tuple(toolsets_of(self.agent))
 
     async def prepare(self, run: RunContext) -> None:
         """Prepare the wrapped agent."""

@@ -90,6 +90,11 @@ class Recording:
         if self._late is not None:
             complain(self._late)
 
+    @property
+    def begun(self) -> bool:
+        """Whether calls of the run were recorded before."""
+        return bool(self._entries)
+
     def spent_before(self, price: Price | None) -> Usage:
         """Return the usage of all recorded calls, those too that will be made again.
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import anyio
 
+from ..accounts import Amounts
 from ..errors import LimitExceeded
 from ..events import Speaker
 from ..limits import Limits
 from ..usage import Price, Usage
+from .draws import FIELDS, Draw, draw_all
 from .shares import Ask, More, Reservation, Shares, refusal
 
 
@@ -36,9 +40,11 @@ class Ledger:
         outer: the ledger of the run around this one: what is spent here is spent there too.
         outer_role: as whom the outer run pays for this one; its aggregator may use the share kept there.
         outer_task: the task of the outer run in which this run is nested.
+        draws: what the run draws from budgets that others draw from, too.
+        waits: whether a call may wait for what other runs leave of these; not where it blocks one of them.
 
     Attributes:
-        limits: what may be spent.
+        limits: what may be spent, apart from budgets.
         shares: what is spent, reserved and left.
         spared: the tasks that have an answer already, so that their calls can be spared.
         tripped: the first limit that refused a call or cut one short; None if none did.
@@ -52,9 +58,14 @@ class Ledger:
         outer: Ledger | None = None,
         outer_role: Speaker = "subagent",
         outer_task: str | None = None,
+        draws: Sequence[Draw] = (),
+        waits: bool = True,
     ) -> None:
         self.limits = limits
-        self.shares = Shares(limits, keep_for_aggregator=keep_for_aggregator)
+        self.draws = draws
+        self._waits = waits
+        self._bound: dict[str, Draw] = {}
+        self.shares = Shares(self._within_budgets(None), keep_for_aggregator=keep_for_aggregator)
         self.spared: set[str] = set()
         self.tripped: str | None = None
         self._outer = outer
@@ -72,34 +83,39 @@ class Ledger:
     @property
     def limits_cost(self) -> bool:
         """Whether USD are limited, here or in an outer run."""
-        return self.limits.cost_usd is not None or (self._outer is not None and self._outer.limits_cost)
+        own = self.limits.cost_usd is not None or any(each.budget.cost_usd is not None for each in self.draws)
+        return own or (self._outer is not None and self._outer.limits_cost)
 
     @property
     def limits_tokens(self) -> bool:
         """Whether the length of a prompt matters to a limit, here or in an outer run."""
-        length_limits = (self.limits.total_tokens, self.limits.cost_usd)
+        own = self.shares.limits
+        length_limits = (own.total_tokens, own.cost_usd)
         return length_limits != (None, None) or (self._outer is not None and self._outer.limits_tokens)
 
     @property
     def divides(self) -> bool:
         """Whether there is anything to divide among calls, here or in an outer run."""
-        own = self.limits
+        own = self.shares.limits
         limited = (own.total_tokens, own.output_tokens, own.cost_usd) != (None, None, None)
         return limited or (self._outer is not None and self._outer.divides)
 
     @property
     def calls_left(self) -> float:
         """How many more calls are allowed, without the aggregator's share; `math.inf` without a limit."""
+        self._look(0)
         return min(self.shares.calls_left, math.inf if self._outer is None else self._outer.calls_left)
 
     @property
     def tokens_left(self) -> float:
         """How many more tokens are allowed, without the aggregator's share; `math.inf` without a limit."""
+        self._look(0)
         return min(self.shares.tokens_left, math.inf if self._outer is None else self._outer.tokens_left)
 
     @property
     def cost_usd_left(self) -> float:
         """How many more USD are allowed, without the aggregator's share; `math.inf` without a limit."""
+        self._look(0)
         return min(self.shares.cost_usd_left, math.inf if self._outer is None else self._outer.cost_usd_left)
 
     def left(self, limits: Limits) -> Limits:
@@ -134,9 +150,10 @@ class Ledger:
         If `wanted` are more, the limit counts as reached.
         """
         outer = math.inf if self._outer is None else self._outer.prompt_room(self._outer_role, wanted)
+        self._look(wanted)
         room = min(outer, self.shares.prompt_room(role))
         if wanted > room:
-            self.trip("total_tokens")
+            self.trip(self._named("total_tokens"))
         return room
 
     async def reserve(
@@ -161,11 +178,21 @@ class Ledger:
 
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will fit.
+            JournalError: a budget's journal is locked or broken.
         """
         spared = role == "subagent" and task in self.spared
-        return await self._reserve_everywhere(
-            Ask(prompt_tokens, output_tokens, role, task, price, spared=spared, more=more)
-        )
+        ask = Ask(prompt_tokens, output_tokens, role, task, price, spared=spared, more=more)
+        while True:
+            own = await self._reserve_everywhere(ask)
+            # Last, as whoever waits must hold nothing that other runs may wait for.
+            try:
+                drawn = await draw_all(self._drawn_by(own))
+            except BaseException:
+                self._release_everywhere(own)
+                raise
+            if drawn is not None:
+                return replace(own, drawn=drawn)
+            self._release_everywhere(own)
 
     async def _reserve_everywhere(self, ask: Ask) -> Reservation:
         own = await self._reserve(ask)
@@ -194,7 +221,7 @@ class Ledger:
         waiter = _Waiter(ask, anyio.Event())
         lines[place].append(waiter)
         try:
-            await waiter.turn.wait()
+            await self._turn_of(waiter)
         except BaseException:
             self._remove(waiter)
             raise
@@ -205,13 +232,15 @@ class Ledger:
 
     def settle(self, reservation: Reservation, usage: Usage) -> None:
         """Release a reservation, and book the actual cost of the call."""
+        for each in reservation.drawn:
+            each.draw.settle(each, usage)
         self.shares.settle(reservation, usage)
         self._serve()
         if self._outer is not None and reservation.outer is not None:
             self._outer.settle(reservation.outer, usage)
 
     def book(self, usage: Usage) -> None:
-        """Book what was spent without a reservation."""
+        """Book what was spent without a reservation: elsewhere or earlier, so that budgets have it already."""
         self.shares.book(usage)
         if self._outer is not None:
             self._outer.book(usage)
@@ -225,6 +254,11 @@ class Ledger:
         self._serve()
         if self._outer is not None:
             self._outer.divide_again()
+
+    def _release_everywhere(self, reservation: Reservation) -> None:
+        self._release(reservation)
+        if self._outer is not None and reservation.outer is not None:
+            self._outer._release_everywhere(reservation.outer)
 
     def _release(self, reservation: Reservation) -> None:
         self.shares.release(reservation)
@@ -260,10 +294,80 @@ class Ledger:
         return True
 
     def _try(self, ask: Ask) -> Reservation | None:
+        self._look(ask.prompt, ask.price, open_ended=ask.output is None)
         try:
-            return self.shares.take(ask)
+            taken = self.shares.take(ask)
         except LimitExceeded as refused:
             # Whoever has an answer already, says what became of it.
-            if not ask.has_an_answer:
-                self.trip(refused.limit)
-            raise
+            goes_on = ask.has_an_answer
+            draw = self._bound.get(refused.limit)
+            if draw is not None and self._waits and not goes_on and draw.may_grow(refused.limit):
+                return None
+            if not goes_on:
+                self.trip(self._named(refused.limit))
+            raise refused if draw is None else draw.refusal(refused.limit) from None
+        if taken is None or taken.limit is None:
+            return taken
+        return replace(taken, limit=self._named(taken.limit))
+
+    # Budgets that runs share
+
+    @property
+    def all_draws(self) -> tuple[Draw, ...]:
+        """What is drawn from budgets, here and in all outer runs."""
+        return (*self.draws, *(() if self._outer is None else self._outer.all_draws))
+
+    def _look(self, prompt: int, price: Price | None = None, *, open_ended: bool = False) -> None:
+        """See what is left of the budgets now, for a call whose prompt has `prompt` tokens."""
+        if not self.draws:
+            return
+        for draw in self.draws:
+            draw.look()
+        self.shares.limits = self._within_budgets(prompt, price, open_ended=open_ended)
+
+    def _within_budgets(self, prompt: int | None, price: Price | None = None, *, open_ended: bool = False) -> Limits:
+        """Return the limits, cut to what the run may draw."""
+        if not self.draws:
+            return self.limits
+        used: dict[str, float] = dict.fromkeys(FIELDS, 0.0)
+        if prompt is not None:
+            spent, own = self.shares.spent, self.shares
+            used = {
+                "calls": spent.calls + own.calls_out,
+                "total_tokens": spent.total_tokens + own.tokens_out,
+                "cost_usd": own.cost_spent + own.cost_out,
+            }
+        cut: dict[str, float] = {}
+        self._bound = {}
+        for draw in self.draws:
+            room = draw.room(prompt, price, open_ended=open_ended)
+            for limit, field in FIELDS.items():
+                allowed = used[limit] + getattr(room, field)
+                known = cut.get(limit, getattr(self.limits, limit))
+                if allowed < (math.inf if known is None else known):
+                    cut[limit] = allowed if limit == "cost_usd" else int(allowed)
+                    self._bound[limit] = draw
+        return self.limits.model_copy(update=cut)
+
+    def _named(self, limit: str) -> str:
+        return self._bound[limit].name if limit in self._bound else limit
+
+    def _drawn_by(self, reservation: Reservation) -> list[tuple[Draw, Amounts]]:
+        amounts = Amounts(1, reservation.tokens, reservation.cost)
+        drawn = [(draw, amounts) for draw in self.draws]
+        if self._outer is not None and reservation.outer is not None:
+            drawn += self._outer._drawn_by(reservation.outer)
+        return drawn
+
+    async def _turn_of(self, waiter: _Waiter) -> None:
+        if not self.draws:
+            await waiter.turn.wait()
+            return
+        with ExitStack() as told:
+            for draw in self.draws:
+                told.enter_context(draw.told(self._serve))
+            while not waiter.turn.is_set():
+                with anyio.move_on_after(min(draw.pause for draw in self.draws)):
+                    await waiter.turn.wait()
+                    return
+                self._serve()

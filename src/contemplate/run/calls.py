@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import perf_counter
@@ -17,6 +17,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from ..budget import Budget
 from ..errors import ConfigurationError, ModelContextError, error_info
 from ..events import CallName, Event, ModelCalled, Speaker
 from ..limits import Limits
@@ -29,6 +30,7 @@ from .budget import Ledger
 from .context_windows import told
 from .continuation import OnCut, whole_answer
 from .current_run import OngoingRun, RunScope
+from .draws import Draw
 from .listeners import Listeners
 from .metering import ONE_CALL, Meter
 from .nesting import inner_depth
@@ -168,6 +170,7 @@ class Calls(OngoingRun):
         own_journal: bool = False,
         lent: bool = False,
         deps: object = None,
+        draws: Sequence[Draw] = (),
     ) -> Calls:
         """Return the door of a run within this one, held to its own limits and to those of this run.
 
@@ -180,6 +183,7 @@ class Calls(OngoingRun):
             own_journal: whether its calls are recorded as those of a run of its own.
             lent: whether it runs in another event loop, and so cannot reserve here: `limits` must be all it may spend.
             deps: what its tools get; what this run's get if None.
+            draws: what it draws from budgets that those around it do not draw from.
 
         Raises:
             ConfigurationError: runs would be nested too deeply.
@@ -194,6 +198,9 @@ class Calls(OngoingRun):
             outer=None if lent else self.ledger,
             outer_role=scope.role,
             outer_task=scope.task,
+            draws=(*draws, *self.ledger.all_draws) if lent else draws,
+            # Those whom it would wait for may be in the event loop that it blocks.
+            waits=not lent,
         )
         return Calls(
             self.run_id,
@@ -404,7 +411,8 @@ class Calls(OngoingRun):
     def _price(self, model: Model) -> Price | None:
         price = price_of(model)
         if price is None and self.ledger.limits_cost:
-            raise unknown_price(model)
+            budgets = (each.budget for each in self.ledger.all_draws)
+            raise unknown_price(model, next((each for each in budgets if each.cost_usd is not None), None))
         return price
 
     def _report(
@@ -450,9 +458,10 @@ def _join(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
 
 
-def unknown_price(model: Model) -> ConfigurationError:
-    """Return the error for a limit on USD with a `model` whose price is not known."""
+def unknown_price(model: Model, budget: Budget | None = None) -> ConfigurationError:
+    """Return the error for a limit on USD, that of `budget` if there is one, with a `model` of unknown price."""
+    limit = "Limits.cost_usd" if budget is None else f"cost_usd of budget {budget.name!r}"
     return ConfigurationError(
-        f"Limits.cost_usd is set, and the price of {model.name} is not known",
+        f"{limit} is set, and the price of {model.name} is not known",
         hint="install the extra 'prices', or set it: OpenAIModel(..., price=Price(input=..., output=...))",
     )

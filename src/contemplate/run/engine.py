@@ -26,7 +26,7 @@ from ..errors import (
     sole,
 )
 from ..events import LimitReached, PlanReady, Speaker, TaskFinished, TaskPlanned, TaskStarted
-from ..limits import Limits
+from ..limits import BUDGET, Limits, limit_in_words
 from ..messages import images_made
 from ..plan import Plan, Task
 from ..result import Conclusion, Outcome, TaskResult
@@ -103,10 +103,11 @@ async def execute(
         try:
             conclusion = _fallback_conclusion(run, state, limits, failure)
         except AggregationError:
-            if run.starved is None:
+            starved = run.starved or _used_up(ctx)
+            if starved is None:
                 raise
             # That a limit left nothing says more than that there was no answer.
-            raise run.starved from None
+            raise starved from None
     elif run.failure is not None:
         # The planner failed when the answer was there already, or while it was being cancelled.
         ctx.note(f"the plan was not finished: {run.failure.message}")
@@ -119,6 +120,15 @@ async def execute(
 def _left_something_out(ctx: RunContext) -> bool:
     no_room = ("failed", "capped") if ctx.tripped is not None else ()
     return any(not each.complete or each.outcome in no_room for each in ctx.results.values())
+
+
+def _used_up(ctx: RunContext) -> LimitExceeded | None:
+    """Return the error of a budget that left nothing for any task: who shares it may wait for its next window."""
+    tripped, results = ctx.tripped, ctx.results.values()
+    if tripped is None or not tripped.startswith(BUDGET) or any(each.answered for each in results):
+        return None
+    error = next((each.error for each in results if each.error and each.error.kind == LimitExceeded.__name__), None)
+    return None if error is None else LimitExceeded(error.message, limit=tripped, hint=error.hint)
 
 
 def _work_deadline(ctx: RunContext, aggregator: Aggregator, limits: Limits) -> float:
@@ -358,9 +368,9 @@ class _Run:
             outcome = answer.outcome
             if outcome == "capped" and ctx.capped_by is not None:
                 error = LimitExceeded(
-                    f"its answer was cut off: Limits.{ctx.capped_by} leaves no room for more",
+                    f"its answer was cut off: {limit_in_words(ctx.capped_by)} leaves no room for more",
                     limit=ctx.capped_by,
-                    hint=f"raise Limits.{ctx.capped_by}",
+                    hint=f"raise {limit_in_words(ctx.capped_by)}",
                 )
         except Exception as raised:
             error = sole(raised)

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
-from anyio.lowlevel import EventLoopToken
 
 from ..errors import ConfigurationError, ContemplateError
 from ..limits import Limits
 from ..models import current_run
 from .current_run import Blocked, RunScope
+from .event_loops import call_soon
 
 T = TypeVar("T")
 
@@ -122,15 +122,6 @@ def back_here(function: Callable[[T], object]) -> Callable[[T], None]:
     """Return a function that other threads can call, and that calls `function` in this event loop."""
     loop = anyio.lowlevel.current_token()
     return lambda given: call_soon(loop, function, given)
-
-
-def call_soon(token: EventLoopToken, function: Callable[..., object], *args: Any) -> None:
-    """Schedule a call of `function` in an event loop, from any thread, without waiting for it."""
-    loop: Any = token.native_token
-    soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
-    # The loop may be closed: then nobody is left to receive the call.
-    with suppress(RuntimeError):
-        soon(function, *args)
 
 
 @contextmanager

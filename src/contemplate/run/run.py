@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from uuid import uuid4
 import anyio
 from pydantic import JsonValue
 
+from ..budget import Budget
 from ..errors import ContemplateError, OutputError, error_info
 from ..events import EVERYONE, Event, OutputDelta, RunFailed, RunFinished, RunStarted, Speaker
 from ..limits import Limits
@@ -25,7 +26,8 @@ from ..settings import ModelSettings
 from .budget import Ledger
 from .calls import Calls, unknown_price
 from .context import RunContext
-from .current_run import RunScope, current_scope
+from .current_run import OngoingRun, RunScope, current_scope
+from .draws import Draw, drawing
 from .engine import execute
 from .history import answer_of, with_history
 from .listeners import Listener, Listeners
@@ -33,7 +35,7 @@ from .log import log_event, wanted
 from .nesting import limits_within
 from .output_type import OutputType
 from .protocols import AgentFunction, Aggregator, Planner, most_tasks, needs_a_share
-from .resources import resources
+from .resources import Resources, resources
 from .state import MANY_TASKS, RunState
 
 if TYPE_CHECKING:
@@ -65,8 +67,8 @@ class Job:
     """A question, the limits for it, and who listens.
 
     Without a `run_id` the run gets a new one; a run within another, its path there. `parent_run_id` is the run whose
-    results this one aggregates again. `on_output` receives the pieces of the answer, for a run within another. Tools
-    get `deps`, which is shown nowhere.
+    results this one aggregates again. `budgets` are shared with other runs. `on_output` receives the pieces of the
+    answer, for a run within another. Tools get `deps`, which is shown nowhere.
     """
 
     question: str
@@ -74,6 +76,7 @@ class Job:
     images: tuple[ImagePart, ...] = ()
     history: tuple[Message, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    budgets: tuple[Budget, ...] = ()
     listeners: Sequence[Listener] = ()
     labels: Mapping[str, JsonValue] = field(default_factory=dict)
     parent_run_id: str | None = None
@@ -81,8 +84,8 @@ class Job:
     deps: object = field(default=None, repr=False)
 
     def without_clock(self) -> Job:
-        """Return the job without limits on time and USD: a replayed run ends where the recorded one ended."""
-        return replace(self, limits=self.limits.model_copy(update={"seconds": None, "cost_usd": None}))
+        """Return the job without limits on time and USD, and without budgets: a replayed run ends as recorded."""
+        return replace(self, limits=self.limits.model_copy(update={"seconds": None, "cost_usd": None}), budgets=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,23 +119,24 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
     """Open the door of the run, within that of the run in which this code is, if any."""
     scope = current_scope()
     share = needs_a_share(parts.aggregator)
+    _check_price(parts, job, None if scope is None else scope.run)
     if scope is None:
-        _check_price(parts, job.limits.cost_usd is not None)
         own = (*job.listeners, *([log_event] if wanted() else ()))
-        async with resources(recording) as opened:
-            ledger = Ledger(job.limits, keep_for_aggregator=share)
+        async with drawing(job.budgets, refuse=_is_new(recording)) as draws, resources(recording) as opened:
+            _keep_leases(draws, opened)
+            ledger = Ledger(job.limits, keep_for_aggregator=share, draws=draws)
             yield Calls(job.run_id or new_run_id(), ledger, Listeners(own), opened, deps=job.deps)
         return
     outer = scope.run
     assert isinstance(outer, Calls)  # noqa: S101
-    _check_price(parts, job.limits.cost_usd is not None or outer.ledger.limits_cost)
     if scope.blocked is not None:
         async with _open_calls_elsewhere(scope, scope.blocked.later, outer, parts, job, recording) as calls:
             yield calls
         return
-    async with AsyncExitStack() as stack:
+    async with _drawing_within(outer, job, recording) as draws, AsyncExitStack() as stack:
         # A run with its own journal needs its own resources.
         opened = outer.resources if recording is None else await stack.enter_async_context(resources(recording))
+        _keep_leases(draws, opened)
         yield outer.child(
             scope,
             limits_within(job.limits, scope),
@@ -141,6 +145,7 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
             resources=opened,
             own_journal=recording is not None,
             deps=job.deps,
+            draws=draws,
         )
 
 
@@ -166,7 +171,8 @@ async def _open_calls_elsewhere(
     listeners = (*job.listeners, *((tell,) if outer.listeners.listening else ()))
     lent = outer.recording_elsewhere(scope) if recording is None else nullcontext(recording)
     with lent as recorded:
-        async with resources(recorded) as opened:
+        async with _drawing_within(outer, job, recording) as draws, resources(recorded) as opened:
+            _keep_leases(draws, opened)
             calls = outer.child(
                 scope,
                 outer.ledger.left(limits_within(job.limits, scope)),
@@ -176,6 +182,7 @@ async def _open_calls_elsewhere(
                 own_journal=recording is not None,
                 lent=True,
                 deps=job.deps,
+                draws=draws,
             )
             try:
                 yield calls
@@ -184,9 +191,29 @@ async def _open_calls_elsewhere(
                 later.append(partial(outer.book_on, scope.task, calls.ledger.spent))
 
 
-def _check_price(parts: Parts, limited: bool) -> None:
-    if limited and price_of(parts.model) is None:
-        raise unknown_price(parts.model)
+def _drawing_within(outer: Calls, job: Job, recording: Recording | None) -> AbstractAsyncContextManager[Sequence[Draw]]:
+    """Draw from the budgets of a run within `outer`: of those that are drawn from there, its calls are booked there."""
+    theirs = {each.budget.key for each in outer.ledger.all_draws}
+    own = [each for each in job.budgets if each.key not in theirs]
+    return drawing(own, refuse=_is_new(recording or outer.resources.recording))
+
+
+def _is_new(recording: Recording | None) -> bool:
+    # What is recorded is paid for, and may be all that there is to it.
+    return recording is None or not recording.begun
+
+
+def _keep_leases(draws: Sequence[Draw], opened: Resources) -> None:
+    for draw in draws:
+        if draw.leased:
+            opened.group.start_soon(draw.renew)
+
+
+def _check_price(parts: Parts, job: Job, outer: OngoingRun | None) -> None:
+    budget = next((each for each in job.budgets if each.cost_usd is not None), None)
+    limited = job.limits.cost_usd is not None or (isinstance(outer, Calls) and outer.ledger.limits_cost)
+    if (limited or budget is not None) and price_of(parts.model) is None:
+        raise unknown_price(parts.model, None if limited else budget)
 
 
 class _Run:

@@ -16,6 +16,7 @@ from ..errors import LimitExceeded
 from ..events import Speaker
 from ..limits import Limits
 from ..usage import NOTHING, Price, Usage
+from .draws import Held
 
 MIN_OUTPUT_TOKENS = 64
 DEFAULT_OUTPUT_TOKENS = 4096
@@ -62,7 +63,8 @@ class Reservation:
 
     Without a limit on tokens these are 0 and None. `cost` is in USD; `outer` is the reservation in the outer run. An
     aggregator is to read what is written (`read_again`), or the call is one that reads what its task wrote (`merges`).
-    `limit` names the limit that allows no more output, if that is less than the call asked for.
+    `limit` names the limit that allows no more output, if that is less than the call asked for. `drawn` is what is
+    reserved for it of budgets that runs share.
     """
 
     tokens: int
@@ -73,6 +75,7 @@ class Reservation:
     merges: bool = False
     limit: str | None = None
     outer: Reservation | None = None
+    drawn: tuple[Held, ...] = ()
 
     @property
     def output_tokens(self) -> int | None:
@@ -154,6 +157,7 @@ class Shares:
         keep_for_aggregator: whether to keep a share for the aggregator.
 
     Attributes:
+        limits: what may be spent; with budgets that runs share, what may be as far as that is known now.
         open_tasks: returns how many tasks of the run are not done, as far as that is known.
         tasks_to_come: returns how many there may be at most, where the planner is about to hand out more.
         anything_planned: returns whether there is a task yet; until then, the planner leaves a call for one.
@@ -175,7 +179,7 @@ class Shares:
         self._tasks_outside: Counter[str] = Counter()
         self._tasks_out: Counter[str] = Counter()
         self._output_out = 0
-        self._cost_out = 0.0
+        self.cost_out = 0.0
         self._read_again_out = 0
         self._to_read: Counter[str] = Counter()
         self._to_read_in_all = 0
@@ -204,7 +208,7 @@ class Shares:
         """How many more USD are allowed, without the aggregator's share; `math.inf` without a limit."""
         if self.limits.cost_usd is None:
             return math.inf
-        return max(0.0, self.limits.cost_usd - self._kept_cost - self.cost_spent - self._cost_out)
+        return max(0.0, self.limits.cost_usd - self._kept_cost - self.cost_spent - self.cost_out)
 
     def prompt_room(self, role: Speaker) -> float:
         """Return how many tokens a prompt of `role` may have beside an answer; `math.inf` without a limit."""
@@ -310,7 +314,7 @@ class Shares:
         self.calls_out -= 1
         self.tokens_out -= reservation.tokens
         self._output_out -= reservation.written or 0
-        self._cost_out -= reservation.cost
+        self.cost_out -= reservation.cost
         self._read_again_out -= (reservation.written or 0) if reservation.read_again else 0
         if reservation.task is not None:
             _decrement(self._tasks_out, reservation.task)
@@ -382,7 +386,7 @@ class Shares:
             add("output_tokens", free, lambda number: free / number)
         if limits.cost_usd is not None:
             assert ask.price is not None  # noqa: S101
-            money = limits.cost_usd - self.cost_spent - self._cost_out - kept * self._kept_cost
+            money = limits.cost_usd - self.cost_spent - self.cost_out - kept * self._kept_cost
             prompt, per_token = ask.prompt * ask.price.input / MILLION, ask.price.output / MILLION
             room = _tokens_for(money - prompt, per_token)
             add("cost_usd", room, lambda number: _tokens_for(money / number - prompt, per_token))
@@ -405,7 +409,7 @@ class Shares:
         self.calls_out += 1
         self.tokens_out += tokens
         self._output_out += written
-        self._cost_out += cost
+        self.cost_out += cost
         task = ask.task if ask.for_task else None
         if task is not None:
             self._tasks_out[task] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..budget import Budget
 from ..errors import ConfigurationError
 from ..events import OutputDelta
 from ..limits import Limits
@@ -27,6 +28,7 @@ async def answer_with_run(
     listeners: Sequence[Listener] = (),
     question: str | None = None,
     streams: bool = True,
+    budgets: tuple[Budget, ...] = (),
 ) -> Answer:
     """Answer `task` with a run, as if it were a question of its own.
 
@@ -38,6 +40,7 @@ async def answer_with_run(
         listeners: the inner run's own; those of the outer run receive its events as well.
         question: the inner run's question; made from the task if None.
         streams: whether the pieces of the inner run's answer are streamed as the task's text.
+        budgets: the inner run's own; those of the outer run hold as well.
 
     Raises:
         ConfigurationError: runs are nested too deeply, or the task names tools of an agent.
@@ -57,6 +60,7 @@ async def answer_with_run(
         images=run.images_for("subagent"),
         history=run.history,
         limits=limits,
+        budgets=budgets,
         listeners=listeners,
         on_output=(lambda event: _forward(ctx, event)) if streams else None,
     )

@@ -16,7 +16,7 @@ from ..messages import ToolCall
 from ..plan import Task
 from ..tools.tool_context import ToolContext
 from .context import RunContext
-from .nesting import call_soon
+from .event_loops import call_soon
 
 LONGEST_MESSAGE = 500
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..limits import BUDGET, limit_in_words
 from ..models.redaction import redact
 from ..result import Outcome, RunResult, TaskResult
 from ..usage import Usage
@@ -22,11 +23,15 @@ def summary_line(result: RunResult[Any]) -> str:
     """Return how its vote ended, what a run cost, and what is missing from it, in one line."""
     parts = [*_vote(result), usage_text(result.usage), f"{result.seconds:.1f} s"]
     if result.stopped_by:
-        parts.append(f"stopped by the limit on {result.stopped_by}")
+        parts.append(f"stopped by {_limit(result.stopped_by)}")
     if not result.complete:
         missing = f" (missing: {', '.join(result.missing)})" if result.missing else ""
         parts.append(f"incomplete{missing}")
     return " · ".join(parts)
+
+
+def _limit(limit: str) -> str:
+    return limit_in_words(limit) if limit.startswith(BUDGET) else f"the limit on {limit}"
 
 
 def _vote(result: RunResult[Any]) -> list[str]:

@@ -1,0 +1,18 @@
+"""Event loops, as other threads reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from anyio.lowlevel import EventLoopToken
+
+
+def call_soon(token: EventLoopToken, function: Callable[..., object], *args: Any) -> None:
+    """Schedule a call of `function` in an event loop, from any thread, without waiting for it."""
+    loop: Any = token.native_token
+    soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
+    # The loop may be closed: then nobody is left to receive the call.
+    with suppress(RuntimeError):
+        soon(function, *args)
