@@ -13,7 +13,7 @@ The map of the package, from the roof down; each line imports only from those be
     journal, tools, testing        recorded calls; the tools of subagents; test doubles
     models                         the one-method model protocol, its implementations, and wrappers around them
     prompts, answers, images, arguments     every prompt; the keys that votes count; loading of images; argument checks
-    errors, events, result, plan, messages, settings, limits, usage, data      plain frozen data
+    errors, events, result, plan, messages, settings, limits, usage, decisions, data      plain frozen data
 
 Names are imported on first use, so that importing the package is fast.
 """
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .agents.agent import Agent
     from .agents.checks import checked
     from .contemplator import Contemplator, ask, ask_sync
+    from .decisions import Approved, Denied, PendingCall, Returned
     from .errors import ContemplateError
     from .limits import Limits
     from .messages import ImagePart, Message
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from .run.task_context import TaskContext
     from .settings import ModelSettings
     from .stream import RunStream
+    from .tools.external import external_tool
     from .tools.mcp import mcp_tools
     from .tools.tool import Tool, tool
     from .usage import Price, Usage
@@ -53,6 +55,11 @@ _HOMES = {
     "Contemplator": "contemplator",
     "RunContext": "run.context",
     "ContemplateError": "errors",
+    "Approved": "decisions",
+    "Denied": "decisions",
+    "PendingCall": "decisions",
+    "Returned": "decisions",
+    "external_tool": "tools",
     "mcp_tools": "tools.mcp",
     "ImagePart": "messages",
     "Message": "messages",
@@ -85,15 +92,19 @@ _MODULES = (
 __all__ = [
     "Agent",
     "Answer",
+    "Approved",
     "Conclusion",
     "ContemplateError",
     "Contemplator",
+    "Denied",
     "ImagePart",
     "Limits",
     "Message",
     "ModelSettings",
+    "PendingCall",
     "Plan",
     "Price",
+    "Returned",
     "RunContext",
     "RunResult",
     "RunStream",
@@ -110,6 +121,7 @@ __all__ = [
     "checked",
     "errors",
     "events",
+    "external_tool",
     "journal",
     "mcp_tools",
     "models",

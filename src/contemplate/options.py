@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from .agents.agent import Agent
+from .decisions import Approve
 from .errors import ConfigurationError
 from .events import EVERYONE, Speaker
 from .images import ImageSource
@@ -43,6 +44,7 @@ class AskOptions(TypedDict, total=False):
     tools: Sequence[AnyTool]
     settings: ModelSettings | None
     limits: Limits | None
+    approve: Approve | None
 
 
 class Options(TypedDict, total=False):
@@ -63,6 +65,7 @@ class Options(TypedDict, total=False):
     on_event: Listener | None
     journal: str | Journal | None
     labels: Mapping[str, JsonValue] | None
+    approve: Approve | None
 
 
 class RunOptions(TypedDict, total=False):
@@ -77,7 +80,21 @@ class RunOptions(TypedDict, total=False):
     limits: Limits | None
     labels: Mapping[str, JsonValue] | None
     on_event: Listener | None
+    approve: Approve | None
     run_id: str | None
+
+
+class ResumeOptions(TypedDict, total=False):
+    """The options of a resumed run without the output type: those of one run, but for what it has recorded."""
+
+    model: str | Model | None
+    tools: Sequence[AnyTool]
+    instructions: str | None
+    settings: ModelSettings | None
+    limits: Limits | None
+    labels: Mapping[str, JsonValue] | None
+    on_event: Listener | None
+    approve: Approve | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from .limits import Limits
 from .plan import Task
 from .prompts import render
 from .run.context import RunContext
-from .run.protocols import AgentFunction, Answer, prepare
+from .run.protocols import AgentFunction, Answer, can_wait, prepare
 from .run.run import Parts
 from .run.task_context import TaskContext
 from .run.task_run import answer_with_run, inner_name
@@ -27,6 +27,11 @@ class Sampled:
 
     def __init__(self, agent: AgentFunction) -> None:
         self.agent = agent
+
+    @property
+    def waits(self) -> bool:
+        """Whether its tools' calls may have to wait for a decision."""
+        return can_wait(self.agent)
 
     async def prepare(self, run: RunContext) -> None:
         """Prepare the wrapped agent."""

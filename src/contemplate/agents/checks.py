@@ -10,7 +10,7 @@ from ..plan import Task
 from ..prompts import fence_mark, fenced, render
 from ..result import TaskResult
 from ..run.context import RunContext
-from ..run.protocols import AgentFunction, Answer, prepare
+from ..run.protocols import AgentFunction, Answer, can_wait, prepare
 from ..run.task_context import TaskContext
 from ..tools.user_code import call_function
 
@@ -68,6 +68,10 @@ class _Checked:
         self._agent = agent
         self._check = check
         self._attempts = attempts
+
+    @property
+    def waits(self) -> bool:
+        return can_wait(self._agent)
 
     async def prepare(self, run: RunContext) -> None:
         await prepare(self._agent, run)

@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
+from ..decisions import Approve
 from ..errors import ConfigurationError, ModelContextError, error_info
 from ..events import CallName, Event, ModelCalled, Speaker
 from ..limits import Limits
@@ -23,6 +24,7 @@ from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMa
 from ..models.accounting import accounted
 from ..models.tokens import request_tokens
 from ..usage import NOTHING, Price, Usage
+from .activity import Activity, current_activity
 from .budget import Ledger
 from .context_windows import told
 from .continuation import OnCut, whole_answer
@@ -83,6 +85,10 @@ class Calls(OngoingRun):
         stillness: whether anything of it moves.
         tools: makes its tool calls.
         loop: the event loop in which it runs.
+        activity: it, as something that is under way.
+        decisions: records what is decided of tool calls; None without a journal.
+        lent: whether it runs in another event loop than the run around it, which is blocked.
+        approve: decides tool calls that need an approval; that of the run around it, unless it has one of its own.
         seed: what all chance in it is derived from; that of the run around it, unless it has one of its own.
         over: whether the run has ended. Code that outlives it, such as a task started by a tool, is not part of it.
     """
@@ -100,6 +106,9 @@ class Calls(OngoingRun):
         within: str | None = None,
         depth: int = 0,
         seed: int | None = None,
+        activity: Activity | None = None,
+        approve: Approve | None = None,
+        lent: bool = False,
     ) -> None:
         self.seed = seed
         self.run_id = run_id
@@ -113,6 +122,11 @@ class Calls(OngoingRun):
         self.stillness: Stillness = Stillness(matters=ledger.divides, outer=around)
         self.tools = ToolCalls(self, resources, recorded_path)
         self.over = False
+        self.activity = activity or Activity()
+        self.approve = approve
+        self.lent = lent
+        # Decisions are those of the run that can be resumed: the outermost one.
+        self.decisions: Recording | None = resources.recording if outer is None else outer.decisions
         self.loop = anyio.lowlevel.current_token()
         # The path within the recorded run, which may be an inner one with its own journal.
         self._recorded_path = recorded_path
@@ -151,6 +165,7 @@ class Calls(OngoingRun):
         resources: Resources | None = None,
         own_journal: bool = False,
         lent: bool = False,
+        approve: Approve | None = None,
     ) -> Calls:
         """Return the door of a run within this one, held to its own limits and to those of this run.
 
@@ -162,6 +177,7 @@ class Calls(OngoingRun):
             resources: the inner run's own; this run's if None.
             own_journal: whether its calls are recorded as those of a run of its own.
             lent: whether it runs in another event loop, and so cannot reserve here: `limits` must be all it may spend.
+            approve: decides tool calls; this run's if None.
 
         Raises:
             ConfigurationError: runs would be nested too deeply.
@@ -189,6 +205,10 @@ class Calls(OngoingRun):
             depth=depth,
             # What is recorded by itself is replayed by itself.
             seed=None if own_journal else self.seed,
+            # An event loop that is blocked can wait for nothing.
+            activity=None if lent else scope.activity.begin(),
+            approve=approve or self.approve,
+            lent=lent,
         )
 
     def recording_elsewhere(self, scope: RunScope) -> AbstractContextManager[Recording | None]:
@@ -246,9 +266,11 @@ class Calls(OngoingRun):
 
     async def _call(self, call: _Call) -> ModelResponse:
         self.stillness.goes_on()
+        activity = (current_activity() or self.activity).begin()
         try:
             return await self._journaled(call)
         finally:
+            activity.end()
             if call.name.role == "planner":
                 self.planning.call_ended(call.name.turn)
             self.stillness.waits()

@@ -94,6 +94,11 @@ async def prepare(agent: AgentFunction, run: RunContext) -> None:
         await agent.prepare(run)
 
 
+def can_wait(agent: AgentFunction) -> bool:
+    """Return whether `agent` has tools whose calls wait for an approval, or for their result, as far as it says."""
+    return bool(getattr(agent, "waits", False))
+
+
 class Aggregator(Protocol):
     """Draws a conclusion from the results of a run, as they arrive.
 

@@ -10,17 +10,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import anyio
 from pydantic import JsonValue
 
+from ..decisions import Approve
 from ..errors import ContemplateError, OutputError, error_info
-from ..events import EVERYONE, Event, OutputDelta, RunFailed, RunFinished, RunStarted, Speaker
+from ..events import EVERYONE, Event, OutputDelta, RunFailed, RunFinished, RunStarted, RunSuspended, Speaker
 from ..limits import Limits
 from ..messages import ImagePart, Message
 from ..models import Model, price_of
 from ..plan import Plan
 from ..result import Conclusion, RunResult
 from ..settings import ModelSettings
+from .approvals import Approvals
 from .budget import Ledger
 from .calls import Calls, unknown_price
 from .context import RunContext
@@ -36,6 +37,10 @@ from .state import MANY_TASKS, RunState
 
 if TYPE_CHECKING:
     from ..journal.recording import Recording
+
+
+# What a run has at least that had used up its time before it was suspended: enough to conclude.
+LEAST_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ class Job:
     """A question, the limits for it, and who listens.
 
     Without a `run_id` the run gets a new one; a run within another, its path there. `parent_run_id` is the run whose
-    results this one aggregates again. `on_output` receives the pieces of the answer, for a run within another.
+    results this one aggregates again. `approve` decides tool calls. `seconds_before` are those that the run had worked
+    before it was suspended. `on_output` receives the pieces of the answer, for a run within another.
     """
 
     question: str
@@ -69,6 +75,8 @@ class Job:
     listeners: Sequence[Listener] = ()
     labels: Mapping[str, JsonValue] = field(default_factory=dict)
     parent_run_id: str | None = None
+    approve: Approve | None = None
+    seconds_before: float = 0.0
     on_output: Callable[[OutputDelta], None] | None = None
 
     def without_clock(self) -> Job:
@@ -100,6 +108,7 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
             return await _Run(parts, job, calls, recording).carry_out()
         finally:
             calls.over = True
+            calls.activity.end()
 
 
 @asynccontextmanager
@@ -112,7 +121,7 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
         own = (*job.listeners, *([log_event] if wanted() else ()))
         async with resources(recording) as opened:
             ledger = Ledger(job.limits, keep_for_aggregator=share)
-            yield Calls(job.run_id or new_run_id(), ledger, Listeners(own), opened)
+            yield Calls(job.run_id or new_run_id(), ledger, Listeners(own), opened, approve=job.approve)
         return
     outer = scope.run
     assert isinstance(outer, Calls)  # noqa: S101
@@ -131,6 +140,7 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
             listeners=lambda outer: Listeners(job.listeners, outer, job.on_output),
             resources=opened,
             own_journal=recording is not None,
+            approve=job.approve,
         )
 
 
@@ -165,6 +175,7 @@ async def _open_calls_elsewhere(
                 resources=opened,
                 own_journal=recording is not None,
                 lent=True,
+                approve=job.approve,
             )
             try:
                 yield calls
@@ -185,8 +196,10 @@ class _Run:
         self._calls = calls
         self._recording = recording
         self._limits = limits
-        self._began = anyio.current_time()
         self._state = RunState()
+        self._clock = self._state.clock
+        self._began = self._clock.start(job.seconds_before)
+        self._state.activity = calls.activity
         bounds = (most_tasks(parts.planner), limits.tasks)
         self._state.most_tasks = min((each for each in bounds if each is not None), default=MANY_TASKS)
         self._state.planner.on_pause = self._divide_again
@@ -208,7 +221,7 @@ class _Run:
             history=job.history,
             images_to=parts.images_to,
             output=parts.output,
-            deadline=math.inf if limits.seconds is None else self._began + limits.seconds,
+            deadline=self._deadline(limits.seconds, job.seconds_before),
             streaming=streams if parts.stream is None else parts.stream,
             seed=calls.seed,
             settings=parts.settings,
@@ -216,6 +229,21 @@ class _Run:
             _calls=calls,
             _state=self._state,
         )
+
+        calls.tools.approvals = Approvals(calls.decisions, calls.approve, self._ctx.note)
+        self._clock.on_moved = self._postpone
+        if calls.activity.outer is None and not calls.lent:
+            waiting = calls.activity.waiting
+            waiting.suspend, waiting.group = lambda: self._state.suspend(), calls.group
+
+    def _deadline(self, seconds: float | None, before: float) -> float:
+        return math.inf if seconds is None else self._began + max(seconds - before, LEAST_SECONDS)
+
+    def _postpone(self, seconds: float) -> None:
+        # Only the clock moves what is otherwise read-only.
+        object.__setattr__(self._ctx, "deadline", self._ctx.deadline + seconds)
+        if self._recording is not None:
+            self._recording.postpone(self._ctx.deadline)
 
     def _divide_again(self) -> None:
         self._calls.ledger.divide_again()
@@ -235,10 +263,13 @@ class _Run:
             calls.emit(RunStarted(question=ctx.question, model=self._parts.model.name))
         try:
             try:
-                conclusion = await self._execute()
+                with calls.activity.waiting.clocked(calls.activity, self._clock):
+                    conclusion = await self._execute()
             finally:
                 if recording is not None:
                     calls.ledger.book(recording.unclaimed())
+            if conclusion is None:
+                return Ended(self._suspended(), None)
             result = self._result_so_far().model_copy(update=_answer_fields(self._parts.output, conclusion))
         except ContemplateError as error:
             error.partial = self._result_so_far(failed=True)
@@ -259,7 +290,14 @@ class _Run:
             )
         return Ended(result, self._state.stopped_by)
 
-    async def _execute(self) -> Conclusion:
+    def _suspended(self) -> RunResult[Any]:
+        pending = tuple(sorted(self._calls.activity.waiting.pending.values(), key=lambda each: each.id))
+        result = self._result_so_far(failed=True).model_copy(update={"pending": pending})
+        if self._ctx.listening:
+            self._calls.emit(RunSuspended(pending=pending, usage=result.usage, seconds=result.seconds))
+        return result
+
+    async def _execute(self) -> Conclusion | None:
         return await execute(
             self._ctx,
             self._state,
@@ -267,7 +305,7 @@ class _Run:
             agent=self._parts.agent,
             aggregator=self._parts.aggregator,
             limits=self._limits,
-            at=lambda role, task: RunScope(self._calls, role, task, task or role),
+            at=lambda role, task, activity: RunScope(self._calls, role, task, task or role, activity),
         )
 
     def _result_so_far(self, *, failed: bool = False) -> RunResult[Any]:
@@ -277,7 +315,7 @@ class _Run:
         lost = {result.id for result in tasks if result.outcome == "failed" or result.outcome == "capped"}
         if failed or state.stopped_by is not None:
             lost |= {task.id for task in state.planned if task.id not in state.results}
-            lost |= {result.id for result in tasks if result.outcome == "cancelled"}
+            lost |= {result.id for result in tasks if result.outcome in ("cancelled", "suspended")}
         # The bare class, as a parametrized one cannot be pickled.
         return RunResult.model_construct(
             run_id=self._ctx.run_id,
@@ -287,7 +325,7 @@ class _Run:
             plan=Plan.model_construct(tasks=tuple(state.planned)),
             tasks=tuple(tasks),
             usage=ledger.spent,
-            seconds=anyio.current_time() - self._began,
+            seconds=self._clock.seconds,
             complete=False,
             missing=tuple(task.id for task in state.planned if task.id in lost),
             stopped_by=state.stopped_by or ledger.tripped,
@@ -296,7 +334,7 @@ class _Run:
 
     def _emit_failure(self, error: BaseException) -> None:
         if self._ctx.listening:
-            seconds = anyio.current_time() - self._began
+            seconds = self._clock.seconds
             self._calls.emit(RunFailed(error=error_info(error), usage=self._calls.ledger.spent, seconds=seconds))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..decisions import Approve
 from ..errors import ConfigurationError
 from ..events import OutputDelta
 from ..limits import Limits
@@ -28,6 +29,7 @@ async def answer_with_run(
     listeners: Sequence[Listener] = (),
     question: str | None = None,
     streams: bool = True,
+    approve: Approve | None = None,
 ) -> Answer:
     """Answer `task` with a run, as if it were a question of its own.
 
@@ -38,6 +40,7 @@ async def answer_with_run(
         limits: the inner run's own; those of the outer run hold as well.
         listeners: the inner run's own; those of the outer run receive its events as well.
         question: the inner run's question; made from the task if None.
+        approve: decides the inner run's tool calls; that of the outer run if None.
         streams: whether the pieces of the inner run's answer are streamed as the task's text.
 
     Raises:
@@ -58,6 +61,7 @@ async def answer_with_run(
         images=run.images_for("subagent"),
         limits=limits,
         listeners=listeners,
+        approve=approve,
         on_output=(lambda event: _forward(ctx, event)) if streams else None,
     )
     settings = run.settings if parts.settings is None else parts.settings.over(run.settings)
