@@ -46,7 +46,7 @@ class Waiting:
         if self.suspended or not (self.pending or self.asked):
             return
         for activity, clock in self._clocks.items():
-            clock.run(not activity.still(asked=True))
+            clock.run(running=not activity.still(asked=True))
         if not self._settling and self._over() and self.group is not None:
             self._settling = True
             self.group.start_soon(self._settle)

@@ -37,7 +37,7 @@ class RunClock:
         now = anyio.current_time() if self._stopped is None else self._stopped
         return self.before + now - self._began - self._stood
 
-    def run(self, running: bool) -> None:
+    def run(self, *, running: bool) -> None:
         """Let it run, or stop it."""
         if running == (self._stopped is None):
             return
