@@ -46,6 +46,8 @@ _TEXT: Any = str
 OtherT = TypeVar("OtherT")
 Decisions = Mapping[str, Decision | bool]
 NO_DECISIONS: Decisions = {}
+# Without a journal, so many suspended runs are kept.
+MOST_SUSPENDED = 1000
 _LABELS = TypeAdapter(dict[str, JsonValue])
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -480,6 +482,9 @@ class Contemplator(Generic[OutputT]):
                 del self._suspended[run_id]
         if not result.pending:
             self._suspended.pop(run_id, None)
+        elif len(self._suspended) > MOST_SUSPENDED:
+            # The oldest, which nobody may ever resume.
+            self._suspended.pop(next(iter(self._suspended)))
         return result
 
     async def _resumed(self, parts: Parts, job: Job, decisions: Decisions) -> RunResult[Any]:

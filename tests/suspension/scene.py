@@ -37,8 +37,8 @@ class Office:
     def __init__(self) -> None:
         self.sent: list[str] = []
 
-    def mail(self, **options: object) -> Tool:
-        @tool(name="mail", approval=True, **options)  # type: ignore[call-overload]
+    def mail(self, *, side_effects: bool | None = None) -> Tool:
+        @tool(approval=True, side_effects=side_effects)
         async def mail(to: str) -> str:
             """Send a mail."""
             self.sent.append(to)

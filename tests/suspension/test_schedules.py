@@ -23,7 +23,7 @@ from contemplate import (
     external_tool,
     tool,
 )
-from contemplate.decisions import Decision
+from contemplate.decisions import Approve, Decision
 from contemplate.journal import Journal
 from contemplate.journal.entries import held_call
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
@@ -107,15 +107,17 @@ class World:
 
         return [mail, note, inner, external_tool("look", "Look.", {"properties": {"to": {"type": "string"}}})]
 
-    def mind(self, approve: object = None) -> Contemplator[str]:
-        agent = Contemplator(self.model(), mode="instant", tools=self.tools()) if self.plan.within else None
+    def mind(self, approve: Approve | None = None) -> Contemplator[str]:
+        own = self.tools()
+        agent = Contemplator(self.model(), mode="instant", tools=own) if self.plan.within else None
         return Contemplator(
             self.model(),
             planner=parts(*self.plan.turns),
             aggregator=join,
             journal=self.journal,
-            approve=approve,  # type: ignore[arg-type]
-            **({"tools": self.tools()} if agent is None else {"agent": agent}),  # type: ignore[arg-type]
+            approve=approve,
+            agent=agent,
+            tools=own if agent is None else (),
         )
 
     def open_calls(self) -> list[PendingCall]:

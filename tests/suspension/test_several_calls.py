@@ -155,7 +155,7 @@ async def test_an_aggregator_that_has_decided_does_not_wait() -> None:
         return "Answer: 5"
 
     async def second(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
-        seen = [await anext(results), await anext(results)]  # type: ignore[arg-type]
+        seen = [await anext(results), await anext(results)]
         return seen[-1].text
 
     model = ScriptedModel(script)  # type: ignore[arg-type]
@@ -251,7 +251,7 @@ async def test_samples_wait_each_for_its_own_call() -> None:
 @pytest.mark.parametrize("mode", ["vote", "refine", "council"])
 async def test_tools_with_side_effects_are_refused_where_several_would_call_them(mode: str) -> None:
     model = ScriptedModel([])
-    mind = Contemplator(model, mode=mode, tools=[Office().mail()])  # type: ignore[arg-type]
+    mind: Contemplator[str] = Contemplator(model, mode=mode, tools=[Office().mail()])  # type: ignore[call-overload]
     with pytest.raises(ConfigurationError, match=r"mail: .*side_effects=False"):
         await mind.run("q")
     assert not model.requests
