@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 from anyio.lowlevel import current_token
 from pydantic import JsonValue
 
-from ..decisions import Approved, Decision, Denied, PendingCall, Returned
+from ..decisions import Approve, Approved, Decision, Denied, PendingCall, Returned
 from ..errors import ConfigurationError
 from ..models.redaction import redact
 from ..result import RunResult
@@ -33,7 +33,7 @@ def tools_in(options: argparse.Namespace) -> Sequence[Toolset]:
     return tuple(mcp_tools(server, approval=approval) for server in options.mcp)
 
 
-def approve_in(options: argparse.Namespace) -> Callable[[PendingCall], object] | None:
+def approve_in(options: argparse.Namespace) -> Approve | None:
     """Return what asks on the terminal; None where nobody sits at one, so that the call waits."""
     return OnTerminal() if options.mcp and sys.stdin.isatty() else None
 
