@@ -216,6 +216,20 @@ async def test_a_run_within_a_tool(sync: bool) -> None:
     assert len(model.requests) == 2
 
 
+async def test_a_suspended_run_that_cannot_be_resumed_says_so() -> None:
+    inner = Contemplator(mailing("a"), planner=parts("a"), aggregator=join, tools=[Office().mail()])
+
+    @tool
+    async def research(topic: str) -> str:
+        """Look something up."""
+        return (await inner.run(topic)).text
+
+    mind = Contemplator(ScriptedModel([calls(("research", {"topic": "t"}))]), mode="instant", tools=[research])
+    result = await mind.run("q")
+    assert result.status == "suspended"
+    assert "cannot be resumed without a journal" in result.notes[0]
+
+
 async def test_a_run_that_blocks_the_event_loop_cannot_wait() -> None:
     inner = Contemplator(mailing("a"), planner=parts("a"), aggregator=join, tools=[Office().mail()])
 

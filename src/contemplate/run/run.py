@@ -292,6 +292,11 @@ class _Run:
 
     def _suspended(self) -> RunResult[Any]:
         pending = tuple(sorted(self._calls.activity.waiting.pending.values(), key=lambda each: each.id))
+        if self._calls.decisions is None:
+            # Its own agent does not say that its tools may wait: those of a run within one of them do.
+            self._ctx.note(
+                'the run cannot be resumed without a journal: Contemplator(..., journal="sqlite:///runs.db")'
+            )
         result = self._result_so_far(failed=True).model_copy(update={"pending": pending})
         if self._ctx.listening:
             self._calls.emit(RunSuspended(pending=pending, usage=result.usage, seconds=result.seconds))
