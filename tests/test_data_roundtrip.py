@@ -10,8 +10,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from contemplate import Limits, Message, ModelSettings, Plan, Price, RunResult, Task, TaskResult, Usage, events, models
+from contemplate import (
+    Approved,
+    Denied,
+    Limits,
+    Message,
+    ModelSettings,
+    PendingCall,
+    Plan,
+    Price,
+    Returned,
+    RunResult,
+    Task,
+    TaskResult,
+    Usage,
+    events,
+    models,
+)
 from contemplate.data import Data
+from contemplate.decisions import HeldCall
 from contemplate.messages import ImagePart, ProviderData, TextPart, ToolCall
 from contemplate.models import ModelResponse, TokenLogprob
 from contemplate.models.openai.lessons import Lesson
@@ -120,7 +137,7 @@ DISSENT = drawn(Dissent, answer=TEXT, tasks=some(NAMES))
 RESULTS = drawn(
     TaskResult,
     task=TASKS,
-    outcome=st.sampled_from(["answered", "capped", "failed", "cancelled"]),
+    outcome=st.sampled_from(["answered", "capped", "failed", "cancelled", "suspended"]),
     text=TEXT,
     output=JSON,
     images=some(IMAGES),
@@ -134,6 +151,21 @@ RESULTS = drawn(
     support=some(NAMES),
     dissent=some(DISSENT),
     complete=st.booleans(),
+)
+PENDING = drawn(
+    PendingCall,
+    id=TEXT,
+    run_id=TEXT,
+    task=st.none() | TEXT,
+    tool=TEXT,
+    arguments=st.dictionaries(TEXT, JSON, max_size=3),
+    why=TEXT,
+    kind=st.sampled_from(["approval", "external"]),
+)
+DECISIONS = (
+    st.builds(Approved, st.none() | st.dictionaries(TEXT, JSON, max_size=3))
+    | st.builds(Denied, TEXT)
+    | st.builds(Returned, JSON, st.none() | TEXT)
 )
 CONCLUSIONS = drawn(
     Conclusion,
@@ -161,6 +193,7 @@ RUNS = drawn(
     support=some(NAMES),
     dissent=some(DISSENT),
     notes=some(TEXT),
+    pending=some(PENDING),
 )
 LOGPROBS = drawn(
     TokenLogprob,
@@ -235,6 +268,7 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
         complete=st.booleans(),
         stopped_by=st.none() | TEXT,
     ),
+    events.RunSuspended: drawn(events.RunSuspended, run_id=TEXT, pending=some(PENDING), usage=USAGE, seconds=SECONDS),
     events.RunFailed: drawn(events.RunFailed, run_id=TEXT, error=ERRORS, usage=USAGE, seconds=SECONDS),
 }
 VALUES: dict[type[Data], st.SearchStrategy[Any]] = {
@@ -255,6 +289,8 @@ VALUES: dict[type[Data], st.SearchStrategy[Any]] = {
     Task: TASKS,
     Plan: PLANS,
     ErrorInfo: ERRORS,
+    PendingCall: PENDING,
+    HeldCall: drawn(HeldCall, call=PENDING, decision=st.none() | DECISIONS),
     TaskResult: RESULTS,
     Dissent: DISSENT,
     Conclusion: CONCLUSIONS,
@@ -283,7 +319,7 @@ def test_no_class_is_forgotten() -> None:
     assert {kind for kind in core if kind.__module__.split(".")[1] in PLAIN} == drawn_here | {events.RunEvent, Rules}
 
 
-PLAIN = ("messages", "settings", "limits", "usage", "plan", "result", "events", "models")
+PLAIN = ("messages", "settings", "limits", "usage", "decisions", "plan", "result", "events", "models")
 
 
 def test_every_event_says_of_which_run_it_is() -> None:

@@ -14,7 +14,7 @@ The map of the package, from the roof down; each line imports only from those be
     models                         the one-method model protocol, its implementations, and wrappers around them
     prompts, answers, images, arguments     every prompt; the keys that votes count; loading of images; argument checks
     accounts                       what is spent and reserved of a budget
-    errors, events, result, plan, messages, settings, limits, usage, data      plain frozen data
+    errors, events, result, plan, messages, settings, limits, usage, decisions, data      plain frozen data
 
 Names are imported on first use, so that importing the package is fast.
 """
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .agents.refined import refined
     from .budget import Budget
     from .contemplator import Contemplator, ask, ask_sync
+    from .decisions import Approved, Denied, PendingCall, Returned
     from .errors import ContemplateError
     from .limits import Limits
     from .messages import ImagePart, Message
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from .run.task_context import TaskContext
     from .settings import ModelSettings
     from .stream import RunStream
+    from .tools.external import external_tool
     from .tools.mcp import mcp_tools
     from .tools.tool import Tool, tool
     from .tools.tool_context import ToolContext
@@ -60,6 +62,11 @@ _HOMES = {
     "Contemplator": "contemplator",
     "RunContext": "run.context",
     "ContemplateError": "errors",
+    "Approved": "decisions",
+    "Denied": "decisions",
+    "PendingCall": "decisions",
+    "Returned": "decisions",
+    "external_tool": "tools",
     "mcp_tools": "tools.mcp",
     "ImagePart": "messages",
     "Message": "messages",
@@ -94,17 +101,21 @@ _MODULES = (
 __all__ = [
     "Agent",
     "Answer",
+    "Approved",
     "Budget",
     "Conclusion",
     "ContemplateError",
     "Contemplator",
+    "Denied",
     "ImagePart",
     "Limits",
     "Message",
     "ModelSettings",
+    "PendingCall",
     "Plan",
     "Price",
     "Prompts",
+    "Returned",
     "RunContext",
     "RunResult",
     "RunStream",
@@ -122,6 +133,7 @@ __all__ = [
     "checked",
     "errors",
     "events",
+    "external_tool",
     "journal",
     "mcp_tools",
     "models",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
@@ -15,6 +15,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from .arguments import checked_arguments, is_async
 from .budget import Budget
 from .data import readable
+from .decisions import Approve, Decision
 from .errors import ConfigurationError, validation_problems
 from .estimate import Estimate, estimated
 from .events import EVERYONE, Speaker
@@ -23,7 +24,7 @@ from .limits import Limits
 from .messages import Message
 from .models import Connectable, Model, resolve
 from .modes import Mode, Preset
-from .options import CHANGES, AnyTool, AskOptions, Options, RunOptions, Setup
+from .options import CHANGES, AnyTool, AskOptions, Options, ResumeOptions, RunOptions, Setup
 from .plan import Task
 from .prompts import DEFAULTS, Prompts
 from .prompts.instructions import Instructions, by_role
@@ -34,8 +35,8 @@ from .run.history import checked_history
 from .run.kept_toolsets import keeping
 from .run.listeners import Listener
 from .run.nesting import back_here, in_loop_of
-from .run.protocols import AgentFunction, Aggregator, Answer, Planner, toolsets_of
-from .run.run import Job, Parts, carry_out
+from .run.protocols import AgentFunction, Aggregator, Answer, Planner, can_wait, toolsets_of
+from .run.run import Job, Parts, carry_out, new_run_id
 from .run.sync import run_blocking
 from .run.task_context import TaskContext
 from .run.task_run import answer_with_run
@@ -48,6 +49,10 @@ if TYPE_CHECKING:
 
 _TEXT: Any = str
 OtherT = TypeVar("OtherT")
+Decisions = Mapping[str, Decision | bool]
+NO_DECISIONS: Decisions = {}
+# Without a journal, so many suspended runs are kept.
+MOST_SUSPENDED = 1000
 _LABELS = TypeAdapter(dict[str, JsonValue])
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -90,6 +95,10 @@ class Contemplator(Generic[OutputT]):
         journal: records every call, so that a run can be continued, replayed, or aggregated again: "sqlite:///runs.db",
             "memory:", or a `Journal`.
         labels: JSON that the journal stores with each run.
+        approve: decides tool calls that need an approval, or their result from outside, while other subagents go on: a
+            function of the `PendingCall` that returns `Approved()` or True, `Denied("why")` or False,
+            `Returned(value)`, or None to leave the call open; it may be async. Without it, or if it leaves a call open,
+            the run goes on until nothing else can be done, and is then suspended: `RunResult.pending`, and `resume`.
 
     Raises:
         ConfigurationError: a setting is wrong, or the model cannot be set up.
@@ -127,6 +136,7 @@ class Contemplator(Generic[OutputT]):
         on_event: Listener | None = None,
         journal: str | Journal | None = None,
         labels: Mapping[str, JsonValue] | None = None,
+        approve: Approve | None = None,
     ) -> None:
         self._setup = Setup(
             model=resolve(model),
@@ -150,6 +160,9 @@ class Contemplator(Generic[OutputT]):
         self._on_event = _checked_listener(on_event)
         self._journal = None if journal is None else _open_journal(journal)
         self._labels = _checked_labels(labels or {})
+        self._approve = approve
+        # The journals of suspended runs, where the user has given none.
+        self._suspended: dict[str, Journal] = {}
         self._models: dict[str, Model] = {}
         self._open: dict[tuple[EventLoopToken, int], list[AsyncExitStack]] = {}
 
@@ -205,9 +218,10 @@ class Contemplator(Generic[OutputT]):
             budget: one that the run draws from beside the contemplator's: both hold.
             labels: more of them.
             on_event: receives every event, as the contemplator's does.
+            approve: in place of the contemplator's.
             run_id: the run's id: 1 to 64 letters, digits, ".", "_" or "-". With a journal, a run with that id is
                 continued, and no recorded call is paid for twice; if it was answered in full, the stored result is
-                returned, unless the configuration is another one.
+                returned, unless the configuration is another one. A suspended run is, too, without a journal.
 
         Raises:
             ContemplateError: there is no answer; the results so far are in the error's `partial`.
@@ -268,8 +282,87 @@ class Contemplator(Generic[OutputT]):
         """
         listeners = () if self._on_event is None else (self._on_event,)
         return await answer_with_run(
-            task, ctx, parts=self._parts, limits=self._limits, listeners=listeners, budgets=self._budgets
+            task,
+            ctx,
+            parts=self._parts,
+            limits=self._limits,
+            listeners=listeners,
+            budgets=self._budgets,
+            approve=self._approve,
         )
+
+    @property
+    def waits(self) -> bool:
+        """Whether tool calls of its runs may have to wait for a decision, as far as its agent says."""
+        return can_wait(self._parts.agent)
+
+    @overload
+    async def resume(
+        self, run_id: str, decisions: Decisions = ..., **options: Unpack[ResumeOptions]
+    ) -> RunResult[OutputT]: ...
+    @overload
+    async def resume(
+        self,
+        run_id: str,
+        decisions: Decisions = ...,
+        *,
+        output_type: type[OtherT],
+        **options: Unpack[ResumeOptions],
+    ) -> RunResult[OtherT]: ...
+    @overload
+    async def resume(
+        self, run_id: str, decisions: Decisions = ..., *, output_type: Any, **options: Unpack[ResumeOptions]
+    ) -> RunResult[Any]: ...
+    async def resume(
+        self,
+        run_id: str,
+        decisions: Decisions = NO_DECISIONS,
+        *,
+        output_type: Any = None,
+        **options: Unpack[ResumeOptions],
+    ) -> RunResult[Any]:
+        """Go on with a suspended run, in this or in another process: what was answered is not paid for again.
+
+        Decisions are recorded before they are acted upon, and may come one by one: as long as some are missing, the run
+        is suspended again, without new calls unless there is something to do.
+
+        Args:
+            run_id: the run.
+            decisions: what was decided, by the ids of the calls (`RunResult.pending`): `Approved()` or True, with other
+                arguments `Approved({...})`, `Denied("why")` or False, or `Returned(value)`.
+            output_type: the type of the output, as it was given to `run`.
+            options: those of `run`; what was given to it, such as tools, must be given again.
+
+        Raises:
+            JournalError: there is no such run, or it is in progress elsewhere.
+            ConfigurationError: no such call waits, or something else was decided of it.
+            ContemplateError: there is no answer; the results so far are in the error's `partial`.
+        """
+        parts, job = self._prepared_again(run_id, output_type, options)
+        return await self._resumed(parts, job, decisions)
+
+    def resume_sync(
+        self,
+        run_id: str,
+        decisions: Decisions = NO_DECISIONS,
+        *,
+        output_type: Any = None,
+        **options: Unpack[ResumeOptions],
+    ) -> RunResult[Any]:
+        """Call `resume` from synchronous code."""
+        return run_blocking(lambda: self.resume(run_id, decisions, output_type=output_type, **options))
+
+    def resume_stream(
+        self,
+        run_id: str,
+        decisions: Decisions = NO_DECISIONS,
+        *,
+        output_type: Any = None,
+        **options: Unpack[ResumeOptions],
+    ) -> AbstractAsyncContextManager[RunStream[Any]]:
+        """Go on with a suspended run, and iterate over its events. Takes the arguments of `resume`."""
+        parts, job = self._prepared_again(run_id, output_type, options)
+        return stream_of(lambda put: self._resumed(parts, replace(job, listeners=(put, *job.listeners)), decisions))
 
     async def replay(self, run_id: str) -> RunResult[OutputT]:
         """Replay a run of the journal from its recorded calls, without making any.
@@ -350,6 +443,12 @@ class Contemplator(Generic[OutputT]):
         )
         return setup.parts(), job
 
+    def _prepared_again(self, run_id: str, output_type: Any, options: ResumeOptions) -> tuple[Parts, Job]:
+        """Return the parts and the job of a resumed run; what it was asked is in its record."""
+        given = RunOptions(run_id=run_id)
+        given.update(options)  # type: ignore[typeddict-item]
+        return self._prepared("resumed", output_type, given)
+
     def _resolved(self, model: str | Model) -> Model:
         # One object for each name: what a model learns, and its connections, serve all runs.
         return self._models.setdefault(model, resolve(model)) if isinstance(model, str) else model
@@ -370,6 +469,7 @@ class Contemplator(Generic[OutputT]):
         budget: Budget | None = None,
         labels: Mapping[str, JsonValue] | None = None,
         on_event: Listener | None = None,
+        approve: Approve | None = None,
         run_id: str | None = None,
     ) -> Job:
         if not question.strip():
@@ -386,6 +486,7 @@ class Contemplator(Generic[OutputT]):
             budgets=self._budgets if budget is None else (*self._budgets, budget),
             listeners=tuple(filter(None, (self._on_event, _checked_listener(on_event)))),
             labels=self._labels | _checked_labels(labels or {}),
+            approve=approve or self._approve,
         )
 
     def _require_journal(self) -> Journal:
@@ -394,18 +495,47 @@ class Contemplator(Generic[OutputT]):
         return self._journal
 
     async def _run(self, parts: Parts, job: Job) -> RunResult[Any]:
-        scope = current_scope()
-        if scope is None or scope.here or scope.blocked is not None:
-            return await self._run_here(parts, job)
-        job = replace(job, listeners=[back_here(listener) for listener in job.listeners])
-        return await in_loop_of(scope, lambda: self._run_here(parts, job))
+        return await _in_its_loop(job, lambda job: self._run_here(parts, job))
 
     async def _run_here(self, parts: Parts, job: Job) -> RunResult[Any]:
-        if self._journal is None:
-            return (await carry_out(parts, job)).result
-        from .run.recorded import keep_or_continue
+        journal = self._journal
+        if journal is not None:
+            from .run.recorded import keep_or_continue
 
-        return await keep_or_continue(parts, job, self._journal)
+            return await keep_or_continue(parts, job, journal)
+        if current_scope() is None and (job.run_id in self._suspended or can_wait(parts.agent)):
+            return await self._run_in_memory(parts, job, {})
+        return (await carry_out(parts, job)).result
+
+    async def _run_in_memory(self, parts: Parts, job: Job, decisions: Decisions) -> RunResult[Any]:
+        """Make a run, or go on with it, with a journal of its own, which is kept as long as it is suspended."""
+        from .journal import Journal
+        from .run.recorded import keep_or_continue, resume
+
+        run_id = job.run_id or new_run_id()
+        job = replace(job, run_id=run_id)
+        known = run_id in self._suspended
+        journal = self._suspended.setdefault(run_id, Journal())
+        result: RunResult[Any] | None = None
+        try:
+            result = await (resume(parts, job, journal, decisions) if known else keep_or_continue(parts, job, journal))
+        finally:
+            if not known and (result is None or not result.pending):
+                del self._suspended[run_id]
+        if not result.pending:
+            self._suspended.pop(run_id, None)
+        elif len(self._suspended) > MOST_SUSPENDED:
+            # The oldest, which nobody may ever resume.
+            self._suspended.pop(next(iter(self._suspended)))
+        return result
+
+    async def _resumed(self, parts: Parts, job: Job, decisions: Decisions) -> RunResult[Any]:
+        from .run.recorded import resume
+
+        if self._journal is None and job.run_id in self._suspended:
+            return await _in_its_loop(job, lambda job: self._run_in_memory(parts, job, decisions))
+        journal = self._require_journal()
+        return await _in_its_loop(job, lambda job: resume(parts, job, journal, decisions))
 
 
 @overload
@@ -425,6 +555,7 @@ async def ask(
     output_type: type[OutputT] = _TEXT,
     settings: ModelSettings | None = None,
     limits: Limits | None = None,
+    approve: Approve | None = None,
 ) -> RunResult[OutputT]:
     """Contemplate `question` and return the result; `.output` is the answer.
 
@@ -434,7 +565,7 @@ async def ask(
         ContemplateError: there is no answer; the results so far are in the error's `partial`.
     """
     mind: Contemplator[OutputT] = Contemplator(
-        model, mode=mode, tools=tools, output_type=output_type, settings=settings, limits=limits
+        model, mode=mode, tools=tools, output_type=output_type, settings=settings, limits=limits, approve=approve
     )
     return await mind.run(question, images=images, history=history)
 
@@ -456,6 +587,7 @@ def ask_sync(
     output_type: type[OutputT] = _TEXT,
     settings: ModelSettings | None = None,
     limits: Limits | None = None,
+    approve: Approve | None = None,
 ) -> RunResult[OutputT]:
     """Call `ask` from synchronous code. Works where an event loop is running, too, as in a notebook."""
     return run_blocking(
@@ -469,8 +601,18 @@ def ask_sync(
             output_type=output_type,
             settings=settings,
             limits=limits,
+            approve=approve,
         )
     )
+
+
+async def _in_its_loop(job: Job, run: Callable[[Job], Awaitable[RunResult[Any]]]) -> RunResult[Any]:
+    """Make a run in the event loop of the run around it, if there is one in another thread."""
+    scope = current_scope()
+    if scope is None or scope.here or scope.blocked is not None:
+        return await run(job)
+    job = replace(job, listeners=[back_here(listener) for listener in job.listeners])
+    return await in_loop_of(scope, lambda: run(job))
 
 
 def _here() -> tuple[EventLoopToken, int]:

@@ -17,6 +17,7 @@
     |   |   +-- ModelRefusalError  the model declined to answer
     +-- PlanError                  a planner raised, or its plan cannot be run
     +-- ToolError                  a tool failed; the model is told and goes on
+    |   +-- ToolDenied             a call was not allowed by whoever was asked
     |   +-- ToolServerError        a tool's server cannot be started or reached, or has stopped
     +-- OutputError                the answer does not fit the output type
     +-- ProgramError               no program written by a model gave an answer
@@ -193,6 +194,10 @@ class PlanError(ContemplateError):
 
 class ToolError(ContemplateError):
     """Raised by a tool to tell the model, in words, why a call failed."""
+
+
+class ToolDenied(ToolError):
+    """Raised in place of a call that was not allowed by whoever was asked; the model is told the reason."""
 
 
 class ToolServerError(ToolError):

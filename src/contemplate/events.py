@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from .data import Data, Text
+from .decisions import PendingCall
 from .plan import Plan, Task
 from .result import ErrorInfo, TaskResult
 from .usage import Usage
@@ -222,6 +223,15 @@ class RunFinished(RunEvent):
     stopped_by: str | None = None
 
 
+class RunSuspended(RunEvent):
+    """The run waits for decisions on tool calls: `mind.resume(run_id, {call.id: ...})`."""
+
+    kind: Literal["run_suspended"] = "run_suspended"
+    pending: tuple[PendingCall, ...]
+    usage: Usage
+    seconds: float
+
+
 class RunFailed(RunEvent):
     """The run ended with an error."""
 
@@ -249,6 +259,7 @@ Event = Annotated[
     | LimitReached
     | OutputDelta
     | RunFinished
+    | RunSuspended
     | RunFailed,
     Field(discriminator="kind"),
 ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict
 from .agents.agent import Agent
 from .agents.refined import refined
 from .budget import Budget
+from .decisions import Approve
 from .errors import ConfigurationError
 from .events import EVERYONE, Speaker
 from .images import ImageSource
@@ -47,6 +48,7 @@ class AskOptions(TypedDict, total=False):
     tools: Sequence[AnyTool]
     settings: ModelSettings | None
     limits: Limits | None
+    approve: Approve | None
 
 
 class Options(TypedDict, total=False):
@@ -69,6 +71,7 @@ class Options(TypedDict, total=False):
     on_event: Listener | None
     journal: str | Journal | None
     labels: Mapping[str, JsonValue] | None
+    approve: Approve | None
 
 
 class RunOptions(TypedDict, total=False):
@@ -85,7 +88,21 @@ class RunOptions(TypedDict, total=False):
     budget: Budget | None
     labels: Mapping[str, JsonValue] | None
     on_event: Listener | None
+    approve: Approve | None
     run_id: str | None
+
+
+class ResumeOptions(TypedDict, total=False):
+    """The options of a resumed run without the output type: those of one run, but for what it has recorded."""
+
+    model: str | Model | None
+    tools: Sequence[AnyTool]
+    instructions: str | None
+    settings: ModelSettings | None
+    limits: Limits | None
+    labels: Mapping[str, JsonValue] | None
+    on_event: Listener | None
+    approve: Approve | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 from typing_extensions import TypeVar
 
 from .data import Data, Text, readable
+from .decisions import PendingCall
 from .messages import ImagePart, Message, TokenLogprob
 from .plan import Plan, Task
 from .usage import Usage
@@ -17,7 +18,8 @@ OutputT = TypeVar("OutputT", default=str)
 
 SHOWN = 60
 
-Outcome = Literal["answered", "capped", "failed", "cancelled"]
+Outcome = Literal["answered", "capped", "failed", "cancelled", "suspended"]
+RunStatus = Literal["answered", "partial", "suspended"]
 
 
 def _written(value: Any, info: SerializationInfo) -> Any:
@@ -58,8 +60,9 @@ class TaskResult(Data):
     """The result of a task.
 
     "answered" has a complete text; "capped" was cut short by a limit (length, turns, budget); "failed" has an `error`;
-    "cancelled" was stopped because its answer was no longer needed, or because time ran out. All but "answered" keep
-    in `text` what was written until then. A failed task is never passed on as an answer.
+    "cancelled" was stopped because its answer was no longer needed, or because time ran out; "suspended" waits for a
+    decision on a tool call, and goes on when its run is resumed. All but "answered" keep in `text` what was written
+    until then. A failed task is never passed on as an answer.
 
     Args:
         index: the launch order within the run, from 0.
@@ -131,7 +134,7 @@ class RunResult(Data, Generic[OutputT]):
     """The result of a run.
 
     Args:
-        output: the answer: a `str`, or an instance of the output type.
+        output: the answer: a `str`, or an instance of the output type; None while the run is suspended.
         text: the answer as text.
         plan: every task that was planned.
         tasks: the result of each task that was started, in launch order.
@@ -146,6 +149,7 @@ class RunResult(Data, Generic[OutputT]):
         votes: after a vote: how many tasks gave each answer, by its key, the winner first.
         notes: what was repaired, dropped or given up, in words.
         history: the conversation with this question and its answer: `run(next_question, history=result.history)`.
+        pending: the tool calls for whose decision a suspended run waits: `mind.resume(run_id, {call.id: ...})`.
     """
 
     run_id: str
@@ -166,9 +170,19 @@ class RunResult(Data, Generic[OutputT]):
     votes: dict[str, int] = Field(default_factory=dict)
     notes: tuple[Text, ...] = Field(default=())
     history: tuple[Message, ...] = ()
+    pending: tuple[PendingCall, ...] = Field(default=())
+
+    @property
+    def status(self) -> RunStatus:
+        """Whether it was "answered"; is "partial", as something is missing; or is "suspended", with calls `pending`."""
+        if self.pending:
+            return "suspended"
+        return "answered" if self.complete else "partial"
 
     def __str__(self) -> str:
-        """Return the answer, and whether something is missing from it."""
+        """Return the answer, and whether something is missing from it; or what a suspended run waits for."""
+        if self.pending:
+            return "\n".join((f"run {self.run_id} is suspended, and waits for:", *map(str, self.pending)))
         if self.complete:
             return self.text
         why = f"; missing: {', '.join(self.missing)}" if self.missing else ""
@@ -177,4 +191,5 @@ class RunResult(Data, Generic[OutputT]):
     def __repr__(self) -> str:
         text = self.text if len(self.text) <= SHOWN else f"{self.text[:SHOWN]}..."
         counts = f"tasks={len(self.tasks)}, calls={self.usage.calls}, complete={self.complete}"
+        counts += f", pending={len(self.pending)}" if self.pending else ""
         return f"RunResult(run_id={self.run_id!r}, text={text!r}, {counts})"

@@ -9,7 +9,7 @@ from .errors import AggregationError
 from .limits import Limits
 from .plan import Task
 from .run.context import RunContext
-from .run.protocols import AgentFunction, Answer, prepare, toolsets_of
+from .run.protocols import AgentFunction, Answer, can_wait, prepare, toolsets_of
 from .run.run import Parts
 from .run.task_context import TaskContext
 from .run.task_run import answer_with_run, inner_name
@@ -32,6 +32,11 @@ class Sampled:
     def toolsets(self) -> tuple[Toolset, ...]:
         """The toolsets of the wrapped agent."""
         return tuple(toolsets_of(self.agent))
+
+    @property
+    def waits(self) -> bool:
+        """Whether its tools' calls may have to wait for a decision."""
+        return can_wait(self.agent)
 
     async def prepare(self, run: RunContext) -> None:
         """Prepare the wrapped agent."""

@@ -79,6 +79,7 @@ def on_terminal(
     columns: int = 80,
     lines: int = 24,
     meanwhile: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
+    typed: str = "",
     **environment: str,
 ) -> tuple[int, str]:
     """Run a command on a terminal; its exit code, and all that it wrote there, escape sequences included."""
@@ -86,6 +87,8 @@ def on_terminal(
     variables = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": str(lines), **environment}
     with subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower, env=variables) as running:
         os.close(follower)
+        # What is typed before it is asked for waits.
+        os.write(leader, typed.encode())
         meanwhile(running)
         shown = b""
         while True:

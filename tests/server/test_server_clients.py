@@ -13,9 +13,10 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-from contemplate import Contemplator, ImagePart, Limits, Message, Usage, aggregators, planners
+from contemplate import Contemplator, ImagePart, Limits, Message, Usage, aggregators, planners, tool
 from contemplate.errors import ModelAuthError, ModelRateLimitError
 from contemplate.events import Event, ModelCalled, RunFinished
+from contemplate.messages import ToolCall
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
@@ -324,6 +325,20 @@ def test_a_run_that_fails_at_once_is_an_error_status_and_is_not_repeated(client:
     assert (caught.value.status_code, caught.value.code) == (502, "ModelAuthError")
     assert "openai:gpt-5: HTTP 401: no such key [secret] (check the API key)" in str(caught.value)
     assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_run_that_waits_for_a_decision_is_an_error_that_names_the_call(client: Any, stream: bool) -> None:
+    @tool(approval=True)
+    def mail(to: str) -> str:
+        """Send a mail."""
+        return "sent"
+
+    turn = Message.assistant("", (ToolCall(id="1", name="mail", arguments='{"to": "ann"}'),))
+    mind = Contemplator(ScriptedModel([turn]), mode="instant", tools=[mail])
+    with pytest.raises(openai.APIError, match=r"waits for decisions on tool calls.*mail \(mail-") as caught:
+        list(client({"m": mind}).chat.completions.create(model="m", messages=QUESTION, stream=stream))
+    assert caught.value.code == "run_suspended"
 
 
 def test_a_rate_limit_is_passed_on(client: Any) -> None:

@@ -103,7 +103,7 @@ class Agent:
             ConfigurationError: two tools have the same name.
         """
         agent = await self._with_toolsets(run) if self._toolsets else self
-        run.declare_tools(agent._specs)
+        run.declare_tools(agent._specs, [name for name, each in agent._tools.items() if each.side_effects])
 
     async def _with_toolsets(self, run: RunContext) -> Agent:
         """Return a copy of this agent that includes the tools of its toolsets."""
@@ -128,6 +128,12 @@ class Agent:
     def toolsets(self) -> tuple[Toolset, ...]:
         """Its toolsets, which an open contemplator keeps open."""
         return self._toolsets
+
+    @property
+    def waits(self) -> bool:
+        """Whether calls of its tools may have to wait for an approval, or for their result."""
+        own = any(each.approval or each.external for each in self._tools.values())
+        return own or any(getattr(each, "approval", False) for each in self._toolsets)
 
     @property
     def calls(self) -> tuple[int, int]:
@@ -189,6 +195,12 @@ class Agent:
         conversation: tuple[Message, ...],
     ) -> Answer:
         require()
+        waiting = [name for name, each in self._tools.items() if each.approval or each.external]
+        if waiting:
+            raise ConfigurationError(
+                f"task {ctx.task.label!r} is to be answered by a program, which cannot wait for {', '.join(waiting)}",
+                hint="leave these tools out (Task.tools), or let the model call them itself",
+            )
         opening = self._opening(ctx.task, ctx, program_instructions(self._tools.values(), output, ctx.run.prompts))
         numbers = count(1)
 
@@ -294,8 +306,12 @@ class Agent:
         tools = {**aside.tools, **self._tools}
         results: dict[int, ToolResult] = {}
 
-        async def use(place: int, call: ToolCall) -> None:
-            results[place] = await run_tool_call(call, ctx.run, ctx.task, partial(_call, call, tools))
+        # Before they start: an event loop may start equal calls in any order.
+        places = [ctx.run.place_of_tool(ctx.task.id, call) for call in calls[: self._max_tool_calls]]
+
+        async def use(number: int, call: ToolCall) -> None:
+            tool, place = tools.get(call.name), places[number]
+            results[number] = await run_tool_call(call, ctx.run, ctx.task, partial(_call, call, tools), tool, place)
 
         async with anyio.create_task_group() as group:
             for place, call in enumerate(calls[: self._max_tool_calls]):

@@ -10,7 +10,7 @@ from ..plan import Task
 from ..prompts import Prompts, fence_mark, fenced
 from ..result import TaskResult
 from ..run.context import RunContext
-from ..run.protocols import AgentFunction, Answer, prepare, toolsets_of
+from ..run.protocols import AgentFunction, Answer, can_wait, prepare, toolsets_of
 from ..run.task_context import TaskContext
 from ..tools.toolset import Toolset
 from ..tools.user_code import call_function
@@ -74,6 +74,10 @@ class _Checked:
     @property
     def toolsets(self) -> tuple[Toolset, ...]:
         return tuple(toolsets_of(self._agent))
+
+    @property
+    def waits(self) -> bool:
+        return can_wait(self._agent)
 
     async def prepare(self, run: RunContext) -> None:
         await prepare(self._agent, run)

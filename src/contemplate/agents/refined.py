@@ -14,7 +14,7 @@ from ..plan import Task
 from ..prompts import fence_mark, fenced
 from ..run.context import RunContext
 from ..run.output_type import OutputType
-from ..run.protocols import AgentFunction, Answer, prepare, toolsets_of
+from ..run.protocols import AgentFunction, Answer, can_wait, prepare, toolsets_of
 from ..run.return_values import as_answer
 from ..run.task_context import TaskContext
 from ..tools.toolset import Toolset
@@ -68,6 +68,11 @@ class Refined:
     def toolsets(self) -> tuple[Toolset, ...]:
         """The toolsets of the wrapped agent."""
         return tuple(toolsets_of(self.agent))
+
+    @property
+    def waits(self) -> bool:
+        """Whether its tools' calls may have to wait for a decision."""
+        return can_wait(self.agent)
 
     async def prepare(self, run: RunContext) -> None:
         """Prepare the wrapped agent."""

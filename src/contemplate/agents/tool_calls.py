@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from ..errors import ToolError, error_info
+from ..decisions import Decision
+from ..errors import ToolDenied, ToolError, error_info
 from ..events import ToolFinished, ToolStarted
 from ..images import checked_image
 from ..messages import Message, Part, ProviderData, ToolCall
@@ -16,8 +17,10 @@ from ..models import ModelResponse
 from ..plan import Task
 from ..prompts import Prompts
 from ..run.context import RunContext
-from ..run.tool_calls import ToolResult
+from ..run.tool_calls import HeldUse, ToolPlace, ToolResult
 from ..run.tool_contexts import tool_context
+from ..tools.approval import decided_call, need_of
+from ..tools.tool import Tool
 from ..tools.tool_context import ToolContext
 from ..tools.user_code import contained
 
@@ -25,7 +28,12 @@ ToolOutput = str | tuple[Part, ...]
 
 
 async def run_tool_call(
-    call: ToolCall, run: RunContext, task: Task, use: Callable[[ToolContext[Any]], Awaitable[ToolOutput]]
+    call: ToolCall,
+    run: RunContext,
+    task: Task,
+    use: Callable[[ToolContext[Any]], Awaitable[ToolOutput]],
+    tool: Tool | None = None,
+    place: ToolPlace | None = None,
 ) -> ToolResult:
     """Run one tool call and return its result; an error becomes text for the model, and data.
 
@@ -34,6 +42,8 @@ async def run_tool_call(
         run: the run.
         task: the task that makes the call.
         use: runs the tool, given the context of the call.
+        tool: the tool, if its calls may need a decision.
+        place: the place of the call among equal ones, if others are made in parallel.
     """
 
     async def used() -> ToolResult:
@@ -43,17 +53,29 @@ async def run_tool_call(
     if run.listening:
         run.emit(ToolStarted(task_id=task.id, tool=call.name, call_id=call.id))
     started = perf_counter()
-    result = await run.use_tool(task.id, call, used)
+    held = None if tool is None or not (tool.approval or tool.external) else _held(tool, call, run, task)
+    result = await run.use_tool(task.id, call, used, held, place)
     if run.listening:
         seconds = perf_counter() - started
         run.emit(ToolFinished(task_id=task.id, tool=call.name, call_id=call.id, seconds=seconds, error=result.error))
     return result
 
 
+def _held(tool: Tool, call: ToolCall, run: RunContext, task: Task) -> HeldUse:
+    async def decided(decision: Decision) -> ToolResult:
+        with tool_context(run, task, call) as context:
+            made = tool.within(context)
+            return await _result_of(lambda: decided_call(made, call.arguments, decision, run.prompts), run.prompts)
+
+    return HeldUse(lambda: need_of(tool, call.arguments), decided)
+
+
 async def _result_of(use: Callable[[], Awaitable[ToolOutput]], prompts: Prompts) -> ToolResult:
     try:
         with contained():
             return _as_result(await use(), prompts)
+    except ToolDenied as denied:
+        return ToolResult(prompts.render("tool_denied", reason=denied.message).strip(), error_info(denied))
     except Exception as raised:
         error = error_info(raised)
         return ToolResult(prompts.render("tool_error", kind=error.kind, message=error.message), error)

@@ -10,7 +10,8 @@ AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, or http://host/v1#NAME"
 LAST_PORT = 65_535
 EPILOG = """\
-exit codes: 0 answered; 1 no answer; 2 wrong usage; 3 an incomplete answer, or a limit that left none; 130 interrupted
+exit codes: 0 answered; 1 no answer; 2 wrong usage; 3 an incomplete answer, a run
+that waits for a decision, or a limit that left none; 130 interrupted
 environment: OPENAI_API_KEY, OPENAI_BASE_URL; CONTEMPLATE_MODEL, the default model; CONTEMPLATE_API_KEY, for
 http://host/v1#NAME; CONTEMPLATE_CACHE, where local models are kept; CONTEMPLATE_JOURNAL, where runs
 are written down"""
@@ -64,10 +65,40 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     ask.add_argument("--estimate", action="store_true", help="print what the run may take, and make no call")
     ask.add_argument("--quiet", action="store_true", help="no progress on standard error")
     ask.add_argument("--run-id", metavar="ID", help="what to call the run; one of that name goes on")
+    _add_tools(ask)
     ask.add_argument("--no-journal", action="store_true", help="write nothing down")
     _add_journal(ask)
     _add_limits(ask)
     _add_debugging(ask)
+
+
+def _add_tools(parser: argparse.ArgumentParser) -> None:
+    tools = parser.add_argument_group("tools")
+    tools.add_argument(
+        "--mcp", action="append", default=[], metavar="SERVER", help="tools of an MCP server, a command or a URL"
+    )
+    tools.add_argument(
+        "--yes-to",
+        action="append",
+        default=[],
+        metavar="TOOL",
+        help="allow its calls; others are asked for on the terminal, or wait (see resume); repeatable",
+    )
+
+
+def _add_decisions(parser: argparse.ArgumentParser) -> None:
+    decisions = parser.add_argument_group("decisions on tool calls for which the run waits")
+    decisions.add_argument("--approve", action="append", default=[], metavar="ID", help="make the call")
+    decisions.add_argument("--deny", action="append", default=[], metavar="ID[=WHY]", help="do not make it")
+    decisions.add_argument(
+        "--return",
+        action="append",
+        default=[],
+        type=_with_value,
+        dest="returned",
+        metavar="ID=VALUE",
+        help="what it returned, as it was made elsewhere",
+    )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
@@ -108,6 +139,8 @@ def _add_reruns(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         parser.set_defaults(events=False)
         _add_journal(parser)
         if parser is resume:
+            _add_decisions(parser)
+            _add_tools(parser)
             _add_limits(parser)
         _add_debugging(parser)
 
@@ -184,6 +217,12 @@ def _add_debugging(parser: argparse.ArgumentParser) -> None:
     levels = ("debug", "info", "warning", "error")
     parser.add_argument("--log-level", choices=levels, help="log to standard error")
     parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+
+
+def _with_value(text: str) -> str:
+    if "=" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ID=VALUE")
+    return text
 
 
 def _port(text: str) -> int:

@@ -17,6 +17,7 @@ from ..models.registry import default_name
 from ..result import RunResult
 from ..run.listeners import Listener
 from ..run.run import new_run_id
+from .approvals import approve_in, tools_in
 from .console import say
 from .exit_codes import ANSWERED
 from .journal_file import journal_or_none
@@ -35,20 +36,19 @@ def ask(options: argparse.Namespace) -> int:
         question = _question(options.question)
         model = model_named(options.model)
         limits = limits_in(options)
-        prompts = prompts_in(options)
+        prompts, tools = prompts_in(options), tools_in(options)
         folder = None if options.save_images is None else ImageFolder(options.save_images)
         if options.estimate:
-            mind = Contemplator(model, mode=options.mode, limits=limits, prompts=prompts)
+            mind = Contemplator(model, mode=options.mode, limits=limits, prompts=prompts, tools=tools)
             print_estimate(mind.estimate(question, images=options.image), as_json=options.json)
             return ANSWERED
         fetch_if_local(options.model, quiet=options.quiet)
         journal = journal_or_none(options)
-        labels = _labels(options, limits)
+        labels = _labels(options, limits, [each.name for each in tools])
         goes_on = journal is not None and options.run_id in journal.run_ids(options.run_id or "")
         if not (options.quiet or options.events or goes_on):
-            _say_what_to_expect(
-                Contemplator(model, mode=options.mode, limits=limits, prompts=prompts), question, options
-            )
+            mind = Contemplator(model, mode=options.mode, limits=limits, prompts=prompts, tools=tools)
+            _say_what_to_expect(mind, question, options)
     except Exception as error:
         view.stop(error_info(error), None)
         raise
@@ -59,12 +59,13 @@ def ask(options: argparse.Namespace) -> int:
             model,
             mode=options.mode,
             prompts=prompts,
+            tools=tools,
             limits=limits,
             journal=journal,
             labels=labels,
-            on_event=listener,
         )
-        return await mind.run(question, images=options.image, run_id=run_id)
+        approve = approve_in(options)
+        return await mind.run(question, images=options.image, run_id=run_id, on_event=listener, approve=approve)
 
     return watch(
         start,
@@ -79,7 +80,7 @@ def _say_what_to_expect(mind: Contemplator[str], question: str, options: argpars
     say(expectation(mind.estimate(question, images=options.image), local=local))
 
 
-def _labels(options: argparse.Namespace, limits: Limits) -> Mapping[str, JsonValue]:
+def _labels(options: argparse.Namespace, limits: Limits, tools: list[JsonValue]) -> Mapping[str, JsonValue]:
     """Return how the question was asked, so that the run can be resumed."""
     name = options.model or default_name()
     folder = {} if options.prompts is None else {"prompts": os.path.abspath(options.prompts)}
@@ -88,6 +89,8 @@ def _labels(options: argparse.Namespace, limits: Limits) -> Mapping[str, JsonVal
         "mode": options.mode,
         "model": shown_url(name) if "://" in name else name,
         "limits": limits.model_dump(mode="json", exclude_none=True),
+        # By their names, which hold no secrets: the commands may.
+        **({"tools": tools} if tools else {}),
     }
 
 

@@ -68,7 +68,7 @@ class LiveView:
         """Show the answer, unless it has streamed, and what it cost."""
         self._close()
         self._end_line()
-        if self._written.strip() != result.text.strip():
+        if not result.pending and self._written.strip() != result.text.strip():
             write_readable(result.text.strip() + "\n")
         self._console.print(Text(summary_line(result), style="dim"))
 

@@ -42,7 +42,8 @@ class PlainView:
     def finish(self, result: RunResult[str]) -> None:
         """Print the answer, and what it cost."""
         self._end()
-        write_readable(result.text.rstrip() + "\n")
+        if not result.pending:
+            write_readable(result.text.rstrip() + "\n")
         self._say(summary_line(result))
 
     def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:

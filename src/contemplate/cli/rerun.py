@@ -14,6 +14,7 @@ from ..modes import Mode, preset
 from ..result import RunResult
 from ..run.listeners import Listener
 from ..run.protocols import Aggregator, needs_a_share
+from .approvals import approve_in, check_tools, decisions_in, tools_in
 from .journal_file import find_run, open_journal
 from .models import fetch_if_local
 from .run_options import LIMIT_OPTIONS, limits_in, model_named, prompts_in
@@ -43,13 +44,17 @@ def _resume(options: argparse.Namespace, journal: Journal, run: RunRecord) -> in
         reached = getattr(limits, stopped_by)
         raise ConfigurationError(f"run {run.run_id!r} was stopped by its limit, {option} {reached}", hint="raise it")
     limits = limits.model_copy(update=given.model_dump(exclude_none=True))
+    tools, decisions = tools_in(options), decisions_in(options)
+    check_tools(run.labels, run.run_id, tools)
     model = model_named(name)
     prompts = prompts_in(options, run.labels)
     fetch_if_local(name, quiet=options.quiet)
 
     async def start(listener: Listener) -> RunResult[str]:
-        mind = Contemplator(model, mode=mode, prompts=prompts, limits=limits, journal=journal, on_event=listener)
-        return await mind.run(run.question, images=run.images, history=run.history, run_id=run.run_id)
+        mind = Contemplator(
+            model, mode=mode, prompts=prompts, limits=limits, tools=tools, journal=journal, on_event=listener
+        )
+        return await mind.resume(run.run_id, decisions, approve=approve_in(options))
 
     return watch(
         start,

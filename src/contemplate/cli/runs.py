@@ -84,6 +84,7 @@ def _end(run: RunRecord) -> Iterator[str]:
         if result.text:
             yield "answer"
             yield from indented(result.text, INDENT)
+        yield from (f"waits for {call}" for call in result.pending)
         yield from (f"note: {note}" for note in result.notes)
         yield summary_line(result)
 

@@ -15,7 +15,13 @@ from ..views.event_lines import task_end, tool_progress, tool_use
 from ..views.printable import printable
 
 WAITING, AT_WORK, STOPPED = ("·", "dim"), ("▸", "cyan"), ("-", "dim")
-MARKS = {"answered": ("✓", "green"), "capped": ("◐", "yellow"), "failed": ("✗", "red"), "cancelled": STOPPED}
+MARKS = {
+    "answered": ("✓", "green"),
+    "capped": ("◐", "yellow"),
+    "failed": ("✗", "red"),
+    "cancelled": STOPPED,
+    "suspended": STOPPED,
+}
 TAIL = 400
 
 

@@ -31,8 +31,9 @@ def view_for(options: argparse.Namespace) -> View:
         return JsonEventsView()
     if options.json:
         return JsonView(quiet=options.quiet)
-    # Log lines would be written over the live view.
-    if sys.stdout.isatty() and not options.quiet and options.log_level is None:
+    # Log lines, and questions about tool calls, would be written over the live view.
+    asks = bool(getattr(options, "mcp", ()))
+    if sys.stdout.isatty() and not (options.quiet or asks) and options.log_level is None:
         try:
             from .live_view import LiveView
         except ImportError:

@@ -13,6 +13,7 @@ from ..result import ErrorInfo, RunResult
 from ..run.listeners import Listener
 from ..stream import stream_of
 from ..views.summary import usage_text
+from .approvals import say_what_waits
 from .console import say
 from .exit_codes import INTERRUPTED, exit_code_of_result
 from .run_progress import RunProgress
@@ -56,7 +57,9 @@ def watch(
         view.finish(ended)
         finished(ended)
         _say_what_was_recorded(progress)
-        if not ended.complete:
+        if ended.pending:
+            say_what_waits(ended)
+        elif not ended.complete:
             _say_how_to_go_on(go_on)
         return exit_code_of_result(ended)
     partial = progress.partial()

@@ -11,15 +11,16 @@ from pydantic import Field, JsonValue
 from pydantic_core import to_json, to_jsonable_python
 
 from ..data import Data
+from ..decisions import Decision, HeldCall, PendingCall
 from ..messages import ImagePart, Message, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
 from ..usage import Usage
 
-Voice = Literal["planner", "subagent", "aggregator", "tool"]
+Voice = Literal["planner", "subagent", "aggregator", "tool", "decision"]
 Pieces = tuple[tuple[str, str], ...]
-CallOutcome = Literal["answered", "failed", "cancelled"]
-Status = Literal["running", "answered", "partial", "failed", "interrupted", "damaged"]
+CallOutcome = Literal["answered", "failed", "cancelled", "waiting"]
+Status = Literal["running", "answered", "partial", "suspended", "failed", "interrupted", "damaged"]
 
 
 class RunRecord(Data):
@@ -27,9 +28,10 @@ class RunRecord(Data):
 
     Args:
         status: "running" also if its process died; "answered" is final; "partial" was answered, but incompletely for a
-            limit or a failure; "failed" ended with an error; "interrupted" was cancelled from outside; "damaged" cannot
-            be read.
+            limit or a failure; "suspended" waits for decisions on tool calls; "failed" ended with an error;
+            "interrupted" was cancelled from outside; "damaged" cannot be read.
         created: when it started, in seconds since 1970.
+        seconds: how long it had worked when it was last suspended.
         configuration: the model, the planner, the agent, the aggregator and the output type, in words.
         configuration_digest: its digest; "" in records that have none.
         labels: the user's own data; the command line stores its options here.
@@ -44,6 +46,7 @@ class RunRecord(Data):
     model: str
     status: Status = "running"
     created: float = 0.0
+    seconds: float = 0.0
     configuration: dict[str, str] = Field(default={})
     configuration_digest: str = ""
     labels: dict[str, JsonValue] = Field(default={})
@@ -56,6 +59,9 @@ class RunRecord(Data):
 
 class Entry(Data):
     """The record of a call that ended: of a model, or of a tool (`role` "tool").
+
+    What is decided of a tool call (`role` "decision") has its call and its decision as `text`, a `HeldCall`, and the
+    call's id as `digest`; its outcome is "waiting" before.
 
     Args:
         path, role, task: the nested run, the role of the caller, and its task.
@@ -130,6 +136,27 @@ class Asked:
     def label(self) -> str:
         """A readable name of the call."""
         return label(self.path, self.role, self.task, self.turn)
+
+
+def decision_slot(call_id: str) -> str:
+    """Return the key of what is decided of a tool call."""
+    return slot("", "decision", None, call_id, 0)
+
+
+def decision_entry(call: PendingCall, decision: Decision | None) -> Entry:
+    """Return the record of what is decided of a tool call; None if it is open."""
+    return Entry(
+        role="decision",
+        digest=call.id,
+        name=call.tool,
+        outcome="waiting" if decision is None else "answered",
+        text=HeldCall(call=call, decision=decision).model_dump_json(),
+    )
+
+
+def held_call(entry: Entry) -> HeldCall:
+    """Return the call, and what was decided of it, in the record of a decision."""
+    return HeldCall.model_validate_json(entry.text)
 
 
 def slot(path: str, role: Voice, task: str | None, digest: str, nth: int) -> str:

@@ -14,12 +14,26 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from ..decisions import Decision, HeldCall, PendingCall
 from ..errors import JournalBusy, JournalError, ModelContextError, error_info
 from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
 from ..usage import NOTHING, Price, Usage
-from .entries import Asked, CallOutcome, Entry, Pieces, RunRecord, Voice, request_digest, request_pieces, tool_pieces
+from .entries import (
+    Asked,
+    CallOutcome,
+    Entry,
+    Pieces,
+    RunRecord,
+    Voice,
+    decision_entry,
+    decision_slot,
+    held_call,
+    request_digest,
+    request_pieces,
+    tool_pieces,
+)
 from .sqlite import PATIENCE, QUICK, Journal
 
 Pending = tuple[Entry, Pieces]
@@ -164,13 +178,13 @@ class Recording:
 
     async def answered(self, asked: Asked, started: float, response: ModelResponse, usage: Usage) -> None:
         """Record a model's answer, and its usage."""
-        await self._record(asked, self._entry(asked, started, response=response, usage=usage))
+        await self._record(asked.pieces, self._entry(asked, started, response=response, usage=usage))
 
     async def returned(
         self, asked: Asked, started: float, text: str, error: ErrorInfo | None, images: tuple[ImagePart, ...]
     ) -> None:
         """Record a tool's result. A failure counts as an answer, as the model receives it."""
-        await self._record(asked, self._entry(asked, started, text=text, error=error, images=images))
+        await self._record(asked.pieces, self._entry(asked, started, text=text, error=error, images=images))
 
     def cut_off(self, asked: Asked, started: float, error: BaseException, text: str, usage: Usage) -> None:
         """Record that a call failed or was cancelled: now if nobody else is writing, else with the next call."""
@@ -201,8 +215,24 @@ class Recording:
             **fields,
         )
 
-    async def _record(self, asked: Asked, entry: Entry) -> None:
-        self._pending.append((entry, asked.pieces))
+    def held(self, call_id: str) -> HeldCall | None:
+        """Return the tool call of this id, and what was decided of it; None if it was not held up."""
+        entry = self._entries.get(decision_slot(call_id))
+        return None if entry is None else held_call(entry)
+
+    async def hold(self, call: PendingCall, decision: Decision | None = None) -> None:
+        """Record that a tool call is held up, or what was decided of it."""
+        entry = decision_entry(call, decision)
+        self._entries[entry.slot] = entry
+        self._claimed.add(entry.slot)
+        await self._record((), entry)
+
+    def postpone(self, deadline: float) -> None:
+        """Set when the run must end, which has stood still."""
+        self._deadline = deadline
+
+    async def _record(self, pieces: Pieces, entry: Entry) -> None:
+        self._pending.append((entry, pieces))
         if not self._flush_quickly() and self._late is None:
             patience = self._patience(share=0.5, least=QUICK)
             # Shielded, as the answer is already paid for, and other processes write only briefly.

@@ -29,6 +29,8 @@ class Replaying(Recording):
     """
 
     def __init__(self, journal: Journal, run: RunRecord, entries: Sequence[Entry]) -> None:
+        # What was decided is in the results of the calls.
+        entries = [entry for entry in entries if entry.role != "decision"]
         super().__init__(journal, run, entries)
         self.divergence: ReplayError | None = None
         self._order = [entry.slot for entry in entries]

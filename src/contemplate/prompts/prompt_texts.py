@@ -89,6 +89,8 @@ class PromptTexts(TypedDict, total=False):
     task: str
     thinking: str
     tool_calls_too_many: str
+    tool_changed: str
+    tool_denied: str
     tool_error: str
     tool_images: str
     tool_left_out: str

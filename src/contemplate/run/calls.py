@@ -18,6 +18,7 @@ import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from ..budget import Budget
+from ..decisions import Approve
 from ..errors import ConfigurationError, ModelContextError, error_info
 from ..events import CallName, Event, ModelCalled, Speaker
 from ..limits import Limits
@@ -26,6 +27,7 @@ from ..models.accounting import accounted
 from ..models.context_size import check_fit
 from ..models.tokens import request_tokens
 from ..usage import NOTHING, Price, Usage
+from .activity import Activity, current_activity
 from .budget import Ledger
 from .context_windows import told
 from .continuation import OnCut, whole_answer
@@ -92,6 +94,10 @@ class Calls(OngoingRun):
         tools: makes its tool calls.
         loop: the event loop in which it runs.
         deps: what its tools get (`ToolContext.deps`); None if nothing was given.
+        activity: it, as something that is under way.
+        decisions: records what is decided of tool calls; None without a journal.
+        lent: whether it runs in another event loop than the run around it, which is blocked.
+        approve: decides tool calls that need an approval; that of the run around it, unless it has one of its own.
         seed: what all chance in it is derived from; that of the run around it, unless it has one of its own.
         prompts: the run's prompts.
         over: whether the run has ended. Code that outlives it, such as a task started by a tool, is not part of it.
@@ -111,6 +117,9 @@ class Calls(OngoingRun):
         depth: int = 0,
         seed: int | None = None,
         deps: object = None,
+        activity: Activity | None = None,
+        approve: Approve | None = None,
+        lent: bool = False,
     ) -> None:
         self.seed = seed
         self.deps = deps
@@ -125,6 +134,11 @@ class Calls(OngoingRun):
         self.stillness: Stillness = Stillness(matters=ledger.divides, outer=around)
         self.tools = ToolCalls(self, resources, recorded_path)
         self.over = False
+        self.activity = activity or Activity()
+        self.approve = approve
+        self.lent = lent
+        # Decisions are those of the run that can be resumed: the outermost one.
+        self.decisions: Recording | None = resources.recording if outer is None else outer.decisions
         self.loop = anyio.lowlevel.current_token()
         # The path within the recorded run, which may be an inner one with its own journal.
         self._recorded_path = recorded_path
@@ -171,6 +185,7 @@ class Calls(OngoingRun):
         lent: bool = False,
         deps: object = None,
         draws: Sequence[Draw] = (),
+        approve: Approve | None = None,
     ) -> Calls:
         """Return the door of a run within this one, held to its own limits and to those of this run.
 
@@ -184,6 +199,7 @@ class Calls(OngoingRun):
             lent: whether it runs in another event loop, and so cannot reserve here: `limits` must be all it may spend.
             deps: what its tools get; what this run's get if None.
             draws: what it draws from budgets that those around it do not draw from.
+            approve: decides tool calls; this run's if None.
 
         Raises:
             ConfigurationError: runs would be nested too deeply.
@@ -215,6 +231,10 @@ class Calls(OngoingRun):
             # What is recorded by itself is replayed by itself.
             seed=None if own_journal else self.seed,
             deps=self.deps if deps is None else deps,
+            # An event loop that is blocked can wait for nothing.
+            activity=None if lent else scope.activity.begin(),
+            approve=approve or self.approve,
+            lent=lent,
         )
 
     def recording_elsewhere(self, scope: RunScope) -> AbstractContextManager[Recording | None]:
@@ -274,9 +294,11 @@ class Calls(OngoingRun):
 
     async def _call(self, call: _Call) -> ModelResponse:
         self.stillness.goes_on()
+        activity = (current_activity() or self.activity).begin()
         try:
             return await self._journaled(call)
         finally:
+            activity.end()
             if call.name.role == "planner":
                 self.planning.call_ended(call.name.turn)
             self.stillness.waits()

@@ -28,7 +28,7 @@ from .calls import Calls
 from .history import History
 from .output_type import OutputType
 from .state import RunState
-from .tool_calls import ToolResult
+from .tool_calls import HeldUse, ToolPlace, ToolResult
 
 # Tokens, by the estimate. A subagent needs of a conversation what its task refers to.
 ROOM_FOR_HISTORY: Mapping[Speaker, int] = {"planner": 16_000, "subagent": 32_000, "aggregator": 16_000}
@@ -176,9 +176,14 @@ class RunContext:
 
     # For agents
 
-    def declare_tools(self, tools: Sequence[ToolSpec]) -> None:
-        """Declare the subagents' tools, for planners."""
+    def declare_tools(self, tools: Sequence[ToolSpec], side_effects: Collection[str] = ()) -> None:
+        """Declare the subagents' tools, for planners, and the names of those with side effects.
+
+        Raises:
+            ConfigurationError: the run has side effects, and answers what others answer in parallel.
+        """
         self._state.tools = tools
+        self._state.declare_side_effects(side_effects, within=self._calls.activity)
 
     async def tools_of(self, toolset: Toolset) -> Sequence[Tool]:
         """Return the tools of `toolset`, which is opened on first use and closed at the end of the run.
@@ -188,9 +193,23 @@ class RunContext:
         """
         return await self._calls.tools.of(toolset)
 
-    async def use_tool(self, task: str, call: ToolCall, use: Callable[[], Awaitable[ToolResult]]) -> ToolResult:
-        """Return what `use` returns: a tool's text, error and images; or its recorded result, with a journal."""
-        return await self._calls.tools.use(task, call, use)
+    async def use_tool(
+        self,
+        task: str,
+        call: ToolCall,
+        use: Callable[[], Awaitable[ToolResult]],
+        held: HeldUse | None = None,
+        place: ToolPlace | None = None,
+    ) -> ToolResult:
+        """Return what `use` returns: a tool's text, error and images; or its recorded result, with a journal.
+
+        With `held`, a call that needs a decision waits for it. The place is the next one if None.
+        """
+        return await self._calls.tools.use(task, call, use, held, place)
+
+    def place_of_tool(self, task: str, call: ToolCall) -> ToolPlace:
+        """Take the place of a tool call before it starts, so that equal ones in parallel keep their order."""
+        return self._calls.tools.place(task, call)
 
     # Usage and limits
 

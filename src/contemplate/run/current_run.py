@@ -13,6 +13,7 @@ from anyio.lowlevel import EventLoopToken
 from ..events import Speaker
 from ..models import RunMark, current_run
 from ..prompts import Prompts
+from .activity import Activity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,9 +34,15 @@ class OngoingRun(RunMark):
 
     Attributes:
         loop: the event loop in which it runs.
+        activity: it, as something that is under way.
+        run_id: the id of the outermost run.
+        path: the path of this run within it.
     """
 
+    run_id: str
+    path: str
     loop: EventLoopToken
+    activity: Activity
 
     @property
     def group(self) -> TaskGroup:
@@ -52,6 +59,7 @@ class RunScope(RunMark):
         role: the role whose code runs here.
         task: the id of the task it works on, or None.
         name: the name of a run started here, in that run's path.
+        activity: what the code here is a part of.
         blocked: set while the run's event loop is blocked, waiting for this code.
     """
 
@@ -59,6 +67,7 @@ class RunScope(RunMark):
     role: Speaker
     task: str | None
     name: str
+    activity: Activity
     blocked: Blocked | None = None
 
     @property

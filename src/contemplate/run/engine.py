@@ -31,13 +31,14 @@ from ..messages import images_made
 from ..plan import Plan, Task
 from ..result import Conclusion, Outcome, TaskResult
 from ..tools.user_code import contained
+from .activity import Activity
 from .context import RunContext
 from .current_run import RunScope
 from .following import followed
 from .graph import TaskGraph
 from .protocols import AgentFunction, Aggregator, Answer, Planner, needs_a_share, prepare
 from .return_values import as_answer, as_conclusion, as_contemplate_error, as_task, closing_planner
-from .state import RunState
+from .state import RunState, is_repeated
 from .task_context import TaskContext
 
 KEPT_SHARE_OF_TIME = 0.25
@@ -47,7 +48,7 @@ SHARE_TO_CONCLUDE = 0.1
 # One turn of asyncio's event loop costs as much as starting some tasks. Trio starts those of one turn in any order.
 TASKS_AT_A_TIME = {"asyncio": 8, "trio": 1}
 
-At = Callable[[Speaker, str | None], RunScope]
+At = Callable[[Speaker, str | None, Activity], RunScope]
 
 
 async def execute(
@@ -59,8 +60,8 @@ async def execute(
     aggregator: Aggregator,
     limits: Limits,
     at: At,
-) -> Conclusion:
-    """Run the planner's tasks through the agent, and return the aggregator's conclusion.
+) -> Conclusion | None:
+    """Run the planner's tasks through the agent, and return the aggregator's conclusion; None if the run is suspended.
 
     When this returns or raises, nothing of the run is running. Every task that was started has its result in
     `state`, also when the run is cancelled from outside.
@@ -78,6 +79,7 @@ async def execute(
         ContemplateError: the planner or the aggregator failed, or time ran out with nothing to conclude from.
     """
     run = _Run(ctx, state, planner, agent, limits, at, _work_deadline(ctx, aggregator, limits))
+    concluding = state.activity.begin()
     failure: ContemplateError | None = None
     conclusion: Conclusion | None = None
     try:
@@ -85,10 +87,12 @@ async def execute(
             state.spawn = lambda function: _start(group, function)
             state.run_tasks = run.run_tasks
             group.start_soon(run.work)
-            with anyio.CancelScope(deadline=_run_deadline(ctx, aggregator)) as whole:
+            state.suspend = group.cancel_scope.cancel
+            whole = anyio.CancelScope(deadline=_run_deadline(ctx, aggregator))
+            with whole, state.clock.limits(whole):
                 run.fail = whole.cancel
                 try:
-                    with at("aggregator", None).entered():
+                    with at("aggregator", None, concluding).entered():
                         conclusion = as_conclusion(await aggregator(ctx.question, state.outbox, ctx))
                 except Exception as error:
                     failure = as_contemplate_error(AggregationError, "the aggregator", error)
@@ -97,6 +101,9 @@ async def execute(
         raise sole(errors) from None
     finally:
         state.spawn = state.run_tasks = None
+        concluding.end()
+    if conclusion is None and run.failure is None and failure is None and state.activity.waiting.suspended:
+        return None
     if conclusion is None:
         if run.failure is not None:
             raise run.failure
@@ -199,6 +206,8 @@ class _Run:
         self._agent = agent
         self._limits = limits
         self._graph = TaskGraph()
+        self._activity = state.activity.begin()
+        self._activities: dict[str, Activity] = {}
         self._began = anyio.current_time()
         self._end = end
         # The scopes that end when the time for the work is over.
@@ -213,7 +222,7 @@ class _Run:
 
     @contextmanager
     def _until_the_end(self) -> Iterator[anyio.CancelScope]:
-        with anyio.CancelScope(deadline=self._end) as scope:
+        with anyio.CancelScope(deadline=self._end) as scope, self._state.clock.limits(scope):
             self._in_time.append(scope)
             try:
                 yield scope
@@ -238,6 +247,7 @@ class _Run:
                 self._ctx.note("nothing else was answered: the results that the planner held back are passed on")
         finally:
             self._state.outbox.close()
+            self._activity.end()
 
     async def run_tasks(self, tasks: Iterable[Task]) -> tuple[TaskResult, ...]:
         """Run tasks beside the planner's, also after those, until they are done or the time for the work is over.
@@ -295,10 +305,12 @@ class _Run:
 
     async def _plan(self, group: TaskGroup) -> None:
         at_a_time = TASKS_AT_A_TIME[sniffio.current_async_library()]
+        activity = self._activity.begin()
         try:
             # Before anything is paid for: without its tools the agent could not do the work.
             await prepare(self._agent, self._ctx)
-            self._at("planner", None).enter()
+            self._state.check_samples(getattr(self._planner, "samples", 1))
+            self._at("planner", None, activity).enter()
             async with closing_planner(self._planner(self._ctx.question, self._ctx)) as tasks:
                 async for task in self._state.planner.follow(tasks):
                     if self._ctx.tasks_left <= 0:
@@ -319,11 +331,13 @@ class _Run:
         except Exception as error:
             self.failure = as_contemplate_error(AggregationError, "the aggregator", error)
             self.fail()
+        activity.end()
         if self._ctx.listening:
             self._ctx.emit(PlanReady(plan=Plan.model_construct(tasks=tuple(self._state.planned))))
 
     def _add(self, task: Task, group: TaskGroup) -> None:
         task = as_task(task)
+        self._state.check_side_effects(task)
         ready = self._graph.add(task)
         self._state.add(task)
         if self._ctx.listening:
@@ -335,6 +349,7 @@ class _Run:
         # The scope exists before the task runs, so that the task can be interrupted from now on.
         self._state.running[task.id] = anyio.CancelScope()
         self._state.stillness.goes_on()
+        self._activities[task.id] = self._activity.begin(repeated=is_repeated(task, self._state.most_tasks))
         group.start_soon(self._run_task, task, group, name=task.id)
 
     async def _run_task(self, task: Task, group: TaskGroup) -> None:
@@ -348,9 +363,10 @@ class _Run:
                 self._dispatch(ready, group)
         finally:
             self._state.stillness.waits()
+            self._activities.pop(task.id).end()
 
     async def _answer(self, task: Task) -> None:
-        self._at("subagent", task.id).enter()
+        self._at("subagent", task.id, self._activities[task.id]).enter()
         ctx = TaskContext(self._ctx, task, self._state.inputs(task))
         model = self._ctx.model_name(task)
         if self._ctx.listening:
@@ -376,6 +392,8 @@ class _Run:
             error = sole(raised)
             outcome = "capped" if isinstance(error, LimitExceeded) else "failed"
         finally:
+            if outcome == "cancelled" and self._state.activity.waiting.suspended:
+                outcome = "suspended"
             # Also when the task is cancelled: what it has written was paid for, and is kept.
             if answer is None and outcome == "cancelled" and ctx.offered is not None:
                 answer, outcome = ctx.offered, ctx.offered.outcome

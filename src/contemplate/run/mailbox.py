@@ -28,6 +28,16 @@ class Mailbox(Generic[T]):
         """Whether somebody waits for an item, or has not noticed yet that there is one."""
         return self._readers > 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether a reader would wait."""
+        return not (self._items or self._closed)
+
+    @property
+    def is_read_out(self) -> bool:
+        """Whether a reader has taken every item and waits for another."""
+        return not self._items and self._readers > 0
+
     def put(self, item: T) -> None:
         """Add an item; it is dropped if the mailbox is closed."""
         if not self._closed:
@@ -41,7 +51,7 @@ class Mailbox(Generic[T]):
 
     async def read_out(self) -> None:
         """Wait until a reader has taken every item and waits for another."""
-        while self._items or not self._readers:
+        while not self.is_read_out:
             if self._idle.is_set():
                 self._idle = anyio.Event()
             await self._idle.wait()

@@ -57,6 +57,11 @@ def toolsets_of(agent: AgentFunction) -> Sequence[Toolset]:
     return [each for each in named if isinstance(each, Toolset)] if isinstance(named, list | tuple) else ()
 
 
+def can_wait(agent: AgentFunction) -> bool:
+    """Return whether `agent` has tools whose calls wait for an approval, or for their result, as far as it says."""
+    return bool(getattr(agent, "waits", False))
+
+
 class Aggregator(Protocol):
     """Draws a conclusion from the results of a run, as they arrive.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -12,9 +12,10 @@ from typing import Any
 
 import anyio
 
+from ..decisions import Decision, HeldCall
 from ..errors import ConfigurationError, ContemplateError, JournalBusy, JournalError, OutputError, error_info, revived
 from ..journal import Entry, Journal, RunRecord
-from ..journal.entries import digest_of, message_of
+from ..journal.entries import decision_entry, digest_of, held_call, message_of
 from ..journal.recording import Recording, in_thread
 from ..journal.replaying import Replaying
 from ..journal.sqlite import PATIENCE, QUICK
@@ -22,6 +23,7 @@ from ..limits import Limits
 from ..messages import Message
 from ..plan import Task
 from ..result import RunResult, TaskResult
+from .approvals import checked_decision
 from .configuration import configuration_of, difference
 from .context import RunContext
 from .history import answer_of, with_history
@@ -33,10 +35,25 @@ from .task_context import TaskContext
 SHARE_BEFORE = 0.1
 
 
-async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: str | None = None) -> RunResult[Any]:
+async def keep_or_continue(
+    parts: Parts,
+    job: Job,
+    journal: Journal,
+    *,
+    parent: str | None = None,
+    decisions: Mapping[str, Decision | bool] | None = None,
+) -> RunResult[Any]:
     """Run `job` and record it. A run with that id is continued; if it was answered, its stored result is returned.
 
+    Args:
+        parts: the parts of the run.
+        job: the question.
+        journal: where to record it.
+        parent: the run whose results it aggregates again.
+        decisions: those on calls for which it waits, by their ids.
+
     Raises:
+        ConfigurationError: no such call waits, or something else was decided of it.
         ConfigurationError: the run with that id has another question, or was answered with another configuration.
         JournalError: the journal cannot be read, or the run is in progress elsewhere.
         ContemplateError: there is no answer.
@@ -49,6 +66,9 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
         before = await in_thread(lambda: journal.load(run_id, patience=patience))
         if before is not None:
             _check_question(before, job)
+        entries = [] if before is None else await in_thread(lambda: journal.entries(run_id, patience=patience))
+        if decisions:
+            entries = await decide(journal, run_id, entries, decisions)
         if before is not None and before.status == "answered" and before.result is not None:
             _check_configuration(before, configuration)
             return _stored_result(parts, before)
@@ -66,14 +86,13 @@ async def keep_or_continue(parts: Parts, job: Job, journal: Journal, *, parent: 
                 "labels": record.labels | dict(job.labels),
             }
         )
-        entries = [] if before is None else await in_thread(lambda: journal.entries(run_id, patience=patience))
         recording = Recording(journal, record, entries)
         try:
             await in_thread(lambda: journal.save(record, patience=patience))
         except JournalBusy as error:
             # The question can be answered all the same.
             recording.fall_behind(error)
-        return await _record(parts, job, recording)
+        return await _record(parts, replace(job, seconds_before=record.seconds), recording)
 
 
 def _check_question(before: RunRecord, job: Job) -> None:
@@ -125,7 +144,7 @@ async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any
         await recording.interrupted(run.model_copy(update=ended), wait=not isinstance(error, GeneratorExit))
         raise
     stored, status = _storable(parts, result), "answered" if result.complete else "partial"
-    if parts.output is not None:
+    if parts.output is not None and not result.pending:
         output = parts.output.dump(result.output)
         try:
             parts.output.load(output, result.text)
@@ -133,7 +152,10 @@ async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any
             # It cannot be read again: the type does not allow that, or a custom aggregator returned another type.
             output, status = None, "partial"
         stored = stored.model_copy(update={"output": output})
-    await recording.finish(run.model_copy(update={"status": status, "error": None, "result": stored}))
+    ended = {"status": status, "error": None, "result": stored}
+    if result.pending:
+        ended |= {"status": "suspended", "seconds": result.seconds}
+    await recording.finish(run.model_copy(update=ended))
     return _with_problem(result, recording)
 
 
@@ -174,6 +196,56 @@ def _stored_result(parts: Parts, record: RunRecord) -> RunResult[Any]:
             hint="give another run_id, or aggregate again: mind.reaggregate(run_id)",
         ) from None
     return result.model_copy(update={"output": output})
+
+
+async def resume(parts: Parts, job: Job, journal: Journal, decisions: Mapping[str, Decision | bool]) -> RunResult[Any]:
+    """Go on with the run `job.run_id` as it was decided on the calls for which it waits.
+
+    Raises:
+        JournalError: there is no such run, or it is in progress elsewhere.
+        ConfigurationError: no such call waits, or something else was decided of it.
+        ContemplateError: there is no answer.
+    """
+    run_id = job.run_id or ""
+    record = await in_thread(journal.load, run_id)
+    if record is None:
+        raise _no_such_run(run_id)
+    job = replace(job, question=record.question, images=record.images, history=record.history)
+    return await keep_or_continue(parts, job, journal, decisions=decisions)
+
+
+async def decide(
+    journal: Journal, run_id: str, entries: Sequence[Entry], decisions: Mapping[str, Decision | bool]
+) -> list[Entry]:
+    """Record decisions on the calls for which a run waits, and return its entries with them.
+
+    The same decision once more changes nothing, so that whoever was killed after it was recorded can give it again.
+
+    Raises:
+        ConfigurationError: no such call waits, or something else was decided of it.
+        JournalError: they cannot be recorded.
+    """
+    held = {each.call.id: each for each in map(held_call, (entry for entry in entries if entry.role == "decision"))}
+    made: dict[str, Entry] = {}
+    for call_id, given in decisions.items():
+        if call_id not in held:
+            raise ConfigurationError(f"run {run_id!r}: no call {call_id!r} waits for a decision", hint=_open(held))
+        call = held[call_id].call
+        decision, before = checked_decision(given, call), held[call_id].decision
+        if before is not None and before != decision:
+            raise ConfigurationError(f"call {call_id!r} was decided: {before!r}, not {decision!r}", hint=_open(held))
+        if before is None:
+            entry = decision_entry(call, decision)
+            made[entry.slot] = entry
+    # Shielded, as what is recorded must be known to be: otherwise it might be decided again, and differently.
+    with anyio.CancelScope(shield=True):
+        await in_thread(lambda: journal.append(run_id, list(made.values()), {}))
+    return [made.get(entry.slot, entry) for entry in entries]
+
+
+def _open(held: Mapping[str, HeldCall]) -> str:
+    waiting = [str(each.call) for each in held.values() if each.decision is None]
+    return f"these wait: {'; '.join(waiting)}" if waiting else "none waits any more"
 
 
 async def replay(parts: Parts, job: Job, journal: Journal) -> RunResult[Any]:
@@ -226,12 +298,19 @@ async def finished(journal: Journal, run_id: str) -> RunRecord:
     """
     record = await in_thread(journal.load, run_id)
     if record is None:
-        raise JournalError(f"there is no run {run_id!r} in the journal", hint="`contemplate runs` lists them")
+        raise _no_such_run(run_id)
+    if record.status == "suspended" and record.result is not None:
+        waits = "; ".join(map(str, record.result.pending))
+        raise JournalError(f"run {run_id!r} is suspended, and waits for: {waits}", hint="resume it first: mind.resume")
     if record.result is None or record.status in ("running", "interrupted"):
         raise JournalError(
             f"run {run_id!r} is not finished ({record.status})", hint="continue it first, with this run_id"
         )
     return record
+
+
+def _no_such_run(run_id: str) -> JournalError:
+    return JournalError(f"there is no run {run_id!r} in the journal", hint="`contemplate runs` lists them")
 
 
 def _conversations(journal: Journal, entries: list[Entry]) -> dict[str, tuple[Message, ...]]:

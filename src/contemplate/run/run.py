@@ -10,12 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import anyio
 from pydantic import JsonValue
 
 from ..budget import Budget
+from ..decisions import Approve
 from ..errors import ContemplateError, OutputError, error_info
-from ..events import EVERYONE, Event, OutputDelta, RunFailed, RunFinished, RunStarted, Speaker
+from ..events import EVERYONE, Event, OutputDelta, RunFailed, RunFinished, RunStarted, RunSuspended, Speaker
 from ..limits import Limits
 from ..messages import ImagePart, Message
 from ..models import Model, price_of
@@ -23,6 +23,7 @@ from ..plan import Plan
 from ..prompts import DEFAULTS, Prompts
 from ..result import Conclusion, RunResult
 from ..settings import ModelSettings
+from .approvals import Approvals
 from .budget import Ledger
 from .calls import Calls, unknown_price
 from .context import RunContext
@@ -40,6 +41,10 @@ from .state import MANY_TASKS, RunState
 
 if TYPE_CHECKING:
     from ..journal.recording import Recording
+
+
+# What a run has at least that had used up its time before it was suspended: enough to conclude.
+LEAST_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,8 @@ class Job:
     """A question, the limits for it, and who listens.
 
     Without a `run_id` the run gets a new one; a run within another, its path there. `parent_run_id` is the run whose
-    results this one aggregates again. `budgets` are shared with other runs. `on_output` receives the pieces of the
+    results this one aggregates again. `budgets` are shared with other runs. `approve` decides tool calls.
+    `seconds_before` are those that the run had worked before it was suspended. `on_output` receives the pieces of the
     answer, for a run within another. Tools get `deps`, which is shown nowhere.
     """
 
@@ -80,6 +86,8 @@ class Job:
     listeners: Sequence[Listener] = ()
     labels: Mapping[str, JsonValue] = field(default_factory=dict)
     parent_run_id: str | None = None
+    approve: Approve | None = None
+    seconds_before: float = 0.0
     on_output: Callable[[OutputDelta], None] | None = None
     deps: object = field(default=None, repr=False)
 
@@ -112,6 +120,7 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
             return await _Run(parts, job, calls, recording).carry_out()
         finally:
             calls.over = True
+            calls.activity.end()
 
 
 @asynccontextmanager
@@ -125,7 +134,8 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
         async with drawing(job.budgets, refuse=_is_new(recording)) as draws, resources(recording) as opened:
             _keep_leases(draws, opened)
             ledger = Ledger(job.limits, keep_for_aggregator=share, draws=draws)
-            yield Calls(job.run_id or new_run_id(), ledger, Listeners(own), opened, deps=job.deps)
+            run_id, listeners = job.run_id or new_run_id(), Listeners(own)
+            yield Calls(run_id, ledger, listeners, opened, deps=job.deps, approve=job.approve)
         return
     outer = scope.run
     assert isinstance(outer, Calls)  # noqa: S101
@@ -146,6 +156,7 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
             own_journal=recording is not None,
             deps=job.deps,
             draws=draws,
+            approve=job.approve,
         )
 
 
@@ -183,6 +194,7 @@ async def _open_calls_elsewhere(
                 lent=True,
                 deps=job.deps,
                 draws=draws,
+                approve=job.approve,
             )
             try:
                 yield calls
@@ -223,8 +235,10 @@ class _Run:
         self._calls = calls
         self._recording = recording
         self._limits = limits
-        self._began = anyio.current_time()
         self._state = RunState()
+        self._clock = self._state.clock
+        self._began = self._clock.start(job.seconds_before)
+        self._state.activity = calls.activity
         bounds = (most_tasks(parts.planner), limits.tasks)
         self._state.most_tasks = min((each for each in bounds if each is not None), default=MANY_TASKS)
         self._state.planner.on_pause = self._divide_again
@@ -247,7 +261,7 @@ class _Run:
             history=job.history,
             images_to=parts.images_to,
             output=parts.output,
-            deadline=math.inf if limits.seconds is None else self._began + limits.seconds,
+            deadline=self._deadline(limits.seconds, job.seconds_before),
             streaming=streams if parts.stream is None else parts.stream,
             seed=calls.seed,
             settings=parts.settings,
@@ -257,6 +271,21 @@ class _Run:
             _calls=calls,
             _state=self._state,
         )
+
+        calls.tools.approvals = Approvals(calls.decisions, calls.approve, self._ctx.note)
+        self._clock.on_moved = self._postpone
+        if calls.activity.outer is None and not calls.lent:
+            waiting = calls.activity.waiting
+            waiting.suspend, waiting.group = lambda: self._state.suspend(), calls.group
+
+    def _deadline(self, seconds: float | None, before: float) -> float:
+        return math.inf if seconds is None else self._began + max(seconds - before, LEAST_SECONDS)
+
+    def _postpone(self, seconds: float) -> None:
+        # Only the clock moves what is otherwise read-only.
+        object.__setattr__(self._ctx, "deadline", self._ctx.deadline + seconds)
+        if self._recording is not None:
+            self._recording.postpone(self._ctx.deadline)
 
     def _divide_again(self) -> None:
         self._calls.ledger.divide_again()
@@ -276,10 +305,13 @@ class _Run:
             calls.emit(RunStarted(question=ctx.question, model=self._parts.model.name))
         try:
             try:
-                conclusion = await self._execute()
+                with calls.activity.waiting.clocked(calls.activity, self._clock):
+                    conclusion = await self._execute()
             finally:
                 if recording is not None:
                     calls.ledger.book(recording.unclaimed())
+            if conclusion is None:
+                return Ended(self._suspended(), None)
             result = self._result_so_far().model_copy(update=_answer_fields(self._parts.output, conclusion))
             result = with_history(result, ctx.history, ctx.images, answer_of(result))
         except ContemplateError as error:
@@ -301,7 +333,19 @@ class _Run:
             )
         return Ended(result, self._state.stopped_by)
 
-    async def _execute(self) -> Conclusion:
+    def _suspended(self) -> RunResult[Any]:
+        pending = tuple(sorted(self._calls.activity.waiting.pending.values(), key=lambda each: each.id))
+        if self._calls.decisions is None:
+            # Its own agent does not say that its tools may wait: those of a run within one of them do.
+            self._ctx.note(
+                'the run cannot be resumed without a journal: Contemplator(..., journal="sqlite:///runs.db")'
+            )
+        result = self._result_so_far(failed=True).model_copy(update={"pending": pending})
+        if self._ctx.listening:
+            self._calls.emit(RunSuspended(pending=pending, usage=result.usage, seconds=result.seconds))
+        return result
+
+    async def _execute(self) -> Conclusion | None:
         return await execute(
             self._ctx,
             self._state,
@@ -309,7 +353,7 @@ class _Run:
             agent=self._parts.agent,
             aggregator=self._parts.aggregator,
             limits=self._limits,
-            at=lambda role, task: RunScope(self._calls, role, task, task or role),
+            at=lambda role, task, activity: RunScope(self._calls, role, task, task or role, activity),
         )
 
     def _result_so_far(self, *, failed: bool = False) -> RunResult[Any]:
@@ -319,7 +363,7 @@ class _Run:
         lost = {result.id for result in tasks if result.outcome == "failed" or result.outcome == "capped"}
         if failed or state.stopped_by is not None:
             lost |= {task.id for task in state.planned if task.id not in state.results}
-            lost |= {result.id for result in tasks if result.outcome == "cancelled"}
+            lost |= {result.id for result in tasks if result.outcome in ("cancelled", "suspended")}
         # The bare class, as a parametrized one cannot be pickled.
         return RunResult.model_construct(
             run_id=self._ctx.run_id,
@@ -329,7 +373,7 @@ class _Run:
             plan=Plan.model_construct(tasks=tuple(state.planned)),
             tasks=tuple(tasks),
             usage=ledger.spent,
-            seconds=anyio.current_time() - self._began,
+            seconds=self._clock.seconds,
             complete=False,
             missing=tuple(task.id for task in state.planned if task.id in lost),
             stopped_by=state.stopped_by or ledger.tripped,
@@ -339,7 +383,7 @@ class _Run:
 
     def _emit_failure(self, error: BaseException) -> None:
         if self._ctx.listening:
-            seconds = anyio.current_time() - self._began
+            seconds = self._clock.seconds
             self._calls.emit(RunFailed(error=error_info(error), usage=self._calls.ledger.spent, seconds=seconds))
 
 

@@ -5,17 +5,19 @@ Planners, agents and aggregators use it through `RunContext`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
 import anyio
 
-from ..errors import PlanError
+from ..errors import ConfigurationError, PlanError
 from ..models import ToolSpec
 from ..plan import Task
 from ..result import Conclusion, TaskResult
+from .activity import Activity, waits_while
+from .clock import RunClock
 from .mailbox import Mailbox
 from .planning import Planning
 from .stillness import Stillness
@@ -25,6 +27,14 @@ MANY_TASKS = 16
 
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 RunTasks = Callable[[Iterable[Task]], Awaitable[tuple[TaskResult, ...]]]
+
+
+class _Outbox(Mailbox[TaskResult]):
+    """The results for the aggregator, which waits for the run's tasks while it waits for them."""
+
+    async def __anext__(self) -> TaskResult:
+        with waits_while(lambda: self.is_empty):
+            return await super().__anext__()
 
 
 class RunState:
@@ -38,6 +48,9 @@ class RunState:
         most_tasks: the most tasks that there may be, as far as known before the run.
         planner: what the planner is doing.
         stillness: whether anything of the run moves.
+        activity: the run, as something that is under way.
+        clock: counts the seconds that the run works.
+        side_effects: the names of the subagents' tools that must not be called for each of several attempts.
         outbox: the results for the aggregator.
         running: the cancel scopes of running tasks, by id.
         tools: the subagents' tools, if the agent declared them.
@@ -47,6 +60,7 @@ class RunState:
         spawn: starts a function in the run's task group.
         run_tasks: runs tasks beside the planner's.
         expire: does what the deadline would do.
+        suspend: ends the work, and what concludes from it.
     """
 
     def __init__(self) -> None:
@@ -57,16 +71,20 @@ class RunState:
         self.most_tasks = MANY_TASKS
         self.planner = Planning()
         self.stillness = Stillness()
-        self.outbox: Mailbox[TaskResult] = Mailbox()
+        self.outbox: Mailbox[TaskResult] = _Outbox()
         self.running: dict[str, anyio.CancelScope] = {}
         self.tools: Sequence[ToolSpec] = ()
         self.notes: list[str] = []
         self.best: Callable[[], Conclusion] | None = None
         self.stopped_by: str | None = None
         self.given_up = False
+        self.activity = Activity()
+        self.clock = RunClock()
+        self.side_effects: Collection[str] = ()
         self.spawn: Spawn | None = None
         self.run_tasks: RunTasks | None = None
         self.expire: Callable[[], None] = lambda: None
+        self.suspend: Callable[[], None] = lambda: None
         self._when_planned: list[Callable[[], None]] = []
         self._results: dict[str, TaskResult] = {}
         self._waits = 0
@@ -129,6 +147,35 @@ class RunState:
         self.release(*(task.id for task in self.planned if task.held and task.id in self._results))
         return True
 
+    def declare_side_effects(self, tools: Collection[str], within: Activity) -> None:
+        """Keep the names of the tools with side effects.
+
+        Raises:
+            ConfigurationError: the run answers what others answer in parallel.
+        """
+        self.side_effects = tools
+        if tools and within.repeated:
+            raise _refused(tools, "the run around this one has several subagents answer the same question")
+
+    def check_side_effects(self, task: Task) -> None:
+        """Check that no tool with side effects is called for each of several attempts.
+
+        Raises:
+            ConfigurationError: `task` is one of several attempts, or will be answered by several subagents.
+        """
+        named = [each for each in self.side_effects if task.tools is None or each in task.tools]
+        if named and is_repeated(task, self.most_tasks):
+            raise _refused(named, f"task {task.label!r} is one of several attempts at the same question")
+
+    def check_samples(self, samples: int) -> None:
+        """Check that no tool with side effects is called by each of several samples, of which a plan may ask so many.
+
+        Raises:
+            ConfigurationError: one would be.
+        """
+        if self.side_effects and samples > 1:
+            raise _refused(self.side_effects, f"the planner may have {samples} subagents answer the same task")
+
     # For planners, agents and aggregators
 
     async def finished(self, task_id: str) -> TaskResult:
@@ -140,26 +187,28 @@ class RunState:
         if task_id not in self._results:
             if task_id not in self.places:
                 raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
-            with self._waiting():
+            with self._waiting(lambda: task_id not in self._results):
                 await self.done(task_id)
         return self._results[task_id]
 
     async def done(self, task_id: str) -> None:
         """Wait until there is a result of a planned task, as one who is not the planner."""
         if task_id not in self._results:
-            await self._finished.setdefault(task_id, anyio.Event()).wait()
+            with waits_while(lambda: task_id not in self._results):
+                await self._finished.setdefault(task_id, anyio.Event()).wait()
 
     async def undecided(self) -> None:
         """Wait until the aggregator has read every result so far and waits for more."""
-        with self._waiting():
+        with self._waiting(lambda: not self.outbox.is_read_out):
             await self.outbox.read_out()
 
     @contextmanager
-    def _waiting(self) -> Iterator[None]:
+    def _waiting(self, waits: Callable[[], bool]) -> Iterator[None]:
         self._waits += 1
         self.planner.pause()
         try:
-            yield
+            with waits_while(waits):
+                yield
         finally:
             self._waits -= 1
 
@@ -208,3 +257,17 @@ class RunState:
     def inputs(self, task: Task) -> Sequence[TaskResult]:
         """Return the results of the tasks that `task` needs, in the order of `task.needs`."""
         return [self._results[need] for need in task.needs]
+
+
+def is_repeated(task: Task, most_tasks: int) -> bool:
+    """Return whether several subagents may do what `task` asks for, where at most so many tasks are planned."""
+    return task.samples > 1 or (task.kind == "candidate" and most_tasks > 1)
+
+
+def _refused(tools: Collection[str], why: str) -> ConfigurationError:
+    names = ", ".join(tools)
+    return ConfigurationError(
+        f"{names}: a tool with side effects would be called several times, as {why}",
+        hint="answer with one subagent, leave the tool out of these tasks (Task.tools), "
+        "or say that calling it twice does no harm: @tool(side_effects=False)",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..budget import Budget
+from ..decisions import Approve
 from ..errors import ConfigurationError
 from ..events import OutputDelta
 from ..limits import Limits
@@ -29,6 +30,7 @@ async def answer_with_run(
     question: str | None = None,
     streams: bool = True,
     budgets: tuple[Budget, ...] = (),
+    approve: Approve | None = None,
 ) -> Answer:
     """Answer `task` with a run, as if it were a question of its own.
 
@@ -39,6 +41,7 @@ async def answer_with_run(
         limits: the inner run's own; those of the outer run hold as well.
         listeners: the inner run's own; those of the outer run receive its events as well.
         question: the inner run's question; made from the task if None.
+        approve: decides the inner run's tool calls; that of the outer run if None.
         streams: whether the pieces of the inner run's answer are streamed as the task's text.
         budgets: the inner run's own; those of the outer run hold as well.
 
@@ -62,6 +65,7 @@ async def answer_with_run(
         limits=limits,
         budgets=budgets,
         listeners=listeners,
+        approve=approve,
         on_output=(lambda event: _forward(ctx, event)) if streams else None,
     )
     settings = run.settings if parts.settings is None else parts.settings.over(run.settings)

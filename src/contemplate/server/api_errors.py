@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 from starlette.responses import Response
 
+from ..decisions import PendingCall
 from ..errors import (
     AggregationError,
     ContemplateError,
@@ -90,6 +91,13 @@ def run_error(error: ContemplateError) -> ErrorReply:
         headers["retry-after"] = str(round(error.retry_after))
     kind = "rate_limit_error" if status == 429 else "server_error"
     return ErrorReply(status, ApiError(message=redact(str(error)), type=kind, code=type(error).__name__), headers)
+
+
+def waits(pending: Sequence[PendingCall]) -> ErrorReply:
+    """Return the error for a run that waits for decisions on tool calls, which no client can give here."""
+    calls = "; ".join(f"{call.tool} ({call.id})" for call in pending)
+    message = f"run {pending[0].run_id} waits for decisions on tool calls, which this endpoint cannot take: {calls}"
+    return server_error(redact(message), status=501, code="run_suspended")
 
 
 def server_error(message: str, *, status: int = 500, code: str) -> ErrorReply:

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from ..contemplator import Contemplator
 from ..errors import ContemplateError
 from ..events import RunStarted
-from .api_errors import INTERNAL, ErrorReply, RequestError, run_error, server_error
+from .api_errors import INTERNAL, ErrorReply, RequestError, run_error, server_error, waits
 from .conversation import Question
 from .deltas import ReplyDeltas
 from .replies import Reply, StreamedReply, WholeReply
@@ -97,6 +97,8 @@ class RequestHandler:
                     delta = deltas.of(event)
                     if delta is not None:
                         await reply.say(delta)
+            if run.result.pending:
+                raise RequestError(waits(run.result.pending))
             rest = deltas.rest(run.result)
             if rest is not None:
                 await reply.say(rest)

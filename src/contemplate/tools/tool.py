@@ -22,6 +22,10 @@ from .embedded_json import list_or_object
 from .tool_context import ToolContext
 from .user_code import call_function
 
+# Of the arguments of a call: whether it needs an approval, or why. It may be async.
+ApprovalRule = bool | Callable[..., Any]
+TOOL_NAME = r"[A-Za-z0-9_-]{1,64}"
+
 
 class Tool:
     """A function with a name, a description and a JSON schema of its arguments.
@@ -32,21 +36,36 @@ class Tool:
         name: its name for the model: letters, digits, "_" and "-", at most 64.
         description: its description for the model.
         parameters: the JSON schema of its arguments, of type object.
+        approval: whether its calls need an approval, or a function that decides by the arguments.
+        external: whether somebody else runs it.
+        side_effects: whether several subagents that answer the same question must not each call it.
     """
 
     _context: ContextParameter | None = None
+    approval: ApprovalRule = False
+    external: bool = False
+    side_effects: bool = False
 
     @checked_arguments
     def __init__(
-        self, function: Callable[..., Any], *, name: str | None = None, description: str | None = None
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        approval: ApprovalRule = False,
+        external: bool = False,
+        side_effects: bool | None = None,
     ) -> None:
         self.name: str = name or str(getattr(function, "__name__", "tool"))
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
+        if not re.fullmatch(TOOL_NAME, self.name):
             raise ConfigurationError(
                 f"{self.name!r} cannot be the name of a tool", hint='use letters, digits, "_" and "-", at most 64'
             )
         summary, descriptions = _documentation(function)
         self.description = description or summary
+        self.approval, self.external = approval, external
+        self.side_effects = bool(approval) if side_effects is None else side_effects
         self._function = function
         hints, parameters = _signature(self.name, function)
         self._context, parameters = split_parameters(self.name, hints, parameters)
@@ -71,7 +90,30 @@ class Tool:
             ToolError: the arguments do not match the schema.
             Exception: whatever the function raises.
         """
-        return _parts(await self._run(arguments or "{}"))
+        return self.returned(await self._run(arguments or "{}"))
+
+    def returned(self, value: object) -> str | tuple[Part, ...]:
+        """Return what the model is shown of a result: text, or parts with images."""
+        return _parts(value)
+
+    def given(self, arguments: str) -> dict[str, JsonValue]:
+        """Return the arguments of a call as JSON data.
+
+        Raises:
+            ToolError: they do not match the schema.
+        """
+        checked = self._checked_or_told(arguments or "{}")
+        given: dict[str, JsonValue] = checked.model_dump(mode="json", by_alias=True, exclude_unset=True, fallback=str)
+        return given
+
+    async def asks_approval(self, arguments: str) -> object:
+        """Return what its function `approval` says of a call.
+
+        Raises:
+            Exception: whatever the function raises.
+        """
+        assert callable(self.approval)  # noqa: S101
+        return await call_function(self.approval, **_values(self._checked_or_told(arguments or "{}")))
 
     async def value(self, *args: Any, **kwargs: Any) -> JsonValue:
         """Run the function as a program calls it, and return its result as JSON data.
@@ -103,13 +145,17 @@ class Tool:
         return self.name.replace("-", "_")
 
     async def _run(self, arguments: str) -> object:
-        try:
-            checked = self._checked(readable_json(arguments))
-        except ValidationError as error:
-            raise ToolError(f"wrong arguments for {self.name}: {validation_problems(error)}") from None
-        values = {str(field.alias): getattr(checked, name) for name, field in type(checked).model_fields.items()}
+        values = _values(self._checked_or_told(arguments))
+        if self.external:
+            return await never_called(self.name, arguments)
         function = self._function if self._context is None else self._context.bound(self._function)
         return await call_function(function, **values)
+
+    def _checked_or_told(self, arguments: str) -> BaseModel:
+        try:
+            return self._checked(readable_json(arguments))
+        except ValidationError as error:
+            raise ToolError(f"wrong arguments for {self.name}: {validation_problems(error)}") from None
 
     def _checked(self, arguments: str) -> BaseModel:
         try:
@@ -124,9 +170,23 @@ class Tool:
 @overload
 def tool(function: Callable[..., Any], /) -> Tool: ...
 @overload
-def tool(*, name: str | None = None, description: str | None = None) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
-    function: Callable[..., Any] | None = None, /, *, name: str | None = None, description: str | None = None
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    approval: ApprovalRule = False,
+    external: bool = False,
+    side_effects: bool | None = None,
+) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    approval: ApprovalRule = False,
+    external: bool = False,
+    side_effects: bool | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a tool from a function: `@tool`, or `@tool(name=..., description=...)`.
 
@@ -136,17 +196,49 @@ def tool(
     with text, goes to the user: it is part of the answer, and the model is told that it was made. A first parameter
     `ctx: ToolContext[Deps]` is not the model's: it is the call, with what was given to `run(deps=...)`.
 
+    Args:
+        function: the function.
+        name: its name for the model; that of the function if None.
+        description: its description for the model; the docstring if None.
+        approval: whether each call needs an approval, or a function of the same arguments that says whether this one
+            does: True, or a text that says why. It may be async; if it fails, the call needs one.
+        external: whether somebody else runs it. The function is then never called: it is there for its signature.
+        side_effects: whether several subagents that answer the same question must not each call it, so that a run with
+            several samples is refused; as `approval` if None.
+
     Raises:
         ConfigurationError: a parameter has no annotation, or one that pydantic cannot validate.
     """
-    if function is None:
-        return partial(Tool, name=name, description=description)
-    return Tool(function, name=name, description=description)
+
+    def make(function: Callable[..., Any]) -> Tool:
+        return Tool(
+            function,
+            name=name,
+            description=description,
+            approval=approval,
+            external=external,
+            side_effects=side_effects,
+        )
+
+    return make if function is None else make(function)
 
 
 def as_tool(given: Tool | Callable[..., Any]) -> Tool:
     """Return `given` if it is a tool, else a tool made from it."""
     return given if isinstance(given, Tool) else Tool(given)
+
+
+async def never_called(name: str, arguments: str) -> str:
+    """Stand in for the function of a tool that somebody else runs.
+
+    Raises:
+        ToolError: whenever it is called.
+    """
+    raise ToolError(f"{name} is run by somebody else, and cannot be called here")
+
+
+def _values(checked: BaseModel) -> dict[str, Any]:
+    return {str(field.alias): getattr(checked, name) for name, field in type(checked).model_fields.items()}
 
 
 def _documentation(function: Callable[..., Any]) -> tuple[str, dict[str, str]]:

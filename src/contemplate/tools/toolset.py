@@ -12,13 +12,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import anyio
 from anyio.abc import TaskGroup
-from pydantic import JsonValue, TypeAdapter
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from ..errors import ToolError, ToolServerError, sole
+from ..data import readable_json
+from ..errors import ToolError, ToolServerError, sole, validation_problems
 from ..messages import Part, TextPart
 from ..models import ToolSpec
-from .tool import Tool
+from .tool import ApprovalRule, Tool
+from .user_code import call_function
 
 Listed = tuple[ToolSpec, ...]
 Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
@@ -123,12 +125,14 @@ class Opened:
 
     Args:
         run: returns the running toolset, called once.
+        approval: whether calls of its tools need an approval.
     """
 
-    def __init__(self, run: Callable[[], Running]) -> None:
+    def __init__(self, run: Callable[[], Running], approval: ApprovalRule = False) -> None:
         self.tools: Sequence[Tool] | None = None
         self.listing = anyio.Lock()
         self._run = run
+        self._approval = approval
         self._running: Running | None = None
 
     async def listed(self) -> str:
@@ -141,7 +145,7 @@ class Opened:
 
     def made(self, listed: str) -> Sequence[Tool]:
         """Return the tools in the JSON `listed`."""
-        return [_Tool(spec, self._call) for spec in _LISTED.validate_json(listed)]
+        return [DescribedTool(spec, self._call, self._approval) for spec in _LISTED.validate_json(listed)]
 
     async def _call(self, name: str, arguments: str) -> str | tuple[Part, ...]:
         running = self._in_use()
@@ -174,7 +178,7 @@ class Toolsets:
         """Return `toolset` as opened within this run."""
         if id(toolset) not in self._opened:
             run = self._kept(toolset) or partial(Running, toolset, self.group.start_soon)
-            self._opened[id(toolset)] = toolset, Opened(run)
+            self._opened[id(toolset)] = toolset, Opened(run, getattr(toolset, "approval", False))
         return self._opened[id(toolset)][1]
 
 
@@ -196,17 +200,40 @@ async def toolsets(kept: Callable[[Toolset], Callable[[], Running] | None]) -> A
         raise failure
 
 
-class _Tool(Tool):
-    """A tool of a toolset, which is known only by its schema."""
+class DescribedTool(Tool):
+    """A tool that is known only by its schema, such as one of a toolset.
 
-    def __init__(self, spec: ToolSpec, call: Callable[[str, str], Awaitable[str | tuple[Part, ...]]]) -> None:
+    A function `approval` is given its name and its arguments.
+    """
+
+    def __init__(
+        self,
+        spec: ToolSpec,
+        call: Callable[[str, str], Awaitable[str | tuple[Part, ...]]],
+        approval: ApprovalRule = False,
+    ) -> None:
         self.name, self.description, self.parameters = spec.name, spec.description, spec.parameters
+        self.approval, self.side_effects = approval, bool(approval)
         self._call = call
 
+    def given(self, arguments: str) -> dict[str, JsonValue]:
+        """Return the arguments of a call, which must be a JSON object: only what runs the tool checks its schema."""
+        try:
+            return _OBJECT.validate_json(readable_json(arguments or "{}"))
+        except ValidationError as error:
+            raise ToolError(f"wrong arguments for {self.name}: {validation_problems(error)}") from None
+
+    async def asks_approval(self, arguments: str) -> object:
+        """Return what its function `approval` says of a call."""
+        assert callable(self.approval)  # noqa: S101
+        return await call_function(self.approval, self.name, self.given(arguments))
+
     async def call(self, arguments: str) -> str | tuple[Part, ...]:
+        """Return the result of a call."""
         return await self._call(self.name, arguments)
 
     async def value(self, *args: Any, **kwargs: Any) -> JsonValue:
+        """Return the result of a program's call, as JSON data."""
         if len(args) > len(self._properties):
             raise ToolError(f"{self.name} takes {len(self._properties)} arguments, not {len(args)}")
         given = {**dict(zip(self._properties, args, strict=False)), **kwargs}
@@ -222,6 +249,7 @@ class _Tool(Tool):
 
     @property
     def signature(self) -> str:
+        """Its signature in a program."""
         required = self.parameters.get("required")
         needed = required if isinstance(required, list) else []
         parameters = (
@@ -238,3 +266,4 @@ class _Tool(Tool):
 
 
 _LISTED: TypeAdapter[Listed] = TypeAdapter(Listed)
+_OBJECT: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])

@@ -6,12 +6,16 @@ a line.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ..decisions import PendingCall
 from ..events import (
     ContextCondensed,
     Event,
     LimitReached,
     Noted,
     PlanDelta,
+    RunSuspended,
     TaskFinished,
     TaskPlanned,
     TaskStarted,
@@ -32,6 +36,7 @@ _OUTCOMES: dict[Outcome, str] = {
     "capped": "cut short",
     "failed": "failed",
     "cancelled": "stopped",
+    "suspended": "waits",
 }
 
 
@@ -83,13 +88,7 @@ class EventLines:
             case ToolStarted() | ToolProgress() | ToolFinished() | ContextCondensed():
                 done = step(event)
                 return None if done is None else f"{self._name(event.task_id)}: {done}"
-            case VoteCounted():
-                return vote_count(event)
-            case Noted(message=message):
-                return note(message)
-            case LimitReached(limit=limit):
-                return limit_reached(limit)
-        return None
+        return _of_the_run(event)
 
     def _planned(self, task: Task) -> str | None:
         if task.kind != "part":
@@ -106,6 +105,19 @@ class EventLines:
         if task is None or task.title is None:
             return task_id
         return f"{task_id} ({task.title})" if self._show_ids else task.title
+
+
+def _of_the_run(event: Event) -> str | None:
+    match event:
+        case VoteCounted():
+            return vote_count(event)
+        case Noted(message=message):
+            return note(message)
+        case LimitReached(limit=limit):
+            return limit_reached(limit)
+        case RunSuspended(pending=pending):
+            return waits(pending)
+    return None
 
 
 def task_end(result: TaskResult) -> str:
@@ -145,6 +157,11 @@ def vote_count(event: VoteCounted) -> str:
 def note(message: str) -> str:
     """Return what was mended, dropped or given up."""
     return f"Note: {redact(message)}"
+
+
+def waits(pending: Sequence[PendingCall]) -> str:
+    """Return for which calls a run waits."""
+    return f"Waits for a decision: {'; '.join(map(str, pending))}"
 
 
 def limit_reached(limit: str) -> str:

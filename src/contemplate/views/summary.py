@@ -16,6 +16,7 @@ _END: dict[Outcome, str] = {
     "capped": "cut short",
     "failed": "failed",
     "cancelled": "unfinished",
+    "suspended": "waits for a decision",
 }
 
 
@@ -24,7 +25,9 @@ def summary_line(result: RunResult[Any]) -> str:
     parts = [*_vote(result), usage_text(result.usage), f"{result.seconds:.1f} s"]
     if result.stopped_by:
         parts.append(f"stopped by {_limit(result.stopped_by)}")
-    if not result.complete:
+    if result.pending:
+        parts.append(f"suspended: {len(result.pending)} tool calls wait for a decision")
+    elif not result.complete:
         missing = f" (missing: {', '.join(result.missing)})" if result.missing else ""
         parts.append(f"incomplete{missing}")
     return " · ".join(parts)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ...arguments import checked_arguments
 from ...errors import ConfigurationError, MissingDependencyError
+from ..tool import ApprovalRule
 from ..toolset import Toolset
 from .connection import Choice
 from .server import Server
@@ -34,6 +35,7 @@ def mcp_tools(
     headers: Mapping[str, str] | None = None,
     timeout: float = 60.0,
     start_timeout: float = 60.0,
+    approval: ApprovalRule = False,
 ) -> Toolset:
     """Return the tools of an MCP server: `Contemplator(tools=[mcp_tools("uvx mcp-server-time")])`.
 
@@ -52,6 +54,8 @@ def mcp_tools(
         headers: sent with every request to the URL, such as `{"Authorization": "Bearer ..."}`.
         timeout: seconds for one tool call; then the model is told that there was no answer.
         start_timeout: seconds within which the server must be ready.
+        approval: whether each call needs an approval, or a function of the tool's name and its arguments that says
+            whether this one does: True, or a text that says why. It may be async; if it fails, the call needs one.
 
     Raises:
         MissingDependencyError: the extra `mcp` is not installed.
@@ -86,6 +90,7 @@ def mcp_tools(
         choice=Choice(prefix, include, exclude),
         timeout=timeout,
         start_timeout=start_timeout,
+        approval=approval,
     )
 
 

@@ -15,6 +15,7 @@ import anyio
 
 from ...errors import ContemplateError, ToolServerError
 from ...models.proxies import proxy_for
+from ..tool import ApprovalRule
 from .connection import Choice, Connection, all_tools
 from .listing import MendedListing
 
@@ -50,6 +51,7 @@ class Server:
     choice: Choice
     timeout: float
     start_timeout: float
+    approval: ApprovalRule = False
 
     def __repr__(self) -> str:
         return f"mcp_tools({self.name!r})"
