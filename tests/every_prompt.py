@@ -13,10 +13,13 @@ from pydantic import BaseModel
 from contemplate import (
     Agent,
     Answer,
+    Approved,
     Contemplator,
+    Denied,
     ImagePart,
     Limits,
     Message,
+    PendingCall,
     RunContext,
     Task,
     TaskContext,
@@ -24,9 +27,11 @@ from contemplate import (
     checked,
     modes,
     planners,
+    refined,
     strategies,
     tool,
 )
+from contemplate.decisions import Decision
 from contemplate.errors import ModelServerError
 from contemplate.messages import TextPart, ToolCall
 from contemplate.models import Brevity, DeltaSink, ModelRequest, ModelResponse, OutputSchema, Profile, PromptedTools
@@ -297,6 +302,39 @@ async def serving(told: Told) -> None:
         told.texts.append(as_question(request.messages, told.prompts).text)
 
 
+async def revising(told: Told) -> None:
+    async def own(task: Task, ctx: TaskContext) -> Answer:
+        response = await ctx.call(ModelRequest((Message.user(f"{task.prompt} {task.instructions}"),)))
+        return Answer(response.message.text)
+
+    direct: dict[str, Any] = {"planner": planners.direct(), "aggregator": aggregators.first()}
+    await told.run(["x", "y"], agent=refined(Agent()), **direct)
+    await told.run(["x", "y"], agent=refined(own), **direct)
+    await told.run(['{"value": 1}', '{"value": 2}'], agent=refined(Agent()), output_type=int, **direct)
+
+
+async def asking_again(told: Told) -> None:
+    parts = [Task(id=each, prompt=each) for each in ("a", "b")]
+    merging: dict[str, Any] = {"planner": of_tasks(*parts), "aggregator": aggregators.synthesize(ask_again=1)}
+    await told.run(["x", "y", "ASK 1, 2: which?", "z", "done"], **merging)
+    await told.run(["x", "y", '{"answer": 1}'], output_type=int, **merging)
+
+
+@tool(approval=True)
+def mail(to: str) -> str:
+    """Send a mail."""
+    return f"sent to {to}"
+
+
+async def waiting(told: Told) -> None:
+    once = calls(("mail", {"to": "a"}), ("mail", {"to": "b"}))
+
+    def decide(call: PendingCall) -> Decision:
+        return Denied("no") if call.arguments == {"to": "a"} else Approved({"to": "c"})
+
+    await told.run([once, "x"], planner=planners.direct(), aggregator=aggregators.first(), tools=[mail], approve=decide)
+
+
 async def long_work(told: Told) -> None:
     turns = [each for n in range(60) for each in (calls(("f", {"n": n})), Message.tool("c0", "r" * 900))]
     request = ModelRequest((Message.user("q"), *turns), prompts=told.prompts)
@@ -331,6 +369,9 @@ RUNS = (
     cut_off,
     dialects,
     serving,
+    revising,
+    asking_again,
+    waiting,
     long_work,
     conversations,
 )
