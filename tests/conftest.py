@@ -7,11 +7,24 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 import trustme
+from hypothesis import HealthCheck, settings
 
 from . import local_model, network
+
+# A file is one worker's, and who begins a long one last is alone with it at the end.
+LONG = (
+    *("models/test_local.py", "server/test_server_local.py", "test_mcp.py", "models/test_providers.py"),
+    *("cli/test_live.py", "cli/test_output.py", "cli/test_signals.py", "models/test_pull.py"),
+)
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("any machine"), max_examples=2_000)
+settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,6 +44,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _is_call(report: object) -> bool:
     return getattr(report, "when", None) == "call"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
 @pytest.fixture(params=["asyncio", "trio"])

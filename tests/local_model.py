@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from contemplate import ModelSettings
+from contemplate.models import LocalModel
 from contemplate.models.local import KNOWN, pull
 
 from . import network
@@ -26,6 +28,11 @@ def turn() -> Iterator[None]:
     """Among all processes that test, one at a time goes on from here."""
     with FileLock(Path(tempfile.gettempdir()) / "contemplate-tests.lock"):
         yield
+
+
+def on_one_thread(settings: ModelSettings) -> LocalModel:
+    """The small local model beside other tests: threads that wait for each other get in each other's way."""
+    return LocalModel(name().removeprefix("local:"), threads=1, settings=settings)
 
 
 def name() -> str:

@@ -341,6 +341,7 @@ else:
     ),
 )
 def test_math_reads_no_number_from_what_is_another(number: int, form: str) -> None:
+    assume(form != "{}!" or number not in (1, 2))  # which are their own factorials
     assert answers.math(f"Answer: {decorated(form, number)}") != str(number)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import anyio
@@ -17,21 +18,24 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
 SECONDS = 0.5
 # Where others are to have answered before.
 LONGER = 2.0
-# For a machine with other things to do. How late a run ends at most, `python -m benchmarks.chaos` prints.
+# How late a run ends at most, `python -m benchmarks.chaos` prints.
 GRACE = 2.0
+# A busy machine takes so many times as long for what is computed, and no longer for what is waited for.
+SLOWEST = 10
 
 
 async def on_time(mind: Contemplator[str], seconds: float) -> RunResult[str] | None:
     """Run `mind` until its deadline; its result, or what its error holds."""
     # The first connection of a process costs the import of its transport, which is not the server's doing.
     async with mind:
-        began = anyio.current_time()
+        began, computed = anyio.current_time(), time.process_time()
         result: RunResult[str] | None = None
         try:
             result = await mind.run("What is 2 + 2?", limits=Limits(seconds=seconds))
         except ContemplateError as error:
             result = error.partial
-        assert anyio.current_time() - began < seconds + GRACE
+        computed = time.process_time() - computed
+        assert anyio.current_time() - began < seconds + GRACE + SLOWEST * computed
     return result
 
 

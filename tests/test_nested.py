@@ -119,14 +119,14 @@ async def test_tasks_and_tools_are_counted_together() -> None:
     assert ran == MAX_DEPTH // 2
 
 
-async def test_ten_levels_of_two_are_a_thousand_calls() -> None:
+async def test_eight_levels_of_two_are_256_calls() -> None:
     model = ScriptedModel("Answer: 1")
     mind = Contemplator(model, planner=planners.sample(2), aggregator=aggregators.vote(stop=None))
-    for _ in range(9):
+    for _ in range(7):
         mind = Contemplator(model, planner=planners.sample(2), aggregator=aggregators.vote(stop=None), agent=mind)
     result = await mind.run("q")
-    assert result.usage.calls == len(model.requests) == 2**10
-    assert [each.usage.calls for each in result.tasks] == [2**9] * 2
+    assert result.usage.calls == len(model.requests) == 2**8
+    assert [each.usage.calls for each in result.tasks] == [2**7] * 2
 
 
 async def test_all_draw_from_the_outer_budget() -> None:

@@ -37,7 +37,7 @@ from contemplate.models.local.server import local_server
 
 from .. import local_model
 
-pytestmark = [pytest.mark.anyio, local_model.alone]
+pytestmark = pytest.mark.anyio
 
 # A real model takes long, and what these try is the same on both event loops; the others run on trio, too.
 ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -48,12 +48,12 @@ PLANNING = ModelSettings(temperature=0, max_tokens=1000)
 
 @pytest.fixture(scope="module")
 def model() -> LocalModel:
-    return LocalModel(local_model.name().removeprefix("local:"), settings=ModelSettings(max_tokens=120))
+    return local_model.on_one_thread(ModelSettings(max_tokens=60))
 
 
 @ON_ASYNCIO
 async def test_plan_parallel_tasks_and_synthesis(model: LocalModel) -> None:
-    mind = Contemplator(model, planner=planners.model(3, settings=PLANNING), limits=Limits(calls=8))
+    mind = Contemplator(model, planner=planners.model(2, settings=PLANNING), limits=Limits(calls=8))
     order: list[str] = []
     async with mind.stream("Compare walking and cycling to work: cost, health and time.") as run:
         async for event in run:
@@ -70,7 +70,7 @@ async def test_plan_parallel_tasks_and_synthesis(model: LocalModel) -> None:
 
 @ON_ASYNCIO
 async def test_a_vote(model: LocalModel) -> None:
-    mind = Contemplator(model, planner=planners.sample(5), aggregator=aggregators.vote(key=answers.math))
+    mind = Contemplator(model, planner=planners.sample(3), aggregator=aggregators.vote(key=answers.math))
     result = await mind.run("What is 7 + 5?")
     assert answers.math(result.output) == "12"
     assert result.support
@@ -156,7 +156,7 @@ async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> Non
     assert sum(share >= 0.9 for share in shared) >= 7
     assert min(shared) < 0.9, "somebody has read it"
     assert result.usage.cached_input_tokens == sum(each.usage.cached_input_tokens for each in called)
-    slots = local_server(model._file.path).slots  # type: ignore[union-attr]
+    slots = local_server(model._file.path, threads=1).slots  # type: ignore[union-attr]
     assert slots.folder.stat().st_mode & 0o077 == 0
     assert list(slots.folder.iterdir()) == [], "what was read is kept in no file"
 
@@ -217,7 +217,7 @@ async def test_a_key_keeps_others_out(model: LocalModel) -> None:
     async with model.connect():
         pass
     path = model._file.path  # type: ignore[union-attr]
-    server = local_server(path)
+    server = local_server(path, threads=1)
     assert urlsplit(server.base_url).hostname == "127.0.0.1"
     assert server.api_key not in repr(server)
     async with AsyncOpenAI(base_url=server.base_url, api_key="guess", max_retries=0) as stranger:

@@ -9,12 +9,9 @@ import openai
 import pytest
 
 from contemplate import Contemplator, ModelSettings, aggregators, planners
-from contemplate.models import resolve
 
-from ..local_model import alone, name
+from ..local_model import on_one_thread
 from .conftest import Serve
-
-pytestmark = alone
 
 PATIENCE = 300.0
 QUESTION: Any = [{"role": "user", "content": "Compare cats and dogs as pets for a small flat. Be brief."}]
@@ -29,7 +26,8 @@ FOLLOW_UP: Any = [
 @pytest.fixture
 def api(serve: Serve) -> Iterator[openai.OpenAI]:
     """A client of contemplators on the small local model."""
-    model, greedy = resolve(name()), ModelSettings(temperature=0, max_tokens=100)
+    greedy = ModelSettings(temperature=0, max_tokens=60)
+    model = on_one_thread(greedy)
     contemplating = Contemplator(
         model,
         planner=planners.model(max_tasks=2, settings=ModelSettings(temperature=0, max_tokens=400)),
