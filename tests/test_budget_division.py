@@ -87,7 +87,7 @@ class Obedient:
         return ("word " * (length * CHARACTERS))[: length * CHARACTERS], calls
 
 
-def check(result: RunResult[str], limit: int, spent: int) -> None:
+def check(result: RunResult[str], limit: int, spent: int, unspent: float = 1 / 4) -> None:
     assert result.text.strip()
     assert spent <= limit
     capped = [task for task in result.tasks if task.outcome == "capped"]
@@ -95,7 +95,7 @@ def check(result: RunResult[str], limit: int, spent: int) -> None:
         # To go on with an answer, it is read again: what is less than that takes is of no use.
         to_read = min(tokens(task.text) for task in capped) if len({task.text for task in result.tasks}) > 1 else 0
         lengths = [(task.outcome, task.usage.output_tokens) for task in result.tasks]
-        assert limit - spent <= limit / 4 + to_read, (limit, spent, lengths)
+        assert limit - spent <= limit * unspent + to_read, (limit, spent, lengths)
         assert not result.complete
         assert result.stopped_by is not None
     elif result.complete:
@@ -140,7 +140,8 @@ def test_whatever_the_limit(backend: str, limit: int, parts: int, wanted: int, p
         return await Contemplator(model, limits=Limits(total_tokens=limit), stream=streamed).run("q")
 
     result = anyio.run(main, backend=backend)
-    check(result, limit, result.usage.total_tokens)
+    # An answer that is cut off after tools have taken turns of unlike length may leave somewhat more.
+    check(result, limit, result.usage.total_tokens, unspent=1 / 3)
 
 
 @given(

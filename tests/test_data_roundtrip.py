@@ -69,7 +69,7 @@ MESSAGES = drawn(
     tool_call_id=st.none() | TEXT,
     provider_data=st.none() | PROVIDER_DATA,
 )
-PROFILES = drawn(Profile, left_out=st.frozensets(TEXT, max_size=3), context_tokens=st.none() | COUNTS)
+PROFILES = drawn(Profile, left_out=st.frozensets(TEXT, max_size=3), context_tokens=st.none() | st.integers(1, 10**12))
 SETTINGS = drawn(
     ModelSettings,
     temperature=st.none() | st.floats(0, 9),
