@@ -62,6 +62,20 @@ class TestRoles:
         assert "Jane Austen." in shared
         assert second[1].text.startswith(shared)
 
+    async def test_a_part_is_shown_less_than_who_answers(self) -> None:
+        long = [Message.user("x" * 30_000), Message.assistant("Noted."), *CHAT]
+
+        async def plan(question: str, ctx: Any) -> Any:
+            yield Task(id="a", prompt="Do A")
+            yield Task(id="b", prompt="Do B", kind="answer")
+
+        model = ScriptedModel("1815")
+        await Contemplator(model, planner=plan, aggregator=aggregators.first()).run("When?", history=long)
+        part, whole = sorted(model.requests, key=request_tokens)
+        assert "Jane Austen." in part.messages[-1].text
+        assert request_tokens(part) < 4500
+        assert long[0] in whole.messages
+
     async def test_candidates_of_a_vote_see_it_too(self) -> None:
         model = ScriptedModel("1815")
         await Contemplator(model, mode="vote").run("When?", history=CHAT)
@@ -161,8 +175,11 @@ class TestErrors:
             checked_history(TOOLS[2:])
 
     def test_what_is_no_message(self) -> None:
-        with pytest.raises(ConfigurationError, match="history"):
-            Contemplator(ScriptedModel("x")).estimate("q", history=[{"role": "user"}])  # type: ignore[list-item]
+        mind = Contemplator(ScriptedModel("x"), mode="instant")
+        with pytest.raises(ConfigurationError, match=r"holds a dict.*Message.user"):
+            mind.estimate("q", history=[{"role": "user"}])  # type: ignore[list-item]
+        with pytest.raises(ConfigurationError, match=r"holds a RunResult.*previous.history"):
+            mind.estimate("q", history=mind.run_sync("q"))  # type: ignore[arg-type]
 
 
 texts = st.text("abc ", max_size=4000)

@@ -15,7 +15,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from .arguments import checked_arguments, is_async
 from .budget import Budget
 from .data import readable
-from .decisions import Approve, Decision
+from .decisions import Approve
 from .errors import ConfigurationError, validation_problems
 from .estimate import Estimate, estimated
 from .events import EVERYONE, Speaker
@@ -36,7 +36,8 @@ from .run.kept_toolsets import keeping
 from .run.listeners import Listener
 from .run.nesting import back_here, in_loop_of
 from .run.protocols import AgentFunction, Aggregator, Answer, Planner, can_wait, toolsets_of
-from .run.run import Job, Parts, carry_out, new_run_id
+from .run.run import Job, Parts, carry_out
+from .run.suspended_runs import NO_DECISIONS, Decisions, SuspendedRuns
 from .run.sync import run_blocking
 from .run.task_context import TaskContext
 from .run.task_run import answer_with_run
@@ -49,10 +50,6 @@ if TYPE_CHECKING:
 
 _TEXT: Any = str
 OtherT = TypeVar("OtherT")
-Decisions = Mapping[str, Decision | bool]
-NO_DECISIONS: Decisions = {}
-# Without a journal, so many suspended runs are kept.
-MOST_SUSPENDED = 1000
 _LABELS = TypeAdapter(dict[str, JsonValue])
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -161,8 +158,7 @@ class Contemplator(Generic[OutputT]):
         self._journal = None if journal is None else _open_journal(journal)
         self._labels = _checked_labels(labels or {})
         self._approve = approve
-        # The journals of suspended runs, where the user has given none.
-        self._suspended: dict[str, Journal] = {}
+        self._suspended = SuspendedRuns()
         self._models: dict[str, Model] = {}
         self._open: dict[tuple[EventLoopToken, int], list[AsyncExitStack]] = {}
 
@@ -459,7 +455,7 @@ class Contemplator(Generic[OutputT]):
         question: str,
         *,
         images: Sequence[ImageSource] = (),
-        history: Sequence[Message] = (),
+        history: Any = (),
         model: str | Model | None = None,
         tools: Sequence[AnyTool] = (),
         instructions: str | Instructions | None = None,
@@ -504,36 +500,14 @@ class Contemplator(Generic[OutputT]):
 
             return await keep_or_continue(parts, job, journal)
         if current_scope() is None and (job.run_id in self._suspended or can_wait(parts.agent)):
-            return await self._run_in_memory(parts, job, {})
+            return await self._suspended.run(parts, job)
         return (await carry_out(parts, job)).result
-
-    async def _run_in_memory(self, parts: Parts, job: Job, decisions: Decisions) -> RunResult[Any]:
-        """Make a run, or go on with it, with a journal of its own, which is kept as long as it is suspended."""
-        from .journal import Journal
-        from .run.recorded import keep_or_continue, resume
-
-        run_id = job.run_id or new_run_id()
-        job = replace(job, run_id=run_id)
-        known = run_id in self._suspended
-        journal = self._suspended.setdefault(run_id, Journal())
-        result: RunResult[Any] | None = None
-        try:
-            result = await (resume(parts, job, journal, decisions) if known else keep_or_continue(parts, job, journal))
-        finally:
-            if not known and (result is None or not result.pending):
-                del self._suspended[run_id]
-        if not result.pending:
-            self._suspended.pop(run_id, None)
-        elif len(self._suspended) > MOST_SUSPENDED:
-            # The oldest, which nobody may ever resume.
-            self._suspended.pop(next(iter(self._suspended)))
-        return result
 
     async def _resumed(self, parts: Parts, job: Job, decisions: Decisions) -> RunResult[Any]:
         from .run.recorded import resume
 
         if self._journal is None and job.run_id in self._suspended:
-            return await _in_its_loop(job, lambda job: self._run_in_memory(parts, job, decisions))
+            return await _in_its_loop(job, lambda job: self._suspended.run(parts, job, decisions))
         journal = self._require_journal()
         return await _in_its_loop(job, lambda job: resume(parts, job, journal, decisions))
 

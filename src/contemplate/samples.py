@@ -9,38 +9,20 @@ from .errors import AggregationError
 from .limits import Limits
 from .plan import Task
 from .run.context import RunContext
-from .run.protocols import AgentFunction, Answer, can_wait, prepare, toolsets_of
+from .run.protocols import AgentFunction, Answer, WrappedAgent
 from .run.run import Parts
 from .run.task_context import TaskContext
 from .run.task_run import answer_with_run, inner_name
 from .settings import ModelSettings
-from .tools.toolset import Toolset
 
 
-class Sampled:
+class Sampled(WrappedAgent):
     """An agent that answers a task `Task.samples` times in parallel and votes on the answers.
 
     The samples are a nested run, which shares the outer run's limits. They differ only in their seeds, and see the same
     inputs as the task. The vote compares `answers.final`, and stops when it is decided. If no sample is answered, the
     task ends like the first of them.
     """
-
-    def __init__(self, agent: AgentFunction) -> None:
-        self.agent = agent
-
-    @property
-    def toolsets(self) -> tuple[Toolset, ...]:
-        """The toolsets of the wrapped agent."""
-        return tuple(toolsets_of(self.agent))
-
-    @property
-    def waits(self) -> bool:
-        """Whether its tools' calls may have to wait for a decision."""
-        return can_wait(self.agent)
-
-    async def prepare(self, run: RunContext) -> None:
-        """Prepare the wrapped agent."""
-        await prepare(self.agent, run)
 
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer `task`.

@@ -9,10 +9,8 @@ from ..errors import ConfigurationError, OutputError
 from ..plan import Task
 from ..prompts import Prompts, fence_mark, fenced
 from ..result import TaskResult
-from ..run.context import RunContext
-from ..run.protocols import AgentFunction, Answer, can_wait, prepare, toolsets_of
+from ..run.protocols import AgentFunction, Answer, WrappedAgent
 from ..run.task_context import TaskContext
-from ..tools.toolset import Toolset
 from ..tools.user_code import call_function
 
 Verdict = bool | str
@@ -65,27 +63,16 @@ def checked(agent: AgentFunction, check: Check, *, attempts: int = 2) -> AgentFu
     return _Checked(agent, check, attempts)
 
 
-class _Checked:
+class _Checked(WrappedAgent):
     def __init__(self, agent: AgentFunction, check: Check, attempts: int) -> None:
-        self._agent = agent
+        super().__init__(agent)
         self._check = check
         self._attempts = attempts
-
-    @property
-    def toolsets(self) -> tuple[Toolset, ...]:
-        return tuple(toolsets_of(self._agent))
-
-    @property
-    def waits(self) -> bool:
-        return can_wait(self._agent)
-
-    async def prepare(self, run: RunContext) -> None:
-        await prepare(self._agent, run)
 
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         attempt = task
         for number in range(1, self._attempts + 1):
-            answer = await self._agent(attempt, ctx)
+            answer = await self.agent(attempt, ctx)
             if answer.outcome != "answered":
                 return answer
             problem = await problem_with(_as_result(task, answer, ctx), self._check, ctx.run.prompts)

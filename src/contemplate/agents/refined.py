@@ -12,12 +12,10 @@ from ..errors import ConfigurationError, JournalError, error_info, sole
 from ..models import Delta
 from ..plan import Task
 from ..prompts import fence_mark, fenced
-from ..run.context import RunContext
 from ..run.output_type import OutputType
-from ..run.protocols import AgentFunction, Answer, can_wait, prepare, toolsets_of
+from ..run.protocols import AgentFunction, Answer, WrappedAgent
 from ..run.return_values import as_answer
 from ..run.task_context import TaskContext
-from ..tools.toolset import Toolset
 
 _NO_CHANGE = re.compile(r"\W*(?:answer\W+)?no[\s_-]?changes?\W*", re.IGNORECASE)
 
@@ -57,26 +55,12 @@ class GoesOn(Protocol):
         ...
 
 
-class Refined:
+class Refined(WrappedAgent):
     """An agent whose answers are revised up to `times` times."""
 
     def __init__(self, agent: AgentFunction, times: int) -> None:
-        self.agent = agent
+        super().__init__(agent)
         self.times = times
-
-    @property
-    def toolsets(self) -> tuple[Toolset, ...]:
-        """The toolsets of the wrapped agent."""
-        return tuple(toolsets_of(self.agent))
-
-    @property
-    def waits(self) -> bool:
-        """Whether its tools' calls may have to wait for a decision."""
-        return can_wait(self.agent)
-
-    async def prepare(self, run: RunContext) -> None:
-        """Prepare the wrapped agent."""
-        await prepare(self.agent, run)
 
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer `task`, and revise the answer.

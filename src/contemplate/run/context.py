@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from random import Random
 from typing import Any
 
@@ -30,8 +31,9 @@ from .output_type import OutputType
 from .state import RunState
 from .tool_calls import HeldUse, ToolPlace, ToolResult
 
-# Tokens, by the estimate. A subagent needs of a conversation what its task refers to.
-ROOM_FOR_HISTORY: Mapping[Speaker, int] = {"planner": 16_000, "subagent": 32_000, "aggregator": 16_000}
+# Tokens, by the estimate. A part needs of a conversation what it refers to, and there are many parts.
+ROOM_FOR_CHAT = 32_000
+ROOM_FOR_TRANSCRIPT: Mapping[Speaker, int] = {"planner": 16_000, "subagent": 4_000, "aggregator": 16_000}
 LEAST_ROOM_FOR_HISTORY = 400
 
 
@@ -73,11 +75,9 @@ class RunContext:
     _calls: Calls
     _state: RunState = field(default_factory=RunState)
     _models: dict[str, Model] = field(default_factory=dict)
-    _history: History = field(init=False)
 
     def __post_init__(self) -> None:
         self._models[self._model.name] = self._model
-        object.__setattr__(self, "_history", History(self.history, self.prompts))
 
     # Chance
 
@@ -285,7 +285,10 @@ class RunContext:
         if instructions and system:
             system = f"{system}\n\n{self.prompts.render('history_instructions', instructions=instructions)}"
         first = (Message.system(system or instructions),) if system or instructions else ()
-        room, seen = self._room_for_history(role), role in self.images_to
+        room, seen = (
+            self._room_for_history(ROOM_FOR_CHAT if as_chat else ROOM_FOR_TRANSCRIPT[role]),
+            role in self.images_to,
+        )
         if as_chat:
             shown = self._history.as_messages(room, images=seen, tools=tools)
         else:
@@ -298,8 +301,11 @@ class RunContext:
         asked = "\n\n".join(filter(None, (shown.text, text)))
         return (*first, *shown.messages, Message.user(asked, (*shown.images, *self.images_for(role))))
 
-    def _room_for_history(self, role: Speaker) -> int:
-        most = ROOM_FOR_HISTORY[role]
+    @cached_property
+    def _history(self) -> History:
+        return History(self.history, self.prompts)
+
+    def _room_for_history(self, most: int) -> int:
         limit = self._calls.ledger.limits.total_tokens
         # Some twenty calls may have to read it.
         return most if limit is None else max(min(most, limit // 20), LEAST_ROOM_FOR_HISTORY)

@@ -53,6 +53,7 @@ class History:
         self._prompts = prompts
         self._said = tuple(each for each in messages if each.role != "system")
         self._system = tuple(each.text for each in messages if each.role == "system")
+        self._transcripts: dict[tuple[int, bool], Shown] = {}
         self._names = {call.id: call.name for each in messages for call in each.tool_calls}
 
     @property
@@ -93,6 +94,12 @@ class History:
         """
         if not self._said:
             return Shown()
+        # All parts of a question are shown the same one.
+        if (room, images) not in self._transcripts:
+            self._transcripts[room, images] = self._transcript(room, images)
+        return self._transcripts[room, images]
+
+    def _transcript(self, room: int, images: bool) -> Shown:
         start = first_kept(list(map(_size, self._said)), room)
         longest = room * BYTES_PER_TOKEN // 2
         kept = [self._at_most(each, longest) for each in self._said[start:]]
@@ -177,14 +184,21 @@ def first_kept(sizes: Sequence[int], room: int) -> int:
     return first
 
 
-def checked_history(history: Sequence[Message]) -> tuple[Message, ...]:
+def checked_history(history: object) -> tuple[Message, ...]:
     """Return the conversation before a question, if it is one.
 
     Raises:
-        ConfigurationError: a tool call in it has no result, or a result has no call.
+        ConfigurationError: it does not consist of messages, a tool call in it has no result, or a result has no call.
     """
+    given: list[Any] = list(history) if isinstance(history, Sequence) else [history]
+    odd = [each for each in given if not isinstance(each, Message)]
+    if odd:
+        raise ConfigurationError(
+            f"history holds a {type(odd[0]).__name__}, where messages are wanted",
+            hint="history=previous.history, or Message.user(text) and Message.assistant(text) in turn",
+        )
     waiting: set[str] = set()
-    for place, message in enumerate(history):
+    for place, message in enumerate(given):
         if message.role == "tool":
             if message.tool_call_id not in waiting:
                 raise ConfigurationError(
@@ -200,7 +214,7 @@ def checked_history(history: Sequence[Message]) -> tuple[Message, ...]:
             f"history: the tool call {min(waiting)!r} has no result after it",
             hint="add Message.tool(call_id, result), or leave the call out",
         )
-    return tuple(history)
+    return tuple(given)
 
 
 def with_history(

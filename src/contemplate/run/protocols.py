@@ -62,6 +62,31 @@ def can_wait(agent: AgentFunction) -> bool:
     return bool(getattr(agent, "waits", False))
 
 
+class WrappedAgent:
+    """The base of an agent that does something around another one, for which it stands with whatever that one says.
+
+    Attributes:
+        agent: the agent within.
+    """
+
+    def __init__(self, agent: AgentFunction) -> None:
+        self.agent = agent
+
+    @property
+    def toolsets(self) -> tuple[Toolset, ...]:
+        """The toolsets of the wrapped agent."""
+        return tuple(toolsets_of(self.agent))
+
+    @property
+    def waits(self) -> bool:
+        """Whether its tools' calls may have to wait for a decision."""
+        return can_wait(self.agent)
+
+    async def prepare(self, run: RunContext) -> None:
+        """Prepare the wrapped agent."""
+        await prepare(self.agent, run)
+
+
 class Aggregator(Protocol):
     """Draws a conclusion from the results of a run, as they arrive.
 

@@ -90,10 +90,7 @@ class LocalModel:
     @property
     def context_size(self) -> ContextSize | None:
         """How much fits into the context that its slots share."""
-        profile = self.profile
-        if profile.context_tokens is None:
-            return None
-        return ContextSize(profile.context_tokens, profile.tokens_per_estimate)
+        return self.profile.context_size
 
     def with_profile(self, profile: Profile) -> Self:
         """Return the same model, at the same server, with another profile, on which nothing that was learnt comes."""

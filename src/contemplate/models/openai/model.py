@@ -88,10 +88,7 @@ class OpenAIModel:
     @property
     def context_size(self) -> ContextSize | None:
         """How much fits into its context, as stated, known beforehand, or learnt; None if unknown."""
-        profile = self.profile
-        if profile.context_tokens is None:
-            return None
-        return ContextSize(profile.context_tokens, profile.tokens_per_estimate)
+        return self.profile.context_size
 
     @property
     def price(self) -> Price | None:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from ...data import Data
+from ..context_size import ContextSize
 from ..schemas import SchemaDialect
 
 # How an answer is held to a schema, from the firmest to the loosest: by the server, by the server without its strict
@@ -77,6 +78,11 @@ class Profile(Data):
     context_tokens: int | None = Field(default=None, gt=0)
     tokens_per_estimate: float | None = Field(default=None, gt=0)
     max_output_tokens: int | None = None
+
+    @property
+    def context_size(self) -> ContextSize | None:
+        """How much fits into the context; None if unknown."""
+        return None if self.context_tokens is None else ContextSize(self.context_tokens, self.tokens_per_estimate)
 
 
 PLAIN = Profile()
