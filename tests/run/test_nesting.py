@@ -405,3 +405,22 @@ async def test_a_tool_that_was_interrupted_asks_nothing_twice(first: str, second
     assert (await mind.run("q", run_id="r")).text == "done"
     assert asked == before, "every answer was recorded"
     assert [each.outcome for each in journal.entries("r") if each.role == "tool"] == ["answered"] * 2
+
+
+async def test_a_run_that_starts_in_a_cancelled_scope_is_cancelled_and_asks_nothing() -> None:
+    model = Counted()
+    inner = Contemplator(model, mode="instant")
+
+    @tool
+    async def starts() -> str:
+        """Start a run too late."""
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await inner.run("q")
+        return "cancelled" if scope.cancelled_caught else "went on"
+
+    call = Message.assistant("", (ToolCall(id="c", name="starts", arguments="{}"),))
+    mind = Contemplator(ScriptedModel([call, "x"]), mode="instant", tools=[starts], limits=Limits(seconds=600))
+    result = await mind.run("q")
+    assert [each.text for each in result.tasks[0].messages if each.role == "tool"] == ["cancelled"]
+    assert model.calls == 0

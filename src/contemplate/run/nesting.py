@@ -56,7 +56,9 @@ def limits_within(limits: Limits, scope: RunScope) -> Limits:
 
 
 def _seconds_left() -> float:
-    return anyio.current_effective_deadline() - anyio.current_time()
+    deadline = anyio.current_effective_deadline()
+    # In a scope that is cancelled there is none: not time ends the run, but what comes with its first await.
+    return math.inf if deadline == -math.inf else deadline - anyio.current_time()
 
 
 async def in_loop_of(scope: RunScope, function: Callable[[], Awaitable[T]]) -> T:
