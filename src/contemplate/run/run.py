@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import anyio.lowlevel
 from pydantic import JsonValue
 
 from ..budget import Budget
@@ -115,6 +116,8 @@ async def carry_out(parts: Parts, job: Job, recording: Recording | None = None) 
     Raises:
         ContemplateError: there is no answer; the results so far are in its `partial`.
     """
+    # Whoever is being cancelled is so before anything is opened or asked.
+    await anyio.lowlevel.checkpoint_if_cancelled()
     async with _open_calls(parts, job, recording) as calls:
         try:
             return await _Run(parts, job, calls, recording).carry_out()
