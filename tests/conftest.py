@@ -10,10 +10,14 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+import trio._core._run
 import trustme
 from hypothesis import HealthCheck, settings
 
 from . import local_model, network
+
+# What trio draws by chance; there is no public name for it.
+trio_chance = trio._core._run._r
 
 # A file is one worker's, and who begins a long one last is alone with it at the end.
 LONG = (
@@ -31,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Say what docs and examples are tried on; see recorded.py."""
     group = parser.getgroup("contemplate")
     group.addoption("--real", action="store_true", help="try docs and examples on the real local model")
+    group.addoption("--trio-seed", default="0", help="the order in which trio's tasks run: another one for each seed")
     group.addoption("--record", action="store_true", help="record what the local model answers to them")
 
 
@@ -56,6 +61,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop that a test runs on."""
     return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _one_order(request: pytest.FixtureRequest) -> None:
+    """What fails on trio fails again: chance, which orders its tasks, is the test's own and the seed's."""
+    trio_chance.seed(f"{request.config.getoption('trio_seed')} {request.node.nodeid}")
 
 
 @pytest.fixture(scope="module")

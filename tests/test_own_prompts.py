@@ -249,9 +249,12 @@ async def test_instructions_reach_calls_without_a_system_message_and_repairs() -
         instructions={"aggregator": "MERGE WELL"},
     ).run("q")
     said = [[message.text for message in request.messages] for request in model.requests]
-    assert all(texts[0] == "MERGE WELL" for texts in said[3:])
-    assert all("MERGE WELL" not in "".join(texts) for texts in said[:3])
-    assert all("".join(texts).count("MERGE WELL") == 1 for texts in said[3:])
+    samples = [texts for texts in said if texts == said[0]]
+    judged = [texts for texts in said if texts != said[0]]
+    assert len(samples) == 3
+    assert "MERGE WELL" not in "".join(said[0])
+    assert judged
+    assert all(texts[0] == "MERGE WELL" and "".join(texts).count("MERGE WELL") == 1 for texts in judged)
 
 
 @pytest.mark.parametrize(
