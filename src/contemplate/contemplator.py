@@ -175,6 +175,9 @@ class Contemplator(Generic[OutputT]):
             tools: more functions and toolsets; a function replaces one of the same name.
             instructions: in place of the contemplator's.
             settings: of the subagents' calls; what they leave open is the contemplator's.
+            answer_settings: of the calls that write an answer to the whole question, such as `max_tokens` and `stop`:
+                those of subagents that answer it, and the one that merges.
+            seed: in place of the contemplator's.
             limits: in place of the contemplator's.
             labels: more of them.
             on_event: receives every event, as the contemplator's does.
@@ -304,7 +307,7 @@ class Contemplator(Generic[OutputT]):
     def _prepared(self, question: str, output_type: Any, options: RunOptions) -> tuple[Parts, Job]:
         """Return the parts and the job of one run."""
         job = self._job(question, **options)
-        if output_type is None and not any(options.get(name) for name in CHANGES):
+        if output_type is None and not any(options.get(name) is not None for name in CHANGES):
             return self._parts, job
         model = options.get("model")
         setup = self._setup.changed(
@@ -313,6 +316,7 @@ class Contemplator(Generic[OutputT]):
             output_type=output_type,
             instructions=options.get("instructions"),
             settings=options.get("settings"),
+            seed=options.get("seed"),
         )
         return setup.parts(), job
 
@@ -331,6 +335,8 @@ class Contemplator(Generic[OutputT]):
         tools: Sequence[AnyTool] = (),
         instructions: str | None = None,
         settings: ModelSettings | None = None,
+        answer_settings: ModelSettings | None = None,
+        seed: int | None = None,
         limits: Limits | None = None,
         labels: Mapping[str, JsonValue] | None = None,
         on_event: Listener | None = None,
@@ -345,6 +351,7 @@ class Contemplator(Generic[OutputT]):
             question=readable(question),
             images=tuple(map(load_image, images)),
             history=checked_history(history),
+            answer_settings=answer_settings,
             limits=limits or self._limits,
             listeners=tuple(filter(None, (self._on_event, _checked_listener(on_event)))),
             labels=self._labels | _checked_labels(labels or {}),

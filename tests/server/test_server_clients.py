@@ -273,8 +273,6 @@ def test_what_only_tunes_and_what_is_unknown_is_ignored(client: Any) -> None:
     ("field", "value"),
     [
         ("tools", [{"type": "function", "function": {"name": "f", "parameters": {}}}]),
-        ("response_format", {"type": "json_schema", "json_schema": {"name": "x", "schema": {}}}),
-        ("response_format", {"type": "json_object"}),
         ("n", 2),
         ("logprobs", True),
         ("modalities", ["text", "audio"]),

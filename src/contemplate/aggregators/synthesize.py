@@ -141,7 +141,7 @@ class _Synthesize:
         if self._instructions:
             parts.append(self._instructions)
         messages = ctx.opening("aggregator", render("synthesis"), "\n\n".join(parts))
-        return with_schema(ModelRequest(messages, self._settings), ctx.output)
+        return with_schema(ModelRequest(messages, ctx.settings_for_answer(self._settings)), ctx.output)
 
     def _room(self, question: str, closing: str, missing: Sequence[TaskResult], ctx: RunContext) -> int:
         """Return the tokens left for material in the longer of the two prompts."""

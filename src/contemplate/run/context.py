@@ -51,6 +51,7 @@ class RunContext:
         seed: the seed given to the contemplator, or to the run around this one, from which all others are derived; None
             without one.
         settings: settings of all calls of the run, where a call has none of its own.
+        answer_settings: settings of the calls that write an answer to the whole question, over their own.
     """
 
     run_id: str
@@ -64,6 +65,7 @@ class RunContext:
     streaming: bool = False
     seed: int | None = None
     settings: ModelSettings | None = None
+    answer_settings: ModelSettings | None = None
     _model: Model
     _calls: Calls
     _state: RunState = field(default_factory=RunState)
@@ -169,6 +171,10 @@ class RunContext:
         self._state.given_up = True
         self.note(message)
 
+    def settings_for_answer(self, own: ModelSettings) -> ModelSettings:
+        """Return the settings of a call that writes an answer to the whole question, which has `own`."""
+        return own if self.answer_settings is None else self.answer_settings.over(own)
+
     # For agents
 
     def declare_tools(self, tools: Sequence[ToolSpec]) -> None:
@@ -240,9 +246,11 @@ class RunContext:
             as_chat: whether the history is shown as messages, as to who answers the user; if not, as a transcript.
             tools: whether the request has tools.
         """
-        instructions = self._history.instructions
+        instructions, last = self._history.instructions, ""
         if instructions and system:
-            system = f"{system}\n\n{render('history_instructions', instructions=instructions)}"
+            told = render("history_instructions", instructions=instructions)
+            # Who writes the answer from what others found is told its form last.
+            system, last = (system, told) if role == "aggregator" else (f"{system}\n\n{told}", "")
         first = (Message.system(system or instructions),) if system or instructions else ()
         room, seen = self._room_for_history(role), role in self.images_to
         if as_chat:
@@ -254,7 +262,7 @@ class RunContext:
                 f"the conversation is long: {shown.shortened} of its messages are shown shortened or left out",
                 unread=False,
             )
-        asked = "\n\n".join(filter(None, (shown.text, text)))
+        asked = "\n\n".join(filter(None, (shown.text, text, last)))
         return (*first, *shown.messages, Message.user(asked, (*shown.images, *self.images_for(role))))
 
     def _room_for_history(self, role: Speaker) -> int:

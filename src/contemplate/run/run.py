@@ -66,6 +66,7 @@ class Job:
     run_id: str | None = None
     images: tuple[ImagePart, ...] = ()
     history: tuple[Message, ...] = ()
+    answer_settings: ModelSettings | None = None
     limits: Limits = field(default_factory=Limits)
     listeners: Sequence[Listener] = ()
     labels: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -207,6 +208,7 @@ class _Run:
             question=job.question,
             images=job.images,
             history=job.history,
+            answer_settings=job.answer_settings,
             images_to=parts.images_to,
             output=parts.output,
             deadline=math.inf if limits.seconds is None else self._began + limits.seconds,

@@ -1,4 +1,4 @@
-"""Errors, in the form that the API gives them: a status, a message for people, a code for programs."""
+"""Errors: a status, a message for people, a code for programs. Each dialect has a form of its own for them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
-from starlette.responses import Response
 
 from ..errors import (
     AggregationError,
@@ -20,7 +19,6 @@ from ..errors import (
     ToolServerError,
 )
 from ..models.redaction import redact
-from .chat_schema import UNSUPPORTED, ApiError, ErrorBody
 
 INTERNAL = "the server failed; its log says why"
 
@@ -36,38 +34,44 @@ _STATUS: tuple[tuple[type[ContemplateError], int], ...] = (
 )
 
 
+# The type of the error of a body that asks for what is not supported.
+UNSUPPORTED = "unsupported_parameter"
+
+
 @dataclass(frozen=True, slots=True)
-class ErrorReply:
-    """An error, ready to be sent."""
+class Failure:
+    """Why there is no answer.
+
+    Args:
+        status: of HTTP.
+        message: for people.
+        type: the kind of error, as OpenAI calls it.
+        param: the field of the request that is at fault.
+        code: for programs.
+        headers: more headers of the response.
+    """
 
     status: int
-    error: ApiError
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def body(self) -> bytes:
-        """Return the error as JSON."""
-        return ErrorBody(error=self.error).model_dump_json().encode()
-
-    def response(self) -> Response:
-        """Return the error as a response."""
-        return Response(self.body, self.status, self.headers, "application/json")
 
 
 class RequestError(Exception):
-    """Raised when a request is not carried out; `reply` is what the client gets."""
+    """Raised when a request is not carried out; `failure` is what the client is told."""
 
-    def __init__(self, reply: ErrorReply) -> None:
-        super().__init__(reply.error.message)
-        self.reply = reply
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 def invalid_request(
     message: str, *, status: int = 400, param: str | None = None, code: str | None = None
 ) -> RequestError:
     """Return the error for a request that the client should not have made."""
-    error = ApiError(message=message, type="invalid_request_error", param=param, code=code)
-    return RequestError(ErrorReply(status, error))
+    return RequestError(Failure(status, message, "invalid_request_error", param, code))
 
 
 def invalid_body(error: ValidationError) -> RequestError:
@@ -78,7 +82,7 @@ def invalid_body(error: ValidationError) -> RequestError:
     return invalid_request(f"{param or 'the body'}: {first['msg']}", param=param or None, code=code)
 
 
-def run_error(error: ContemplateError) -> ErrorReply:
+def run_error(error: ContemplateError) -> Failure:
     """Return the error for a run that ended without an answer.
 
     The official clients ask again by themselves after such a status, and would pay for the whole run once more, though
@@ -89,9 +93,9 @@ def run_error(error: ContemplateError) -> ErrorReply:
     if isinstance(error, ModelError) and error.retry_after is not None:
         headers["retry-after"] = str(round(error.retry_after))
     kind = "rate_limit_error" if status == 429 else "server_error"
-    return ErrorReply(status, ApiError(message=redact(str(error)), type=kind, code=type(error).__name__), headers)
+    return Failure(status, redact(str(error)), kind, None, type(error).__name__, headers)
 
 
-def server_error(message: str, *, status: int = 500, code: str) -> ErrorReply:
+def server_error(message: str, *, status: int = 500, code: str) -> Failure:
     """Return the error for what went wrong in the server itself."""
-    return ErrorReply(status, ApiError(message=message, type="server_error", code=code), {"x-should-retry": "false"})
+    return Failure(status, message, "server_error", None, code, {"x-should-retry": "false"})
