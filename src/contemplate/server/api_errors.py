@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from ..errors import (
-    AggregationError,
-    ContemplateError,
-    LimitExceeded,
-    ModelError,
-    ModelRateLimitError,
-    ModelTimeoutError,
-    OutputError,
-    ProgramError,
-    ToolServerError,
-)
+from ..errors import ContemplateError, LimitExceeded, error_info
 from ..models.redaction import redact
+from ..result import ErrorInfo
 
 INTERNAL = "the server failed; its log says why"
 
-_STATUS: tuple[tuple[type[ContemplateError], int], ...] = (
-    (ModelRateLimitError, 429),
-    (ModelTimeoutError, 504),
-    (ModelError, 502),
-    (AggregationError, 502),
-    (OutputError, 502),
-    (ProgramError, 502),
-    (ToolServerError, 502),
-    (LimitExceeded, 503),
-)
-
+# Of errors that a model's server did not give a status. All others of a run are those of what stands behind it.
+_STATUS = {
+    "ModelRateLimitError": 429,
+    "ModelQuotaError": 429,
+    "ModelTimeoutError": 504,
+    "LimitExceeded": 503,
+    "ConfigurationError": 500,
+}
+_BAD_GATEWAY = 502
+# What a model's server refuses for what the client sent stays the client's to mend.
+_CLIENTS = frozenset({400, 413, 422})
+_UPSTREAM_AUTH = "upstream_authentication"
 
 # The type of the error of a body that asks for what is not supported.
 UNSUPPORTED = "unsupported_parameter"
@@ -85,15 +78,33 @@ def invalid_body(error: ValidationError) -> RequestError:
 def run_error(error: ContemplateError) -> Failure:
     """Return the error for a run that ended without an answer.
 
+    If all calls on which the answer rested failed in one way, it is that of the model's server: a client must know that
+    it asks too much, or too often. A key that is refused there is not the client's, and said to be another.
+
     The official clients ask again by themselves after such a status, and would pay for the whole run once more, though
     every call that may pass was already made again. The header tells them not to.
     """
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    cause = _cause(error)
+    status, code = _STATUS.get(cause.kind, _BAD_GATEWAY), cause.code or cause.kind
+    if cause.status in _CLIENTS or cause.kind == "ModelContextError":
+        status = cause.status if cause.status in _CLIENTS else 400
+    elif cause.kind == "ModelAuthError":
+        code = _UPSTREAM_AUTH
     headers = {"x-should-retry": "false"}
-    if isinstance(error, ModelError) and error.retry_after is not None:
-        headers["retry-after"] = str(round(error.retry_after))
-    kind = "rate_limit_error" if status == 429 else "server_error"
-    return Failure(status, redact(str(error)), kind, None, type(error).__name__, headers)
+    if cause.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(cause.retry_after))
+    kind = "rate_limit_error" if status == 429 else "invalid_request_error" if status < 500 else "server_error"
+    return Failure(status, redact(str(error)), kind, None, code, headers)
+
+
+def _cause(error: ContemplateError) -> ErrorInfo:
+    """Return what a run failed for: its error, or the one in which all its failed tasks ended."""
+    own = error_info(error)
+    tasks = () if error.partial is None or own.status is not None else error.partial.tasks
+    failed = [each.error for each in tasks if each.error is not None]
+    if isinstance(error, LimitExceeded) or not failed or len({(each.kind, each.status) for each in failed}) > 1:
+        return own
+    return max(failed, key=lambda each: each.retry_after or 0.0)
 
 
 def server_error(message: str, *, status: int = 500, code: str) -> Failure:
