@@ -41,8 +41,8 @@ from contemplate.prompts.templates import names, template
 from contemplate.run.history import History
 from contemplate.run.protocols import Planner
 from contemplate.run.shortening import shortened
-from contemplate.server.chat_schema import ChatRequest
-from contemplate.server.conversation import as_question
+from contemplate.server.chat.conversation import as_question
+from contemplate.server.chat.schema import ChatRequest
 from contemplate.testing import ScriptedModel
 from contemplate.testing.scripted import Reply
 from contemplate.usage import Usage

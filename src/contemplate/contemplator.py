@@ -208,6 +208,9 @@ class Contemplator(Generic[OutputT]):
             tools: more functions and toolsets; a function replaces one of the same name.
             instructions: in place of the contemplator's, for the roles that are named; a text is for subagents.
             settings: of the subagents' calls; what they leave open is the contemplator's.
+            answer_settings: of the calls that write an answer to the whole question, such as `max_tokens` and `stop`:
+                those of subagents that answer it, and the one that merges.
+            seed: in place of the contemplator's.
             limits: in place of the contemplator's.
             deps: what tools with a `ToolContext` get as `ctx.deps`, such as the user and a database. No model, event,
                 log or journal is told of it. Runs within this one inherit it.
@@ -427,7 +430,7 @@ class Contemplator(Generic[OutputT]):
     def _prepared(self, question: str, output_type: Any, options: RunOptions) -> tuple[Parts, Job]:
         """Return the parts and the job of one run."""
         job = self._job(question, **options)
-        if output_type is None and not any(options.get(name) for name in CHANGES):
+        if output_type is None and not any(options.get(name) is not None for name in CHANGES):
             return self._parts, job
         model = options.get("model")
         setup = self._setup.changed(
@@ -436,6 +439,7 @@ class Contemplator(Generic[OutputT]):
             output_type=output_type,
             instructions=by_role(options.get("instructions")),
             settings=options.get("settings"),
+            seed=options.get("seed"),
         )
         return setup.parts(), job
 
@@ -460,6 +464,8 @@ class Contemplator(Generic[OutputT]):
         tools: Sequence[AnyTool] = (),
         instructions: str | Instructions | None = None,
         settings: ModelSettings | None = None,
+        answer_settings: ModelSettings | None = None,
+        seed: int | None = None,
         limits: Limits | None = None,
         deps: Any = None,
         budget: Budget | None = None,
@@ -477,6 +483,7 @@ class Contemplator(Generic[OutputT]):
             question=readable(question),
             images=tuple(map(load_image, images)),
             history=checked_history(history),
+            answer_settings=answer_settings,
             limits=limits or self._limits,
             deps=deps,
             budgets=self._budgets if budget is None else (*self._budgets, budget),

@@ -260,6 +260,15 @@ def error_info(error: BaseException) -> ErrorInfo:
     from .result import ErrorInfo
 
     error = sole(error)
+    if isinstance(error, ModelError):
+        return ErrorInfo(
+            kind=type(error).__name__,
+            message=error.message,
+            hint=error.hint,
+            status=error.status,
+            code=error.code,
+            retry_after=error.retry_after,
+        )
     if isinstance(error, ContemplateError):
         return ErrorInfo(kind=type(error).__name__, message=error.message, hint=error.hint)
     if type(error).__name__ in _CANCELLATIONS and not isinstance(error, Exception):

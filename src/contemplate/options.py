@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 AnyTool = Tool | Callable[..., Any] | Toolset
 # The options of one run that change what it is made of.
-CHANGES = ("model", "tools", "instructions", "settings")
+CHANGES = ("model", "tools", "instructions", "settings", "seed")
 
 
 class AskOptions(TypedDict, total=False):
@@ -83,6 +83,8 @@ class RunOptions(TypedDict, total=False):
     tools: Sequence[AnyTool]
     instructions: str | Instructions | None
     settings: ModelSettings | None
+    answer_settings: ModelSettings | None
+    seed: int | None
     limits: Limits | None
     deps: Any
     budget: Budget | None
@@ -99,6 +101,8 @@ class ResumeOptions(TypedDict, total=False):
     tools: Sequence[AnyTool]
     instructions: str | None
     settings: ModelSettings | None
+    answer_settings: ModelSettings | None
+    seed: int | None
     limits: Limits | None
     labels: Mapping[str, JsonValue] | None
     on_event: Listener | None
@@ -132,13 +136,14 @@ class Setup:
         output_type: Any,
         instructions: Mapping[Speaker, str],
         settings: ModelSettings | None,
+        seed: int | None,
     ) -> Self:
         """Return the setup of one run, which has a say over what was given before; None and () say nothing.
 
         Tools are added, and replace those of the same name.
         """
-        if settings is not None and settings.seed is not None:
-            self = replace(self, seed=settings.seed)
+        if seed is None and settings is not None:
+            seed = settings.seed
         return replace(
             self,
             model=model or self.model,
@@ -146,6 +151,7 @@ class Setup:
             output_type=self.output_type if output_type is None else output_type,
             instructions={**self.instructions, **instructions},
             settings=self.settings if settings is None else settings.over(self.settings),
+            seed=self.seed if seed is None else seed,
         )
 
     def parts(self) -> Parts:

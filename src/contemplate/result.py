@@ -42,11 +42,22 @@ AnyValue = Annotated[Any, _AS_JSON]
 
 
 class ErrorInfo(Data):
-    """An error as data: the name of its class, its message, and what to do next."""
+    """An error as data: the name of its class, its message, and what to do next.
+
+    Args:
+        kind: the name of its class.
+        message: what happened.
+        hint: what to do.
+        status, code: of a model's server: the HTTP status, and what it calls the error.
+        retry_after: seconds that the server asked to wait.
+    """
 
     kind: str
     message: Text
     hint: Text | None = None
+    status: int | None = None
+    code: Text | None = None
+    retry_after: float | None = None
 
 
 class Dissent(Data):

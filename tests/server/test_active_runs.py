@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from contemplate.server.api_errors import RequestError
-from contemplate.server.request_handler import ActiveRuns
+from contemplate.server.asgi_run import ActiveRuns
 
 pytestmark = pytest.mark.anyio
 
@@ -23,4 +23,4 @@ async def test_a_stop_ends_the_runs_before_and_after_it(late: bool) -> None:
             runs.stop()
         await anyio.sleep_forever()
     assert began
-    assert caught.value.reply.status == 503
+    assert caught.value.failure.status == 503

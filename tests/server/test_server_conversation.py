@@ -9,8 +9,9 @@ import pytest
 from contemplate.messages import Message, ToolCall
 from contemplate.prompts import DEFAULTS
 from contemplate.server.api_errors import RequestError
-from contemplate.server.chat_schema import ChatRequest
-from contemplate.server.conversation import Question, as_question
+from contemplate.server.asked import Question
+from contemplate.server.chat.conversation import as_question
+from contemplate.server.chat.schema import ChatRequest
 
 Sent = list[dict[str, Any]]
 
@@ -103,5 +104,5 @@ def test_a_question_may_be_an_image_alone() -> None:
 def test_a_conversation_without_a_question_is_refused(messages: Sent, param: str) -> None:
     with pytest.raises(RequestError) as caught:
         asked(messages)
-    assert caught.value.reply.status == 400
-    assert caught.value.reply.error.param == param
+    assert caught.value.failure.status == 400
+    assert caught.value.failure.param == param

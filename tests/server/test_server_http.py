@@ -13,7 +13,8 @@ import pytest
 from contemplate import Contemplator
 from contemplate.errors import ConfigurationError, MissingDependencyError
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
-from contemplate.server import create_app, replies
+from contemplate.server import create_app
+from contemplate.server.chat import replies
 from contemplate.testing import ScriptedModel
 
 from .conftest import Minds, Serve, serving

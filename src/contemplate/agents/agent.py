@@ -179,6 +179,8 @@ class Agent:
     async def _answered(self, task: Task, ctx: TaskContext, conversation: tuple[Message, ...]) -> Answer:
         output = None if task.kind == "part" else ctx.run.output
         settings = self._settings if task.settings is None else task.settings.over(self._settings)
+        if task.kind != "part":
+            settings = ctx.run.settings_for_answer(settings)
         if task.program is not None:
             return await self._programmed(task.program, ctx, settings, output, conversation)
         opening = self._opening(task, ctx)

@@ -229,7 +229,7 @@ class _Synthesize:
             name = "synthesis_ask" if ctx.output is None else "synthesis_ask_in_form"
             parts.append(prompts.render(name, most=str(prompt.asks)))
         messages = ctx.opening("aggregator", prompts.render("synthesis"), "\n\n".join(parts))
-        return ModelRequest(messages, self._settings)
+        return ModelRequest(messages, ctx.settings_for_answer(self._settings))
 
     def _room(self, prompt: _Prompt, ctx: RunContext) -> int:
         """Return the tokens left for material in the longer of the two prompts."""

@@ -56,6 +56,7 @@ class RunContext:
         settings: settings of all calls of the run, where a call has none of its own.
         prompts: the prompts of the run; `ctx.prompts.render(name, ...)` is one with its placeholders filled in.
         instructions: what is added to the system messages of planners and aggregators, by role.
+        answer_settings: settings of the calls that write an answer to the whole question, over their own.
     """
 
     run_id: str
@@ -71,6 +72,7 @@ class RunContext:
     settings: ModelSettings | None = None
     prompts: Prompts = DEFAULTS
     instructions: Mapping[Speaker, str] = field(default_factory=dict)
+    answer_settings: ModelSettings | None = None
     _model: Model
     _calls: Calls
     _state: RunState = field(default_factory=RunState)
@@ -173,6 +175,10 @@ class RunContext:
         """Note that something was given up without which the run's result is not complete."""
         self._state.given_up = True
         self.note(message)
+
+    def settings_for_answer(self, own: ModelSettings) -> ModelSettings:
+        """Return the settings of a call that writes an answer to the whole question, which has `own`."""
+        return own if self.answer_settings is None else self.answer_settings.over(own)
 
     # For agents
 
@@ -281,9 +287,11 @@ class RunContext:
             as_chat: whether the history is shown as messages, as to who answers the user; if not, as a transcript.
             tools: whether the request has tools.
         """
-        instructions = self._history.instructions
+        instructions, last = self._history.instructions, ""
         if instructions and system:
-            system = f"{system}\n\n{self.prompts.render('history_instructions', instructions=instructions)}"
+            told = self.prompts.render("history_instructions", instructions=instructions)
+            # Who writes the answer from what others found is told its form last.
+            system, last = (system, told) if role == "aggregator" else (f"{system}\n\n{told}", "")
         first = (Message.system(system or instructions),) if system or instructions else ()
         room, seen = (
             self._room_for_history(ROOM_FOR_CHAT if as_chat else ROOM_FOR_TRANSCRIPT[role]),
@@ -298,7 +306,7 @@ class RunContext:
                 f"the conversation is long: {shown.shortened} of its messages are shown shortened or left out",
                 unread=False,
             )
-        asked = "\n\n".join(filter(None, (shown.text, text)))
+        asked = "\n\n".join(filter(None, (shown.text, text, last)))
         return (*first, *shown.messages, Message.user(asked, (*shown.images, *self.images_for(role))))
 
     @cached_property

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property, partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_origin
 
 from pydantic import BaseModel, JsonValue, RootModel, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema
@@ -36,6 +36,8 @@ class OutputType(Generic[T]):
     def name(self) -> str:
         """The name of the schema, with what providers allow: letters, digits, "_" and "-", at most 64 characters."""
         raw = getattr(self.type, "__name__", "output")
+        if get_origin(self.type) is Annotated:
+            raw = str(_schema_of(self.adapter).get("title", raw))
         return re.sub(r"[^A-Za-z0-9_-]", "_", raw)[:64]
 
     @cached_property

@@ -82,6 +82,7 @@ class Job:
     run_id: str | None = None
     images: tuple[ImagePart, ...] = ()
     history: tuple[Message, ...] = ()
+    answer_settings: ModelSettings | None = None
     limits: Limits = field(default_factory=Limits)
     budgets: tuple[Budget, ...] = ()
     listeners: Sequence[Listener] = ()
@@ -262,6 +263,7 @@ class _Run:
             question=job.question,
             images=job.images,
             history=job.history,
+            answer_settings=job.answer_settings,
             images_to=parts.images_to,
             output=parts.output,
             deadline=self._deadline(limits.seconds, job.seconds_before),

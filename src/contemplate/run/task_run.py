@@ -62,6 +62,7 @@ async def answer_with_run(
         question=_question(task, ctx) if question is None else question,
         images=run.images_for("subagent"),
         history=run.history,
+        answer_settings=None if task.kind == "part" else run.answer_settings,
         limits=limits,
         budgets=budgets,
         listeners=listeners,

@@ -2,12 +2,12 @@
 
 uvicorn_server     the server on a port, until a signal stops it
 app                the routes
-request_handler    one request and its run, which ends when the client goes
-conversation       the messages of a request: a question, and the conversation before it
+chat               chat completions: bodies, and replies
+asgi_run           one request and its run, which ends when the client goes
+asked              what a client asks, in whatever dialect, and how it is told of the answer
+json_output        answers that follow a client's JSON schema
 deltas             the events of a run, as what they add to the reasoning and to the answer
-replies            the two forms of a reply: streamed, and whole
-api_errors         errors, in the API's form
-chat_schema        the bodies of the API, in and out
+api_errors         errors: a status, a message, a code
 """
 
 from __future__ import annotations

@@ -1,74 +1,71 @@
-"""Errors, in the form that the API gives them: a status, a message for people, a code for programs."""
+"""Errors: a status, a message for people, a code for programs. Each dialect has a form of its own for them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
-from starlette.responses import Response
 
 from ..decisions import PendingCall
-from ..errors import (
-    AggregationError,
-    ContemplateError,
-    LimitExceeded,
-    ModelError,
-    ModelRateLimitError,
-    ModelTimeoutError,
-    OutputError,
-    ProgramError,
-    ToolServerError,
-)
+from ..errors import ContemplateError, LimitExceeded, error_info
 from ..models.redaction import redact
-from .chat_schema import UNSUPPORTED, ApiError, ErrorBody
+from ..result import ErrorInfo
 
 INTERNAL = "the server failed; its log says why"
 
-_STATUS: tuple[tuple[type[ContemplateError], int], ...] = (
-    (ModelRateLimitError, 429),
-    (ModelTimeoutError, 504),
-    (ModelError, 502),
-    (AggregationError, 502),
-    (OutputError, 502),
-    (ProgramError, 502),
-    (ToolServerError, 502),
-    (LimitExceeded, 503),
-)
+# Of errors that a model's server did not give a status. All others of a run are those of what stands behind it.
+_STATUS = {
+    "ModelRateLimitError": 429,
+    "ModelQuotaError": 429,
+    "ModelTimeoutError": 504,
+    "LimitExceeded": 503,
+    "ConfigurationError": 500,
+}
+_BAD_GATEWAY = 502
+# What a model's server refuses for what the client sent stays the client's to mend.
+_CLIENTS = frozenset({400, 413, 422})
+_UPSTREAM_AUTH = "upstream_authentication"
+
+# The type of the error of a body that asks for what is not supported.
+UNSUPPORTED = "unsupported_parameter"
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorReply:
-    """An error, ready to be sent."""
+class Failure:
+    """Why there is no answer.
+
+    Args:
+        status: of HTTP.
+        message: for people.
+        type: the kind of error, as OpenAI calls it.
+        param: the field of the request that is at fault.
+        code: for programs.
+        headers: more headers of the response.
+    """
 
     status: int
-    error: ApiError
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def body(self) -> bytes:
-        """Return the error as JSON."""
-        return ErrorBody(error=self.error).model_dump_json().encode()
-
-    def response(self) -> Response:
-        """Return the error as a response."""
-        return Response(self.body, self.status, self.headers, "application/json")
 
 
 class RequestError(Exception):
-    """Raised when a request is not carried out; `reply` is what the client gets."""
+    """Raised when a request is not carried out; `failure` is what the client is told."""
 
-    def __init__(self, reply: ErrorReply) -> None:
-        super().__init__(reply.error.message)
-        self.reply = reply
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
 
 
 def invalid_request(
     message: str, *, status: int = 400, param: str | None = None, code: str | None = None
 ) -> RequestError:
     """Return the error for a request that the client should not have made."""
-    error = ApiError(message=message, type="invalid_request_error", param=param, code=code)
-    return RequestError(ErrorReply(status, error))
+    return RequestError(Failure(status, message, "invalid_request_error", param, code))
 
 
 def invalid_body(error: ValidationError) -> RequestError:
@@ -79,27 +76,45 @@ def invalid_body(error: ValidationError) -> RequestError:
     return invalid_request(f"{param or 'the body'}: {first['msg']}", param=param or None, code=code)
 
 
-def run_error(error: ContemplateError) -> ErrorReply:
+def run_error(error: ContemplateError) -> Failure:
     """Return the error for a run that ended without an answer.
+
+    If all calls on which the answer rested failed in one way, it is that of the model's server: a client must know that
+    it asks too much, or too often. A key that is refused there is not the client's, and said to be another.
 
     The official clients ask again by themselves after such a status, and would pay for the whole run once more, though
     every call that may pass was already made again. The header tells them not to.
     """
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    cause = _cause(error)
+    status, code = _STATUS.get(cause.kind, _BAD_GATEWAY), cause.code or cause.kind
+    if cause.status in _CLIENTS or cause.kind == "ModelContextError":
+        status = cause.status if cause.status in _CLIENTS else 400
+    elif cause.kind == "ModelAuthError":
+        code = _UPSTREAM_AUTH
     headers = {"x-should-retry": "false"}
-    if isinstance(error, ModelError) and error.retry_after is not None:
-        headers["retry-after"] = str(round(error.retry_after))
-    kind = "rate_limit_error" if status == 429 else "server_error"
-    return ErrorReply(status, ApiError(message=redact(str(error)), type=kind, code=type(error).__name__), headers)
+    if cause.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(cause.retry_after))
+    kind = "rate_limit_error" if status == 429 else "invalid_request_error" if status < 500 else "server_error"
+    return Failure(status, redact(str(error)), kind, None, code, headers)
 
 
-def waits(pending: Sequence[PendingCall]) -> ErrorReply:
+def waits(pending: Sequence[PendingCall]) -> Failure:
     """Return the error for a run that waits for decisions on tool calls, which no client can give here."""
     calls = "; ".join(f"{call.tool} ({call.id})" for call in pending)
     message = f"run {pending[0].run_id} waits for decisions on tool calls, which this endpoint cannot take: {calls}"
     return server_error(redact(message), status=501, code="run_suspended")
 
 
-def server_error(message: str, *, status: int = 500, code: str) -> ErrorReply:
+def _cause(error: ContemplateError) -> ErrorInfo:
+    """Return what a run failed for: its error, or the one in which all its failed tasks ended."""
+    own = error_info(error)
+    tasks = () if error.partial is None or own.status is not None else error.partial.tasks
+    failed = [each.error for each in tasks if each.error is not None]
+    if isinstance(error, LimitExceeded) or not failed or len({(each.kind, each.status) for each in failed}) > 1:
+        return own
+    return max(failed, key=lambda each: each.retry_after or 0.0)
+
+
+def server_error(message: str, *, status: int = 500, code: str) -> Failure:
     """Return the error for what went wrong in the server itself."""
-    return ErrorReply(status, ApiError(message=message, type="server_error", code=code), {"x-should-retry": "false"})
+    return Failure(status, message, "server_error", None, code, {"x-should-retry": "false"})

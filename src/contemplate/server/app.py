@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from time import time
 from typing import Any
 
@@ -19,9 +20,10 @@ from starlette.routing import Route
 from ..contemplator import Contemplator
 from ..errors import ConfigurationError
 from .api_errors import INTERNAL, RequestError, invalid_body, invalid_request, server_error
-from .chat_schema import ChatRequest, ModelCard, ModelList
-from .conversation import as_question
-from .request_handler import ActiveRuns, RequestHandler, RunRequest
+from .asgi_run import ActiveRuns, AsgiRun
+from .chat.replies import StreamedReply, WholeReply, error_response
+from .chat.requests import asked_of
+from .chat.schema import ChatRequest, ModelCard, ModelList
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -94,15 +96,15 @@ class _Backend:
         self._mind(name)
         return _json(self._card(name))
 
-    async def chat(self, request: Request) -> RequestHandler:
+    async def chat(self, request: Request) -> AsgiRun:
         try:
-            asked = ChatRequest.model_validate_json(await _body(request))
+            body = ChatRequest.model_validate_json(await _body(request))
         except ValidationError as error:
             raise invalid_body(error) from None
-        usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
-        mind = self._mind(asked.model)
-        question = as_question(asked.messages, mind.prompts)
-        return RequestHandler(RunRequest(mind, asked.model, question, bool(asked.stream), usage), self._runs)
+        asked = asked_of(body, self._mind(body.model))
+        usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+        reply = partial(StreamedReply, body.model, usage) if body.stream else partial(WholeReply, body.model)
+        return AsgiRun(asked, reply, self._runs)
 
     def _mind(self, name: str) -> Contemplator[Any]:
         if name not in self._minds:
@@ -135,12 +137,12 @@ def _json(body: BaseModel) -> Response:
 async def _error_response(request: Request, error: Exception) -> Response:
     match error:
         case RequestError():
-            return error.reply.response()
+            return error_response(error.failure)
         case HTTPException():
             message = f"{request.method} {request.url.path}: {error.detail}"
-            response = invalid_request(message, status=error.status_code).reply.response()
+            response = error_response(invalid_request(message, status=error.status_code).failure)
             response.headers.update(error.headers or {})
             return response
         case ClientDisconnect():
             return Response(status_code=400)
-    return server_error(INTERNAL, code="internal_error").response()
+    return error_response(server_error(INTERNAL, code="internal_error"))

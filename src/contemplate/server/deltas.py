@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from ..data import to_json_text
 from ..events import Event, ModelCalled, OutputDelta, TaskPlanned
 from ..result import RunResult
 from ..views.event_lines import EventLines
-from .chat_schema import FinishReason
+
+# Why an answer ends: it is whole, a limit cut it, or it asks the client to call its tools.
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,13 @@ class ReplyDeltas:
 
     The contents since the last restart are the answer, after whatever its writer said before it called a tool. An
     answer that starts over with the same words goes on where it broke off; only one that differs is a restart.
+
+    Args:
+        typed: whether the answer is a value: it is told when it is whole and checked, as JSON and nothing beside it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, typed: bool = False) -> None:
+        self._typed = typed
         self._lines = EventLines()
         self._mid_line = False
         self._answers: set[str] = set()
@@ -55,6 +62,8 @@ class ReplyDeltas:
 
     def rest(self, result: RunResult[Any]) -> ReplyDelta | None:
         """Return what is still to be read when the run is over: an answer that was never streamed, or its end."""
+        if self._typed:
+            return ReplyDelta(content=self.text(result))
         if result.text.startswith(self._written):
             rest = result.text[len(self._written) :]
             return ReplyDelta(content=rest) if rest else None
@@ -62,12 +71,19 @@ class ReplyDeltas:
             return ReplyDelta(content=result.text, restart=True)
         return None
 
+    def text(self, result: RunResult[Any]) -> str:
+        """Return the answer."""
+        return to_json_text(result.output) if self._typed else result.text
+
     def finish_reason(self, result: RunResult[Any]) -> FinishReason:
         """Return why the answer ends where it does."""
         cut = result.stopped_by is not None or (not result.complete and self._finish == "length")
         return "length" if cut else "stop"
 
     def _output(self, event: OutputDelta) -> ReplyDelta | None:
+        if self._typed:
+            self._mid_line = bool(event.reasoning) and not event.reasoning.endswith("\n")
+            return ReplyDelta(event.reasoning) if event.reasoning else None
         opening = ""
         if self._turn_over and event.text:
             opening, self._written, self._turn_over = "\n\n", "", False

@@ -20,7 +20,7 @@ from ..models.redaction import redact
 from ..modes import Mode
 from ..prompts import DEFAULTS, Prompts
 from .app import Minds, build_app, keep_connections
-from .request_handler import ActiveRuns
+from .asgi_run import ActiveRuns
 
 # For responses that cannot be sent because the client does not read them.
 SECONDS_TO_STOP = 5

@@ -7,23 +7,14 @@ asked is to go on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from ..errors import ConfigurationError
-from ..messages import ImagePart, Message, TextPart, ToolCall
-from ..prompts import Prompts
-from ..run.history import checked_history
-from .api_errors import invalid_request
-from .chat_schema import ChatMessage
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a contemplator is asked, with its images, and the conversation before it, oldest message first."""
-
-    text: str
-    images: tuple[ImagePart, ...] = ()
-    history: tuple[Message, ...] = ()
+from ...errors import ConfigurationError
+from ...messages import ImagePart, Message, TextPart, ToolCall
+from ...prompts import Prompts
+from ...run.history import checked_history
+from ..api_errors import invalid_request
+from ..asked import Question
+from .schema import ChatMessage
 
 
 def as_question(messages: Sequence[ChatMessage], prompts: Prompts) -> Question:

@@ -12,13 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
-from ..images import image_from_url
-from ..messages import ImagePart, Part, TextPart
-from ..usage import Usage
-
-FinishReason = Literal["stop", "length"]
-
-UNSUPPORTED = "unsupported_parameter"
+from ...images import image_from_url
+from ...messages import ImagePart, Part, TextPart
+from ...usage import Usage
+from ..api_errors import UNSUPPORTED, Failure
+from ..deltas import FinishReason
 
 
 class _RequestPart(BaseModel):
@@ -83,6 +81,32 @@ class ChatMessage(_RequestPart):
     tool_call_id: str | None = None
 
 
+class TextFormat(_RequestPart):
+    """The answer is text."""
+
+    type: Literal["text"]
+
+
+class JsonFormat(_RequestPart):
+    """The answer is a JSON object."""
+
+    type: Literal["json_object"]
+
+
+class AnswerSchema(_RequestPart):
+    """A schema with its name."""
+
+    name: str = "output"
+    schema_: dict[str, JsonValue] = Field(alias="schema", default={})
+
+
+class SchemaFormat(_RequestPart):
+    """The answer is JSON with a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: AnswerSchema
+
+
 class StreamOptions(_RequestPart):
     """What a stream is to hold."""
 
@@ -97,10 +121,19 @@ class ChatRequest(_RequestPart):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    max_tokens: int | None = Field(default=None, gt=0)
+    max_completion_tokens: int | None = Field(default=None, gt=0)
+    stop: str | tuple[str, ...] | None = None
+    seed: int | None = None
+    response_format: TextFormat | JsonFormat | SchemaFormat | None = Field(default=None, discriminator="type")
+    metadata: dict[str, str] | None = None
+    user: str | None = None
+
     n: Annotated[JsonValue, _only(1)] = None
     tools: Annotated[JsonValue, _only([], hint="give the tools to the Contemplator on the server")] = None
     functions: Annotated[JsonValue, _only([])] = None
-    response_format: Annotated[JsonValue, _only({"type": "text"}, hint="answers are text")] = None
     logprobs: Annotated[JsonValue, _only(False)] = None
     modalities: Annotated[JsonValue, _only(["text"])] = None
 
@@ -118,6 +151,12 @@ class ErrorBody(_ResponsePart):
     """An error as a body, or as an event of a stream."""
 
     error: ApiError
+
+    @classmethod
+    def of(cls, failure: Failure) -> ErrorBody:
+        """Return `failure` in the API's terms."""
+        said = ApiError(message=failure.message, type=failure.type, param=failure.param, code=failure.code)
+        return cls(error=said)
 
 
 class InputDetails(_ResponsePart):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from time import time
-from typing import Any, Protocol
+from typing import Any
 
 import anyio
 from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..result import RunResult
-from .api_errors import ErrorReply, RequestError, server_error
-from .chat_schema import ApiUsage, AssistantMessage, Choice, Chunk, ChunkChoice, Completion, Delta, FinishReason, Image
-from .deltas import ReplyDelta
+from ...result import RunResult
+from ..api_errors import Failure, RequestError, server_error
+from ..deltas import FinishReason, ReplyDelta
+from .schema import ApiUsage, AssistantMessage, Choice, Chunk, ChunkChoice, Completion, Delta, ErrorBody, Image
 
 KEEP_ALIVE_SECONDS = 15.0
 
@@ -22,28 +22,6 @@ _STREAM_HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
-
-
-class Reply(Protocol):
-    """How a client is told of a run. `run_id` is set when the run starts."""
-
-    run_id: str
-
-    async def say(self, delta: ReplyDelta) -> None:
-        """Tell what is new."""
-        ...
-
-    async def end(self, result: RunResult[Any], finish_reason: FinishReason) -> None:
-        """Tell that the run is over."""
-        ...
-
-    async def fail(self, error: ErrorReply) -> None:
-        """Tell that there is no answer."""
-        ...
-
-    async def keep_alive(self) -> None:
-        """Show, until cancelled, that the connection is well."""
-        ...
 
 
 class WholeReply:
@@ -59,10 +37,10 @@ class WholeReply:
         """Keep the reasoning; the answer will be in the result."""
         self._reasoning.append(delta.reasoning)
 
-    async def end(self, result: RunResult[Any], finish_reason: FinishReason) -> None:
+    async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
         """Send the completion."""
         message = AssistantMessage(
-            content=result.text,
+            content=text,
             reasoning_content="".join(self._reasoning) or None,
             images=Image.all_of(result.images),
         )
@@ -75,9 +53,9 @@ class WholeReply:
         )
         await Response(_json(completion), media_type="application/json")(*self._asgi)
 
-    async def fail(self, error: ErrorReply) -> None:
+    async def fail(self, error: Failure) -> None:
         """Send the error."""
-        await error.response()(*self._asgi)
+        await error_response(error)(*self._asgi)
 
     async def keep_alive(self) -> None:
         """There is nothing to send before the end."""
@@ -117,7 +95,7 @@ class StreamedReply:
             self._has_content = True
             await self._delta(Delta(content=delta.content))
 
-    async def end(self, result: RunResult[Any], finish_reason: FinishReason) -> None:
+    async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
         """Send the images, the finish reason, the usage if it was asked for, and the end mark."""
         if result.images:
             await self._delta(Delta(images=Image.all_of(result.images)))
@@ -127,14 +105,14 @@ class StreamedReply:
         await self._event(b"[DONE]")
         await self._frame(b"", last=True)
 
-    async def fail(self, error: ErrorReply) -> None:
+    async def fail(self, error: Failure) -> None:
         """Send the error: as a response where nothing was sent, else as the last event."""
         async with self._lock:
             self._over = not self._open
         if self._over:
-            await error.response()(*self._asgi)
+            await error_response(error)(*self._asgi)
             return
-        await self._event(error.body)
+        await self._event(_json(ErrorBody.of(error)))
         await self._frame(b"", last=True)
 
     async def keep_alive(self) -> None:
@@ -167,6 +145,11 @@ class StreamedReply:
             self._over = last
             await self._send({"type": "http.response.body", "body": data, "more_body": not last})
             self._last = anyio.current_time()
+
+
+def error_response(error: Failure) -> Response:
+    """Return an error as a response."""
+    return Response(_json(ErrorBody.of(error)), error.status, error.headers, "application/json")
 
 
 def _json(body: BaseModel) -> bytes:

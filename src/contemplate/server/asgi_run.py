@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 import anyio
 from starlette.types import Receive, Scope, Send
 
-from ..contemplator import Contemplator
 from ..errors import ContemplateError
 from ..events import RunStarted
-from .api_errors import INTERNAL, ErrorReply, RequestError, run_error, server_error, waits
-from .conversation import Question
+from .api_errors import INTERNAL, Failure, RequestError, run_error, server_error, waits
+from .asked import Asked, Reply
 from .deltas import ReplyDeltas
-from .replies import Reply, StreamedReply, WholeReply
 
 
 class ActiveRuns:
@@ -52,45 +48,44 @@ class ActiveRuns:
             scope.cancel()
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What a client asks, and the contemplator that it asks, which it calls `model`."""
-
-    mind: Contemplator[Any]
-    model: str
-    question: Question
-    stream: bool = False
-    include_usage: bool = False
+MakeReply = Callable[[Scope, Receive, Send], Reply]
 
 
-class RequestHandler:
+class AsgiRun:
     """The ASGI application that answers one request, whose body has been read."""
 
-    def __init__(self, request: RunRequest, runs: ActiveRuns) -> None:
-        self._request = request
+    def __init__(self, asked: Asked, make_reply: MakeReply, runs: ActiveRuns) -> None:
+        self._asked = asked
+        self._make_reply = make_reply
         self._runs = runs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and leave nothing running; also when the client goes before the answer is there."""
-        request = self._request
-        reply: Reply = (
-            StreamedReply(request.model, request.include_usage, scope, receive, send)
-            if request.stream
-            else WholeReply(request.model, scope, receive, send)
-        )
+        reply = self._make_reply(scope, receive, send)
         async with anyio.create_task_group() as group:
             group.start_soon(_cancel_on_disconnect, receive, group.cancel_scope)
             group.start_soon(reply.keep_alive)
             try:
                 await self._run(reply)
             except Exception as error:
-                await reply.fail(_error_reply(error))
+                await reply.fail(_failure(error))
             group.cancel_scope.cancel()
 
     async def _run(self, reply: Reply) -> None:
-        mind, question, deltas = self._request.mind, self._request.question, ReplyDeltas()
+        asked = self._asked
+        deltas = ReplyDeltas(typed=asked.output_type is not None)
+        question = asked.question
         with self._runs.hold():
-            async with mind.stream(question.text, images=question.images, history=question.history) as run:
+            async with asked.mind.stream(
+                question.text,
+                images=question.images,
+                history=question.history,
+                output_type=asked.output_type,
+                answer_settings=asked.settings,
+                seed=asked.seed,
+                tools=asked.tools,
+                labels=asked.labels or None,
+            ) as run:
                 async for event in run:
                     if isinstance(event, RunStarted):
                         reply.run_id = event.run_id
@@ -102,7 +97,7 @@ class RequestHandler:
             rest = deltas.rest(run.result)
             if rest is not None:
                 await reply.say(rest)
-            await reply.end(run.result, deltas.finish_reason(run.result))
+            await reply.end(run.result, deltas.text(run.result), deltas.finish_reason(run.result))
 
 
 async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
@@ -111,9 +106,9 @@ async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> N
     scope.cancel()
 
 
-def _error_reply(error: Exception) -> ErrorReply:
+def _failure(error: Exception) -> Failure:
     if isinstance(error, RequestError):
-        return error.reply
+        return error.failure
     if isinstance(error, ContemplateError):
         return run_error(error)
     logging.getLogger("contemplate.server").error("a request failed", exc_info=error)

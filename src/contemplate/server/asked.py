@@ -1,0 +1,71 @@
+"""What a client asks, in whatever dialect, and how it is told of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..contemplator import Contemplator
+from ..messages import ImagePart, Message
+from ..options import AnyTool
+from ..result import RunResult
+from ..settings import ModelSettings
+from .api_errors import Failure
+from .deltas import FinishReason, ReplyDelta
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a contemplator is asked, with its images, and the conversation before it, oldest message first."""
+
+    text: str
+    images: tuple[ImagePart, ...] = ()
+    history: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to a contemplator, and what the answer is to be.
+
+    Args:
+        mind: the contemplator.
+        model: the name by which the client asks for it.
+        question: the question.
+        output_type: the type of the answer; text if None.
+        settings: of the calls that write the answer.
+        seed: of the run.
+        tools: the client's own, whose calls it answers itself.
+        labels: what the client wants to find its request by.
+    """
+
+    mind: Contemplator[Any]
+    model: str
+    question: Question
+    output_type: Any = None
+    settings: ModelSettings | None = None
+    seed: int | None = None
+    tools: tuple[AnyTool, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Reply(Protocol):
+    """How a client is told of a run. `run_id` is set when the run starts."""
+
+    run_id: str
+
+    async def say(self, delta: ReplyDelta) -> None:
+        """Tell what is new."""
+        ...
+
+    async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
+        """Tell that the run is over, with the answer `text`."""
+        ...
+
+    async def fail(self, error: Failure) -> None:
+        """Tell that there is no answer."""
+        ...
+
+    async def keep_alive(self) -> None:
+        """Show, until cancelled, that the connection is well."""
+        ...
