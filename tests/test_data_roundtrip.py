@@ -268,6 +268,7 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
         complete=st.booleans(),
         stopped_by=st.none() | TEXT,
     ),
+    events.CallWaiting: drawn(events.CallWaiting, run_id=TEXT, call=PENDING),
     events.RunSuspended: drawn(events.RunSuspended, run_id=TEXT, pending=some(PENDING), usage=USAGE, seconds=SECONDS),
     events.RunFailed: drawn(events.RunFailed, run_id=TEXT, error=ERRORS, usage=USAGE, seconds=SECONDS),
 }

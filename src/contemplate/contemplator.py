@@ -536,11 +536,13 @@ async def ask(
     output_type: type[OutputT] = _TEXT,
     settings: ModelSettings | None = None,
     limits: Limits | None = None,
+    deps: Any = None,
+    budget: Budget | None = None,
     approve: Approve | None = None,
 ) -> RunResult[OutputT]:
     """Contemplate `question` and return the result; `.output` is the answer.
 
-    The arguments are those of `Contemplator`; use that for more than one question, or for more options.
+    The arguments are those of `Contemplator` and its `run`; use that for more than one question, or for more options.
 
     Raises:
         ContemplateError: there is no answer; the results so far are in the error's `partial`.
@@ -548,7 +550,7 @@ async def ask(
     mind: Contemplator[OutputT] = Contemplator(
         model, mode=mode, tools=tools, output_type=output_type, settings=settings, limits=limits, approve=approve
     )
-    return await mind.run(question, images=images, history=history)
+    return await mind.run(question, images=images, history=history, deps=deps, budget=budget)
 
 
 @overload
@@ -568,6 +570,8 @@ def ask_sync(
     output_type: type[OutputT] = _TEXT,
     settings: ModelSettings | None = None,
     limits: Limits | None = None,
+    deps: Any = None,
+    budget: Budget | None = None,
     approve: Approve | None = None,
 ) -> RunResult[OutputT]:
     """Call `ask` from synchronous code. Works where an event loop is running, too, as in a notebook."""
@@ -582,6 +586,8 @@ def ask_sync(
             output_type=output_type,
             settings=settings,
             limits=limits,
+            deps=deps,
+            budget=budget,
             approve=approve,
         )
     )

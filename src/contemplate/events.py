@@ -150,6 +150,13 @@ class ToolFinished(RunEvent):
     error: ErrorInfo | None = None
 
 
+class CallWaiting(RunEvent):
+    """A tool call waits for a decision: somebody is asked, or the run will be suspended when nothing else can go on."""
+
+    kind: Literal["call_waiting"] = "call_waiting"
+    call: PendingCall
+
+
 class ContextCondensed(RunEvent):
     """A model is shown a short account of its oldest `turns` from now on, as its conversation became too long.
 
@@ -252,6 +259,7 @@ Event = Annotated[
     | ToolStarted
     | ToolProgress
     | ToolFinished
+    | CallWaiting
     | ContextCondensed
     | TaskFinished
     | VoteCounted

@@ -48,6 +48,8 @@ class AskOptions(TypedDict, total=False):
     tools: Sequence[AnyTool]
     settings: ModelSettings | None
     limits: Limits | None
+    deps: Any
+    budget: Budget | None
     approve: Approve | None
 
 

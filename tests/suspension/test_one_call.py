@@ -11,19 +11,21 @@ import pytest
 
 from contemplate import (
     Approved,
+    Budget,
     Contemplator,
     Denied,
     Limits,
     PendingCall,
     Returned,
     RunResult,
+    ToolContext,
     ask,
     external_tool,
     tool,
 )
 from contemplate.decisions import Decision
-from contemplate.errors import ConfigurationError, ContemplateError, JournalError
-from contemplate.events import Event, RunFinished, RunSuspended
+from contemplate.errors import ConfigurationError, ContemplateError, JournalError, LimitExceeded
+from contemplate.events import CallWaiting, Event, RunFinished, RunSuspended
 from contemplate.testing import ScriptedModel
 
 from .scene import Office, calls, told
@@ -221,12 +223,49 @@ async def test_without_a_journal_of_the_users_a_run_is_kept_while_it_is_suspende
         await mind.resume("mine")
 
 
+async def test_that_somebody_is_asked_is_an_event_before_it_is_decided() -> None:
+    told: list[str] = []
+
+    async def approve(call: PendingCall) -> bool:
+        told.append("asked")
+        return True
+
+    def heard(event: Event) -> None:
+        if isinstance(event, CallWaiting):
+            told.append(event.call.tool)
+
+    mind = Contemplator(one_mail(), mode="instant", tools=[Office().mail()], on_event=heard)
+    assert (await mind.run("Tell Ann.", approve=approve)).text == "done"
+    assert told == ["mail", "asked"]
+
+
+async def test_ask_takes_what_tools_are_given_and_what_it_draws_from() -> None:
+    office, budget = Office(), Budget("all of us", calls=2)
+    result = await ask(
+        "Tell Ann.", model=one_mail(), mode="instant", tools=[office.mail()], approve=lambda call: True, budget=budget
+    )
+    assert result.text == "done"
+    with pytest.raises(LimitExceeded):
+        await ask("Tell Bob.", model=one_mail("bob"), mode="instant", budget=budget)
+
+    @tool
+    def whose(ctx: ToolContext[str]) -> str:
+        """Tell whose it is."""
+        return ctx.deps
+
+    asked = await ask(
+        "?", model=ScriptedModel([calls(("whose", {})), "done"]), mode="instant", tools=[whose], deps="Ann"
+    )
+    assert asked.tasks[0].messages[-2].text == "Ann"
+
+
 async def test_a_stream_ends_with_what_the_run_waits_for() -> None:
     mind = Contemplator(one_mail(), mode="instant", tools=[Office().mail()])
     async with mind.stream("Tell Ann.") as run:
         events = [event async for event in run]
     assert isinstance(events[-1], RunSuspended)
     assert events[-1].pending == run.result.pending
+    assert [event.call for event in events if isinstance(event, CallWaiting)] == [*run.result.pending]
     seen: list[Event] = []
     pending = run.result.pending[0]
     async with mind.resume_stream(run.result.run_id, {pending.id: True}, on_event=seen.append) as run:

@@ -43,12 +43,20 @@ class Approvals:
         recording: records decisions; that of the outermost run, which is resumed. None without a journal.
         approve: is asked; None if nobody is.
         note: receives what the user should know.
+        waiting: receives calls that wait for a decision.
     """
 
-    def __init__(self, recording: Recording | None, approve: Approve | None, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        recording: Recording | None,
+        approve: Approve | None,
+        note: Callable[[str], None],
+        waiting: Callable[[PendingCall], None],
+    ) -> None:
         self._recording = recording
         self._approve = approve
         self._note = note
+        self._waiting = waiting
 
     async def decision(
         self,
@@ -82,6 +90,7 @@ class Approvals:
                 await self._recording.hold(call)
         else:
             call = held.call
+        self._waiting(call)
         decision = None if self._approve is None else await self._asked(self._approve, call, activity)
         if decision is None:
             if activity.waiting.suspend is None:

@@ -16,7 +16,17 @@ from pydantic import JsonValue
 from ..budget import Budget
 from ..decisions import Approve
 from ..errors import ContemplateError, OutputError, error_info
-from ..events import EVERYONE, Event, OutputDelta, RunFailed, RunFinished, RunStarted, RunSuspended, Speaker
+from ..events import (
+    EVERYONE,
+    CallWaiting,
+    Event,
+    OutputDelta,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunSuspended,
+    Speaker,
+)
 from ..limits import Limits
 from ..messages import ImagePart, Message
 from ..models import Model, price_of
@@ -277,7 +287,9 @@ class _Run:
             _state=self._state,
         )
 
-        calls.tools.approvals = Approvals(calls.decisions, calls.approve, self._ctx.note)
+        calls.tools.approvals = Approvals(
+            calls.decisions, calls.approve, self._ctx.note, lambda call: calls.emit(CallWaiting(call=call))
+        )
         self._clock.on_moved = self._postpone
         if calls.activity.outer is None and not calls.lent:
             waiting = calls.activity.waiting

@@ -61,7 +61,7 @@ class ToolCalls:
         self._run = run
         self._resources = resources
         self._recorded_path = recorded_path
-        self.approvals = Approvals(resources.recording, None, lambda _: None)
+        self.approvals = Approvals(resources.recording, None, lambda _: None, lambda _: None)
         self._uses: Counter[str] = Counter()
 
     async def use(

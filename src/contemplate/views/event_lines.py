@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from ..decisions import PendingCall
 from ..events import (
+    CallWaiting,
     ContextCondensed,
     Event,
     LimitReached,
@@ -115,8 +116,10 @@ def _of_the_run(event: Event) -> str | None:
             return note(message)
         case LimitReached(limit=limit):
             return limit_reached(limit)
+        case CallWaiting(call=call):
+            return waits([call])
         case RunSuspended(pending=pending):
-            return waits(pending)
+            return suspended(pending)
     return None
 
 
@@ -162,6 +165,11 @@ def note(message: str) -> str:
 def waits(pending: Sequence[PendingCall]) -> str:
     """Return for which calls a run waits."""
     return f"Waits for a decision: {'; '.join(map(str, pending))}"
+
+
+def suspended(pending: Sequence[PendingCall]) -> str:
+    """Return that a run is suspended, and by which calls."""
+    return f"Suspended until it is decided of {', '.join(call.id for call in pending)}"
 
 
 def limit_reached(limit: str) -> str:
