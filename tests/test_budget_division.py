@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contemplate import Agent, Contemplator, Limits, RunResult, Usage
-from contemplate.aggregators import first
+from contemplate.aggregators import first, vote
 from contemplate.messages import Message, ToolCall
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
-from contemplate.planners import direct
+from contemplate.planners import direct, sample
 from contemplate.prompts import render
 
 pytestmark = pytest.mark.anyio
@@ -185,3 +185,21 @@ def test_runs_within_a_run_have_its_limit(limit: int, parts: int, wanted: int, s
     assert result.text.strip()
     assert result.usage.total_tokens <= limit
     assert not (result.complete and any(task.outcome == "capped" for task in result.tasks))
+
+
+@pytest.mark.parametrize("limit", ["output_tokens", "total_tokens"])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(count=st.integers(2, 12), wants=st.integers(80, 2000), room=st.floats(1.5, 30))
+async def test_of_attempts_that_do_not_all_fit_fewer_are_whole(limit: str, count: int, wants: int, room: float) -> None:
+    most = int(room * (wants + 100))
+    mind = Contemplator(Obedient([wants]), planner=sample(count), aggregator=vote(stop=None))
+    result = await mind.run("q", limits=Limits.model_validate({limit: most}))
+    spent = result.usage.output_tokens if limit == "output_tokens" else result.usage.total_tokens
+    whole = sum(task.outcome == "answered" for task in result.tasks)
+    assert spent <= most
+    # Nobody knows how long an attempt is before one is over: two may be cut off.
+    assert whole >= min(count, max(1, int(room) - 2)), [
+        (task.outcome, task.usage.output_tokens) for task in result.tasks
+    ]
+    assert result.complete == (whole == count)
+    assert (result.stopped_by == limit) == (whole < count)

@@ -19,6 +19,8 @@ from ..usage import NOTHING, Price, Usage
 from .draws import Held
 
 MIN_OUTPUT_TOKENS = 64
+# Of several attempts at one question, fewer that end are better than many that are cut off.
+ATTEMPT_TOKENS = 2048
 DEFAULT_OUTPUT_TOKENS = 4096
 # Of tokens, for the aggregator's own prompt and answer; what it reads of the others is kept as they write it.
 KEPT_SHARE = 0.125
@@ -162,6 +164,7 @@ class Shares:
         tasks_to_come: returns how many there may be at most, where the planner is about to hand out more.
         anything_planned: returns whether there is a task yet; until then, the planner leaves a call for one.
         planned_tasks: returns how many are planned and not done.
+        is_attempt: returns whether a task is one of several attempts at the same question, of which fewer will do.
     """
 
     def __init__(self, limits: Limits, *, keep_for_aggregator: bool) -> None:
@@ -174,6 +177,8 @@ class Shares:
         self.tasks_to_come: Callable[[], int] = lambda: self.open_tasks()
         self.anything_planned: Callable[[], bool] = lambda: True
         self.planned_tasks: Callable[[], int] = lambda: self.open_tasks()
+        self.is_attempt: Callable[[str], bool] = lambda _: False
+        self._cut_off = 0
         self._divides = any(each is not None for each in (limits.total_tokens, limits.output_tokens, limits.cost_usd))
         self._outside: set[Ask] = set()
         self._tasks_outside: Counter[str] = Counter()
@@ -243,13 +248,17 @@ class Shares:
             # Its role may make other calls at the same time.
             share = min(share, max(DEFAULT_OUTPUT_TOKENS, share / 2))
         # Where shares are too small to say anything, fewer calls have more.
-        allowed = min(wanted, max(share, MIN_OUTPUT_TOKENS))
+        attempt = ask.for_task and ask.task is not None and self.is_attempt(ask.task)
+        allowed = min(wanted, max(share, ATTEMPT_TOKENS if attempt else MIN_OUTPUT_TOKENS))
         # With that, another limit may be the tighter one.
-        tightest = min(rooms, key=lambda room: room.left)
-        if tightest.left >= allowed:
+        tightest = min(rooms, key=lambda room: room.alone if attempt else room.left)
+        left = tightest.alone if attempt else tightest.left
+        if left >= allowed:
             return self._capped(ask, allowed, room.limit)
         if self.calls_out:
             return None
+        if attempt and not self._cut_off and left >= MIN_OUTPUT_TOKENS:
+            return self._capped(ask, left, tightest.limit)
         raise refusal(self.limits, tightest.limit)
 
     def _waits_for_a_call(self, ask: Ask) -> bool:
@@ -291,6 +300,8 @@ class Shares:
         """Release a reservation, and book the actual cost of the call."""
         self.book(usage)
         task = reservation.task
+        if task is not None and reservation.limit is not None and usage.output_tokens >= (reservation.written or 0):
+            self._cut_off += 1
         if task is not None and reservation.merges:
             self._read(task)
         if task is not None and reservation.read_again:

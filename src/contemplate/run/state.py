@@ -106,6 +106,10 @@ class RunState:
         """How many tasks are planned and not done."""
         return len(self.planned) - len(self._results)
 
+    def is_attempt(self, task: str) -> bool:
+        """Return whether a task is one of several attempts at the question."""
+        return task in self.places and self.planned[self.places[task]].kind == "candidate"
+
     @property
     def planning(self) -> bool:
         """Whether the planner may hand out more tasks before it waits."""
