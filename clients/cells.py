@@ -22,7 +22,7 @@ from .environments import Environment
 from .features import Feature
 from .scripts.given import IMAGE
 
-PATIENCE = 120.0
+PATIENCE = 240.0
 AFTERMATH = 10.0
 ROOT = Path(__file__).parent.parent
 

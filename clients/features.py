@@ -81,7 +81,7 @@ def _error(message: str) -> Callable[[Outcome, Log], list[str]]:
     words = message.partition(": ")[2]
 
     def check(had: Outcome, log: Log) -> list[str]:
-        said = had.get("error") or ""
+        said = " ".join((had.get("error") or "").split())
         runs = sum(each.get("call") in ("plan", "alone") for each in log)
         wrong = [] if words in said else [f"the error says {said[-300:]!r}"]
         return [*wrong, *([] if 0 < runs <= MOST_REPEATS else [f"it was asked {runs} times"])]

@@ -23,7 +23,7 @@ from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
 from . import features
-from .shell_tools import shell_call
+from .shell_tools import NAMES, shell_call
 
 Role = Literal["plan", "part", "merge", "alone"]
 Tell = Callable[[dict[str, Any]], None]
@@ -74,12 +74,12 @@ class QuestionDriven:
         )
 
     async def _never_end(self, on_delta: DeltaSink | None) -> None:
-        if on_delta is not None:
-            for number in range(8):
-                await anyio.lowlevel.checkpoint()
-                on_delta(Delta(f"{number} stars, "))
         self.tell({"waiting": True})
         try:
+            if on_delta is not None:
+                for number in range(8):
+                    await anyio.lowlevel.checkpoint()
+                    on_delta(Delta(f"{number} stars, "))
             await anyio.sleep_forever()
         finally:
             self.tell({"cancelled": True})
@@ -128,6 +128,8 @@ def _with_weather(request: ModelRequest, role: Role) -> str | Message:
 
 
 def _with_shell(request: ModelRequest, role: Role) -> str | Message:
+    if not any(tool.name in NAMES for tool in request.tools) and role == "merge":
+        return "\n\n".join([DONE, *(f"{name}\n```\n{text}```" for name, text in features.WRITTEN.items())])
     if role == "merge":
         return DONE
     results = [message for message in request.messages if message.role == "tool"]

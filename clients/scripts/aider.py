@@ -22,7 +22,8 @@ COMMAND = (
 
 
 def _said(*options):
-    code, said, wrong = program(*COMMAND, *options)
+    # After a server's error it asks again for more than two minutes.
+    code, said, wrong = program(*COMMAND, *options, seconds=220)
     print(said, wrong)
     assert code == 0, wrong[-1000:]
     return said + wrong

@@ -68,7 +68,7 @@ def images():
 
 def errors():
     log = _evaluated()
-    return {"error": log.error.message if log.error else log.samples[0].error.message}
+    return {"error": (log.error or log.samples[0].error).traceback}
 
 
 async def cancel():
