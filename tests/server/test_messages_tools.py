@@ -61,13 +61,13 @@ def client(serve: Serve) -> Iterator[Any]:
         each.close()
 
 
-def results(message: Any, **degrees: str) -> MessageParam:
+def results(message: Any, **degrees: str) -> Any:
     """The results of all calls of a message, by city."""
     calls = [each for each in message.content if each.type == "tool_use"]
     content = [
         {"type": "tool_result", "tool_use_id": each.id, "content": degrees[each.input["city"]]} for each in calls
     ]
-    return {"role": "user", "content": content}  # type: ignore[typeddict-item]
+    return {"role": "user", "content": content}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -132,7 +132,7 @@ def test_what_is_said_beside_a_result_reaches_the_model(client: Any) -> None:
     api = client(instant(model))
     first = api.messages.create(**BODY)
     back = results(first, Oslo="3 degrees")
-    back["content"].append({"type": "text", "text": "Be quick."})  # type: ignore[union-attr]
+    back["content"].append({"type": "text", "text": "Be quick."})
     note = {"role": "system", "content": "The user is in a hurry."}
     later = [*QUESTION, {"role": "assistant", "content": first.content}, back, note]
     assert api.messages.create(**BODY | {"messages": later}).content[0].text == "Cold."

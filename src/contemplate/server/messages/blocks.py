@@ -66,8 +66,8 @@ def _block(value: Any) -> Block | None:
             images = tuple(each for each in said if isinstance(each, ImagePart))
             return ToolReturn(id_, text, images, bool(value.get("is_error")))
         case {"type": str(kind)} if kind in _FIELDS:
-            said = {"kind": kind, "fields": _FIELDS[kind]}
-            raise PydanticCustomError("block", "a block of type {kind} needs {fields}", said)
+            lacks = {"kind": kind, "fields": _FIELDS[kind]}
+            raise PydanticCustomError("block", "a block of type {kind} needs {fields}", lacks)
         case {"type": str(kind)} if kind in _LEFT_OUT or kind.endswith("_tool_result"):
             return None
         case {"type": str(kind)}:
