@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contemplate import Contemplator
 from contemplate.errors import ModelAuthError, ModelRateLimitError
-from contemplate.models import DeltaSink, ModelRequest, ModelResponse
+from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
+from contemplate.modes import Mode
 from contemplate.server.api_errors import Failure, server_error
+from contemplate.server.messages import replies
 from contemplate.server.messages.errors import ErrorBody
 from contemplate.testing import ScriptedModel
 
@@ -89,16 +92,32 @@ def test_what_a_request_may_be_refused_for_before_it_is_read(serve: Serve) -> No
         assert response.json()["request_id"] == response.headers["request-id"]
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_an_upstreams_refusal_is_told_with_its_status(serve: Serve, stream: bool) -> None:
-    slow = instant(StepByStep([], ModelRateLimitError("slow down", model="x", status=429, retry_after=7.0)))
-    response = post(serve(slow), BODY | {"stream": stream})
+@pytest.mark.parametrize("mode", ["instant", "thinking", "contemplating"])
+@pytest.mark.parametrize("more", [{}, {"stream": True}, {"stream": True, "thinking": {"type": "adaptive"}}])
+def test_an_upstreams_refusal_is_told_with_its_status(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, mode: Mode, more: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(replies, "KEPT_BACK_SECONDS", PATIENCE)
+    slow = StepByStep([], ModelRateLimitError("slow down", model="x", status=429, retry_after=7.0))
+    response = post(serve({"m": Contemplator(slow, mode=mode)}), BODY | more)
     assert (response.status_code, error_of(response).error.type) == (429, "rate_limit_error")
     assert (response.headers["retry-after"], response.headers["x-should-retry"]) == ("7", "false")
-    locked = instant(StepByStep([], ModelAuthError("no", model="x", status=401)))
-    response = post(serve(locked), BODY | {"stream": stream})
+    locked = StepByStep([], ModelAuthError("no", model="x", status=401))
+    response = post(serve({"m": Contemplator(locked, mode=mode)}), BODY | more)
     # The client's own key is not at fault.
     assert (response.status_code, error_of(response).error.type) == (502, "api_error")
+
+
+def test_what_is_kept_back_is_told_where_nothing_follows(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replies, "KEPT_BACK_SECONDS", 0.01)
+    told = threading.Event()
+    url = serve(instant(StepByStep([Delta(reasoning="Hmm."), told, "Rivers."])))
+    body = BODY | {"stream": True, "thinking": {"type": "adaptive"}}
+    with httpx2.stream("POST", f"{url}/v1/messages", json=body, timeout=PATIENCE) as response:
+        for line in response.iter_lines():
+            if "Hmm." in line:
+                told.set()
+    assert told.is_set()
 
 
 def test_an_error_in_mid_stream_is_the_last_event(serve: Serve) -> None:

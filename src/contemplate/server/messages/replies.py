@@ -40,6 +40,8 @@ from .answers import (
 from .errors import REQUEST_ID, ErrorBody, ErrorResponse, request_id
 
 KEEP_ALIVE_SECONDS = 15.0
+# For so long the first line of progress is kept back: it may say that the run fails, which a status tells better.
+KEPT_BACK_SECONDS = 1.0
 
 _STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -109,7 +111,8 @@ class WholeReply(_Reply):
 class StreamedReply(_Reply):
     """Events, each sent when there is something to tell.
 
-    The status is not sent before that, so that a run that fails at once is answered with an error's status.
+    The status is not sent before that, so that a run that fails at once is answered with an error's status: clients ask
+    again, and pay again, where a stream breaks off before an answer has begun.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -121,6 +124,8 @@ class StreamedReply(_Reply):
         self._index = -1
         self._block: Literal["text", "thinking"] | None = None
         self._has_text = False
+        self._kept_back = ""
+        self._kept_since = 0.0
 
     async def say(self, delta: ReplyDelta) -> None:
         """Send what is new.
@@ -131,14 +136,20 @@ class StreamedReply(_Reply):
         if delta.restart and self._has_text:
             why = "the answer broke off and began anew, after its beginning had been sent; ask again"
             raise RequestError(server_error(why, status=502, code="answer_restarted"))
-        if delta.reasoning and self._thinking:
-            await self._in("thinking", ThinkingDelta(thinking=delta.reasoning))
+        thoughts = delta.reasoning if self._thinking else ""
+        if not (thoughts or delta.content):
+            return
+        if not (self._open or self._kept_back or delta.content):
+            self._kept_back, self._kept_since = thoughts, anyio.current_time()
+            return
+        await self._say_kept_back(thoughts)
         if delta.content:
             self._has_text = True
             await self._in("text", TextDelta(text=delta.content))
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
         """Send the calls, why the message ends, and its usage."""
+        await self._say_kept_back()
         await self._events(
             *self._block_end(),
             *(event for call in result.pending for event in self._call(ToolUseBlock.of(call))),
@@ -160,11 +171,19 @@ class StreamedReply(_Reply):
         await self._events(ErrorBody.of(error, request_id(self._asgi[0])), last=True)
 
     async def keep_alive(self) -> None:
-        """Send a ping after each long silence."""
+        """Send what was kept back for long enough, and a ping after each long silence."""
         while True:
-            await anyio.sleep_until(self._last + KEEP_ALIVE_SECONDS)
-            if anyio.current_time() >= self._last + KEEP_ALIVE_SECONDS:
+            await anyio.sleep(min(KEPT_BACK_SECONDS, KEEP_ALIVE_SECONDS))
+            now = anyio.current_time()
+            if self._kept_back and now >= self._kept_since + KEPT_BACK_SECONDS:
+                await self._say_kept_back()
+            elif now >= self._last + KEEP_ALIVE_SECONDS:
                 await self._events(Ping())
+
+    async def _say_kept_back(self, more: str = "") -> None:
+        thoughts, self._kept_back = self._kept_back + more, ""
+        if thoughts:
+            await self._in("thinking", ThinkingDelta(thinking=thoughts))
 
     async def _in(self, kind: Literal["text", "thinking"], delta: TextDelta | ThinkingDelta) -> None:
         """Send `delta` in a block of its kind."""
