@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from time import time
@@ -24,10 +24,14 @@ from .asgi_run import ActiveRuns, AsgiRun
 from .chat.replies import StreamedReply, WholeReply, error_response
 from .chat.requests import asked_of
 from .chat.schema import ChatRequest, ModelCard, ModelList
+from .messages.errors import ErrorResponse
+from .messages.routes import messages_routes, model_response, models_response
+from .model_names import Minds, mind_named, shown_names
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
-Minds = Mapping[str, Contemplator[Any]]
+# The header by which Anthropic's clients are known, where a path is OpenAI's as well.
+_ANTHROPIC = "anthropic-version"
 
 
 def create_app(minds: Minds, *, allowed_hosts: Sequence[str] | None = None) -> Starlette:
@@ -36,7 +40,8 @@ def create_app(minds: Minds, *, allowed_hosts: Sequence[str] | None = None) -> S
     It knows no users: whoever reaches it can spend your tokens.
 
     Args:
-        minds: contemplators by the names by which clients ask for them.
+        minds: contemplators by the names by which clients ask for them. A name with a `*`, such as "claude-*", stands
+            for all that look like it, the first that matches; no list of models shows it.
         allowed_hosts: what a request's `Host` header may say, as for Starlette's `TrustedHostMiddleware`; anything if
             None. On a loopback address, name it here: it keeps web pages out that pretend to be your own host.
 
@@ -63,6 +68,7 @@ def build_app(minds: Minds, runs: ActiveRuns, *, allowed_hosts: Sequence[str] | 
             Route("/v1/models", backend.models),
             Route("/v1/models/{model:path}", backend.model),
             Route("/v1/chat/completions", backend.chat, methods=["POST"]),
+            *messages_routes(backend._mind, _body, runs),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts, www_redirect=False)],
         exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect, Exception), _error_response),
@@ -89,11 +95,15 @@ class _Backend:
         return JSONResponse({"status": "ok"})
 
     async def models(self, request: Request) -> Response:
-        return _json(ModelList(data=tuple(map(self._card, self._minds))))
+        if _ANTHROPIC in request.headers:
+            return models_response(shown_names(self._minds), self._created, request)
+        return _json(ModelList(data=tuple(map(self._card, shown_names(self._minds)))))
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["model"]
         self._mind(name)
+        if _ANTHROPIC in request.headers:
+            return model_response(name, self._created, request)
         return _json(self._card(name))
 
     async def chat(self, request: Request) -> AsgiRun:
@@ -107,10 +117,7 @@ class _Backend:
         return AsgiRun(asked, reply, self._runs)
 
     def _mind(self, name: str) -> Contemplator[Any]:
-        if name not in self._minds:
-            message = f"there is no model {name!r}; there are: {', '.join(self._minds)}"
-            raise invalid_request(message, status=404, param="model", code="model_not_found")
-        return self._minds[name]
+        return mind_named(self._minds, name)
 
     def _card(self, name: str) -> ModelCard:
         return ModelCard(id=name, created=self._created)
@@ -135,14 +142,15 @@ def _json(body: BaseModel) -> Response:
 
 
 async def _error_response(request: Request, error: Exception) -> Response:
+    form = ErrorResponse if request.url.path.startswith("/v1/messages") else error_response
     match error:
         case RequestError():
-            return error_response(error.failure)
+            return form(error.failure)
         case HTTPException():
             message = f"{request.method} {request.url.path}: {error.detail}"
-            response = error_response(invalid_request(message, status=error.status_code).failure)
+            response = form(invalid_request(message, status=error.status_code).failure)
             response.headers.update(error.headers or {})
             return response
         case ClientDisconnect():
             return Response(status_code=400)
-    return error_response(server_error(INTERNAL, code="internal_error"))
+    return form(server_error(INTERNAL, code="internal_error"))
