@@ -24,6 +24,7 @@ from .asgi_run import ActiveRuns, AsgiRun
 from .chat.replies import StreamedReply, WholeReply, error_response
 from .chat.requests import asked_of
 from .chat.schema import ChatRequest, ModelCard, ModelList
+from .responses.routes import responses_routes
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -63,6 +64,7 @@ def build_app(minds: Minds, runs: ActiveRuns, *, allowed_hosts: Sequence[str] | 
             Route("/v1/models", backend.models),
             Route("/v1/models/{model:path}", backend.model),
             Route("/v1/chat/completions", backend.chat, methods=["POST"]),
+            *responses_routes(backend.mind, read_body, runs, minds.values()),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts, www_redirect=False)],
         exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect, Exception), _error_response),
@@ -93,20 +95,20 @@ class _Backend:
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["model"]
-        self._mind(name)
+        self.mind(name)
         return _json(self._card(name))
 
     async def chat(self, request: Request) -> AsgiRun:
         try:
-            body = ChatRequest.model_validate_json(await _body(request))
+            body = ChatRequest.model_validate_json(await read_body(request))
         except ValidationError as error:
             raise invalid_body(error) from None
-        asked = asked_of(body, self._mind(body.model))
+        asked = asked_of(body, self.mind(body.model))
         usage = body.stream_options is not None and bool(body.stream_options.include_usage)
         reply = partial(StreamedReply, body.model, usage) if body.stream else partial(WholeReply, body.model)
         return AsgiRun(asked, reply, self._runs)
 
-    def _mind(self, name: str) -> Contemplator[Any]:
+    def mind(self, name: str) -> Contemplator[Any]:
         if name not in self._minds:
             message = f"there is no model {name!r}; there are: {', '.join(self._minds)}"
             raise invalid_request(message, status=404, param="model", code="model_not_found")
@@ -116,7 +118,7 @@ class _Backend:
         return ModelCard(id=name, created=self._created)
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
     # A web page can send text or a form to any address without being asked, but not JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise invalid_request("the request's Content-Type must be application/json", status=415)

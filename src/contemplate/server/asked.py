@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..contemplator import Contemplator
+from ..decisions import Returned
 from ..messages import ImagePart, Message
 from ..options import AnyTool
 from ..result import RunResult
@@ -46,6 +47,9 @@ class Asked:
     settings: ModelSettings | None = None
     seed: int | None = None
     tools: tuple[AnyTool, ...] = ()
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
+    returned: Mapping[str, Returned] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

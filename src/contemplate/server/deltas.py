@@ -16,11 +16,16 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 
 @dataclass(frozen=True, slots=True)
 class ReplyDelta:
-    """What a reply gains. `restart` says that the contents before are void, and that this one begins anew."""
+    """What a reply gains.
+
+    `restart` says that the contents before are void, and that this one begins anew; `turn`, that they were said before
+    a tool was called, and are over.
+    """
 
     reasoning: str = ""
     content: str = ""
     restart: bool = False
+    turn: bool = False
 
 
 class ReplyDeltas:
