@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import anyio
-import starlette.responses
+from starlette import responses as http
 from starlette.types import Receive, Scope, Send
 
 from ...result import RunResult
@@ -19,6 +19,7 @@ from .resource import Response
 from .writer import ResponseWriter
 
 KEEP_ALIVE_SECONDS = 15.0
+HOLD_SECONDS = 1.0
 DONE = b"data: [DONE]\n\n"
 
 STREAM_HEADERS = [
@@ -30,9 +31,9 @@ STREAM_HEADERS = [
 Keep = Callable[[Response], Awaitable[None]]
 
 
-def json_response(body: Api, status: int = 200) -> starlette.responses.Response:
+def json_response(body: Api, status: int = 200) -> http.Response:
     """Return `body` as a response of HTTP."""
-    return starlette.responses.Response(body.model_dump_json(by_alias=True), status, media_type="application/json")
+    return http.Response(body.model_dump_json(by_alias=True), status, media_type="application/json")
 
 
 class WholeReply:
@@ -70,8 +71,9 @@ class WholeReply:
 class StreamedReply:
     """Events, each sent when there is something to tell.
 
-    The status is not sent before that, so that a run which the client's own request makes fail at once is answered with
-    an error's status. Other errors are told in the stream: a status of 5xx lets clients make the whole run again.
+    The status is not sent before that, and the first line of progress not until there is more or a moment has passed:
+    it may say that all has failed. So a run which fails at once for the client's own request is answered with an
+    error's status. Other errors are told in the stream: a status of 5xx lets clients make the whole run again.
 
     Args:
         writer: writes the response.
@@ -88,10 +90,14 @@ class StreamedReply:
         self._open = False
         self._over = False
         self._last = anyio.current_time()
+        self._held: ReplyDelta | None = None
 
     async def say(self, delta: ReplyDelta) -> None:
         """Send what is new."""
         async with self._lock:
+            if not self._open and self._held is None and not delta.content:
+                self._held = delta
+                return
             await self._events(self._writer.say(delta))
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
@@ -110,32 +116,40 @@ class StreamedReply:
 
     async def keep_alive(self) -> None:
         """Say after each long silence that the work goes on: clients give up on streams without events."""
+        await anyio.sleep(HOLD_SECONDS)
+        async with self._lock:
+            if not (self._open or self._over):
+                await self._events(())
         while True:
             await anyio.sleep_until(self._last + KEEP_ALIVE_SECONDS)
             async with self._lock:
                 if not self._over and anyio.current_time() >= self._last + KEEP_ALIVE_SECONDS:
-                    await self._events((self._writer.still(),) if self._open else ())
+                    await self._events((self._writer.still(),))
 
     async def _events(self, told: Iterable[Event]) -> None:
-        # The first events have the first numbers.
-        opening = b"" if self._open else b"".join(map(frame, self._writer.begin()))
-        data = opening + b"".join(map(frame, told))
-        if not self._open:
-            self._open = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-        if data:
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-            self._last = anyio.current_time()
+        data = self._opening() + b"".join(map(frame, told))
+        await self._start()
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._last = anyio.current_time()
 
     async def _end(self, told: Iterable[Event]) -> None:
-        opening = b"" if self._open else b"".join(map(frame, self._writer.begin()))
-        data = opening + b"".join(map(frame, told)) + DONE
-        if not self._open:
-            self._open = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+        data = self._opening() + b"".join(map(frame, told)) + DONE
+        await self._start()
         await self._keep(self._writer.response)
         self._over = True
         await self._send({"type": "http.response.body", "body": data, "more_body": False})
+
+    def _opening(self) -> bytes:
+        # Before all others, as events are numbered when they are made.
+        if self._open:
+            return b""
+        held = () if self._held is None else self._writer.say(self._held)
+        return b"".join(map(frame, (*self._writer.begin(), *held)))
+
+    async def _start(self) -> None:
+        if not self._open:
+            self._open = True
+            await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
 
 
 def _all(told: Iterable[Event]) -> None:
