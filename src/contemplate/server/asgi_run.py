@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any
 
 import anyio
 from starlette.types import Receive, Scope, Send
 
+from ..decisions import PendingCall
 from ..errors import ContemplateError
 from ..events import RunStarted
+from ..stream import RunStream
 from .api_errors import INTERNAL, Failure, RequestError, run_error, server_error, waits
 from .asked import Asked, Reply
-from .deltas import ReplyDeltas
+from .deltas import NOTHING_TOLD, ReplyDeltas
+from .forced_call import forced_call
+from .waiting_runs import WaitingRun, WaitingRuns, as_known, names, suspended
 
 
 class ActiveRuns:
-    """The runs that are going on."""
+    """The runs that are going on, and those that wait for their clients."""
 
     def __init__(self) -> None:
+        self.waiting = WaitingRuns()
         self._scopes: set[anyio.CancelScope] = set()
         self._stopped = False
 
@@ -72,32 +78,85 @@ class AsgiRun:
             group.cancel_scope.cancel()
 
     async def _run(self, reply: Reply) -> None:
-        asked = self._asked
-        deltas = ReplyDeltas(typed=asked.output_type is not None)
-        question = asked.question
         with self._runs.hold():
-            async with asked.mind.stream(
-                question.text,
-                images=question.images,
-                history=question.history,
-                output_type=asked.output_type,
-                answer_settings=asked.settings,
-                seed=asked.seed,
-                tools=asked.tools,
-                labels=asked.labels or None,
-            ) as run:
-                async for event in run:
-                    if isinstance(event, RunStarted):
-                        reply.run_id = event.run_id
-                    delta = deltas.of(event)
-                    if delta is not None:
-                        await reply.say(delta)
-            if run.result.pending:
-                raise RequestError(waits(run.result.pending))
-            rest = deltas.rest(run.result)
+            await answer(self._asked, reply, self._runs.waiting)
+
+
+async def answer(asked: Asked, reply: Reply, waiting: WaitingRuns) -> None:
+    """Answer what is asked: go on with the run that waits for what the client's tools returned, or make a new one.
+
+    A run that can no longer be found is made anew, from the conversation alone.
+
+    Raises:
+        RequestError: the run waits for what no client can give.
+        ContemplateError: there is no answer.
+    """
+    asked, forced = forced_call(asked)
+    before = await waiting.take(asked)
+    keep = before
+    deltas = ReplyDeltas(typed=asked.output_type is not None, told=NOTHING_TOLD if before is None else before.told)
+    try:
+        async with _stream(asked, before) as run:
+            async for event in run:
+                if isinstance(event, RunStarted):
+                    reply.run_id = event.run_id
+                delta = deltas.of(event)
+                if delta is not None:
+                    await reply.say(delta)
+        result = run.result
+        keep = suspended(asked, result, deltas.told, before) if result.pending else None
+        usage = result.usage if before is None else result.usage - before.usage
+        result = result.model_copy(update={"usage": usage})
+        if result.pending:
+            result = result.model_copy(update={"pending": _for_client(asked, result.pending)})
+        elif forced:
+            result = forced(result)
+        else:
+            rest = deltas.rest(result)
             if rest is not None:
                 await reply.say(rest)
-            await reply.end(run.result, deltas.text(run.result), deltas.finish_reason(run.result))
+        await reply.end(result, deltas.text(result), deltas.finish_reason(result))
+    finally:
+        if keep is not None:
+            waiting.keep(keep)
+
+
+def _stream(asked: Asked, before: WaitingRun | None) -> AbstractAsyncContextManager[RunStream[Any]]:
+    if before is not None:
+        # As it was asked at first: what is recorded is found again by what was sent.
+        first = before.asked
+        return asked.mind.resume_stream(
+            before.run_id,
+            before.decisions,
+            output_type=first.output_type,
+            answer_settings=first.settings,
+            seed=first.seed,
+            tools=first.tools,
+        )
+    question = asked.question
+    return asked.mind.stream(
+        question.text,
+        images=question.images,
+        history=question.history,
+        output_type=asked.output_type,
+        answer_settings=asked.settings,
+        seed=asked.seed,
+        tools=() if asked.tool_choice == "none" else asked.tools,
+        labels=asked.labels or None,
+    )
+
+
+def _for_client(asked: Asked, pending: Sequence[PendingCall]) -> tuple[PendingCall, ...]:
+    """Return the calls that go out, under the ids by which clients know them.
+
+    Raises:
+        RequestError: some are not of the client's tools.
+    """
+    others = [each for each in pending if each.kind != "external" or each.tool not in names(asked)]
+    if others:
+        raise RequestError(waits(others))
+    going_out = pending if asked.parallel_tool_calls else pending[:1]
+    return tuple(map(as_known, going_out))
 
 
 async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:

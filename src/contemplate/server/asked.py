@@ -37,6 +37,10 @@ class Asked:
         settings: of the calls that write the answer.
         seed: of the run.
         tools: the client's own, whose calls it answers itself.
+        tool_choice: "auto"; "none", where no tool is to be called; "required", where the answer is to be a call of one
+            of the tools; or the name of the tool that it is to be a call of.
+        parallel_tool_calls: whether several calls may go out at once.
+        returned: what the client's tools returned, by the ids of the calls, where the request goes on after that.
         labels: what the client wants to find its request by.
     """
 
@@ -63,7 +67,11 @@ class Reply(Protocol):
         ...
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
-        """Tell that the run is over, with the answer `text`."""
+        """Tell that the run is over, with the answer `text`.
+
+        Where it ends for "tool_calls", `result.pending` are the calls that the client is to make, under the ids by
+        which it names them, and `text` is what was said before them.
+        """
         ...
 
     async def fail(self, error: Failure) -> None:
