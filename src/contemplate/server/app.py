@@ -119,6 +119,11 @@ class _Backend:
 
 
 async def read_body(request: Request) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        RequestError: it is not JSON, or too large.
+    """
     # A web page can send text or a form to any address without being asked, but not JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise invalid_request("the request's Content-Type must be application/json", status=415)

@@ -75,7 +75,7 @@ def events_of(text: str) -> list[Event]:
         assert name == f"event: {event['type']}"
         _EVENT.validate_json(data.removeprefix("data: "), strict=True)
         found.append(event)
-    assert [each["type"] for each in found][0] == "response.created"
+    assert found[0]["type"] == "response.created"
     assert [each["sequence_number"] for each in found] == list(range(len(found)))
     return found
 
@@ -87,9 +87,7 @@ def types(events: list[Event]) -> list[str]:
 
 
 def text_of(response: Any) -> str:
-    return "".join(
-        part["text"] for item in response["output"] if item["type"] == "message" for part in item["content"]
-    )
+    return "".join(part["text"] for item in response["output"] if item["type"] == "message" for part in item["content"])
 
 
 @pytest.fixture

@@ -14,12 +14,13 @@ from contemplate.testing import ScriptedModel
 from ..test_server_clients import StepByStep
 from .conftest import MERGED, PLAN, expert, instant, text_of, types
 
-KEYS = set(
-    "id object created_at completed_at status incomplete_details model previous_response_id instructions output error "
-    "tools tool_choice truncation parallel_tool_calls text top_p presence_penalty frequency_penalty top_logprobs "
-    "temperature reasoning usage max_output_tokens max_tool_calls store background service_tier metadata "
-    "safety_identifier prompt_cache_key".split()
-)
+KEYS = {
+    *("id", "object", "created_at", "completed_at", "status", "incomplete_details", "model", "previous_response_id"),
+    *("instructions", "output", "error", "tools", "tool_choice", "truncation", "parallel_tool_calls", "text", "top_p"),
+    *("presence_penalty", "frequency_penalty", "top_logprobs", "temperature", "reasoning", "usage"),
+    *("max_output_tokens", "max_tool_calls", "store", "background", "service_tier", "metadata", "safety_identifier"),
+    "prompt_cache_key",
+}
 NUMBERS = ("presence_penalty", "frequency_penalty", "top_logprobs", "temperature", "top_p")
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}, "strict": False}
 
@@ -59,7 +60,7 @@ def test_the_order_of_events(raw: Any) -> None:
     assert len({each["response"]["id"] for each in events if "response" in each}) == 1
     done = [each["item"] for each in events if each["type"] == "response.output_item.done"]
     assert done == events[-1]["response"]["output"]
-    assert [each["logprobs"] for each in events if "output_text" in each["type"]][0] == []
+    assert all(each["logprobs"] == [] for each in events if "output_text" in each["type"])
     assert "".join(each["delta"] for each in events if each["type"] == "response.output_text.delta") == MERGED
 
 
@@ -140,7 +141,9 @@ def test_images_of_the_answer(raw: Any) -> None:
 
         async def request(self, request: ModelRequest, on_delta: Any = None) -> ModelResponse:
             answer = await ScriptedModel("Here").request(request, on_delta)
-            message = answer.message.model_copy(update={"parts": (*answer.message.parts, ImagePart(data=b"\x89PNG..."))})
+            message = answer.message.model_copy(
+                update={"parts": (*answer.message.parts, ImagePart(data=b"\x89PNG..."))}
+            )
             return answer.model_copy(update={"message": message})
 
     response = raw(instant(Painter())).post()

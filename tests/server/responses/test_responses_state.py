@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ Make = Callable[[Any], Minds]
 
 
 @pytest.fixture(params=["memory", "journal"])
-def minds(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+def minds(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     """Makes contemplators, whose answers are kept here or there."""
     journal = Journal(tmp_path / "runs.db") if request.param == "journal" else None
+    yield lambda model: {"m": Contemplator(model, mode="instant", journal=journal)}
     if journal is not None:
-        request.addfinalizer(journal.close)
-    return lambda model: {"m": Contemplator(model, mode="instant", journal=journal)}
+        journal.close()
 
 
 def test_a_response_is_kept_until_it_is_deleted(client: Any, minds: Make) -> None:

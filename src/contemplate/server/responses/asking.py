@@ -14,7 +14,8 @@ from ...tools import external_tool
 from ..api_errors import invalid_request
 from ..asked import Asked
 from ..json_output import any_object, json_output
-from .conversation import as_messages, as_question, returned
+from ..questions import question_of
+from .conversation import as_messages, returned
 from .items import Item
 from .requests import AllowedTools, FunctionTool, Input, JsonFormat, NamedTool, ResponsesRequest, SchemaFormat
 
@@ -34,7 +35,7 @@ def asked_of(body: ResponsesRequest, mind: Contemplator[Any], items: Sequence[It
     return Asked(
         mind,
         body.model,
-        as_question(messages_of(body, items), mind.prompts),
+        question_of(messages_of(body, items), mind.prompts, "input"),
         output_type=_output_type(body),
         settings=_settings(body),
         tools=tuple(map(_tool, offered(body))),
@@ -61,7 +62,8 @@ def offered(body: Input) -> tuple[FunctionTool, ...]:
 
 def _tool(tool: FunctionTool) -> AnyTool:
     try:
-        return external_tool(tool.name, tool.description or "", tool.parameters)
+        # What a client's tool does is not known: it is not to be done by each of several subagents.
+        return external_tool(tool.name, tool.description or "", tool.parameters, side_effects=True)
     except ConfigurationError as error:
         raise invalid_request(f"tools: {error.message}", param="tools") from None
 

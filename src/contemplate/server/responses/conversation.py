@@ -1,4 +1,4 @@
-"""Conversations: the items so far, and what they ask."""
+"""Conversations: the items so far, as messages."""
 
 from __future__ import annotations
 
@@ -8,14 +8,9 @@ from typing import Literal
 from pydantic import Field
 
 from ...decisions import Returned
-from ...errors import ConfigurationError
 from ...images import image_from_url
 from ...messages import ImagePart, TextPart, ToolCall
 from ...messages import Message as Said
-from ...prompts import Prompts
-from ...run.history import checked_history
-from ..api_errors import invalid_request
-from ..asked import Question
 from .items import Api, FunctionCall, FunctionCallOutput, InputImage, Item, Message
 
 
@@ -51,37 +46,14 @@ def as_messages(items: Iterable[Item]) -> list[Said]:
 
 
 def returned(items: Sequence[Item]) -> dict[str, Returned]:
-    """Return what the client's tools returned, where nothing was said after it."""
+    """Return what the client's tools returned since the user last spoke, by the ids of their calls."""
     found: dict[str, Returned] = {}
     for item in reversed(items):
-        if isinstance(item, FunctionCallOutput):
-            found[item.call_id] = Returned(item.text)
-        elif isinstance(item, Message | FunctionCall):
+        if isinstance(item, Message) and item.role == "user":
             break
-    return dict(reversed(found.items()))
-
-
-def as_question(said: Sequence[Said], prompts: Prompts) -> Question:
-    """Return the question that messages ask, oldest message first, with `prompts` where it has no words.
-
-    The last message of the user is the question. If more was said after it, what is asked is to go on.
-
-    Raises:
-        RequestError: there is no message of the user, the last one is empty, or a tool call has no result.
-    """
-    place = max((place for place, each in enumerate(said) if each.role == "user"), default=None)
-    if place is None:
-        raise invalid_request("input: there is no message of the user", param="input")
-    asked = said[place]
-    if not asked.text.strip() and not asked.images:
-        raise invalid_request("input: the last message of the user is empty", param="input")
-    try:
-        if any(each.role != "system" for each in said[place + 1 :]):
-            return Question(prompts.render("history_go_on"), (), checked_history(said))
-        history = checked_history([*said[:place], *said[place + 1 :]])
-    except ConfigurationError as error:
-        raise invalid_request(f"input: {error.message}", param="input") from None
-    return Question(asked.text if asked.text.strip() else prompts.render("image_question"), asked.images, history)
+        if isinstance(item, FunctionCallOutput):
+            found.setdefault(item.call_id, Returned(item.text))
+    return found
 
 
 def _message(item: Message) -> Said:

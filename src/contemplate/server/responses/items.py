@@ -6,6 +6,7 @@ did, and how a model reasoned.
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from ..api_errors import UNSUPPORTED
 
 Status = Literal["in_progress", "completed", "incomplete"]
 Phase = Literal["commentary", "final_answer"]
+JsonObject = dict[str, JsonValue]
 
 _HARMLESS = re.compile(r"reasoning|compaction\w*|item_\w+|\w+_(call|call_output|output|list_tools|response|request)")
 _TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
@@ -72,6 +74,15 @@ class SummaryText(Api):
     text: Text
 
 
+def _file(name: str, data: str) -> str:
+    """Return a file as text; one that holds none, by its name alone."""
+    try:
+        text = base64.b64decode(data.partition("base64,")[2] or data, validate=True).decode()
+    except ValueError:
+        return f"[file {name}, which cannot be read here]"
+    return f"{name}:\n{text}"
+
+
 def _part(value: Any, of_model: bool = False) -> Any:
     match value:
         case InputText() | InputImage() | OutputText():
@@ -86,6 +97,8 @@ def _part(value: Any, of_model: bool = False) -> Any:
             except ValueError as error:
                 raise PydanticCustomError("image_url", f"image_url: {error}") from None
             return {"type": "input_image", "image_url": url, "detail": value.get("detail") or "auto"}
+        case {"type": "input_file", "file_data": str(data)}:
+            return InputText(text=_file(str(value.get("filename") or "file"), data))
         case {"type": "input_image"}:
             raise PydanticCustomError(UNSUPPORTED, "a part of type input_image needs a URL in image_url")
         case {"type": str(kind)} if kind in _TEXTS:
@@ -185,20 +198,25 @@ def _as_item(value: Any) -> Any:
             return {**value, "type": "function_call", "arguments": to_json_text({"input": text}), "status": "completed"}
         case {"type": "custom_tool_call_output"}:
             return {**value, "type": "function_call_output", "status": "completed"}
-        case {"type": "message" | None, "role": str(role)} | {"role": str(role), "content": _}:
-            return _without_nulls(value) | {"type": "message", "content": _content(value, role)}
-        case {"type": "item_reference" | None, "id": str(id_)}:
+        case {"type": "item_reference" | None, "id": str(id_)} if "role" not in value:
             return ItemReference(id=id_)
+        case {"role": str(role)} if value.get("type") in ("message", None):
+            return _without_nulls(value) | {"type": "message", "content": _content(value, role)}
         case {"type": str(kind)} if kind != "message" and _HARMLESS.fullmatch(kind):
             return Ignored()
+    return _refused(value)
+
+
+def _refused(value: Any) -> Any:
+    match value:
+        case BaseModel():
+            return value
         case {"type": "message"}:
             raise PydanticCustomError("item", "a message needs a role")
         case {"type": str(kind)}:
             raise PydanticCustomError(UNSUPPORTED, "items of type {kind} are not supported", {"kind": kind})
         case {"id": str(id_)}:
             return ItemReference(id=id_)
-        case BaseModel():
-            return value
     raise PydanticCustomError("item", "an item must be an object with a type")
 
 
@@ -249,6 +267,3 @@ class ItemList(Api):
     first_id: str
     last_id: str
     has_more: bool
-
-
-JsonObject = dict[str, JsonValue]
