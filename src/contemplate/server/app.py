@@ -27,6 +27,7 @@ from .chat.schema import ChatRequest, ModelCard, ModelList
 from .messages.errors import ErrorResponse
 from .messages.routes import messages_routes, model_response, models_response
 from .model_names import Minds, mind_named, shown_names
+from .responses.routes import responses_routes
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -68,7 +69,8 @@ def build_app(minds: Minds, runs: ActiveRuns, *, allowed_hosts: Sequence[str] | 
             Route("/v1/models", backend.models),
             Route("/v1/models/{model:path}", backend.model),
             Route("/v1/chat/completions", backend.chat, methods=["POST"]),
-            *messages_routes(backend._mind, _body, runs),
+            *messages_routes(backend.mind, read_body, runs),
+            *responses_routes(backend.mind, read_body, runs, minds.values()),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts, www_redirect=False)],
         exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect, Exception), _error_response),
@@ -101,29 +103,34 @@ class _Backend:
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["model"]
-        self._mind(name)
+        self.mind(name)
         if _ANTHROPIC in request.headers:
             return model_response(name, self._created, request)
         return _json(self._card(name))
 
     async def chat(self, request: Request) -> AsgiRun:
         try:
-            body = ChatRequest.model_validate_json(await _body(request))
+            body = ChatRequest.model_validate_json(await read_body(request))
         except ValidationError as error:
             raise invalid_body(error) from None
-        asked = asked_of(body, self._mind(body.model))
+        asked = asked_of(body, self.mind(body.model))
         usage = body.stream_options is not None and bool(body.stream_options.include_usage)
         reply = partial(StreamedReply, body.model, usage) if body.stream else partial(WholeReply, body.model)
         return AsgiRun(asked, reply, self._runs)
 
-    def _mind(self, name: str) -> Contemplator[Any]:
+    def mind(self, name: str) -> Contemplator[Any]:
         return mind_named(self._minds, name)
 
     def _card(self, name: str) -> ModelCard:
         return ModelCard(id=name, created=self._created)
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        RequestError: it is not JSON, or too large.
+    """
     # A web page can send text or a form to any address without being asked, but not JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise invalid_request("the request's Content-Type must be application/json", status=415)
