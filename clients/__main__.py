@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="name the clients")
     parser.add_argument("--feature", action="append", choices=[each.name for each in FEATURES], help="only this one")
     parser.add_argument("--cache", type=Path, default=Path(platformdirs.user_cache_dir("contemplate-clients")))
+    parser.add_argument("-v", "--verbose", action="store_true", help="print what server and models said in each cell")
     parser.add_argument("--page", action="store_true", help="write what came of it into docs/clients.md")
     asked = parser.parse_args()
     if asked.list or not (asked.all or asked.clients):
@@ -36,7 +37,7 @@ def main() -> int:
         for feature in FEATURES:
             if not asked.feature or feature.name in asked.feature:
                 cells.append(run(client, feature, place))
-                show(cells[-1])
+                show(cells[-1], asked.verbose)
         if asked.page:
             page.keep([cell for cell in cells if cell.client == name])
     failed = sum(cell.verdict == "fails" for cell in cells)
@@ -44,13 +45,15 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def show(cell: Cell) -> None:
-    """Print what became of a cell."""
+def show(cell: Cell, verbose: bool) -> None:
+    """Print what became of a cell, and in `verbose` what was said."""
     if cell.verdict == "does not apply":
         return
     print(f"{cell.client:28}{cell.feature:12}{cell.verdict}", flush=True)
     for why in cell.why:
         print(f"    {why}\n    see {cell.folder}", flush=True)
+    if verbose and cell.folder is not None:
+        print((cell.folder / "transcript.txt").read_text("utf-8"))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"
@@ -45,7 +48,8 @@ class Client:
 @cache
 def clients() -> dict[str, Client]:
     """Return all clients by their names, in the order of the table."""
-    return {name: Client(name=name, **_fields(each)) for name, each in _read()["clients"].items()}
+    rows = TypeAdapter(dict[str, Client])
+    return rows.validate_python({name: {"name": name, **row} for name, row in _read()["clients"].items()})
 
 
 def node_packages() -> tuple[str, ...]:
@@ -53,9 +57,5 @@ def node_packages() -> tuple[str, ...]:
     return tuple(_read()["node"]["pip"])
 
 
-def _read() -> dict[str, dict[str, dict[str, list[str]]]]:
+def _read() -> dict[str, Any]:
     return tomllib.loads((HERE / "catalog.toml").read_text("utf-8"))
-
-
-def _fields(row: dict[str, list[str]]) -> dict[str, object]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}

@@ -19,11 +19,12 @@ from typing import Any, Literal
 
 from .catalog import SCRIPTS, Client
 from .environments import Environment
-from .features import Feature
+from .features import REPOSITORY, Feature
 from .scripts.given import IMAGE
 
 PATIENCE = 240.0
 AFTERMATH = 10.0
+WORDS = 300
 ROOT = Path(__file__).parent.parent
 
 Verdict = Literal["passes", "fails", "does not apply"]
@@ -58,8 +59,23 @@ def run(client: Client, feature: Feature, environment: Environment) -> Cell:
         had = _had(client, feature, environment, folder, log, url)
         if feature.name == "cancel":
             _until_cancelled(log)
+    (folder / "transcript.txt").write_text("\n".join(transcript(_lines(log))), "utf-8")
     wrong = [str(had["failed"])] if "failed" in had else feature.check(had, _lines(log))
     return Cell(client.name, feature.name, "fails" if wrong else "passes", tuple(wrong), folder)
+
+
+def transcript(lines: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield, in few words, what the server was asked, and what its models said."""
+    for line in lines:
+        match line:
+            case {"request": request, "status": status}:
+                yield f"{request} -> {status}"
+            case {"call": role, "asked": asked}:
+                yield f"  {role} is asked: {asked[-WORDS:]}"
+            case {"reply": reply, "of": role}:
+                yield f"  {role} says: {reply[:WORDS]}"
+            case {"waiting": True} | {"cancelled": True}:
+                yield f"  {', '.join(line)}"
 
 
 def _had(
@@ -70,8 +86,12 @@ def _had(
     here = folder / "here"
     here.mkdir()
     (here / "image.png").write_bytes(IMAGE)
+    for name, text in REPOSITORY.items():
+        (here / name).write_text(text, "utf-8")
     is_python = client.script.suffix == ".py"
-    interpreter = (environment.program("python") if client.pip else sys.executable) if is_python else environment.program("node")
+    interpreter = (
+        (environment.program("python") if client.pip else sys.executable) if is_python else environment.program("node")
+    )
     runner = folder / ("run.py" if is_python else "run.mjs")
     command = [interpreter, str(runner), str(folder / client.file), feature.function]
     variables = environment.variables() | {
@@ -79,6 +99,7 @@ def _had(
         "SUITE_QUESTION": feature.question,
         "SUITE_LOG": str(log),
         "HOME": str(folder),
+        "PWD": str(here),
     }
     with (folder / "said.txt").open("w", encoding="utf-8") as said:
         process = subprocess.Popen(

@@ -17,8 +17,9 @@ REFUSAL = "HTTP 400: flumphs cannot be weighed"
 OUTAGE = "HTTP 503: the flumph scales are out of order"
 CITY = {"name": "Paris", "country": "France", "population": 2102650}
 PARTS = {"tools": ("Paris", "Oslo"), "edit": ("Greeting", "Farewell")}
+REPOSITORY = {"greeting.py": 'print("helo")\n'}
 EDITS = {
-    "Greeting": "printf 'print(\"hello\")\\n' > greeting.py && echo greeted",
+    "Greeting": "sed -i s/helo/hello/ greeting.py && echo greeted",
     "Farewell": "printf 'print(\"bye\")\\n' > farewell.py && echo parted",
 }
 WRITTEN = {"greeting.py": 'print("hello")\n', "farewell.py": 'print("bye")\n'}
@@ -56,7 +57,11 @@ def _stream(had: Outcome, log: Log) -> list[str]:
 def _tools(had: Outcome, log: Log) -> list[str]:
     called = sorted(had.get("calls", ()))
     wrong = [] if called == sorted(WEATHER) else [f"the tool was called for {called}"]
-    missing = [f"{text!r} is not in the answer {had.get('text')!r}" for text in WEATHER.values() if text not in had.get("text", "")]
+    missing = [
+        f"{text!r} is not in the answer {had.get('text')!r}"
+        for text in WEATHER.values()
+        if text not in had.get("text", "")
+    ]
     return [*wrong, *missing, *_contemplated(log)]
 
 
@@ -67,7 +72,11 @@ def _edit(had: Outcome, log: Log) -> list[str]:
 
 
 def _structured(had: Outcome, log: Log) -> list[str]:
-    return [*([] if had.get("object") == CITY else [f"the object is {had.get('object')!r}"]), *_contemplated(log)]
+    # Some clients have a tool for the answer: a subagent's call of it is the answer, and nothing is merged.
+    return [
+        *([] if had.get("object") == CITY else [f"the object is {had.get('object')!r}"]),
+        *_contemplated(log, "plan", "part"),
+    ]
 
 
 def _images(had: Outcome, log: Log) -> list[str]:
@@ -99,8 +108,8 @@ def _text(had: Outcome, expected: str) -> list[str]:
     return [] if expected in (had.get("text") or "") else [f"the answer is {had.get('text')!r}"]
 
 
-def _contemplated(log: Log) -> list[str]:
-    missing = {"plan", "part", "merge"} - {each.get("call") for each in log}
+def _contemplated(log: Log, *roles: str) -> list[str]:
+    missing = set(roles or ("plan", "part", "merge")) - {each.get("call") for each in log}
     return [f"the run made no call of its {', '.join(sorted(missing))}"] if missing else []
 
 
@@ -108,7 +117,7 @@ FEATURES = (
     Feature("chat", "Why is the sea salty?", _chat, "chat"),
     Feature("stream", "Why is the sea so salty?", _stream, "stream"),
     Feature("tools", "What is the weather in Paris, and in Oslo?", _tools, "tools"),
-    Feature("edit", "Write greeting.py and farewell.py.", _edit, "edit"),
+    Feature("edit", "Mend greeting.py, and add farewell.py.", _edit, "edit"),
     Feature("structured", "Which city is the capital of France?", _structured, "structured"),
     Feature("images", "How large is this image?", _images, "images"),
     Feature("errors", "What does a flumph weigh?", _error(REFUSAL), "errors"),

@@ -23,13 +23,13 @@ from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
 from . import features
-from .shell_tools import NAMES, shell_call
+from .shell_tools import shell_call
 
 Role = Literal["plan", "part", "merge", "alone"]
 Tell = Callable[[dict[str, Any]], None]
 
 READING = re.compile(r"\d+\.\d degrees and \w+")
-DONE = "Both files are written."
+DONE = "Both files are well."
 
 
 def minds(tell: Tell) -> dict[str, Contemplator[Any]]:
@@ -60,7 +60,9 @@ class QuestionDriven:
             raise ModelRequestError(features.REFUSAL, model=self.name, status=400)
         if feature == "cancel" and role in ("merge", "alone"):
             await self._never_end(on_delta)
-        return await ScriptedModel(lambda _: _reply(request, role, feature), chunk=8).request(request, on_delta)
+        reply = _reply(request, role, feature)
+        self.tell({"reply": _words(reply), "of": role})
+        return await ScriptedModel(lambda _: reply, chunk=8).request(request, on_delta)
 
     def _tell_of(self, request: ModelRequest, role: Role, feature: str | None) -> None:
         images = [image.data for message in request.messages for image in message.images]
@@ -68,6 +70,7 @@ class QuestionDriven:
             {
                 "call": role,
                 "feature": feature,
+                "asked": request.messages[-1].text,
                 "tools": [tool.name for tool in request.tools],
                 "images": [hashlib.sha256(data).hexdigest() if data else "elsewhere" for data in images],
             }
@@ -92,6 +95,12 @@ def role_of(request: ModelRequest) -> Role:
     if "Now answer the whole question" in request.messages[-1].text:
         return "merge"
     return "part" if any("one of several experts" in message.text for message in request.messages) else "alone"
+
+
+def _words(reply: str | Message) -> str:
+    if isinstance(reply, str):
+        return reply
+    return "; ".join(f"{call.name} {call.arguments}" for call in reply.tool_calls)
 
 
 def _reply(request: ModelRequest, role: Role, feature: str | None) -> str | Message:
@@ -128,15 +137,19 @@ def _with_weather(request: ModelRequest, role: Role) -> str | Message:
 
 
 def _with_shell(request: ModelRequest, role: Role) -> str | Message:
-    if not any(tool.name in NAMES for tool in request.tools) and role == "merge":
-        return "\n\n".join([DONE, *(f"{name}\n```\n{text}```" for name, text in features.WRITTEN.items())])
     if role == "merge":
-        return DONE
+        asked_for_texts = any("file listing" in message.text for message in request.messages)
+        return "\n\n".join([DONE, *_listings()]) if asked_for_texts else DONE
     results = [message for message in request.messages if message.role == "tool"]
     if results:
-        return f"{DONE} The shell said: {results[-1].text}"
+        return f"The shell said: {results[-1].text}"
     call = shell_call(request.tools, features.EDITS[_own_title(request, features.PARTS["edit"])])
     return "There is no shell." if call is None else Message.assistant("", (call,))
+
+
+def _listings() -> list[str]:
+    # The form in which aider wants whole files.
+    return [f"{name}\n```\n{text}```" for name, text in features.WRITTEN.items()]
 
 
 def _as_tool(request: ModelRequest) -> Message | None:

@@ -37,7 +37,14 @@ class Told:
 
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
-                tell(self._log, {"request": f"{scope['method']} {scope['path']}", "status": message["status"], "body": body.decode(errors="replace")})
+                tell(
+                    self._log,
+                    {
+                        "request": f"{scope['method']} {scope['path']}",
+                        "status": message["status"],
+                        "body": body.decode(errors="replace"),
+                    },
+                )
             if message["type"] == "http.response.body":
                 tell(self._log, {"sent": message.get("body", b"").decode(errors="replace")})
             await send(message)

@@ -6,13 +6,13 @@ from given import IMAGE, MODEL, QUESTION, URL, WEATHER
 
 os.environ |= {"CONTEMPLATE_BASE_URL": f"{URL}/v1", "CONTEMPLATE_API_KEY": "none"}
 
-from inspect_ai import Task, eval  # noqa: E402
-from inspect_ai.dataset import Sample  # noqa: E402
-from inspect_ai.model import ChatMessageUser, ContentImage, ContentText, GenerateConfig, ResponseSchema, get_model  # noqa: E402, E501
-from inspect_ai.solver import generate, use_tools  # noqa: E402
-from inspect_ai.tool import tool  # noqa: E402
-from inspect_ai.util import json_schema  # noqa: E402
-from pydantic import BaseModel  # noqa: E402
+from inspect_ai import Task, eval
+from inspect_ai.dataset import Sample
+from inspect_ai.model import ChatMessageUser, ContentImage, ContentText, GenerateConfig, ResponseSchema, get_model
+from inspect_ai.solver import generate, use_tools
+from inspect_ai.tool import tool
+from inspect_ai.util import json_schema
+from pydantic import BaseModel
 
 NAME = f"openai-api/contemplate/{MODEL}"
 

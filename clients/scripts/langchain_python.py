@@ -39,9 +39,8 @@ def tools():
     messages = [HumanMessage(QUESTION)]
     bound = model.bind_tools([weather])
     while (said := bound.invoke(messages)).tool_calls:
-        messages.append(said)
-        for call in said.tool_calls:
-            messages.append(ToolMessage(weather.invoke(call["args"]), tool_call_id=call["id"]))
+        answered = [ToolMessage(weather.invoke(call["args"]), tool_call_id=call["id"]) for call in said.tool_calls]
+        messages += [said, *answered]
     return {"text": said.text, "calls": calls}
 
 

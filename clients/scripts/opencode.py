@@ -10,6 +10,8 @@ SETTINGS = {
     "model": f"contemplate/{MODEL}",
     "small_model": "contemplate/contemplate-instant",
     "autoupdate": False,
+    "share": "disabled",
+    "enabled_providers": ["contemplate"],
     "provider": {
         "contemplate": {
             "npm": "@ai-sdk/openai-compatible",
