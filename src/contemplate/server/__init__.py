@@ -1,8 +1,10 @@
-"""An OpenAI-compatible backend: contemplators behind `/v1/chat/completions`. Needs the extra `server`.
+"""A backend for clients of OpenAI and Anthropic: contemplators behind their APIs. Needs the extra `server`.
 
 uvicorn_server     the server on a port, until a signal stops it
 app                the routes
 chat               chat completions: bodies, and replies
+messages           Anthropic's Messages: bodies, and replies
+model_names        the names by which clients ask for contemplators
 asgi_run           one request and its run, which ends when the client goes
 asked              what a client asks, in whatever dialect, and how it is told of the answer
 json_output        answers that follow a client's JSON schema

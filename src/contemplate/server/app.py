@@ -1,4 +1,4 @@
-"""The routes: `/v1/chat/completions`, `/v1/models` and `/healthz`."""
+"""The routes: `/v1/chat/completions`, `/v1/messages`, `/v1/models` and `/healthz`."""
 
 from __future__ import annotations
 
