@@ -127,3 +127,19 @@ async def test_a_name_is_one_model_for_all_runs(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     mind = Contemplator(ScriptedModel(["x"]), mode="instant")
     assert mind._resolved("openai:gpt-5") is mind._resolved("openai:gpt-5")
+
+
+async def test_a_run_may_have_another_mode_than_the_contemplator() -> None:
+    model = ScriptedModel("Answer: 5")
+    mind = Contemplator(model, mode="vote", instructions="Be brief.")
+    assert (await mind.run("Why?", mode="instant")).usage.calls == 1
+    assert "Be brief." in asked_of(model).messages[0].text
+    assert (await mind.run("Why?")).usage.calls > 1
+
+    async def never(question: str, results: object, ctx: object) -> str:
+        raise AssertionError
+
+    own: Contemplator[str] = Contemplator(model, aggregator=never)
+    assert (await own.run("Why?", mode="thinking")).text == "Answer: 5"
+    with pytest.raises(ConfigurationError, match="there is no mode 'deep'"):
+        await mind.run("Why?", mode="deep")  # type: ignore[call-overload]
