@@ -95,7 +95,7 @@ class WholeReply(_Reply):
                 *map(ToolUseBlock.of, result.pending),
             ),
             stop_reason=stop_reason(result, finish_reason),
-            usage=MessageUsage.of(self._prompt, result.usage),
+            usage=MessageUsage.of(self._prompt, result),
         )
         headers = {REQUEST_ID: request_id(self._asgi[0])}
         await Response(_json(message), headers=headers, media_type="application/json")(*self._asgi)
@@ -155,7 +155,7 @@ class StreamedReply(_Reply):
             *(event for call in result.pending for event in self._call(ToolUseBlock.of(call))),
             MessageDelta(
                 delta=StopDelta(stop_reason=stop_reason(result, finish_reason)),
-                usage=MessageUsage.of(self._prompt, result.usage),
+                usage=MessageUsage.of(self._prompt, result),
             ),
             MessageStop(),
             last=True,
