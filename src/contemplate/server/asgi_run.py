@@ -114,6 +114,11 @@ async def answer(asked: Asked, reply: Reply, waiting: WaitingRuns) -> None:
         await _answer(asked, before, reply, waiting)
     except SideEffectsError:
         await _answer_with_call(*next_step(asked), reply)
+    except ConfigurationError:
+        if before is None:
+            raise
+        # The contemplator has forgotten the run, or is another one than before the server was started anew.
+        await _answer(asked, None, reply, waiting)
 
 
 async def _answer(asked: Asked, before: WaitingRun | None, reply: Reply, waiting: WaitingRuns) -> None:
