@@ -113,8 +113,8 @@ async def test_wrong_options_are_named() -> None:
         return Answer("x")
 
     mind = Contemplator(ScriptedModel([]), mode="instant")
-    with pytest.raises(TypeError, match=r"Contemplator: got an unexpected keyword argument 'modle'.*model"):
-        await mind.run("Why?", modle="x")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"Contemplator: got an unexpected keyword argument 'modell'.*model"):
+        await mind.run("Why?", modell="x")  # type: ignore[call-overload]
     with pytest.raises(ConfigurationError, match="settings"):
         await mind.run("Why?", settings={"temperature": 1})  # type: ignore[call-overload]
     with pytest.raises(ConfigurationError, match="agent= replaces"):
@@ -141,5 +141,5 @@ async def test_a_run_may_have_another_mode_than_the_contemplator() -> None:
 
     own: Contemplator[str] = Contemplator(model, aggregator=never)
     assert (await own.run("Why?", mode="thinking")).text == "Answer: 5"
-    with pytest.raises(ConfigurationError, match="there is no mode 'deep'"):
+    with pytest.raises(ConfigurationError, match="mode='deep'"):
         await mind.run("Why?", mode="deep")  # type: ignore[call-overload]

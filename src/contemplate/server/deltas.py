@@ -49,12 +49,18 @@ class _Unrepeated:
     """Passes on a text that comes in pieces, without the beginning that was told before."""
 
     def __init__(self, told: str) -> None:
-        self.whole = ""
+        self._pieces: list[str] = []
         self._told = told
+
+    @property
+    def whole(self) -> str:
+        """The text, with its beginning."""
+        return "".join(self._pieces)
 
     def new(self, text: str) -> str:
         """Return what is new in the next piece."""
-        self.whole += text
+        if text:
+            self._pieces.append(text)
         told = self._told
         if told.startswith(text):
             self._told = told[len(text) :]
@@ -74,7 +80,7 @@ class ReplyDeltas:
         told: what was told of the run before it was suspended.
     """
 
-    def __init__(self, *, typed: bool = False, told: Told = Told()) -> None:
+    def __init__(self, *, typed: bool = False, told: Told = NOTHING_TOLD) -> None:
         self._typed = typed
         self._lines = EventLines()
         self._mid_line = False
@@ -83,7 +89,7 @@ class ReplyDeltas:
         self._again: str | None = None
         self._finish: str | None = None
         self._turn_over = False
-        self._said = ""
+        self._said: list[str] = []
         self._told_lines = Counter(told.lines)
         self._all_lines: list[str] = []
         self._thoughts = _Unrepeated(told.thoughts)
@@ -128,7 +134,7 @@ class ReplyDeltas:
     def text(self, result: RunResult[Any]) -> str:
         """Return the answer; of a run that is suspended, what was said before it called tools."""
         if result.pending:
-            return self._said
+            return "".join(self._said)
         return to_json_text(result.output) if self._typed else result.text
 
     def finish_reason(self, result: RunResult[Any]) -> FinishReason:
@@ -162,12 +168,13 @@ class ReplyDeltas:
         if reasoning:
             self._mid_line = not reasoning.endswith("\n")
         if restart:
-            self._contents, self._said = _Unrepeated(""), ""
+            self._contents, self._said = _Unrepeated(""), []
         content = self._contents.new(content)
         if not content and not reasoning:
             return None
         shown = (opening if self._said else "") + content if content else ""
-        self._said += shown
+        if shown:
+            self._said.append(shown)
         return ReplyDelta(reasoning, shown, restart)
 
     def _repeated(self, text: str) -> tuple[str, bool]:
