@@ -23,13 +23,14 @@ class ReplyDelta:
     """What a reply gains.
 
     `restart` says that the contents before are void, and that this one begins anew; `turn`, that they were said before
-    a tool was called, and are over.
+    a tool was called, and are over. `event` is the one that a line of the reasoning tells of.
     """
 
     reasoning: str = ""
     content: str = ""
     restart: bool = False
     turn: bool = False
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ class ReplyDeltas:
             return None
         opening = "\n" if self._mid_line else ""
         self._mid_line = False
-        return ReplyDelta(f"{opening}{line}\n", turn=self._new_turn())
+        return ReplyDelta(f"{opening}{line}\n", turn=self._new_turn(), event=event)
 
     def rest(self, result: RunResult[Any]) -> ReplyDelta | None:
         """Return what is still to be read when the run is over: an answer that was never streamed, or its end."""

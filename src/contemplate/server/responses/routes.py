@@ -20,11 +20,13 @@ from ...models.tokens import request_tokens
 from ..api_errors import invalid_body, invalid_request
 from ..asgi_run import ActiveRuns, AsgiRun
 from ..asked import Asked
+from .agents import BETA, MultiAgentWriter, without_agents
 from .asking import asked_of, messages_of, offered
 from .background import BackgroundRuns, KeptReply
 from .conversation_routes import ConversationRoutes
-from .items import Api, Item, with_id
+from .items import Item, with_id
 from .listing import number, page_of
+from .parts import Api
 from .replies import DONE, STREAM_HEADERS, StreamedReply, WholeReply, json_response
 from .requests import ENCRYPTED, Input, ResponsesRequest
 from .resource import Response, new_response
@@ -92,7 +94,8 @@ class _Responses:
         response = new_response(body, offered(body))
         said = await self._store.resolved(body.input, "input")
         asked = asked_of(body, mind, (*await self._before(body), *said), response.id)
-        writer = ResponseWriter(response, encrypted=ENCRYPTED in body.include)
+        wants_agents = _knows_agents(request) if body.multi_agent is None else body.multi_agent.enabled
+        writer = (MultiAgentWriter if wants_agents else ResponseWriter)(response, encrypted=ENCRYPTED in body.include)
         given = numbered(said, response.id.removeprefix("resp_"))
         if body.background:
             reply = await self._in_background(asked, writer, given)
@@ -120,7 +123,7 @@ class _Responses:
             return _events(reply.follow(after)) if stream else json_response(reply.response)
         stored = await self._store.response(id_)
         if not stream:
-            return json_response(stored.response)
+            return json_response(stored.response if _knows_agents(request) else without_agents(stored.response))
         if not stored.response.background:
             message = "stream: only a response that was made in the background can be streamed later"
             raise invalid_request(message, param="stream")
@@ -171,7 +174,7 @@ class _Responses:
             if made.store:
                 await self._store.keep(mind, StoredResponse(response=made, input=given, events=events))
             if made.conversation is not None and made.status in ("completed", "incomplete"):
-                added = (*given, *made.output)
+                added = (*given, *without_agents(made).output)
                 await self._store.change_conversation(
                     made.conversation.id, lambda found: found.model_copy(update={"items": (*found.items, *added)})
                 )
@@ -196,6 +199,10 @@ async def read(kind: type[BodyT], request: Request, read_body: ReadBody) -> Body
 def numbered(items: Iterable[Item], owner: str) -> tuple[Item, ...]:
     """Return items with ids."""
     return tuple(with_id(each, owner, f"i{place}") for place, each in enumerate(items))
+
+
+def _knows_agents(request: Request) -> bool:
+    return BETA in request.headers.get("openai-beta", "")
 
 
 def _events(frames: AsyncIterator[str]) -> HttpResponse:
