@@ -85,6 +85,10 @@ class ConfigurationError(ContemplateError):
     """Raised when the user gave a wrong setting, name, key or file."""
 
 
+class SideEffectsError(ConfigurationError):
+    """Raised when a tool with side effects would be called by each of several subagents that answer one question."""
+
+
 class MissingDependencyError(ConfigurationError):
     """Raised when a required optional extra is not installed."""
 

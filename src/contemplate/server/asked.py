@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ..contemplator import Contemplator
 from ..decisions import Returned
 from ..messages import ImagePart, Message
+from ..modes import Mode, Preset
 from ..options import AnyTool
 from ..result import RunResult
 from ..settings import ModelSettings
@@ -34,6 +35,7 @@ class Asked:
         model: the name by which the client asks for it.
         question: the question.
         output_type: the type of the answer; text if None.
+        mode: in place of the contemplator's own, if not None.
         settings: of the calls that write the answer.
         seed: of the run.
         tools: the client's own, whose calls it answers itself.
@@ -48,6 +50,7 @@ class Asked:
     model: str
     question: Question
     output_type: Any = None
+    mode: Mode | Preset | None = None
     settings: ModelSettings | None = None
     seed: int | None = None
     tools: tuple[AnyTool, ...] = ()

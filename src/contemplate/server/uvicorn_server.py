@@ -19,8 +19,9 @@ from ..models import Model, resolve
 from ..models.redaction import redact
 from ..modes import Mode
 from ..prompts import DEFAULTS, Prompts
-from .app import Minds, build_app, keep_connections
+from .app import build_app, keep_connections
 from .asgi_run import ActiveRuns
+from .served import LESS_EFFORT, Minds, Served, SmallCalls
 
 # For responses that cannot be sent because the client does not read them.
 SECONDS_TO_STOP = 5
@@ -77,9 +78,9 @@ def serve(
 async def _serve(
     minds: Minds, listener: socket.socket, hosts: tuple[str, ...] | None, on_start: Callable[[], None]
 ) -> None:
-    runs = ActiveRuns()
+    runs, served = ActiveRuns(), Served(minds, LESS_EFFORT, SmallCalls())
     config = uvicorn.Config(
-        build_app(minds, runs, allowed_hosts=hosts),
+        build_app(served, runs, allowed_hosts=hosts),
         # Entered here instead: an error then comes out as it is, and not as a traceback in a log.
         lifespan="off",
         ws="none",
@@ -90,7 +91,7 @@ async def _serve(
         server_header=False,
         timeout_graceful_shutdown=SECONDS_TO_STOP,
     )
-    async with keep_connections(minds):
+    async with keep_connections(served):
         await _Server(config, runs, on_start).serve(sockets=[listener])
 
 

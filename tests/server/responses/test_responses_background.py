@@ -124,7 +124,8 @@ def test_a_server_that_died_leaves_no_run_that_never_ends(tmp_path: Path) -> Non
     path = tmp_path / "runs.db"
     with served(ScriptedModel("yes"), path) as api:
         made = api.responses.create(model="m", input="Why?", background=True, stream=True)
-        id_ = next(iter(made)).response.id
+        first: Any = next(iter(made))
+        id_ = first.response.id
         finished(api, id_)
     journal = Journal(path)
     documents = JournalDocuments(journal)

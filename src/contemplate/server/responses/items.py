@@ -134,7 +134,9 @@ class AgentMessage(Api):
 
 AgentItem = AgentCall | AgentCallOutput | AgentMessage
 # Those of a conversation.
-Item = Annotated[Message | FunctionCall | FunctionCallOutput | Reasoning | GeneratedImage, Field(discriminator="type")]
+Item = Annotated[
+    Message | FunctionCall | FunctionCallOutput | Reasoning | GeneratedImage | AgentItem, Field(discriminator="type")
+]
 OutputItem = Annotated[Message | FunctionCall | Reasoning | GeneratedImage | AgentItem, Field(discriminator="type")]
 
 
