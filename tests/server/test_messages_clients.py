@@ -247,3 +247,21 @@ def test_tokens_are_counted(client: Any) -> None:
     more = api.messages.count_tokens(model="m", messages=QUESTION, tools=[tool], system="s" * 300).input_tokens
     assert 0 < plain < 30
     assert 200 < more - plain < 260
+
+
+def test_small_calls_and_those_of_little_effort_take_one_call(serve: Serve) -> None:
+    model = ScriptedModel(expert)
+    url = serve({"m": Contemplator(model), "claude-*": Contemplator(model)})
+    title = "Generate a concise, sentence-case title (3-7 words) that captures the main topic."
+    for change in (
+        {"max_tokens": 1},
+        {"system": [{"type": "text", "text": "You are an agent."}, {"type": "text", "text": title}]},
+        {"output_config": {"effort": "low"}, "model": "claude-x"},
+        {"model": "m-instant"},
+    ):
+        model.requests.clear()
+        message_of(post(url, BODY | change))
+        assert len(model.requests) == 1, change
+    model.requests.clear()
+    message_of(post(url, BODY | {"model": "claude-x", "output_config": {"effort": "high"}}))
+    assert len(model.requests) == 4

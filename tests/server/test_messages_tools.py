@@ -118,6 +118,9 @@ def test_one_call_at_a_time(client: Any) -> None:
     while True:
         choice = {"type": "auto", "disable_parallel_tool_use": True}
         message = api.messages.create(**BODY | {"messages": messages}, tool_choice=choice)
+        # However few calls a step takes, the conversation is as long as it is.
+        counted = api.messages.count_tokens(model="m", messages=messages, tools=[WEATHER])
+        assert message.usage.input_tokens == counted.input_tokens
         calls = [each for each in message.content if each.type == "tool_use"]
         if not calls:
             break

@@ -23,13 +23,14 @@ class ReplyDelta:
     """What a reply gains.
 
     `restart` says that the contents before are void, and that this one begins anew; `turn`, that they were said before
-    a tool was called, and are over.
+    a tool was called, and are over. `event` is the one that a line of the reasoning tells of.
     """
 
     reasoning: str = ""
     content: str = ""
     restart: bool = False
     turn: bool = False
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,18 @@ class _Unrepeated:
     """Passes on a text that comes in pieces, without the beginning that was told before."""
 
     def __init__(self, told: str) -> None:
-        self.whole = ""
+        self._pieces: list[str] = []
         self._told = told
+
+    @property
+    def whole(self) -> str:
+        """The text, with its beginning."""
+        return "".join(self._pieces)
 
     def new(self, text: str) -> str:
         """Return what is new in the next piece."""
-        self.whole += text
+        if text:
+            self._pieces.append(text)
         told = self._told
         if told.startswith(text):
             self._told = told[len(text) :]
@@ -79,7 +86,7 @@ class ReplyDeltas:
         told: what was told of the run before it was suspended.
     """
 
-    def __init__(self, *, typed: bool = False, told: Told = Told()) -> None:
+    def __init__(self, *, typed: bool = False, told: Told = NOTHING_TOLD) -> None:
         self._typed = typed
         self._lines = EventLines()
         self._mid_line = False
@@ -89,7 +96,7 @@ class ReplyDeltas:
         self._finish: str | None = None
         self._turn_over = False
         self._turn_untold = False
-        self._said = ""
+        self._said: list[str] = []
         self._told_lines = Counter(told.lines)
         self._all_lines: list[str] = []
         self._thoughts = _Unrepeated(told.thoughts)
@@ -118,7 +125,7 @@ class ReplyDeltas:
             return None
         opening = "\n" if self._mid_line else ""
         self._mid_line = False
-        return ReplyDelta(f"{opening}{line}\n", turn=self._new_turn())
+        return ReplyDelta(f"{opening}{line}\n", turn=self._new_turn(), event=event)
 
     def rest(self, result: RunResult[Any]) -> ReplyDelta | None:
         """Return what is still to be read when the run is over: an answer that was never streamed, or its end."""
@@ -134,7 +141,7 @@ class ReplyDeltas:
     def text(self, result: RunResult[Any]) -> str:
         """Return the answer; of a run that is suspended, what was said before it called tools."""
         if result.pending:
-            return self._said
+            return "".join(self._said)
         return to_json_text(result.output) if self._typed else result.text
 
     def finish_reason(self, result: RunResult[Any]) -> FinishReason:
@@ -168,12 +175,13 @@ class ReplyDeltas:
         if reasoning:
             self._mid_line = not reasoning.endswith("\n")
         if restart:
-            self._contents, self._said = _Unrepeated(""), ""
+            self._contents, self._said = _Unrepeated(""), []
         content = self._contents.new(content)
         if not content and not reasoning:
             return None
         shown = (opening if self._said else "") + content if content else ""
-        self._said += shown
+        if shown:
+            self._said.append(shown)
         return ReplyDelta(reasoning, shown, restart, self._new_turn())
 
     def _new_turn(self) -> bool:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..contemplator import Contemplator
-from .api_errors import invalid_request
 
 Minds = Mapping[str, Contemplator[Any]]
 
@@ -21,16 +20,9 @@ def shown_names(minds: Minds) -> tuple[str, ...]:
     return tuple(name for name in minds if "*" not in name)
 
 
-def mind_named(minds: Minds, name: str) -> Contemplator[Any]:
-    """Return the contemplator of that name, or else the first one whose pattern it matches.
-
-    Raises:
-        RequestError: there is none.
-    """
+def named(minds: Minds, name: str) -> Contemplator[Any] | None:
+    """Return the contemplator of that name, or else the first one whose pattern it matches; None if there is none."""
     if name in minds:
         return minds[name]
-    for pattern, mind in minds.items():
-        if "*" in pattern and re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL):
-            return mind
-    message = f"there is no model {name!r}; there are: {', '.join(shown_names(minds))}"
-    raise invalid_request(message, status=404, param="model", code="model_not_found")
+    patterns = ((re.escape(each).replace(r"\*", ".*"), mind) for each, mind in minds.items() if "*" in each)
+    return next((mind for pattern, mind in patterns if re.fullmatch(pattern, name, re.DOTALL)), None)

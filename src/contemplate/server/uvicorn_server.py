@@ -22,6 +22,7 @@ from ..prompts import DEFAULTS, Prompts
 from .app import build_app, keep_connections
 from .asgi_run import ActiveRuns
 from .model_names import Minds
+from .served import LESS_EFFORT, Served, SmallCalls
 
 # For responses that cannot be sent because the client does not read them.
 SECONDS_TO_STOP = 5
@@ -82,9 +83,9 @@ def serve(
 async def _serve(
     minds: Minds, listener: socket.socket, hosts: tuple[str, ...] | None, on_start: Callable[[], None]
 ) -> None:
-    runs = ActiveRuns()
+    runs, served = ActiveRuns(), Served(minds, LESS_EFFORT, SmallCalls())
     config = uvicorn.Config(
-        build_app(minds, runs, allowed_hosts=hosts),
+        build_app(served, runs, allowed_hosts=hosts),
         # Entered here instead: an error then comes out as it is, and not as a traceback in a log.
         lifespan="off",
         ws="none",
@@ -95,7 +96,7 @@ async def _serve(
         server_header=False,
         timeout_graceful_shutdown=SECONDS_TO_STOP,
     )
-    async with keep_connections(minds):
+    async with keep_connections(served):
         await _Server(config, runs, on_start).serve(sockets=[listener])
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from contemplate import Contemplator
 from contemplate.errors import ModelServerError
 from contemplate.journal import Journal
+from contemplate.journal.documents import JournalDocuments
 from contemplate.testing import FaultyServer, ScriptedModel, faulty
 
 from ..conftest import serving
@@ -110,34 +112,46 @@ def test_in_the_foreground_a_client_that_goes_takes_its_run_with_it(serve: Any, 
         assert upstream.wait_for(lambda: all(each.hung_up for each in upstream.exchanges))
 
 
-def test_a_server_that_is_gone_leaves_no_run_that_never_ends(tmp_path: Path) -> None:
+def test_a_server_that_stops_says_so(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
-    gate = threading.Event()
-
-    def mind(model: Any) -> Contemplator[Any]:
-        return Contemplator(model, mode="instant", journal=Journal(path), stream=True)
-
-    first, second = mind(StepByStep(["The ", gate])), mind(ScriptedModel("yes"))
-    with serving({"m": first}) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="k") as api:
+    with served(StepByStep(["The ", threading.Event()]), path) as api:
         made = api.responses.create(model="m", input="Why?", background=True)
-        until_known(lambda: _status(path, made.id) == "in_progress")
-    with serving({"m": second}) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="k") as api:
-        found = api.responses.retrieve(made.id)
-        assert (found.status, found.error.code) == ("failed", "server_error")
-    gate.set()
-    for each in (first, second):
-        assert each.journal is not None
-        each.journal.close()
+    with served(ScriptedModel("yes"), path) as api:
+        assert_failed(api, made.id)
 
 
-def until_known(check: Callable[[], bool]) -> None:
-    until = time.monotonic() + PATIENCE
-    while not check():
-        assert time.monotonic() < until
+def test_a_server_that_died_leaves_no_run_that_never_ends(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    with served(ScriptedModel("yes"), path) as api:
+        made = api.responses.create(model="m", input="Why?", background=True, stream=True)
+        first: Any = next(iter(made))
+        id_ = first.response.id
+        finished(api, id_)
+    journal = Journal(path)
+    documents = JournalDocuments(journal)
+    documents.change(id_, lambda body: (body or "").replace('"status":"completed"', '"status":"in_progress"', 1))
+    with served(ScriptedModel("yes"), path) as api:
+        with journal.hold(id_):
+            assert api.responses.retrieve(id_).status == "in_progress"
+        assert_failed(api, id_)
+        assert list(api.responses.retrieve(id_, stream=True))[-1].type == "response.failed"
+    journal.close()
 
 
-def _status(path: Path, id_: str) -> str:
-    return "in_progress" if path.exists() and id_ else ""
+def assert_failed(api: openai.OpenAI, id_: str) -> None:
+    found = api.responses.retrieve(id_)
+    assert found.status == "failed"
+    assert found.error is not None
+    assert (found.error.code, found.metadata) == ("server_error", {"contemplate:error": "server_stopped"})
+
+
+@contextmanager
+def served(model: Any, path: Path) -> Iterator[openai.OpenAI]:
+    journal = Journal(path)
+    mind = Contemplator(model, mode="instant", journal=journal, stream=True)
+    with serving({"m": mind}) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as api:
+        yield api
+    journal.close()
 
 
 def _id(api: openai.OpenAI, event: Any) -> str:

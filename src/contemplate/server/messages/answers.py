@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ...decisions import PendingCall
 from ...result import RunResult
-from ...usage import Usage
 from ..deltas import FinishReason
 
 StopReason = Literal["end_turn", "max_tokens", "tool_use"]
@@ -69,7 +68,7 @@ class MessageUsage(_Body):
     """The tokens of a message, as clients reckon with them.
 
     Clients take the input for what the conversation fills of a context window, and shorten it when that is much. So it
-    is the size of what the client sent: by the estimate, or as a server counted it, where there was one call only.
+    is the size of what the client sent: by the estimate, or as a server counted it, where one call answered.
     `contemplate` is an addition to the API: what all calls used.
     """
 
@@ -80,15 +79,16 @@ class MessageUsage(_Body):
     contemplate: RunUsage | None = Field(default=None, exclude_if=lambda value: value is None)
 
     @classmethod
-    def of(cls, prompt: int, usage: Usage) -> MessageUsage:
+    def of(cls, prompt: int, result: RunResult[Any]) -> MessageUsage:
         """Return what a run used that answered a prompt of `prompt` tokens."""
-        cached = usage.cached_input_tokens if usage.calls == 1 else 0
-        spent = RunUsage.model_validate(usage.model_dump(include=set(RunUsage.model_fields)))
+        usage = result.usage
+        counted = usage.calls == 1 and len(result.tasks) == 1
+        cached = usage.cached_input_tokens if counted else 0
         return cls(
-            input_tokens=usage.input_tokens - cached if usage.calls == 1 else prompt,
+            input_tokens=usage.input_tokens - cached if counted else prompt,
             cache_read_input_tokens=cached,
             output_tokens=usage.output_tokens,
-            contemplate=spent,
+            contemplate=RunUsage.model_validate(usage.model_dump(include=set(RunUsage.model_fields))),
         )
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import anyio
 from pydantic import BaseModel
+from pydantic_core import to_json
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -31,9 +32,7 @@ from .answers import (
     SignatureDelta,
     StopDelta,
     TextBlock,
-    TextDelta,
     ThinkingBlock,
-    ThinkingDelta,
     ToolUseBlock,
     stop_reason,
 )
@@ -48,6 +47,10 @@ _STREAM_HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 ]
+_DELTA = (
+    b"event: content_block_delta\ndata: "
+    b'{"type":"content_block_delta","index":%d,"delta":{"type":"%b_delta","%b":%b}}\n\n'
+)
 _Event = MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | Ping | ErrorBody
 
 
@@ -95,7 +98,7 @@ class WholeReply(_Reply):
                 *map(ToolUseBlock.of, result.pending),
             ),
             stop_reason=stop_reason(result, finish_reason),
-            usage=MessageUsage.of(self._prompt, result.usage),
+            usage=MessageUsage.of(self._prompt, result),
         )
         headers = {REQUEST_ID: request_id(self._asgi[0])}
         await Response(_json(message), headers=headers, media_type="application/json")(*self._asgi)
@@ -145,7 +148,7 @@ class StreamedReply(_Reply):
         await self._say_kept_back(thoughts)
         if delta.content:
             self._has_text = True
-            await self._in("text", TextDelta(text=delta.content))
+            await self._in("text", delta.content)
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
         """Send the calls, why the message ends, and its usage."""
@@ -155,7 +158,7 @@ class StreamedReply(_Reply):
             *(event for call in result.pending for event in self._call(ToolUseBlock.of(call))),
             MessageDelta(
                 delta=StopDelta(stop_reason=stop_reason(result, finish_reason)),
-                usage=MessageUsage.of(self._prompt, result.usage),
+                usage=MessageUsage.of(self._prompt, result),
             ),
             MessageStop(),
             last=True,
@@ -183,16 +186,16 @@ class StreamedReply(_Reply):
     async def _say_kept_back(self, more: str = "") -> None:
         thoughts, self._kept_back = self._kept_back + more, ""
         if thoughts:
-            await self._in("thinking", ThinkingDelta(thinking=thoughts))
+            await self._in("thinking", thoughts)
 
-    async def _in(self, kind: Literal["text", "thinking"], delta: TextDelta | ThinkingDelta) -> None:
-        """Send `delta` in a block of its kind."""
+    async def _in(self, kind: Literal["text", "thinking"], said: str) -> None:
+        """Send what is said, in a block of its kind."""
         opening: tuple[_Event, ...] = ()
         if self._block != kind:
             empty = TextBlock(text="") if kind == "text" else ThinkingBlock(thinking="", signature="")
             opening = (*self._block_end(), self._block_start(empty))
             self._block = kind
-        await self._events(*opening, BlockDelta(index=self._index, delta=delta))
+        await self._events(*opening, _delta(self._index, kind, said))
 
     def _call(self, call: ToolUseBlock) -> Iterator[_Event]:
         yield self._block_start(call.model_copy(update={"input": {}}))
@@ -211,7 +214,7 @@ class StreamedReply(_Reply):
             yield BlockStop(index=self._index)
         self._block = None
 
-    async def _events(self, *events: _Event, last: bool = False) -> None:
+    async def _events(self, *events: _Event | bytes, last: bool = False) -> None:
         # The pings come from a task of their own, and must neither cut into the rest nor come after it.
         async with self._lock:
             if self._over:
@@ -232,5 +235,13 @@ def _json(body: BaseModel) -> bytes:
     return body.model_dump_json().encode()
 
 
-def _event(event: _Event) -> bytes:
+def _event(event: _Event | bytes) -> bytes:
+    if isinstance(event, bytes):
+        return event
     return b"event: " + event.type.encode() + b"\ndata: " + _json(event) + b"\n\n"
+
+
+def _delta(index: int, kind: Literal["text", "thinking"], said: str) -> bytes:
+    """Return a `BlockDelta` as an event. It is written by hand, as there is one for each token."""
+    name = kind.encode()
+    return _DELTA % (index, name, name, to_json(said))

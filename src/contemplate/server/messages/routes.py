@@ -15,6 +15,7 @@ from starlette.routing import Route
 from ...contemplator import Contemplator
 from ..api_errors import invalid_body
 from ..asgi_run import ActiveRuns, AsgiRun
+from ..asked import Asked
 from .answers import ModelCard, ModelCards, TokenCount
 from .errors import REQUEST_ID, request_id
 from .replies import StreamedReply, WholeReply
@@ -22,22 +23,24 @@ from .requests import asked_of, tokens_of
 from .schema import CountRequest, MessagesRequest
 
 Find = Callable[[str], Contemplator[Any]]
+WithEffort = Callable[[Asked, str | None], Asked]
 Read = Callable[[Request], Awaitable[bytes]]
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
-def messages_routes(find: Find, read: Read, runs: ActiveRuns) -> list[Route]:
+def messages_routes(find: Find, with_effort: WithEffort, read: Read, runs: ActiveRuns) -> list[Route]:
     """Return the routes.
 
     Args:
         find: returns the contemplator of a model's name, or raises a `RequestError`.
+        with_effort: returns what is asked of whoever answers it with that effort.
         read: reads the body of a request.
         runs: holds the runs.
     """
 
     async def messages(request: Request) -> AsgiRun:
         body = await _parsed(MessagesRequest, request, read)
-        asked = asked_of(body, find(body.model))
+        asked = with_effort(asked_of(body, find(body.model)), body.output_config.effort)
         form = StreamedReply if body.stream else WholeReply
         prompt = tokens_of(body, asked.mind.prompts)
         return AsgiRun(asked, partial(form, body.model, prompt, body.thinking.shown), runs)

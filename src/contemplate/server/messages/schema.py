@@ -78,7 +78,7 @@ class OutputFormat(_RequestPart):
 class OutputConfig(_RequestPart):
     """What the answer is to be."""
 
-    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+    effort: str | None = None
     format: OutputFormat | None = None
 
 

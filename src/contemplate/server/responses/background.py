@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import anyio
 from starlette.types import Message as AsgiMessage
 
+from ...journal import Journal
 from ...result import RunResult
 from ...run.own_task import OwnTask
 from ..api_errors import Failure, server_error
@@ -120,8 +121,8 @@ class BackgroundRuns:
         """Return the reply that is being made under this id."""
         return self._replies.get(id_)
 
-    async def start(self, asked: Asked, reply: KeptReply) -> None:
-        """Start a run.
+    async def start(self, asked: Asked, reply: KeptReply, journal: Journal | None) -> None:
+        """Start a run, whose response is kept in `journal`.
 
         Raises:
             JournalError: it cannot be stored.
@@ -129,7 +130,7 @@ class BackgroundRuns:
         id_ = reply.response.id
         await reply.begin()
         self._replies[id_] = reply
-        self._tasks[id_] = OwnTask(lambda: self._run(asked, reply), lasting=True)
+        self._tasks[id_] = OwnTask(lambda: self._run(asked, reply, journal), lasting=True)
 
     async def cancel(self, id_: str) -> None:
         """Cancel the run of this id, if there is one, and wait until it is over."""
@@ -137,12 +138,13 @@ class BackgroundRuns:
             self._cancelled.add(id_)
             await self._tasks[id_].end()
 
-    async def _run(self, asked: Asked, reply: KeptReply) -> None:
+    async def _run(self, asked: Asked, reply: KeptReply, journal: Journal | None) -> None:
         id_ = reply.response.id
         try:
             with ExitStack() as locks:
-                if asked.mind.journal is not None:
-                    locks.enter_context(asked.mind.journal.hold(id_))
+                if journal is not None:
+                    # Who finds the response unfinished knows by this that somebody is at it.
+                    locks.enter_context(journal.hold(id_))
                 try:
                     reply.start()
                     await AsgiRun(asked, lambda *_: reply, self._runs)({}, _never, _nowhere)

@@ -11,7 +11,8 @@ from ...decisions import Returned
 from ...images import image_from_url
 from ...messages import ImagePart, TextPart, ToolCall
 from ...messages import Message as Said
-from .items import Api, FunctionCall, FunctionCallOutput, InputImage, Item, Message
+from .items import FunctionCall, FunctionCallOutput, Item, Message
+from .parts import Api, InputImage
 
 
 class ConversationResource(Api):

@@ -14,8 +14,10 @@ from starlette.routing import Route
 
 from ..api_errors import invalid_body, invalid_request
 from .conversation import Conversation, ConversationResource
-from .items import Api, InputItem, Item, ItemList, with_id
+from .item_input import InputItem
+from .items import Item, ItemList, with_id
 from .listing import page_of
+from .parts import Api
 from .replies import json_response
 from .store import Store, missing
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .items import Api, OutputItem, OutputText, SummaryText
+from pydantic import Field
+
+from .items import Agent, OutputItem
+from .parts import Api, OutputText, SummaryText, is_none
 from .resource import Response
 
 
 class Event(Api):
-    """The base of all. `sequence_number` counts them, from 0."""
+    """The base of all. `sequence_number` counts them, from 0; `agent` is whose it is, if the client wants to know."""
 
     type: str
     sequence_number: int = 0
+    agent: Agent | None = Field(default=None, exclude_if=is_none)
 
 
 class Stage(Event):

@@ -1,115 +1,34 @@
-"""Items: messages, calls of the client's tools and what they returned, reasoning. In a request, and in a response.
-
-A kind of item that is not known is ignored where nothing of the conversation is lost by that: what a server's own tools
-did, and how a model reasoned.
-"""
+"""Items: messages, calls of the client's tools and what they returned, reasoning, and what agents do."""
 
 from __future__ import annotations
 
-import base64
-import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, JsonValue
 
-from ...data import Text, to_json_text
-from ...images import image_from_url
-from ..api_errors import UNSUPPORTED
+from ...data import Text
+from .parts import Api, InputImage, InputText, OutputText, SummaryText, is_none, part_of, parts_of
 
 Status = Literal["in_progress", "completed", "incomplete"]
 Phase = Literal["commentary", "final_answer"]
 JsonObject = dict[str, JsonValue]
 
-_HARMLESS = re.compile(r"reasoning|compaction\w*|item_\w+|\w+_(call|call_output|output|list_tools|response|request)")
-_TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
 _PREFIXES = {
     "message": "msg",
     "function_call": "fc",
     "function_call_output": "fco",
     "reasoning": "rs",
     "image_generation_call": "ig",
+    "multi_agent_call": "mac",
+    "multi_agent_call_output": "mao",
+    "agent_message": "am",
 }
 
 
-def is_none(value: object) -> bool:
-    """Return whether `value` is None: a field that is then left out."""
-    return value is None
+class Agent(Api):
+    """Whose an item is, where the client wants to know."""
 
-
-class Api(BaseModel):
-    """The base of what is sent and taken: frozen, and without what is not known."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
-
-
-class InputText(Api):
-    """A text that a client wrote."""
-
-    type: Literal["input_text"] = "input_text"
-    text: Text
-
-
-class InputImage(Api):
-    """An image, by its URL."""
-
-    type: Literal["input_image"] = "input_image"
-    image_url: str
-    detail: Literal["auto", "low", "high", "original"] = "auto"
-
-
-class OutputText(Api):
-    """A text that a model wrote."""
-
-    type: Literal["output_text"] = "output_text"
-    text: Text
-    annotations: tuple[()] = ()
-    logprobs: tuple[()] = ()
-
-
-class SummaryText(Api):
-    """A text that tells how the work goes on."""
-
-    type: Literal["summary_text"] = "summary_text"
-    text: Text
-
-
-def _file(name: str, data: str) -> str:
-    """Return a file as text; one that holds none, by its name alone."""
-    try:
-        text = base64.b64decode(data.partition("base64,")[2] or data, validate=True).decode()
-    except ValueError:
-        return f"[file {name}, which cannot be read here]"
-    return f"{name}:\n{text}"
-
-
-def _part(value: Any, of_model: bool = False) -> Any:
-    match value:
-        case InputText() | InputImage() | OutputText():
-            return value
-        case {"type": "refusal", "refusal": str(text)}:
-            return OutputText(text=text)
-        case {"type": str(kind), "text": str(text)} if kind in _TEXTS:
-            return OutputText(text=text) if of_model else InputText(text=text)
-        case {"type": "input_image", "image_url": str(url)}:
-            try:
-                image_from_url(url)
-            except ValueError as error:
-                raise PydanticCustomError("image_url", f"image_url: {error}") from None
-            return {"type": "input_image", "image_url": url, "detail": value.get("detail") or "auto"}
-        case {"type": "input_file", "file_data": str(data)}:
-            return InputText(text=_file(str(value.get("filename") or "file"), data))
-        case {"type": "input_image"}:
-            raise PydanticCustomError(UNSUPPORTED, "a part of type input_image needs a URL in image_url")
-        case {"type": str(kind)} if kind in _TEXTS:
-            raise PydanticCustomError("text", "a part of type {kind} needs a text", {"kind": kind})
-        case {"type": str(kind)}:
-            raise PydanticCustomError(UNSUPPORTED, "parts of type {kind} are not supported", {"kind": kind})
-    raise PydanticCustomError("part", "a part must be an object with a type")
-
-
-def _parts(value: Any) -> Any:
-    return [{"type": "input_text", "text": value}] if isinstance(value, str) else value
+    agent_name: str
 
 
 class Message(Api):
@@ -121,6 +40,7 @@ class Message(Api):
     role: Literal["user", "assistant", "system", "developer"]
     content: tuple[InputText | InputImage | OutputText, ...]
     phase: Phase | None = Field(default=None, exclude_if=is_none)
+    agent: Agent | None = Field(default=None, exclude_if=is_none)
 
 
 class FunctionCall(Api):
@@ -132,6 +52,7 @@ class FunctionCall(Api):
     name: Text
     arguments: Text
     status: Status = "completed"
+    agent: Agent | None = Field(default=None, exclude_if=is_none)
 
 
 class FunctionCallOutput(Api):
@@ -141,7 +62,8 @@ class FunctionCallOutput(Api):
     id: str = ""
     call_id: Text
     output: (
-        Text | Annotated[tuple[Annotated[InputText | InputImage, BeforeValidator(_part)], ...], BeforeValidator(_parts)]
+        Text
+        | Annotated[tuple[Annotated[InputText | InputImage, BeforeValidator(part_of)], ...], BeforeValidator(parts_of)]
     )
     status: Status = "completed"
 
@@ -161,6 +83,7 @@ class Reasoning(Api):
     summary: tuple[SummaryText, ...] = ()
     encrypted_content: str | None = Field(default=None, exclude_if=is_none)
     status: Status | None = Field(default=None, exclude_if=is_none)
+    agent: Agent | None = Field(default=None, exclude_if=is_none)
 
 
 class GeneratedImage(Api):
@@ -170,76 +93,51 @@ class GeneratedImage(Api):
     id: str = ""
     status: Literal["completed"] = "completed"
     result: str
+    agent: Agent | None = Field(default=None, exclude_if=is_none)
 
 
-class ItemReference(Api):
-    """An item that the server has stored."""
-
-    type: Literal["item_reference"] = "item_reference"
-    id: str
+AgentAction = Literal["spawn_agent", "wait_agent", "interrupt_agent"]
 
 
-class Ignored(Api):
-    """An item of which nothing is needed."""
+class AgentCall(Api):
+    """What an agent does with others; `arguments` is JSON."""
 
-    type: Literal["ignored"] = "ignored"
+    type: Literal["multi_agent_call"] = "multi_agent_call"
+    id: str = ""
+    call_id: str
+    action: AgentAction
+    arguments: str
+    agent: Agent | None = Field(default=None, exclude_if=is_none)
 
 
+class AgentCallOutput(Api):
+    """What came of it."""
+
+    type: Literal["multi_agent_call_output"] = "multi_agent_call_output"
+    id: str = ""
+    call_id: str
+    action: AgentAction
+    output: tuple[OutputText, ...]
+    agent: Agent | None = Field(default=None, exclude_if=is_none)
+
+
+class AgentMessage(Api):
+    """What an agent tells another one."""
+
+    type: Literal["agent_message"] = "agent_message"
+    id: str = ""
+    author: str
+    recipient: str
+    content: tuple[OutputText, ...]
+    agent: Agent | None = Field(default=None, exclude_if=is_none)
+
+
+AgentItem = AgentCall | AgentCallOutput | AgentMessage
 # Those of a conversation.
-Item = Annotated[Message | FunctionCall | FunctionCallOutput | Reasoning | GeneratedImage, Field(discriminator="type")]
-OutputItem = Annotated[Message | FunctionCall | Reasoning | GeneratedImage, Field(discriminator="type")]
-
-
-def _as_item(value: Any) -> Any:
-    match value:
-        case {"type": "function_call" | "function_call_output"}:
-            return _without_nulls(value)
-        case {"type": "custom_tool_call", "input": str(text)}:
-            return {**value, "type": "function_call", "arguments": to_json_text({"input": text}), "status": "completed"}
-        case {"type": "custom_tool_call_output"}:
-            return {**value, "type": "function_call_output", "status": "completed"}
-        case {"type": "item_reference" | None, "id": str(id_)} if "role" not in value:
-            return ItemReference(id=id_)
-        case {"role": str(role)} if value.get("type") in ("message", None):
-            return _without_nulls(value) | {"type": "message", "content": _content(value, role)}
-        case {"type": str(kind)} if kind != "message" and _HARMLESS.fullmatch(kind):
-            return Ignored()
-    return _refused(value)
-
-
-def _refused(value: Any) -> Any:
-    match value:
-        case BaseModel():
-            return value
-        case {"type": "message"}:
-            raise PydanticCustomError("item", "a message needs a role")
-        case {"type": str(kind)}:
-            raise PydanticCustomError(UNSUPPORTED, "items of type {kind} are not supported", {"kind": kind})
-        case {"id": str(id_)}:
-            return ItemReference(id=id_)
-    raise PydanticCustomError("item", "an item must be an object with a type")
-
-
-def _content(value: dict[str, Any], role: str) -> Any:
-    parts = value.get("content")
-    if parts is None:
-        return ()
-    return [_part(each, role == "assistant") for each in _parts(parts)] if isinstance(parts, str | list) else parts
-
-
-def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
-    return {name: each for name, each in value.items() if each is not None}
-
-
-InputItem = Annotated[
-    Annotated[Message | FunctionCall | FunctionCallOutput | ItemReference | Ignored, Field(discriminator="type")],
-    BeforeValidator(_as_item),
+Item = Annotated[
+    Message | FunctionCall | FunctionCallOutput | Reasoning | GeneratedImage | AgentItem, Field(discriminator="type")
 ]
-
-
-def as_items(value: Any) -> Any:
-    """Return the items of an input, which may be a text alone."""
-    return [{"type": "message", "role": "user", "content": value}] if isinstance(value, str) else value
+OutputItem = Annotated[Message | FunctionCall | Reasoning | GeneratedImage | AgentItem, Field(discriminator="type")]
 
 
 def with_id(item: Any, owner: str, number: str) -> Any:

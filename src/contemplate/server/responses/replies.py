@@ -14,7 +14,7 @@ from ..api_errors import Failure
 from ..chat.replies import error_response
 from ..deltas import FinishReason, ReplyDelta
 from .events import Event, frame
-from .items import Api
+from .parts import Api
 from .resource import Response
 from .writer import ResponseWriter
 

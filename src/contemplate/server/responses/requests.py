@@ -12,7 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from ..api_errors import UNSUPPORTED
-from .items import Api, InputItem, JsonObject, as_items
+from .item_input import InputItem, as_items
+from .items import JsonObject
+from .parts import Api
 
 _LOGPROBS = "message.output_text.logprobs"
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -92,6 +94,12 @@ class AllowedTools(Api):
 ToolChoice = Literal["auto", "none", "required"] | NamedTool | AllowedTools
 
 
+class MultiAgent(Api):
+    """Whether the client wants to know what each agent does."""
+
+    enabled: bool
+
+
 class ConversationId(Api):
     """Which conversation it is."""
 
@@ -165,6 +173,8 @@ class ResponsesRequest(Input):
     user: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+
+    multi_agent: MultiAgent | None = None
 
     top_logprobs: Annotated[JsonValue, AfterValidator(_unsupported)] = None
     prompt: Annotated[JsonValue, AfterValidator(_unsupported)] = None

@@ -10,7 +10,8 @@ from typing import Literal
 from pydantic import Field
 
 from ...usage import Usage
-from .items import Api, OutputItem, is_none
+from .items import OutputItem
+from .parts import Api, is_none
 from .requests import ConversationId, FunctionTool, ReasoningOptions, ResponsesRequest, TextOptions, ToolChoice
 
 ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]

@@ -20,11 +20,14 @@ from ...models.tokens import request_tokens
 from ..api_errors import invalid_body, invalid_request
 from ..asgi_run import ActiveRuns, AsgiRun
 from ..asked import Asked
+from ..served import Served
+from .agents import BETA, MultiAgentWriter, without_agents
 from .asking import asked_of, messages_of, offered
 from .background import BackgroundRuns, KeptReply
 from .conversation_routes import ConversationRoutes
-from .items import Api, Item, with_id
+from .items import Item, with_id
 from .listing import number, page_of
+from .parts import Api
 from .replies import DONE, STREAM_HEADERS, StreamedReply, WholeReply, json_response
 from .requests import ENCRYPTED, Input, ResponsesRequest
 from .resource import Response, new_response
@@ -51,19 +54,17 @@ class Deleted(Api):
     deleted: bool = True
 
 
-def responses_routes(
-    find: Find, read_body: ReadBody, runs: ActiveRuns, minds: Iterable[Contemplator[Any]]
-) -> list[Route]:
+def responses_routes(find: Find, read_body: ReadBody, runs: ActiveRuns, served: Served) -> list[Route]:
     """Return the routes of responses and conversations.
 
     Args:
         find: returns the contemplator of a name, or raises a RequestError.
         read_body: reads the body of a request.
         runs: the runs that are going on.
-        minds: all contemplators.
+        served: what is served.
     """
-    store = Store(minds)
-    here = _Responses(find, read_body, runs, store)
+    store = Store(served.minds.values())
+    here = _Responses(find, read_body, runs, served, store)
     one = "/v1/responses/{id}"
     return [
         Route("/v1/responses", here.create, methods=["POST"]),
@@ -77,10 +78,11 @@ def responses_routes(
 
 
 class _Responses:
-    def __init__(self, find: Find, read_body: ReadBody, runs: ActiveRuns, store: Store) -> None:
+    def __init__(self, find: Find, read_body: ReadBody, runs: ActiveRuns, served: Served, store: Store) -> None:
         self._find = find
         self._read_body = read_body
         self._runs = runs
+        self._served = served
         self._store = store
         self._background = BackgroundRuns(runs)
 
@@ -92,10 +94,12 @@ class _Responses:
         response = new_response(body, offered(body))
         said = await self._store.resolved(body.input, "input")
         asked = asked_of(body, mind, (*await self._before(body), *said), response.id)
-        writer = ResponseWriter(response, encrypted=ENCRYPTED in body.include)
+        asked = self._served.with_effort(asked, body.reasoning.effort)
+        wants_agents = _knows_agents(request) if body.multi_agent is None else body.multi_agent.enabled
+        writer = (MultiAgentWriter if wants_agents else ResponseWriter)(response, encrypted=ENCRYPTED in body.include)
         given = numbered(said, response.id.removeprefix("resp_"))
         if body.background:
-            reply = await self._in_background(asked, writer, given)
+            reply = await self._in_background(mind, asked, writer, given)
             return _events(reply.follow(-1)) if body.stream else json_response(reply.queued)
 
         async def keep(made: Response) -> None:
@@ -103,12 +107,14 @@ class _Responses:
 
         return AsgiRun(asked, partial(StreamedReply if body.stream else WholeReply, writer, keep), self._runs)
 
-    async def _in_background(self, asked: Asked, writer: ResponseWriter, given: tuple[Item, ...]) -> KeptReply:
+    async def _in_background(
+        self, mind: Contemplator[Any], asked: Asked, writer: ResponseWriter, given: tuple[Item, ...]
+    ) -> KeptReply:
         async def keep(made: Response, events: tuple[str, ...]) -> None:
-            await self._keep(asked.mind, made, given, events)
+            await self._keep(mind, made, given, events)
 
         reply = KeptReply(writer, keep)
-        await self._background.start(asked, reply)
+        await self._background.start(asked, reply, mind.journal)
         return reply
 
     async def retrieve(self, request: Request) -> HttpResponse:
@@ -120,7 +126,7 @@ class _Responses:
             return _events(reply.follow(after)) if stream else json_response(reply.response)
         stored = await self._store.response(id_)
         if not stream:
-            return json_response(stored.response)
+            return json_response(stored.response if _knows_agents(request) else without_agents(stored.response))
         if not stored.response.background:
             message = "stream: only a response that was made in the background can be streamed later"
             raise invalid_request(message, param="stream")
@@ -171,7 +177,7 @@ class _Responses:
             if made.store:
                 await self._store.keep(mind, StoredResponse(response=made, input=given, events=events))
             if made.conversation is not None and made.status in ("completed", "incomplete"):
-                added = (*given, *made.output)
+                added = (*given, *without_agents(made).output)
                 await self._store.change_conversation(
                     made.conversation.id, lambda found: found.model_copy(update={"items": (*found.items, *added)})
                 )
@@ -196,6 +202,10 @@ async def read(kind: type[BodyT], request: Request, read_body: ReadBody) -> Body
 def numbered(items: Iterable[Item], owner: str) -> tuple[Item, ...]:
     """Return items with ids."""
     return tuple(with_id(each, owner, f"i{place}") for place, each in enumerate(items))
+
+
+def _knows_agents(request: Request) -> bool:
+    return BETA in request.headers.get("openai-beta", "")
 
 
 def _events(frames: AsyncIterator[str]) -> HttpResponse:

@@ -13,9 +13,12 @@ from ...contemplator import Contemplator
 from ...errors import JournalError
 from ...journal.documents import Change, JournalDocuments
 from ..api_errors import RequestError, invalid_request, server_error
+from .agents import without_agents
 from .conversation import Conversation
 from .events import frame
-from .items import Api, InputItem, Item, ItemReference, Reasoning, owner_of
+from .item_input import InputItem, ItemReference
+from .items import Item, Reasoning, owner_of
+from .parts import Api
 from .resource import Response
 from .writer import ResponseWriter
 
@@ -184,7 +187,7 @@ class Store:
             except RequestError:
                 raise missing("response", following, "previous_response_id") from None
             following = chain[-1].response.previous_response_id
-        return tuple(item for each in reversed(chain) for item in (*each.input, *each.response.output))
+        return tuple(item for each in reversed(chain) for item in (*each.input, *without_agents(each.response).output))
 
     def _referred(self, id_: str) -> Item | None:
         try:

@@ -21,7 +21,8 @@ from ...result import RunResult
 from ..api_errors import Failure
 from ..deltas import FinishReason, ReplyDelta
 from . import events
-from .items import FunctionCall, GeneratedImage, Message, OutputItem, OutputText, Reasoning, SummaryText, item_id
+from .items import Agent, FunctionCall, GeneratedImage, Message, OutputItem, Reasoning, item_id
+from .parts import OutputText, SummaryText
 from .resource import ERROR, STOPPED_BY, ApiError, ApiUsage, ErrorCode, IncompleteDetails, Response
 
 _LENGTH = "length"
@@ -45,6 +46,7 @@ class ResponseWriter:
         self._open: type[Message] | type[Reasoning] | None = None
         self._id = ""
         self._texts: list[str] = []
+        self._agent: Agent | None = None
 
     def begin(self) -> Iterator[events.Event]:
         """Begin the response."""
@@ -127,7 +129,7 @@ class ResponseWriter:
         return self._id
 
     def _open_reasoning(self) -> Iterator[events.Event]:
-        item = Reasoning(id=self._next("reasoning"), status="in_progress")
+        item = Reasoning(id=self._next("reasoning"), status="in_progress", agent=self._agent)
         self._open = Reasoning
         yield self._numbered(events.ItemAdded(output_index=self._index, item=item))
         part = SummaryText(text="")
@@ -137,7 +139,9 @@ class ResponseWriter:
         if self._open is not Message:
             yield from self._close("completed", "commentary")
             content = content.lstrip("\n") if self._index >= 0 else content
-            item = Message(id=self._next("message"), role="assistant", status="in_progress", content=())
+            item = Message(
+                id=self._next("message"), role="assistant", status="in_progress", content=(), agent=self._agent
+            )
             self._open = Message
             yield self._numbered(events.ItemAdded(output_index=self._index, item=item))
             part = OutputText(text="")
@@ -156,7 +160,7 @@ class ResponseWriter:
         text = "".join(self._texts)
         part = SummaryText(text=text)
         token = base64.b64encode(self._id.encode()).decode() if self._encrypted else None
-        item = Reasoning(id=self._id, status="completed", summary=(part,), encrypted_content=token)
+        item = Reasoning(id=self._id, status="completed", summary=(part,), encrypted_content=token, agent=self._agent)
         yield self._numbered(events.SummaryDone(**self._place, text=text))
         yield self._numbered(events.SummaryPart(**self._place, type="response.reasoning_summary_part.done", part=part))
         yield self._done(item)
@@ -164,7 +168,7 @@ class ResponseWriter:
     def _close_message(self, status: Any, phase: Any, void: bool = False) -> Iterator[events.Event]:
         text = "".join(self._texts)
         part = OutputText(text=text)
-        item = Message(id=self._id, role="assistant", status=status, content=(part,), phase=phase)
+        item = Message(id=self._id, role="assistant", status=status, content=(part,), phase=phase, agent=self._agent)
         yield self._numbered(events.TextDone(**self._place, text=text))
         yield self._numbered(events.ContentPart(**self._place, type="response.content_part.done", part=part))
         yield self._done(item, void)
@@ -172,7 +176,12 @@ class ResponseWriter:
     def _call(self, call_id: str, tool: str, arguments: dict[str, JsonValue]) -> Iterator[events.Event]:
         said = to_json_text(arguments)
         item = FunctionCall(
-            id=self._next("function_call"), call_id=call_id, name=tool, arguments="", status="in_progress"
+            id=self._next("function_call"),
+            call_id=call_id,
+            name=tool,
+            arguments="",
+            status="in_progress",
+            agent=self._agent,
         )
         yield self._numbered(events.ItemAdded(output_index=self._index, item=item))
         yield self._numbered(events.ArgumentsDelta(**self._place, delta=said))
@@ -183,7 +192,7 @@ class ResponseWriter:
         # This kind of item has no place for the address of an image.
         _, by_value, content = image.as_url().partition(";base64,")
         if by_value:
-            item = GeneratedImage(id=self._next("image_generation_call"), result=content)
+            item = GeneratedImage(id=self._next("image_generation_call"), result=content, agent=self._agent)
             yield self._numbered(events.ItemAdded(output_index=self._index, item=item))
             yield self._done(item)
 
@@ -208,5 +217,7 @@ class ResponseWriter:
 
     def _numbered(self, event: events.Event) -> events.Event:
         event.__dict__["sequence_number"] = self._number
+        if event.agent is None:
+            event.__dict__["agent"] = self._agent
         self._number += 1
         return event
