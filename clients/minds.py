@@ -35,10 +35,7 @@ DONE = "Both files are well."
 def minds(tell: Tell) -> dict[str, Contemplator[Any]]:
     """Return what the server offers; `tell` hears of each model call."""
     model = QuestionDriven(tell)
-    return {
-        "contemplate": Contemplator(model, mode="contemplating"),
-        "contemplate-instant": Contemplator(model, mode="instant"),
-    }
+    return {"contemplate": Contemplator(model)}
 
 
 @dataclass
