@@ -205,6 +205,7 @@ class Contemplator(Generic[OutputT]):
             images: paths, URLs, bytes or image parts that belong to it.
             history: the conversation before the question, oldest message first: `history` of an earlier result.
             model: the model, or its name.
+            mode: the mode, in place of the contemplator's, and of its planner and aggregator.
             tools: more functions and toolsets; a function replaces one of the same name.
             instructions: in place of the contemplator's, for the roles that are named; a text is for subagents.
             settings: of the subagents' calls; what they leave open is the contemplator's.
@@ -363,6 +364,10 @@ class Contemplator(Generic[OutputT]):
         parts, job = self._prepared_again(run_id, output_type, options)
         return stream_of(lambda put: self._resumed(parts, replace(job, listeners=(put, *job.listeners)), decisions))
 
+    def forget(self, run_id: str) -> None:
+        """Forget a suspended run that is kept in memory, for want of a journal; nothing happens if there is none."""
+        self._suspended.forget(run_id)
+
     async def replay(self, run_id: str) -> RunResult[OutputT]:
         """Replay a run of the journal from its recorded calls, without making any.
 
@@ -435,6 +440,7 @@ class Contemplator(Generic[OutputT]):
         model = options.get("model")
         setup = self._setup.changed(
             model=None if model is None else self._resolved(model),
+            mode=options.get("mode"),
             tools=options.get("tools", ()),
             output_type=output_type,
             instructions=by_role(options.get("instructions")),
@@ -461,6 +467,7 @@ class Contemplator(Generic[OutputT]):
         images: Sequence[ImageSource] = (),
         history: Any = (),
         model: str | Model | None = None,
+        mode: Mode | Preset | None = None,
         tools: Sequence[AnyTool] = (),
         instructions: str | Instructions | None = None,
         settings: ModelSettings | None = None,

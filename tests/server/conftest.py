@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from starlette.applications import Starlette
 
 from contemplate import Contemplator
 from contemplate.server import create_app
@@ -20,7 +21,13 @@ Serve = Callable[[Minds], str]
 
 @contextmanager
 def serving(minds: Minds) -> Iterator[str]:
-    config = uvicorn.Config(create_app(minds), log_config=None, access_log=False, timeout_graceful_shutdown=1)
+    with serving_app(create_app(minds)) as url:
+        yield url
+
+
+@contextmanager
+def serving_app(app: Starlette) -> Iterator[str]:
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -273,8 +273,7 @@ def test_what_only_tunes_and_what_is_unknown_is_ignored(client: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("tools", [{"type": "function", "function": {"name": "f", "parameters": {}}}]),
-        ("n", 2),
+        ("functions", [{"name": "f", "parameters": {}}]),
         ("logprobs", True),
         ("modalities", ["text", "audio"]),
     ],

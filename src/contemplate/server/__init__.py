@@ -1,10 +1,16 @@
-"""An OpenAI-compatible backend: contemplators behind `/v1/chat/completions`. Needs the extra `server`.
+"""A backend for clients of OpenAI and Anthropic: contemplators behind their APIs. Needs the extra `server`.
 
 uvicorn_server     the server on a port, until a signal stops it
 app                the routes
 chat               chat completions: bodies, and replies
+messages           Anthropic's Messages: bodies, and replies
+model_names        the names by which clients ask for contemplators
 asgi_run           one request and its run, which ends when the client goes
+served             how much is thought about a request: efforts, and small calls
 asked              what a client asks, in whatever dialect, and how it is told of the answer
+waiting_runs       runs that wait for what the client's tools return
+forced_call        answers that are to be a call of a client's tool
+stop_strings       answers that end at a string
 json_output        answers that follow a client's JSON schema
 deltas             the events of a run, as what they add to the reasoning and to the answer
 api_errors         errors: a status, a message, a code
@@ -16,11 +22,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .app import create_app
+    from .served import SmallCalls
     from .uvicorn_server import check_address, serve
 
-__all__ = ["check_address", "create_app", "serve"]
+__all__ = ["SmallCalls", "check_address", "create_app", "serve"]
 
-_HOMES = {"create_app": ".app", "serve": ".uvicorn_server", "check_address": ".uvicorn_server"}
+_HOMES = {"create_app": ".app", "serve": ".uvicorn_server", "check_address": ".uvicorn_server", "SmallCalls": ".served"}
 _NEEDED = ("starlette", "uvicorn")
 
 

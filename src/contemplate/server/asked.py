@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..contemplator import Contemplator
+from ..decisions import Returned
 from ..messages import ImagePart, Message
+from ..modes import Mode, Preset
 from ..options import AnyTool
 from ..result import RunResult
 from ..settings import ModelSettings
@@ -33,9 +35,15 @@ class Asked:
         model: the name by which the client asks for it.
         question: the question.
         output_type: the type of the answer; text if None.
+        mode: in place of the contemplator's own, if not None.
         settings: of the calls that write the answer.
         seed: of the run.
-        tools: the client's own, whose calls it answers itself.
+        tools: the client's own, whose calls it answers itself: `external_tool(..., side_effects=True)`, as what they do
+            is not known here.
+        tool_choice: "auto"; "none", where no tool is to be called; "required", where the answer is to be a call of one
+            of the tools; or the name of the tool that it is to be a call of.
+        parallel_tool_calls: whether several calls may go out at once.
+        returned: what the client's tools returned, by the ids of the calls, where the request goes on after that.
         labels: what the client wants to find its request by.
     """
 
@@ -43,9 +51,13 @@ class Asked:
     model: str
     question: Question
     output_type: Any = None
+    mode: Mode | Preset | None = None
     settings: ModelSettings | None = None
     seed: int | None = None
     tools: tuple[AnyTool, ...] = ()
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
+    returned: Mapping[str, Returned] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -59,7 +71,11 @@ class Reply(Protocol):
         ...
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
-        """Tell that the run is over, with the answer `text`."""
+        """Tell that the run is over, with the answer `text`.
+
+        Where it ends for "tool_calls", `result.pending` are the calls that the client is to make, under the ids by
+        which it names them, and `text` is what was said before them.
+        """
         ...
 
     async def fail(self, error: Failure) -> None:

@@ -19,8 +19,10 @@ from ..models import Model, resolve
 from ..models.redaction import redact
 from ..modes import Mode
 from ..prompts import DEFAULTS, Prompts
-from .app import Minds, build_app, keep_connections
+from .app import build_app, keep_connections
 from .asgi_run import ActiveRuns
+from .model_names import Minds
+from .served import LESS_EFFORT, Served, SmallCalls
 
 # For responses that cannot be sent because the client does not read them.
 SECONDS_TO_STOP = 5
@@ -32,6 +34,8 @@ _MODES: dict[str, Mode] = {
     "contemplate-thinking": "thinking",
     "contemplate-instant": "instant",
 }
+# What clients ask for that know Anthropic's models only: for small things a small one.
+_ALIASES = {"claude-*haiku*": "contemplate-instant", "claude-*": "contemplate"}
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -51,7 +55,8 @@ def serve(
 ) -> None:
     """Serve `model` in each mode, until SIGINT or SIGTERM. Runs that are going on then are cancelled.
 
-    The models are called "contemplate", "contemplate-auto", "contemplate-thinking" and "contemplate-instant".
+    The models are called "contemplate", "contemplate-auto", "contemplate-thinking" and "contemplate-instant". Names of
+    Anthropic's models stand for the first and, if they are small, for the last.
 
     Args:
         model: the model, or its name, as for `Contemplator`.
@@ -68,8 +73,9 @@ def serve(
     check_address(host, port, allow_remote=allow_remote)
     found = resolve(model)
     minds = {name: Contemplator(found, mode=mode, prompts=prompts) for name, mode in _MODES.items()}
+    minds |= {pattern: minds[name] for pattern, name in _ALIASES.items()}
     with closing(_listen(host, port, allow_remote)) as listener:
-        line = f"Serving at {_url(listener)}/v1 as {', '.join(minds)}, on {redact(found.name)}. Ctrl-C stops it."
+        line = f"Serving at {_url(listener)}/v1 as {', '.join(_MODES)}, on {redact(found.name)}. Ctrl-C stops it."
         hosts = None if allow_remote else (*_LOOPBACK_NAMES, host)
         anyio.run(_serve, minds, listener, hosts, lambda: announce(line))
 
@@ -77,9 +83,9 @@ def serve(
 async def _serve(
     minds: Minds, listener: socket.socket, hosts: tuple[str, ...] | None, on_start: Callable[[], None]
 ) -> None:
-    runs = ActiveRuns()
+    runs, served = ActiveRuns(), Served(minds, LESS_EFFORT, SmallCalls())
     config = uvicorn.Config(
-        build_app(minds, runs, allowed_hosts=hosts),
+        build_app(served, runs, allowed_hosts=hosts),
         # Entered here instead: an error then comes out as it is, and not as a traceback in a log.
         lifespan="off",
         ws="none",
@@ -90,7 +96,7 @@ async def _serve(
         server_header=False,
         timeout_graceful_shutdown=SECONDS_TO_STOP,
     )
-    async with keep_connections(minds):
+    async with keep_connections(served):
         await _Server(config, runs, on_start).serve(sockets=[listener])
 
 
