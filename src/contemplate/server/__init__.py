@@ -1,11 +1,13 @@
-"""An OpenAI-compatible backend: contemplators behind `/v1/chat/completions`. Needs the extra `server`.
+"""An OpenAI-compatible backend: contemplators behind OpenAI's APIs. Needs the extra `server`.
 
 uvicorn_server     the server on a port, until a signal stops it
 app                the routes
 chat               chat completions: bodies, and replies
+responses          the Responses API, and conversations that the server keeps
 asgi_run           one request and its run, which ends when the client goes
 served             how much is thought about a request: efforts, and small calls
 asked              what a client asks, in whatever dialect, and how it is told of the answer
+questions          the messages of a request, as a question and the conversation before it
 waiting_runs       runs that wait for what the client's tools return
 forced_call        answers that are to be a call of a client's tool
 stop_strings       answers that end at a string
