@@ -2,6 +2,7 @@
 
     ContemplateError
     +-- ConfigurationError         the user gave a wrong setting, name, key or file
+    |   +-- SideEffectsError       several subagents would each call a tool with side effects
     |   +-- MissingDependencyError an optional extra is not installed
     +-- DownloadError              a local model could not be fetched
     +-- ModelError                 a model call failed

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import openai
 import pytest
 from jsonschema import Draft202012Validator
 
-from contemplate import Agent, Contemplator, planners
+from contemplate import Agent, Contemplator, Limits, planners, tool
 from contemplate.aggregators import first
 from contemplate.models import ModelRequest
 from contemplate.modes import Mode
@@ -17,6 +18,7 @@ from contemplate.server.forced_call import forced_call
 from contemplate.testing import ScriptedModel
 
 from .conftest import Serve
+from .test_server_clients import StepByStep
 from .test_server_tools import TOOLS, Chat, calls, cities, told
 
 STOP = {"type": "function", "function": {"name": "stop"}}
@@ -110,6 +112,26 @@ def test_tools_and_a_schema_of_the_answer(serve: Serve) -> None:
     chat.give(cities(chat.ask())["Rome"], "sun")
     assert json.loads(chat.ask().content or "") == {"sunny": True}
     assert told(model.requests[-1]) == ["sun"]
+
+
+def test_a_limit_before_there_is_a_call_is_an_error(serve: Serve) -> None:
+    mind = Contemplator(StepByStep(['{"ci', threading.Event()]), mode="instant", limits=Limits(seconds=0.2))
+    with pytest.raises(openai.InternalServerError) as caught:
+        Chat(serve({"m": mind}), tool_choice="required").ask()
+    assert caught.value.code != "internal_error"
+
+
+def test_tools_of_the_contemplators_own_are_its_users_to_mend(serve: Serve) -> None:
+    @tool(side_effects=True)
+    def pay() -> str:
+        """Pay."""
+        return "paid"
+
+    mind = Contemplator(ScriptedModel([]), mode="vote", tools=[pay])
+    for tools in (TOOLS, []):
+        with pytest.raises(openai.InternalServerError, match="pay: a tool with side effects") as caught:
+            Chat(serve({"m": mind}), tools=tools).ask()
+        assert caught.value.status_code == 500
 
 
 def test_an_agent_of_ones_own_takes_no_tools_and_says_so(serve: Serve) -> None:

@@ -216,6 +216,29 @@ def test_a_run_goes_on_after_a_restart_with_a_journal(tmp_path: Path) -> None:
     assert later.usage > before > 0
 
 
+def test_results_that_come_before_and_after_a_restart(tmp_path: Path) -> None:
+    model = asking("Rome", "Oslo")
+    messages: list[Any] = [QUESTION]
+
+    def ask() -> ChatCompletionMessage:
+        journal = f"sqlite:///{tmp_path / 'runs.db'}"
+        mind = Contemplator(model, planner=parts("Rome", "Oslo"), aggregator=join, journal=journal)
+        with serving({"m": mind}) as url:
+            chat = Chat(url)
+            chat.messages = messages
+            return chat.ask()
+
+    ids = cities(ask())
+    messages.append({"role": "tool", "tool_call_id": ids["Oslo"], "content": "snow"})
+    assert cities(ask()) == {"Rome": ids["Rome"]}
+    messages.append({"role": "tool", "tool_call_id": ids["Rome"], "content": "sun"})
+    assert ask().content == "Rome: sun | Oslo: snow"
+    # As by a client that did not get the answer.
+    del messages[-1]
+    assert ask().content == "Rome: sun | Oslo: snow"
+    assert len(model.requests) == 4
+
+
 def test_a_run_that_is_not_known_is_made_anew_from_the_conversation() -> None:
     """As after a restart without a journal."""
     with serving({"m": Contemplator(ScriptedModel([calls("Rome")]), mode="instant")}) as url:

@@ -22,6 +22,7 @@ _STATUS = {
     "ModelTimeoutError": 504,
     "LimitExceeded": 503,
     "ConfigurationError": 500,
+    "SideEffectsError": 500,
 }
 _BAD_GATEWAY = 502
 # What a model's server refuses for what the client sent stays the client's to mend.

@@ -113,6 +113,8 @@ async def answer(asked: Asked, reply: Reply, waiting: WaitingRuns) -> None:
     try:
         await _answer(asked, before, reply, waiting)
     except SideEffectsError:
+        if not asked.tools:
+            raise
         await _answer_with_call(*next_step(asked), reply)
     except ConfigurationError:
         if before is None:
@@ -141,7 +143,11 @@ async def _answer(asked: Asked, before: WaitingRun | None, reply: Reply, waiting
 
 async def _answer_with_call(asked: Asked, to_call: ToCall, reply: Reply) -> None:
     deltas = ReplyDeltas(typed=True)
-    result = to_call(await _told(_stream(asked, None), deltas, reply))
+    result = await _told(_stream(asked, None), deltas, reply)
+    if result.output is None:
+        why = f"a limit ended the run before there was a call: {result.stopped_by}"
+        raise RequestError(server_error(why, status=503, code="LimitExceeded"))
+    result = to_call(result)
     if result.text:
         await reply.say(ReplyDelta(content=result.text))
     await reply.end(result, result.text, deltas.finish_reason(result))

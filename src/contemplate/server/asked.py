@@ -38,7 +38,8 @@ class Asked:
         mode: in place of the contemplator's own, if not None.
         settings: of the calls that write the answer.
         seed: of the run.
-        tools: the client's own, whose calls it answers itself.
+        tools: the client's own, whose calls it answers itself: `external_tool(..., side_effects=True)`, as what they do
+            is not known here.
         tool_choice: "auto"; "none", where no tool is to be called; "required", where the answer is to be a call of one
             of the tools; or the name of the tool that it is to be a call of.
         parallel_tool_calls: whether several calls may go out at once.

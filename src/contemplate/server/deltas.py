@@ -55,12 +55,18 @@ class _Unrepeated:
     """Passes on a text that comes in pieces, without the beginning that was told before."""
 
     def __init__(self, told: str) -> None:
-        self.whole = ""
+        self._pieces: list[str] = []
         self._told = told
+
+    @property
+    def whole(self) -> str:
+        """The text, with its beginning."""
+        return "".join(self._pieces)
 
     def new(self, text: str) -> str:
         """Return what is new in the next piece."""
-        self.whole += text
+        if text:
+            self._pieces.append(text)
         told = self._told
         if told.startswith(text):
             self._told = told[len(text) :]
@@ -80,17 +86,17 @@ class ReplyDeltas:
         told: what was told of the run before it was suspended.
     """
 
-    def __init__(self, *, typed: bool = False, told: Told = Told()) -> None:
+    def __init__(self, *, typed: bool = False, told: Told = NOTHING_TOLD) -> None:
         self._typed = typed
         self._lines = EventLines()
         self._mid_line = False
         self._answers: set[str] = set()
-        self._written = ""
+        self._written: list[str] = []
         self._again: str | None = None
         self._finish: str | None = None
         self._turn_over = False
         self._turn_untold = False
-        self._said = ""
+        self._said: list[str] = []
         self._told_lines = Counter(told.lines)
         self._all_lines: list[str] = []
         self._thoughts = _Unrepeated(told.thoughts)
@@ -125,8 +131,9 @@ class ReplyDeltas:
         """Return what is still to be read when the run is over: an answer that was never streamed, or its end."""
         if self._typed:
             return ReplyDelta(content=self.text(result))
-        if result.text.startswith(self._written):
-            rest = result.text[len(self._written) :]
+        written = "".join(self._written)
+        if result.text.startswith(written):
+            rest = result.text[len(written) :]
             return ReplyDelta(content=rest) if rest else None
         if self._again is not None and result.complete:
             return ReplyDelta(content=result.text, restart=True)
@@ -135,7 +142,7 @@ class ReplyDeltas:
     def text(self, result: RunResult[Any]) -> str:
         """Return the answer; of a run that is suspended, what was said before it called tools."""
         if result.pending:
-            return self._said
+            return "".join(self._said)
         return to_json_text(result.output) if self._typed else result.text
 
     def finish_reason(self, result: RunResult[Any]) -> FinishReason:
@@ -161,20 +168,24 @@ class ReplyDeltas:
             return ReplyDelta(reasoning) if reasoning else None
         opening = ""
         if self._turn_over and event.text:
-            opening, self._written, self._turn_over = "\n\n", "", False
+            opening, self._written, self._turn_over = "\n\n", [], False
         elif event.restart and self._written and not self._turn_over:
             self._again = ""
         content, restart = (event.text, False) if self._again is None else self._repeated(event.text)
-        self._written = content if restart else self._written + content
+        if restart:
+            self._written = []
+        if content:
+            self._written.append(content)
         if reasoning:
             self._mid_line = not reasoning.endswith("\n")
         if restart:
-            self._contents, self._said = _Unrepeated(""), ""
+            self._contents, self._said = _Unrepeated(""), []
         content = self._contents.new(content)
         if not content and not reasoning:
             return None
         shown = (opening if self._said else "") + content if content else ""
-        self._said += shown
+        if shown:
+            self._said.append(shown)
         return ReplyDelta(reasoning, shown, restart, self._new_turn())
 
     def _new_turn(self) -> bool:
@@ -184,11 +195,11 @@ class ReplyDeltas:
 
     def _repeated(self, text: str) -> tuple[str, bool]:
         """Return what `text` adds to an answer that starts over, and whether it differs from what stood before."""
-        again = (self._again or "") + text
-        if self._written.startswith(again):
+        again, written = (self._again or "") + text, "".join(self._written)
+        if written.startswith(again):
             self._again = again
             return "", False
         self._again = None
-        if again.startswith(self._written):
-            return again[len(self._written) :], False
+        if again.startswith(written):
+            return again[len(written) :], False
         return again, True
