@@ -327,7 +327,11 @@ class Journal:
         self._private = self._files
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        if not self._is_journal(connection):
+        # Of one moment: another process may be creating it.
+        connection.execute("BEGIN")
+        found = self._is_journal(connection)
+        connection.execute("COMMIT")
+        if not found:
             connection.execute("BEGIN IMMEDIATE")
             # Another process may have created it in the meantime.
             if not self._is_journal(connection):

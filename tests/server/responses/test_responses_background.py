@@ -37,6 +37,8 @@ def test_a_run_goes_on_without_its_client(client: Any) -> None:
     made = api.responses.create(model="m", input="Why?", background=True)
     assert (made.status, made.background) == ("queued", True)
     assert api.responses.retrieve(made.id).status == "in_progress"
+    with pytest.raises(openai.BadRequestError, match="not finished"):
+        api.responses.create(model="m", input="And?", previous_response_id=made.id)
     gate.set()
     assert finished(api, made.id).output_text == "The answer"
 
