@@ -249,13 +249,15 @@ class ReplayError(JournalError):
     """Raised when a replayed run makes a call that the recorded run did not make, or ends differently."""
 
 
-def revived(kind: str, message: str, hint: str | None = None) -> ContemplateError:
+def revived(info: ErrorInfo) -> ContemplateError:
     """Return the error that `error_info` described. One from outside this package becomes a `ContemplateError`."""
-    found = globals().get(kind)
+    found = globals().get(info.kind)
     if not (isinstance(found, type) and issubclass(found, ContemplateError)):
-        return ContemplateError(f"{kind}: {message}", hint=hint)
-    error = found.__new__(found, message)
-    ContemplateError.__init__(error, message, hint=hint)
+        return ContemplateError(f"{info.kind}: {info.message}", hint=info.hint)
+    error = found.__new__(found, info.message)
+    ContemplateError.__init__(error, info.message, hint=info.hint)
+    if isinstance(error, ModelError):
+        error.status, error.code, error.retry_after = info.status, info.code, info.retry_after
     return error
 
 

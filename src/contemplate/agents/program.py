@@ -93,7 +93,7 @@ async def answer_with_program(
                 except OutputError as raised:
                     error = error_info(raised)
             elif error.kind != "ProgramError":
-                raise revived(error.kind, error.message, error.hint)
+                raise revived(error)
             problem = error.message
             complaint = _complaint(problem, prompts)
         messages = (*messages, Message.user(complaint))

@@ -106,7 +106,7 @@ class Replaying(Recording):
         if entry.outcome == "cancelled":
             await self._cut_off(entry)
         if entry.error is not None and entry.outcome == "failed" and entry.role != "tool":
-            error = revived(entry.error.kind, entry.error.message, entry.error.hint)
+            error = revived(entry.error)
             if isinstance(error, ModelContextError) and entry.sizes is not None:
                 error.context_tokens, error.prompt_tokens = entry.sizes
             raise error

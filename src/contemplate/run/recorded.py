@@ -365,7 +365,7 @@ def _recorded_answer(result: TaskResult | None, output: OutputType[Any] | None) 
     if result is None:
         return Answer("", outcome="cancelled")
     if result.outcome == "failed" and result.error is not None:
-        raise revived(result.error.kind, result.error.message, result.error.hint)
+        raise revived(result.error)
     typed = output is not None and _is_typed(result)
     value = output.load(result.output, result.text) if output is not None and typed else result.output
     return ParsedAnswer(

@@ -168,6 +168,6 @@ class ToolCalls:
                 call = ToolCall(id=toolset.name, name=toolset.name, arguments="")
                 known = await self.use(None, call, listed)
                 if known.error is not None:
-                    raise revived(known.error.kind, known.error.message, known.error.hint)
+                    raise revived(known.error)
                 opened.tools = opened.made(known.text)
             return opened.tools
