@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..data import to_json_text
-from ..events import Event, ModelCalled, OutputDelta, RunSuspended, TaskFinished, TaskPlanned
+from ..events import CallWaiting, Event, ModelCalled, OutputDelta, RunSuspended, TaskFinished, TaskPlanned
 from ..result import RunResult, TaskResult
 from ..views.event_lines import EventLines
 
@@ -117,7 +117,7 @@ class ReplyDeltas:
             case ModelCalled(name=name) if not event.path and (name.role == "aggregator" or name.task in self._answers):
                 self._finish = event.finish
                 self._turn_over = self._turn_untold = event.finish == "tool_calls" and bool(self._written)
-            case RunSuspended() | TaskFinished(result=TaskResult(outcome="suspended")):
+            case CallWaiting() | RunSuspended() | TaskFinished(result=TaskResult(outcome="suspended")):
                 # That it waits for the client's tools is said by the calls.
                 return None
         line = self._lines.line(event)
