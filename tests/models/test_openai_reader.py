@@ -766,7 +766,15 @@ class TestOverHttp:
             await self.ask(RawBody(b'{"error": {"message": "overloaded"}}'))
 
     @pytest.mark.parametrize("stream", [False, True])
-    async def test_an_agent_calls_tools_from_the_text(self, stream: bool) -> None:
+    @pytest.mark.parametrize(
+        "said",
+        [
+            f"<tool_call>\n{A}\n</tool_call>",
+            "<tool_call>\n<function=add>\n<parameter=x>\n1\n</parameter>\n</function>\n</tool_call>",
+            f"[TOOL_CALLS][{A}]",
+        ],
+    )
+    async def test_an_agent_calls_tools_from_the_text(self, said: str, stream: bool) -> None:
         called: list[int] = []
 
         def add(x: int) -> int:
@@ -776,7 +784,7 @@ class TestOverHttp:
 
         def script(exchange: Exchange) -> str:
             told = any(each["role"] == "tool" for each in exchange.messages)
-            return "It is 2." if told else f"I add.\n<tool_call>\n{A}\n</tool_call>"
+            return "It is 2." if told else f"I add.\n{said}"
 
         with FaultyServer(script) as server:
             model = OpenAIModel("m", base_url=server.url, api_key="none")
