@@ -147,7 +147,7 @@ def _call(value: object) -> Found:
     if isinstance(within := said.get("function"), dict):
         said = within
     name = next((said[each] for each in _NAMES if each in said), None)
-    arguments = next((said[each] for each in _ARGUMENTS if each in said), {})
+    arguments: object = next((said[each] for each in _ARGUMENTS if each in said), {})
     if isinstance(arguments, str):
         arguments = _value_of(arguments)
     if not isinstance(name, str):

@@ -165,9 +165,7 @@ class ResponsesCollector:
         text = "".join(self._text) or output.refusal or "".join(self._declined)
         prefix = f"call_{len(self._request.messages)}"
         calls = output.calls or tuple(
-            ToolCall(
-                id=f"call_{len(self._request.messages)}_{number}", name=name, arguments=to_json(arguments).decode()
-            )
+            ToolCall(id=f"{prefix}_{number}", name=name, arguments=to_json(arguments).decode())
             for number, (name, arguments) in enumerate(self._said.calls)
         )
         reasoning = "\n\n".join(each for each in (output.reasoning, thoughts) if each)
