@@ -492,13 +492,19 @@ def one(name: str, number: int, seed: int, tally: Tally) -> None:
 
 
 def fuzz(inputs: int, seed: int, only: Sequence[str] = ()) -> dict[str, Tally]:
-    """So many inputs, of every kind in turn, or of some."""
+    """So many inputs, of every kind in turn, or of some; fewer if it is interrupted."""
     names = list(only or KINDS)
     tallies = {name: Tally() for name in names}
+    with suppress(KeyboardInterrupt):
+        _all(inputs, seed, tallies)
+    return tallies
+
+
+def _all(inputs: int, seed: int, tallies: dict[str, Tally]) -> None:
+    names = list(tallies)
     for number in range(inputs):
         name = names[number % len(names)]
         one(name, number, seed, tallies[name])
-    return tallies
 
 
 def show(tallies: dict[str, Tally]) -> bool:

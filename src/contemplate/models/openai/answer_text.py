@@ -25,7 +25,7 @@ class AnswerText:
     def __init__(self, tools: Mapping[str, JsonSchema]) -> None:
         self.calls: list[Found] = []
         self._thoughts = Thoughts()
-        self._calls_in_text = ToolCallsInText(tools)
+        self._calls_in_text = ToolCallsInText(tools) if tools else None
 
     @property
     def unclosed(self) -> bool:
@@ -34,7 +34,8 @@ class AnswerText:
 
     def add(self, text: str) -> Iterator[Delta]:
         """Yield what `text` adds. A delta with `restart` says that all text before it was a thought."""
-        return self._without_calls(self._thoughts.add(text))
+        deltas = self._thoughts.add(text)
+        return deltas if self._calls_in_text is None else self._without_calls(deltas, self._calls_in_text)
 
     def end(self, *, elsewhere: bool) -> Iterator[Delta]:
         """Yield what was held back, at the end of the answer.
@@ -42,16 +43,19 @@ class AnswerText:
         Args:
             elsewhere: whether calls stood in their own place, so that those in the text are none.
         """
-        yield from self._without_calls(self._thoughts.end())
+        if self._calls_in_text is None:
+            yield from self._thoughts.end()
+            return
+        yield from self._without_calls(self._thoughts.end(), self._calls_in_text)
         rest, self.calls = self._calls_in_text.end(elsewhere=elsewhere)
         if rest:
             yield Delta(rest)
 
-    def _without_calls(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
+    def _without_calls(self, deltas: Iterator[Delta], calls: ToolCallsInText) -> Iterator[Delta]:
         for delta in deltas:
             if delta.restart:
-                self._calls_in_text.clear()
+                calls.clear()
             if not delta.text:
                 yield delta
-            elif said := self._calls_in_text.add(delta.text):
+            elif said := calls.add(delta.text):
                 yield delta if said == delta.text else Delta(said, delta.reasoning, delta.restart)

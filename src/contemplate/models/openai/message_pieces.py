@@ -38,6 +38,8 @@ class MessagePieces:
         self._opaque = OpaqueFields()
         self._images = ResponseImages()
         self._unknown_parts = False
+        # Whether nothing was added since what was held back was yielded.
+        self._is_over = False
 
     @property
     def is_empty(self) -> bool:
@@ -60,7 +62,7 @@ class MessagePieces:
         Raises:
             BadCompletion: its text or tool calls cannot be read.
         """
-        heard = False
+        heard = self._is_over = False
         reasoning, name = reasoning_in(message)
         if reasoning and name == "reasoning_details" and self._reasoning_field in FIELDS:
             # The same again, which came in a field of its own.
@@ -89,6 +91,9 @@ class MessagePieces:
 
     def end(self) -> Iterator[Delta]:
         """Yield what was held back, at the end of the message."""
+        if self._is_over:
+            return
+        self._is_over = True
         yield from self._without_images(self._said.end(elsewhere=bool(self._calls)))
         if rest := self._images.rest():
             self._text.append(rest)
