@@ -29,6 +29,7 @@ from urllib.request import urlopen
 import anyio
 
 from benchmarks.providers import COLUMNS, Endpoint, Outcome, at_imitation, cells, row_of, tried_at
+from contemplate import ModelSettings
 from contemplate.models import OpenAIModel
 from contemplate.models.local import KNOWN, pull
 from contemplate.models.local.server import local_server
@@ -67,10 +68,11 @@ async def table(endpoints: Mapping[str, Endpoint], seconds: float) -> str:
 
 
 @contextmanager
-def litellm(command: Path) -> Iterator[dict[str, Endpoint]]:
+def litellm(command: Path, only: str = "") -> Iterator[dict[str, Endpoint]]:
     """The endpoints of a proxy of LiteLLM's in front of imitations, one for each of its adapters."""
+    chosen = {adapter: dialect for adapter, dialect in ADAPTERS.items() if adapter.startswith(only)}
     with ExitStack() as stack:
-        servers = {adapter: stack.enter_context(Provider(dialect)) for adapter, dialect in ADAPTERS.items()}
+        servers = {adapter: stack.enter_context(Provider(dialect)) for adapter, dialect in chosen.items()}
         models = [
             {
                 "model_name": _named(server),
@@ -116,7 +118,8 @@ def litellm(command: Path) -> Iterator[dict[str, Endpoint]]:
 def local(name: str) -> dict[str, Endpoint]:
     """The endpoint of llama.cpp in this process, as if it were any server."""
     server = local_server(pull(KNOWN[name]))
-    model = OpenAIModel(name, base_url=server.base_url, api_key=server.api_key)
+    settings = ModelSettings(temperature=0, max_tokens=200)
+    model = OpenAIModel(name, base_url=server.base_url, api_key=server.api_key, settings=settings)
     return {f"llama.cpp (xllamacpp {version('xllamacpp')})": Endpoint(model)}
 
 
@@ -149,14 +152,16 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real_servers", description=__doc__)
     kinds = parser.add_subparsers(dest="kind", required=True)
-    kinds.add_parser("litellm").add_argument("--command", type=Path, required=True)
+    proxy = kinds.add_parser("litellm")
+    proxy.add_argument("--command", type=Path, required=True)
+    proxy.add_argument("--only", default="", help="the adapters that begin so")
     kinds.add_parser("local").add_argument("--model", default="qwen2.5-coder-0.5b", choices=tuple(KNOWN))
     other = kinds.add_parser("at")
     other.add_argument("--base-url", required=True)
     other.add_argument("--model", required=True)
     given = parser.parse_args()
     if given.kind == "litellm":
-        with litellm(given.command) as endpoints:
+        with litellm(given.command, given.only) as endpoints:
             sys.stdout.write(anyio.run(table, endpoints, SECONDS))
         return
     if given.kind == "local":

@@ -14,10 +14,23 @@ from ...usage import Usage
 from ..accounting import MOST_TOKENS, NOT_REPORTED
 from .completion import mapping, number, whole_number
 
-_INPUT = ("prompt_tokens", "input_tokens", "prompt_eval_count", "inputTokens", "promptTokenCount")
-_OUTPUT = ("completion_tokens", "output_tokens", "eval_count", "outputTokens", "candidatesTokenCount")
+_INPUT = (
+    *("prompt_tokens", "input_tokens", "prompt_eval_count", "inputTokens", "promptTokens", "promptTokenCount"),
+    *("inputTokenCount", "prompt_token_count", "input_token_count", "tokens_prompt", "num_prompt_tokens"),
+)
+_OUTPUT = (
+    *("completion_tokens", "output_tokens", "eval_count", "outputTokens", "completionTokens", "candidatesTokenCount"),
+    *("outputTokenCount", "completion_token_count", "candidates_token_count", "output_token_count"),
+    *("tokens_completion", "num_completion_tokens"),
+)
 _TOTAL = ("total_tokens", "totalTokens", "totalTokenCount")
-_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_prompt_tokens")
+_CACHED = (
+    "cached_tokens",
+    "prompt_cache_hit_tokens",
+    "cache_read_input_tokens",
+    "cached_prompt_tokens",
+    "cache_read_tokens",
+)
 _REASONING = ("reasoning_tokens",)
 _COST = ("total_cost", "total", "cost", "estimated_cost")
 _TICKS_PER_DOLLAR = 1e10
@@ -27,7 +40,7 @@ class ReportedUsage:
     """The usage of one answer, of which a stream may report more and more; a trailing 0 replaces nothing."""
 
     def __init__(self) -> None:
-        self._unreadable = False
+        self._reported = self._unreadable = False
         self._counts: dict[str, int] = {}
         self._cost: float | None = None
 
@@ -39,13 +52,14 @@ class ReportedUsage:
             if usage is None and ("eval_count" in body or "prompt_eval_count" in body):
                 usage = body
         if isinstance(usage, dict):
+            self._reported = self._reported or any(usage.values())
             self._read(usage)
         elif usage is not None:
             self._unreadable = True
 
     def notes(self) -> Iterator[str]:
         """Yield what could not be read."""
-        if self._unreadable:
+        if self._unreadable or (self._reported and not self._counts):
             yield "the usage that the server reported cannot be read; it is estimated"
 
     def _read(self, usage: dict[str, Any]) -> None:
