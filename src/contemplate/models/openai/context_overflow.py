@@ -82,7 +82,7 @@ _PROMPTS = (
     rf"keep the first {_N}",
     rf"requested tokens \({_N}",
     rf"request \({_N}",
-    rf"exceed {_N} - received {_N}".replace(_N, r"\d+", 1),
+    rf"exceed \d+ - received {_N}",
 )
 _LIMIT = tuple(re.compile(each, re.IGNORECASE) for each in _LIMITS)
 _PROMPT = tuple(re.compile(each, re.IGNORECASE) for each in _PROMPTS)
