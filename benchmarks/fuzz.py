@@ -13,7 +13,7 @@ import json
 import random
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -26,11 +26,14 @@ from contemplate.errors import OutputError
 from contemplate.messages import Message
 from contemplate.models import Delta, ModelRequest, ModelResponse, ToolSpec
 from contemplate.models.openai.account import Account
+from contemplate.models.openai.answer_text import AnswerText
 from contemplate.models.openai.completion import BadCompletion
 from contemplate.models.openai.errors import model_error
 from contemplate.models.openai.json_lines import JsonLines
 from contemplate.models.openai.response import ResponseCollector, whole_response
+from contemplate.models.openai.responses import ResponsesCollector
 from contemplate.models.openai.sse import EventStream
+from contemplate.models.openai.streaming import Collector
 from contemplate.models.openai.transport import BadStatus
 from contemplate.planners.plan_parser import Draft, DraftReader
 from contemplate.run.output_type import OutputType
@@ -62,6 +65,20 @@ _CALL = {"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"n"'}}
 _SNAPSHOT = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"n": 1}'}}
 _SIGNED = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
 CHANNEL = "<|start|>assistant<|channel|>commentary"
+# Calls as models write them, whole and in parts; tests/models/test_call_forms.py has all forms.
+IN_TEXT = (
+    '[TOOL_CALLS][{"name": "f", "arguments": {"n": 1}}]',
+    '[TOOL_CALLS]g[ARGS]{"n": 1}',
+    '<|python_tag|>{"name": "f", "parameters": {"n": "a"}}; ',
+    '{"name": "g", "parameters": {}}',
+    "<tool_call>\n<function=f>\n<parameter=n>\n1\n</parameter>\n</function>\n</tool_call>\n",
+    '<invoke name="g">\n<parameter name="n">a',
+    "</parameter></invoke>",
+    "<tool_call>f<arg_key>n</arg_key><arg_value>1</arg_value></tool_call>",
+    "<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>{}<|tool_call_end|>",
+    "<\uff5ctool\u2581calls\u2581begin\uff5c><\uff5ctool\u2581call\u2581begin\uff5c>g<\uff5ctool\u2581sep\uff5c>{}",
+    "<\uff5ctool\u2581call\u2581end\uff5c><\uff5ctool\u2581calls\u2581end\uff5c>",
+)
 # What servers say in dialects of the format; tests/models/test_openai_reader.py has more of them.
 DIALECTS = (
     _chunk({"content": "<think>\nwell"}),
@@ -75,6 +92,7 @@ DIALECTS = (
     _chunk({"content": '\n<tool_call>{"name": "g", "arg'}),
     _chunk({"content": 'uments": "{}"}</tool_'}),
     _chunk({"content": "call>"}),
+    *(_chunk({"content": said}) for said in IN_TEXT),
     _chunk(
         {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}]}, {"type": "text", "text": "b"}]}
     ),
@@ -108,6 +126,35 @@ EVENTS = (
     json.dumps({"error": {"message": "overloaded"}}),
     "[DONE]",
     *DIALECTS,
+)
+
+
+def _item(**more: object) -> dict[str, object]:
+    return {"id": "i1", "status": "completed", **more}
+
+
+def _said(text: str) -> dict[str, object]:
+    return _item(type="message", content=[{"type": "output_text", "text": text}])
+
+
+_CALLED = _item(type="function_call", call_id="c1", name="f", arguments='{"n": 1}')
+_REASONED = _item(type="reasoning", summary=[{"text": "well"}], encrypted_content="x")
+RESPONSES = (
+    *(
+        json.dumps({"type": "response.output_text.delta", "delta": said})
+        for said in ("Añswer 🙂: 4", "<think>", *IN_TEXT)
+    ),
+    json.dumps({"type": "response.output_text.delta", "delta": "Hm.</think>4"}),
+    json.dumps({"type": "response.reasoning_summary_text.delta", "delta": "well"}),
+    json.dumps({"type": "response.refusal.delta", "delta": "I cannot."}),
+    json.dumps({"type": "response.output_item.done", "output_index": 0, "item": _REASONED}),
+    json.dumps({"type": "response.output_item.done", "output_index": 1, "item": _said("4")}),
+    json.dumps({"type": "response.output_item.done", "output_index": 2, "item": _CALLED}),
+    json.dumps({"type": "response.completed", "response": {"status": "completed", "output": [], "usage": {}}}),
+    json.dumps({"type": "response.completed", "response": {"output": [_REASONED, _said("Añswer 🙂: 4"), _CALLED]}}),
+    json.dumps({"type": "response.incomplete", "response": {"status": "incomplete", "output": [_said(IN_TEXT[4])]}}),
+    json.dumps({"type": "response.failed", "response": {"status": "failed", "error": {"code": "x", "message": "y"}}}),
+    json.dumps({"type": "error", "code": "rate_limit_exceeded", "message": "Please try again in 1s"}),
 )
 KEY = "sk-secret-0123456789"
 ACCOUNT = Account("http://localhost/v1", KEY)
@@ -177,8 +224,13 @@ DICTIONARY = (
         "\\u12",
     ),
     *("<tool_call>", "</tool_call>", "<|call|>", "<|channel|>", "assistantfinal", "</think>", "```", "<"),
+    *("[TOOL_CALLS]", "<|python_tag|>", "<function=f>", "</function>", "<parameter=n>", "`"),
     *("Answer:", "####", "\\boxed{", "\\frac{", "^", "**", "(" * 50, "[" * 200, "{" * 200, "}" * 50, "]}", "$", "0/0"),
 )
+
+
+TEXTS = ("I look.\n", "So, ", "`", "```\n", "<think>", "hm</think>", "\n\n", "The form is ", ".", "[1] <b>")
+Collects = ResponseCollector | ResponsesCollector
 
 
 class Broken(Exception):
@@ -227,20 +279,20 @@ def heard(deltas: list[Delta]) -> str:
     return "".join(delta.text for delta in deltas[starts[-1] if starts else 0 :])
 
 
-def _completed(pieces: list[bytes], form: type[EventStream | JsonLines]) -> object:
+def _completed(pieces: list[bytes], form: type[EventStream | JsonLines], api: type[Collects]) -> object:
     """What the stream of these pieces comes to: its response, or its error and what was heard before it."""
-    collector = ResponseCollector(REQUEST, model="m", provider="host")
+    collector = _collector(api)
     deltas: list[Delta] = []
     try:
         for data in events_of(pieces, form()):
-            if data != b"[DONE]":
+            if data != b"[DONE]" and not collector.is_over:
                 deltas.extend(collector.add(data))
         deltas.extend(collector.end())
         response = collector.response()
     except BadCompletion as error:
         model_error(error, "m", ACCOUNT)
         return type(error), str(error), heard(deltas)
-    if heard(deltas) != response.message.text:
+    if api is ResponseCollector and heard(deltas) != response.message.text:
         raise Broken("the pieces are not the whole")
     ModelResponse.model_validate_json(response.model_dump_json())
     # As text: a logprob may be NaN, which equals nothing.
@@ -249,7 +301,16 @@ def _completed(pieces: list[bytes], form: type[EventStream | JsonLines]) -> obje
 
 def stream(rng: random.Random) -> str:
     """A stream of chat completion chunks."""
-    events = rng.choices(EVENTS, k=rng.randint(1, 5))
+    return _stream(rng, EVENTS, ResponseCollector)
+
+
+def responses(rng: random.Random) -> str:
+    """A stream of events of the Responses API."""
+    return _stream(rng, RESPONSES, ResponsesCollector)
+
+
+def _stream(rng: random.Random, known: Sequence[str], api: type[Collects]) -> str:
+    events = rng.choices(known, k=rng.randint(1, 5))
     end = rng.choice(("\n\n", "\r\n\r\n", "\r\r"))
     whole_events = [f"{rng.choice(FIELDS)}data: {event}{end}" for event in events]
     said = mutated(rng, "".join(whole_events))
@@ -259,23 +320,23 @@ def stream(rng: random.Random) -> str:
         body[place : place + 1] = bytes([rng.randrange(256)])
     whole = bytes(body)
     for form, sent in ((EventStream, whole), (JsonLines, whole.replace(b"data: ", b""))):
-        if _completed([sent], form) != _completed([sent[piece] for piece in cut(rng, len(sent))], form):
+        if _completed([sent], form, api) != _completed([sent[piece] for piece in cut(rng, len(sent))], form, api):
             raise Broken("the cuts between pieces change the outcome")
-    _keeps_what_stood(rng, [event.encode(errors="surrogatepass") for event in whole_events], whole)
+    _keeps_what_stood(rng, [event.encode(errors="surrogatepass") for event in whole_events], whole, api)
     return said
 
 
-def _keeps_what_stood(rng: random.Random, events: list[bytes], damage: bytes) -> None:
+def _keeps_what_stood(rng: random.Random, events: list[bytes], damage: bytes, api: type[Collects]) -> None:
     """Check that no damage takes away the text of the events before it."""
     before = b"".join(events[: rng.randrange(len(events) + 1)])
-    alone, damaged = _texts(before), _texts(before + b"data: " + damage)
+    alone, damaged = _texts(before, api), _texts(before + b"data: " + damage, api)
     if not _same_start(damaged, alone):
         raise Broken("text that stood before the damage is lost")
 
 
-def _texts(raw: bytes) -> list[Delta]:
+def _texts(raw: bytes, api: type[Collects]) -> list[Delta]:
     """The deltas of a stream until its error, if it has one."""
-    collector, events = ResponseCollector(REQUEST, model="m"), EventStream()
+    collector, events = _collector(api), EventStream()
     deltas: list[Delta] = []
     with suppress(BadCompletion):
         for data in events.feed(raw):
@@ -283,8 +344,38 @@ def _texts(raw: bytes) -> list[Delta]:
     return deltas
 
 
+def _collector(api: type[Collects]) -> Collector:
+    return api(REQUEST, model="m", provider="host")
+
+
 def _same_start(longer: list[Delta], shorter: list[Delta]) -> bool:
     return longer[: len(shorter)] == shorter
+
+
+def text(rng: random.Random) -> str:
+    """A text with calls and thoughts in it: whatever is cut from it, or added to it, no letter is lost."""
+    said = mutated(rng, "".join(rng.choices((*IN_TEXT, *TEXTS), k=rng.randint(1, 5))))
+    whole, pieces = _read([said]), _read([said[piece] for piece in cut(rng, len(said))])
+    if whole != pieces:
+        raise Broken("the cuts between pieces change the outcome")
+    answer, calls = whole
+    more, none = _read([said + "\nSo it is."])
+    if none:
+        raise Broken("a call that something follows")
+    # Tags of thoughts are no text.
+    if "think" not in said and (
+        more != said + "\nSo it is." or not said.startswith(answer) or (said != answer and not calls)
+    ):
+        raise Broken("text is lost")
+    return said
+
+
+def _read(pieces: list[str]) -> tuple[str, str]:
+    """The text and the calls in an answer."""
+    reader = AnswerText({tool.name: tool.parameters for tool in REQUEST.tools})
+    deltas = [delta for piece in pieces for delta in reader.add(piece)] + list(reader.end(elsewhere=False))
+    # As text: an argument may be NaN, which equals nothing.
+    return heard(deltas), repr(reader.calls) if reader.calls else ""
 
 
 def error(rng: random.Random) -> str:
@@ -361,6 +452,8 @@ def typed(rng: random.Random) -> str:
 
 KINDS: dict[str, Callable[[random.Random], str]] = {
     "streams": stream,
+    "responses": responses,
+    "texts": text,
     "completions": completion,
     "errors": error,
     "plans": plan,
@@ -398,14 +491,20 @@ def one(name: str, number: int, seed: int, tally: Tally) -> None:
     tally.slow += seconds > SECONDS_PER_INPUT + SECONDS_PER_CHARACTER * len(said)
 
 
-def fuzz(inputs: int, seed: int) -> dict[str, Tally]:
-    """So many inputs, of every kind in turn."""
-    tallies = {name: Tally() for name in KINDS}
-    names = list(KINDS)
+def fuzz(inputs: int, seed: int, only: Sequence[str] = ()) -> dict[str, Tally]:
+    """So many inputs, of every kind in turn, or of some; fewer if it is interrupted."""
+    names = list(only or KINDS)
+    tallies = {name: Tally() for name in names}
+    with suppress(KeyboardInterrupt):
+        _all(inputs, seed, tallies)
+    return tallies
+
+
+def _all(inputs: int, seed: int, tallies: dict[str, Tally]) -> None:
+    names = list(tallies)
     for number in range(inputs):
         name = names[number % len(names)]
         one(name, number, seed, tallies[name])
-    return tallies
 
 
 def show(tallies: dict[str, Tally]) -> bool:
@@ -434,5 +533,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=tuple(KINDS), default=(), help="these kinds alone")
     options = parser.parse_args()
-    sys.exit(0 if show(fuzz(options.inputs, options.seed)) else 1)
+    sys.exit(0 if show(fuzz(options.inputs, options.seed, options.only)) else 1)

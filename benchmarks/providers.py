@@ -1,7 +1,7 @@
 """What the library can do with each provider: `python -m benchmarks.providers [--write]`.
 
 Runs it against the imitations of `contemplate.testing.providers`, and prints a table, or writes it into docs/models.md.
-For one provider: `python -m benchmarks.providers Groq`. For a real endpoint: `contemplate models check MODEL`.
+For one provider: `python -m benchmarks.providers Groq`. For real servers: `python -m benchmarks.real_servers`.
 """
 
 from __future__ import annotations
@@ -10,143 +10,23 @@ import argparse
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
 
 import anyio
-from pydantic import BaseModel
 
-from contemplate import Contemplator, aggregators, planners, strategies
-from contemplate.events import OutputDelta
-from contemplate.models import Model, OpenAIModel
+from benchmarks.capabilities import CAPABILITIES, Try
+from contemplate.models import OpenAIModel
 from contemplate.models.openai.hosts import HOSTS, profile_at
 from contemplate.models.openai.profile import Profile
-from contemplate.models.probes.answers import red_square
-from contemplate.modes import Mode
-from contemplate.result import RunResult
 from contemplate.testing import Provider, providers
 from contemplate.testing.providers import ProviderDialect
 from contemplate.usage import Usage
 
 PAGE = Path(__file__).parent.parent / "docs" / "models.md"
 BEGIN, END = "<!-- providers: begin -->\n", "<!-- providers: end -->\n"
-QUESTION = "What is 6 times 7?"
 SECONDS = 30
-MODES: tuple[Mode, ...] = get_args(Mode)
-
-
-class Verdict(BaseModel):
-    """A typed answer, with a mapping, which strict schemas cannot express."""
-
-    answer: int
-    why: str
-    parts: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Try:
-    """How something is tried: with what model, and whether its calls are streamed."""
-
-    model: Model
-    stream: bool
-
-    def mind(self, **options: Any) -> Contemplator[Any]:
-        """Return a contemplator with that model."""
-        return Contemplator(self.model, stream=self.stream, **options)
-
-
-Capability = Callable[[Try], Awaitable[Usage]]
-
-
-def _right(result: RunResult[Any]) -> Usage:
-    """Check an answer: it is 42, it is whole, and none of the thoughts before it is part of it."""
-    assert result.complete, result.notes
-    assert "42" in str(result.output), result.output
-    assert "13" not in str(result.output), result.output
-    assert "<think>" not in str(result.output), result.output
-    return result.usage
-
-
-def _mode(mode: Mode) -> Capability:
-    async def run(way: Try) -> Usage:
-        return _right(await way.mind(mode=mode).run(QUESTION))
-
-    return run
-
-
-async def _programs(way: Try) -> Usage:
-    planner = planners.sample(1, strategies=[strategies.code])
-    return _right(await way.mind(planner=planner, aggregator=aggregators.first()).run(QUESTION))
-
-
-async def _tools(way: Try) -> Usage:
-    called: list[str] = []
-
-    def multiply(a: int, b: int) -> int:
-        """Multiply two numbers."""
-        called.append("multiply")
-        return a * b
-
-    def add(a: int, b: int) -> int:
-        """Add two numbers."""
-        called.append("add")
-        return a + b
-
-    result = await way.mind(mode="instant", tools=[multiply, add]).run(QUESTION)
-    assert sorted(called) == ["add", "multiply"], called
-    assert "1764" in result.output, result.output
-    assert "84" in result.output, result.output
-    return _right(result)
-
-
-async def _typed(way: Try) -> Usage:
-    result = await way.mind(mode="instant", output_type=Verdict).run(QUESTION)
-    assert result.complete, result.notes
-    assert result.output.answer == 42, result.output
-    assert list(result.output.parts.values()) == [42], result.output
-    return result.usage
-
-
-async def _typed_with_tools(way: Try) -> Usage:
-    called: list[int] = []
-
-    def double(number: int) -> int:
-        """Double a number."""
-        called.append(number)
-        return 2 * number
-
-    result = await way.mind(mode="instant", tools=[double], output_type=Verdict).run(QUESTION)
-    assert called == [42], called
-    assert result.output.answer == 42, result.output
-    return result.usage
-
-
-async def _streaming(way: Try) -> Usage:
-    text = ""
-    async with Contemplator(way.model, mode="instant", stream=True).stream(QUESTION) as run:
-        async for event in run:
-            if isinstance(event, OutputDelta):
-                text = "" if event.restart else text + event.text
-    assert text == run.result.output, text
-    return _right(run.result)
-
-
-async def _images(way: Try) -> Usage:
-    result = await way.mind(mode="instant").run("Which colour is this image?", images=[red_square(32)])
-    assert "Red" in result.output, result.output
-    return result.usage
-
-
-CAPABILITIES: Mapping[str, Capability] = {
-    **{mode: _mode(mode) for mode in MODES},
-    "programs": _programs,
-    "tools": _tools,
-    "typed": _typed,
-    "typed, with tools": _typed_with_tools,
-    "streaming": _streaming,
-    "images": _images,
-}
+WORDS = ("yes", "learnt", "refused", "wrong", "no")
 
 
 @dataclass(frozen=True)
@@ -154,7 +34,8 @@ class Outcome:
     """What came of trying something twice.
 
     Args:
-        works: whether both answers were right.
+        works: whether both answers came.
+        right: whether both were right.
         refused: how many requests were refused in the first run, and in the second.
         counted: whether the library counted what the provider billed.
         problem: what went wrong.
@@ -164,13 +45,29 @@ class Outcome:
     refused: tuple[int, int]
     counted: bool
     problem: str = ""
+    right: bool = True
 
     @property
     def word(self) -> str:
         """The outcome in a word."""
         if not self.works:
-            return "no"
+            return "no" if self.right else "wrong"
         return "yes" if not any(self.refused) else "learnt" if not self.refused[1] else "refused"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where something is tried.
+
+    Args:
+        model: the model there.
+        refused: how many requests were refused so far; None if that is seen from what the model learns.
+        billed: what was billed so far; None if nobody but the server knows.
+    """
+
+    model: OpenAIModel
+    refused: Callable[[], int] | None = None
+    billed: Callable[[], Usage] | None = None
 
 
 async def tried(dialect: ProviderDialect, capability: str, *, stream: bool, known: bool = True) -> Outcome:
@@ -183,20 +80,39 @@ async def tried(dialect: ProviderDialect, capability: str, *, stream: bool, know
         known: whether what the library knows of the provider's own address holds at the imitation's, too; else all is
             to be learnt.
     """
-    refused, counted = [0, 0], True
     profile = _known(dialect) if known else None
     with Provider(dialect) as server:
         # The imitations know nothing of the Responses API.
         model = OpenAIModel(server.model, base_url=server.url, api_key="key", profile=profile, api="chat")
-        for place in (0, 1):
-            before, billed = len(server.refused), server.billed
-            try:
-                with anyio.fail_after(SECONDS):
-                    usage = await CAPABILITIES[capability](Try(model, stream))
-            except Exception as error:
-                return Outcome(False, (len(server.refused), 0), counted, f"{type(error).__name__}: {error}")
-            refused[place] = len(server.refused) - before
-            counted = counted and _counts(billed + usage) == _counts(server.billed)
+        outcome = await tried_at(at_imitation(model, server), capability, stream=stream)
+    # What an imitation says is right.
+    return replace(outcome, right=True)
+
+
+def at_imitation(model: OpenAIModel, server: Provider) -> Endpoint:
+    """Return the endpoint of a model whose answers come from an imitation, which counts."""
+    return Endpoint(model, lambda: len(server.refused), lambda: server.billed)
+
+
+async def tried_at(endpoint: Endpoint, capability: str, *, stream: bool, seconds: float = SECONDS) -> Outcome:
+    """Try something twice at an endpoint."""
+    refused, counted = [0, 0], True
+    for place in (0, 1):
+        profile = endpoint.model.profile
+        before = endpoint.refused() if endpoint.refused else 0
+        billed = endpoint.billed() if endpoint.billed else None
+        try:
+            with anyio.fail_after(seconds):
+                usage = await CAPABILITIES[capability](Try(endpoint.model, stream))
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+            return Outcome(False, (refused[0], 0), counted, problem, right=not isinstance(error, AssertionError))
+        learnt = int(endpoint.model.profile != profile)
+        refused[place] = endpoint.refused() - before if endpoint.refused else learnt
+        if billed is None or endpoint.billed is None:
+            counted = counted and usage.input_tokens > 0 and usage.output_tokens > 0
+        else:
+            counted = counted and _counts(billed + usage) == _counts(endpoint.billed())
     return Outcome(True, (refused[0], refused[1]), counted)
 
 
@@ -212,16 +128,26 @@ def _counts(usage: Usage) -> tuple[int, ...]:
 
 async def row(dialect: ProviderDialect) -> dict[str, str]:
     """Return what works with a provider, streamed and whole, by capability."""
+    return await row_of(dialect.name, lambda capability, stream: tried(dialect, capability, stream=stream))
+
+
+async def row_of(name: str, tries: Callable[[str, bool], Awaitable[Outcome]]) -> dict[str, str]:
+    """Return what works, streamed and whole, by capability; problems are told as they come.
+
+    Args:
+        name: what is tried.
+        tries: tries a capability, streamed or whole.
+    """
     words: dict[str, str] = {}
     counted, works = True, False
     for capability in CAPABILITIES:
-        outcomes = [await tried(dialect, capability, stream=stream) for stream in (False, True)]
-        worst = max(outcomes, key=lambda each: ("yes", "learnt", "refused", "no").index(each.word))
+        outcomes = [await tries(capability, stream) for stream in (False, True)]
+        worst = max(outcomes, key=lambda each: WORDS.index(each.word))
         words[capability] = worst.word
         counted = counted and all(each.counted for each in outcomes)
         works = works or any(each.works for each in outcomes)
         if worst.problem:
-            sys.stderr.write(f"{dialect.name}, {capability}: {worst.problem[:200]}\n")
+            sys.stderr.write(f"{name}, {capability}: {worst.problem[:300]}\n")
     return {**words, "usage": "yes" if counted and works else "no"}
 
 
@@ -243,10 +169,13 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
 
 def line(dialect: ProviderDialect, words: Mapping[str, str]) -> str:
     """Return a provider's line of the table."""
-    order = ("yes", "learnt", "refused", "no")
-    cells = [max((words[each] for each in names), key=order.index) for names in COLUMNS.values()]
     sources = " ".join(f"[{place}]({url})" for place, url in enumerate(dialect.sources, start=1))
-    return f"| {dialect.name} | `{dialect.model}` | {' | '.join(cells)} | {sources} |"
+    return f"| {dialect.name} | `{dialect.model}` | {cells(words)} | {sources} |"
+
+
+def cells(words: Mapping[str, str]) -> str:
+    """Return the cells of a line, of which each tells the worst of its capabilities."""
+    return " | ".join(max((words[each] for each in names), key=WORDS.index) for names in COLUMNS.values())
 
 
 async def table(dialects: tuple[ProviderDialect, ...]) -> str:

@@ -99,6 +99,29 @@ def _unexpected(field: str, value: Any) -> tuple[int, Any]:
     return 400, {"error": f"create() got an unexpected keyword argument '{field}'"}
 
 
+def _zod(field: str, value: Any) -> tuple[int, Any]:
+    return 422, {"errors": [{"path": [field], "message": "Unrecognized key"}]}
+
+
+def _bedrock(field: str, value: Any) -> tuple[int, Any]:
+    return 400, {
+        "message": f"ValidationException: extraneous key [{field}] is not permitted, please reformat your input"
+    }
+
+
+def _anthropic(field: str, value: Any) -> tuple[int, Any]:
+    error = {"type": "invalid_request_error", "message": f"{field}: Extra inputs are not permitted"}
+    return 400, {"type": "error", "error": error}
+
+
+def _in_a_sentence(field: str, value: Any) -> tuple[int, Any]:
+    return 422, {"message": f"This model does not support the {field} field."}
+
+
+def _please(field: str, value: Any) -> tuple[int, Any]:
+    return 400, {"error": {"message": f"Bad request: please remove {field} from your request"}}
+
+
 WORDINGS: Mapping[str, Wording] = {
     function.__name__[1:]: function
     for function in (
@@ -118,6 +141,7 @@ WORDINGS: Mapping[str, Wording] = {
         _plain_text,
         _rust,
         _not_implemented,
+        *(_zod, _bedrock, _anthropic, _in_a_sentence, _please),
         _unexpected,
     )
 }

@@ -335,6 +335,28 @@ OVERFLOWS: dict[str, tuple[int, Any, int | None, int | None]] = {
         163840,
         200000,
     ),
+    "cohere": (
+        400,
+        {
+            "message": "too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 5999. Try "
+            "using a shorter prompt, or enable prompt truncating."
+        },
+        4081,
+        5999,
+    ),
+    "volcengine": (
+        400,
+        {
+            "error": {
+                "code": "OutofContextError",
+                "message": "Total tokens of image and text exceed max message tokens. Request id: 0217",
+                "param": "messages",
+                "type": "BadRequest",
+            }
+        },
+        None,
+        None,
+    ),
     "copilot": (
         400,
         openai("prompt token count of 137500 exceeds the limit of 128000", "model_max_prompt_tokens_exceeded"),

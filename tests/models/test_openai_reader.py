@@ -156,6 +156,10 @@ class TestThoughts:
             ("Hm.assistantfinalParis", "Hm.assistantfinalParis", ""),
             ("analysis", "analysis", ""),
             ("ana", "ana", ""),
+            ("<|begin_of_thought|>hm<|end_of_thought|>\n<|begin_of_solution|>Paris<|end_of_solution|>", "Paris", "hm"),
+            ("<|channel>thought\nhm<channel|>Paris", "Paris", "hm"),
+            ("<unused94>thought\nhm<unused95>Paris", "Paris", "hm"),
+            ("<analysis>It is so.</analysis>Paris", "<analysis>It is so.</analysis>Paris", ""),
             ("hm\n</think>\n\nParis", "Paris", "hm\n"),
             ("It may be Paris.</think>Paris", "Paris", "It may be Paris."),
             ("</think>Paris", "Paris", ""),
@@ -512,9 +516,13 @@ class TestFinish:
                 for each in ("stop", "eos", "end_turn", "stop_sequence", "COMPLETE", "STOP", "tool_calls")
             ),
             *((each, "length") for each in ("length", "max_tokens", "MAX_TOKENS", "model_length")),
+            *((each, "length") for each in ("max_time", "context_length", "TOKEN_LIMIT_REACHED", "repetition")),
             *(
                 (each, "content_filter")
-                for each in ("content_filter", "sensitive", "SAFETY", "PROHIBITED_CONTENT", "RECITATION")
+                for each in (
+                    *("content_filter", "sensitive", "SAFETY", "PROHIBITED_CONTENT", "RECITATION", "LANGUAGE"),
+                    *("blocked", "guardrail", "safety_block", "policy-violation"),
+                )
             ),
             ("refusal", "refusal"),
         ],
@@ -523,7 +531,18 @@ class TestFinish:
         for response in both({"content": "x"}, reported):
             assert (response.finish, response.notes) == (finish, ())
 
-    @pytest.mark.parametrize("reported", ["error", "insufficient_system_resource", "network_error", "abort"])
+    @pytest.mark.parametrize(
+        "reported",
+        [
+            "error",
+            "insufficient_system_resource",
+            "network_error",
+            "abort",
+            "MODEL_ERROR",
+            "engine_overloaded",
+            "rate_limit",
+        ],
+    )
     def test_what_the_server_gave_up(self, reported: str) -> None:
         for read in (whole, lambda message, finish: streamed([chunk(message, finish)])):
             with pytest.raises(GivenUp, match=reported):
@@ -558,6 +577,8 @@ class TestUsage:
             ({"prompt_tokens": "10", "completion_tokens": 5.0, "cost": "0.5"}, (10, 0, 5, 0, 0.5)),
             ({"input_tokens": 10, "output_tokens": 5}, (10, 0, 5, 0, None)),
             ({"prompt_eval_count": 10, "eval_count": 5}, (10, 0, 5, 0, None)),
+            ({"promptTokens": 10, "completionTokens": 5}, (10, 0, 5, 0, None)),
+            ({"prompt_token_count": 10, "candidates_token_count": 5}, (10, 0, 5, 0, None)),
             ({"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 4}}, (10, 4, 5, 0, None)),
             ({"prompt_tokens": 10, "completion_tokens": 5, "prompt_cache_hit_tokens": 4}, (10, 4, 5, 0, None)),
             ({"prompt_tokens": 10, "completion_tokens": 5, "cached_tokens": 4}, (10, 4, 5, 0, None)),
@@ -599,7 +620,7 @@ class TestUsage:
         )
         assert told.usage.output_tokens == 50
 
-    @pytest.mark.parametrize("usage", ["x", [1], {"prompt_tokens": [], "completion_tokens": "many"}])
+    @pytest.mark.parametrize("usage", ["x", [1], {"prompt_tokens": [], "completion_tokens": "many"}, {"odd": 5}])
     def test_what_cannot_be_read_is_estimated_with_a_note(self, usage: Any) -> None:
         for response in both({"content": "x" * 30}, usage=usage):
             assert response.usage.output_tokens == 10
@@ -766,7 +787,15 @@ class TestOverHttp:
             await self.ask(RawBody(b'{"error": {"message": "overloaded"}}'))
 
     @pytest.mark.parametrize("stream", [False, True])
-    async def test_an_agent_calls_tools_from_the_text(self, stream: bool) -> None:
+    @pytest.mark.parametrize(
+        "said",
+        [
+            f"<tool_call>\n{A}\n</tool_call>",
+            "<tool_call>\n<function=add>\n<parameter=x>\n1\n</parameter>\n</function>\n</tool_call>",
+            f"[TOOL_CALLS][{A}]",
+        ],
+    )
+    async def test_an_agent_calls_tools_from_the_text(self, said: str, stream: bool) -> None:
         called: list[int] = []
 
         def add(x: int) -> int:
@@ -776,7 +805,7 @@ class TestOverHttp:
 
         def script(exchange: Exchange) -> str:
             told = any(each["role"] == "tool" for each in exchange.messages)
-            return "It is 2." if told else f"I add.\n<tool_call>\n{A}\n</tool_call>"
+            return "It is 2." if told else f"I add.\n{said}"
 
         with FaultyServer(script) as server:
             model = OpenAIModel("m", base_url=server.url, api_key="none")

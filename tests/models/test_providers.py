@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.providers import BEGIN, CAPABILITIES, END, MODES, PAGE, line, row, tried
+from benchmarks.capabilities import CAPABILITIES, MODES
+from benchmarks.providers import BEGIN, END, PAGE, line, row, tried
 from contemplate.testing import providers
 from contemplate.testing.providers import ProviderDialect
 

@@ -36,8 +36,12 @@ from contemplate.models import (
     PydanticAIModel,
     Retry,
     ToolSpec,
+    context_of,
     resolve,
 )
+from contemplate.models.context_size import ContextSize
+from contemplate.models.openai.notebook import forget_lessons
+from contemplate.models.tokens import request_tokens
 
 from .imitations import KEY, Anthropic, Body, Cut, Failure, Gemini, Imitation, Reply, Script, Turn
 
@@ -395,6 +399,38 @@ async def test_errors(api: type[Imitation], stream: bool, kind: str, monkeypatch
     assert error.__context__ is None
     if isinstance(error, ModelContextError):
         assert (error.prompt_tokens, error.context_tokens) == (208310, 200000)
+
+
+async def test_the_size_of_a_context_is_learnt_and_kept(
+    api: type[Imitation], stream: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CONTEMPLATE_CACHE", str(tmp_path))
+    monkeypatch.delenv("CONTEMPLATE_NO_LESSONS", raising=False)
+    forget_lessons()
+    long = ModelRequest((Message.user("It lies at the bottom of the sea. " * 3000),), ASKING.settings)
+    size = ContextSize(200_000, round(208_310 / request_tokens(long), 2))
+
+    def script(body: Body) -> Reply:
+        return failing(api, "overflow") if len(json.dumps(body)) > 98_000 else Turn("ok")
+
+    with serving(api, script, monkeypatch) as (server, model):
+        assert context_of(model) is None
+        with pytest.raises(ModelContextError):
+            await asked(model, long, stream)
+        # Other objects for it know as well, in other processes too.
+        assert context_of(Retry(PydanticAIModel(f"{api.provider}:{api.model}"))) == model.context_size == size
+        forget_lessons()
+        later = PydanticAIModel(f"{api.provider}:{api.model}")
+        assert later.context_size == size
+        assert (await asked(later, ASKING, stream))[0].message.text == "ok"
+        assert later.context_size == size
+        # What is too long by a margin is not sent again: a run shortens it.
+        sent = len(server.bodies)
+        told = [long.messages[0], Message.assistant("Noted.")] * 2
+        result = await Contemplator(later, mode="instant").run("And so?", history=told)
+        assert result.text == "ok"
+        assert len(server.bodies) == sent + 1
+    forget_lessons()
 
 
 async def test_a_used_up_credit_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,6 +176,44 @@ async def test_log_probabilities() -> None:
     assert response.logprobs[0].top == {"5": -2.5}
 
 
+async def test_thoughts_and_calls_in_the_text(streamed: bool) -> None:
+    """A server of open models may leave both in the text."""
+    fjords: list[str] = []
+
+    async def depth(fjord: str) -> str:
+        fjords.append(fjord)
+        return "1308 m"
+
+    def script(exchange: Exchange) -> Reply:
+        if not any(item["type"] == "function_call_output" for item in exchange.body["input"]):
+            call = "<tool_call>\n<function=depth>\n<parameter=fjord>\nSogne\n</parameter>\n</function>\n</tool_call>"
+            return ResponsesAnswer([said(f"<think>\nI look.\n</think>\n{call}")])
+        return ResponsesAnswer([said("It may be 1307.</think>It is 1308 m deep.")])
+
+    with FaultyServer(script) as server:
+        model = OpenAIModel("gpt-oss", base_url=server.url, api_key="k", api="responses")
+        result = await Contemplator(model, mode="instant", tools=[depth], stream=streamed).run("How deep?")
+        items = server.exchanges[-1].body["input"]
+    assert (result.text, fjords) == ("It is 1308 m deep.", ["Sogne"])
+    assert [item["type"] for item in items[-2:]] == ["function_call", "function_call_output"]
+    assert items[-2]["call_id"] == items[-1]["call_id"]
+
+
+async def test_what_was_heard_of_an_orphaned_thought_is_taken_back() -> None:
+    answer = ResponsesAnswer([thought("First.", "s"), said("Hm, hm, hm.</think>Deep.")])
+    response, heard, _ = await ask(answer, ASKED, streamed=True)
+    assert (response.message.text, response.reasoning) == ("Deep.", "First.\n\nHm, hm, hm.")
+    restart = max(place for place, delta in enumerate(heard) if delta.restart)
+    assert "".join(delta.text for delta in heard[restart:]) == "Deep."
+    assert "".join(delta.reasoning for delta in heard[restart:]) == "First.Hm, hm, hm."
+
+
+async def test_thoughts_that_do_not_end_are_no_answer(streamed: bool) -> None:
+    response, _, _ = await ask(ResponsesAnswer([said("<think>Deep, but")]), ASKED, streamed=streamed)
+    assert (response.message.text, response.reasoning) == ("", "Deep, but")
+    assert response.notes == ("the model's thoughts did not end, so that there is no answer",)
+
+
 async def test_a_model_that_only_has_responses_is_learnt(streamed: bool) -> None:
     words = "This model is only supported in v1/responses and not in v1/chat/completions."
 

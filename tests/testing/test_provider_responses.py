@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from openai.types.responses import Response
 
-from benchmarks.providers import CAPABILITIES, Try
+from benchmarks.capabilities import CAPABILITIES, Try
 from contemplate.errors import ModelRequestError
 from contemplate.messages import Message, ToolCall
 from contemplate.models import Delta, ModelRequest, OpenAIModel, ToolSpec

@@ -14,7 +14,7 @@ _CODES = frozenset(
     (
         *("context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"),
         *("string_above_max_length", "model_max_prompt_tokens_exceeded", "context_length_error"),
-        *("prompt_too_long", "input_too_long", "contextwindowexceedederror"),
+        *("prompt_too_long", "input_too_long", "contextwindowexceedederror", "outofcontexterror"),
     )
 )
 _N = r"[\[(`~]{0,2}(\d[\d,_]{0,14})"
@@ -40,6 +40,7 @@ _OVERFLOW = re.compile(
             r"context the overflows|context overflow|overflows the context",
             r"too many (?:input )?tokens",
             r"context length of only",
+            r"tokens .{0,40}exceed\w* max message tokens",
         )
     ),
     re.IGNORECASE,
@@ -61,6 +62,7 @@ _LIMITS = (
     rf"should be \[\d+, {_N}",
     rf"exceed context window of {_N}",
     rf"max {_N} tokens",
+    rf"cannot exceed {_N}",
 )
 _PROMPTS = (
     rf"\({_N} (?:in the (?:messages|prompt)|of text input)",
@@ -80,6 +82,7 @@ _PROMPTS = (
     rf"keep the first {_N}",
     rf"requested tokens \({_N}",
     rf"request \({_N}",
+    rf"exceed \d+ - received {_N}",
 )
 _LIMIT = tuple(re.compile(each, re.IGNORECASE) for each in _LIMITS)
 _PROMPT = tuple(re.compile(each, re.IGNORECASE) for each in _PROMPTS)

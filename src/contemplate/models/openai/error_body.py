@@ -135,13 +135,13 @@ def _causes(error: dict[str, Any], metadata: dict[str, Any]) -> tuple[object, ..
 
 
 def _places(error: dict[str, Any]) -> Iterator[str]:
-    """Yield the fields that an error names: OpenAI's `param`, pydantic's `loc`, Google's `field`."""
+    """Yield the fields that an error names: OpenAI's `param`, pydantic's `loc`, zod's `path`, Google's `field`."""
     for name in _PLACES:
         if isinstance(place := error.get(name), str) and place:
             yield place.removeprefix("body.")
-    place = error.get("loc")
-    if isinstance(place, list):
-        yield ".".join(str(each) for each in place if each != "body")
+    for place in (error.get("loc"), error.get("path")):
+        if isinstance(place, list):
+            yield ".".join(str(each) for each in place if each != "body")
 
 
 def _text(text: str, depth: int) -> str:

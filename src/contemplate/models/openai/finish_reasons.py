@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from ..base import Finish
@@ -36,8 +37,23 @@ _MEANING: dict[str, Ended] = {
 }
 
 
+# What is told apart by a part of it, the first that fits: nothing that failed or was cut off may look complete.
+_PARTS: tuple[tuple[re.Pattern[str], Ended], ...] = (
+    (re.compile(r"error|exception|fail|abort|cancel|interrupt|overload|timeout|rate_limit|unavailable"), "failed"),
+    (re.compile(r"refus"), "refusal"),
+    (
+        re.compile(r"filter|safety|sensitive|block|guardrail|prohibit|moderat|policy|recitation|language"),
+        "content_filter",
+    ),
+    (re.compile(r"max_|length|limit|truncat|incomplete|context_window|repetition"), "length"),
+)
+
+
 def ended(reason: object) -> Ended | None:
     """Return what the finish reason of a server means; None if it is not known."""
     if isinstance(reason, dict):
         reason = reason.get("type") or reason.get("reason")
-    return _MEANING.get(reason.strip().lower().replace("-", "_")) if isinstance(reason, str) else None
+    if not isinstance(reason, str):
+        return None
+    word = reason.strip().lower().replace("-", "_")
+    return _MEANING.get(word) or next((meaning for part, meaning in _PARTS if part.search(word)), None)

@@ -84,13 +84,25 @@ def context_lesson(refusal: Refusal, estimate: int, profile: Profile) -> Lesson 
     sizes = overflow(refusal.error)
     if sizes is None or sizes.of_account or not sizes.context_tokens:
         return None
-    changes: dict[str, JsonValue] = {"context_tokens": sizes.context_tokens}
-    if sizes.prompt_tokens and sizes.prompt_tokens > sizes.context_tokens and estimate:
-        changes["tokens_per_estimate"] = round(sizes.prompt_tokens / estimate, 2)
-    known = profile.context_tokens == sizes.context_tokens
+    return size_lesson(sizes.context_tokens, sizes.prompt_tokens, estimate, profile)
+
+
+def size_lesson(context: int, prompt: int | None, estimate: int, profile: Profile) -> Lesson | None:
+    """Return what the sizes in a refusal teach of the model's context; None if nothing that is not known.
+
+    Args:
+        context: the tokens that fit.
+        prompt: the tokens of the prompt that did not; None if the server did not say.
+        estimate: the tokens that it was estimated to have.
+        profile: the dialect in force.
+    """
+    changes: dict[str, JsonValue] = {"context_tokens": context}
+    if prompt and prompt > context and estimate:
+        changes["tokens_per_estimate"] = round(prompt / estimate, 2)
+    known = profile.context_tokens == context
     if known and (profile.tokens_per_estimate is not None or len(changes) == 1):
         return None
-    lesson = Lesson(changes=changes, words=f"{sizes.context_tokens:,} tokens fit into the context")
+    lesson = Lesson(changes=changes, words=f"{context:,} tokens fit into the context")
     return lesson if lesson.applied_to(profile) != profile else None
 
 

@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...messages import Message, ProviderData, TextPart
-from ..base import Delta
+from ..base import Delta, JsonSchema
+from .answer_text import UNCLOSED, AnswerText
 from .completion import bad
 from .opaque_fields import OpaqueFields
 from .reasoning import FIELDS, reasoning_in, words_of
 from .response_images import ResponseImages
-from .thoughts import Thoughts
 from .tool_call_pieces import ToolCallPieces
-from .tool_calls_in_text import ToolCallsInText
 
 
 class MessagePieces:
     """Collects one message.
 
     Args:
-        tools: the names of the tools that may be called.
+        tools: the tools that may be called, and the schemas of their parameters.
 
     Attributes:
         count: the number of pieces with content: text, reasoning, part of a tool call, or an image.
         refused: whether the model declined to answer; its words are the text.
     """
 
-    def __init__(self, tools: Collection[str]) -> None:
+    def __init__(self, tools: Mapping[str, JsonSchema]) -> None:
         self.count = 0
         self.refused = False
         self._content: list[str] = []
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._reasoning_field = ""
-        self._thoughts = Thoughts()
+        self._said = AnswerText(tools)
         self._calls = ToolCallPieces(tools)
-        self._calls_in_text = ToolCallsInText(tools)
         self._opaque = OpaqueFields()
         self._images = ResponseImages()
         self._unknown_parts = False
+        # Whether nothing was added since what was held back was yielded.
+        self._is_over = False
 
     @property
     def is_empty(self) -> bool:
@@ -62,7 +62,7 @@ class MessagePieces:
         Raises:
             BadCompletion: its text or tool calls cannot be read.
         """
-        heard = False
+        heard = self._is_over = False
         reasoning, name = reasoning_in(message)
         if reasoning and name == "reasoning_details" and self._reasoning_field in FIELDS:
             # The same again, which came in a field of its own.
@@ -91,13 +91,14 @@ class MessagePieces:
 
     def end(self) -> Iterator[Delta]:
         """Yield what was held back, at the end of the message."""
-        yield from self._without_thoughts(self._thoughts.end())
-        text, calls = self._calls_in_text.end(elsewhere=bool(self._calls))
-        rest = self._images.without_images(text) + self._images.rest() if text else self._images.rest()
-        if rest:
+        if self._is_over:
+            return
+        self._is_over = True
+        yield from self._without_images(self._said.end(elsewhere=bool(self._calls)))
+        if rest := self._images.rest():
             self._text.append(rest)
             yield Delta(rest)
-        for name, arguments in calls:
+        for name, arguments in self._said.calls:
             self._calls.add({"name": name, "arguments": arguments}, whole=True)
 
     def message(self, provider: str, call_prefix: str, *, with_reasoning: bool) -> Message:
@@ -124,8 +125,8 @@ class MessagePieces:
     def notes(self) -> Iterator[str]:
         """Yield what could not be read."""
         yield from self._images.notes
-        if self._thoughts.unclosed and not self._text:
-            yield "the model's thoughts did not end, so that there is no answer"
+        if self._said.unclosed and not self._text:
+            yield UNCLOSED
         if self._calls.dropped:
             yield "a tool call that is none was dropped"
         if self._unknown_parts:
@@ -165,22 +166,20 @@ class MessagePieces:
 
     def _add_text(self, text: str) -> Iterator[Delta]:
         self._content.append(text)
-        return self._without_thoughts(self._thoughts.add(text))
+        return self._without_images(self._said.add(text))
 
-    def _without_thoughts(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
+    def _without_images(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
         """Keep text and thoughts, and yield them without images."""
         for delta in deltas:
             if delta.restart:
                 self._images.rest()
-                self._calls_in_text.clear()
                 self._text.clear()
                 yield delta
                 if self._reasoning:
                     yield Delta(reasoning=self.reasoning)
             if delta.reasoning:
                 yield self._thought(delta.reasoning)
-            said = self._calls_in_text.add(delta.text) if delta.text else ""
-            if text := self._images.without_images(said) if said else "":
+            if text := self._images.without_images(delta.text) if delta.text else "":
                 self._text.append(text)
                 yield Delta(text)
 

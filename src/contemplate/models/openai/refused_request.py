@@ -22,6 +22,7 @@ _UNSUPPORTED_WORDS = (
     *_UNKNOWN_WORDS,
     r"un-?supported|not (currently |yet |be |a |an )*(support|available|implemented|accept|enabled|valid|compatible)",
     r"support that|no longer support|unavailable|incompatible|deprecated|disabled|no endpoints",
+    r"\b(remove|omit)\b",
 )
 _REFUSED_WORDS = (
     *_UNSUPPORTED_WORDS,
@@ -77,5 +78,9 @@ def _plain(name: str) -> str:
 def word_of(field: str) -> str:
     """Return the pattern for the name of a field, in the text of an error."""
     if field == "stop":
-        return r"""['"`]stop['"`]|\bstop[ _]?(sequence|param|words?|is\b|are\b)|: stop\b"""
+        # A word of its own: only where it stands as names of fields do.
+        return (
+            r"""['"`\[]stop['"`\]]|\bstop[ _]?(sequence|param|words?|field|option|argument|is\b|are\b)"""
+            r"|: stop\b|\Astop:|\b(set|use|remove|omit|drop) stop\b"
+        )
     return rf"(?<![\w-]){re.escape(field).replace('_', '_?')}(?![\w-])"

@@ -14,10 +14,24 @@ from ...usage import Usage
 from ..accounting import MOST_TOKENS, NOT_REPORTED
 from .completion import mapping, number, whole_number
 
-_INPUT = ("prompt_tokens", "input_tokens", "prompt_eval_count", "inputTokens", "promptTokenCount")
-_OUTPUT = ("completion_tokens", "output_tokens", "eval_count", "outputTokens", "candidatesTokenCount")
+_INPUT = (
+    *("prompt_tokens", "input_tokens", "prompt_eval_count", "inputTokens", "promptTokens", "promptTokenCount"),
+    *("inputTokenCount", "prompt_token_count", "input_token_count", "tokens_prompt", "num_prompt_tokens"),
+)
+_OUTPUT = (
+    *("completion_tokens", "output_tokens", "eval_count", "outputTokens", "completionTokens", "candidatesTokenCount"),
+    *("outputTokenCount", "completion_token_count", "candidates_token_count", "output_token_count"),
+    *("tokens_completion", "num_completion_tokens"),
+)
 _TOTAL = ("total_tokens", "totalTokens", "totalTokenCount")
-_CACHED = ("cached_tokens", "prompt_cache_hit_tokens", "cache_read_input_tokens", "cached_prompt_tokens")
+_CACHED = (
+    "cached_tokens",
+    "prompt_cache_hit_tokens",
+    "cache_read_input_tokens",
+    "cached_prompt_tokens",
+    "cache_read_tokens",
+)
+_REASONING = ("reasoning_tokens",)
 _COST = ("total_cost", "total", "cost", "estimated_cost")
 _TICKS_PER_DOLLAR = 1e10
 
@@ -26,7 +40,7 @@ class ReportedUsage:
     """The usage of one answer, of which a stream may report more and more; a trailing 0 replaces nothing."""
 
     def __init__(self) -> None:
-        self._unreadable = False
+        self._reported = self._unreadable = False
         self._counts: dict[str, int] = {}
         self._cost: float | None = None
 
@@ -38,33 +52,33 @@ class ReportedUsage:
             if usage is None and ("eval_count" in body or "prompt_eval_count" in body):
                 usage = body
         if isinstance(usage, dict):
+            self._reported = self._reported or any(usage.values())
             self._read(usage)
         elif usage is not None:
             self._unreadable = True
 
     def notes(self) -> Iterator[str]:
         """Yield what could not be read."""
-        if self._unreadable:
+        if self._unreadable or (self._reported and not self._counts):
             yield "the usage that the server reported cannot be read; it is estimated"
 
     def _read(self, usage: dict[str, Any]) -> None:
         asked, said = _details(usage, "prompt", "input"), _details(usage, "completion", "output")
-        read, made = _count(usage, _CACHED) or _count(asked, _CACHED), _count(usage, ("cache_creation_input_tokens",))
-        given = _count(usage, _INPUT)
-        if given is not None and not usage.keys() & {"prompt_tokens"} and "cache_read_input_tokens" in usage:
-            given += (read or 0) + (made or 0)
-        reasoning = _count(said, ("reasoning_tokens",)) or _count(usage, ("reasoning_tokens",))
-        written = _count(usage, _OUTPUT)
-        counts = {
-            "input": given,
-            "output": written,
-            "total": _count(usage, _TOTAL),
-            "cached": read,
-            "reasoning": reasoning,
-        }
-        self._counts |= {name: count for name, count in counts.items() if count is not None and count > 0}
+        given, written = _count(usage, _INPUT), _count(usage, _OUTPUT)
+        read = _count(usage, _CACHED) or _count(asked, _CACHED)
+        if given is not None and "cache_read_input_tokens" in usage and "prompt_tokens" not in usage:
+            given += (read or 0) + (_count(usage, ("cache_creation_input_tokens",)) or 0)
+        for name, count in (
+            ("input", given),
+            ("output", written),
+            ("total", _count(usage, _TOTAL)),
+            ("cached", read),
+            ("reasoning", _count(said, _REASONING) or _count(usage, _REASONING)),
+        ):
+            if count is not None and count > 0:
+                self._counts[name] = count
         missing = (*(_INPUT if given is None else ()), *(_OUTPUT if written is None else ()))
-        self._unreadable = any(usage.get(name) is not None for name in missing)
+        self._unreadable = bool(missing) and any(usage.get(name) is not None for name in missing)
         cost = _cost(usage)
         self._cost = self._cost if cost is None else cost
 
@@ -94,13 +108,13 @@ class ReportedUsage:
 
 
 def _details(usage: dict[str, Any], kind: str, other: str) -> dict[str, Any]:
-    return mapping(usage.get(f"{kind}_tokens_details")) or mapping(usage.get(f"{other}_tokens_details"))
+    return mapping(usage.get(f"{kind}_tokens_details") or usage.get(f"{other}_tokens_details"))
 
 
 def _count(usage: dict[str, Any], names: Sequence[str]) -> int | None:
     """Return the first count that is not 0, or 0, or None if there is none that can be read."""
     found = None
-    for name in names:
+    for name in names if usage else ():
         if name in usage and (count := whole_number(usage[name])) is not None:
             if count:
                 return count

@@ -20,7 +20,7 @@ from .logprobs import read_logprobs
 from .message_pieces import MessagePieces
 from .profile import PLAIN, Profile
 from .reported_usage import ReportedUsage
-from .schema_forms import names_of_tools
+from .schema_forms import callable_tools
 from .sse import ErrorEvent
 
 # Words in a stream that are no JSON and mean nothing, such as "ping".
@@ -59,7 +59,7 @@ class ResponseCollector:
         self._model = model
         self._provider = provider
         self._profile = profile
-        self._message = MessagePieces(names_of_tools(request, profile))
+        self._message = MessagePieces(callable_tools(request, profile))
         self._logprobs: list[TokenLogprob] = []
         self._usage = ReportedUsage()
         self._finish: object = None

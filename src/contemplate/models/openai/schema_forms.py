@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from ...messages import Message, TextPart
 from ...prompts import Prompts
-from ..base import ModelRequest, ModelResponse, OutputSchema
+from ..base import JsonSchema, ModelRequest, ModelResponse, OutputSchema
 from ..schemas import sent_schema
 from .profile import Profile, SchemaForm
 
@@ -39,10 +39,12 @@ def tools_of(request: ModelRequest, profile: Profile) -> bool:
     )
 
 
-def names_of_tools(request: ModelRequest, profile: Profile) -> list[str]:
-    """Return the names of the tools that may be called, with the one whose arguments are the answer."""
-    names = [] if request.tool_choice == "none" else [tool.name for tool in request.tools]
-    return [*names, _tool_name(request)] if form_of(request, profile) == "tool" else names
+def callable_tools(request: ModelRequest, profile: Profile) -> dict[str, JsonSchema]:
+    """Return the schemas of the tools that may be called, by name, with the one whose arguments are the answer."""
+    tools = {} if request.tool_choice == "none" else {tool.name: tool.parameters for tool in request.tools}
+    if request.output_schema is not None and form_of(request, profile) == "tool":
+        tools[_tool_name(request)] = request.output_schema.schema
+    return tools
 
 
 def is_streamed(request: ModelRequest, profile: Profile) -> bool:

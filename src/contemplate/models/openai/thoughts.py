@@ -13,10 +13,13 @@ from ..base import Delta
 
 # Opening tags, and what closes each; without anything the mark only precedes the answer.
 # gpt-oss: https://cookbook.openai.com/articles/openai-harmony; [THINK]: Mistral's Magistral; <seed:think>: Seed-OSS;
-# START_THINKING: Cohere's Command A Reasoning; the triangles: Kimi.
+# START_THINKING: Cohere's Command A Reasoning; the triangles: Kimi; <|channel> and <unused94>: Gemma and MedGemma;
+# begin_of_thought: Sky-T1 and OpenThinker.
 _NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think")
 # The end of a channel's message, which may be missing before the next one.
 _ENDS, _NEXT = ("<|end|>", "<|return|>"), ("<|start|>", "<|channel|>")
+# What may end the answer after a mark that precedes it.
+_LAST = (*_ENDS, "<|end_of_solution|>")
 _CHANNELS = {"analysis": (*_ENDS, *_NEXT), "commentary": (*_ENDS, *_NEXT), "final": (), "final <|constrain|>json": ()}
 _TAGS: dict[str, tuple[str, ...]] = {
     **{f"<{name}>": (f"</{name}>",) for name in _NAMES},
@@ -28,6 +31,10 @@ _TAGS: dict[str, tuple[str, ...]] = {
     "[think]": ("[/think]",),
     "<|start_thinking|>": ("<|end_thinking|>",),
     "\u25c1think\u25b7": ("\u25c1/think\u25b7",),
+    "<|channel>thought\n": ("<channel|>",),
+    "<unused94>thought\n": ("<unused95>",),
+    "<|begin_of_thought|>": ("<|end_of_thought|>",),
+    "<|begin_of_solution|>": (),
 }
 # What may close a thought whose opening tag stands in the prompt.
 _ORPHANS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "[/think]")
@@ -46,7 +53,7 @@ _OPENING, _ORPHAN = _any_of(_TAGS), _any_of(_ORPHANS)
 _CLOSING = {opening: _any_of(closings) for opening, closings in _TAGS.items() if closings}
 _BARE_BEGINNING = re.compile(rf"{_BARE}[^\W\d_]")
 _ORPHAN_OR_BARE = re.compile(f"{_ORPHAN.pattern}|(?-i:{_BARE_FINAL})", re.IGNORECASE | re.ASCII)
-_END = re.compile(r"<\|(?:end|return)\|>\s*\Z")
+_END = re.compile(rf"(?:{'|'.join(map(re.escape, _LAST))})\s*\Z")
 _QUOTES = frozenset("`'\"\u2018\u2019\u201c\u201d")
 _MID_SENTENCE = re.compile(r"[\w,;:] \Z")
 
@@ -156,7 +163,7 @@ class Thoughts:
         """Return text of the last channel without the mark of its end."""
         end = _END.search(text)
         if end is None:
-            return self._held_back(text, 0 if last else _partial(text, _ENDS))
+            return self._held_back(text, 0 if last else _partial(text, _LAST))
         return text[: end.start()] if last else self._held_back(text, len(text) - end.start())
 
     def _is_mentioned(self, text: str, tag: re.Match[str]) -> bool:

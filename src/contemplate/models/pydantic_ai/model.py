@@ -20,6 +20,8 @@ from ..context_size import ContextSize
 from ..openai.stream_timeouts import StreamTimeouts
 from ..per_loop import PerLoop
 from ..prices import listed_price
+from ..redaction import shown_url
+from .known_context import KnownContext
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model as ForeignModel
@@ -79,13 +81,17 @@ class PydanticAIModel:
         self._unused.append(made)
         self.name = name or (model if isinstance(model, str) else made.model_id)
         self.settings = settings
-        # As the last refusal of a prompt told.
-        self.context_size: ContextSize | None = None
+        self._context = KnownContext(shown_url(made.base_url or made.system), made.model_name)
         self._provider_settings = dict(provider_settings or {})
         self._cache = cache
         self._price = price
         self._told: WeakKeyDictionary[RunMark, set[str]] = WeakKeyDictionary()
         self._listed_as = made.model_name, made.base_url or ""
+
+    @property
+    def context_size(self) -> ContextSize | None:
+        """How much fits into its context, as learnt from a refusal; None if unknown."""
+        return self._context.size
 
     @cached_property
     def price(self) -> Price | None:
@@ -125,13 +131,14 @@ class PydanticAIModel:
                         with StreamTimeouts(request.settings, self.name) as timeouts:
                             foreign = await exchange.streamed(sink, timeouts)
                     response = exchange.response(foreign, priced=self._price is None)
+                    await self._context.compare(response)
                     return response.model_copy(update={"notes": self._new(exchange.notes())})
             except Exception as error:
                 if sink is not None and sink.raised is error:
                     raise
                 failure = error_of(error, self.name, model)
-                if isinstance(failure, ModelContextError) and failure.context_tokens:
-                    self.context_size = ContextSize(failure.context_tokens)
+                if isinstance(failure, ModelContextError):
+                    await self._context.learn(failure, request)
         if scope.cancelled_caught:
             raise ModelTimeoutError(
                 f"no complete answer within {seconds:g} s", model=self.name, hint="raise ModelSettings.timeout"

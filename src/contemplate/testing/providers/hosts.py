@@ -35,6 +35,9 @@ _GROQ_RULES = (
     SaysJson("'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."),
 )
 
+# What LiteLLM's adapter for it cannot do without.
+_GROQ_TIER = {"service_tier": "on_demand"}
+
 GROQ = ProviderDialect(
     name="Groq",
     model="openai/gpt-oss-120b",
@@ -47,7 +50,9 @@ GROQ = ProviderDialect(
         ),
     ),
     refusal=brief_form,
-    answer=AnswerForm(thinks=True, reasoning="reasoning", calls="whole", usage=UsageForm(place="x_groq")),
+    answer=AnswerForm(
+        thinks=True, reasoning="reasoning", calls="whole", usage=UsageForm(place="x_groq"), extra=_GROQ_TIER
+    ),
 )
 
 GROQ_WITHOUT_SCHEMAS = ProviderDialect(
@@ -65,7 +70,7 @@ GROQ_WITHOUT_SCHEMAS = ProviderDialect(
         *_GROQ_RULES[2:],
     ),
     refusal=brief_form,
-    answer=AnswerForm(schema="json", calls="whole", usage=UsageForm(place="x_groq")),
+    answer=AnswerForm(schema="json", calls="whole", usage=UsageForm(place="x_groq"), extra=_GROQ_TIER),
 )
 
 OPENROUTER = ProviderDialect(

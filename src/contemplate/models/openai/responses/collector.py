@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ....messages import Message
+from pydantic_core import to_json
+
+from ....messages import Message, ToolCall
 from ....usage import Usage
 from ...accounting import plausible
 from ...base import Delta, Finish, ModelRequest, ModelResponse
+from ..answer_text import UNCLOSED, AnswerText
 from ..completion import BadCompletion, CutOff, ReportedError, parsed
 from ..profile import PLAIN, Profile
 from ..reported_usage import ReportedUsage
+from ..schema_forms import callable_tools
 from ..sse import ErrorEvent
-from .output import own_items, read_output
+from .output import Output, own_items, read_output
 
 _LAST = ("response.completed", "response.incomplete", "response.failed", "response.cancelled")
-_DELTAS = ("response.output_text.delta", "response.refusal.delta")
+_TEXT_DELTA, _REFUSAL_DELTA = "response.output_text.delta", "response.refusal.delta"
 _REASONING_DELTAS = ("response.reasoning_summary_text.delta", "response.reasoning_text.delta")
 _FAILED = ("failed", "cancelled")
 # Words in a stream that are no events and mean nothing.
@@ -35,9 +39,16 @@ class ResponsesCollector:
         self._request = request
         self._model = model
         self._provider = provider
+        self._tools = callable_tools(request, profile)
+        self._said = AnswerText(self._tools)
+        self._written: list[str] = []
         self._text: list[str] = []
+        self._declined: list[str] = []
+        self._summary: list[str] = []
+        self._thoughts: list[str] = []
         self._items: dict[int, object] = {}
         self._last: Mapping[str, Any] = {}
+        self._output: Output | None = None
         self.finish: str | None = None
         self.pieces = 0
 
@@ -69,10 +80,17 @@ class ResponsesCollector:
         kind = event.get("type")
         if kind == "error" or (kind is None and event.get("error") and "output" not in event):
             raise ReportedError(event)
-        if kind in _DELTAS:
-            yield from self._delta(event, reasoning=False)
-        elif kind in _REASONING_DELTAS:
-            yield from self._delta(event, reasoning=True)
+        piece = event.get("delta")
+        if isinstance(piece, str) and piece and kind in (_TEXT_DELTA, _REFUSAL_DELTA, *_REASONING_DELTAS):
+            self.pieces += 1
+            if kind == _TEXT_DELTA:
+                yield from self._add_text(piece)
+            elif kind == _REFUSAL_DELTA:
+                self._declined.append(piece)
+                yield Delta(piece)
+            else:
+                self._summary.append(piece)
+                yield Delta(reasoning=piece)
         elif kind == "response.output_item.done":
             self._add_item(event)
         elif kind in _LAST and isinstance(event.get("response"), dict):
@@ -83,19 +101,43 @@ class ResponsesCollector:
             raise BadCompletion("the response is not of the Responses API: it has no output")
 
     def end(self, *, done: bool = False) -> Iterator[Delta]:
-        """Yield what was held back: nothing."""
-        return iter(())
+        """Yield what was held back, or never streamed, at the end."""
+        if self.finish is None:
+            yield from self._keep(self._said.end(elsewhere=False))
+        elif self._output is None:
+            self._output = read_output(self._all_items())
+            yield from self._add_rest(self._output.text)
+            yield from self._keep(self._said.end(elsewhere=bool(self._output.calls)))
 
-    def _delta(self, event: Mapping[str, Any], *, reasoning: bool) -> Iterator[Delta]:
-        piece = event.get("delta")
-        if not isinstance(piece, str) or not piece:
-            return
-        self.pieces += 1
-        if reasoning:
-            yield Delta(reasoning=piece)
-        else:
-            self._text.append(piece)
-            yield Delta(piece)
+    def _add_text(self, text: str) -> Iterator[Delta]:
+        self._written.append(text)
+        return self._keep(self._said.add(text))
+
+    def _add_rest(self, text: str) -> Iterator[Delta]:
+        """Add what the whole text has beyond its pieces."""
+        before = "".join(self._written)
+        if text and not text.startswith(before):
+            self._said, before = AnswerText(self._tools), ""
+            self._text.clear()
+            self._thoughts.clear()
+            yield Delta(restart=True)
+        if rest := text[len(before) :]:
+            yield from self._add_text(rest)
+
+    def _keep(self, deltas: Iterator[Delta]) -> Iterator[Delta]:
+        for delta in deltas:
+            yield delta
+            if delta.restart:
+                self._text.clear()
+                if earlier := "".join((*self._summary, *self._thoughts)):
+                    yield Delta(reasoning=earlier)
+            self._text.append(delta.text)
+            self._thoughts.append(delta.reasoning)
+
+    def _all_items(self) -> list[object]:
+        """Return the items of the output, which some servers say only once, as they are written."""
+        items = self._last.get("output")
+        return items if isinstance(items, list) and items else [item for _, item in sorted(self._items.items())]
 
     def _add_item(self, event: Mapping[str, Any]) -> None:
         self.pieces += 1
@@ -115,26 +157,30 @@ class ResponsesCollector:
         Raises:
             CutOff: it ended before it was complete.
         """
-        if self.finish is None:
+        for _ in self.end():
+            pass
+        if self._output is None:
             raise CutOff("the response ended before it was complete")
-        items = self._last.get("output")
-        if not isinstance(items, list) or not items:
-            # Some servers say it only once, as it is written.
-            items = [item for _, item in sorted(self._items.items())]
-        output = read_output(items)
-        text = output.text or output.refusal or "".join(self._text)
-        message = Message.assistant(text, output.calls).model_copy(
-            update={"provider_data": own_items(items, self._provider)}
+        output, thoughts = self._output, "".join(self._thoughts)
+        text = "".join(self._text) or output.refusal or "".join(self._declined)
+        prefix = f"call_{len(self._request.messages)}"
+        calls = output.calls or tuple(
+            ToolCall(id=f"{prefix}_{number}", name=name, arguments=to_json(arguments).decode())
+            for number, (name, arguments) in enumerate(self._said.calls)
+        )
+        reasoning = "\n\n".join(each for each in (output.reasoning, thoughts) if each)
+        message = Message.assistant(text, calls).model_copy(
+            update={"provider_data": own_items(self._all_items(), self._provider)}
         )
         model = self._last.get("model")
         return ModelResponse(
             message=message,
-            finish=self._finish(refused=bool(output.refusal) and not output.text, calls=bool(output.calls)),
-            usage=self._usage(message, output.reasoning),
+            finish=self._finish(refused=bool(output.refusal) and not output.text, calls=bool(calls)),
+            usage=self._usage(message, reasoning),
             model=model if isinstance(model, str) else self._model,
-            reasoning=output.reasoning,
+            reasoning=reasoning,
             logprobs=tuple(output.logprobs) or None,
-            notes=tuple(output.notes),
+            notes=(*output.notes, UNCLOSED) if self._said.unclosed and not text else tuple(output.notes),
         )
 
     def _finish(self, *, refused: bool, calls: bool) -> Finish:
