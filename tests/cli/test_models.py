@@ -21,7 +21,8 @@ from contemplate.models.openai.lessons import Lesson
 from contemplate.models.openai.notebook import page_of, write_down
 
 from .. import local_model
-from .asking import PATIENCE, command, on_terminal, process, run
+from ..patience import PATIENCE
+from .asking import command, on_terminal, process, run
 
 CONTENT = b"GGUF" + os.urandom(2_000_000)
 TINY = LocalFile(

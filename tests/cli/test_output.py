@@ -20,7 +20,8 @@ from contemplate.run.listeners import Listener
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange, Reply
 
-from .asking import MERGED, PATIENCE, command, contemplating, model, process, run
+from ..patience import PATIENCE
+from .asking import MERGED, command, contemplating, model, process, run
 
 INSTANT = ["--mode", "instant"]
 

@@ -22,7 +22,8 @@ from contemplate.result import ErrorInfo
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Exchange, HttpError, Reply
 
-from .asking import MERGED, PATIENCE, command, contemplating, here, merges, model, process, run
+from ..patience import PATIENCE
+from .asking import MERGED, command, contemplating, here, merges, model, process, run
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Reply, Silence
 from contemplate.usage import Usage
 
-from .asking import PATIENCE, command, contemplating, merges, model, on_terminal, plan, process
+from ..patience import PATIENCE
+from .asking import command, contemplating, merges, model, on_terminal, plan, process
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 

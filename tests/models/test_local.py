@@ -36,6 +36,7 @@ from contemplate.models import Delta, LocalModel, ModelRequest, OutputSchema
 from contemplate.models.local.server import local_server
 
 from .. import local_model
+from ..patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -182,7 +183,7 @@ async def test_eight_at_once_and_a_cancelled_one_frees_its_slot(model: LocalMode
                 group.start_soon(call)
             await started.wait()
             group.cancel_scope.cancel()
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await model.request(ModelRequest((Message.user("Say hi."),), ModelSettings(max_tokens=4)))
 
 
