@@ -22,6 +22,8 @@ from contemplate.prompts import DEFAULTS
 from contemplate.run.protocols import Aggregator
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 Reply = str | Message | Exception
@@ -327,7 +329,7 @@ async def test_a_run_can_be_gone_through_again(make: Callable[[], Aggregator], t
 
     first = await mind(ScriptedModel(judging)).run("Which?", run_id="r")
     offline = ScriptedModel([])
-    with anyio.fail_after(30):
+    with anyio.fail_after(PATIENCE):
         again = await mind(offline).replay("r")
     assert (again.text, again.support, again.dissent) == (first.text, first.support, first.dissent)
     assert offline.requests == []

@@ -33,6 +33,8 @@ from contemplate.result import RunResult
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 Reply = str | ModelResponse | Exception
@@ -61,7 +63,7 @@ async def run(
         return script(asked[-1])
 
     mind = Contemplator(ScriptedModel(reply), planner=planner, aggregator=aggregators.synthesize(), limits=limits)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         return await mind.run("the question"), asked
 
 

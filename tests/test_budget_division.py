@@ -18,6 +18,8 @@ from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.planners import direct, sample
 from contemplate.prompts import render
 
+from .patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 CHARACTERS = 4
@@ -161,7 +163,7 @@ def test_whatever_each_part_wants(
     async def main() -> RunResult[str]:
         model = Obedient(wants, pieces=pieces, before_tool=before_tool or 0)
         agent = Agent(tools=() if before_tool is None else [look])
-        with anyio.fail_after(60):
+        with anyio.fail_after(PATIENCE):
             return await Contemplator(model, agent=agent, limits=Limits(total_tokens=limit), stream=streamed).run("q")
 
     result = anyio.run(main, backend=backend)

@@ -19,6 +19,7 @@ from contemplate.models import ModelRequest
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
 from .support import MAX_STEPS, Watched, cancelled_after, running, steps
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
@@ -182,7 +183,7 @@ async def test_a_cancellation_that_is_not_the_runs() -> None:
         return " ".join([f"{each.id}: {each.outcome}" async for each in results])
 
     mind = Contemplator(ScriptedModel(""), planner=plan, agent=agent, aggregator=collect)
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         assert (await mind.run("q")).output == "a: failed b: failed"
 
 

@@ -18,6 +18,8 @@ from contemplate.models import ModelRequest
 from contemplate.models.tokens import request_tokens
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 CONTEXT = 1400
@@ -100,7 +102,7 @@ async def test_calls_of_a_level_are_made_at_the_same_time() -> None:
             return "short"
         return "merged" if is_merging(request) else long(0, 500)
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         await merged(ScriptedModel(script), 3)
     assert len(waiting) == 3
 

@@ -23,6 +23,7 @@ from contemplate.run.resources import resources
 from contemplate.run.state import RunState
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
 from .support import Held, cancelled_after, out, steps
 
 pytestmark = pytest.mark.anyio
@@ -97,7 +98,7 @@ class TestResults:
 
     async def test_nobody_has_planned_it(self) -> None:
         async with a_run() as (ctx, _):
-            with anyio.fail_after(5), pytest.raises(PlanError, match="no task 'a' was planned"):
+            with anyio.fail_after(PATIENCE), pytest.raises(PlanError, match="no task 'a' was planned"):
                 await ctx.finished("a")
 
     async def test_results_can_be_looked_at_and_not_changed(self) -> None:

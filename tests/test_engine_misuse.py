@@ -27,6 +27,7 @@ from contemplate.events import LimitReached
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
 from .support import Held, Watched, steps
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
@@ -115,7 +116,7 @@ class TestPlanners:
             yield Task(id="a", prompt="")
             await ctx.finished("b")
 
-        with anyio.fail_after(5), pytest.raises(PlanError, match="no task 'b' was planned"):
+        with anyio.fail_after(PATIENCE), pytest.raises(PlanError, match="no task 'b' was planned"):
             await mind(plan).run("q")
 
     async def test_waiting_for_results_while_others_run(self) -> None:
@@ -319,7 +320,7 @@ class TestAggregators:
                 group.start_soon(read)
             return " ".join(sorted(seen))
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             assert (await mind(aggregator=shared).run("q")).output == "sample-1 sample-2 sample-3"
 
     async def test_one_with_a_group_of_its_own(self) -> None:

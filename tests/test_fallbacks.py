@@ -16,6 +16,8 @@ from contemplate.result import Conclusion
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Price
 
+from .patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 
@@ -69,7 +71,7 @@ async def test_a_plan_that_takes_its_time_leaves_a_direct_answer() -> None:
         return "directly"
 
     mind = Contemplator(ScriptedModel(reply), limits=Limits(seconds=2))
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         result = await mind.run("q")
     assert (result.text, result.complete, result.stopped_by) == ("directly", False, "seconds")
     assert [task.task.kind for task in result.tasks] == ["answer"]

@@ -14,6 +14,7 @@ from contemplate.run.mailbox import Mailbox
 from contemplate.run.protocols import Aggregator, Planner
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
 from .support import Held, steps
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,7 @@ async def run(planner: Planner, aggregator: Aggregator = listing, *, limits: Lim
     mind = Contemplator(
         ScriptedModel("unused"), planner=planner, agent=echo, aggregator=aggregator, limits=limits, stream=False
     )
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         return await mind.run("q")
 
 
@@ -126,7 +127,7 @@ async def test_a_vote_waits_for_no_result_that_is_held() -> None:
 
     slow = Slow()
     mind = Contemplator(ScriptedModel(""), planner=plan, agent=slow, aggregator=aggregators.vote())
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         result = await mind.run("q")
     assert result.text == "Answer: 4"
     assert result.complete
@@ -223,7 +224,7 @@ async def test_an_interrupted_task_keeps_what_it_had_written_and_nobody_else_is_
         assert not ctx.interrupt("a")
 
     mind = Contemplator(model, planner=plan, aggregator=listing, stream=True)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         result = await mind.run("q")
     assert [(each.outcome, each.text) for each in result.tasks] == [
         ("cancelled", "half a sentence"),

@@ -17,6 +17,7 @@ from contemplate.run.current_run import current_scope
 from contemplate.testing import ScriptedModel
 from contemplate.tools.toolset import OpenToolset
 
+from .patience import PATIENCE
 from .support import cancelled_after, steps
 from .test_mcp import asks, local, processes, servers, token, until
 
@@ -132,7 +133,7 @@ async def test_a_server_that_was_killed_is_started_for_the_next_run(token: str) 
         server.kill()
         await until(lambda: not servers(token))
         # The end of its output arrives here some time after its end.
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             while (await mind.run("?")).output != "2":
                 await anyio.sleep(0.01)
         assert [each.pid for each in servers(token)] != [server.pid]

@@ -7,6 +7,7 @@ import pytest
 
 from contemplate.run.mailbox import Mailbox
 
+from .patience import PATIENCE
 from .support import steps
 
 pytestmark = pytest.mark.anyio
@@ -91,7 +92,7 @@ async def test_readers_share_what_is_there() -> None:
             seen.append(item)
             await steps(1)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             for _ in range(4):
                 group.start_soon(read)

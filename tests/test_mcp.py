@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,13 +52,12 @@ from contemplate.testing import ScriptedModel
 from contemplate.tools.toolset import Toolset
 
 from . import mcp_odd_server, mcp_quick_server, mcp_server
+from .patience import PATIENCE
 from .support import cancelled_after, steps
 
 OFFICIAL = str(Path(mcp_server.__file__))
 QUICK = str(Path(mcp_quick_server.__file__))
 SECRET = "s3cret-value-9"
-PATIENCE = 20.0
-
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
 
 
@@ -471,11 +469,9 @@ async def test_what_a_server_started_ends_with_it(token: str, end: str) -> None:
 
 async def test_one_that_will_not_end_is_killed(token: str) -> None:
     model = ScriptedModel("x")
-    began = time.monotonic()
     await Contemplator(model, mode="instant", tools=[local(token, "stubborn")]).run("?")
     # It was killed, and may still be on its way out.
     await ended(token)
-    assert time.monotonic() - began < PATIENCE
 
 
 @pytest.mark.parametrize("server", [OFFICIAL, QUICK], ids=["official", "quick"])

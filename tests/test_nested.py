@@ -18,6 +18,7 @@ from contemplate.run.nesting import MAX_DEPTH
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
 from .support import Watched, cancelled_after, out, running, steps
 
 pytestmark = pytest.mark.anyio
@@ -221,7 +222,7 @@ async def test_the_inner_deadline_ends_only_its_task() -> None:
         yield Task(id="b", prompt="part b")
 
     mind = Contemplator(ScriptedModel("merged"), planner=plan, agent=agent, aggregator=aggregators.synthesize())
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         result = await mind.run("q")
     assert [each.outcome for each in result.tasks] == ["capped", "answered"]
 

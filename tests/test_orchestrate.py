@@ -15,6 +15,8 @@ from contemplate.models import ModelRequest
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 Turn = Message | str | Exception
@@ -59,7 +61,7 @@ class Team:
     async def run(self, limits: Limits | None = None, max_tasks: int = 12, max_turns: int = 12) -> RunResult[str]:
         planner = planners.orchestrate(max_tasks, max_turns=max_turns)
         mind = Contemplator(ScriptedModel(self), planner=planner, aggregator=aggregators.synthesize(), limits=limits)
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             return await mind.run("the question")
 
     def told(self) -> list[str]:
@@ -100,7 +102,7 @@ async def test_all_of_a_turn_run_at_the_same_time() -> None:
 
     team = Team(use(spawn("a"), spawn("b"), wait("task-1", "task-2")), "DONE")
     mind = Contemplator(ScriptedModel(reply), planner=planners.orchestrate(), aggregator=aggregators.synthesize())
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         assert (await mind.run("q")).text == "merged"
 
 
@@ -203,7 +205,7 @@ async def test_a_subagent_at_work_hears_what_the_leader_says() -> None:
 
     team = Team(use(spawn("measure")), use(says("in metres")), use(wait("task-1")), use(says("and now?")), "DONE")
     mind = Contemplator(ScriptedModel(reply), planner=planners.orchestrate(), aggregator=aggregators.synthesize())
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         result = await mind.run("q")
     assert result.tasks[0].text == "1 metre"
     assert len(asked) == 2
@@ -230,7 +232,7 @@ async def test_one_that_has_no_turn_left_answers_all_the_same() -> None:
         agent=Agent(max_turns=1),
         aggregator=aggregators.synthesize(),
     )
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         assert (await mind.run("q")).tasks[0].text == "3 feet"
 
 
@@ -250,6 +252,6 @@ async def test_what_nobody_heard_is_told_with_the_result() -> None:
     mind = Contemplator(
         ScriptedModel(reply), planner=planners.orchestrate(), agent=agent, aggregator=aggregators.synthesize()
     )
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         await mind.run("q")
     assert "3 feet\n\n(It was done without having heard: in metres)" in team.told()[-1]

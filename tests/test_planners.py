@@ -18,6 +18,8 @@ from contemplate.result import RunResult
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
+
 
 def plan_of(*tasks: dict[str, object]) -> str:
     return json.dumps({"tasks": list(tasks)})
@@ -244,7 +246,7 @@ class TestStreaming:
                 on_delta(Delta(whole[cut:]))
                 return await ScriptedModel(whole).request(request)
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             result = await self.mind(Slow("done")).run("q")
         assert [each.outcome for each in result.tasks] == ["answered", "answered"]
 

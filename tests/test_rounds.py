@@ -15,6 +15,8 @@ from contemplate.models import ModelRequest
 from contemplate.prompts import render
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 
@@ -119,7 +121,7 @@ async def test_an_attempt_does_not_wait_for_the_whole_round() -> None:
         return " ".join(seen)
 
     mind = Contemplator(ScriptedModel(""), planner=planners.rounds(20, 1, 2), agent=agent, aggregator=conclude)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         assert len((await mind.run("q")).text.split()) == 20
 
 

@@ -20,6 +20,8 @@ from contemplate.planners.router import breadth, default_route
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 LONG = [f"Answer: {word} is what matters most to the people who live there" for word in ("peace", "bread", "work")]
@@ -50,7 +52,7 @@ async def run(
         aggregator=aggregators.by_kind(candidates=aggregators.vote(stop=None), others=aggregators.synthesize()),
         limits=limits,
     )
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         return await mind.run("q")
 
 

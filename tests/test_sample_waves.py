@@ -14,6 +14,8 @@ from contemplate.models import ModelRequest
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 
@@ -32,7 +34,7 @@ def mind(answers: str, wave: int | None, **vote: object) -> tuple[Contemplator, 
 
 async def run(answers: str, wave: int | None, **vote: object) -> tuple[RunResult[str], int]:
     contemplator, model = mind(answers, wave, **vote)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         result = await contemplator.run("q")
     return result, len(model.requests)
 

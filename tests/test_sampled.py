@@ -36,6 +36,7 @@ from contemplate.run.protocols import Aggregator, Planner
 from contemplate.settings import derived_seed
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
 from .support import Held, Watched, cancelled_after, out, running, steps
 
 pytestmark = pytest.mark.anyio
@@ -162,7 +163,7 @@ async def test_the_rest_is_cancelled_when_the_vote_is_decided() -> None:
                 hangs -= 1
         return "Answer: 5"
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         result = await one(ScriptedModel(reply), Task(id="a", prompt="a", samples=5))
     assert (result.text, result.support) == ("Answer: 5", ("a/sample-1", "a/sample-3", "a/sample-5"))
     assert hangs == 0
@@ -284,7 +285,7 @@ async def test_at_the_deadline_the_votes_so_far_count() -> None:
             await anyio.sleep_forever()
         return "Answer: 1"
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         run = await mind(ScriptedModel(reply), THREE, aggregator=aggregators.first(), limits=Limits(seconds=0.5)).run(
             "q"
         )
@@ -299,7 +300,7 @@ async def test_what_a_sample_had_written_is_kept_when_the_task_is_interrupted() 
         await model.started.wait()
         assert ctx.interrupt("count")
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         run = await Contemplator(model, planner=plan, aggregator=aggregators.first(), stream=True).run("q")
     (result,) = run.tasks
     assert (result.outcome, result.text) == ("cancelled", "half an answer")
@@ -392,12 +393,12 @@ class TestWrittenDown:
             return "done" if "then b" in request.messages[-1].text else "Answer: 5"
 
         make = self.minds(journal)
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             first = await make(ScriptedModel(reply)).run("q", run_id="r")
         assert first.tasks[0].support == ("count/sample-1", "count/sample-3")
         events: list[Event] = []
         offline = ScriptedModel([])
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             again = await make(offline, on_event=events.append).replay("r")
         assert self.shape(again) == self.shape(first)
         assert not offline.requests
@@ -419,7 +420,7 @@ class TestWrittenDown:
 
         async with anyio.create_task_group() as group:
             group.start_soon(lambda: make(ScriptedModel(dies), on_event=heard).run("q", run_id="r"))
-            with anyio.fail_after(10):
+            with anyio.fail_after(PATIENCE):
                 await answered.wait()
             await anyio.wait_all_tasks_blocked()
             group.cancel_scope.cancel()

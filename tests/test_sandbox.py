@@ -18,12 +18,12 @@ from contemplate.errors import MissingDependencyError, ProgramError
 from contemplate.plan import Program
 from contemplate.tools.sandbox import Function, program_in, run_program
 
+from .patience import PATIENCE
+
 pytest.importorskip("pydantic_monty")
 pytestmark = pytest.mark.anyio
 
 SMALL = Program(seconds=0.5, memory_mib=16, output_kib=4)
-# What starting a process may take on a busy machine, and the second in which Monty's own watchdog acts.
-SLACK = 5.0
 
 REACHING_OUT = {
     "open(r'{secret}').read()": "PermissionError",
@@ -103,7 +103,7 @@ async def test_nothing_outside_can_be_reached(code: str, tmp_path: Path) -> None
 async def test_what_takes_too_much_ends_in_time(code: str) -> None:
     began = time.perf_counter()
     assert GREEDY[code] in await problem(code)
-    assert time.perf_counter() - began < SMALL.seconds + SLACK
+    assert time.perf_counter() - began < PATIENCE
 
 
 async def test_this_process_does_not_grow_and_goes_on() -> None:
@@ -138,7 +138,7 @@ async def test_the_event_loop_goes_on_while_a_program_runs() -> None:
         group.start_soon(tick)
         await problem("while True: pass")
         group.cancel_scope.cancel()
-    assert ticks > 20
+    assert ticks > 3
 
 
 needs_ps = pytest.mark.skipif(
@@ -154,8 +154,8 @@ def workers() -> set[str]:
     return {line.split()[0] for line in listed.stdout.splitlines() if "monty" in line and "Z" not in line.split()[1]}
 
 
-async def gone(before: set[str], seconds: float) -> bool:
-    with anyio.move_on_after(seconds):
+async def gone(before: set[str]) -> bool:
+    with anyio.move_on_after(PATIENCE):
         while workers() - before:
             await anyio.sleep(0.01)
         return True
@@ -170,7 +170,7 @@ async def test_a_cancelled_program_ends_within_its_time() -> None:
         while not workers() - before:
             await anyio.sleep(0.01)
         group.cancel_scope.cancel()
-    assert await gone(before, 2 + SLACK)
+    assert await gone(before)
 
 
 @needs_ps
@@ -184,11 +184,11 @@ async def test_a_program_that_is_cancelled_while_it_waits_ends_at_once() -> None
 
     before = workers()
     async with anyio.create_task_group() as group:
-        group.start_soon(run_program, "print(wait())", Program(seconds=60), {"wait": wait})
+        group.start_soon(run_program, "print(wait())", Program(seconds=10 * PATIENCE), {"wait": wait})
         await waiting.wait()
         assert workers() - before
         group.cancel_scope.cancel()
-    assert await gone(before, SLACK)
+    assert await gone(before)
 
 
 async def test_programs_do_not_see_each_other() -> None:
@@ -264,12 +264,11 @@ def test_which_block_is_the_program(text: str, code: str | None) -> None:
 
 
 def test_a_long_text_is_searched_in_linear_time() -> None:
-    took: list[float] = []
+    began = time.perf_counter()
     for piece in ("```python\nx\n", "``` ", "```\n" * 2 + "   "):
-        began = time.perf_counter()
         program_in(piece * 100_000)
-        took.append(time.perf_counter() - began)
-    assert max(took) < 5
+    # Looking at each pair of fences, it would take far longer.
+    assert time.perf_counter() - began < PATIENCE
 
 
 async def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from contemplate.models import ModelRequest
 from contemplate.run.sync import run_blocking
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
 from .support import Held, running, steps
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -180,7 +181,7 @@ class TestStreams:
             if isinstance(event, TaskDelta):
                 break
         gc.collect()
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             while model.running or running() != before:
                 await anyio.lowlevel.checkpoint()
 

@@ -8,17 +8,19 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from unittest.mock import patch
 
 from contemplate.cli import main
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Reply
 
+from ..patience import PATIENCE
+
 MERGED = "The merged answer."
-# Not how long anything takes, but when to give up, on whatever machine and beside whatever else.
-PATIENCE = 240
+NO_GATES: Mapping[str, threading.Event] = {}
 NOWHERE = ["--model", "http://127.0.0.1:9/v1#m"]
 
 
@@ -73,6 +75,38 @@ def here(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
+def on_terminal_here(
+    *arguments: str,
+    columns: int = 80,
+    lines: int = 24,
+    typed: str = "",
+    gates: Mapping[str, threading.Event] = NO_GATES,
+    **environment: str,
+) -> tuple[int, str]:
+    """Run the command in this process, on a terminal of its own; its exit code, and all that it wrote there.
+
+    Each of `gates` is opened when its text is seen there.
+    """
+    leader, follower = pty.openpty()
+    os.write(leader, typed.encode())
+    shown = bytearray()
+    reader = threading.Thread(target=_read_all, args=(leader, shown, gates))
+    reader.start()
+    give_up = threading.Timer(PATIENCE, lambda: [gate.set() for gate in gates.values()])
+    give_up.start()
+    with (
+        patch.dict(os.environ, _terminal(columns, lines) | environment),
+        open(follower, encoding="utf-8", closefd=False) as keyboard,
+        open(follower, "w", encoding="utf-8") as screen,
+        patch.multiple(sys, stdin=keyboard, stdout=screen, stderr=screen),
+    ):
+        code = main(arguments)
+    give_up.cancel()
+    reader.join()
+    os.close(leader)
+    return code, shown.decode().replace("\r\n", "\n")
+
+
 def on_terminal(
     arguments: Sequence[str],
     *,
@@ -84,20 +118,27 @@ def on_terminal(
 ) -> tuple[int, str]:
     """Run a command on a terminal; its exit code, and all that it wrote there, escape sequences included."""
     leader, follower = pty.openpty()
-    variables = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": str(lines), **environment}
+    variables = {**os.environ, **_terminal(columns, lines), **environment}
     with subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower, env=variables) as running:
         os.close(follower)
         # What is typed before it is asked for waits.
         os.write(leader, typed.encode())
         meanwhile(running)
-        shown = b""
-        while True:
-            try:
-                data = os.read(leader, 65536)
-            except OSError:
-                break
-            if not data:
-                break
-            shown += data
+        shown = bytearray()
+        _read_all(leader, shown)
     os.close(leader)
     return running.returncode, shown.decode().replace("\r\n", "\n")
+
+
+def _terminal(columns: int, lines: int) -> dict[str, str]:
+    return {"TERM": "xterm", "COLUMNS": str(columns), "LINES": str(lines)}
+
+
+def _read_all(leader: int, shown: bytearray, gates: Mapping[str, threading.Event] = NO_GATES) -> None:
+    """Read until nobody has the terminal open any more."""
+    with suppress(OSError):
+        while data := os.read(leader, 65536):
+            shown += data
+            for text, gate in gates.items():
+                if text.encode() in shown:
+                    gate.set()

@@ -14,7 +14,7 @@ from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange
 
 from .. import mcp_server
-from .asking import command, here, model, on_terminal
+from .asking import here, model, on_terminal_here
 
 pytest.importorskip("mcp", reason="the extra `mcp`")
 
@@ -93,8 +93,7 @@ def test_a_tool_that_is_allowed_is_not_asked_for() -> None:
 @pytest.mark.parametrize(("typed", "answer"), [("y\n", "It is: 5"), ("too dear\n", "too dear")])
 def test_whoever_sits_at_the_terminal_is_asked(typed: str, answer: str) -> None:
     with FaultyServer(adding) as server:
-        arguments = command("ask", "2 + 3?", *model(server), "--mode", "instant", "--mcp", MCP)
-        code, shown = on_terminal(arguments, typed=typed)
+        code, shown = on_terminal_here("ask", "2 + 3?", *model(server), "--mode", "instant", "--mcp", MCP, typed=typed)
     assert code == 0
     assert "add(a=2, b=3)" in shown
     assert answer in shown

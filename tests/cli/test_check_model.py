@@ -10,7 +10,8 @@ import pytest
 from contemplate.testing import FaultyServer, Provider, providers
 from contemplate.testing.faulty import Exchange, Reply, Silence
 
-from .asking import PATIENCE, command, here, process
+from ..patience import PATIENCE
+from .asking import command, here, process
 
 KEY = "sk-very-secret-key"
 

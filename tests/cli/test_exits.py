@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import sys
@@ -13,7 +14,7 @@ from contemplate.cli import main
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply, Silence
 
-from .asking import MERGED, NOWHERE, command, contemplating, merges, model, on_terminal, run
+from .asking import MERGED, NOWHERE, command, contemplating, here, merges, model, on_terminal, run
 
 
 def no_merging(exchange: Exchange) -> Reply | str:
@@ -54,8 +55,9 @@ def test_as_json_they_are_a_document(arguments: list[str], said: str, capsys: py
     assert said in error["message"] + error["hint"]
 
 
-def test_an_empty_standard_input_exits_with_2() -> None:
-    done = run(command("ask", "-", *NOWHERE))
+def test_an_empty_standard_input_exits_with_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    done = here("ask", "-", *NOWHERE)
     assert done.returncode == 2
     assert "the question is empty" in done.stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
 from rich.console import Console
@@ -13,7 +14,7 @@ from contemplate.events import TaskPlanned, TaskStarted, ToolProgress, ToolStart
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import BrokenBody, ChatAnswer, Exchange, HttpError, Reply
 
-from .asking import MERGED, command, contemplating, merges, model, on_terminal, plan
+from .asking import MERGED, command, contemplating, merges, model, on_terminal, on_terminal_here, plan
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 TITLES = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta")
@@ -33,7 +34,7 @@ def left_at_the_end(shown: str) -> str:
 @pytest.mark.parametrize(("columns", "lines"), [(80, 24), (60, 20), (40, 6), (20, 4)])
 def test_rows_and_answer_stay_in_the_scrollback(columns: int, lines: int) -> None:
     with FaultyServer(six) as server:
-        code, shown = on_terminal(command("ask", "Why?", *model(server)), columns=columns, lines=lines)
+        code, shown = on_terminal_here("ask", "Why?", *model(server), columns=columns, lines=lines)
     assert code == 0
     left = left_at_the_end(shown)
     rows = [line.split() for line in left.splitlines() if line.startswith("✓")]
@@ -45,7 +46,7 @@ def test_rows_and_answer_stay_in_the_scrollback(columns: int, lines: int) -> Non
 
 def test_a_line_never_fills_the_terminal_while_it_is_redrawn() -> None:
     with FaultyServer(six) as server:
-        _, shown = on_terminal(command("ask", "Why?", *model(server)), columns=40, lines=10)
+        _, shown = on_terminal_here("ask", "Why?", *model(server), columns=40, lines=10)
     drawn = ESCAPES.sub("", shown[: shown.rindex("\x1b[2K")])
     # What is expected is told beforehand, and stays where it is.
     lines = [line for line in re.split("[\r\n]", drawn) if not line.startswith("Expected: ")]
@@ -54,7 +55,7 @@ def test_a_line_never_fills_the_terminal_while_it_is_redrawn() -> None:
 
 def test_where_not_all_rows_fit_the_rest_is_counted() -> None:
     with FaultyServer(six) as server:
-        _, shown = on_terminal(command("ask", "Why?", *model(server)), columns=40, lines=6)
+        _, shown = on_terminal_here("ask", "Why?", *model(server), columns=40, lines=6)
     assert "and 3 more" in shown
 
 
@@ -88,24 +89,34 @@ def test_what_a_tool_says_that_it_does_is_in_its_tasks_row() -> None:
 
 
 def test_each_phase_is_seen() -> None:
-    with FaultyServer(six) as server:
-        _, shown = on_terminal(command("ask", "Why?", *model(server)))
+    asking, planning, merging = (threading.Event() for _ in range(3))
+
+    def script(exchange: Exchange) -> Reply | str:
+        if exchange.schema == "plan":
+            return ChatAnswer(plan(*TITLES), gates={0: asking, 5: planning})
+        return ChatAnswer(MERGED, gates={0: merging} if merges(exchange) else {})
+
+    gates = {"asking ": asking, "planning ": planning, "merging": merging}
+    with FaultyServer(script) as server:
+        _, shown = on_terminal_here("ask", "Why?", *model(server), gates=gates)
     shown = ESCAPES.sub("", shown)
     assert shown.index("asking http://127.0.0.1") < shown.index("planning ") < shown.index("merging")
 
 
 def test_a_plan_is_shown_by_its_titles_beside_a_clock_and_a_speed() -> None:
     with FaultyServer(six) as server:
-        _, shown = on_terminal(command("ask", "Why?", *model(server)))
+        _, shown = on_terminal_here("ask", "Why?", *model(server))
     shown = ESCAPES.sub("", shown)
-    assert re.search(r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] 0:0\d · \d+ tokens/s · planning (Alpha|Beta|Gamma|Delta|Epsilon|Zeta)", shown)
+    assert re.search(r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] \d:\d\d · \d+ tokens/s · planning (Alpha|Beta|Gamma|Delta|Epsilon|Zeta)", shown)
     assert '{"tasks"' not in shown
     assert '"needs"' not in shown
 
 
 def test_without_a_plan_it_is_the_answer_as_it_streams() -> None:
-    with FaultyServer(ChatAnswer("Because.", reasoning="Hmm.", first_token_delay=0.3)) as server:
-        code, shown = on_terminal(command("ask", "Why?", "--mode", "instant", *model(server)))
+    thought = threading.Event()
+    with FaultyServer(ChatAnswer("Because.", reasoning="Hmm.", gates={0: thought})) as server:
+        ask = ("ask", "Why?", "--mode", "instant", *model(server))
+        code, shown = on_terminal_here(*ask, gates={"thinking Hmm.": thought})
     assert code == 0
     assert "thinking Hmm." in ESCAPES.sub("", shown)
     assert left_at_the_end(shown).startswith("Because.\n1 call · ")
@@ -118,7 +129,7 @@ def test_why_a_task_failed_is_told_in_full() -> None:
         return HttpError(400, message) if "Do Two." in exchange.prompt else contemplating(exchange)
 
     with FaultyServer(script) as server:
-        code, shown = on_terminal(command("ask", "Why?", *model(server)), columns=60)
+        code, shown = on_terminal_here("ask", "Why?", *model(server), columns=60)
     assert code == 3, "the answer is there, and something is missing from it"
     left = " ".join(left_at_the_end(shown).split())
     assert message in left
@@ -134,7 +145,7 @@ def test_an_answer_that_starts_over_says_so() -> None:
         return BrokenBody("This will not be the answer") if merged == 1 else contemplating(exchange)
 
     with FaultyServer(script) as server:
-        code, shown = on_terminal(command("ask", "Why?", *model(server)))
+        code, shown = on_terminal_here("ask", "Why?", *model(server))
     assert code == 0
     assert f"the answer starts over]\n{MERGED}\n" in left_at_the_end(shown)
 
@@ -144,7 +155,7 @@ def test_a_failure_shows_what_was_finished() -> None:
         return HttpError(400, "no merging today") if merges(exchange) else contemplating(exchange)
 
     with FaultyServer(script) as server:
-        code, shown = on_terminal(command("ask", "Why?", *model(server)))
+        code, shown = on_terminal_here("ask", "Why?", *model(server))
     assert code == 3
     left = left_at_the_end(shown)
     assert "## One\n\nResult: One.\n" in left
@@ -163,7 +174,7 @@ def test_what_a_model_says_does_not_steer_the_terminal() -> None:
         return f"{MERGED}{evil}" if merges(exchange) else f"Result{evil}"
 
     with FaultyServer(script) as server:
-        code, shown = on_terminal(command("ask", "Why?", *model(server)))
+        code, shown = on_terminal_here("ask", "Why?", *model(server))
     assert code == 3
     assert MERGED in shown
     for sequence in ("\x1b]", "\x07", "\x9b", "\x1b[2J"):
@@ -172,8 +183,8 @@ def test_what_a_model_says_does_not_steer_the_terminal() -> None:
 
 def test_no_colour_where_none_is_wanted() -> None:
     with FaultyServer(contemplating) as server:
-        _, coloured = on_terminal(command("ask", "Why?", *model(server)))
-        _, shown = on_terminal(command("ask", "Why?", *model(server)), NO_COLOR="1")
+        _, coloured = on_terminal_here("ask", "Why?", *model(server))
+        _, shown = on_terminal_here("ask", "Why?", *model(server), NO_COLOR="1")
     colours = re.compile(r"\x1b\[(?:\d+;)*3[0-7]m")
     assert colours.search(coloured)
     assert not colours.search(shown)

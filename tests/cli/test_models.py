@@ -21,7 +21,8 @@ from contemplate.models.openai.lessons import Lesson
 from contemplate.models.openai.notebook import page_of, write_down
 
 from .. import local_model
-from .asking import PATIENCE, command, on_terminal, process, run
+from ..patience import PATIENCE
+from .asking import command, here, on_terminal_here, process, run
 
 CONTENT = b"GGUF" + os.urandom(2_000_000)
 TINY = LocalFile(
@@ -140,7 +141,7 @@ def test_pull(name: str, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 def test_the_bar(cache: Path) -> None:
     with hub() as server:
         server.go_on.set()
-        code, shown = on_terminal(knowing("models", "pull", "tiny"), HF_ENDPOINT=server.url)
+        code, shown = on_terminal_here("models", "pull", "tiny", HF_ENDPOINT=server.url)
     assert code == 0
     assert "2.0/2.0 MB" in shown
     assert f"tiny is in {TINY.path}" in shown.replace("\n", "")
@@ -159,7 +160,7 @@ def test_an_interrupted_pull_goes_on_where_it_was(cache: Path) -> None:
         assert err.endswith("what was fetched so far is kept; the next time goes on from there\ninterrupted\n")
         kept = TINY.path.with_suffix(".partial").stat().st_size
         server.go_on.set()
-        assert run(knowing("models", "pull", "tiny"), HF_ENDPOINT=server.url).returncode == 0
+        assert here("models", "pull", "tiny", HF_ENDPOINT=server.url).returncode == 0
         assert kept > 0
         assert server.ranges == [None, f"bytes={kept}-"]
     assert TINY.path.read_bytes() == CONTENT
@@ -190,7 +191,7 @@ def test_a_pull_that_fails(cache: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_a_model_is_fetched_when_it_is_asked(cache: Path) -> None:
     with hub() as server:
         server.go_on.set()
-        done = run(knowing("ask", "Why?", "--model", "local:tiny", "--json"), HF_ENDPOINT=server.url)
+        done = here("ask", "Why?", "--model", "local:tiny", "--json", HF_ENDPOINT=server.url)
     assert TINY.path.read_bytes() == CONTENT
     assert done.stderr.startswith(f"Fetching Tiny, Q4 (0.00 GB, CC0) into {cache}\nfrom Hugging Face: 0%\n")
     assert "llama.cpp cannot load tiny.gguf" in json.loads(done.stdout)["error"]["message"]

@@ -22,7 +22,8 @@ from contemplate.result import ErrorInfo
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Exchange, HttpError, Reply
 
-from .asking import MERGED, PATIENCE, command, contemplating, here, merges, model, process, run
+from ..patience import PATIENCE
+from .asking import MERGED, command, contemplating, here, merges, model, process, run
 
 
 @pytest.fixture
@@ -71,8 +72,8 @@ def test_a_vote_is_told(journal: Path) -> None:
         said = asked(server, "--mode", "vote")
     assert said.returncode == 0
     assert " of 3 said 7 · " in said.stderr
-    assert " of 3 said 7 · " in run(command("show", "last")).stdout
-    assert json.loads(run(command("show", "last", "--json")).stdout)["result"]["answer"] == "7"
+    assert " of 3 said 7 · " in here("show", "last").stdout
+    assert json.loads(here("show", "last", "--json").stdout)["result"]["answer"] == "7"
 
 
 def test_a_call_that_was_cancelled_says_so_in_words() -> None:

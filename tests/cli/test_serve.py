@@ -12,7 +12,8 @@ import pytest
 
 from contemplate.cli import main
 
-from .asking import NOWHERE, PATIENCE, command, process
+from ..patience import PATIENCE
+from .asking import NOWHERE, command, process
 
 
 def test_it_serves_until_it_is_told_to_stop() -> None:

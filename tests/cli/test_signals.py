@@ -22,12 +22,14 @@ from contemplate.cli.watch import watch
 from contemplate.messages import Message
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
+from contemplate.result import ErrorInfo
 from contemplate.run.listeners import Listener
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Reply, Silence
 from contemplate.usage import Usage
 
-from .asking import PATIENCE, command, contemplating, merges, model, on_terminal, plan, process
+from ..patience import PATIENCE
+from .asking import command, contemplating, merges, model, on_terminal, on_terminal_here, plan, process
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
@@ -47,8 +49,9 @@ class Stuck:
         return Silence()
 
 
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
-@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize(
+    ("number", "code", "form"), [(signal.SIGINT, 130, []), (signal.SIGTERM, 143, []), (signal.SIGINT, 130, ["--json"])]
+)
 def test_what_was_reached_is_printed(number: signal.Signals, code: int, form: list[str]) -> None:
     script = Stuck("merge")
     with FaultyServer(script) as server:
@@ -62,7 +65,8 @@ def test_what_was_reached_is_printed(number: signal.Signals, code: int, form: li
     assert "interrupted; what it cost so far: 4 calls · " in err
     if form:
         document = json.loads(out)
-        assert document["error"] == {"kind": "Interrupted", "message": f"interrupted by {number.name}", "hint": None}
+        interruption = ErrorInfo(kind="Interrupted", message=f"interrupted by {number.name}")
+        assert ErrorInfo.model_validate(document["error"]) == interruption
         assert [task["text"] for task in document["partial"]["tasks"]] == ["Result: One.", "Result: Two."]
         assert document["partial"]["complete"] is False
         assert document["partial"]["usage"]["calls"] == 4
@@ -70,9 +74,8 @@ def test_what_was_reached_is_printed(number: signal.Signals, code: int, form: li
         assert out == "## One (answered)\n\nResult: One.\n\n## Two (answered)\n\nResult: Two.\n"
 
 
-@pytest.mark.parametrize("where", ["plan", "task"])
-def test_it_ends_in_every_phase(where: str) -> None:
-    script = Stuck(where)
+def test_it_ends_while_it_plans() -> None:
+    script = Stuck("plan")
     with FaultyServer(script) as server:
         with process(command("ask", "Why?", *model(server))) as running:
             assert script.there.wait(PATIENCE)
@@ -229,20 +232,14 @@ def test_a_terminal_is_left_as_it_was() -> None:
 
 
 def test_what_was_stopped_is_told_apart_from_what_had_not_started() -> None:
-    there = threading.Event()
-
     def script(exchange: Exchange) -> Reply | str:
         if exchange.schema == "plan":
             return plan("One", "Two").replace('"needs": []}]', '"needs": [1]}]')
-        there.set()
+        os.kill(os.getpid(), signal.SIGINT)
         return Silence()
 
-    def interrupt(running: subprocess.Popen[bytes]) -> None:
-        assert there.wait(PATIENCE)
-        running.send_signal(signal.SIGINT)
-
     with FaultyServer(script) as server:
-        _, shown = on_terminal(command("ask", "Why?", *model(server)), meanwhile=interrupt)
+        _, shown = on_terminal_here("ask", "Why?", *model(server))
     assert "stopped" in shown
     assert "not started" in shown
 

@@ -35,6 +35,8 @@ from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Usage
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 QUESTION = "What is to be done?"
@@ -324,7 +326,7 @@ async def test_concluding_again_starts_no_task(journal: Journal) -> None:
     journal.save(record.model_copy(update={"result": result}))
     for most in (1, 2, 3):
         limited = Contemplator(ScriptedModel([]), aggregator=collected, journal=journal, limits=Limits(tasks=most))
-        with anyio.fail_after(20):
+        with anyio.fail_after(PATIENCE):
             again = await limited.reaggregate("r")
         assert again.complete
         assert again.text.split() == first.text.split()[::-1]
@@ -345,7 +347,7 @@ async def test_a_task_that_is_interrupted_holds_up_no_other(journal: Journal) ->
             ctx.interrupt(task.id)
         return await collected(question, results, ctx)
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         await Contemplator(ScriptedModel([]), aggregator=impatient, journal=journal).reaggregate("r")
 
 

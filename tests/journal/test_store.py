@@ -30,6 +30,8 @@ from contemplate.result import ErrorInfo
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Usage
 
+from ..patience import PATIENCE
+
 ODD = "a\0b \u202e \U0001f9d1\u200d\U0001f680 e\u0301 \uffff \n\r\u2028"
 PNG = ImagePart(data=b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
 
@@ -388,7 +390,7 @@ async def test_slow_tools_do_not_hold_it_up(tmp_path: Path) -> None:
                 group.start_soon(wait)
                 await anyio.lowlevel.checkpoint()
             mind = Contemplator(ScriptedModel("yes"), mode="instant", journal=f"sqlite:///{tmp_path / 'j'}")
-            with anyio.fail_after(30):
+            with anyio.fail_after(PATIENCE):
                 await mind.run("So?", run_id="r")
                 await mind.replay("r")
                 await mind.reaggregate("r")

@@ -15,6 +15,7 @@ from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.journal.replaying import Replaying
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .test_replay import arrivals
 
 pytestmark = pytest.mark.anyio
@@ -58,7 +59,7 @@ def endless_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("endless_patience")
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]])
 async def test_nobody_waits_for_the_clock(order: list[int]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         assert await ended(order, set()) == [0, 1, 2, 3]
 
 
@@ -72,7 +73,7 @@ def test_the_recorded_order_holds_in_whichever_order_they_come(backend: str, ord
 @pytest.mark.usefixtures("no_patience")
 @pytest.mark.parametrize("missing", [{0}, {1}, {0, 1}, {0, 2}, {1, 2, 3}])
 async def test_whoever_is_missing_is_passed(missing: set[int]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         assert sorted(await ended([0, 1, 2, 3, 4], missing)) == sorted({0, 1, 2, 3, 4} - missing)
 
 
@@ -80,7 +81,7 @@ async def test_the_first_of_those_who_wait_goes_on_and_wakes_the_next(monkeypatc
     """One wait passes a call that is missing; those behind it need none of their own, and keep their order."""
     monkeypatch.setattr("contemplate.journal.replaying.LONGEST_WAIT", 0.05)
     for order in ([1, 2, 3, 0], [3, 2, 1, 0], [2, 3, 1, 0]):
-        with anyio.fail_after(10):
+        with anyio.fail_after(PATIENCE):
             assert await ended(order, {0}) == [1, 2, 3]
 
 
@@ -94,7 +95,7 @@ async def test_who_gave_up_leaves_no_place_behind(monkeypatch: pytest.MonkeyPatc
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
     monkeypatch.setattr("contemplate.journal.replaying.LONGEST_WAIT", 0.0)
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         await replaying.turn(recorded[2])
 
 

@@ -25,6 +25,8 @@ from contemplate.models.openai import connections
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, HttpError
 
+from ..patience import PATIENCE
+
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_leftovers")]
 
 KEY, SECRET = "sk-secret-0123456789", "t0p-secret-value"
@@ -331,7 +333,7 @@ async def test_the_time_to_connect(stream: bool) -> None:
         each.setblocking(False)
         each.connect_ex(listening.getsockname())
     try:
-        with anyio.fail_after(30), pytest.raises(ModelConnectionError, match="no connection"):
+        with anyio.fail_after(PATIENCE), pytest.raises(ModelConnectionError, match="no connection"):
             url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
             await ask(url, Connection(connect_timeout=0.1), stream=stream)
     finally:

@@ -16,6 +16,8 @@ from contemplate.models.wrappers.hedge import COOL_SECONDS, MOST_SAVED, OBSERVAT
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange, Reply, Silence
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 ASKING = ModelRequest((Message.user("hello"),))
@@ -278,7 +280,7 @@ async def test_over_the_wire_the_loser_is_hung_up(on_delta: DeltaSink | None) ->
     with FaultyServer(script) as server:
         model = Retry(Hedge(OpenAIModel("m", base_url=server.url), share=0.1))
         async with model.connect():
-            with anyio.fail_after(30):
+            with anyio.fail_after(PATIENCE):
                 for _ in range(OBSERVATIONS_NEEDED):
                     await model.request(ASKING, on_delta)
                 response = await model.request(ASKING, on_delta)

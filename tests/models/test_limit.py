@@ -27,6 +27,8 @@ from contemplate.models.wrappers import retry as module
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 VIRTUAL = pytest.mark.parametrize(
@@ -243,7 +245,7 @@ async def test_whoever_is_cancelled_gives_its_place_back(waits_for: str) -> None
             for _ in range(step % 8):
                 await anyio.lowlevel.checkpoint()
             scopes[step % 3].cancel()
-        with anyio.fail_after(5):
+        with anyio.fail_after(PATIENCE):
             await model.request(asking())
     assert inner.out == 0
 
@@ -367,7 +369,7 @@ async def test_over_the_wire_all_are_answered_by_a_server_that_takes_few() -> No
 
     with FaultyServer(Crowded()) as server:
         model = Retry(Limit(OpenAIModel("m", base_url=server.url), concurrency=32), attempts=10, share=1)
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await together(*[lambda: model.request(asking())] * 60)
         answered = [exchange for exchange in server.exchanges if exchange.answered is not None]
         assert len(answered) >= 60

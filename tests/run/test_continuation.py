@@ -20,6 +20,8 @@ from contemplate.planners import direct, sample
 from contemplate.prompts import render
 from contemplate.result import Conclusion, TaskResult
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 SHORT, LONG = "brief. ", "a long story of it, " * 60
@@ -169,7 +171,7 @@ async def test_who_waits_for_a_task_that_was_cut_off_does_not_block_it() -> None
         await done.wait()
         return response.message.text
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(PATIENCE):
         result = await mind(Writer(), agent=agent, limits=Limits(output_tokens=400, concurrency=1)).run("q")
     assert len(result.tasks[3].text) > 400
 

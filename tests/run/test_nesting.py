@@ -35,6 +35,7 @@ from contemplate.testing import ScriptedModel
 from contemplate.tools.tool import Tool
 from contemplate.usage import Usage
 
+from ..patience import PATIENCE
 from ..support import steps
 
 pytestmark = pytest.mark.anyio
@@ -271,7 +272,7 @@ async def test_the_outer_deadline_holds_over_it(way: str) -> None:
             raise AssertionError
 
     model = Hanging()
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         try:
             await WAYS[way](five(model), limits=Limits(seconds=0.3)).run("q")
         except Exception as error:

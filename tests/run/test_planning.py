@@ -14,6 +14,7 @@ from contemplate.models import ModelRequest, ModelResponse
 from contemplate.run.planning import Planning
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from ..support import steps
 from ..test_budget_division import Obedient
 
@@ -28,7 +29,7 @@ async def asked(task: Task, ctx: TaskContext) -> Answer:
 
 
 async def run(mind: Contemplator[str]) -> list[str]:
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         result = await mind.run("q")
     assert result.usage.total_tokens <= 9000
     return [task.outcome for task in result.tasks]
@@ -133,7 +134,7 @@ async def test_parts_of_a_run_within_a_run_get_equal_shares_of_the_outer_limit(p
         aggregator=aggregators.first(),
         limits=Limits(total_tokens=20_000),
     )
-    with anyio.fail_after(20):
+    with anyio.fail_after(PATIENCE):
         result = await one.run("q")
     assert result.text.strip()
     assert result.usage.total_tokens <= 20_000

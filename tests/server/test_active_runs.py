@@ -8,6 +8,8 @@ import pytest
 from contemplate.server.api_errors import RequestError
 from contemplate.server.asgi_run import ActiveRuns
 
+from ..patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 
@@ -17,7 +19,7 @@ async def test_a_stop_ends_the_runs_before_and_after_it(late: bool) -> None:
     began = False
     if late:
         runs.stop()
-    with anyio.fail_after(10), pytest.raises(RequestError, match="the server is stopping") as caught, runs.hold():
+    with anyio.fail_after(PATIENCE), pytest.raises(RequestError, match="the server is stopping") as caught, runs.hold():
         began = True
         if not late:
             runs.stop()

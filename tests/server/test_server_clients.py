@@ -20,9 +20,9 @@ from contemplate.messages import ToolCall
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Minds, Serve
 
-PATIENCE = 20.0
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Why is the sea salty?"}]
 PLAN = '{"tasks":[{"title":"Cost","prompt":"cost?","needs":[]},{"title":"Risk","prompt":"risk?","needs":[1]}]}'
 MERGED = "Because rivers carry salt into it, and only water leaves it again."

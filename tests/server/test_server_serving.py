@@ -18,7 +18,8 @@ from contemplate.errors import ConfigurationError
 from contemplate.server import serve
 from contemplate.testing import FaultyServer, ScriptedModel, faulty
 
-PATIENCE = 20.0
+from ..patience import PATIENCE
+
 MESSAGES: Any = [{"role": "user", "content": "Why?"}]
 
 

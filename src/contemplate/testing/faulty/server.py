@@ -78,7 +78,7 @@ class FaultyServer:
         if self._failure is not None and (error is None or isinstance(error, Exception)):
             raise self._failure
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Wait until `condition` holds, for at most `seconds`, and return whether it does.
 
         The condition is checked whenever something happens. Blocks; in async code, call it in a worker thread if the

@@ -94,7 +94,7 @@ class Provider:
         """The body of every request, in order."""
         return [each.body for each in self._server.exchanges]
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    def wait_for(self, condition: Callable[[], bool], seconds: float = 60.0) -> bool:
         """Wait until `condition` holds, for at most `seconds`, and return whether it does. Blocks."""
         return self._server.wait_for(condition, seconds)
 
