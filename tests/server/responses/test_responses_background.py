@@ -111,7 +111,8 @@ def test_in_the_foreground_a_client_that_goes_takes_its_run_with_it(serve: Serve
         head = f"POST /v1/responses HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
         with socket.create_connection((host, int(port))) as client:
             client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-            assert upstream.wait_for(lambda: len(upstream.exchanges) == 5)
+            # The first call of a process imports much.
+            assert upstream.wait_for(lambda: len(upstream.exchanges) == 5, seconds=60)
         assert upstream.wait_for(lambda: all(each.hung_up for each in upstream.exchanges))
 
 
