@@ -11,7 +11,7 @@ catalog        the same, read
 environments   a venv or an npm folder for each client, in a cache
 features       what each feature asks, and what must come of it
 minds          the scripted model behind the server, driven by what it is asked
-serve          the server, in a process of its own
+serve          the server, in a process of its own; server_process, that process
 cells          one client and one feature: run, and judged
 page           the table in the docs
 scripts/       what the clients do, a file each

@@ -13,6 +13,7 @@ from .catalog import clients
 from .cells import Cell, run
 from .environments import environment
 from .features import FEATURES
+from .server_process import serving
 
 
 def main() -> int:
@@ -34,10 +35,11 @@ def main() -> int:
     for name in clients() if asked.all else asked.clients:
         client = clients()[name]
         place = environment(client, asked.cache)
-        for feature in FEATURES:
-            if not asked.feature or feature.name in asked.feature:
-                cells.append(run(client, feature, place))
-                show(cells[-1], asked.verbose)
+        with serving(place.folder / "work") as server:
+            for feature in FEATURES:
+                if not asked.feature or feature.name in asked.feature:
+                    cells.append(run(client, feature, place, server))
+                    show(cells[-1], asked.verbose)
         if asked.page:
             page.keep([cell for cell in cells if cell.client == name])
     failed = sum(cell.verdict == "fails" for cell in cells)

@@ -1,4 +1,4 @@
-"""One client and one feature: run against a server of its own, and judged."""
+"""One client and one feature: run against a server, and judged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,11 +20,11 @@ from .catalog import SCRIPTS, Client
 from .environments import Environment
 from .features import REPOSITORY, Feature
 from .scripts.given import IMAGE
+from .server_process import Served
 
 PATIENCE = 240.0
 AFTERMATH = 10.0
 WORDS = 300
-ROOT = Path(__file__).parent.parent
 
 Verdict = Literal["passes", "fails", "does not apply"]
 
@@ -47,20 +46,18 @@ def applies(client: Client, feature: Feature) -> bool:
     return re.search(pattern, client.script.read_text("utf-8"), re.MULTILINE) is not None
 
 
-def run(client: Client, feature: Feature, environment: Environment) -> Cell:
-    """Run the client's script against a server of its own, and judge what came of it."""
+def run(client: Client, feature: Feature, environment: Environment, server: Served) -> Cell:
+    """Run the client's script against a server, and judge what came of it."""
     if not applies(client, feature):
         return Cell(client.name, feature.name, "does not apply")
-    work = environment.folder / "work"
-    work.mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{feature.name}-", dir=work))
-    log = folder / "log.jsonl"
-    with _served(log) as url:
-        had = _had(client, feature, environment, folder, log, url)
-        if feature.name == "cancel":
-            _until_cancelled(log)
-    (folder / "transcript.txt").write_text("\n".join(transcript(_lines(log))), "utf-8")
-    wrong = [str(had["failed"])] if "failed" in had else feature.check(had, _lines(log))
+    folder = Path(tempfile.mkdtemp(prefix=f"{feature.name}-", dir=server.log.parent))
+    before = len(server.lines())
+    had = _had(client, feature, environment, folder, server)
+    if feature.name == "cancel":
+        _until_cancelled(server)
+    log = server.lines()[before:]
+    (folder / "transcript.txt").write_text("\n".join(transcript(log)), "utf-8")
+    wrong = [str(had["failed"])] if "failed" in had else feature.check(had, log)
     return Cell(client.name, feature.name, "fails" if wrong else "passes", tuple(wrong), folder)
 
 
@@ -78,9 +75,7 @@ def transcript(lines: list[dict[str, Any]]) -> Iterator[str]:
                 yield f"  {', '.join(line)}"
 
 
-def _had(
-    client: Client, feature: Feature, environment: Environment, folder: Path, log: Path, url: str
-) -> dict[str, Any]:
+def _had(client: Client, feature: Feature, environment: Environment, folder: Path, server: Served) -> dict[str, Any]:
     for file in (client.script, *SCRIPTS.glob("given.*"), *SCRIPTS.glob("run.*")):
         shutil.copy(file, folder)
     here = folder / "here"
@@ -95,9 +90,9 @@ def _had(
     runner = folder / ("run.py" if is_python else "run.mjs")
     command = [interpreter, str(runner), str(folder / client.file), feature.function]
     variables = environment.variables() | {
-        "SUITE_URL": url,
+        "SUITE_URL": server.url,
         "SUITE_QUESTION": feature.question,
-        "SUITE_LOG": str(log),
+        "SUITE_LOG": str(server.log),
         "HOME": str(folder),
         "PWD": str(here),
     }
@@ -118,28 +113,9 @@ def _had(
     return read
 
 
-@contextmanager
-def _served(log: Path) -> Iterator[str]:
-    log.touch()
-    variables = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    with (log.parent / "server.txt").open("w", encoding="utf-8") as said:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "clients.serve", str(log)], env=variables, stdout=said, stderr=said, cwd=ROOT
-        )
-        try:
-            while not (lines := _lines(log)):
-                if server.poll() is not None:
-                    raise RuntimeError((log.parent / "server.txt").read_text("utf-8")[-1000:])
-                time.sleep(0.05)
-            yield str(lines[0]["url"])
-        finally:
-            server.terminate()
-            server.wait(AFTERMATH)
-
-
-def _until_cancelled(log: Path) -> None:
+def _until_cancelled(server: Served) -> None:
     end = time.monotonic() + AFTERMATH
-    while time.monotonic() < end and not any("cancelled" in each for each in _lines(log)):
+    while time.monotonic() < end and not any("cancelled" in each for each in server.lines()):
         time.sleep(0.05)
 
 
@@ -149,7 +125,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except ProcessLookupError:
         return
     process.wait()
-
-
-def _lines(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.endswith("}")]

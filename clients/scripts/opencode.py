@@ -1,6 +1,7 @@
 """The program opencode, chat completions."""
 
 import json
+import subprocess
 from pathlib import Path
 
 from given import MODEL, QUESTION, URL, files, interrupted, program
@@ -57,7 +58,10 @@ def images():
 
 
 def errors():
-    _, said, wrong = program(*_command("--format", "json"), **OFFLINE)
+    try:
+        _, said, wrong = program(*_command("--format", "json"), seconds=60, **OFFLINE)
+    except subprocess.TimeoutExpired:
+        return {"error": "it asks again and again, and says nothing"}
     return {"error": said + wrong}
 
 
