@@ -87,7 +87,7 @@ class RunOptions(TypedDict, total=False):
     seed: int | None
     limits: Limits | None
     deps: Any
-    budget: Budget | None
+    budget: Budget | Sequence[Budget] | None
     labels: Mapping[str, JsonValue] | None
     on_event: Listener | None
     approve: Approve | None
@@ -104,6 +104,7 @@ class ResumeOptions(TypedDict, total=False):
     answer_settings: ModelSettings | None
     seed: int | None
     limits: Limits | None
+    budget: Budget | Sequence[Budget] | None
     labels: Mapping[str, JsonValue] | None
     on_event: Listener | None
     approve: Approve | None

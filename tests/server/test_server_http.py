@@ -13,7 +13,7 @@ import pytest
 from contemplate import Contemplator
 from contemplate.errors import ConfigurationError, MissingDependencyError
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
-from contemplate.server import create_app
+from contemplate.server import ServerSettings, create_app
 from contemplate.server.chat import replies
 from contemplate.testing import ScriptedModel
 
@@ -147,7 +147,7 @@ def test_connections_are_kept_from_run_to_run_while_the_application_lives() -> N
     ("host", "status"), [("localhost:8400", 200), ("[::1]:8400", 200), ("127.0.0.1", 400), ("rebound.example.org", 400)]
 )
 async def test_an_application_may_be_asked_by_known_names_only(host: str, status: int) -> None:
-    app = create_app(saying("Yes."), allowed_hosts=["localhost", "[::1]"])
+    app = create_app(saying("Yes."), ServerSettings(allowed_hosts=("localhost", "[::1]")))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=f"http://{host}") as client:
         assert (await client.get("/healthz")).status_code == status
 

@@ -90,7 +90,7 @@ def test_a_signal_cancels_what_is_running_and_ends_the_server(
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_others_are_not_served_unless_it_is_asked_for(host: str) -> None:
-    with pytest.raises(ConfigurationError, match="no authentication"):
+    with pytest.raises(ConfigurationError, match="has no keys"):
         serve(ScriptedModel("Yes."), host=host, port=0)
 
 

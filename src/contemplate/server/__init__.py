@@ -1,13 +1,21 @@
 """An OpenAI-compatible backend: contemplators behind `/v1/chat/completions`. Needs the extra `server`.
 
 uvicorn_server     the server on a port, until a signal stops it
-app                the routes
+app                the routes, and what stands before all of them
+settings           who may ask, how much, how many at once, and how long is waited for whom
+keys               keys of clients
+visits, visit_book one request: its id, its limits, what is logged of it
+active_runs        the runs that go on, the queue, the end of all
+connections        uvicorn's connections, guarded against slow clients
+metrics            what Prometheus is told
 chat               chat completions: bodies, and replies
+request_body, request_limits  what a client sends, and the limits that hold for it
 asgi_run           one request and its run, which ends when the client goes
 asked              what a client asks, in whatever dialect, and how it is told of the answer
 json_output        answers that follow a client's JSON schema
+outbox             what a slow client has not read yet
 deltas             the events of a run, as what they add to the reasoning and to the answer
-api_errors         errors: a status, a message, a code
+api_errors, error_forms  errors: a status, a message, a code; the form of each API
 """
 
 from __future__ import annotations
@@ -16,12 +24,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .app import create_app
+    from .settings import ClientKey, ServerSettings
     from .uvicorn_server import check_address, serve
 
-__all__ = ["check_address", "create_app", "serve"]
+__all__ = ["ClientKey", "ServerSettings", "check_address", "create_app", "serve"]
 
-_HOMES = {"create_app": ".app", "serve": ".uvicorn_server", "check_address": ".uvicorn_server"}
-_NEEDED = ("starlette", "uvicorn")
+_HOMES = {
+    "ClientKey": ".settings",
+    "ServerSettings": ".settings",
+    "check_address": ".uvicorn_server",
+    "create_app": ".app",
+    "serve": ".uvicorn_server",
+}
+_NEEDED = ("jsonschema", "prometheus_client", "starlette", "uvicorn")
 
 
 def __getattr__(name: str) -> object:

@@ -1,8 +1,8 @@
-"""The routes: `/v1/chat/completions`, `/v1/models` and `/healthz`."""
+"""The application: the routes, and what stands before all of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from time import time
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
@@ -19,55 +20,83 @@ from starlette.routing import Route
 
 from ..contemplator import Contemplator
 from ..errors import ConfigurationError
-from .api_errors import INTERNAL, RequestError, invalid_body, invalid_request, server_error
-from .asgi_run import ActiveRuns, AsgiRun
+from .active_runs import ActiveRuns
+from .api_errors import RequestError, invalid_body, invalid_request
+from .asgi_run import AsgiRun
 from .chat.replies import StreamedReply, WholeReply, error_response
 from .chat.requests import asked_of
 from .chat.schema import ChatRequest, ModelCard, ModelList
-
-MAX_BODY_BYTES = 32 * 1024 * 1024
+from .error_forms import ErrorForms
+from .keys import RequireKey
+from .metrics import MEDIA_TYPE, Metrics
+from .request_body import read_json
+from .settings import ServerSettings
+from .visit_book import VisitBook
 
 Minds = Mapping[str, Contemplator[Any]]
 
+# The forms of errors: OpenAI's, but for the paths of other APIs.
+ERROR_FORMS = ErrorForms(error_response)
+_CORS_METHODS = ("GET", "POST", "DELETE")
+_CORS_SHOWN = ("x-request-id", "retry-after", "x-should-retry")
 
-def create_app(minds: Minds, *, allowed_hosts: Sequence[str] | None = None) -> Starlette:
+
+def create_app(minds: Minds, settings: ServerSettings = ServerSettings()) -> Starlette:  # noqa: B008 - it is frozen
     """Return an ASGI application that offers each of `minds` as a model, under its name.
 
-    It knows no users: whoever reaches it can spend your tokens.
+    Without keys it knows no users: whoever reaches it can spend your tokens.
 
     Args:
         minds: contemplators by the names by which clients ask for them.
-        allowed_hosts: what a request's `Host` header may say, as for Starlette's `TrustedHostMiddleware`; anything if
-            None. On a loopback address, name it here: it keeps web pages out that pretend to be your own host.
+        settings: who may ask, how much, and how many at once.
 
     Raises:
         ConfigurationError: there are no minds.
     """
-    return build_app(minds, ActiveRuns(), allowed_hosts=allowed_hosts)
+    return build_app(minds, settings, ActiveRuns(settings.max_runs, settings.max_queued))
 
 
-def build_app(minds: Minds, runs: ActiveRuns, *, allowed_hosts: Sequence[str] | None = None) -> Starlette:
+def build_app(minds: Minds, settings: ServerSettings, runs: ActiveRuns) -> Starlette:
     """Return the same application; `runs` lets the caller end its runs."""
     if not minds:
         raise ConfigurationError("there is nothing to serve", hint='create_app({"contemplate": Contemplator()})')
-    backend = _Backend(minds, runs)
+    backend = _Backend(minds, runs, settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with keep_connections(minds):
             yield
 
+    routes = [
+        Route("/healthz", backend.health),
+        Route("/readyz", backend.ready),
+        Route("/metrics", backend.metrics),
+        Route("/v1/models", backend.models),
+        Route("/v1/models/{model:path}", backend.model),
+        Route("/v1/chat/completions", backend.chat, methods=["POST"]),
+    ]
+    backend.counted = Metrics(runs, routes)
     return Starlette(
-        routes=[
-            Route("/healthz", backend.health),
-            Route("/v1/models", backend.models),
-            Route("/v1/models/{model:path}", backend.model),
-            Route("/v1/chat/completions", backend.chat, methods=["POST"]),
-        ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts, www_redirect=False)],
-        exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect, Exception), _error_response),
+        routes=routes,
+        middleware=_middleware(settings, backend.counted),
+        exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect), _error_response),
         lifespan=lifespan,
     )
+
+
+def _middleware(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
+    """Return what a request passes before the routes, from the outside in."""
+    inner = []
+    if settings.allowed_origins:
+        origins = {"allow_origins": settings.allowed_origins, "allow_methods": _CORS_METHODS, "allow_headers": ["*"]}
+        inner.append(Middleware(CORSMiddleware, **origins, expose_headers=_CORS_SHOWN))
+    if settings.keys:
+        inner.append(Middleware(RequireKey, settings.keys, ERROR_FORMS))
+    return [
+        Middleware(VisitBook, ERROR_FORMS, metrics, settings),
+        Middleware(TrustedHostMiddleware, settings.allowed_hosts, www_redirect=False),
+        *inner,
+    ]
 
 
 @asynccontextmanager
@@ -80,13 +109,23 @@ async def keep_connections(minds: Minds) -> AsyncIterator[None]:
 
 
 class _Backend:
-    def __init__(self, minds: Minds, runs: ActiveRuns) -> None:
+    counted: Metrics
+
+    def __init__(self, minds: Minds, runs: ActiveRuns, settings: ServerSettings) -> None:
         self._minds = dict(minds)
         self._runs = runs
+        self._settings = settings
         self._created = int(time())
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
+
+    async def ready(self, request: Request) -> Response:
+        ready = self._runs.ready
+        return JSONResponse({"status": "ready" if ready else "stopping"}, 200 if ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self.counted.text(), media_type=MEDIA_TYPE)
 
     async def models(self, request: Request) -> Response:
         return _json(ModelList(data=tuple(map(self._card, self._minds))))
@@ -98,7 +137,7 @@ class _Backend:
 
     async def chat(self, request: Request) -> AsgiRun:
         try:
-            body = ChatRequest.model_validate_json(await _body(request))
+            body = ChatRequest.model_validate_json(await read_json(request, self._settings))
         except ValidationError as error:
             raise invalid_body(error) from None
         asked = asked_of(body, self._mind(body.model))
@@ -116,33 +155,19 @@ class _Backend:
         return ModelCard(id=name, created=self._created)
 
 
-async def _body(request: Request) -> bytes:
-    # A web page can send text or a form to any address without being asked, but not JSON.
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise invalid_request("the request's Content-Type must be application/json", status=415)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise invalid_request(
-                f"the body is larger than {MAX_BODY_BYTES >> 20} MiB", status=413, code="request_too_large"
-            )
-    return bytes(body)
-
-
 def _json(body: BaseModel) -> Response:
     return Response(body.model_dump_json(), media_type="application/json")
 
 
 async def _error_response(request: Request, error: Exception) -> Response:
+    path = request.url.path
     match error:
         case RequestError():
-            return error_response(error.failure)
+            return ERROR_FORMS.response(path, error.failure)
         case HTTPException():
-            message = f"{request.method} {request.url.path}: {error.detail}"
-            response = error_response(invalid_request(message, status=error.status_code).failure)
+            message = f"{request.method} {path}: {error.detail}"
+            response = ERROR_FORMS.response(path, invalid_request(message, status=error.status_code).failure)
             response.headers.update(error.headers or {})
             return response
-        case ClientDisconnect():
-            return Response(status_code=400)
-    return error_response(server_error(INTERNAL, code="internal_error"))
+    # The client went before its request was whole.
+    return Response(status_code=400)

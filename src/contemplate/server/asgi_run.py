@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import anyio
 from starlette.types import Receive, Scope, Send
 
-from ..errors import ContemplateError
+from ..errors import ContemplateError, LimitExceeded
 from ..events import RunStarted
-from .api_errors import INTERNAL, Failure, RequestError, run_error, server_error, waits
+from ..limits import BUDGET
+from .active_runs import ActiveRuns
+from .api_errors import INTERNAL, Failure, RequestError, budget_spent, run_error, server_error, waits
 from .asked import Asked, Reply
 from .deltas import ReplyDeltas
+from .outbox import Unread, delivering
+from .visits import Visit
 
 
-class ActiveRuns:
-    """The runs that are going on."""
-
-    def __init__(self) -> None:
-        self._scopes: set[anyio.CancelScope] = set()
-        self._stopped = False
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Hold one run while it goes on.
-
-        Raises:
-            RequestError: `stop` has ended the run.
-        """
-        with anyio.CancelScope() as scope:
-            self._scopes.add(scope)
-            if self._stopped:
-                scope.cancel()
-            try:
-                yield
-            finally:
-                self._scopes.discard(scope)
-        if scope.cancelled_caught:
-            raise RequestError(server_error("the server is stopping", status=503, code="server_stopped"))
-
-    def stop(self) -> None:
-        """End all runs, and every later one."""
-        self._stopped = True
-        for scope in self._scopes:
-            scope.cancel()
-
+_log = logging.getLogger("contemplate.server")
 
 MakeReply = Callable[[Scope, Receive, Send], Reply]
 
@@ -60,44 +33,64 @@ class AsgiRun:
         self._runs = runs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and leave nothing running; also when the client goes before the answer is there."""
+        """Answer, and leave nothing running; also when the client goes before the answer is there, or reads nothing."""
+        visit = Visit.of(scope)
+        visit.model, visit.outcome = self._asked.model, "left"
+        unread = visit.settings.unread_seconds
         reply = self._make_reply(scope, receive, send)
         async with anyio.create_task_group() as group:
             group.start_soon(_cancel_on_disconnect, receive, group.cancel_scope)
             group.start_soon(reply.keep_alive)
             try:
-                await self._run(reply)
+                await self._run(reply, visit)
+            except Unread:
+                _log.info("a client read nothing for too long", extra={"request": visit.id})
             except Exception as error:
-                await reply.fail(_failure(error))
+                visit.outcome = "failed"
+                with anyio.move_on_after(unread):
+                    await reply.fail(_failure(error, visit))
             group.cancel_scope.cancel()
 
-    async def _run(self, reply: Reply) -> None:
+    async def _run(self, reply: Reply, visit: Visit) -> None:
         asked = self._asked
         deltas = ReplyDeltas(typed=asked.output_type is not None)
         question = asked.question
-        with self._runs.hold():
-            async with asked.mind.stream(
-                question.text,
-                images=question.images,
-                history=question.history,
-                output_type=asked.output_type,
-                answer_settings=asked.settings,
-                seed=asked.seed,
-                tools=asked.tools,
-                labels=asked.labels or None,
-            ) as run:
+        unread = visit.settings.unread_seconds
+        limits = visit.limits(asked.mind.limits)
+        async with self._runs.hold():
+            async with (
+                delivering(reply.say, unread) as outbox,
+                asked.mind.stream(
+                    question.text,
+                    images=question.images,
+                    history=question.history,
+                    output_type=asked.output_type,
+                    answer_settings=asked.settings,
+                    seed=asked.seed,
+                    limits=limits,
+                    budget=visit.budgets,
+                    tools=asked.tools,
+                    labels=asked.labels or None,
+                ) as run,
+            ):
                 async for event in run:
                     if isinstance(event, RunStarted):
-                        reply.run_id = event.run_id
+                        reply.run_id = visit.run_id = event.run_id
+                    visit.see(event)
                     delta = deltas.of(event)
                     if delta is not None:
-                        await reply.say(delta)
-            if run.result.pending:
-                raise RequestError(waits(run.result.pending))
-            rest = deltas.rest(run.result)
-            if rest is not None:
-                await reply.say(rest)
-            await reply.end(run.result, deltas.text(run.result), deltas.finish_reason(run.result))
+                        outbox.put(delta)
+                if run.result.pending:
+                    visit.outcome = "suspended"
+                    raise RequestError(waits(run.result.pending))
+                rest = deltas.rest(run.result)
+                if rest is not None:
+                    outbox.put(rest)
+            with anyio.move_on_after(unread) as reading:
+                await reply.end(run.result, deltas.text(run.result), deltas.finish_reason(run.result))
+            if reading.cancelled_caught:
+                raise Unread
+            visit.outcome = "answered"
 
 
 async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
@@ -106,10 +99,14 @@ async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> N
     scope.cancel()
 
 
-def _failure(error: Exception) -> Failure:
-    if isinstance(error, RequestError):
-        return error.failure
-    if isinstance(error, ContemplateError):
-        return run_error(error)
-    logging.getLogger("contemplate.server").error("a request failed", exc_info=error)
+def _failure(error: Exception, visit: Visit) -> Failure:
+    match error:
+        case RequestError():
+            return error.failure
+        case LimitExceeded():
+            spent = next((each for each in visit.budgets if error.limit == BUDGET + each.name), None)
+            return run_error(error) if spent is None else budget_spent(spent)
+        case ContemplateError():
+            return run_error(error)
+    _log.error("a request failed", exc_info=error, extra={"request": visit.id})
     return server_error(INTERNAL, code="internal_error")
