@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from contemplate.server.api_errors import RequestError
 from contemplate.server.active_runs import ActiveRuns
+from contemplate.server.api_errors import RequestError
 
 pytestmark = pytest.mark.anyio
 

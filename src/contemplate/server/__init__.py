@@ -3,7 +3,8 @@
 uvicorn_server     the server on a port, until a signal stops it
 app                the routes, and what stands before all of them
 settings           who may ask, how much, how many at once, and how long is waited for whom
-keys               keys of clients
+keys, key_texts    keys of clients, and how they are written
+config_file        a Python file that says what is served
 visits, visit_book one request: its id, its limits, what is logged of it
 active_runs        the runs that go on, the queue, the end of all
 connections        uvicorn's connections, guarded against slow clients
@@ -24,16 +25,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .app import create_app
+    from .config_file import read_config
     from .settings import ClientKey, ServerSettings
     from .uvicorn_server import check_address, serve
 
-__all__ = ["ClientKey", "ServerSettings", "check_address", "create_app", "serve"]
+__all__ = ["ClientKey", "ServerSettings", "check_address", "create_app", "read_config", "serve"]
 
 _HOMES = {
     "ClientKey": ".settings",
     "ServerSettings": ".settings",
     "check_address": ".uvicorn_server",
     "create_app": ".app",
+    "read_config": ".config_file",
     "serve": ".uvicorn_server",
 }
 _NEEDED = ("jsonschema", "prometheus_client", "starlette", "uvicorn")

@@ -88,8 +88,15 @@ def _middleware(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
     """Return what a request passes before the routes, from the outside in."""
     inner = []
     if settings.allowed_origins:
-        origins = {"allow_origins": settings.allowed_origins, "allow_methods": _CORS_METHODS, "allow_headers": ["*"]}
-        inner.append(Middleware(CORSMiddleware, **origins, expose_headers=_CORS_SHOWN))
+        inner.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.allowed_origins,
+                allow_methods=_CORS_METHODS,
+                allow_headers=["*"],
+                expose_headers=_CORS_SHOWN,
+            )
+        )
     if settings.keys:
         inner.append(Middleware(RequireKey, settings.keys, ERROR_FORMS))
     return [

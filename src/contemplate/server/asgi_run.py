@@ -18,7 +18,6 @@ from .deltas import ReplyDeltas
 from .outbox import Unread, delivering
 from .visits import Visit
 
-
 _log = logging.getLogger("contemplate.server")
 
 MakeReply = Callable[[Scope, Receive, Send], Reply]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from starlette.types import Scope
+
 from .settings import ServerSettings
 from .visits import Visit
 
@@ -80,7 +82,7 @@ class _Connection(_HttpProtocol):
             return
         if not self.cycle.response_started:
             self._write(_INTERIM if self.cycle.scope["http_version"] != "1.0" else b"")
-        elif Visit.of(self.cycle.scope).streams:
+        elif Visit.of(cast("Scope", self.cycle.scope)).streams:
             chunked = self.cycle.scope["http_version"] != "1.0"
             self._write(b"%x\r\n%b\r\n" % (len(_COMMENT), _COMMENT) if chunked else _COMMENT)
         self.loop.call_later(ECHO_SECONDS, self._hear_whether_it_is_there)

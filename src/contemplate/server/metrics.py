@@ -35,7 +35,10 @@ class Metrics:
             "contemplate_request_seconds", "How long requests took", ("route",), buckets=_SECONDS, registry=registry
         )
         self._runs = Counter(
-            "contemplate_runs", "Runs that ended, by model, key and outcome", ("model", "key", "outcome"), registry=registry
+            "contemplate_runs",
+            "Runs that ended, by model, key and outcome",
+            ("model", "key", "outcome"),
+            registry=registry,
         )
         self._run_seconds = Histogram(
             "contemplate_run_seconds", "How long runs took", ("model",), buckets=_SECONDS, registry=registry

@@ -28,11 +28,14 @@ def strictest(*limits: Limits) -> Limits:
 
 
 def _read(text: str) -> Limits:
-    pairs = [tuple(map(str.strip, each.split("=", 1))) for each in text.split(",")]
-    if any(len(pair) != 2 for pair in pairs):
-        raise invalid_request(f"{LIMITS_HEADER}: {text!r:.80} is not {_FORM}", param=LIMITS_HEADER)
+    said: dict[str, str] = {}
+    for each in text.split(","):
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise invalid_request(f"{LIMITS_HEADER}: {each.strip()!r:.80} is not {_FORM}", param=LIMITS_HEADER)
+        said[name.strip()] = value.strip()
     try:
-        return Limits.model_validate(dict(pairs), strict=False)
+        return Limits.model_validate(said, strict=False)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"]))[:80]

@@ -99,9 +99,7 @@ def serve(
         anyio.run(_serve, minds, settings, listener, lambda: announce(line))
 
 
-async def _serve(
-    minds: Minds, settings: ServerSettings, listener: socket.socket, on_start: Callable[[], None]
-) -> None:
+async def _serve(minds: Minds, settings: ServerSettings, listener: socket.socket, on_start: Callable[[], None]) -> None:
     runs = ActiveRuns(settings.max_runs, settings.max_queued)
     config = uvicorn.Config(
         build_app(minds, settings, runs),
