@@ -9,13 +9,13 @@ import anyio
 from starlette.types import Receive, Scope, Send
 
 from ..errors import ContemplateError, LimitExceeded
-from ..events import RunStarted
+from ..events import Event, RunStarted
 from ..limits import BUDGET
 from .active_runs import ActiveRuns
 from .api_errors import INTERNAL, Failure, RequestError, budget_spent, run_error, server_error, waits
 from .asked import Asked, Reply
 from .deltas import ReplyDeltas
-from .outbox import Unread, delivering
+from .outbox import Outbox, Unread, delivering
 from .visits import Visit
 
 _log = logging.getLogger("contemplate.server")
@@ -57,9 +57,8 @@ class AsgiRun:
         unread = visit.settings.unread_seconds
         limits = visit.limits(asked.mind.limits)
         async with self._runs.hold():
-            async with (
-                delivering(reply.say, unread) as outbox,
-                asked.mind.stream(
+            async with delivering(reply.say, unread, lambda: self._runs.active) as outbox:
+                result = await asked.mind.run(
                     question.text,
                     images=question.images,
                     history=question.history,
@@ -70,26 +69,38 @@ class AsgiRun:
                     budget=visit.budgets,
                     tools=asked.tools,
                     labels=asked.labels or None,
-                ) as run,
-            ):
-                async for event in run:
-                    if isinstance(event, RunStarted):
-                        reply.run_id = visit.run_id = event.run_id
-                    visit.see(event)
-                    delta = deltas.of(event)
-                    if delta is not None:
-                        outbox.put(delta)
-                if run.result.pending:
+                    on_event=_listener(reply, visit, deltas, outbox),
+                )
+                if result.pending:
                     visit.outcome = "suspended"
-                    raise RequestError(waits(run.result.pending))
-                rest = deltas.rest(run.result)
+                    raise RequestError(waits(result.pending))
+                rest = deltas.rest(result)
                 if rest is not None:
                     outbox.put(rest)
             with anyio.move_on_after(unread) as reading:
-                await reply.end(run.result, deltas.text(run.result), deltas.finish_reason(run.result))
+                await reply.end(result, deltas.text(result), deltas.finish_reason(result))
             if reading.cancelled_caught:
                 raise Unread
             visit.outcome = "answered"
+
+
+def _listener(reply: Reply, visit: Visit, deltas: ReplyDeltas, outbox: Outbox) -> Callable[[Event], None]:
+    """Return what hears the events of a run, and puts what the client is to be told of them into `outbox`."""
+
+    def hear(event: Event) -> None:
+        try:
+            if isinstance(event, RunStarted):
+                reply.run_id = visit.run_id = event.run_id
+            visit.see(event)
+            delta = deltas.of(event)
+        except Exception as error:
+            # A listener that raises would only be dropped.
+            outbox.fail(error)
+            return
+        if delta is not None:
+            outbox.put(delta)
+
+    return hear
 
 
 async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:

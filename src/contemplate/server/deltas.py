@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..data import to_json_text
-from ..events import Event, ModelCalled, OutputDelta, TaskPlanned
+from ..events import Event, ModelCalled, OutputDelta, TaskDelta, TaskPlanned
 from ..result import RunResult
 from ..views.event_lines import EventLines
 
@@ -48,6 +48,8 @@ class ReplyDeltas:
         match event:
             case OutputDelta():
                 return self._output(event)
+            case TaskDelta():
+                return None
             case TaskPlanned(task=task) if task.kind == "answer" and not event.path:
                 self._answers.add(task.id)
             case ModelCalled(name=name) if not event.path and (name.role == "aggregator" or name.task in self._answers):

@@ -14,6 +14,10 @@ from .deltas import ReplyDelta
 PIECES = 64
 # Characters that may wait. Whoever is so far behind does not read.
 MOST_CHARACTERS = 256 * 1024
+# Between two pieces of a stream, in seconds, for each stream that there is: what is written meanwhile is one piece. So
+# a few streams are not delayed, and many cost no more than some thousand pieces a second.
+PAUSE_EACH = 0.0002
+LONGEST_PAUSE = 0.1
 
 
 class Unread(Exception):
@@ -21,38 +25,47 @@ class Unread(Exception):
 
 
 class Outbox:
-    """The pieces that wait to be said."""
+    """The pieces that wait to be said. Its methods but `deliver` and `watch` never wait, and raise nothing.
 
-    def __init__(self, say: Callable[[ReplyDelta], Awaitable[None]]) -> None:
+    Args:
+        say: says one.
+        streams: returns how many streams there are.
+    """
+
+    def __init__(self, say: Callable[[ReplyDelta], Awaitable[None]], streams: Callable[[], int]) -> None:
         self._say = say
+        self._streams = streams
         self._waiting: list[ReplyDelta] = []
         self._characters = 0
         self._wake = anyio.Event()
-        self._closed = False
+        self._closed = anyio.Event()
+        self._broken = anyio.Event()
+        self._error: Exception | None = None
         self._since: float | None = None
 
     def put(self, delta: ReplyDelta) -> None:
-        """Add a piece.
-
-        Raises:
-            Unread: too much waits already.
-        """
+        """Add a piece; if too much waits already, the reply breaks off."""
         self._waiting.append(delta)
         self._characters += len(delta.content) + len(delta.reasoning)
         if len(self._waiting) >= PIECES:
             self._waiting = list(joined(self._waiting))
         if self._characters > MOST_CHARACTERS:
-            raise Unread
+            self.fail(Unread())
         self._wake.set()
+
+    def fail(self, error: Exception) -> None:
+        """Break the reply off."""
+        self._error = self._error or error
+        self._broken.set()
 
     def close(self) -> None:
         """Say that no more will come."""
-        self._closed = True
+        self._closed.set()
         self._wake.set()
 
     async def deliver(self) -> None:
         """Say everything, until it is closed and empty."""
-        while self._waiting or not self._closed:
+        while self._waiting or not self._closed.is_set():
             if not self._waiting:
                 self._wake = anyio.Event()
                 await self._wake.wait()
@@ -62,27 +75,36 @@ class Outbox:
                 self._since = anyio.current_time()
                 await self._say(delta)
             self._since = None
+            with anyio.move_on_after(min(LONGEST_PAUSE, PAUSE_EACH * self._streams())):
+                await self._closed.wait()
 
     async def watch(self, seconds: float) -> None:
-        """Wait until something was not read for so long.
+        """Wait until the reply breaks off.
 
         Raises:
-            Unread: that has happened.
+            Unread: something was not read for so long, or too much waits.
+            Exception: what it failed with.
         """
-        while True:
-            await anyio.sleep(seconds if self._since is None else self._since + seconds - anyio.current_time())
+        while self._error is None:
+            wait = seconds if self._since is None else self._since + seconds - anyio.current_time()
+            with anyio.move_on_after(wait):
+                await self._broken.wait()
             if self._since is not None and anyio.current_time() >= self._since + seconds:
-                raise Unread
+                self.fail(Unread())
+        raise self._error
 
 
 @asynccontextmanager
-async def delivering(say: Callable[[ReplyDelta], Awaitable[None]], unread_seconds: float) -> AsyncIterator[Outbox]:
+async def delivering(
+    say: Callable[[ReplyDelta], Awaitable[None]], unread_seconds: float, streams: Callable[[], int]
+) -> AsyncIterator[Outbox]:
     """Say what is put into the outbox, beside the block; all of it is said when the block ends, also by an error.
 
     Raises:
         Unread: something was not read for `unread_seconds`, or too much waits.
     """
-    box = Outbox(say)
+    box = Outbox(say, streams)
+    failed: Exception | None = None
     try:
         async with anyio.create_task_group() as watching:
             watching.start_soon(box.watch, unread_seconds)
@@ -90,12 +112,8 @@ async def delivering(say: Callable[[ReplyDelta], Awaitable[None]], unread_second
                 saying.start_soon(box.deliver)
                 try:
                     yield box
-                except Unread:
-                    raise
                 except Exception as error:
-                    failed: Exception | None = error
-                else:
-                    failed = None
+                    failed = error
                 box.close()
             if failed is not None:
                 raise failed
