@@ -368,6 +368,10 @@ class Contemplator(Generic[OutputT]):
         parts, job = self._prepared_again(run_id, output_type, options)
         return stream_of(lambda put: self._resumed(parts, replace(job, listeners=(put, *job.listeners)), decisions))
 
+    def forget(self, run_id: str) -> None:
+        """Forget a suspended run that is kept in memory, for want of a journal; nothing happens if there is none."""
+        self._suspended.forget(run_id)
+
     async def replay(self, run_id: str) -> RunResult[OutputT]:
         """Replay a run of the journal from its recorded calls, without making any.
 

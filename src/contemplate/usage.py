@@ -8,7 +8,7 @@ from .data import Data
 
 
 class Usage(Data):
-    """The number of calls, their tokens and their cost. Usages can be added.
+    """The number of calls, their tokens and their cost. Usages can be added and subtracted.
 
     `cached_input_tokens` is the part of `input_tokens` read from a prefix cache, `reasoning_tokens` the hidden part of
     `output_tokens`. `cost_usd` is None if no price is known; a sum of known and unknown costs is unknown.
@@ -34,6 +34,16 @@ class Usage(Data):
             output_tokens=self.output_tokens + other.output_tokens,
             reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
             cost_usd=None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd,
+        )
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            calls=self.calls - other.calls,
+            input_tokens=self.input_tokens - other.input_tokens,
+            cached_input_tokens=self.cached_input_tokens - other.cached_input_tokens,
+            output_tokens=self.output_tokens - other.output_tokens,
+            reasoning_tokens=self.reasoning_tokens - other.reasoning_tokens,
+            cost_usd=None if self.cost_usd is None or other.cost_usd is None else self.cost_usd - other.cost_usd,
         )
 
 

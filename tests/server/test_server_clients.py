@@ -273,7 +273,7 @@ def test_what_only_tunes_and_what_is_unknown_is_ignored(client: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("tools", [{"type": "function", "function": {"name": "f", "parameters": {}}}]),
+        ("functions", [{"name": "f", "parameters": {}}]),
         ("n", 2),
         ("logprobs", True),
         ("modalities", ["text", "audio"]),
@@ -387,7 +387,7 @@ def test_an_answer_that_begins_anew_is_whole_or_an_error(client: Any) -> None:
 
 def test_a_bug_is_logged_and_not_told(client: Any, caplog: pytest.LogCaptureFixture) -> None:
     class Buggy(Contemplator[str]):
-        def stream(self, *_: Any, **__: Any) -> Any:
+        async def run(self, *_: Any, **__: Any) -> Any:
             raise RuntimeError("the password is hunter2")
 
     with pytest.raises(openai.InternalServerError) as caught:

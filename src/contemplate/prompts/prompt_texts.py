@@ -94,4 +94,5 @@ class PromptTexts(TypedDict, total=False):
     tool_error: str
     tool_images: str
     tool_left_out: str
+    tool_no_result: str
     unsolved: str

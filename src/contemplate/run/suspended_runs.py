@@ -27,6 +27,10 @@ class SuspendedRuns:
     def __contains__(self, run_id: object) -> bool:
         return run_id in self._journals
 
+    def forget(self, run_id: str) -> None:
+        """Forget a run."""
+        self._journals.pop(run_id, None)
+
     async def run(self, parts: Parts, job: Job, decisions: Decisions = NO_DECISIONS) -> RunResult[Any]:
         """Make a run, or go on with one that is suspended, and keep it if it is suspended then.
 

@@ -12,6 +12,7 @@ metrics            what Prometheus is told
 chat               chat completions: bodies, and replies
 request_body, request_limits  what a client sends, and the limits that hold for it
 asgi_run           one request and its run, which ends when the client goes
+answering          what is asked, answered by a run
 asked              what a client asks, in whatever dialect, and how it is told of the answer
 json_output        answers that follow a client's JSON schema
 outbox             what a slow client has not read yet

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 import anyio
 
 from .api_errors import RequestError, busy, draining, server_error
+from .waiting_runs import WaitingRuns
 
 
 class ActiveRuns:
-    """The runs that are going on, and a queue of those that will.
+    """The runs that are going on, a queue of those that will, and those that wait for their clients.
 
     Args:
         most: how many go on at once.
@@ -19,6 +20,7 @@ class ActiveRuns:
     """
 
     def __init__(self, most: int = 200, most_queued: int = 1000) -> None:
+        self.waiting = WaitingRuns()
         self._most_queued = most_queued
         self._turns = anyio.Semaphore(most)
         self._scopes: set[anyio.CancelScope] = set()

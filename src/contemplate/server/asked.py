@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..contemplator import Contemplator
+from ..decisions import Returned
 from ..messages import ImagePart, Message
 from ..options import AnyTool
 from ..result import RunResult
@@ -36,6 +37,10 @@ class Asked:
         settings: of the calls that write the answer.
         seed: of the run.
         tools: the client's own, whose calls it answers itself.
+        tool_choice: "auto"; "none", where no tool is to be called; "required", where the answer is to be a call of one
+            of the tools; or the name of the tool that it is to be a call of.
+        parallel_tool_calls: whether several calls may go out at once.
+        returned: what the client's tools returned, by the ids of the calls, where the request goes on after that.
         labels: what the client wants to find its request by.
     """
 
@@ -46,6 +51,9 @@ class Asked:
     settings: ModelSettings | None = None
     seed: int | None = None
     tools: tuple[AnyTool, ...] = ()
+    tool_choice: str = "auto"
+    parallel_tool_calls: bool = True
+    returned: Mapping[str, Returned] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -59,7 +67,11 @@ class Reply(Protocol):
         ...
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
-        """Tell that the run is over, with the answer `text`."""
+        """Tell that the run is over, with the answer `text`.
+
+        Where it ends for "tool_calls", `result.pending` are the calls that the client is to make, under the ids by
+        which it names them, and `text` is what was said before them.
+        """
         ...
 
     async def fail(self, error: Failure) -> None:

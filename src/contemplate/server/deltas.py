@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..data import to_json_text
-from ..events import Event, ModelCalled, OutputDelta, TaskDelta, TaskPlanned
-from ..result import RunResult
+from ..events import Event, ModelCalled, OutputDelta, RunSuspended, TaskDelta, TaskFinished, TaskPlanned
+from ..result import RunResult, TaskResult
 from ..views.event_lines import EventLines
 
 # Why an answer ends: it is whole, a limit cut it, or it asks the client to call its tools.
 FinishReason = Literal["stop", "length", "tool_calls"]
+
+_NUMBER = re.compile(r"\d[\d.,]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,42 @@ class ReplyDelta:
     restart: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was told of a run before it was suspended: a run that goes on repeats what it has recorded.
+
+    Args:
+        lines: the lines of progress, without their numbers, such as seconds, which may differ.
+        thoughts: the reasoning of whoever writes the answer.
+        content: the answer so far, and what its writer said before it called tools.
+    """
+
+    lines: tuple[str, ...] = ()
+    thoughts: str = ""
+    content: str = ""
+
+
+NOTHING_TOLD = Told()
+
+
+class _Unrepeated:
+    """Passes on a text that comes in pieces, without the beginning that was told before."""
+
+    def __init__(self, told: str) -> None:
+        self.whole = ""
+        self._told = told
+
+    def new(self, text: str) -> str:
+        """Return what is new in the next piece."""
+        self.whole += text
+        told = self._told
+        if told.startswith(text):
+            self._told = told[len(text) :]
+            return ""
+        self._told = ""
+        return text.removeprefix(told)
+
+
 class ReplyDeltas:
     """Makes deltas of one run's events.
 
@@ -31,9 +71,10 @@ class ReplyDeltas:
 
     Args:
         typed: whether the answer is a value: it is told when it is whole and checked, as JSON and nothing beside it.
+        told: what was told of the run before it was suspended.
     """
 
-    def __init__(self, *, typed: bool = False) -> None:
+    def __init__(self, *, typed: bool = False, told: Told = Told()) -> None:
         self._typed = typed
         self._lines = EventLines()
         self._mid_line = False
@@ -42,6 +83,16 @@ class ReplyDeltas:
         self._again: str | None = None
         self._finish: str | None = None
         self._turn_over = False
+        self._said = ""
+        self._told_lines = Counter(told.lines)
+        self._all_lines: list[str] = []
+        self._thoughts = _Unrepeated(told.thoughts)
+        self._contents = _Unrepeated(told.content)
+
+    @property
+    def told(self) -> Told:
+        """What has been told of the run."""
+        return Told(tuple(self._all_lines), self._thoughts.whole, self._contents.whole)
 
     def of(self, event: Event) -> ReplyDelta | None:
         """Return what `event` adds; None if nothing."""
@@ -55,8 +106,11 @@ class ReplyDeltas:
             case ModelCalled(name=name) if not event.path and (name.role == "aggregator" or name.task in self._answers):
                 self._finish = event.finish
                 self._turn_over = event.finish == "tool_calls" and bool(self._written)
+            case RunSuspended() | TaskFinished(result=TaskResult(outcome="suspended")):
+                # That it waits for the client's tools is said by the calls.
+                return None
         line = self._lines.line(event)
-        if line is None:
+        if line is None or self._was_told(line):
             return None
         opening = "\n" if self._mid_line else ""
         self._mid_line = False
@@ -74,18 +128,32 @@ class ReplyDeltas:
         return None
 
     def text(self, result: RunResult[Any]) -> str:
-        """Return the answer."""
+        """Return the answer; of a run that is suspended, what was said before it called tools."""
+        if result.pending:
+            return self._said
         return to_json_text(result.output) if self._typed else result.text
 
     def finish_reason(self, result: RunResult[Any]) -> FinishReason:
         """Return why the answer ends where it does."""
+        if result.pending:
+            return "tool_calls"
         cut = result.stopped_by is not None or (not result.complete and self._finish == "length")
         return "length" if cut else "stop"
 
+    def _was_told(self, line: str) -> bool:
+        """Return whether a line of progress was told before the run was suspended, and take note of it."""
+        named = _NUMBER.sub("#", line)
+        self._all_lines.append(named)
+        if not self._told_lines[named]:
+            return False
+        self._told_lines[named] -= 1
+        return True
+
     def _output(self, event: OutputDelta) -> ReplyDelta | None:
+        reasoning = self._thoughts.new(event.reasoning)
         if self._typed:
-            self._mid_line = bool(event.reasoning) and not event.reasoning.endswith("\n")
-            return ReplyDelta(event.reasoning) if event.reasoning else None
+            self._mid_line = bool(reasoning) and not reasoning.endswith("\n")
+            return ReplyDelta(reasoning) if reasoning else None
         opening = ""
         if self._turn_over and event.text:
             opening, self._written, self._turn_over = "\n\n", "", False
@@ -93,11 +161,16 @@ class ReplyDeltas:
             self._again = ""
         content, restart = (event.text, False) if self._again is None else self._repeated(event.text)
         self._written = content if restart else self._written + content
-        if event.reasoning:
-            self._mid_line = not event.reasoning.endswith("\n")
-        if not content and not event.reasoning:
+        if reasoning:
+            self._mid_line = not reasoning.endswith("\n")
+        if restart:
+            self._contents, self._said = _Unrepeated(""), ""
+        content = self._contents.new(content)
+        if not content and not reasoning:
             return None
-        return ReplyDelta(event.reasoning, opening + content if content else "", restart)
+        shown = (opening if self._said else "") + content if content else ""
+        self._said += shown
+        return ReplyDelta(reasoning, shown, restart)
 
     def _repeated(self, text: str) -> tuple[str, bool]:
         """Return what `text` adds to an answer that starts over, and whether it differs from what stood before."""

@@ -16,7 +16,7 @@ from .request_limits import lowered
 from .settings import ClientKey, ServerSettings
 
 _KEY = "contemplate.visit"
-Outcome = Literal["answered", "failed", "suspended", "left"]
+Outcome = Literal["answered", "failed", "left"]
 
 
 @dataclass(slots=True)
@@ -33,7 +33,8 @@ class Visit:
         usage: of all model calls of its run so far.
         status: of the answer; 0 before it has begun.
         streams: whether the answer is a stream of events.
-        outcome: of its run: "answered", "failed", "suspended", "left" by the client, or None without a run.
+        outcome: of its run: answered, also with calls of the client's tools; failed; or left by the client. None
+            without a run.
     """
 
     id: str = field(default_factory=lambda: f"req_{uuid4().hex}")

@@ -6,8 +6,9 @@ asked is to go on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from ...decisions import Returned
 from ...errors import ConfigurationError
 from ...messages import ImagePart, Message, TextPart, ToolCall
 from ...prompts import Prompts
@@ -26,7 +27,7 @@ def as_question(messages: Sequence[ChatMessage], prompts: Prompts) -> Question:
     place = max((place for place, each in enumerate(messages) if each.role == "user"), default=None)
     if place is None:
         raise invalid_request("messages: none has the role user", param="messages")
-    said = [_message(each) for each in messages]
+    said = list(_with_all_results([_message(each) for each in messages], place, prompts))
     asked = said[place]
     if not asked.text.strip() and not asked.images:
         param = f"messages[{place}].content"
@@ -38,6 +39,36 @@ def as_question(messages: Sequence[ChatMessage], prompts: Prompts) -> Question:
     except ConfigurationError as error:
         raise invalid_request(f"messages: {error.message}", param="messages") from None
     return Question(asked.text if asked.text.strip() else prompts.render("image_question"), asked.images, history)
+
+
+def returned_in(messages: Sequence[ChatMessage]) -> dict[str, Returned]:
+    """Return what the client's tools returned since the user last spoke, by the ids of their calls."""
+    returned: dict[str, Returned] = {}
+    for each in reversed(messages):
+        if each.role == "user":
+            break
+        if each.role == "tool" and each.tool_call_id is not None:
+            returned.setdefault(each.tool_call_id, Returned(_message(each).text))
+    return returned
+
+
+def _with_all_results(said: Sequence[Message], asked: int, prompts: Prompts) -> Iterator[Message]:
+    """Yield `said`; calls after the place `asked`, of which only some have returned yet, get a result that says so."""
+    missing: list[str] = []
+    some = False
+    for place, each in enumerate((*said, None)):
+        if missing and (each is None or each.role != "tool"):
+            if some and place > asked:
+                for call_id in missing:
+                    yield Message.tool(call_id, prompts.render("tool_no_result"))
+            missing, some = [], False
+        if each is None:
+            return
+        if each.role == "tool" and each.tool_call_id in missing:
+            missing.remove(each.tool_call_id)
+            some = True
+        missing.extend(call.id for call in each.tool_calls)
+        yield each
 
 
 def _message(message: ChatMessage) -> Message:

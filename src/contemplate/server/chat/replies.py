@@ -13,7 +13,19 @@ from starlette.types import Receive, Scope, Send
 from ...result import RunResult
 from ..api_errors import Failure, RequestError, server_error
 from ..deltas import FinishReason, ReplyDelta
-from .schema import ApiUsage, AssistantMessage, Choice, Chunk, ChunkChoice, Completion, Delta, ErrorBody, Image
+from .schema import (
+    ApiUsage,
+    AssistantMessage,
+    Choice,
+    Chunk,
+    ChunkChoice,
+    Completion,
+    Delta,
+    ErrorBody,
+    Image,
+    ToolCall,
+    ToolCallDelta,
+)
 
 KEEP_ALIVE_SECONDS = 15.0
 
@@ -39,8 +51,10 @@ class WholeReply:
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
         """Send the completion."""
+        calls = tuple(map(ToolCall.of, result.pending)) or None
         message = AssistantMessage(
-            content=text,
+            content=text if text or calls is None else None,
+            tool_calls=calls,
             reasoning_content="".join(self._reasoning) or None,
             images=Image.all_of(result.images),
         )
@@ -96,9 +110,11 @@ class StreamedReply:
             await self._delta(Delta(content=delta.content))
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
-        """Send the images, the finish reason, the usage if it was asked for, and the end mark."""
+        """Send the images, the calls, the finish reason, the usage if it was asked for, and the end mark."""
         if result.images:
             await self._delta(Delta(images=Image.all_of(result.images)))
+        if result.pending:
+            await self._delta(Delta(tool_calls=ToolCallDelta.all_of(result.pending)))
         await self._delta(Delta(), finish_reason)
         if self._include_usage:
             await self._event(_json(self._chunk(usage=ApiUsage.of(result.usage))))

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
+from ...data import to_json_text
+from ...decisions import PendingCall
 from ...images import image_from_url
 from ...messages import ImagePart, Part, TextPart
 from ...usage import Usage
@@ -60,16 +62,39 @@ def _only(*supported: JsonValue, hint: str = "") -> AfterValidator:
     return AfterValidator(check)
 
 
-class _Function(_RequestPart):
+class Function(BaseModel):
+    """A function that is called, with its arguments as JSON text."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
     name: str
     arguments: str
 
 
-class ToolCall(_RequestPart):
-    """A tool call in the conversation so far."""
+class ToolCall(BaseModel):
+    """A tool call."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     id: str
-    function: _Function
+    type: Literal["function"] = "function"
+    function: Function
+
+    @classmethod
+    def of(cls, call: PendingCall) -> ToolCall:
+        """Return `call` in the API's terms."""
+        return cls(id=call.id, function=Function(name=call.tool, arguments=to_json_text(call.arguments)))
+
+
+class ToolCallDelta(ToolCall):
+    """A tool call in a chunk, whole."""
+
+    index: int
+
+    @classmethod
+    def all_of(cls, calls: Sequence[PendingCall]) -> tuple[ToolCallDelta, ...]:
+        """Return `calls` in the API's terms."""
+        return tuple(cls(index=place, **dict(ToolCall.of(call))) for place, call in enumerate(calls))
 
 
 class ChatMessage(_RequestPart):
@@ -107,6 +132,32 @@ class SchemaFormat(_RequestPart):
     json_schema: AnswerSchema
 
 
+class FunctionSpec(_RequestPart):
+    """A function of the client's."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, JsonValue] | None = None
+
+
+class ToolSpec(_RequestPart):
+    """A tool of the client's."""
+
+    type: Annotated[str, _only("function")]
+    function: FunctionSpec
+
+
+class _Named(_RequestPart):
+    name: str
+
+
+class NamedTool(_RequestPart):
+    """The tool that is to be called."""
+
+    type: Annotated[str, _only("function")]
+    function: _Named
+
+
 class StreamOptions(_RequestPart):
     """What a stream is to hold."""
 
@@ -132,8 +183,11 @@ class ChatRequest(_RequestPart):
     user: str | None = None
 
     n: Annotated[JsonValue, _only(1)] = None
-    tools: Annotated[JsonValue, _only([], hint="give the tools to the Contemplator on the server")] = None
-    functions: Annotated[JsonValue, _only([])] = None
+    tools: tuple[ToolSpec, ...] | None = None
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = None
+    functions: Annotated[JsonValue, _only([], hint="use tools, which took its place")] = None
+    function_call: Annotated[JsonValue, _only("none", "auto", hint="use tool_choice, which took its place")] = None
     logprobs: Annotated[JsonValue, _only(False)] = None
     modalities: Annotated[JsonValue, _only(["text"])] = None
 
@@ -222,6 +276,7 @@ class Delta(_ResponsePart):
     content: str | None = Field(default=None, exclude_if=_is_none)
     reasoning_content: str | None = Field(default=None, exclude_if=_is_none)
     images: tuple[Image, ...] | None = Field(default=None, exclude_if=_is_none)
+    tool_calls: tuple[ToolCallDelta, ...] | None = Field(default=None, exclude_if=_is_none)
 
 
 class ChunkChoice(_ResponsePart):
@@ -248,9 +303,10 @@ class AssistantMessage(_ResponsePart):
     """The message of a whole completion."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None
     reasoning_content: str | None = Field(default=None, exclude_if=_is_none)
     images: tuple[Image, ...] | None = Field(default=None, exclude_if=_is_none)
+    tool_calls: tuple[ToolCall, ...] | None = Field(default=None, exclude_if=_is_none)
     refusal: None = None
 
 

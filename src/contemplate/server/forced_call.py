@@ -1,0 +1,100 @@
+"""Answers that are to be a call of one of the client's tools.
+
+The run contemplates as it always does, and what it answers is the call, typed by the schema of the tool's arguments: so
+one call goes out in every mode, however many subagents answered, and its arguments are checked, and repaired. The run
+is then over; what the tool returns belongs to the conversation of the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+from pydantic import JsonValue
+
+from ..decisions import PendingCall
+from ..result import RunResult
+from ..tools.tool import Tool
+from .api_errors import invalid_request
+from .asked import Asked
+from .json_output import Schema, json_output
+
+ToCall = Callable[[RunResult[Any]], RunResult[Any]]
+
+
+def forced_call(asked: Asked) -> tuple[Asked, ToCall | None]:
+    """Return what is to be asked so that the answer is a call, and what makes the call of it; None if none is forced.
+
+    Raises:
+        RequestError: there is no such tool, or the schema of its arguments is none.
+    """
+    if asked.tool_choice in ("auto", "none"):
+        return asked, None
+    tools = [each for each in asked.tools if isinstance(each, Tool)]
+    chosen = tools if asked.tool_choice == "required" else [each for each in tools if each.name == asked.tool_choice]
+    if not chosen:
+        named = "required" if asked.tool_choice == "required" else repr(asked.tool_choice)
+        offered = ", ".join(each.name for each in tools) or "none"
+        raise invalid_request(f"tool_choice: {named}, but the tools are: {offered}", param="tool_choice")
+    only = chosen[0].name if len(chosen) == 1 else None
+    name, schema = ("call", _any_of(chosen)) if only is None else (only, _described(chosen[0]))
+
+    def call_of(result: RunResult[Any]) -> RunResult[Any]:
+        output = result.output
+        tool, arguments = (output["call"]["tool"], output["call"]["arguments"]) if only is None else (only, output)
+        id_ = f"call_{uuid4().hex[:24]}"
+        call = PendingCall(id=id_, run_id=result.run_id, tool=tool, arguments=arguments, kind="external")
+        return result.model_copy(update={"pending": (call,), "text": ""})
+
+    return replace(asked, tools=(), output_type=json_output(name, schema, "tools")), call_of
+
+
+def _described(tool: Tool) -> Schema:
+    return {"description": tool.description, **tool.parameters} if tool.description else dict(tool.parameters)
+
+
+def _any_of(tools: Sequence[Tool]) -> Schema:
+    """Return the schema of a call of one of `tools`."""
+    definitions: dict[str, JsonValue] = {}
+    calls: list[JsonValue] = []
+    for place, each in enumerate(tools):
+        schema = _moved(each.parameters, f"{place}_", definitions)
+        call: dict[str, JsonValue] = {
+            "type": "object",
+            "properties": {"tool": {"type": "string", "const": each.name}, "arguments": schema},
+            "required": ["tool", "arguments"],
+            "additionalProperties": False,
+        }
+        calls.append({"description": each.description, **call} if each.description else call)
+    schema = {"type": "object", "properties": {"call": {"anyOf": calls}}, "required": ["call"]}
+    return {**schema, "$defs": definitions} if definitions else schema
+
+
+def _moved(schema: Mapping[str, JsonValue], prefix: str, definitions: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return `schema` for a place within another one, to whose `definitions` its own are added, under `prefix`."""
+
+    def moved(value: JsonValue) -> JsonValue:
+        if isinstance(value, list):
+            return [moved(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        return {key: _renamed(each, prefix) if key == "$ref" else moved(each) for key, each in value.items()}
+
+    own: dict[str, JsonValue] = {}
+    for key, value in schema.items():
+        if key in ("$defs", "definitions") and isinstance(value, dict):
+            definitions |= {f"{prefix}{name}": moved(each) for name, each in value.items()}
+        else:
+            own |= {key: _renamed(value, prefix) if key == "$ref" else moved(value)}
+    return own
+
+
+def _renamed(reference: JsonValue, prefix: str) -> JsonValue:
+    if not isinstance(reference, str):
+        return reference
+    for start in ("#/$defs/", "#/definitions/"):
+        if reference.startswith(start):
+            return f"#/$defs/{prefix}{reference.removeprefix(start)}"
+    return reference

@@ -1,0 +1,160 @@
+"""Runs that wait for what the client's own tools return, found by the ids of their calls.
+
+A call that goes out names its run, so that the run is found again in the contemplator's journal, too, by a server that
+was started later. Without a journal it is known for as long as it is remembered here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..decisions import PendingCall, Returned
+from ..result import RunResult
+from ..tools.tool import Tool
+from ..usage import NOTHING, Usage
+from .asked import Asked
+from .deltas import NOTHING_TOLD, Told
+
+MOST_KEPT = 1000
+SECONDS_KEPT = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRun:
+    """A run that was suspended.
+
+    Args:
+        run_id: its id.
+        asked: what it was asked, with the options that it needs again.
+        calls: the ids of its calls within it, by those that clients know.
+        returned: what clients have said of them, by the ids that clients know.
+        usage: what it had used when it was suspended.
+        told: what clients were told of it.
+    """
+
+    run_id: str
+    asked: Asked
+    calls: Mapping[str, str]
+    returned: Mapping[str, Returned] = field(default_factory=dict)
+    usage: Usage = NOTHING
+    told: Told = NOTHING_TOLD
+
+    def goes_on_with(self, asked: Asked) -> WaitingRun | None:
+        """Return this run with what `asked` brings; None if that is not how the run can go on.
+
+        It cannot with other tools than its own, or where a call is said to have returned something else than before.
+        """
+        offered = asked.tool_choice == "auto" and names(self.asked) <= names(asked)
+        brought = {known: each for known, each in asked.returned.items() if known in self.calls}
+        told_otherwise = any(self.returned.get(known, each) != each for known, each in brought.items())
+        if not brought or not offered or told_otherwise or asked.mind is not self.asked.mind:
+            return None
+        return replace(self, returned={**self.returned, **brought})
+
+    @property
+    def decisions(self) -> dict[str, Returned]:
+        """What its calls returned, by their ids within the run."""
+        return {self.calls[known]: each for known, each in self.returned.items()}
+
+
+class WaitingRuns:
+    """The runs that wait.
+
+    Args:
+        most: how many are remembered; then the oldest are forgotten.
+        seconds: for how long each is remembered.
+        clock: the time, in seconds.
+    """
+
+    def __init__(
+        self, most: int = MOST_KEPT, seconds: float = SECONDS_KEPT, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._clock = clock
+        self._runs: dict[str, tuple[float, WaitingRun]] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def keep(self, run: WaitingRun) -> None:
+        """Remember a run."""
+        self._runs[run.run_id] = self._clock() + self._seconds, run
+        self._forget_old()
+
+    async def take(self, asked: Asked) -> WaitingRun | None:
+        """Return the run that goes on with what `asked` brings, and remember it no longer; None if there is none.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        self._forget_old()
+        for run_id in dict.fromkeys(filter(None, map(_run_of, asked.returned))):
+            _, found = self._runs.get(run_id, (0.0, None))
+            if found is None:
+                found = await _recorded(run_id, asked)
+            going_on = None if found is None else found.goes_on_with(asked)
+            if going_on is not None:
+                self._runs.pop(run_id, None)
+                return going_on
+        return None
+
+    def _forget_old(self) -> None:
+        while self._runs:
+            run_id, (until, run) = next(iter(self._runs.items()))
+            if len(self._runs) <= self._most and until > self._clock():
+                break
+            del self._runs[run_id]
+            run.asked.mind.forget(run_id)
+
+
+def names(asked: Asked) -> set[str]:
+    """Return the names of the client's tools."""
+    return {each.name for each in asked.tools if isinstance(each, Tool)}
+
+
+def as_known(call: PendingCall) -> PendingCall:
+    """Return a call with the id by which a client knows it.
+
+    It is unique among all runs, and within the 40 characters that servers allow, however long the tool's name is.
+    """
+    return call.model_copy(update={"id": f"call_{call.run_id}_{call.id.rpartition('-')[2]}"})
+
+
+def _run_of(known: str) -> str | None:
+    """Return the run that the id of a call names."""
+    start, _, rest = known.partition("_")
+    run_id = rest.rpartition("_")[0]
+    return run_id if start == "call" and run_id else None
+
+
+async def _recorded(run_id: str, asked: Asked) -> WaitingRun | None:
+    """Return a run of the journal, if there is one, with the options that `asked` gives again."""
+    journal = asked.mind.journal
+    if journal is None:
+        return None
+    from ..journal.entries import held_call
+    from ..journal.recording import in_thread
+
+    record = await in_thread(journal.load, run_id)
+    if record is None:
+        return None
+    held = [held_call(entry) for entry in await in_thread(journal.entries, run_id) if entry.role == "decision"]
+    return WaitingRun(
+        run_id,
+        asked,
+        {as_known(each.call).id: each.call.id for each in held},
+        {as_known(each.call).id: each.decision for each in held if isinstance(each.decision, Returned)},
+        NOTHING if record.result is None else record.result.usage,
+    )
+
+
+def suspended(asked: Asked, result: RunResult[Any], told: Told, before: WaitingRun | None) -> WaitingRun:
+    """Return a run that has been suspended, once more if there was a `before`."""
+    calls = {as_known(each).id: each.id for each in result.pending}
+    if before is None:
+        return WaitingRun(result.run_id, asked, calls, {}, result.usage, told)
+    return replace(before, calls={**before.calls, **calls}, usage=result.usage, told=told)
