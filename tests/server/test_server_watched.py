@@ -53,8 +53,9 @@ def test_the_log_of_a_request(serve: Serve, caplog: pytest.LogCaptureFixture) ->
         time.sleep(0.001)
     line, other = caplog.records
     assert line.getMessage() == f"POST {CHAT} 200"
-    assert (line.request, line.model, line.outcome) == ("abc", "m", "answered")
-    assert (line.run, line.output_tokens) == (answer.json()["id"].removeprefix("chatcmpl-"), 1)
+    said = vars(line)
+    assert (said["request"], said["model"], said["outcome"]) == ("abc", "m", "answered")
+    assert (said["run"], said["output_tokens"]) == (answer.json()["id"].removeprefix("chatcmpl-"), 1)
     assert other.getMessage() == "GET /a%0Ab 404"
 
 
@@ -99,7 +100,7 @@ def test_a_bug_is_answered_with_an_id_that_the_log_has(serve: Serve, caplog: pyt
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
     assert "hunter2" not in answer.text
     (record,) = caplog.records
-    assert record.request == answer.headers["x-request-id"]
+    assert vars(record)["request"] == answer.headers["x-request-id"]
 
 
 def test_web_pages_are_kept_out_unless_they_are_allowed(serve: Serve) -> None:

@@ -8,6 +8,7 @@ config_file        a Python file that says what is served
 visits, visit_book one request: its id, its limits, what is logged of it
 active_runs        the runs that go on, the queue, the end of all
 connections        uvicorn's connections, guarded against slow clients
+health, openapi    whether it is well; what it can be asked for, as data
 metrics            what Prometheus is told
 chat               chat completions: bodies, and replies
 request_body, request_limits  what a client sends, and the limits that hold for it

@@ -23,17 +23,24 @@ from ..errors import ConfigurationError
 from .active_runs import ActiveRuns
 from .api_errors import RequestError, invalid_body, invalid_request
 from .asgi_run import AsgiRun
+from .chat.operations import OPERATIONS as CHAT
 from .chat.replies import StreamedReply, WholeReply, error_response
 from .chat.requests import asked_of
 from .chat.schema import ChatRequest, ModelCard, ModelList
 from .error_forms import ErrorForms
+from .health import OPERATIONS as HEALTH
+from .health import Health
 from .keys import RequireKey
 from .metrics import MEDIA_TYPE, Metrics
+from .openapi import openapi_document
 from .request_body import read_json
 from .settings import ServerSettings
 from .visit_book import VisitBook
 
 Minds = Mapping[str, Contemplator[Any]]
+
+# What the OpenAPI document tells, in the order in which it does.
+OPERATIONS = (*CHAT, *HEALTH)
 
 # The forms of errors: OpenAI's, but for the paths of other APIs.
 ERROR_FORMS = ErrorForms(error_response)
@@ -71,6 +78,7 @@ def build_app(minds: Minds, settings: ServerSettings, runs: ActiveRuns) -> Starl
         Route("/healthz", backend.health),
         Route("/readyz", backend.ready),
         Route("/metrics", backend.metrics),
+        Route("/openapi.json", backend.document),
         Route("/v1/models", backend.models),
         Route("/v1/models/{model:path}", backend.model),
         Route("/v1/chat/completions", backend.chat, methods=["POST"]),
@@ -125,14 +133,17 @@ class _Backend:
         self._created = int(time())
 
     async def health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return _json(Health(status="ok"))
 
     async def ready(self, request: Request) -> Response:
         ready = self._runs.ready
-        return JSONResponse({"status": "ready" if ready else "stopping"}, 200 if ready else 503)
+        return _json(Health(status="ready" if ready else "stopping"), 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Response:
         return Response(self.counted.text(), media_type=MEDIA_TYPE)
+
+    async def document(self, request: Request) -> Response:
+        return JSONResponse(openapi_document(OPERATIONS))
 
     async def models(self, request: Request) -> Response:
         return _json(ModelList(data=tuple(map(self._card, self._minds))))
@@ -162,8 +173,8 @@ class _Backend:
         return ModelCard(id=name, created=self._created)
 
 
-def _json(body: BaseModel) -> Response:
-    return Response(body.model_dump_json(), media_type="application/json")
+def _json(body: BaseModel, status: int = 200) -> Response:
+    return Response(body.model_dump_json(), status, media_type="application/json")
 
 
 async def _error_response(request: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ from .settings import ClientKey
 from .visits import Visit
 
 # Those who watch the server have no key, and learn nothing from these that costs.
-OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
 
 
 class KeyRing:
