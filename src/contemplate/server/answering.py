@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 
 from ..decisions import PendingCall
-from ..events import Event, RunStarted
+from ..events import Event, ModelCalled, OutputDelta, PlanDelta, RunStarted, TaskDelta
 from ..result import RunResult
 from .active_runs import ActiveRuns
 from .api_errors import RequestError, waits
@@ -97,6 +97,8 @@ def _listener(reply: Reply, visit: Visit, deltas: ReplyDeltas, outbox: Outbox) -
         try:
             if isinstance(event, RunStarted):
                 reply.run_id = visit.run_id = event.run_id
+            if _is_from_upstream(event):
+                outbox.open()
             visit.see(event)
             delta = deltas.of(event)
         except Exception as error:
@@ -107,6 +109,13 @@ def _listener(reply: Reply, visit: Visit, deltas: ReplyDeltas, outbox: Outbox) -
             outbox.put(delta)
 
     return hear
+
+
+def _is_from_upstream(event: Event) -> bool:
+    """Return whether a model's server gave something: until then it may turn out that it refuses, and with what."""
+    return isinstance(event, PlanDelta | TaskDelta | OutputDelta) or (
+        isinstance(event, ModelCalled) and event.error is None
+    )
 
 
 def _for_client(asked: Asked, pending: Sequence[PendingCall]) -> tuple[PendingCall, ...]:

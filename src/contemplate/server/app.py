@@ -127,7 +127,7 @@ class _Backend:
     counted: Metrics
 
     def __init__(self, minds: Minds, runs: ActiveRuns, settings: ServerSettings) -> None:
-        self._minds = dict(minds)
+        self._minds = minds
         self._runs = runs
         self._settings = settings
         self._created = int(time())

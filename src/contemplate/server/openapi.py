@@ -17,6 +17,8 @@ from .._version import __version__
 
 Json = dict[str, Any]
 Body = type[BaseModel]
+# Of each model, read or written.
+Schemas = Mapping[Any, Json]
 
 _REFERENCE = "#/components/schemas/{model}"
 _PLACEHOLDER = re.compile(r"{(\w+)(?::\w+)?}")
@@ -96,7 +98,7 @@ def openapi_document(operations: Sequence[Operation]) -> Json:
     }
 
 
-def _operation(operation: Operation, named: Mapping[tuple[Body, JsonSchemaMode], Json]) -> Json:
+def _operation(operation: Operation, named: Schemas) -> Json:
     failures = (*operation.errors, *((401,) if operation.needs_key else ()))
     said: Json = {
         "summary": operation.summary,
@@ -125,14 +127,14 @@ def _query_parameters(operation: Operation) -> Iterable[Json]:
         yield {"name": name, "in": "query", "required": False, "schema": schema}
 
 
-def _answers(operation: Operation, named: Mapping[tuple[Body, JsonSchemaMode], Json]) -> Json:
+def _answers(operation: Operation, named: Schemas) -> Json:
     if isinstance(operation.answer, str):
         return {operation.answer: {"schema": {"type": "string"}}}
     whole: Json = {"application/json": {"schema": named[operation.answer, "serialization"]}}
     return whole | ({"text/event-stream": {"schema": {"type": "string"}}} if operation.events else {})
 
 
-def _errors(operation: Operation, named: Mapping[tuple[Body, JsonSchemaMode], Json]) -> Json:
+def _errors(operation: Operation, named: Schemas) -> Json:
     error = operation.error
     return {} if error is None else {"application/json": {"schema": named[error, "serialization"]}}
 

@@ -37,6 +37,7 @@ class Outbox:
         self._streams = streams
         self._waiting: list[ReplyDelta] = []
         self._characters = 0
+        self._open = False
         self._wake = anyio.Event()
         self._closed = anyio.Event()
         self._broken = anyio.Event()
@@ -53,6 +54,17 @@ class Outbox:
             self.fail(Unread())
         self._wake.set()
 
+    def open(self) -> None:
+        """Begin to say what waits; before this nothing is said, so that what fails at once can be told as an error."""
+        if not self._open:
+            self._open = True
+            self._wake.set()
+
+    def discard(self) -> None:
+        """Say nothing of what waits, if nothing was said yet."""
+        if not self._open:
+            self._waiting.clear()
+
     def fail(self, error: Exception) -> None:
         """Break the reply off."""
         self._error = self._error or error
@@ -60,13 +72,14 @@ class Outbox:
 
     def close(self) -> None:
         """Say that no more will come."""
+        self._open = True
         self._closed.set()
         self._wake.set()
 
     async def deliver(self) -> None:
         """Say everything, until it is closed and empty."""
         while self._waiting or not self._closed.is_set():
-            if not self._waiting:
+            if not (self._waiting and self._open):
                 self._wake = anyio.Event()
                 await self._wake.wait()
                 continue
@@ -98,7 +111,9 @@ class Outbox:
 async def delivering(
     say: Callable[[ReplyDelta], Awaitable[None]], unread_seconds: float, streams: Callable[[], int]
 ) -> AsyncIterator[Outbox]:
-    """Say what is put into the outbox, beside the block; all of it is said when the block ends, also by an error.
+    """Say what is put into the outbox, beside the block, once it is open; and all of it when the block ends.
+
+    If the block ends by an error before the outbox was opened, nothing is said.
 
     Raises:
         Unread: something was not read for `unread_seconds`, or too much waits.
@@ -114,6 +129,7 @@ async def delivering(
                     yield box
                 except Exception as error:
                     failed = error
+                    box.discard()
                 box.close()
             if failed is not None:
                 raise failed
