@@ -113,8 +113,8 @@ async def test_wrong_options_are_named() -> None:
         return Answer("x")
 
     mind = Contemplator(ScriptedModel([]), mode="instant")
-    with pytest.raises(TypeError, match=r"Contemplator: got an unexpected keyword argument 'modle'.*model"):
-        await mind.run("Why?", modle="x")  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"Contemplator: got an unexpected keyword argument 'modell'.*model"):
+        await mind.run("Why?", modell="x")  # type: ignore[call-overload]
     with pytest.raises(ConfigurationError, match="settings"):
         await mind.run("Why?", settings={"temperature": 1})  # type: ignore[call-overload]
     with pytest.raises(ConfigurationError, match="agent= replaces"):
@@ -127,3 +127,19 @@ async def test_a_name_is_one_model_for_all_runs(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     mind = Contemplator(ScriptedModel(["x"]), mode="instant")
     assert mind._resolved("openai:gpt-5") is mind._resolved("openai:gpt-5")
+
+
+async def test_a_run_may_have_another_mode_than_the_contemplator() -> None:
+    model = ScriptedModel("Answer: 5")
+    mind = Contemplator(model, mode="vote", instructions="Be brief.")
+    assert (await mind.run("Why?", mode="instant")).usage.calls == 1
+    assert "Be brief." in asked_of(model).messages[0].text
+    assert (await mind.run("Why?")).usage.calls > 1
+
+    async def never(question: str, results: object, ctx: object) -> str:
+        raise AssertionError
+
+    own: Contemplator[str] = Contemplator(model, aggregator=never)
+    assert (await own.run("Why?", mode="thinking")).text == "Answer: 5"
+    with pytest.raises(ConfigurationError, match="mode='deep'"):
+        await mind.run("Why?", mode="deep")  # type: ignore[call-overload]

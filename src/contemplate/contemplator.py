@@ -210,6 +210,7 @@ class Contemplator(Generic[OutputT]):
             images: paths, URLs, bytes or image parts that belong to it.
             history: the conversation before the question, oldest message first: `history` of an earlier result.
             model: the model, or its name.
+            mode: the mode, in place of the contemplator's, and of its planner and aggregator.
             tools: more functions and toolsets; a function replaces one of the same name.
             instructions: in place of the contemplator's, for the roles that are named; a text is for subagents.
             settings: of the subagents' calls; what they leave open is the contemplator's.
@@ -444,6 +445,7 @@ class Contemplator(Generic[OutputT]):
         model = options.get("model")
         setup = self._setup.changed(
             model=None if model is None else self._resolved(model),
+            mode=options.get("mode"),
             tools=options.get("tools", ()),
             output_type=output_type,
             instructions=by_role(options.get("instructions")),
@@ -470,6 +472,7 @@ class Contemplator(Generic[OutputT]):
         images: Sequence[ImageSource] = (),
         history: Any = (),
         model: str | Model | None = None,
+        mode: Mode | Preset | None = None,
         tools: Sequence[AnyTool] = (),
         instructions: str | Instructions | None = None,
         settings: ModelSettings | None = None,

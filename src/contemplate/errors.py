@@ -2,6 +2,7 @@
 
     ContemplateError
     +-- ConfigurationError         the user gave a wrong setting, name, key or file
+    |   +-- SideEffectsError       several subagents would each call a tool with side effects
     |   +-- MissingDependencyError an optional extra is not installed
     +-- DownloadError              a local model could not be fetched
     +-- ModelError                 a model call failed
@@ -83,6 +84,10 @@ def sole(error: BaseException) -> BaseException:
 
 class ConfigurationError(ContemplateError):
     """Raised when the user gave a wrong setting, name, key or file."""
+
+
+class SideEffectsError(ConfigurationError):
+    """Raised when a tool with side effects would be called by each of several subagents that answer one question."""
 
 
 class MissingDependencyError(ConfigurationError):

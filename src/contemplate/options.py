@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 AnyTool = Tool | Callable[..., Any] | Toolset
 # The options of one run that change what it is made of.
-CHANGES = ("model", "tools", "instructions", "settings", "seed")
+CHANGES = ("model", "mode", "tools", "instructions", "settings", "seed")
 
 
 class AskOptions(TypedDict, total=False):
@@ -80,6 +80,7 @@ class RunOptions(TypedDict, total=False):
     images: Sequence[ImageSource]
     history: Sequence[Message]
     model: str | Model | None
+    mode: Mode | Preset | None
     tools: Sequence[AnyTool]
     instructions: str | Instructions | None
     settings: ModelSettings | None
@@ -98,6 +99,7 @@ class ResumeOptions(TypedDict, total=False):
     """The options of a resumed run without the output type: those of one run, but for what it has recorded."""
 
     model: str | Model | None
+    mode: Mode | Preset | None
     tools: Sequence[AnyTool]
     instructions: str | None
     settings: ModelSettings | None
@@ -133,6 +135,7 @@ class Setup:
         self,
         *,
         model: Model | None,
+        mode: Mode | Preset | None,
         tools: Sequence[AnyTool],
         output_type: Any,
         instructions: Mapping[Speaker, str],
@@ -141,13 +144,16 @@ class Setup:
     ) -> Self:
         """Return the setup of one run, which has a say over what was given before; None and () say nothing.
 
-        Tools are added, and replace those of the same name.
+        Tools are added, and replace those of the same name. A mode replaces planner and aggregator, too.
         """
         if seed is None and settings is not None:
             seed = settings.seed
         return replace(
             self,
             model=model or self.model,
+            mode=self.mode if mode is None else mode,
+            planner=self.planner if mode is None else None,
+            aggregator=self.aggregator if mode is None else None,
             tools=_with_tools(self.tools, tools),
             output_type=self.output_type if output_type is None else output_type,
             instructions={**self.instructions, **instructions},

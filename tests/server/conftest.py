@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 import uvicorn
+from starlette.applications import Starlette
 
 from contemplate import Contemplator
 from contemplate.server import ServerSettings, create_app
@@ -25,13 +26,13 @@ class Serve(Protocol):
 
 @contextmanager
 def serving(minds: Minds, settings: ServerSettings = USUAL) -> Iterator[str]:
-    config = uvicorn.Config(
-        create_app(minds, settings),
-        http=guarded(settings),
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
+    with serving_app(create_app(minds, settings), settings) as url:
+        yield url
+
+
+@contextmanager
+def serving_app(app: Starlette, settings: ServerSettings = USUAL) -> Iterator[str]:
+    config = uvicorn.Config(app, http=guarded(settings), log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

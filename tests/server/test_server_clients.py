@@ -274,7 +274,6 @@ def test_what_only_tunes_and_what_is_unknown_is_ignored(client: Any) -> None:
     ("field", "value"),
     [
         ("functions", [{"name": "f", "parameters": {}}]),
-        ("n", 2),
         ("logprobs", True),
         ("modalities", ["text", "audio"]),
     ],

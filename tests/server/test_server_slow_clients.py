@@ -39,7 +39,7 @@ class Endless:
         try:
             while True:
                 if on_delta is not None:
-                    on_delta(Delta("word " * 200))
+                    on_delta(Delta("word " * 5000))
                 await anyio.lowlevel.checkpoint()
         finally:
             self.cancelled.set()

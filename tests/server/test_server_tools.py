@@ -216,6 +216,29 @@ def test_a_run_goes_on_after_a_restart_with_a_journal(tmp_path: Path) -> None:
     assert later.usage > before > 0
 
 
+def test_results_that_come_before_and_after_a_restart(tmp_path: Path) -> None:
+    model = asking("Rome", "Oslo")
+    messages: list[Any] = [QUESTION]
+
+    def ask() -> ChatCompletionMessage:
+        journal = f"sqlite:///{tmp_path / 'runs.db'}"
+        mind = Contemplator(model, planner=parts("Rome", "Oslo"), aggregator=join, journal=journal)
+        with serving({"m": mind}) as url:
+            chat = Chat(url)
+            chat.messages = messages
+            return chat.ask()
+
+    ids = cities(ask())
+    messages.append({"role": "tool", "tool_call_id": ids["Oslo"], "content": "snow"})
+    assert cities(ask()) == {"Rome": ids["Rome"]}
+    messages.append({"role": "tool", "tool_call_id": ids["Rome"], "content": "sun"})
+    assert ask().content == "Rome: sun | Oslo: snow"
+    # As by a client that did not get the answer.
+    del messages[-1]
+    assert ask().content == "Rome: sun | Oslo: snow"
+    assert len(model.requests) == 4
+
+
 def test_a_run_that_is_not_known_is_made_anew_from_the_conversation() -> None:
     """As after a restart without a journal."""
     with serving({"m": Contemplator(ScriptedModel([calls("Rome")]), mode="instant")}) as url:
@@ -248,6 +271,58 @@ def test_a_user_who_speaks_up_begins_a_new_run(serve: Serve) -> None:
     chat.messages.append({"role": "user", "content": "Never mind."})
     assert chat.ask().content == "As you like."
     assert model.requests[-1].messages[-1].text == "Never mind."
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_parts_of_a_plan_call_the_clients_tools_and_their_answers_are_merged(serve: Serve, stream: bool) -> None:
+    plan: list[Any] = [{"title": city, "prompt": f"part {city}", "needs": []} for city in ("Rome", "Oslo")]
+
+    def script(request: ModelRequest) -> Message | str:
+        if request.output_schema is not None:
+            return json.dumps({"tasks": plan})
+        if not request.tools:
+            return "Sunny in Rome, snow in Oslo."
+        city = "Rome" if "part Rome" in request.messages[-1 - 2 * bool(told(request))].text else "Oslo"
+        return f"{city}: {told(request)[-1]}" if told(request) else calls(city)
+
+    model = ScriptedModel(script)
+    chat = Chat(serve({"m": Contemplator(model)}), stream=stream)
+    message = chat.ask()
+    for city, call_id in cities(message).items():
+        chat.give(call_id, f"fine in {city}")
+    told_first = message.reasoning_content  # type: ignore[attr-defined]
+    assert "Planning\nRome: planned\n" in told_first
+    assert told_first.count("uses weather") == 2
+    answer = chat.ask()
+    assert answer.content == "Sunny in Rome, snow in Oslo."
+    # Of what the run repeats from its records nothing is told again.
+    assert sorted(line.partition(" after")[0] for line in answer.reasoning_content.splitlines()) == [  # type: ignore[attr-defined]
+        "Oslo: answered",
+        "Rome: answered",
+    ]
+    assert len(model.requests) == 6
+
+
+def test_a_run_that_the_contemplator_has_forgotten_is_made_anew(serve: Serve) -> None:
+    model = ScriptedModel([calls("Rome"), "Sunny."])
+    mind = Contemplator(model, mode="instant")
+    chat = Chat(serve({"m": mind}))
+    call_id = cities(chat.ask())["Rome"]
+    mind.forget(call_id.split("_")[1])
+    chat.give(call_id, "sun")
+    assert chat.ask().content == "Sunny."
+    assert [each.role for each in model.requests[-1].messages] == ["user", "assistant", "tool", "user"]
+
+
+def test_a_client_that_takes_its_tools_away_gets_an_answer_without_them(serve: Serve) -> None:
+    model = ScriptedModel([calls("Rome"), "Sunny."])
+    url = serve({"m": Contemplator(model, mode="instant")})
+    chat = Chat(url)
+    chat.give(cities(chat.ask())["Rome"], "sun")
+    last = Chat(url, tool_choice="none")
+    last.messages = chat.messages
+    assert last.ask().content == "Sunny."
+    assert model.requests[-1].tools == ()
 
 
 CITIES = ("Rome", "Oslo", "Bern", "Kyiv")

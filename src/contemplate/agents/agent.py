@@ -47,7 +47,8 @@ class Agent:
         tools: functions it may call, and toolsets such as `mcp_tools(...)`; calls of one turn run in parallel.
         instructions: added to the system message, which all subagents share.
         settings: settings of its model calls; a task's own settings override them.
-        max_turns: maximum number of model calls per task, repairs excluded; the last must answer without tools.
+        max_turns: maximum number of model calls per task, repairs excluded; the last must answer without tools. Turns
+            that call nothing but external tools do not count: who answers them decides how many there are.
         context: maximum tokens of a prompt, by the estimate. Beyond it, the model is shown its oldest turns condensed;
             once that is not enough, it must answer without tools. A result that takes a quarter of it, or its share of
             half of it among several, is kept aside: the model sees beginning, end and size, and gets tools to read and
@@ -240,11 +241,12 @@ class Agent:
         """
         prompts = ctx.run.prompts
         aside = KeptAside(_most_of(self._context), prompts)
-        for turn in range(self._max_turns):
+        turns = 0
+        while True:
             request = with_schema(
                 ModelRequest(messages, settings, self._specs_with(aside), prompts=prompts, earlier=earlier), output
             )
-            last = turn == self._max_turns - 1 or not self._has_room(request)
+            last = turns == self._max_turns - 1 or not self._has_room(request)
             if last and self._specs:
                 request = replace(request, tool_choice="none")
             response = with_own_ids(await ctx.call(request, context=self._context), messages)
@@ -258,7 +260,11 @@ class Agent:
                 break
             messages = (*messages, response.message, *results, *received)
             ctx.keep(messages)
+            turns += not (calls and all(self._is_external(call) for call in calls))
         return Answer(response.message.text, images=images_made(ctx.messages), outcome="capped")
+
+    def _is_external(self, call: ToolCall) -> bool:
+        return call.name in self._tools and self._tools[call.name].external
 
     def _specs_with(self, aside: KeptAside) -> tuple[ToolSpec, ...]:
         # The own tools keep their places and their names.

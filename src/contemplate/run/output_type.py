@@ -23,6 +23,16 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class GivenSchema:
+    """An annotation of a type: the JSON schema of an object, as somebody else wrote it.
+
+    Pydantic is not shown it, as it would look for what the schema refers to among its own definitions.
+    """
+
+    schema: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
 class OutputType(Generic[T]):
     """The type of an answer: any type that pydantic can validate, usually a `BaseModel`.
 
@@ -37,7 +47,7 @@ class OutputType(Generic[T]):
         """The name of the schema, with what providers allow: letters, digits, "_" and "-", at most 64 characters."""
         raw = getattr(self.type, "__name__", "output")
         if get_origin(self.type) is Annotated:
-            raw = str(_schema_of(self.adapter).get("title", raw))
+            raw = str(self._own_schema.get("title", raw))
         return re.sub(r"[^A-Za-z0-9_-]", "_", raw)[:64]
 
     @cached_property
@@ -60,14 +70,23 @@ class OutputType(Generic[T]):
     @cached_property
     def _wire_adapter(self) -> TypeAdapter[Any]:
         """The adapter for what the model writes: the type itself, or the object that wraps it."""
-        if _schema_of(self.adapter).get("type") == "object":
+        if self._given is not None or self._own_schema.get("type") == "object":
             return self.adapter
         return TypeAdapter(create_model(self.name, value=(self.type, ...)))
 
     @cached_property
     def json_schema(self) -> dict[str, JsonValue]:
         """The JSON schema that the model's answer must follow; always of an object."""
-        return _schema_of(self._wire_adapter)
+        return _schema_of(self._wire_adapter) if self._given is None else self._given
+
+    @cached_property
+    def _given(self) -> dict[str, JsonValue] | None:
+        annotations = getattr(self.type, "__metadata__", ())
+        return next((each.schema for each in annotations if isinstance(each, GivenSchema)), None)
+
+    @property
+    def _own_schema(self) -> dict[str, JsonValue]:
+        return _schema_of(self.adapter) if self._given is None else self._given
 
     def parse(self, text: str) -> T:
         """Parse the JSON in `text`, which may be inside a code fence or surrounded by prose.

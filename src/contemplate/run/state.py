@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from ..errors import ConfigurationError, PlanError
+from ..errors import PlanError, SideEffectsError
 from ..models import ToolSpec
 from ..plan import Task
 from ..result import Conclusion, TaskResult
@@ -151,7 +151,7 @@ class RunState:
         """Keep the names of the tools with side effects.
 
         Raises:
-            ConfigurationError: the run answers what others answer in parallel.
+            SideEffectsError: the run answers what others answer in parallel.
         """
         self.side_effects = tools
         if tools and within.repeated:
@@ -161,7 +161,7 @@ class RunState:
         """Check that no tool with side effects is called for each of several attempts.
 
         Raises:
-            ConfigurationError: `task` is one of several attempts, or will be answered by several subagents.
+            SideEffectsError: `task` is one of several attempts, or will be answered by several subagents.
         """
         named = [each for each in self.side_effects if task.tools is None or each in task.tools]
         if named and is_repeated(task, self.most_tasks):
@@ -171,7 +171,7 @@ class RunState:
         """Check that no tool with side effects is called by each of several samples, of which a plan may ask so many.
 
         Raises:
-            ConfigurationError: one would be.
+            SideEffectsError: one would be.
         """
         if self.side_effects and samples > 1:
             raise _refused(self.side_effects, f"the planner may have {samples} subagents answer the same task")
@@ -264,9 +264,9 @@ def is_repeated(task: Task, most_tasks: int) -> bool:
     return task.samples > 1 or (task.kind == "candidate" and most_tasks > 1)
 
 
-def _refused(tools: Collection[str], why: str) -> ConfigurationError:
+def _refused(tools: Collection[str], why: str) -> SideEffectsError:
     names = ", ".join(tools)
-    return ConfigurationError(
+    return SideEffectsError(
         f"{names}: a tool with side effects would be called several times, as {why}",
         hint="answer with one subagent, leave the tool out of these tasks (Task.tools), "
         "or say that calling it twice does no harm: @tool(side_effects=False)",

@@ -14,7 +14,11 @@ chat               chat completions: bodies, and replies
 request_body, request_limits  what a client sends, and the limits that hold for it
 asgi_run           one request and its run, which ends when the client goes
 answering          what is asked, answered by a run
+served             how much is thought about a request: efforts, and small calls
 asked              what a client asks, in whatever dialect, and how it is told of the answer
+waiting_runs       runs that wait for what the client's tools return
+forced_call        answers that are to be a call of a client's tool
+stop_strings       answers that end at a string
 json_output        answers that follow a client's JSON schema
 outbox             what a slow client has not read yet
 deltas             the events of a run, as what they add to the reasoning and to the answer
@@ -28,14 +32,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .app import create_app
     from .config_file import read_config
+    from .served import SmallCalls
     from .settings import ClientKey, ServerSettings
     from .uvicorn_server import check_address, serve
 
-__all__ = ["ClientKey", "ServerSettings", "check_address", "create_app", "read_config", "serve"]
+__all__ = ["ClientKey", "ServerSettings", "SmallCalls", "check_address", "create_app", "read_config", "serve"]
 
 _HOMES = {
     "ClientKey": ".settings",
     "ServerSettings": ".settings",
+    "SmallCalls": ".served",
     "check_address": ".uvicorn_server",
     "create_app": ".app",
     "read_config": ".config_file",

@@ -23,6 +23,7 @@ _STATUS = {
     "ModelTimeoutError": 504,
     "LimitExceeded": 503,
     "ConfigurationError": 500,
+    "SideEffectsError": 500,
 }
 _BAD_GATEWAY = 502
 # After which a busy server is asked again, in seconds.

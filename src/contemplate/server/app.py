@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from time import time
@@ -19,7 +19,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..contemplator import Contemplator
-from ..errors import ConfigurationError
 from .active_runs import ActiveRuns
 from .api_errors import RequestError, invalid_body, invalid_request
 from .asgi_run import AsgiRun
@@ -27,6 +26,7 @@ from .chat.operations import OPERATIONS as CHAT
 from .chat.replies import StreamedReply, WholeReply, error_response
 from .chat.requests import asked_of
 from .chat.schema import ChatRequest, ModelCard, ModelList
+from .chat.several_answers import SeveralAnswers
 from .error_forms import ErrorForms
 from .health import OPERATIONS as HEALTH
 from .health import Health
@@ -34,10 +34,9 @@ from .keys import RequireKey
 from .metrics import MEDIA_TYPE, Metrics
 from .openapi import openapi_document
 from .request_body import read_json
+from .served import LESS_EFFORT, Efforts, Minds, Served, SmallCalls
 from .settings import ServerSettings
 from .visit_book import VisitBook
-
-Minds = Mapping[str, Contemplator[Any]]
 
 # What the OpenAPI document tells, in the order in which it does.
 OPERATIONS = (*CHAT, *HEALTH)
@@ -48,7 +47,13 @@ _CORS_METHODS = ("GET", "POST", "DELETE")
 _CORS_SHOWN = ("x-request-id", "retry-after", "x-should-retry")
 
 
-def create_app(minds: Minds, settings: ServerSettings = ServerSettings()) -> Starlette:  # noqa: B008 - it is frozen
+def create_app(
+    minds: Minds,
+    settings: ServerSettings = ServerSettings(),  # noqa: B008 - it is frozen
+    *,
+    efforts: Efforts = LESS_EFFORT,
+    small_calls: SmallCalls | None = SmallCalls(),  # noqa: B008
+) -> Starlette:
     """Return an ASGI application that offers each of `minds` as a model, under its name.
 
     Without keys it knows no users: whoever reaches it can spend your tokens.
@@ -56,22 +61,26 @@ def create_app(minds: Minds, settings: ServerSettings = ServerSettings()) -> Sta
     Args:
         minds: contemplators by the names by which clients ask for them.
         settings: who may ask, how much, and how many at once.
+        efforts: what answers a request whose client names an effort: a mode of the contemplator that is asked, or
+            another contemplator, as in `{"low": "thinking", "xhigh": my_council}`. For those that are not named, the
+            contemplator as it is; so for all with `{}`.
+        small_calls: which requests are answered by one call: by default, a model's name with "-instant", and titles,
+            tags and the like of well-known chat programs; none if None.
 
     Raises:
-        ConfigurationError: there are no minds.
+        ConfigurationError: there are no minds, or an effort or a mode is none.
     """
-    return build_app(minds, settings, ActiveRuns(settings.max_runs, settings.max_queued))
+    runs = ActiveRuns(settings.max_runs, settings.max_queued)
+    return build_app(Served(minds, efforts, small_calls), settings, runs)
 
 
-def build_app(minds: Minds, settings: ServerSettings, runs: ActiveRuns) -> Starlette:
+def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Starlette:
     """Return the same application; `runs` lets the caller end its runs."""
-    if not minds:
-        raise ConfigurationError("there is nothing to serve", hint='create_app({"contemplate": Contemplator()})')
-    backend = _Backend(minds, runs, settings)
+    backend = _Backend(served, runs, settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with keep_connections(minds):
+        async with keep_connections(served):
             yield
 
     routes = [
@@ -115,10 +124,11 @@ def _middleware(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def keep_connections(minds: Minds) -> AsyncIterator[None]:
+async def keep_connections(served: Served) -> AsyncIterator[None]:
     """Keep the connections and toolsets of all minds from one run to the next."""
+    by_effort = [each for each in served.efforts.values() if isinstance(each, Contemplator)]
     async with AsyncExitStack() as stack:
-        for mind in {id(mind): mind for mind in minds.values()}.values():
+        for mind in {id(mind): mind for mind in (*served.minds.values(), *by_effort)}.values():
             await stack.enter_async_context(mind)
         yield
 
@@ -126,8 +136,8 @@ async def keep_connections(minds: Minds) -> AsyncIterator[None]:
 class _Backend:
     counted: Metrics
 
-    def __init__(self, minds: Minds, runs: ActiveRuns, settings: ServerSettings) -> None:
-        self._minds = minds
+    def __init__(self, served: Served, runs: ActiveRuns, settings: ServerSettings) -> None:
+        self._served = served
         self._runs = runs
         self._settings = settings
         self._created = int(time())
@@ -146,28 +156,31 @@ class _Backend:
         return JSONResponse(openapi_document(OPERATIONS))
 
     async def models(self, request: Request) -> Response:
-        return _json(ModelList(data=tuple(map(self._card, self._minds))))
+        return _json(ModelList(data=tuple(map(self._card, self._served.minds))))
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["model"]
         self._mind(name)
         return _json(self._card(name))
 
-    async def chat(self, request: Request) -> AsgiRun:
+    async def chat(self, request: Request) -> AsgiRun | SeveralAnswers:
         try:
             body = ChatRequest.model_validate_json(await read_json(request, self._settings))
         except ValidationError as error:
             raise invalid_body(error) from None
-        asked = asked_of(body, self._mind(body.model))
+        asked = self._served.with_effort(asked_of(body, self._mind(body.model)), body.reasoning_effort)
         usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-        reply = partial(StreamedReply, body.model, usage) if body.stream else partial(WholeReply, body.model)
-        return AsgiRun(asked, reply, self._runs)
+        answers = body.n or 1
+        reply = partial(StreamedReply, body.model, usage, answers) if body.stream else partial(WholeReply, body.model)
+        several = answers > 1
+        return SeveralAnswers(asked, answers, reply, self._runs) if several else AsgiRun(asked, reply, self._runs)
 
     def _mind(self, name: str) -> Contemplator[Any]:
-        if name not in self._minds:
-            message = f"there is no model {name!r}; there are: {', '.join(self._minds)}"
+        mind = self._served.mind(name)
+        if mind is None:
+            message = f"there is no model {name!r}; there are: {', '.join(self._served.minds)}"
             raise invalid_request(message, status=404, param="model", code="model_not_found")
-        return self._minds[name]
+        return mind
 
     def _card(self, name: str) -> ModelCard:
         return ModelCard(id=name, created=self._created)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Generic
 
 import anyio
 from starlette.types import Receive, Scope, Send
+from typing_extensions import TypeVar
 
 from ..errors import ContemplateError, LimitExceeded
 from ..limits import BUDGET
@@ -19,13 +21,14 @@ from .visits import Visit
 
 _log = logging.getLogger("contemplate.server")
 
-MakeReply = Callable[[Scope, Receive, Send], Reply]
+ReplyT = TypeVar("ReplyT", bound=Reply, default=Reply)
+MakeReply = Callable[[Scope, Receive, Send], ReplyT]
 
 
-class AsgiRun:
+class AsgiRun(Generic[ReplyT]):
     """The ASGI application that answers one request, whose body has been read."""
 
-    def __init__(self, asked: Asked, make_reply: MakeReply, runs: ActiveRuns) -> None:
+    def __init__(self, asked: Asked, make_reply: MakeReply[ReplyT], runs: ActiveRuns) -> None:
         self._asked = asked
         self._make_reply = make_reply
         self._runs = runs
@@ -40,7 +43,7 @@ class AsgiRun:
             group.start_soon(reply.keep_alive)
             try:
                 async with self._runs.hold():
-                    await answer(self._asked, reply, self._runs, visit)
+                    await self.answer(reply, visit)
                 visit.outcome = "answered"
             except Unread:
                 _log.info("a client read nothing for too long", extra={"request": visit.id})
@@ -49,6 +52,16 @@ class AsgiRun:
                 with anyio.move_on_after(visit.settings.unread_seconds):
                     await reply.fail(_failure(error, visit))
             group.cancel_scope.cancel()
+
+    async def answer(self, reply: ReplyT, visit: Visit) -> None:
+        """Answer what is asked.
+
+        Raises:
+            RequestError: the run waits for what no client can give.
+            ContemplateError: there is no answer.
+            Unread: the client does not read it.
+        """
+        await answer(self._asked, reply, self._runs, visit)
 
 
 async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ..contemplator import Contemplator
 from ..decisions import Returned
 from ..messages import ImagePart, Message
+from ..modes import Mode, Preset
 from ..options import AnyTool
 from ..result import RunResult
 from ..settings import ModelSettings
@@ -34,9 +35,11 @@ class Asked:
         model: the name by which the client asks for it.
         question: the question.
         output_type: the type of the answer; text if None.
+        mode: in place of the contemplator's own, if not None.
         settings: of the calls that write the answer.
         seed: of the run.
-        tools: the client's own, whose calls it answers itself.
+        tools: the client's own, whose calls it answers itself: `external_tool(..., side_effects=True)`, as what they do
+            is not known here.
         tool_choice: "auto"; "none", where no tool is to be called; "required", where the answer is to be a call of one
             of the tools; or the name of the tool that it is to be a call of.
         parallel_tool_calls: whether several calls may go out at once.
@@ -48,6 +51,7 @@ class Asked:
     model: str
     question: Question
     output_type: Any = None
+    mode: Mode | Preset | None = None
     settings: ModelSettings | None = None
     seed: int | None = None
     tools: tuple[AnyTool, ...] = ()

@@ -49,12 +49,18 @@ class _Unrepeated:
     """Passes on a text that comes in pieces, without the beginning that was told before."""
 
     def __init__(self, told: str) -> None:
-        self.whole = ""
+        self._pieces: list[str] = []
         self._told = told
+
+    @property
+    def whole(self) -> str:
+        """The text, with its beginning."""
+        return "".join(self._pieces)
 
     def new(self, text: str) -> str:
         """Return what is new in the next piece."""
-        self.whole += text
+        if text:
+            self._pieces.append(text)
         told = self._told
         if told.startswith(text):
             self._told = told[len(text) :]
@@ -74,16 +80,16 @@ class ReplyDeltas:
         told: what was told of the run before it was suspended.
     """
 
-    def __init__(self, *, typed: bool = False, told: Told = Told()) -> None:
+    def __init__(self, *, typed: bool = False, told: Told = NOTHING_TOLD) -> None:
         self._typed = typed
         self._lines = EventLines()
         self._mid_line = False
         self._answers: set[str] = set()
-        self._written = ""
+        self._pieces: list[str] = []
         self._again: str | None = None
         self._finish: str | None = None
         self._turn_over = False
-        self._said = ""
+        self._said: list[str] = []
         self._told_lines = Counter(told.lines)
         self._all_lines: list[str] = []
         self._thoughts = _Unrepeated(told.thoughts)
@@ -105,7 +111,7 @@ class ReplyDeltas:
                 self._answers.add(task.id)
             case ModelCalled(name=name) if not event.path and (name.role == "aggregator" or name.task in self._answers):
                 self._finish = event.finish
-                self._turn_over = event.finish == "tool_calls" and bool(self._written)
+                self._turn_over = event.finish == "tool_calls" and bool(self._pieces)
             case RunSuspended() | TaskFinished(result=TaskResult(outcome="suspended")):
                 # That it waits for the client's tools is said by the calls.
                 return None
@@ -130,7 +136,7 @@ class ReplyDeltas:
     def text(self, result: RunResult[Any]) -> str:
         """Return the answer; of a run that is suspended, what was said before it called tools."""
         if result.pending:
-            return self._said
+            return "".join(self._said)
         return to_json_text(result.output) if self._typed else result.text
 
     def finish_reason(self, result: RunResult[Any]) -> FinishReason:
@@ -139,6 +145,12 @@ class ReplyDeltas:
             return "tool_calls"
         cut = result.stopped_by is not None or (not result.complete and self._finish == "length")
         return "length" if cut else "stop"
+
+    @property
+    def _written(self) -> str:
+        """The contents since the last restart: joined only where they are asked for, not with each piece."""
+        self._pieces = ["".join(self._pieces)] if self._pieces else []
+        return "".join(self._pieces)
 
     def _was_told(self, line: str) -> bool:
         """Return whether a line of progress was told before the run was suspended, and take note of it."""
@@ -156,20 +168,24 @@ class ReplyDeltas:
             return ReplyDelta(reasoning) if reasoning else None
         opening = ""
         if self._turn_over and event.text:
-            opening, self._written, self._turn_over = "\n\n", "", False
-        elif event.restart and self._written and not self._turn_over:
+            opening, self._pieces, self._turn_over = "\n\n", [], False
+        elif event.restart and self._pieces and not self._turn_over:
             self._again = ""
         content, restart = (event.text, False) if self._again is None else self._repeated(event.text)
-        self._written = content if restart else self._written + content
+        if restart:
+            self._pieces.clear()
+        if content:
+            self._pieces.append(content)
         if reasoning:
             self._mid_line = not reasoning.endswith("\n")
         if restart:
-            self._contents, self._said = _Unrepeated(""), ""
+            self._contents, self._said = _Unrepeated(""), []
         content = self._contents.new(content)
         if not content and not reasoning:
             return None
         shown = (opening if self._said else "") + content if content else ""
-        self._said += shown
+        if shown:
+            self._said.append(shown)
         return ReplyDelta(reasoning, shown, restart)
 
     def _repeated(self, text: str) -> tuple[str, bool]:

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, best_match
-from pydantic import AfterValidator, JsonValue, WithJsonSchema
+from pydantic import AfterValidator, JsonValue
 from pydantic_core import PydanticCustomError
 
+from ..run.output_type import GivenSchema
 from .api_errors import invalid_request
 
 Schema = dict[str, JsonValue]
@@ -48,4 +49,4 @@ def _typed(schema: Schema, name: str) -> Any:
             )
         return value
 
-    return Annotated[dict[str, Any], WithJsonSchema({"title": name, **schema}), AfterValidator(check)]
+    return Annotated[dict[str, Any], GivenSchema({"title": name, "type": "object", **schema}), AfterValidator(check)]

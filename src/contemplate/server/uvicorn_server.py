@@ -23,8 +23,9 @@ from ..models.redaction import redact
 from ..modes import Mode
 from ..prompts import DEFAULTS, Prompts
 from .active_runs import ActiveRuns
-from .app import Minds, build_app, keep_connections
+from .app import build_app, keep_connections
 from .connections import guarded
+from .served import LESS_EFFORT, Minds, Served, SmallCalls
 from .settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ def serve(
 
 async def _serve(minds: Minds, settings: ServerSettings, listener: socket.socket, on_start: Callable[[], None]) -> None:
     runs = ActiveRuns(settings.max_runs, settings.max_queued)
+    served = Served(minds, LESS_EFFORT, SmallCalls())
     config = uvicorn.Config(
-        build_app(minds, settings, runs),
+        build_app(served, settings, runs),
         http=guarded(settings),
         # Entered here instead: an error then comes out as it is, and not as a traceback in a log.
         lifespan="off",
@@ -115,7 +117,7 @@ async def _serve(minds: Minds, settings: ServerSettings, listener: socket.socket
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SECONDS_TO_STOP,
     )
-    async with keep_connections(minds):
+    async with keep_connections(served):
         await _Server(config, runs, settings.drain_seconds, on_start).serve(sockets=[listener])
 
 

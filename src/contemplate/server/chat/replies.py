@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ...result import RunResult
+from ...usage import Usage
 from ..api_errors import Failure, RequestError, server_error
 from ..deltas import FinishReason, ReplyDelta
 from .schema import (
@@ -37,33 +38,43 @@ _STREAM_HEADERS = [
 
 
 class WholeReply:
-    """One completion, sent when the run is over."""
+    """One completion, sent when all its answers are there."""
 
     def __init__(self, model: str, scope: Scope, receive: Receive, send: Send) -> None:
         self.run_id = ""
         self._model = model
         self._asgi = scope, receive, send
-        self._reasoning: list[str] = []
+        self._reasoning: dict[int, list[str]] = {}
+        self._choices: dict[int, Choice] = {}
 
-    async def say(self, delta: ReplyDelta) -> None:
+    async def say(self, delta: ReplyDelta, index: int = 0) -> None:
         """Keep the reasoning; the answer will be in the result."""
-        self._reasoning.append(delta.reasoning)
+        self._reasoning.setdefault(index, []).append(delta.reasoning)
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
         """Send the completion."""
+        await self.end_choice(0, result, text, finish_reason)
+        await self.end_all(result.usage)
+
+    async def end_choice(self, index: int, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
+        """Keep the answer."""
         calls = tuple(map(ToolCall.of, result.pending)) or None
         message = AssistantMessage(
             content=text if text or calls is None else None,
             tool_calls=calls,
-            reasoning_content="".join(self._reasoning) or None,
+            reasoning_content="".join(self._reasoning.get(index, ())) or None,
             images=Image.all_of(result.images),
         )
+        self._choices[index] = Choice(index=index, message=message, finish_reason=finish_reason)
+
+    async def end_all(self, usage: Usage) -> None:
+        """Send the completion."""
         completion = Completion(
             id=f"chatcmpl-{self.run_id}",
             created=int(time()),
             model=self._model,
-            choices=(Choice(message=message, finish_reason=finish_reason),),
-            usage=ApiUsage.of(result.usage),
+            choices=tuple(self._choices[index] for index in sorted(self._choices)),
+            usage=ApiUsage.of(usage),
         )
         await Response(_json(completion), media_type="application/json")(*self._asgi)
 
@@ -81,45 +92,55 @@ class StreamedReply:
     The status is not sent before that, so that a run that fails at once is answered with an error's status.
     """
 
-    def __init__(self, model: str, include_usage: bool, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, model: str, include_usage: bool, answers: int, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self.run_id = ""
         self._model = model
+        self._answers = answers
         self._include_usage = include_usage
         self._asgi = scope, receive, send
         self._send = send
         self._created = int(time())
         self._lock = anyio.Lock()
         self._open = False
+        self._introduced = False
         self._over = False
         self._last = anyio.current_time()
-        self._has_content = False
+        self._with_content: set[int] = set()
 
-    async def say(self, delta: ReplyDelta) -> None:
+    async def say(self, delta: ReplyDelta, index: int = 0) -> None:
         """Send what is new.
 
         Raises:
             RequestError: the answer has begun anew, and its old beginning cannot be called back.
         """
-        if delta.restart and self._has_content:
+        if delta.restart and index in self._with_content:
             why = "the answer broke off and began anew, after its beginning had been sent; ask again"
             raise RequestError(server_error(why, status=502, code="answer_restarted"))
         if delta.reasoning:
-            await self._delta(Delta(reasoning_content=delta.reasoning))
+            await self._delta(index, Delta(reasoning_content=delta.reasoning))
         if delta.content:
-            self._has_content = True
-            await self._delta(Delta(content=delta.content))
+            self._with_content.add(index)
+            await self._delta(index, Delta(content=delta.content))
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
-        """Send the images, the calls, the finish reason, the usage if it was asked for, and the end mark."""
+        """Send the end of the answer, and of the stream."""
+        await self.end_choice(0, result, text, finish_reason)
+        await self.end_all(result.usage)
+
+    async def end_choice(self, index: int, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
+        """Send an answer's images, its calls, and its finish reason."""
         if result.images:
-            await self._delta(Delta(images=Image.all_of(result.images)))
+            await self._delta(index, Delta(images=Image.all_of(result.images)))
         if result.pending:
-            await self._delta(Delta(tool_calls=ToolCallDelta.all_of(result.pending)))
-        await self._delta(Delta(), finish_reason)
-        if self._include_usage:
-            await self._event(_json(self._chunk(usage=ApiUsage.of(result.usage))))
-        await self._event(b"[DONE]")
-        await self._frame(b"", last=True)
+            await self._delta(index, Delta(tool_calls=ToolCallDelta.all_of(result.pending)))
+        await self._delta(index, Delta(), finish_reason)
+
+    async def end_all(self, usage: Usage) -> None:
+        """Send the usage if it was asked for, and the end mark."""
+        said = [_json(self._chunk(usage=ApiUsage.of(usage)))] if self._include_usage else []
+        await self._frame(b"".join(map(_event, (*said, b"[DONE]"))), last=True)
 
     async def fail(self, error: Failure) -> None:
         """Send the error: as a response where nothing was sent, else as the last event."""
@@ -132,14 +153,20 @@ class StreamedReply:
         await self._frame(b"", last=True)
 
     async def keep_alive(self) -> None:
-        """Send a comment after each long silence, for whatever stands between and gives up on silent connections."""
+        """Send a chunk without contents after each long silence.
+
+        Not only what stands between gives up on silent connections: some clients wait for the next chunk, and see no
+        comments (LangChain: https://reference.langchain.com/python/langchain-openai, `stream_chunk_timeout`). Before
+        the run has begun, and has the id of which all chunks tell, a comment is all that can be sent.
+        """
         while True:
             await anyio.sleep_until(self._last + KEEP_ALIVE_SECONDS)
             if anyio.current_time() >= self._last + KEEP_ALIVE_SECONDS:
-                await self._frame(b": keep-alive\n\n")
+                nothing = self._chunk(ChunkChoice(delta=Delta()))
+                await self._frame(_event(_json(nothing)) if self.run_id else b": keep-alive\n\n")
 
-    async def _delta(self, delta: Delta, finish_reason: FinishReason | None = None) -> None:
-        await self._event(_json(self._chunk(ChunkChoice(delta=delta, finish_reason=finish_reason))))
+    async def _delta(self, index: int, delta: Delta, finish_reason: FinishReason | None = None) -> None:
+        await self._event(_json(self._chunk(ChunkChoice(index=index, delta=delta, finish_reason=finish_reason))))
 
     def _chunk(self, *choices: ChunkChoice, usage: ApiUsage | None = None) -> Chunk:
         id_ = f"chatcmpl-{self.run_id}"
@@ -149,15 +176,18 @@ class StreamedReply:
         await self._frame(_event(data))
 
     async def _frame(self, data: bytes, *, last: bool = False) -> None:
-        # The comments come from a task of their own, and must neither cut into the rest nor come after it.
+        # What keeps alive comes from a task of its own, and must neither cut into the rest nor come after it.
         async with self._lock:
             if self._over:
                 return
             if not self._open:
                 self._open = True
                 await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
-                role = ChunkChoice(delta=Delta(role="assistant", content=""))
-                data = _event(_json(self._chunk(role))) + data
+            if self.run_id and not self._introduced:
+                self._introduced = True
+                role = Delta(role="assistant", content="")
+                roles = [self._chunk(ChunkChoice(index=index, delta=role)) for index in range(self._answers)]
+                data = b"".join([*(_event(_json(each)) for each in roles), data])
             self._over = last
             await self._send({"type": "http.response.body", "body": data, "more_body": not last})
             self._last = anyio.current_time()

@@ -19,6 +19,9 @@ from ...messages import ImagePart, Part, TextPart
 from ...usage import Usage
 from ..api_errors import UNSUPPORTED, Failure
 from ..deltas import FinishReason
+from ..served import Effort
+
+MOST_ANSWERS = 16
 
 
 class _RequestPart(BaseModel):
@@ -43,7 +46,8 @@ def _part(value: Any) -> TextPart | ImagePart:
         case {"type": "text" | "refusal" as kind}:
             raise PydanticCustomError("text", "a part of type {kind} needs a text in its field {kind}", {"kind": kind})
         case {"type": str(kind)}:
-            raise PydanticCustomError(UNSUPPORTED, "parts of type {kind} are not supported", {"kind": kind})
+            said = "parts of type {kind} are not supported: send text, or image_url"
+            raise PydanticCustomError(UNSUPPORTED, said, {"kind": kind})
     raise PydanticCustomError("part", "a part must be an object with a type")
 
 
@@ -178,17 +182,20 @@ class ChatRequest(_RequestPart):
     max_completion_tokens: int | None = Field(default=None, gt=0)
     stop: str | tuple[str, ...] | None = None
     seed: int | None = None
+    reasoning_effort: Effort | None = None
     response_format: TextFormat | JsonFormat | SchemaFormat | None = Field(default=None, discriminator="type")
     metadata: dict[str, str] | None = None
     user: str | None = None
 
-    n: Annotated[JsonValue, _only(1)] = None
+    n: int | None = Field(default=None, ge=1, le=MOST_ANSWERS)
     tools: tuple[ToolSpec, ...] | None = None
     tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     functions: Annotated[JsonValue, _only([], hint="use tools, which took its place")] = None
     function_call: Annotated[JsonValue, _only("none", "auto", hint="use tool_choice, which took its place")] = None
-    logprobs: Annotated[JsonValue, _only(False)] = None
+    logprobs: Annotated[JsonValue, _only(False, hint="an answer rests on many calls")] = None
+    top_logprobs: Annotated[JsonValue, _only(0, hint="an answer rests on many calls")] = None
+    audio: Annotated[JsonValue, _only()] = None
     modalities: Annotated[JsonValue, _only(["text"])] = None
 
 
@@ -280,9 +287,9 @@ class Delta(_ResponsePart):
 
 
 class ChunkChoice(_ResponsePart):
-    """The only choice of a chunk."""
+    """What a chunk adds to an answer."""
 
-    index: Literal[0] = 0
+    index: int = 0
     delta: Delta
     logprobs: None = None
     finish_reason: FinishReason | None = None
@@ -311,9 +318,9 @@ class AssistantMessage(_ResponsePart):
 
 
 class Choice(_ResponsePart):
-    """The only choice of a completion."""
+    """One answer of a completion."""
 
-    index: Literal[0] = 0
+    index: int = 0
     message: AssistantMessage
     logprobs: None = None
     finish_reason: FinishReason
@@ -326,7 +333,7 @@ class Completion(_ResponsePart):
     object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
-    choices: tuple[Choice]
+    choices: tuple[Choice, ...]
     usage: ApiUsage
 
 

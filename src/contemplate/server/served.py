@@ -1,0 +1,122 @@
+"""How much a served contemplator thinks about a request: what its effort says, and whether it is a small call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from ..contemplator import Contemplator
+from ..errors import ConfigurationError
+from ..modes import Mode, Preset, preset
+from .asked import Asked
+
+Minds = Mapping[str, Contemplator[Any]]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+# What answers a request of an effort: a mode of the contemplator that is asked, or another contemplator.
+Efforts = Mapping[Effort, Mode | Preset | Contemplator[Any]]
+
+LESS_EFFORT: Efforts = {"none": "instant", "minimal": "instant", "low": "thinking"}
+
+# How the small calls of chat programs begin: titles, tags, follow-ups and queries of Open WebUI, titles of opencode,
+# LibreChat and Claude Code.
+WELL_KNOWN = (
+    r"### Task:\s+Generate a concise, 3-5 word title",
+    r"### Task:\s+Generate 1-3 broad tags",
+    r"### Task:\s+Suggest 3-5 relevant follow-up",
+    r"### Task:\s+Analyze the chat history to determine the necessity of generating search queries",
+    r"### Task:\s+Generate a detailed prompt for am? image generation",
+    r"### Task:\s+You are an autocompletion system",
+    r"You are a title generator\. You output ONLY",
+    r"(Provide|Please generate) a concise, 5-word-or-less title for the conversation",
+    r"Analyze this conversation and provide:\s+1\. The detected language",
+    r"Analyze if this message indicates a new conversation topic",
+)
+
+
+@dataclass(frozen=True)
+class SmallCalls:
+    """Which requests are answered by one call, in the mode "instant", whatever the contemplator does otherwise.
+
+    A request that brings tools of its own is never a small one.
+
+    Args:
+        patterns: regular expressions, for the beginning of the question or of a system message.
+        suffix: what makes a name that stands for a served one without it, and for one call.
+    """
+
+    patterns: tuple[str, ...] = WELL_KNOWN
+    suffix: str = "-instant"
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        try:
+            return re.compile("|".join(f"(?:{each})" for each in self.patterns))
+        except re.error as error:
+            raise ConfigurationError(f"SmallCalls(patterns=...): {error}") from None
+
+    def __post_init__(self) -> None:
+        """Check the patterns.
+
+        Raises:
+            ConfigurationError: one is no regular expression.
+        """
+        _ = self._pattern
+
+    def holds(self, asked: Asked) -> bool:
+        """Return whether `asked` is a small call."""
+        if asked.tools or not self.patterns:
+            return False
+        question = asked.question
+        said = (question.text, *(each.text for each in question.history if each.role == "system"))
+        return any(self._pattern.match(text.lstrip()) for text in said)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What is served.
+
+    Args:
+        minds: contemplators by name.
+        efforts: what answers a request of an effort; the contemplator as it is for those that are not named.
+        small_calls: which requests are answered by one call; none if None.
+
+    Raises:
+        ConfigurationError: there are no minds, or an effort or a mode is none.
+    """
+
+    minds: Minds
+    efforts: Efforts
+    small_calls: SmallCalls | None
+
+    def __post_init__(self) -> None:
+        """Check them."""
+        if not self.minds:
+            raise ConfigurationError("there is nothing to serve", hint='create_app({"contemplate": Contemplator()})')
+        for effort, answers in self.efforts.items():
+            if effort not in get_args(Effort):
+                raise ConfigurationError(f"efforts: {effort!r}", hint=f"efforts: {', '.join(get_args(Effort))}")
+            if not isinstance(answers, Contemplator):
+                preset(answers)
+
+    def mind(self, name: str) -> Contemplator[Any] | None:
+        """Return the contemplator that is asked for by `name`; None if there is none."""
+        found = self.minds.get(name)
+        if found is None and self.small_calls is not None and name.endswith(self.small_calls.suffix):
+            return self.minds.get(name.removesuffix(self.small_calls.suffix))
+        return found
+
+    def with_effort(self, asked: Asked, effort: str | None = None) -> Asked:
+        """Return what is asked, of whoever answers it with that effort; None leaves it to the contemplator.
+
+        A small call takes none, and neither does a model that is there for one call.
+        """
+        small = self.small_calls
+        if small is not None and (small.holds(asked) or asked.model not in self.minds):
+            return replace(asked, mode="instant")
+        answers = self.efforts.get(effort)  # type: ignore[call-overload]
+        if answers is None or (small is not None and asked.model.endswith(small.suffix)):
+            return asked
+        return replace(asked, mind=answers) if isinstance(answers, Contemplator) else replace(asked, mode=answers)
