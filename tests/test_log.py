@@ -91,6 +91,17 @@ def test_what_was_said_is_not_logged(event: Event, caplog: pytest.LogCaptureFixt
     assert not caplog.records
 
 
+def test_an_error_is_logged_at_every_level_and_a_cancelled_run_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, logger="contemplate"), pytest.raises(ModelServerError):
+        Contemplator(ScriptedModel([ModelServerError("down", model="m")])).run_sync("q")
+    assert [record.getMessage() for record in caplog.records] == ["run_failed"]
+    caplog.clear()
+    with caplog.at_level(logging.INFO, logger="contemplate"):
+        error = ERROR.model_copy(update={"kind": "CancelledError"})
+        log.log_event(RunFailed(run_id="r", error=error, usage=Usage(), seconds=1))
+    assert [(record.getMessage(), record.levelname) for record in caplog.records] == [("run_cancelled", "INFO")]
+
+
 async def noting(question: str, ctx: RunContext) -> AsyncIterator[Task]:
     ctx.note("mended")
     yield Task(id="a", prompt=question, kind="answer")

@@ -182,6 +182,11 @@ class Contemplator(Generic[OutputT]):
         return self._journal
 
     @property
+    def limits(self) -> Limits:
+        """The limits of a run that is given none."""
+        return self._limits
+
+    @property
     def prompts(self) -> Prompts:
         """The prompts."""
         return self._parts.prompts
@@ -215,7 +220,7 @@ class Contemplator(Generic[OutputT]):
             limits: in place of the contemplator's.
             deps: what tools with a `ToolContext` get as `ctx.deps`, such as the user and a database. No model, event,
                 log or journal is told of it. Runs within this one inherit it.
-            budget: one that the run draws from beside the contemplator's: both hold.
+            budget: one or more that the run draws from beside the contemplator's: all hold.
             labels: more of them.
             on_event: receives every event, as the contemplator's does.
             approve: in place of the contemplator's.
@@ -475,7 +480,7 @@ class Contemplator(Generic[OutputT]):
         seed: int | None = None,
         limits: Limits | None = None,
         deps: Any = None,
-        budget: Budget | None = None,
+        budget: Budget | Sequence[Budget] | None = None,
         labels: Mapping[str, JsonValue] | None = None,
         on_event: Listener | None = None,
         approve: Approve | None = None,
@@ -493,7 +498,7 @@ class Contemplator(Generic[OutputT]):
             answer_settings=answer_settings,
             limits=limits or self._limits,
             deps=deps,
-            budgets=self._budgets if budget is None else (*self._budgets, budget),
+            budgets=(*self._budgets, *_each_budget(budget)),
             listeners=tuple(filter(None, (self._on_event, _checked_listener(on_event)))),
             labels=self._labels | _checked_labels(labels or {}),
             approve=approve or self._approve,
@@ -621,6 +626,12 @@ def _checked_listener(on_event: Listener | None) -> Listener | None:
             hint="give a plain function, or iterate over the events: async with mind.stream(question) as events",
         )
     return on_event
+
+
+def _each_budget(budget: Budget | Sequence[Budget] | None) -> tuple[Budget, ...]:
+    if budget is None:
+        return ()
+    return (budget,) if isinstance(budget, Budget) else tuple(budget)
 
 
 def _checked_labels(labels: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

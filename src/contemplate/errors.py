@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 MAX_PROBLEMS = 8
 # Of asyncio and of trio, by name: neither is imported for it.
-_CANCELLATIONS = ("CancelledError", "Cancelled")
+CANCELLATIONS = ("CancelledError", "Cancelled")
 
 
 class ContemplateError(Exception):
@@ -278,7 +278,7 @@ def error_info(error: BaseException) -> ErrorInfo:
         )
     if isinstance(error, ContemplateError):
         return ErrorInfo(kind=type(error).__name__, message=error.message, hint=error.hint)
-    if type(error).__name__ in _CANCELLATIONS and not isinstance(error, Exception):
+    if type(error).__name__ in CANCELLATIONS and not isinstance(error, Exception):
         # What an event loop says of it, the address of a cancel scope, helps nobody.
         return ErrorInfo(kind=type(error).__name__, message="it was cancelled")
     try:

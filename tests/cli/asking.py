@@ -9,7 +9,7 @@ import pty
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from unittest.mock import patch
 
@@ -92,7 +92,7 @@ def on_terminal_here(
     shown = bytearray()
     reader = threading.Thread(target=_read_all, args=(leader, shown, gates))
     reader.start()
-    give_up = threading.Timer(PATIENCE, lambda: [gate.set() for gate in gates.values()])
+    give_up = threading.Timer(PATIENCE, _open_all, [gates.values()])
     give_up.start()
     with (
         patch.dict(os.environ, _terminal(columns, lines) | environment),
@@ -132,6 +132,11 @@ def on_terminal(
 
 def _terminal(columns: int, lines: int) -> dict[str, str]:
     return {"TERM": "xterm", "COLUMNS": str(columns), "LINES": str(lines)}
+
+
+def _open_all(gates: Iterable[threading.Event]) -> None:
+    for gate in gates:
+        gate.set()
 
 
 def _read_all(leader: int, shown: bytearray, gates: Mapping[str, threading.Event] = NO_GATES) -> None:

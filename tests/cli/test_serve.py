@@ -6,7 +6,9 @@ import json
 import re
 import signal
 import socket
+import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -32,7 +34,7 @@ def test_it_serves_until_it_is_told_to_stop() -> None:
 
 def test_where_it_cannot_listen(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", *NOWHERE, "--host", "0.0.0.0"]) == 2
-    assert "no authentication" in capsys.readouterr().err
+    assert "--api-key NAME=SECRET" in capsys.readouterr().err
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["serve", *NOWHERE, "--port", str(taken.getsockname()[1])]) == 2
     assert "hint: choose another port" in capsys.readouterr().err
@@ -50,3 +52,52 @@ def test_nothing_is_fetched_for_an_address_that_is_refused(monkeypatch: pytest.M
     monkeypatch.setattr("contemplate.cli.serve.fetch_if_local", lambda *given, **_: fetched.append(given))
     assert main(["serve", "--model", "local:any", "--host", "0.0.0.0"]) == 2
     assert not fetched
+
+
+MIND = """
+from contemplate import Contemplator
+from contemplate.server import ServerSettings
+from contemplate.testing import ScriptedModel
+
+minds = {"yes": Contemplator(ScriptedModel("Yes."), mode="instant")}
+settings = ServerSettings(max_runs=7)
+"""
+
+
+def test_a_config_file_says_what_is_served(tmp_path: Path) -> None:
+    (tmp_path / "mind.py").write_text(MIND)
+    key = {"CONTEMPLATE_SERVER_KEYS": "ann=sk-0123456789"}
+    given = command("serve", "--port", "0", "--config", str(tmp_path / "mind.py"), "--log-level", "info")
+    with process(given, **key) as running:
+        assert running.stdout is not None
+        url = re.search(r"http://\S+", running.stdout.readline())
+        assert url is not None
+        asked = urllib.request.Request(f"{url[0]}/models", headers={"authorization": "Bearer sk-0123456789"})
+        with urllib.request.urlopen(asked) as response:
+            names = [each["id"] for each in json.load(response)["data"]]
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{url[0]}/models")
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=PATIENCE)
+    assert (names, running.returncode) == (["yes"], 0)
+    assert "GET /v1/models 200" in err
+    assert "key=ann" in err
+    assert "sk-0123456789" not in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--api-key", "sk-0123456789"], "has no name"),
+        (["--api-key", "ann=short"], "at least 8"),
+        (["--api-key", "ann=sk-0123456789", "--api-key", "ann=sk-9876543210"], "several keys have one name"),
+        (["--key-budget", "much"], "5usd/day"),
+        (["--key-budget", "bob:5usd/day"], "is that of no key"),
+        (["--config", "/no/such/mind.py"], "No such file"),
+    ],
+)
+def test_settings_that_are_wrong(options: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", *(() if "--config" in options else NOWHERE), *options]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "0123456789" not in told

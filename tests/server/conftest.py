@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
 
 from contemplate import Contemplator
-from contemplate.server import create_app
+from contemplate.server import ServerSettings, create_app
+from contemplate.server.connections import guarded
 
 Minds = Mapping[str, Contemplator[Any]]
-Serve = Callable[[Minds], str]
+USUAL = ServerSettings()
+
+
+class Serve(Protocol):
+    def __call__(self, minds: Minds, settings: ServerSettings = ...) -> str: ...
 
 
 @contextmanager
-def serving(minds: Minds) -> Iterator[str]:
-    with serving_app(create_app(minds)) as url:
+def serving(minds: Minds, settings: ServerSettings = USUAL) -> Iterator[str]:
+    with serving_app(create_app(minds, settings), settings) as url:
         yield url
 
 
 @contextmanager
-def serving_app(app: Starlette) -> Iterator[str]:
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+def serving_app(app: Starlette, settings: ServerSettings = USUAL) -> Iterator[str]:
+    config = uvicorn.Config(app, http=guarded(settings), log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -45,4 +50,4 @@ def serving_app(app: Starlette) -> Iterator[str]:
 def serve() -> Iterator[Serve]:
     """Serves contemplators until the test is over, and returns the base URL."""
     with ExitStack() as stack:
-        yield lambda minds: stack.enter_context(serving(minds))
+        yield lambda minds, settings=USUAL: stack.enter_context(serving(minds, settings))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import anyio
 import pytest
 
+from contemplate.server.active_runs import ActiveRuns
 from contemplate.server.api_errors import RequestError
-from contemplate.server.asgi_run import ActiveRuns
 
 from ..patience import PATIENCE
 
@@ -19,10 +19,10 @@ async def test_a_stop_ends_the_runs_before_and_after_it(late: bool) -> None:
     began = False
     if late:
         runs.stop()
-    with anyio.fail_after(PATIENCE), pytest.raises(RequestError, match="the server is stopping") as caught, runs.hold():
-        began = True
-        if not late:
+    with anyio.fail_after(PATIENCE), pytest.raises(RequestError, match="the server is stopping") as caught:
+        async with runs.hold():
+            began = True
             runs.stop()
-        await anyio.sleep_forever()
-    assert began
+            await anyio.sleep_forever()
+    assert began is not late
     assert caught.value.failure.status == 503

@@ -386,7 +386,7 @@ def test_an_answer_that_begins_anew_is_whole_or_an_error(client: Any) -> None:
 
 def test_a_bug_is_logged_and_not_told(client: Any, caplog: pytest.LogCaptureFixture) -> None:
     class Buggy(Contemplator[str]):
-        def stream(self, *_: Any, **__: Any) -> Any:
+        async def run(self, *_: Any, **__: Any) -> Any:
             raise RuntimeError("the password is hunter2")
 
     with pytest.raises(openai.InternalServerError) as caught:

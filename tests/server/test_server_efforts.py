@@ -13,8 +13,9 @@ from contemplate.models import ModelRequest
 from contemplate.server import SmallCalls, create_app
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Serve, serving_app
-from .test_server_clients import PATIENCE, QUESTION, content, expert
+from .test_server_clients import QUESTION, content, expert
 
 TITLE = "### Task:\nGenerate a concise, 3-5 word title with an emoji summarizing the chat history.\n<chat_history>"
 

@@ -7,9 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import IO, Any
 
+import httpx2
 import openai
 import pytest
 
@@ -26,8 +28,11 @@ MESSAGES: Any = [{"role": "user", "content": "Why?"}]
 class Served:
     """`serve` in a process, on a free port."""
 
-    def __init__(self, model: str) -> None:
-        code = f"from contemplate.server import serve; serve({model!r}, port=0); print('returned')"
+    def __init__(self, model: str, drain_seconds: float = 0) -> None:
+        code = (
+            "from contemplate.server import ServerSettings, serve; "
+            f"serve({model!r}, port=0, settings=ServerSettings(drain_seconds={drain_seconds})); print('returned')"
+        )
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -97,9 +102,44 @@ def test_a_signal_cancels_what_is_running_and_ends_the_server(
             list(stream)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals are sent")
+def test_runs_may_end_after_a_sigterm_and_nothing_new_begins() -> None:
+    go_on = threading.Event()
+
+    def slow(exchange: faulty.Exchange) -> str:
+        assert go_on.wait(PATIENCE)
+        return "Yes."
+
+    answers: list[str] = []
+    with FaultyServer(slow) as upstream:
+        served = Served(f"{upstream.url}#m", drain_seconds=PATIENCE)
+        with served.client() as client:
+
+            def ask() -> None:
+                said = client.chat.completions.create(model="contemplate-instant", messages=MESSAGES)
+                answers.append(said.choices[0].message.content or "")
+
+            asking = threading.Thread(target=ask)
+            asking.start()
+            assert upstream.wait_for(lambda: len(upstream.exchanges) == 1)
+            ready = str(client.base_url).replace("/v1/", "/readyz")
+            assert httpx2.get(ready).status_code == 200
+            served.process.send_signal(signal.SIGTERM)
+            while httpx2.get(ready).status_code == 200:
+                pass
+            with pytest.raises(openai.InternalServerError, match="begins nothing new") as caught:
+                client.chat.completions.create(model="contemplate-instant", messages=MESSAGES)
+            assert caught.value.status_code == 503
+            assert caught.value.response.headers["x-should-retry"] == "true"
+            go_on.set()
+            asking.join(PATIENCE)
+            out, err = served.process.communicate(timeout=PATIENCE)
+    assert (answers, served.process.returncode, out, err) == (["Yes."], 0, "returned\n", "")
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_others_are_not_served_unless_it_is_asked_for(host: str) -> None:
-    with pytest.raises(ConfigurationError, match="no authentication"):
+    with pytest.raises(ConfigurationError, match="has no keys"):
         serve(ScriptedModel("Yes."), host=host, port=0)
 
 

@@ -15,8 +15,9 @@ from contemplate.modes import Mode
 from contemplate.server.stop_strings import StopStrings
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Serve
-from .test_server_clients import PATIENCE, QUESTION, StepByStep, content, expert, reasoning
+from .test_server_clients import QUESTION, StepByStep, content, expert, reasoning
 
 
 @given(st.lists(st.text("abE", max_size=4)), st.lists(st.text("abE", min_size=1, max_size=3), max_size=3))

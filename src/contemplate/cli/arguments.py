@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
+from .serve_options import DESCRIPTION, add_serve_options
+
 MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council")
 AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, or http://host/v1#NAME"
@@ -14,7 +16,7 @@ exit codes: 0 answered; 1 no answer; 2 wrong usage; 3 an incomplete answer, a ru
 that waits for a decision, or a limit that left none; 130 interrupted
 environment: OPENAI_API_KEY, OPENAI_BASE_URL; CONTEMPLATE_MODEL, the default model; CONTEMPLATE_API_KEY, for
 http://host/v1#NAME; CONTEMPLATE_CACHE, where local models are kept; CONTEMPLATE_JOURNAL, where runs
-are written down"""
+are written down; CONTEMPLATE_SERVER_KEYS, of clients of serve"""
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -182,11 +184,17 @@ def _add_models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    serve = commands.add_parser("serve", help="serve an OpenAI-compatible endpoint")
+    serve = commands.add_parser(
+        "serve",
+        help="serve an OpenAI-compatible endpoint",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     _add_model(serve)
     _add_own_prompts(serve)
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=_port, default=8400, help="port; 0 picks one (default: %(default)s)")
+    add_serve_options(serve, _above_zero)
     _add_debugging(serve)
 
 

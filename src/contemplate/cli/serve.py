@@ -3,20 +3,73 @@
 from __future__ import annotations
 
 import argparse
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigurationError
+from ..limits import Limits
 from .exit_codes import ANSWERED
 from .models import fetch_if_local
 from .run_options import prompts_in
+
+if TYPE_CHECKING:
+    from ..server import ServerSettings
 
 
 def serve(options: argparse.Namespace) -> int:
     """Serve the model until interrupted, and return the exit code."""
     # First, so that a missing extra, or an address that is refused, is told of before anything is fetched.
-    from ..server import check_address
+    from ..server import ServerSettings, check_address, read_config
     from ..server import serve as run
 
-    check_address(options.host, options.port)
+    config = None if options.config is None else read_config(options.config)
+    if config is not None and (options.model or options.prompts):
+        raise ConfigurationError("--config says what is served", hint="leave --model and --prompts away")
+    settings = _settings(options, ServerSettings() if config is None else config.settings)
+    check_address(options.host, options.port, allow_remote=bool(settings.keys))
+    if config is not None:
+        run(minds=config.minds, host=options.host, port=options.port, settings=settings)
+        return ANSWERED
     prompts = prompts_in(options)
     fetch_if_local(options.model, quiet=False)
-    run(options.model, host=options.host, port=options.port, prompts=prompts)
+    run(
+        options.model,
+        host=options.host,
+        port=options.port,
+        settings=settings,
+        prompts=prompts,
+        journal=_journal(options),
+    )
     return ANSWERED
+
+
+def _settings(options: argparse.Namespace, settings: ServerSettings) -> ServerSettings:
+    """Return `settings` with what `options` say instead."""
+    from ..server.key_texts import KEYS_VARIABLE, read_keys
+
+    keys = read_keys((os.environ.get(KEYS_VARIABLE, ""), *options.api_key), options.key_budget, _journal(options))
+    said: dict[str, Any] = {
+        "keys": (*settings.keys, *keys) if keys else None,
+        "allowed_origins": options.allow_origin and tuple(options.allow_origin),
+        "allowed_hosts": options.allow_host and tuple(options.allow_host),
+        "max_runs": options.max_runs,
+        "max_queued": options.max_queued,
+        "drain_seconds": options.drain_seconds,
+        "limits": _limits(options, settings.limits),
+    }
+    return replace(settings, **{name: value for name, value in said.items() if value is not None})
+
+
+def _limits(options: argparse.Namespace, limits: Limits) -> Limits:
+    said = {
+        "seconds": options.max_seconds,
+        "total_tokens": options.max_tokens,
+        "cost_usd": options.max_cost,
+        "calls": options.max_calls,
+    }
+    return limits.model_copy(update={name: value for name, value in said.items() if value is not None})
+
+
+def _journal(options: argparse.Namespace) -> str | None:
+    return None if options.journal is None else f"sqlite:///{options.journal}"

@@ -1,7 +1,7 @@
 """Logs: one structlog event for each call, task and run. No prompt and no answer is logged.
 
 Nothing is configured on import. If the application has configured structlog, its configuration is used; if not, the
-events go to the standard logger "contemplate", which is silent until a level of INFO or below is set for it.
+events go to the standard logger "contemplate", which is silent until a level is set for it, or one of INFO for all.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..errors import CANCELLATIONS
 from ..events import (
     ContextCondensed,
     Event,
@@ -88,17 +89,28 @@ def log_event(event: Event) -> None:
                 **_usage_fields(event.usage),
             )
         case RunFailed():
-            log.error("run_failed", **_run_fields(event), seconds=round(event.seconds, 3), **_error_fields(event.error))
+            _log_failure(log, event)
         case _:
             pass
+
+
+def _log_failure(log: FilteringBoundLogger, event: RunFailed) -> None:
+    fields = {**_run_fields(event), "seconds": round(event.seconds, 3)}
+    # Whoever cancels a run knows why.
+    if event.error.kind in CANCELLATIONS:
+        log.info("run_cancelled", **fields)
+    else:
+        log.error("run_failed", **fields, **_error_fields(event.error))
 
 
 def wanted() -> bool:
     """Return whether logged events would be seen by anybody; does not import structlog."""
     structlog = sys.modules.get("structlog")
-    return (structlog is not None and structlog.is_configured()) or logging.getLogger("contemplate").isEnabledFor(
-        logging.INFO
-    )
+    if structlog is not None and structlog.is_configured():
+        return True
+    standard = logging.getLogger("contemplate")
+    # A level of its own was set by somebody: errors are wanted at each.
+    return standard.level != logging.NOTSET or standard.isEnabledFor(logging.INFO)
 
 
 def _logger() -> FilteringBoundLogger:

@@ -1,12 +1,22 @@
 """A backend for clients of OpenAI and Anthropic: contemplators behind their APIs. Needs the extra `server`.
 
 uvicorn_server     the server on a port, until a signal stops it
-app                the routes
+app                the routes, and what stands before all of them
+settings           who may ask, how much, how many at once, and how long is waited for whom
+keys, key_texts    keys of clients, and how they are written
+config_file        a Python file that says what is served
+visits, visit_book one request: its id, its limits, what is logged of it
+active_runs        the runs that go on, the queue, the end of all
+connections        uvicorn's connections, guarded against slow clients
+health, openapi    whether it is well; what it can be asked for, as data
+metrics            what Prometheus is told
 chat               chat completions: bodies, and replies
 responses          the Responses API, and conversations that the server keeps
 messages           Anthropic's Messages: bodies, and replies
 model_names        the names by which clients ask for contemplators
+request_body, request_limits  what a client sends, and the limits that hold for it
 asgi_run           one request and its run, which ends when the client goes
+answering          what is asked, answered by a run
 served             how much is thought about a request: efforts, and small calls
 asked              what a client asks, in whatever dialect, and how it is told of the answer
 questions          the messages of a request, as a question and the conversation before it
@@ -14,8 +24,9 @@ waiting_runs       runs that wait for what the client's tools return
 forced_call        answers that are to be a call of a client's tool
 stop_strings       answers that end at a string
 json_output        answers that follow a client's JSON schema
+outbox             what a slow client has not read yet
 deltas             the events of a run, as what they add to the reasoning and to the answer
-api_errors         errors: a status, a message, a code
+api_errors, error_forms  errors: a status, a message, a code; the form of each API
 """
 
 from __future__ import annotations
@@ -24,13 +35,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .app import create_app
+    from .config_file import read_config
     from .served import SmallCalls
+    from .settings import ClientKey, ServerSettings
     from .uvicorn_server import check_address, serve
 
-__all__ = ["SmallCalls", "check_address", "create_app", "serve"]
+__all__ = ["ClientKey", "ServerSettings", "SmallCalls", "check_address", "create_app", "read_config", "serve"]
 
-_HOMES = {"create_app": ".app", "serve": ".uvicorn_server", "check_address": ".uvicorn_server", "SmallCalls": ".served"}
-_NEEDED = ("starlette", "uvicorn")
+_HOMES = {
+    "ClientKey": ".settings",
+    "ServerSettings": ".settings",
+    "SmallCalls": ".served",
+    "check_address": ".uvicorn_server",
+    "create_app": ".app",
+    "read_config": ".config_file",
+    "serve": ".uvicorn_server",
+}
+_NEEDED = ("jsonschema", "prometheus_client", "starlette", "uvicorn")
 
 
 def __getattr__(name: str) -> object:

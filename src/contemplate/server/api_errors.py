@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
+from ..budget import Budget
 from ..decisions import PendingCall
 from ..errors import ContemplateError, LimitExceeded, error_info
 from ..models.redaction import redact
@@ -25,6 +26,10 @@ _STATUS = {
     "SideEffectsError": 500,
 }
 _BAD_GATEWAY = 502
+# After which a busy server is asked again, in seconds.
+BUSY_SECONDS = 5
+# The official clients wait no longer than this before they ask again, whatever they are told, in seconds.
+MOST_PATIENCE = 60
 # What a model's server refuses for what the client sent stays the client's to mend.
 _CLIENTS = frozenset({400, 413, 422})
 _UPSTREAM_AUTH = "upstream_authentication"
@@ -104,6 +109,40 @@ def waits(pending: Sequence[PendingCall]) -> Failure:
     calls = "; ".join(f"{call.tool} ({call.id})" for call in pending)
     message = f"run {pending[0].run_id} waits for decisions on tool calls, which this endpoint cannot take: {calls}"
     return server_error(redact(message), status=501, code="run_suspended")
+
+
+def key_refused(why: str) -> Failure:
+    """Return the error for a client that has no key of this server."""
+    headers = {"www-authenticate": "Bearer", "x-should-retry": "false"}
+    return Failure(401, why, "invalid_request_error", None, "invalid_api_key", headers)
+
+
+def busy(queued: int) -> Failure:
+    """Return the error for a run for which there is no room in the queue."""
+    message = f"the server is busy, and {queued} requests wait already; ask again in {BUSY_SECONDS} seconds"
+    headers = {"retry-after": str(BUSY_SECONDS), "x-should-retry": "true"}
+    return Failure(429, message, "rate_limit_error", None, "server_busy", headers)
+
+
+def draining() -> Failure:
+    """Return the error for a run that would begin while the server stops. Another server may be there by then."""
+    headers = {"retry-after": str(BUSY_SECONDS), "x-should-retry": "true"}
+    message = "the server is stopping, and begins nothing new"
+    return Failure(503, message, "server_error", None, "server_stopped", headers)
+
+
+def budget_spent(budget: Budget) -> Failure:
+    """Return the error for a key that has spent a budget of its own."""
+    seconds = budget.window().ends - budget.now()
+    message = f"this key has nothing left of its budget {budget.name!r}"
+    if seconds == math.inf:
+        return Failure(429, message, "insufficient_quota", None, "insufficient_quota", {"x-should-retry": "false"})
+    wait = max(1, math.ceil(seconds))
+    retry = "true" if wait <= MOST_PATIENCE else "false"
+    headers = {"retry-after": str(wait), "x-should-retry": retry}
+    return Failure(
+        429, f"{message}; there is more in {wait} seconds", "rate_limit_error", None, "budget_spent", headers
+    )
 
 
 def _cause(error: ContemplateError) -> ErrorInfo:

@@ -1,8 +1,8 @@
-"""The routes: `/v1/chat/completions`, `/v1/messages`, `/v1/models` and `/healthz`."""
+"""The application: the routes, and what stands before all of them."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from time import time
@@ -12,25 +12,43 @@ from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ..contemplator import Contemplator
-from .api_errors import INTERNAL, RequestError, invalid_body, invalid_request, server_error
-from .asgi_run import ActiveRuns, AsgiRun
+from .active_runs import ActiveRuns
+from .api_errors import RequestError, invalid_body, invalid_request
+from .asgi_run import AsgiRun
+from .chat.operations import OPERATIONS as CHAT
 from .chat.replies import StreamedReply, WholeReply, error_response
 from .chat.requests import asked_of
 from .chat.schema import ChatRequest, ModelCard, ModelList
 from .chat.several_answers import SeveralAnswers
+from .error_forms import ErrorForms
+from .health import OPERATIONS as HEALTH
+from .health import Health
+from .keys import RequireKey
 from .messages.errors import ErrorResponse
 from .messages.routes import messages_routes, model_response, models_response
+from .metrics import MEDIA_TYPE, Metrics
 from .model_names import Minds
+from .openapi import openapi_document
+from .request_body import read_json
 from .responses.routes import responses_routes
 from .served import LESS_EFFORT, Efforts, Served, SmallCalls
+from .settings import ServerSettings
+from .visit_book import VisitBook
 
-MAX_BODY_BYTES = 32 * 1024 * 1024
+# What the OpenAPI document tells, in the order in which it does.
+OPERATIONS = (*CHAT, *HEALTH)
+
+# The forms of errors: OpenAI's, but for the paths of other APIs.
+ERROR_FORMS = ErrorForms(error_response, {"/v1/messages": ErrorResponse})
+_CORS_METHODS = ("GET", "POST", "DELETE")
+_CORS_SHOWN = ("x-request-id", "retry-after", "x-should-retry")
 
 # The header by which Anthropic's clients are known, where a path is OpenAI's as well.
 _ANTHROPIC = "anthropic-version"
@@ -38,20 +56,19 @@ _ANTHROPIC = "anthropic-version"
 
 def create_app(
     minds: Minds,
+    settings: ServerSettings = ServerSettings(),  # noqa: B008 - it is frozen
     *,
-    allowed_hosts: Sequence[str] | None = None,
     efforts: Efforts = LESS_EFFORT,
     small_calls: SmallCalls | None = SmallCalls(),  # noqa: B008
 ) -> Starlette:
     """Return an ASGI application that offers each of `minds` as a model, under its name.
 
-    It knows no users: whoever reaches it can spend your tokens.
+    Without keys it knows no users: whoever reaches it can spend your tokens.
 
     Args:
         minds: contemplators by the names by which clients ask for them. A name with a `*`, such as "claude-*", stands
             for all that look like it, the first that matches; no list of models shows it.
-        allowed_hosts: what a request's `Host` header may say, as for Starlette's `TrustedHostMiddleware`; anything if
-            None. On a loopback address, name it here: it keeps web pages out that pretend to be your own host.
+        settings: who may ask, how much, and how many at once.
         efforts: what answers a request whose client names an effort: a mode of the contemplator that is asked, or
             another contemplator, as in `{"low": "thinking", "xhigh": my_council}`. For those that are not named, the
             contemplator as it is; so for all with `{}`.
@@ -61,31 +78,60 @@ def create_app(
     Raises:
         ConfigurationError: there are no minds, or an effort or a mode is none.
     """
-    return build_app(Served(minds, efforts, small_calls), ActiveRuns(), allowed_hosts=allowed_hosts)
+    runs = ActiveRuns(settings.max_runs, settings.max_queued)
+    return build_app(Served(minds, efforts, small_calls), settings, runs)
 
 
-def build_app(served: Served, runs: ActiveRuns, *, allowed_hosts: Sequence[str] | None = None) -> Starlette:
+def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Starlette:
     """Return the same application; `runs` lets the caller end its runs."""
-    backend = _Backend(served, runs)
+    backend = _Backend(served, runs, settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with keep_connections(served):
             yield
 
+    read = partial(read_json, settings=settings)
+    routes = [
+        Route("/healthz", backend.health),
+        Route("/readyz", backend.ready),
+        Route("/metrics", backend.metrics),
+        Route("/openapi.json", backend.document),
+        Route("/v1/models", backend.models),
+        Route("/v1/models/{model:path}", backend.model),
+        Route("/v1/chat/completions", backend.chat, methods=["POST"]),
+        *messages_routes(backend.mind, served.with_effort, read, runs),
+        *responses_routes(backend.mind, read, runs, served),
+    ]
+    backend.counted = Metrics(runs, routes)
     return Starlette(
-        routes=[
-            Route("/healthz", backend.health),
-            Route("/v1/models", backend.models),
-            Route("/v1/models/{model:path}", backend.model),
-            Route("/v1/chat/completions", backend.chat, methods=["POST"]),
-            *messages_routes(backend.mind, served.with_effort, read_body, runs),
-            *responses_routes(backend.mind, read_body, runs, served),
-        ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts, www_redirect=False)],
-        exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect, Exception), _error_response),
+        routes=routes,
+        middleware=_middleware(settings, backend.counted),
+        exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect), _error_response),
         lifespan=lifespan,
     )
+
+
+def _middleware(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
+    """Return what a request passes before the routes, from the outside in."""
+    inner = []
+    if settings.allowed_origins:
+        inner.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.allowed_origins,
+                allow_methods=_CORS_METHODS,
+                allow_headers=["*"],
+                expose_headers=_CORS_SHOWN,
+            )
+        )
+    if settings.keys:
+        inner.append(Middleware(RequireKey, settings.keys, ERROR_FORMS))
+    return [
+        Middleware(VisitBook, ERROR_FORMS, metrics, settings),
+        Middleware(TrustedHostMiddleware, settings.allowed_hosts, www_redirect=False),
+        *inner,
+    ]
 
 
 @asynccontextmanager
@@ -99,13 +145,26 @@ async def keep_connections(served: Served) -> AsyncIterator[None]:
 
 
 class _Backend:
-    def __init__(self, served: Served, runs: ActiveRuns) -> None:
+    counted: Metrics
+
+    def __init__(self, served: Served, runs: ActiveRuns, settings: ServerSettings) -> None:
         self._served = served
         self._runs = runs
+        self._settings = settings
         self._created = int(time())
 
     async def health(self, request: Request) -> Response:
-        return JSONResponse({"status": "ok"})
+        return _json(Health(status="ok"))
+
+    async def ready(self, request: Request) -> Response:
+        ready = self._runs.ready
+        return _json(Health(status="ready" if ready else "stopping"), 200 if ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(self.counted.text(), media_type=MEDIA_TYPE)
+
+    async def document(self, request: Request) -> Response:
+        return JSONResponse(openapi_document(OPERATIONS))
 
     async def models(self, request: Request) -> Response:
         if _ANTHROPIC in request.headers:
@@ -121,7 +180,7 @@ class _Backend:
 
     async def chat(self, request: Request) -> AsgiRun | SeveralAnswers:
         try:
-            body = ChatRequest.model_validate_json(await read_body(request))
+            body = ChatRequest.model_validate_json(await read_json(request, self._settings))
         except ValidationError as error:
             raise invalid_body(error) from None
         asked = self._served.with_effort(asked_of(body, self.mind(body.model)), body.reasoning_effort)
@@ -142,39 +201,19 @@ class _Backend:
         return ModelCard(id=name, created=self._created)
 
 
-async def read_body(request: Request) -> bytes:
-    """Return the body of a request.
-
-    Raises:
-        RequestError: it is not JSON, or too large.
-    """
-    # A web page can send text or a form to any address without being asked, but not JSON.
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise invalid_request("the request's Content-Type must be application/json", status=415)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise invalid_request(
-                f"the body is larger than {MAX_BODY_BYTES >> 20} MiB", status=413, code="request_too_large"
-            )
-    return bytes(body)
-
-
-def _json(body: BaseModel) -> Response:
-    return Response(body.model_dump_json(), media_type="application/json")
+def _json(body: BaseModel, status: int = 200) -> Response:
+    return Response(body.model_dump_json(), status, media_type="application/json")
 
 
 async def _error_response(request: Request, error: Exception) -> Response:
-    form = ErrorResponse if request.url.path.startswith("/v1/messages") else error_response
+    path = request.url.path
     match error:
         case RequestError():
-            return form(error.failure)
+            return ERROR_FORMS.response(path, error.failure)
         case HTTPException():
-            message = f"{request.method} {request.url.path}: {error.detail}"
-            response = form(invalid_request(message, status=error.status_code).failure)
+            message = f"{request.method} {path}: {error.detail}"
+            response = ERROR_FORMS.response(path, invalid_request(message, status=error.status_code).failure)
             response.headers.update(error.headers or {})
             return response
-        case ClientDisconnect():
-            return Response(status_code=400)
-    return form(server_error(INTERNAL, code="internal_error"))
+    # The client went before its request was whole.
+    return Response(status_code=400)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..data import to_json_text
-from ..events import CallWaiting, Event, ModelCalled, OutputDelta, RunSuspended, TaskFinished, TaskPlanned
+from ..events import CallWaiting, Event, ModelCalled, OutputDelta, RunSuspended, TaskDelta, TaskFinished, TaskPlanned
 from ..result import RunResult, TaskResult
 from ..views.event_lines import EventLines
 
@@ -112,6 +112,8 @@ class ReplyDeltas:
         match event:
             case OutputDelta():
                 return self._output(event)
+            case TaskDelta():
+                return None
             case TaskPlanned(task=task) if task.kind == "answer" and not event.path:
                 self._answers.add(task.id)
             case ModelCalled(name=name) if not event.path and (name.role == "aggregator" or name.task in self._answers):

@@ -7,8 +7,11 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from time import monotonic
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import anyio
 import uvicorn
@@ -19,13 +22,20 @@ from ..models import Model, resolve
 from ..models.redaction import redact
 from ..modes import Mode
 from ..prompts import DEFAULTS, Prompts
+from .active_runs import ActiveRuns
 from .app import build_app, keep_connections
-from .asgi_run import ActiveRuns
-from .model_names import Minds
+from .connections import guarded
+from .model_names import Minds, shown_names
 from .served import LESS_EFFORT, Served, SmallCalls
+from .settings import ServerSettings
+
+if TYPE_CHECKING:
+    from ..journal import Journal
 
 # For responses that cannot be sent because the client does not read them.
 SECONDS_TO_STOP = 5
+# Longer than clients keep idle connections: else one closes a connection while the other sends on it.
+KEEP_ALIVE_SECONDS = 75
 MAX_PORT = 65_535
 
 _MODES: dict[str, Mode] = {
@@ -49,43 +59,57 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8400,
     *,
+    minds: Minds | None = None,
+    settings: ServerSettings = ServerSettings(),  # noqa: B008 - it is frozen
     prompts: Prompts = DEFAULTS,
+    journal: str | Journal | None = None,
     allow_remote: bool = False,
     announce: Callable[[str], None] = _print_line,
 ) -> None:
-    """Serve `model` in each mode, until SIGINT or SIGTERM. Runs that are going on then are cancelled.
+    """Serve `model` in each mode, or `minds`, until SIGINT or SIGTERM.
 
     The models are called "contemplate", "contemplate-auto", "contemplate-thinking" and "contemplate-instant". Names of
-    Anthropic's models stand for the first and, if they are small, for the last.
+    Anthropic's models stand for the first and, if they are small, for the last. A SIGINT, or a second signal, cancels
+    the runs that are going on. After a SIGTERM they have `settings.drain_seconds` to end.
 
     Args:
         model: the model, or its name, as for `Contemplator`.
         host: the IP address to listen on, or "localhost".
         port: the port; 0 for a free one.
+        minds: contemplators of your own by name, in place of `model`, `prompts` and `journal`.
+        settings: who may ask, how much, and how many at once.
         prompts: prompts of your own, as for `Contemplator`.
-        allow_remote: lets `host` be an address that others can reach. There is no authentication: whoever reaches the
-            server can use the model at your cost.
+        journal: where runs are written down, as for `Contemplator`.
+        allow_remote: lets `host` be an address that others can reach without keys. Whoever reaches the server can then
+            use the model at your cost.
         announce: is told, in one line, the URL, once requests are answered. By default the line is printed.
 
     Raises:
-        ConfigurationError: the host is not a loopback address, the port is taken, or the model cannot be set up.
+        ConfigurationError: the host is not a loopback address and there are no keys, the port is taken, or the model
+            cannot be set up.
     """
-    check_address(host, port, allow_remote=allow_remote)
-    found = resolve(model)
-    minds = {name: Contemplator(found, mode=mode, prompts=prompts) for name, mode in _MODES.items()}
-    minds |= {pattern: minds[name] for pattern, name in _ALIASES.items()}
-    with closing(_listen(host, port, allow_remote)) as listener:
-        line = f"Serving at {_url(listener)}/v1 as {', '.join(_MODES)}, on {redact(found.name)}. Ctrl-C stops it."
-        hosts = None if allow_remote else (*_LOOPBACK_NAMES, host)
-        anyio.run(_serve, minds, listener, hosts, lambda: announce(line))
+    open_to_all = allow_remote or bool(settings.keys)
+    address = check_address(host, port, allow_remote=open_to_all)
+    if minds is None:
+        found = resolve(model)
+        own = {name: Contemplator(found, mode=mode, prompts=prompts, journal=journal) for name, mode in _MODES.items()}
+        minds = own | {pattern: own[name] for pattern, name in _ALIASES.items()}
+    if address.is_loopback:
+        hosts = (*_LOOPBACK_NAMES, host, *(settings.allowed_hosts or ()))
+        settings = replace(settings, allowed_hosts=tuple(dict.fromkeys(hosts)))
+    with closing(_listen(address, host, port)) as listener:
+        models = ", ".join(dict.fromkeys(redact(mind.model.name) for mind in minds.values()))
+        names = ", ".join(shown_names(minds))
+        line = f"Serving at {_url(listener)}/v1 as {names}, on {models}. Ctrl-C stops it."
+        anyio.run(_serve, minds, settings, listener, lambda: announce(line))
 
 
-async def _serve(
-    minds: Minds, listener: socket.socket, hosts: tuple[str, ...] | None, on_start: Callable[[], None]
-) -> None:
-    runs, served = ActiveRuns(), Served(minds, LESS_EFFORT, SmallCalls())
+async def _serve(minds: Minds, settings: ServerSettings, listener: socket.socket, on_start: Callable[[], None]) -> None:
+    runs = ActiveRuns(settings.max_runs, settings.max_queued)
+    served = Served(minds, LESS_EFFORT, SmallCalls())
     config = uvicorn.Config(
-        build_app(served, runs, allowed_hosts=hosts),
+        build_app(served, settings, runs),
+        http=guarded(settings),
         # Entered here instead: an error then comes out as it is, and not as a traceback in a log.
         lifespan="off",
         ws="none",
@@ -94,21 +118,31 @@ async def _serve(
         access_log=False,
         proxy_headers=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SECONDS_TO_STOP,
     )
     async with keep_connections(served):
-        await _Server(config, runs, on_start).serve(sockets=[listener])
+        await _Server(config, runs, settings.drain_seconds, on_start).serve(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, runs: ActiveRuns, on_start: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, runs: ActiveRuns, drain_seconds: float, on_start: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._runs = runs
+        self._drain_seconds = drain_seconds
+        self._drained_at: float | None = None
         self._on_start = on_start
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._on_start()
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._drained_at is not None and (not self._runs.active or monotonic() >= self._drained_at):
+            self.should_exit = True
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # First of all: uvicorn waits until every request is answered.
@@ -118,7 +152,11 @@ class _Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn's own raises the signal again when all is over, and so ends the process instead of returning.
         self.force_exit = self.should_exit and sig == signal.SIGINT
-        self.should_exit = True
+        if sig == signal.SIGTERM and self._runs.ready and self._drain_seconds:
+            self._runs.drain()
+            self._drained_at = monotonic() + self._drain_seconds
+        else:
+            self.should_exit = True
 
 
 def check_address(host: str, port: int, *, allow_remote: bool = False) -> IPv4Address | IPv6Address:
@@ -134,10 +172,9 @@ def check_address(host: str, port: int, *, allow_remote: bool = False) -> IPv4Ad
         raise ConfigurationError(f"{host!r} is not an IP address to listen on", hint="use 127.0.0.1") from None
     if not allow_remote and not address.is_loopback:
         raise ConfigurationError(
-            f"{host!r} can be reached from other machines, and the server has no authentication: "
-            "whoever reaches it can use the model at your cost",
-            hint="use 127.0.0.1 with a proxy that knows your users before it; only a program may allow others in, with "
-            "contemplate.server.serve(allow_remote=True)",
+            f"{host!r} can be reached from other machines, and the server has no keys: "
+            "whoever reaches it could use the model at your cost",
+            hint="give it keys with --api-key NAME=SECRET or CONTEMPLATE_SERVER_KEYS, or use 127.0.0.1",
         )
     if not 0 <= port <= MAX_PORT:
         raise ConfigurationError(
@@ -146,8 +183,7 @@ def check_address(host: str, port: int, *, allow_remote: bool = False) -> IPv4Ad
     return address
 
 
-def _listen(host: str, port: int, allow_remote: bool) -> socket.socket:
-    address = check_address(host, port, allow_remote=allow_remote)
+def _listen(address: IPv4Address | IPv6Address, host: str, port: int) -> socket.socket:
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         return socket.create_server((str(address), port), family=family)

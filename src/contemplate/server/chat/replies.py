@@ -104,6 +104,7 @@ class StreamedReply:
         self._created = int(time())
         self._lock = anyio.Lock()
         self._open = False
+        self._introduced = False
         self._over = False
         self._last = anyio.current_time()
         self._with_content: set[int] = set()
@@ -138,10 +139,8 @@ class StreamedReply:
 
     async def end_all(self, usage: Usage) -> None:
         """Send the usage if it was asked for, and the end mark."""
-        if self._include_usage:
-            await self._event(_json(self._chunk(usage=ApiUsage.of(usage))))
-        await self._event(b"[DONE]")
-        await self._frame(b"", last=True)
+        said = [_json(self._chunk(usage=ApiUsage.of(usage)))] if self._include_usage else []
+        await self._frame(b"".join(map(_event, (*said, b"[DONE]"))), last=True)
 
     async def fail(self, error: Failure) -> None:
         """Send the error: as a response where nothing was sent, else as the last event."""
@@ -154,11 +153,17 @@ class StreamedReply:
         await self._frame(b"", last=True)
 
     async def keep_alive(self) -> None:
-        """Send a comment after each long silence, for whatever stands between and gives up on silent connections."""
+        """Send a chunk without contents after each long silence.
+
+        Not only what stands between gives up on silent connections: some clients wait for the next chunk, and see no
+        comments (LangChain: https://reference.langchain.com/python/langchain-openai, `stream_chunk_timeout`). Before
+        the run has begun, and has the id of which all chunks tell, a comment is all that can be sent.
+        """
         while True:
             await anyio.sleep_until(self._last + KEEP_ALIVE_SECONDS)
             if anyio.current_time() >= self._last + KEEP_ALIVE_SECONDS:
-                await self._frame(b": keep-alive\n\n")
+                nothing = self._chunk(ChunkChoice(delta=Delta()))
+                await self._frame(_event(_json(nothing)) if self.run_id else b": keep-alive\n\n")
 
     async def _delta(self, index: int, delta: Delta, finish_reason: FinishReason | None = None) -> None:
         await self._event(_json(self._chunk(ChunkChoice(index=index, delta=delta, finish_reason=finish_reason))))
@@ -171,13 +176,15 @@ class StreamedReply:
         await self._frame(_event(data))
 
     async def _frame(self, data: bytes, *, last: bool = False) -> None:
-        # The comments come from a task of their own, and must neither cut into the rest nor come after it.
+        # What keeps alive comes from a task of its own, and must neither cut into the rest nor come after it.
         async with self._lock:
             if self._over:
                 return
             if not self._open:
                 self._open = True
                 await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+            if self.run_id and not self._introduced:
+                self._introduced = True
                 role = Delta(role="assistant", content="")
                 roles = [self._chunk(ChunkChoice(index=index, delta=role)) for index in range(self._answers)]
                 data = b"".join([*(_event(_json(each)) for each in roles), data])

@@ -10,10 +10,13 @@ import anyio
 from ...result import RunResult
 from ...settings import derived_seed
 from ...usage import NOTHING
+from ..active_runs import ActiveRuns
+from ..answering import answer
 from ..api_errors import Failure
-from ..asgi_run import ActiveRuns, AsgiRun, MakeReply, answer
+from ..asgi_run import AsgiRun, MakeReply
 from ..asked import Asked
 from ..deltas import FinishReason, ReplyDelta
+from ..visits import Visit
 from .replies import StreamedReply, WholeReply
 
 ChatReply = WholeReply | StreamedReply
@@ -26,7 +29,7 @@ class SeveralAnswers(AsgiRun[ChatReply]):
         super().__init__(asked, make_reply, runs)
         self._answers = answers
 
-    async def answer(self, reply: ChatReply) -> None:
+    async def answer(self, reply: ChatReply, visit: Visit) -> None:
         """Answer what is asked; all or nothing.
 
         Raises:
@@ -37,7 +40,7 @@ class SeveralAnswers(AsgiRun[ChatReply]):
 
         async def one(choice: _ChoiceReply) -> None:
             try:
-                await answer(_with_own_seed(self._asked, choice.index), choice, self._runs.waiting)
+                await answer(_with_own_seed(self._asked, choice.index), choice, self._runs, visit)
             except Exception as error:
                 failed.append(error)
                 group.cancel_scope.cancel()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Literal
-from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..api_errors import Failure
+from ..visits import Visit
 
 _TYPES = {
     401: "authentication_error",
@@ -62,9 +62,8 @@ class ErrorBody(BaseModel):
 
 
 def request_id(scope: Scope) -> str:
-    """Return the id of a request, which it gets when this is first asked."""
-    state: dict[str, str] = scope.setdefault("state", {})
-    return state.setdefault("request_id", f"req_{uuid4().hex}")
+    """Return the id of a request."""
+    return Visit.of(scope).id
 
 
 class ErrorResponse(Response):

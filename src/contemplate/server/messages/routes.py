@@ -13,8 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...contemplator import Contemplator
+from ..active_runs import ActiveRuns
 from ..api_errors import invalid_body
-from ..asgi_run import ActiveRuns, AsgiRun
+from ..asgi_run import AsgiRun
 from ..asked import Asked
 from .answers import ModelCard, ModelCards, TokenCount
 from .errors import REQUEST_ID, request_id

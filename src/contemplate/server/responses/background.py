@@ -9,14 +9,17 @@ from typing import Any, NoReturn
 
 import anyio
 from starlette.types import Message as AsgiMessage
+from starlette.types import Scope
 
 from ...journal import Journal
 from ...result import RunResult
 from ...run.own_task import OwnTask
+from ..active_runs import ActiveRuns
 from ..api_errors import Failure, server_error
-from ..asgi_run import ActiveRuns, AsgiRun
+from ..asgi_run import AsgiRun
 from ..asked import Asked
 from ..deltas import FinishReason, ReplyDelta
+from ..visits import Visit
 from .events import Event, frame
 from .replies import KEEP_ALIVE_SECONDS
 from .resource import Response
@@ -121,8 +124,8 @@ class BackgroundRuns:
         """Return the reply that is being made under this id."""
         return self._replies.get(id_)
 
-    async def start(self, asked: Asked, reply: KeptReply, journal: Journal | None) -> None:
-        """Start a run, whose response is kept in `journal`.
+    async def start(self, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
+        """Start a run, whose response is kept in `journal`, and which has the limits and budgets of `visit`.
 
         Raises:
             JournalError: it cannot be stored.
@@ -130,7 +133,7 @@ class BackgroundRuns:
         id_ = reply.response.id
         await reply.begin()
         self._replies[id_] = reply
-        self._tasks[id_] = OwnTask(lambda: self._run(asked, reply, journal), lasting=True)
+        self._tasks[id_] = OwnTask(lambda: self._run(asked, reply, journal, visit), lasting=True)
 
     async def cancel(self, id_: str) -> None:
         """Cancel the run of this id, if there is one, and wait until it is over."""
@@ -138,8 +141,10 @@ class BackgroundRuns:
             self._cancelled.add(id_)
             await self._tasks[id_].end()
 
-    async def _run(self, asked: Asked, reply: KeptReply, journal: Journal | None) -> None:
+    async def _run(self, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
         id_ = reply.response.id
+        scope: Scope = {}
+        visit.enter(scope)
         try:
             with ExitStack() as locks:
                 if journal is not None:
@@ -147,7 +152,7 @@ class BackgroundRuns:
                     locks.enter_context(journal.hold(id_))
                 try:
                     reply.start()
-                    await AsgiRun(asked, lambda *_: reply, self._runs)({}, _never, _nowhere)
+                    await AsgiRun(asked, lambda *_: reply, self._runs)(scope, _never, _nowhere)
                 finally:
                     if not reply.response.over:
                         with anyio.CancelScope(shield=True):

@@ -17,10 +17,12 @@ from ...contemplator import Contemplator
 from ...errors import JournalError
 from ...models import ModelRequest
 from ...models.tokens import request_tokens
+from ..active_runs import ActiveRuns
 from ..api_errors import invalid_body, invalid_request
-from ..asgi_run import ActiveRuns, AsgiRun
+from ..asgi_run import AsgiRun
 from ..asked import Asked
 from ..served import Served
+from ..visits import Visit
 from .agents import BETA, MultiAgentWriter, without_agents
 from .asking import asked_of, messages_of, offered
 from .background import BackgroundRuns, KeptReply
@@ -99,7 +101,7 @@ class _Responses:
         writer = (MultiAgentWriter if wants_agents else ResponseWriter)(response, encrypted=ENCRYPTED in body.include)
         given = numbered(said, response.id.removeprefix("resp_"))
         if body.background:
-            reply = await self._in_background(mind, asked, writer, given)
+            reply = await self._in_background(mind, asked, writer, given, Visit.of(request.scope))
             return _events(reply.follow(-1)) if body.stream else json_response(reply.queued)
 
         async def keep(made: Response) -> None:
@@ -108,13 +110,13 @@ class _Responses:
         return AsgiRun(asked, partial(StreamedReply if body.stream else WholeReply, writer, keep), self._runs)
 
     async def _in_background(
-        self, mind: Contemplator[Any], asked: Asked, writer: ResponseWriter, given: tuple[Item, ...]
+        self, mind: Contemplator[Any], asked: Asked, writer: ResponseWriter, given: tuple[Item, ...], visit: Visit
     ) -> KeptReply:
         async def keep(made: Response, events: tuple[str, ...]) -> None:
             await self._keep(mind, made, given, events)
 
         reply = KeptReply(writer, keep)
-        await self._background.start(asked, reply, mind.journal)
+        await self._background.start(asked, reply, mind.journal, visit)
         return reply
 
     async def retrieve(self, request: Request) -> HttpResponse:

@@ -1,0 +1,1 @@
+"""The server under many clients: `python -m benchmarks.serving`."""

@@ -1,0 +1,47 @@
+"""The options of `contemplate serve`. Imports nothing but argparse, so that --help is quick."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+DESCRIPTION = """\
+Serve OpenAI's chat completions API over a model, or over contemplators of your own.
+
+Off loopback, clients need keys. Each has a name and a secret: --api-key ann=SECRET,
+or, where other users of the machine cannot see it, in the environment:
+CONTEMPLATE_SERVER_KEYS="ann=SECRET bob=SECRET". A key's budgets are AMOUNT/WINDOW,
+such as --key-budget 5usd/day for each key, or --key-budget ann:200000tokens/minute
+for one; windows are minute, hour and day."""
+
+
+def add_serve_options(
+    serve: argparse.ArgumentParser, above_zero: Callable[[type[float]], Callable[[str], float]]
+) -> None:
+    """Add to `serve` what it takes beside a model; `above_zero` makes the type of numbers."""
+    serve.add_argument("--config", metavar="FILE", help="a Python file with `minds = {name: Contemplator(...)}`")
+    serve.add_argument("--journal", metavar="FILE", help="where runs, and what keys spent, are written down")
+    clients = serve.add_argument_group("clients")
+    clients.add_argument("--api-key", action="append", default=[], metavar="NAME=SECRET", help="repeatable")
+    clients.add_argument(
+        "--key-budget", action="append", default=[], metavar="[NAME:]AMOUNT", help="what a key may spend; repeatable"
+    )
+    clients.add_argument(
+        "--allow-origin", action="append", metavar="URL", help="a web page that may ask from a browser; repeatable"
+    )
+    clients.add_argument(
+        "--allow-host",
+        action="append",
+        metavar="NAME",
+        help="a Host that requests may name beside loopback; repeatable",
+    )
+    bounds = serve.add_argument_group("bounds")
+    whole, number = above_zero(int), above_zero(float)
+    bounds.add_argument("--max-runs", type=whole, metavar="N", help="runs that go on at once")
+    bounds.add_argument("--max-queued", type=whole, metavar="N", help="runs that wait for their turn")
+    bounds.add_argument("--drain-seconds", type=number, metavar="S", help="how long runs may go on after a SIGTERM")
+    each = serve.add_argument_group("limits of each request, which a client may lower")
+    each.add_argument("--max-seconds", type=number, metavar="S", help="wall-clock time")
+    each.add_argument("--max-tokens", type=whole, metavar="N", help="tokens of all calls together")
+    each.add_argument("--max-cost", type=number, metavar="USD", help="what all calls cost together")
+    each.add_argument("--max-calls", type=whole, metavar="N", help="model calls")

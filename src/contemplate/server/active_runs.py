@@ -1,0 +1,82 @@
+"""The runs that go on, those that wait for their turn, and the end of all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+from .api_errors import RequestError, busy, draining, server_error
+from .waiting_runs import WaitingRuns
+
+
+class ActiveRuns:
+    """The runs that are going on, a queue of those that will, and those that wait for their clients.
+
+    Args:
+        most: how many go on at once.
+        most_queued: how many more may wait.
+    """
+
+    def __init__(self, most: int = 200, most_queued: int = 1000) -> None:
+        self.waiting = WaitingRuns()
+        self._most_queued = most_queued
+        self._turns = anyio.Semaphore(most)
+        self._scopes: set[anyio.CancelScope] = set()
+        self._draining = False
+        self._stopped = False
+        self.queued = 0
+
+    @property
+    def active(self) -> int:
+        """How many go on, or wait for their turn."""
+        return len(self._scopes)
+
+    @property
+    def ready(self) -> bool:
+        """Whether new runs are begun."""
+        return not (self._draining or self._stopped)
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Wait for one run's turn, and hold it while it goes on.
+
+        Raises:
+            RequestError: too many wait already, no new runs are begun, or `stop` has ended the run.
+        """
+        if self._draining:
+            raise RequestError(draining())
+        if self.queued >= self._most_queued and self._turns.value == 0:
+            raise RequestError(busy(self.queued))
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            if self._stopped:
+                scope.cancel()
+            try:
+                await self._turn()
+                try:
+                    yield
+                finally:
+                    self._turns.release()
+            finally:
+                self._scopes.discard(scope)
+        if scope.cancelled_caught:
+            raise RequestError(server_error("the server is stopping", status=503, code="server_stopped"))
+
+    async def _turn(self) -> None:
+        self.queued += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self.queued -= 1
+
+    def drain(self) -> None:
+        """Begin no new runs; those that were begun or wait for their turn go on."""
+        self._draining = True
+
+    def stop(self) -> None:
+        """End all runs, and every later one."""
+        self._stopped = True
+        for scope in self._scopes:
+            scope.cancel()

@@ -1,0 +1,193 @@
+"""What is asked, answered by a run: by a new one, or by one that waited for the client's tools."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import anyio
+
+from ..decisions import PendingCall
+from ..errors import ConfigurationError, SideEffectsError
+from ..events import Event, ModelCalled, OutputDelta, PlanDelta, RunStarted, TaskDelta
+from ..result import RunResult
+from .active_runs import ActiveRuns
+from .api_errors import RequestError, invalid_request, server_error, waits
+from .asked import Asked, Reply
+from .deltas import NOTHING_TOLD, FinishReason, ReplyDelta, ReplyDeltas
+from .forced_call import ToCall, forced_call, next_step
+from .outbox import Outbox, Unread, delivering
+from .stop_strings import StoppedReply
+from .visits import Visit
+from .waiting_runs import WaitingRun, as_known, names, suspended
+
+Listener = Callable[[Event], None]
+
+
+async def answer(asked: Asked, reply: Reply, runs: ActiveRuns, visit: Visit) -> None:
+    """Answer what is asked: go on with the run that waits for what the client's tools returned, or make a new one.
+
+    A run that can no longer be found is made anew, from the conversation alone. Where several subagents answer the same
+    question, of whom each would call the client's tools, they answer with the next step instead.
+
+    Raises:
+        RequestError: the run waits for what no client can give, or there is no such tool.
+        ContemplateError: there is no answer.
+        Unread: the client does not read it.
+    """
+    stops = asked.settings.stop if asked.settings is not None else None
+    if stops and asked.output_type is None:
+        reply = StoppedReply(reply, stops)
+    answering = _Answering(reply, runs, visit)
+    asked, to_call = forced_call(asked)
+    if to_call is not None:
+        await answering.with_call(asked, to_call)
+        return
+    before = await runs.waiting.take(asked)
+    try:
+        await answering.whole(asked, before)
+    except SideEffectsError:
+        if not asked.tools:
+            raise
+        await answering.with_call(*next_step(asked))
+    except ConfigurationError:
+        if before is None:
+            raise
+        # The contemplator has forgotten the run, or is another one than before the server was started anew.
+        await answering.whole(asked, None)
+
+
+class _Answering:
+    def __init__(self, reply: Reply, runs: ActiveRuns, visit: Visit) -> None:
+        self._reply = reply
+        self._runs = runs
+        self._visit = visit
+        self._unread = visit.settings.unread_seconds
+
+    async def whole(self, asked: Asked, before: WaitingRun | None) -> None:
+        keep = before
+        told = NOTHING_TOLD if before is None else before.told
+        deltas = ReplyDeltas(typed=asked.output_type is not None, told=told)
+        try:
+            result = await self._told(asked, before, deltas)
+            keep = suspended(asked, result, deltas.told, before) if result.pending else None
+            usage = result.usage if before is None else result.usage - before.usage
+            pending = _for_client(asked, result.pending)
+            rest = None if pending else deltas.rest(result)
+            shown = result.model_copy(update={"usage": usage, "pending": pending})
+            await self._end(rest, shown, deltas.text(result), deltas.finish_reason(result))
+        finally:
+            if keep is not None:
+                self._runs.waiting.keep(keep)
+
+    async def with_call(self, asked: Asked, to_call: ToCall) -> None:
+        deltas = ReplyDeltas(typed=True)
+        result = await self._told(asked, None, deltas)
+        if result.output is None:
+            why = f"a limit ended the run before there was a call: {result.stopped_by}"
+            raise RequestError(server_error(why, status=503, code="LimitExceeded"))
+        result = to_call(result)
+        rest = ReplyDelta(content=result.text) if result.text else None
+        await self._end(rest, result, result.text, deltas.finish_reason(result))
+
+    async def _end(
+        self, rest: ReplyDelta | None, result: RunResult[Any], text: str, finish_reason: FinishReason
+    ) -> None:
+        with anyio.move_on_after(self._unread) as reading:
+            if rest is not None:
+                await self._reply.say(rest)
+            await self._reply.end(result, text, finish_reason)
+        if reading.cancelled_caught:
+            raise Unread
+
+    async def _told(self, asked: Asked, before: WaitingRun | None, deltas: ReplyDeltas) -> RunResult[Any]:
+        """Return the result of a run, whose progress and whose answer are told."""
+        async with delivering(self._reply.say, self._unread, lambda: self._runs.active) as outbox:
+            hearing = _Hearing(self._reply, self._visit, deltas, outbox)
+            try:
+                return await _run(asked, before, self._visit, hearing.hear)
+            except ConfigurationError as error:
+                if hearing.started or before is not None or not asked.tools:
+                    raise
+                raise invalid_request(f"tools: the model {asked.model!r} takes none: {error}", param="tools") from None
+
+
+class _Hearing:
+    """What hears the events of a run, and puts what the client is to be told of them into the outbox."""
+
+    def __init__(self, reply: Reply, visit: Visit, deltas: ReplyDeltas, outbox: Outbox) -> None:
+        self.started = False
+        self._reply = reply
+        self._visit = visit
+        self._deltas = deltas
+        self._outbox = outbox
+
+    def hear(self, event: Event) -> None:
+        try:
+            if isinstance(event, RunStarted):
+                self.started = True
+                self._reply.run_id = self._visit.run_id = event.run_id
+            if _is_from_upstream(event):
+                self._outbox.open()
+            self._visit.see(event)
+            delta = self._deltas.of(event)
+        except Exception as error:
+            # A listener that raises would only be dropped.
+            self._outbox.fail(error)
+            return
+        if delta is not None:
+            self._outbox.put(delta)
+
+
+def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listener) -> Awaitable[RunResult[Any]]:
+    limits = visit.limits(asked.mind.limits)
+    if before is not None:
+        # As it was asked at first: what is recorded is found again by what was sent.
+        first = before.asked
+        return asked.mind.resume(
+            before.run_id,
+            before.decisions,
+            output_type=first.output_type,
+            mode=first.mode,
+            answer_settings=first.settings,
+            seed=first.seed,
+            tools=first.tools,
+            limits=limits,
+            budget=visit.budgets,
+            on_event=on_event,
+        )
+    question = asked.question
+    return asked.mind.run(
+        question.text,
+        images=question.images,
+        history=question.history,
+        output_type=asked.output_type,
+        mode=asked.mode,
+        answer_settings=asked.settings,
+        seed=asked.seed,
+        tools=() if asked.tool_choice == "none" else asked.tools,
+        labels=asked.labels or None,
+        limits=limits,
+        budget=visit.budgets,
+        on_event=on_event,
+    )
+
+
+def _is_from_upstream(event: Event) -> bool:
+    """Return whether a model's server gave something: until then it may turn out that it refuses, and with what."""
+    return isinstance(event, PlanDelta | TaskDelta | OutputDelta) or (
+        isinstance(event, ModelCalled) and event.error is None
+    )
+
+
+def _for_client(asked: Asked, pending: Sequence[PendingCall]) -> tuple[PendingCall, ...]:
+    """Return the calls that go out, under the ids by which clients know them.
+
+    Raises:
+        RequestError: some are not of the client's tools.
+    """
+    others = [each for each in pending if each.kind != "external" or each.tool not in names(asked)]
+    if others:
+        raise RequestError(waits(others))
+    going_out = pending if asked.parallel_tool_calls else pending[:1]
+    return tuple(map(as_known, going_out))
