@@ -27,6 +27,7 @@ from .chat.several_answers import SeveralAnswers
 from .messages.errors import ErrorResponse
 from .messages.routes import messages_routes, model_response, models_response
 from .model_names import Minds
+from .responses.routes import responses_routes
 from .served import LESS_EFFORT, Efforts, Served, SmallCalls
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
@@ -78,7 +79,8 @@ def build_app(served: Served, runs: ActiveRuns, *, allowed_hosts: Sequence[str] 
             Route("/v1/models", backend.models),
             Route("/v1/models/{model:path}", backend.model),
             Route("/v1/chat/completions", backend.chat, methods=["POST"]),
-            *messages_routes(backend._mind, served.with_effort, _body, runs),
+            *messages_routes(backend.mind, served.with_effort, read_body, runs),
+            *responses_routes(backend.mind, read_body, runs, served),
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts, www_redirect=False)],
         exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect, Exception), _error_response),
@@ -112,24 +114,24 @@ class _Backend:
 
     async def model(self, request: Request) -> Response:
         name = request.path_params["model"]
-        self._mind(name)
+        self.mind(name)
         if _ANTHROPIC in request.headers:
             return model_response(name, self._created, request)
         return _json(self._card(name))
 
     async def chat(self, request: Request) -> AsgiRun | SeveralAnswers:
         try:
-            body = ChatRequest.model_validate_json(await _body(request))
+            body = ChatRequest.model_validate_json(await read_body(request))
         except ValidationError as error:
             raise invalid_body(error) from None
-        asked = self._served.with_effort(asked_of(body, self._mind(body.model)), body.reasoning_effort)
+        asked = self._served.with_effort(asked_of(body, self.mind(body.model)), body.reasoning_effort)
         usage = body.stream_options is not None and bool(body.stream_options.include_usage)
         answers = body.n or 1
         reply = partial(StreamedReply, body.model, usage, answers) if body.stream else partial(WholeReply, body.model)
         several = answers > 1
         return SeveralAnswers(asked, answers, reply, self._runs) if several else AsgiRun(asked, reply, self._runs)
 
-    def _mind(self, name: str) -> Contemplator[Any]:
+    def mind(self, name: str) -> Contemplator[Any]:
         mind = self._served.mind(name)
         if mind is None:
             message = f"there is no model {name!r}; there are: {', '.join(self._served.names)}"
@@ -140,7 +142,12 @@ class _Backend:
         return ModelCard(id=name, created=self._created)
 
 
-async def _body(request: Request) -> bytes:
+async def read_body(request: Request) -> bytes:
+    """Return the body of a request.
+
+    Raises:
+        RequestError: it is not JSON, or too large.
+    """
     # A web page can send text or a form to any address without being asked, but not JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise invalid_request("the request's Content-Type must be application/json", status=415)

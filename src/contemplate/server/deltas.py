@@ -20,11 +20,17 @@ _NUMBER = re.compile(r"\d[\d.,]*")
 
 @dataclass(frozen=True, slots=True)
 class ReplyDelta:
-    """What a reply gains. `restart` says that the contents before are void, and that this one begins anew."""
+    """What a reply gains.
+
+    `restart` says that the contents before are void, and that this one begins anew; `turn`, that they were said before
+    a tool was called, and are over. `event` is the one that a line of the reasoning tells of.
+    """
 
     reasoning: str = ""
     content: str = ""
     restart: bool = False
+    turn: bool = False
+    event: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,7 @@ class ReplyDeltas:
         self._again: str | None = None
         self._finish: str | None = None
         self._turn_over = False
+        self._turn_untold = False
         self._said: list[str] = []
         self._told_lines = Counter(told.lines)
         self._all_lines: list[str] = []
@@ -109,7 +116,7 @@ class ReplyDeltas:
                 self._answers.add(task.id)
             case ModelCalled(name=name) if not event.path and (name.role == "aggregator" or name.task in self._answers):
                 self._finish = event.finish
-                self._turn_over = event.finish == "tool_calls" and bool(self._written)
+                self._turn_over = self._turn_untold = event.finish == "tool_calls" and bool(self._written)
             case RunSuspended() | TaskFinished(result=TaskResult(outcome="suspended")):
                 # That it waits for the client's tools is said by the calls.
                 return None
@@ -118,7 +125,7 @@ class ReplyDeltas:
             return None
         opening = "\n" if self._mid_line else ""
         self._mid_line = False
-        return ReplyDelta(reasoning=f"{opening}{line}\n")
+        return ReplyDelta(f"{opening}{line}\n", turn=self._new_turn(), event=event)
 
     def rest(self, result: RunResult[Any]) -> ReplyDelta | None:
         """Return what is still to be read when the run is over: an answer that was never streamed, or its end."""
@@ -179,7 +186,12 @@ class ReplyDeltas:
         shown = (opening if self._said else "") + content if content else ""
         if shown:
             self._said.append(shown)
-        return ReplyDelta(reasoning, shown, restart)
+        return ReplyDelta(reasoning, shown, restart, self._new_turn())
+
+    def _new_turn(self) -> bool:
+        """Return whether what was said is over since something was told last."""
+        untold, self._turn_untold = self._turn_untold, False
+        return untold
 
     def _repeated(self, text: str) -> tuple[str, bool]:
         """Return what `text` adds to an answer that starts over, and whether it differs from what stood before."""

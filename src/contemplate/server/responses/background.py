@@ -1,0 +1,175 @@
+"""Runs in the background: they go on when the client has gone, and can be followed, left and followed again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import ExitStack
+from typing import Any, NoReturn
+
+import anyio
+from starlette.types import Message as AsgiMessage
+
+from ...journal import Journal
+from ...result import RunResult
+from ...run.own_task import OwnTask
+from ..api_errors import Failure, server_error
+from ..asgi_run import ActiveRuns, AsgiRun
+from ..asked import Asked
+from ..deltas import FinishReason, ReplyDelta
+from .events import Event, frame
+from .replies import KEEP_ALIVE_SECONDS
+from .resource import Response
+from .writer import ResponseWriter
+
+KeepEvents = Callable[[Response, tuple[str, ...]], Awaitable[None]]
+
+
+class KeptReply:
+    """A reply whose events are kept, and told to whoever asks, as often as somebody does.
+
+    Args:
+        writer: writes the response.
+        keep: stores it, with its events, when it begins and when it ends.
+    """
+
+    def __init__(self, writer: ResponseWriter, keep: KeepEvents) -> None:
+        self.run_id = ""
+        self._writer = writer
+        self.queued = writer.response
+        self._keep = keep
+        self._frames = [frame(each).decode() for each in writer.begin()]
+        self._more = anyio.Event()
+        self._last = anyio.current_time()
+
+    @property
+    def response(self) -> Response:
+        """How far the response has come."""
+        return self._writer.response
+
+    async def begin(self) -> None:
+        """Store what is to be made."""
+        await self._keep(self.response, tuple(self._frames))
+
+    def start(self) -> None:
+        """Say that it is being made."""
+        self._add((self._writer.start(),))
+
+    async def say(self, delta: ReplyDelta) -> None:
+        """Tell what is new."""
+        self._add(self._writer.say(delta))
+
+    async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
+        """Tell the answer."""
+        await self._end(self._writer.end(result, text, finish_reason))
+
+    async def fail(self, error: Failure) -> None:
+        """Tell the error."""
+        await self._end(self._writer.fail(error))
+
+    async def cancel(self) -> None:
+        """Tell that it was cancelled."""
+        await self._end(self._writer.cancel())
+
+    async def keep_alive(self) -> None:
+        """Say after each long silence that the work goes on."""
+        while True:
+            await anyio.sleep_until(self._last + KEEP_ALIVE_SECONDS)
+            if anyio.current_time() >= self._last + KEEP_ALIVE_SECONDS:
+                self._add((self._writer.still(),))
+
+    async def follow(self, after: int) -> AsyncIterator[str]:
+        """Tell the events after the one of this number: those that there were, then those that come, to the last."""
+        place = after + 1
+        while True:
+            more = self._more
+            while place < len(self._frames):
+                yield self._frames[place]
+                place += 1
+            if self.response.over:
+                return
+            await more.wait()
+
+    async def _end(self, told: Iterable[Event]) -> None:
+        frames = [frame(each).decode() for each in told]
+        try:
+            await self._keep(self.response, (*self._frames, *frames))
+        finally:
+            self._frames += frames
+            self._tell()
+
+    def _add(self, told: Iterable[Event]) -> None:
+        self._frames += [frame(each).decode() for each in told]
+        self._last = anyio.current_time()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._more.set()
+        self._more = anyio.Event()
+
+
+class BackgroundRuns:
+    """The runs in the background, by the ids of their responses."""
+
+    def __init__(self, runs: ActiveRuns) -> None:
+        self._runs = runs
+        self._replies: dict[str, KeptReply] = {}
+        self._tasks: dict[str, OwnTask] = {}
+        self._cancelled: set[str] = set()
+
+    def get(self, id_: str) -> KeptReply | None:
+        """Return the reply that is being made under this id."""
+        return self._replies.get(id_)
+
+    async def start(self, asked: Asked, reply: KeptReply, journal: Journal | None) -> None:
+        """Start a run, whose response is kept in `journal`.
+
+        Raises:
+            JournalError: it cannot be stored.
+        """
+        id_ = reply.response.id
+        await reply.begin()
+        self._replies[id_] = reply
+        self._tasks[id_] = OwnTask(lambda: self._run(asked, reply, journal), lasting=True)
+
+    async def cancel(self, id_: str) -> None:
+        """Cancel the run of this id, if there is one, and wait until it is over."""
+        if id_ in self._tasks:
+            self._cancelled.add(id_)
+            await self._tasks[id_].end()
+
+    async def _run(self, asked: Asked, reply: KeptReply, journal: Journal | None) -> None:
+        id_ = reply.response.id
+        try:
+            with ExitStack() as locks:
+                if journal is not None:
+                    # Who finds the response unfinished knows by this that somebody is at it.
+                    locks.enter_context(journal.hold(id_))
+                try:
+                    reply.start()
+                    await AsgiRun(asked, lambda *_: reply, self._runs)({}, _never, _nowhere)
+                finally:
+                    if not reply.response.over:
+                        with anyio.CancelScope(shield=True):
+                            await self._broken_off(reply)
+        except Exception as error:
+            logging.getLogger("contemplate.server").error("response %s could not be stored", id_, exc_info=error)
+        finally:
+            self._cancelled.discard(id_)
+            self._replies.pop(id_, None)
+            self._tasks.pop(id_, None)
+
+    async def _broken_off(self, reply: KeptReply) -> None:
+        if reply.response.id in self._cancelled:
+            await reply.cancel()
+        else:
+            await reply.fail(server_error("the server is stopping", status=503, code="server_stopped"))
+
+
+async def _never() -> NoReturn:
+    await anyio.sleep_forever()
+    raise AssertionError
+
+
+async def _nowhere(message: AsgiMessage) -> None:
+    """There is no connection."""

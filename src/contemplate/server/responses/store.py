@@ -1,0 +1,243 @@
+"""What is kept of responses and conversations: in the journal if there is one; else in memory, as long as it fits."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+from anyio import to_thread
+
+from ...contemplator import Contemplator
+from ...errors import JournalError
+from ...journal.documents import Change, JournalDocuments
+from ..api_errors import RequestError, invalid_request, server_error
+from .agents import without_agents
+from .conversation import Conversation
+from .events import frame
+from .item_input import InputItem, ItemReference
+from .items import Item, Reasoning, owner_of
+from .parts import Api
+from .resource import Response
+from .writer import ResponseWriter
+
+MAX_BYTES = 64 * 1024 * 1024
+
+T = TypeVar("T")
+
+
+class StoredResponse(Api):
+    """A response with what was asked.
+
+    Args:
+        input: the items of its request.
+        events: those of its stream, if it was made in the background.
+    """
+
+    response: Response
+    input: tuple[Item, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+class Documents(Protocol):
+    """Texts by name. Every method blocks."""
+
+    def get(self, name: str) -> str | None:
+        """Return the document `name`; None if there is none."""
+        ...
+
+    def change(self, name: str, change: Change) -> str | None:
+        """Replace the document `name` by what `change` makes of it, and return what was there."""
+        ...
+
+
+class MemoryDocuments:
+    """Documents in memory; those that were not used for the longest time are forgotten for newer ones."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._texts: OrderedDict[str, str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> str | None:
+        """Return the document `name`; None if there is none."""
+        with self._lock:
+            if name in self._texts:
+                self._texts.move_to_end(name)
+            return self._texts.get(name)
+
+    def change(self, name: str, change: Change) -> str | None:
+        """Replace the document `name` by what `change` makes of it, and return what was there."""
+        with self._lock:
+            before = self._texts.get(name)
+            after = change(before)
+            if before is not None:
+                self._bytes -= len(self._texts.pop(name))
+            if after is not None:
+                self._texts[name] = after
+                self._bytes += len(after)
+            while self._bytes > self._max_bytes:
+                self._bytes -= len(self._texts.popitem(last=False)[1])
+            return before
+
+
+class Store:
+    """The responses and conversations of some contemplators.
+
+    A response is kept in its contemplator's journal, a conversation in the first journal that there is.
+    """
+
+    def __init__(self, minds: Iterable[Contemplator[Any]]) -> None:
+        self._memory = MemoryDocuments()
+        self._journals: dict[int, JournalDocuments] = {}
+        for mind in minds:
+            if mind.journal is not None:
+                self._journals.setdefault(id(mind.journal), JournalDocuments(mind.journal))
+
+    async def response(self, id_: str) -> StoredResponse:
+        """Return a response.
+
+        Raises:
+            RequestError: there is none of this id.
+        """
+        return await self._in_thread(lambda: self._response(id_))
+
+    async def before(self, id_: str) -> tuple[Item, ...]:
+        """Return the conversation up to and with the response `id_`, oldest item first.
+
+        Raises:
+            RequestError: it, or one before it, is not there, or not finished.
+        """
+        return await self._in_thread(lambda: self._before(id_))
+
+    async def keep(self, mind: Contemplator[Any], stored: StoredResponse) -> None:
+        """Keep a response, in place of its earlier state."""
+        body = stored.model_dump_json(by_alias=True)
+        documents = self._of(mind)
+        await self._in_thread(lambda: documents.change(stored.response.id, lambda _: body))
+
+    async def forget(self, id_: str) -> bool:
+        """Delete a response or a conversation, and return whether there was one."""
+        found = await self._in_thread(lambda: [each.change(id_, lambda _: None) for each in self._all()])
+        return any(each is not None for each in found)
+
+    async def conversation(self, id_: str) -> Conversation:
+        """Return a conversation.
+
+        Raises:
+            RequestError: there is none of this id.
+        """
+        return await self.change_conversation(id_, lambda found: found)
+
+    async def change_conversation(self, id_: str, change: Callable[[Conversation], Conversation]) -> Conversation:
+        """Replace a conversation by what `change` makes of it, and return that.
+
+        Raises:
+            RequestError: there is none of this id.
+        """
+        changed: list[Conversation] = []
+
+        def changing(body: str | None) -> str:
+            if body is None:
+                raise missing("conversation", id_)
+            changed.append(change(Conversation.model_validate_json(body)))
+            return changed[0].model_dump_json(by_alias=True)
+
+        await self._in_thread(lambda: self._conversations().change(id_, changing))
+        return changed[0]
+
+    async def add_conversation(self, conversation: Conversation) -> None:
+        """Keep a new conversation."""
+        body = conversation.model_dump_json(by_alias=True)
+        await self._in_thread(lambda: self._conversations().change(conversation.id, lambda _: body))
+
+    async def resolved(self, items: Iterable[InputItem], param: str) -> tuple[Item, ...]:
+        """Return items with those in the place of references to which they refer, and without those to be ignored.
+
+        Raises:
+            RequestError: there is no such item.
+        """
+        found: list[Item] = []
+        for place, item in enumerate(items):
+            if isinstance(item, ItemReference):
+                referred = await self._in_thread(lambda item=item: self._referred(item.id))  # type: ignore[misc]
+                if referred is None:
+                    raise invalid_request(f"{param}[{place}]: there is no item {item.id!r}", param=f"{param}[{place}]")
+                found.append(referred)
+            elif item.type != "ignored":
+                found.append(item)
+        return tuple(found)
+
+    def _response(self, id_: str) -> StoredResponse:
+        for documents in self._all():
+            body = documents.get(id_) if id_.startswith("resp_") else None
+            if body is not None:
+                stored = StoredResponse.model_validate_json(body)
+                return stored if stored.response.over or _is_made(documents, id_) else _left(documents, stored)
+        raise missing("response", id_)
+
+    def _before(self, id_: str) -> tuple[Item, ...]:
+        chain: list[StoredResponse] = []
+        following: str | None = id_
+        while following is not None:
+            try:
+                chain.append(self._response(following))
+            except RequestError:
+                raise missing("response", following, "previous_response_id") from None
+            if not chain[-1].response.over:
+                message = f"response {following!r} is not finished"
+                raise invalid_request(message, param="previous_response_id", code="previous_response_not_finished")
+            following = chain[-1].response.previous_response_id
+        return tuple(item for each in reversed(chain) for item in (*each.input, *without_agents(each.response).output))
+
+    def _referred(self, id_: str) -> Item | None:
+        try:
+            stored = self._response(f"resp_{owner_of(id_)}")
+        except RequestError:
+            # Reasoning is not needed, wherever it is.
+            return Reasoning(id=id_) if id_.startswith("rs_") else None
+        return next((each for each in (*stored.input, *stored.response.output) if each.id == id_), None)
+
+    def _of(self, mind: Contemplator[Any]) -> Documents:
+        return self._memory if mind.journal is None else self._journals[id(mind.journal)]
+
+    def _conversations(self) -> Documents:
+        return next(iter(self._journals.values()), None) or self._memory
+
+    def _all(self) -> tuple[Documents, ...]:
+        return (*self._journals.values(), self._memory)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if not self._journals:
+            return work()
+        return await to_thread.run_sync(work)
+
+
+def _is_made(documents: Documents, id_: str) -> bool:
+    """Return whether somebody makes a response that is not whole: who does so holds its lock."""
+    if not isinstance(documents, JournalDocuments):
+        return True
+    try:
+        with documents.journal.hold(id_):
+            return False
+    except JournalError:
+        return True
+
+
+def _left(documents: Documents, stored: StoredResponse) -> StoredResponse:
+    """Return a response as failed: the server that made it is gone."""
+    failed = ResponseWriter(stored.response, events=len(stored.events))
+    why = server_error("the server was stopped before the answer was there", status=503, code="server_stopped")
+    told = [frame(each).decode() for each in failed.fail(why)]
+    left = stored.model_copy(update={"response": failed.response, "events": (*stored.events, *told)})
+    body = left.model_dump_json(by_alias=True)
+    documents.change(stored.response.id, lambda found: body if found is not None else None)
+    return left
+
+
+def missing(what: str, id_: str, param: str | None = None) -> RequestError:
+    """Return the error for an id under which nothing is kept."""
+    code = "previous_response_not_found" if param else "not_found"
+    return invalid_request(f"there is no {what} {id_!r}", status=400 if param else 404, param=param, code=code)
