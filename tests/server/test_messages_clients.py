@@ -120,6 +120,13 @@ def test_tokens_arrive_while_the_model_is_still_writing(client: Any) -> None:
     assert read == ["Rivers ", "bring it."]
 
 
+def test_texts_come_through_as_they_are(serve: Serve) -> None:
+    said = '"Salt"\n\t\\ \u2028\u0000 \U0001f30a é'
+    url = serve(instant(StepByStep([Delta(reasoning=said), said, said])))
+    events = events_of(post(url, BODY | ADAPTIVE | {"stream": True}))
+    assert (texts(events, "thinking"), texts(events)) == (said, said * 2)
+
+
 def test_silence_is_filled_with_pings(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replies, "KEEP_ALIVE_SECONDS", 0.01)
     pinged = threading.Event()

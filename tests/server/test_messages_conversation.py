@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contemplate import Returned
 from contemplate.messages import ImagePart, Message, ToolCall
@@ -143,6 +144,29 @@ def test_any_conversation_is_asked_or_refused_in_words(said: list[tuple[str, lis
     assert question.text.strip()
     assert checked_history(question.history) == question.history
     assert all(each.parts for each in question.history)
+
+
+def test_a_field_that_is_null_is_not_there() -> None:
+    fields = ("system", "tools", "tool_choice", "thinking", "metadata", "stop_sequences", "output_config", "stream")
+    assert body([user("Why?")], **dict.fromkeys(fields)) == body([user("Why?")])
+
+
+kinds = st.sampled_from(["text", "image", "tool_use", "tool_result", "thinking", "document", "x"])
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "content"]), inner),
+    max_leaves=5,
+)
+names = st.sampled_from(["text", "source", "id", "name", "input", "tool_use_id", "content"])
+
+
+@given(st.builds(lambda kind, fields: {**fields, "type": kind}, kinds, st.dictionaries(names, junk)) | junk)
+def test_any_block_is_read_or_refused(block: Any) -> None:
+    for said in (user(block), assistant(block), user({**result(), "content": block})):
+        try:
+            body([said])
+        except ValidationError as error:
+            assert error.errors()
 
 
 @pytest.mark.parametrize("name", ["claude-*", "*", "a*b*c"])

@@ -115,3 +115,25 @@ def test_the_finish_reason_says_whether_the_answer_was_cut() -> None:
 def test_a_deadline_in_the_answer_leaves_what_was_read() -> None:
     text, restarted = read([OutputDelta(text="Half an ")], result("## Cost\n...", complete=False, stopped_by="seconds"))
     assert (text, restarted) == ("Half an ", False)
+
+
+pieces = st.builds(OutputDelta, text=st.text("ab", max_size=3), reasoning=st.text("ab\n", max_size=3))
+notes = st.builds(Noted, message=st.text("ab1", min_size=1, max_size=3))
+turns = st.just(called("tool_calls", task="answer"))
+
+
+@given(st.lists(pieces | notes | turns), st.lists(pieces | notes | turns))
+def test_a_run_that_goes_on_repeats_nothing_and_leaves_nothing_out(before: list[Event], after: list[Event]) -> None:
+    planned: Event = TaskPlanned(task=Task(id="answer", prompt="?", kind="answer"))
+
+    def told(deltas: ReplyDeltas, events: list[Event]) -> tuple[str, list[str]]:
+        said = [delta for delta in map(deltas.of, [planned, *events]) if delta is not None]
+        lines = [line for delta in said for line in delta.reasoning.splitlines() if line.startswith("Note")]
+        return "".join(delta.content for delta in said).replace("\n\n", ""), lines
+
+    first = ReplyDeltas()
+    content, lines = told(first, before)
+    more_content, more_lines = told(ReplyDeltas(told=first.told), [*before, *after])
+    whole = "".join(event.text for event in (*before, *after) if isinstance(event, OutputDelta))
+    assert content + more_content == whole
+    assert len(lines) + len(more_lines) == sum(isinstance(event, Noted) for event in (*before, *after))

@@ -72,6 +72,14 @@ def test_one_line_tells_where_and_each_mode_is_a_model(served: Served) -> None:
     assert served.stop(signal.SIGTERM) == (0, "returned\n", "")
 
 
+def test_anthropics_models_are_answered_for_by_name(served: Served) -> None:
+    with served.client() as client:
+        for name in ("claude-opus-5", "claude-haiku-4-5"):
+            assert client.models.retrieve(name).id == name
+        with pytest.raises(openai.NotFoundError, match="there are: contemplate, contemplate-auto"):
+            client.models.retrieve("gpt-5")
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_cancels_what_is_running_and_ends_the_server(

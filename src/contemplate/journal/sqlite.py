@@ -26,6 +26,7 @@ APPLICATION_ID = 0x63746D70
 SCHEMA_VERSION = 1
 QUICK = 0.02
 PATIENCE = 30.0
+PAUSE = 0.01
 # Questions, answers and images are nobody else's.
 PRIVATE = 0o600
 OTHERS = 0o077
@@ -282,7 +283,7 @@ class Journal:
             # What is no UTF-8 is damaged: its checksum is wrong, and the rows beside it are read.
             connection.text_factory = lambda raw: raw.decode(errors="replace")
             try:
-                self._prepare(connection)
+                self._prepare(connection, patience)
             except BaseException:
                 connection.close()
                 raise
@@ -326,8 +327,12 @@ class Journal:
                     path.chmod(PRIVATE)
         self._private = self._files
 
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        if not self._is_journal(connection):
+    def _prepare(self, connection: sqlite3.Connection, patience: float) -> None:
+        # Of one moment: another process may be creating it.
+        connection.execute("BEGIN")
+        found = self._is_journal(connection)
+        connection.execute("COMMIT")
+        if not found:
             connection.execute("BEGIN IMMEDIATE")
             # Another process may have created it in the meantime.
             if not self._is_journal(connection):
@@ -336,7 +341,7 @@ class Journal:
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.execute("COMMIT")
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_write_ahead_log(connection, time.monotonic() + patience)
         connection.execute("PRAGMA synchronous = NORMAL")
 
     def _is_journal(self, connection: sqlite3.Connection) -> bool:
@@ -384,6 +389,18 @@ class Journal:
 
     def _damaged(self, what: str) -> JournalError:
         return JournalError(f"journal {self.path} is damaged: {what}", hint="nothing was written to it; move it away")
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection, until: float) -> None:
+    """Change to a write-ahead log, for which SQLite itself does not wait if another process does so, too."""
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(PAUSE)
 
 
 def _checksum(body: str) -> int:

@@ -3,11 +3,13 @@
 uvicorn_server     the server on a port, until a signal stops it
 app                the routes
 chat               chat completions: bodies, and replies
+responses          the Responses API, and conversations that the server keeps
 messages           Anthropic's Messages: bodies, and replies
 model_names        the names by which clients ask for contemplators
 asgi_run           one request and its run, which ends when the client goes
 served             how much is thought about a request: efforts, and small calls
 asked              what a client asks, in whatever dialect, and how it is told of the answer
+questions          the messages of a request, as a question and the conversation before it
 waiting_runs       runs that wait for what the client's tools return
 forced_call        answers that are to be a call of a client's tool
 stop_strings       answers that end at a string

@@ -91,7 +91,7 @@ class ReplyDeltas:
         self._lines = EventLines()
         self._mid_line = False
         self._answers: set[str] = set()
-        self._written = ""
+        self._written: list[str] = []
         self._again: str | None = None
         self._finish: str | None = None
         self._turn_over = False
@@ -131,8 +131,9 @@ class ReplyDeltas:
         """Return what is still to be read when the run is over: an answer that was never streamed, or its end."""
         if self._typed:
             return ReplyDelta(content=self.text(result))
-        if result.text.startswith(self._written):
-            rest = result.text[len(self._written) :]
+        written = "".join(self._written)
+        if result.text.startswith(written):
+            rest = result.text[len(written) :]
             return ReplyDelta(content=rest) if rest else None
         if self._again is not None and result.complete:
             return ReplyDelta(content=result.text, restart=True)
@@ -167,11 +168,14 @@ class ReplyDeltas:
             return ReplyDelta(reasoning) if reasoning else None
         opening = ""
         if self._turn_over and event.text:
-            opening, self._written, self._turn_over = "\n\n", "", False
+            opening, self._written, self._turn_over = "\n\n", [], False
         elif event.restart and self._written and not self._turn_over:
             self._again = ""
         content, restart = (event.text, False) if self._again is None else self._repeated(event.text)
-        self._written = content if restart else self._written + content
+        if restart:
+            self._written = []
+        if content:
+            self._written.append(content)
         if reasoning:
             self._mid_line = not reasoning.endswith("\n")
         if restart:
@@ -191,11 +195,11 @@ class ReplyDeltas:
 
     def _repeated(self, text: str) -> tuple[str, bool]:
         """Return what `text` adds to an answer that starts over, and whether it differs from what stood before."""
-        again = (self._again or "") + text
-        if self._written.startswith(again):
+        again, written = (self._again or "") + text, "".join(self._written)
+        if written.startswith(again):
             self._again = again
             return "", False
         self._again = None
-        if again.startswith(self._written):
-            return again[len(self._written) :], False
+        if again.startswith(written):
+            return again[len(written) :], False
         return again, True

@@ -32,7 +32,7 @@ def question_of(
     """
     place = max((place for place, each in enumerate(messages) if each.role == "user"), default=None)
     if place is None:
-        raise invalid_request(f"{field}: none of the messages has the role user", param=field)
+        raise invalid_request(f"{field}: none has the role user", param=field)
     said = list(_with_all_results(messages, place, prompts))
     asked = said[place]
     if not asked.text.strip() and not asked.images:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainValidator
+from pydantic import BeforeValidator, JsonValue, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ...data import to_json_text
@@ -24,6 +24,11 @@ _FIELDS = {
     "image": "an object in its field source",
     "tool_use": "a text in each of its fields id and name, and an object in its field input",
     "tool_result": "a text in its field tool_use_id",
+}
+_BLOCK: dict[str, JsonValue] = {
+    "type": "object",
+    "properties": {"type": {"type": "string"}},
+    "required": ["type"],
 }
 _HINTS = {"document": ": send its text in a text block, or its pages as images"}
 
@@ -78,9 +83,10 @@ def _block(value: Any) -> Block | None:
 
 def _returned(content: Any) -> Iterator[TextPart | ImagePart]:
     """Parse the content of a tool's result: a text, blocks, or nothing."""
-    if content is None:
-        return
-    for value in _listed(content):
+    blocks = _listed([] if content is None else content)
+    if not isinstance(blocks, list):
+        raise PydanticCustomError("block", "the content of a tool's result must be a text or a list of blocks")
+    for value in blocks:
         match value:
             case {"type": "tool_reference", "tool_name": str(name)}:
                 yield TextPart(text=name)
@@ -109,4 +115,8 @@ def _image(source: Mapping[str, Any]) -> ImagePart:
 
 
 # A text, or blocks; None stands for what is left out.
-Content = Annotated[tuple[Annotated[Block | None, PlainValidator(_block)], ...], BeforeValidator(_listed)]
+Content = Annotated[
+    tuple[Annotated[Block | None, PlainValidator(_block)], ...],
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": _BLOCK}]}),
+]

@@ -17,6 +17,12 @@ from .blocks import Content, ToolReturn
 class _RequestPart(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        # A field that is null is one that is not there.
+        return {name: each for name, each in value.items() if each is not None} if isinstance(value, dict) else value
+
 
 class SaidMessage(_RequestPart):
     """A message of the conversation so far."""

@@ -108,7 +108,7 @@ class Store:
         """Return the conversation up to and with the response `id_`, oldest item first.
 
         Raises:
-            RequestError: it, or one before it, is not there.
+            RequestError: it, or one before it, is not there, or not finished.
         """
         return await self._in_thread(lambda: self._before(id_))
 
@@ -186,6 +186,9 @@ class Store:
                 chain.append(self._response(following))
             except RequestError:
                 raise missing("response", following, "previous_response_id") from None
+            if not chain[-1].response.over:
+                message = f"response {following!r} is not finished"
+                raise invalid_request(message, param="previous_response_id", code="previous_response_not_finished")
             following = chain[-1].response.previous_response_id
         return tuple(item for each in reversed(chain) for item in (*each.input, *without_agents(each.response).output))
 
