@@ -30,6 +30,8 @@ Tell = Callable[[dict[str, Any]], None]
 
 READING = re.compile(r"\d+\.\d degrees and \w+")
 DONE = "Both files are well."
+CHUNK = 8
+SECONDS_A_CHUNK = 0.02
 
 
 def minds(tell: Tell) -> dict[str, Contemplator[Any]]:
@@ -59,7 +61,11 @@ class QuestionDriven:
             await self._never_end(on_delta)
         reply = _reply(request, role, feature)
         self.tell({"reply": _words(reply), "of": role})
-        return await ScriptedModel(lambda _: reply, chunk=8).request(request, on_delta)
+        sink = None if on_delta is None or feature == "stream" else on_delta
+        response = await ScriptedModel(lambda _: reply, chunk=CHUNK).request(request, sink)
+        if on_delta is not None and sink is None:
+            await _write_slowly(response.message.text, on_delta)
+        return response
 
     def _tell_of(self, request: ModelRequest, role: Role, feature: str | None) -> None:
         images = [image.data for message in request.messages for image in message.images]
@@ -83,6 +89,13 @@ class QuestionDriven:
             await anyio.sleep_forever()
         finally:
             self.tell({"cancelled": True})
+
+
+async def _write_slowly(text: str, on_delta: DeltaSink) -> None:
+    """Write as slowly as models do: what is written at once comes at once."""
+    for start in range(0, len(text), CHUNK):
+        on_delta(Delta(text[start : start + CHUNK]))
+        await anyio.sleep(SECONDS_A_CHUNK)
 
 
 def role_of(request: ModelRequest) -> Role:

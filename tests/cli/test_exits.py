@@ -85,8 +85,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
 def test_an_address_that_others_reach_is_refused_with_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--host", "0.0.0.0", *NOWHERE]) == 2
     said = capsys.readouterr().err
-    assert "a proxy that knows your users" in said
-    assert "serve(allow_remote=True)" in said
+    assert "the server has no keys" in said
+    assert "--api-key NAME=SECRET" in said
 
 
 def test_a_server_that_is_down_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,8 +27,8 @@ def six(exchange: Exchange) -> Reply | str:
 
 
 def left_at_the_end(shown: str) -> str:
-    """What was written after the live part was erased for the last time."""
-    return ESCAPES.sub("", shown[shown.rindex("\x1b[2K") :])
+    """What was written after the live part was erased for the last time; who is quick erases nothing."""
+    return ESCAPES.sub("", shown[max(0, shown.rfind("\x1b[2K")) :])
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(80, 24), (60, 20), (40, 6), (20, 4)])

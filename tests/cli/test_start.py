@@ -47,6 +47,7 @@ def test_help_loads_nothing_of_anybody_elses(arguments: list[str]) -> None:
         "contemplate._version",
         "contemplate.cli",
         "contemplate.cli.arguments",
+        "contemplate.cli.serve_options",
     }
 
 

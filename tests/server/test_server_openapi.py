@@ -53,5 +53,6 @@ def test_the_document_refers_to_what_it_has(serve: Serve) -> None:
         return set().union(*map(references, value)) if isinstance(value, list) else set()
 
     named = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    assert references(document) == named
+    # Some that stand for what a client sends in other words are named, and not used.
+    assert references(document) <= named
     assert document["openapi"].startswith("3.1")

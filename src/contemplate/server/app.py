@@ -32,18 +32,20 @@ from .health import OPERATIONS as HEALTH
 from .health import Health
 from .keys import RequireKey
 from .messages.errors import ErrorResponse
+from .messages.operations import OPERATIONS as MESSAGES
 from .messages.routes import messages_routes, model_response, models_response
 from .metrics import MEDIA_TYPE, Metrics
 from .model_names import Minds
 from .openapi import openapi_document
 from .request_body import read_json
+from .responses.operations import OPERATIONS as RESPONSES
 from .responses.routes import responses_routes
 from .served import LESS_EFFORT, Efforts, Served, SmallCalls
 from .settings import ServerSettings
 from .visit_book import VisitBook
 
 # What the OpenAPI document tells, in the order in which it does.
-OPERATIONS = (*CHAT, *HEALTH)
+OPERATIONS = (*CHAT, *RESPONSES, *MESSAGES, *HEALTH)
 
 # The forms of errors: OpenAI's, but for the paths of other APIs.
 ERROR_FORMS = ErrorForms(error_response, {"/v1/messages": ErrorResponse})

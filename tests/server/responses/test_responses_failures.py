@@ -32,8 +32,7 @@ def test_a_slow_down_stays_one(client: Any) -> None:
 
 def test_a_server_error_is_told_in_the_stream_and_not_as_one_that_clients_repeat(raw: Any) -> None:
     events = raw(instant(ScriptedModel(lambda _: _raise(ModelServerError("it fell over", model="x"))))).stream()
-    assert types(events)[:2] == ["created", "in_progress"]
-    assert types(events)[-2:] == ["output_item.done", "failed"]
+    assert types(events) == ["created", "in_progress", "failed"]
     final = events[-1]["response"]
     assert (final["status"], final["error"]["code"]) == ("failed", "invalid_prompt")
     assert "it fell over" in final["error"]["message"]
