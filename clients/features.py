@@ -24,7 +24,7 @@ EDITS = {
 }
 WRITTEN = {"greeting.py": 'print("hello")\n', "farewell.py": 'print("bye")\n'}
 
-# A client may ask again a few times, as for any server that failed; each time is a whole run.
+# A client may ask again, as for any server that failed; each time is a whole run.
 MOST_REPEATS = 8
 
 
