@@ -141,7 +141,7 @@ def test_too_many_wait_or_are_told_to_come_again(serve: Serve) -> None:
         thread.start()
     assert model.asked.acquire(timeout=PATIENCE)
     while "contemplate_runs_queued 1.0" not in httpx2.get(url + "/metrics").text:
-        pass
+        assert not answers
     refused = httpx2.post(url + CHAT, json=BODY)
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "server_busy")
     assert (refused.headers["retry-after"], refused.headers["x-should-retry"]) == ("5", "true")

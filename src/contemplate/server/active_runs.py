@@ -65,7 +65,12 @@ class ActiveRuns:
             raise RequestError(server_error("the server is stopping", status=503, code="server_stopped"))
 
     async def _turn(self) -> None:
-        self.queued += 1
+        # Whoever needs not wait is never counted among those who do.
+        try:
+            self._turns.acquire_nowait()
+            return
+        except anyio.WouldBlock:
+            self.queued += 1
         try:
             await self._turns.acquire()
         finally:
