@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import anyio
+import anyio.lowlevel
 
 from .api_errors import RequestError, busy, draining, server_error
 from .waiting_runs import WaitingRuns
@@ -65,6 +65,7 @@ class ActiveRuns:
             raise RequestError(server_error("the server is stopping", status=503, code="server_stopped"))
 
     async def _turn(self) -> None:
+        await anyio.lowlevel.checkpoint()
         # Whoever needs not wait is never counted among those who do.
         try:
             self._turns.acquire_nowait()
