@@ -12,8 +12,8 @@ import json
 import random
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -45,6 +45,11 @@ class Rooms:
         self._size = size
         self.calls: list[int] = []
         self.found = 0
+
+    @property
+    def at_the_end(self) -> bool:
+        """Whether all rooms were found."""
+        return self.found == len(self._order)
 
     @property
     def tool(self) -> Tool:
@@ -103,12 +108,15 @@ class Work:
 class _Overheard:
     """A model whose prompts are measured as they are sent."""
 
-    def __init__(self, inner: Model, calls: list[Call]) -> None:
+    def __init__(self, inner: Model, calls: list[Call], must_look: Callable[[], bool]) -> None:
         self.name, self.price = inner.name, FREE
         self._inner, self._calls = inner, calls
+        self._must_look = must_look
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
         began = time.perf_counter()
+        if self._must_look():
+            request = replace(request, tool_choice="required")
         response = await self._inner.request(request, on_delta)
         usage, seconds = response.usage, time.perf_counter() - began
         size = request_tokens(request)
@@ -122,8 +130,10 @@ class _Overheard:
         return response
 
 
-async def measured(model: Model, rooms: Rooms, turns: int, context: int, seconds: float | None = None) -> Work:
-    """Let `model` find its way through `rooms`."""
+async def measured(
+    model: Model, rooms: Rooms, turns: int, context: int, seconds: float | None = None, *, led: bool = False
+) -> Work:
+    """Let `model` find its way through `rooms`; one that is `led` cannot answer before it was in the last of them."""
     calls: list[Call] = []
     condensed: list[tuple[int, int, int]] = []
     called: list[str | None] = []
@@ -135,7 +145,7 @@ async def measured(model: Model, rooms: Rooms, turns: int, context: int, seconds
             called.append(event.finish)
 
     mind = Contemplator(
-        _Overheard(model, calls),
+        _Overheard(model, calls, lambda: led and not rooms.at_the_end),
         planner=planners.direct(),
         agent=Agent(tools=[rooms.tool], settings=SETTINGS, max_turns=turns, context=context),
         aggregator=aggregators.first(),
@@ -170,10 +180,10 @@ def show(work: Work, count: int, context: int) -> list[str]:
     return failures
 
 
-async def _local(name: str, rooms: Rooms, turns: int, context: int, seconds: float | None) -> Work:
+async def _local(name: str, rooms: Rooms, turns: int, context: int, seconds: float | None, led: bool) -> Work:
     model = LocalModel(name)
     async with model.connect():
-        return await measured(model, rooms, turns, context, seconds)
+        return await measured(model, rooms, turns, context, seconds, led=led)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -185,10 +195,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--context", type=int, default=8000, help="tokens of a prompt, by the estimate")
     parser.add_argument("--spare", type=int, default=10, help="more turns than there are rooms")
     parser.add_argument("--seconds", type=float, help="the time that it may take")
+    parser.add_argument("--led", action="store_true", help="require a call of the tool until the last room was found")
     parser.add_argument("--out", type=Path, help="write the raw figures to this file, as JSON")
     given = parser.parse_args(arguments)
     rooms = Rooms(given.rooms, given.bytes)
-    work = anyio.run(_local, given.model, rooms, given.rooms + given.spare, given.context, given.seconds)
+    work = anyio.run(_local, given.model, rooms, given.rooms + given.spare, given.context, given.seconds, given.led)
     settings = {name: value for name, value in vars(given).items() if name != "out"}
     print(f"{json.dumps(settings)}\n{json.dumps(machine())}\n")
     failures = show(work, given.rooms, given.context)
