@@ -89,6 +89,15 @@ def test_metrics_count_requests_runs_and_tokens_and_name_nothing_of_a_client(ser
     assert "secret" not in shown
 
 
+def test_names_that_a_client_makes_up_are_one_in_metrics(serve: Serve) -> None:
+    url = serve({"gpt-*": Contemplator(ScriptedModel("Yes."), mode="instant")})
+    for name in ("gpt-one", "gpt-two"):
+        assert httpx2.post(url + CHAT, json=BODY | {"model": name}).json()["model"] == name
+    shown = httpx2.get(url + "/metrics").text
+    assert 'contemplate_runs_total{key="",model="gpt-*",outcome="answered"} 2.0' in shown.splitlines()
+    assert "gpt-one" not in shown
+
+
 def test_a_bug_is_answered_with_an_id_that_the_log_has(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     class Buggy(Contemplator[str]):
         @property

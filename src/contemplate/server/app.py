@@ -105,7 +105,7 @@ def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Sta
         *messages_routes(backend.mind, served.with_effort, read, runs),
         *responses_routes(backend.mind, read, runs, served),
     ]
-    backend.counted = Metrics(runs, routes)
+    backend.counted = Metrics(runs, routes, served.label)
     return Starlette(
         routes=routes,
         middleware=_middleware(settings, backend.counted),

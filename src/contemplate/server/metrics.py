@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -23,9 +23,11 @@ class Metrics:
     Args:
         runs: those that go on.
         routes: all there are; requests are counted by them.
+        label: returns what stands for the name by which a client asked for a contemplator.
     """
 
-    def __init__(self, runs: ActiveRuns, routes: Iterable[BaseRoute]) -> None:
+    def __init__(self, runs: ActiveRuns, routes: Iterable[BaseRoute], label: Callable[[str], str]) -> None:
+        self._label = label
         self._routes = tuple(routes)
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
@@ -62,13 +64,14 @@ class Metrics:
         self._seconds.labels(route).observe(seconds)
         if visit.model is None or visit.outcome is None:
             return
+        model = self._label(visit.model)
         key = _NO_KEY if visit.key is None else visit.key.name
-        self._runs.labels(visit.model, key, visit.outcome).inc()
-        self._run_seconds.labels(visit.model).observe(seconds)
-        self._calls.labels(visit.model, key).inc(visit.usage.calls)
-        self._tokens.labels(visit.model, key, "input").inc(visit.usage.input_tokens)
-        self._tokens.labels(visit.model, key, "output").inc(visit.usage.output_tokens)
-        self._cost.labels(visit.model, key).inc(visit.usage.cost_usd or 0.0)
+        self._runs.labels(model, key, visit.outcome).inc()
+        self._run_seconds.labels(model).observe(seconds)
+        self._calls.labels(model, key).inc(visit.usage.calls)
+        self._tokens.labels(model, key, "input").inc(visit.usage.input_tokens)
+        self._tokens.labels(model, key, "output").inc(visit.usage.output_tokens)
+        self._cost.labels(model, key).inc(visit.usage.cost_usd or 0.0)
 
     def text(self) -> bytes:
         """Return all, as Prometheus reads it."""

@@ -20,9 +20,15 @@ def shown_names(minds: Minds) -> tuple[str, ...]:
     return tuple(name for name in minds if "*" not in name)
 
 
-def named(minds: Minds, name: str) -> Contemplator[Any] | None:
-    """Return the contemplator of that name, or else the first one whose pattern it matches; None if there is none."""
+def matching(minds: Minds, name: str) -> str | None:
+    """Return the name, or else the first pattern, under which a contemplator is served to who asks for `name`."""
     if name in minds:
-        return minds[name]
-    patterns = ((re.escape(each).replace(r"\*", ".*"), mind) for each, mind in minds.items() if "*" in each)
-    return next((mind for pattern, mind in patterns if re.fullmatch(pattern, name, re.DOTALL)), None)
+        return name
+    patterns = ((re.escape(each).replace(r"\*", ".*"), each) for each in minds if "*" in each)
+    return next((each for pattern, each in patterns if re.fullmatch(pattern, name, re.DOTALL)), None)
+
+
+def named(minds: Minds, name: str) -> Contemplator[Any] | None:
+    """Return the contemplator that is asked for by `name`; None if there is none."""
+    found = matching(minds, name)
+    return None if found is None else minds[found]

@@ -12,7 +12,7 @@ from ..contemplator import Contemplator
 from ..errors import ConfigurationError
 from ..modes import Mode, Preset, preset
 from .asked import Asked
-from .model_names import Minds, named, shown_names
+from .model_names import Minds, matching, named, shown_names
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 # What answers a request of an effort: a mode of the contemplator that is asked, or another contemplator.
@@ -118,6 +118,10 @@ class Served:
         if found is None and self.small_calls is not None and name.endswith(self.small_calls.suffix):
             return self.minds.get(name.removesuffix(self.small_calls.suffix))
         return found
+
+    def label(self, name: str) -> str:
+        """Return what stands for a model in metrics: of many names that match one pattern, the pattern."""
+        return matching(self.minds, name) or name
 
     def with_effort(self, asked: Asked, effort: str | None = None) -> Asked:
         """Return what is asked, of whoever answers it with that effort; None leaves it to the contemplator.
