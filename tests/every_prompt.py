@@ -297,9 +297,12 @@ async def dialects(told: Told) -> None:
 async def serving(told: Told) -> None:
     said = [("system", "s"), ("user", "a"), ("assistant", "b"), ("user", "c")]
     messages = [{"role": role, "content": text} for role, text in said]
-    for more in ([], [{"role": "assistant", "content": "d"}], [{"role": "user", "content": [PICTURE]}]):
+    wanted = [{"id": each, "type": "function", "function": {"name": "f", "arguments": "{}"}} for each in ("1", "2")]
+    halfway = [{"role": "assistant", "tool_calls": wanted}, {"role": "tool", "tool_call_id": "1", "content": "r"}]
+    for more in ([], [{"role": "assistant", "content": "d"}], [{"role": "user", "content": [PICTURE]}], halfway):
         request = ChatRequest.model_validate({"model": "m", "messages": [*messages, *more]})
-        told.texts.append(as_question(request.messages, told.prompts).text)
+        question = as_question(request.messages, told.prompts)
+        told.texts += [question.text, *(each.text for each in question.history)]
 
 
 async def revising(told: Told) -> None:

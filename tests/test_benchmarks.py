@@ -32,7 +32,7 @@ def test_the_fuzz_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyError(rng.random())
 
     monkeypatch.setitem(fuzz.KINDS, "plans", broken)
-    tallies = fuzz.fuzz(inputs=10, seed=1)
+    tallies = fuzz.fuzz(inputs=2 * len(fuzz.KINDS), seed=1)
     assert {name: each.crashes for name, each in tallies.items() if each.crashes} == {"plans": 2}
     assert not fuzz.show(tallies)
 

@@ -90,7 +90,7 @@ async def test_what_a_limit_cut_off_is_said_to_be_cut_off_by_it() -> None:
     mind = Contemplator(ScriptedModel(reply), mode="vote", limits=Limits(output_tokens=600))
     with pytest.raises(AggregationError, match=r"Limits\.output_tokens") as caught:
         await mind.run("q")
-    assert shares[0] == 120, "equal shares of what there is"
+    assert shares == [600], "rather one that is whole than five that are not"
     assert caught.value.hint is not None
     assert "output_tokens" in caught.value.hint
     assert caught.value.partial is not None

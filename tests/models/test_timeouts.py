@@ -84,7 +84,7 @@ class LateBody:
     async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
         body = b'{"choices": [{"message": {"content": "whole"}, "finish_reason": "stop"}]}'
         await connection.head(200, {"content-type": "application/json", "content-length": str(len(body))})
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.3)
         await connection.raw(body)
 
 
@@ -92,7 +92,7 @@ class LateBody:
 async def test_what_comes_in_one_piece_is_not_held_to_the_limits_of_streams(stream: bool) -> None:
     with FaultyServer(LateBody()) as server:
         model = OpenAIModel("m", base_url=server.url)
-        settings = ModelSettings(first_token_timeout=0.2, idle_timeout=0.05)
+        settings = ModelSettings(first_token_timeout=1.0, idle_timeout=0.2)
         response = await model.request(asking(settings), (lambda _: None) if stream else None)
     assert response.message.text == "whole"
 

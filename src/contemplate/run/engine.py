@@ -175,7 +175,7 @@ def _fallback_conclusion(run: _Run, state: RunState, limits: Limits, failure: Co
     raise LimitExceeded(
         f"Limits.seconds = {limits.seconds or 0:g} passed before there was any answer",
         limit="seconds",
-        hint="raise the limit",
+        hint="raise Limits.seconds",
     )
 
 

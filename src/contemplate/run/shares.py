@@ -437,7 +437,7 @@ def refusal(limits: Limits, limit: str) -> LimitExceeded:
     return LimitExceeded(
         f"Limits.{limit} = {getattr(limits, limit)} leaves no room for another call",
         limit=limit,
-        hint="raise the limit",
+        hint=f"raise Limits.{limit}",
     )
 
 

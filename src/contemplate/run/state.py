@@ -88,6 +88,7 @@ class RunState:
         self._when_planned: list[Callable[[], None]] = []
         self._results: dict[str, TaskResult] = {}
         self._waits = 0
+        self._attempts = 0
         self._finished: dict[str, anyio.Event] = {}
         self._messages: dict[str, list[str]] = {}
 
@@ -107,8 +108,8 @@ class RunState:
         return len(self.planned) - len(self._results)
 
     def is_attempt(self, task: str) -> bool:
-        """Return whether a task is one of several attempts at the question."""
-        return task in self.places and self.planned[self.places[task]].kind == "candidate"
+        """Return whether a task is one of several attempts at the question, and nothing else was planned."""
+        return self._attempts == len(self.planned) and task in self.places
 
     @property
     def planning(self) -> bool:
@@ -126,6 +127,7 @@ class RunState:
         """Add a planned task."""
         self.places[task.id] = len(self.planned)
         self.planned.append(task)
+        self._attempts += task.kind == "candidate"
 
     def record(self, result: TaskResult) -> None:
         """Store a result, wake those who wait for it, and pass it on unless it is held."""
