@@ -17,7 +17,6 @@ from contemplate.errors import ModelAuthError, ModelRateLimitError
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
 from contemplate.server.api_errors import Failure, server_error
-from contemplate.server.messages import replies
 from contemplate.server.messages.errors import ErrorBody
 from contemplate.testing import ScriptedModel
 
@@ -94,10 +93,7 @@ def test_what_a_request_may_be_refused_for_before_it_is_read(serve: Serve) -> No
 
 @pytest.mark.parametrize("mode", ["instant", "thinking", "contemplating"])
 @pytest.mark.parametrize("more", [{}, {"stream": True}, {"stream": True, "thinking": {"type": "adaptive"}}])
-def test_an_upstreams_refusal_is_told_with_its_status(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, mode: Mode, more: dict[str, Any]
-) -> None:
-    monkeypatch.setattr(replies, "KEPT_BACK_SECONDS", PATIENCE)
+def test_an_upstreams_refusal_is_told_with_its_status(serve: Serve, mode: Mode, more: dict[str, Any]) -> None:
     slow = StepByStep([], ModelRateLimitError("slow down", model="x", status=429, retry_after=7.0))
     response = post(serve({"m": Contemplator(slow, mode=mode)}), BODY | more)
     assert (response.status_code, error_of(response).error.type) == (429, "rate_limit_error")
@@ -108,8 +104,7 @@ def test_an_upstreams_refusal_is_told_with_its_status(
     assert (response.status_code, error_of(response).error.type) == (502, "api_error")
 
 
-def test_what_is_kept_back_is_told_where_nothing_follows(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replies, "KEPT_BACK_SECONDS", 0.01)
+def test_thoughts_are_told_where_nothing_follows(serve: Serve) -> None:
     told = threading.Event()
     url = serve(instant(StepByStep([Delta(reasoning="Hmm."), told, "Rivers."])))
     body = BODY | {"stream": True, "thinking": {"type": "adaptive"}}

@@ -257,6 +257,7 @@ class Shares:
             return self._capped(ask, allowed, room.limit)
         if self.calls_out:
             return None
+        # If others were cut off, what is left is for them to go on.
         if attempt and not self._cut_off and left >= MIN_OUTPUT_TOKENS:
             return self._capped(ask, left, tightest.limit)
         raise refusal(self.limits, tightest.limit)

@@ -24,6 +24,7 @@ waiting_runs       runs that wait for what the client's tools return
 forced_call        answers that are to be a call of a client's tool
 stop_strings       answers that end at a string
 json_output        answers that follow a client's JSON schema
+event_stream       what all streams have in common
 outbox             what a slow client has not read yet
 deltas             the events of a run, as what they add to the reasoning and to the answer
 api_errors, error_forms  errors: a status, a message, a code; the form of each API

@@ -7,7 +7,7 @@ is then over; what the tool returns belongs to the conversation of the next one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -15,6 +15,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from ..decisions import PendingCall
+from ..models.schemas.definitions import nested
 from ..result import RunResult
 from ..tools.tool import Tool
 from .api_errors import invalid_request
@@ -95,8 +96,8 @@ def _any_of(tools: Sequence[Tool], *others: Schema) -> Schema:
     """Return the schema of a step that is a call of one of `tools`, or one of `others`."""
     definitions: dict[str, JsonValue] = {}
     calls: list[JsonValue] = []
-    for place, each in enumerate(tools):
-        arguments = _moved(each.parameters, f"{place}_", definitions)
+    for each in tools:
+        arguments = nested(dict(each.parameters), definitions)
         call: dict[str, JsonValue] = {
             "type": "object",
             "properties": {"tool": {"type": "string", "const": each.name}, "arguments": arguments},
@@ -107,31 +108,3 @@ def _any_of(tools: Sequence[Tool], *others: Schema) -> Schema:
     steps: dict[str, JsonValue] = {"step": {"anyOf": [*calls, *others]}}
     schema: Schema = {"type": "object", "properties": steps, "required": ["step"], "additionalProperties": False}
     return {**schema, "$defs": definitions} if definitions else schema
-
-
-def _moved(schema: Mapping[str, JsonValue], prefix: str, definitions: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return `schema` for a place within another one, to whose `definitions` its own are added, under `prefix`."""
-
-    def moved(value: JsonValue) -> JsonValue:
-        if isinstance(value, list):
-            return [moved(each) for each in value]
-        if not isinstance(value, dict):
-            return value
-        return {key: _renamed(each, prefix) if key == "$ref" else moved(each) for key, each in value.items()}
-
-    own: dict[str, JsonValue] = {}
-    for key, value in schema.items():
-        if key in ("$defs", "definitions") and isinstance(value, dict):
-            definitions |= {f"{prefix}{name}": moved(each) for name, each in value.items()}
-        else:
-            own |= {key: _renamed(value, prefix) if key == "$ref" else moved(value)}
-    return own
-
-
-def _renamed(reference: JsonValue, prefix: str) -> JsonValue:
-    if not isinstance(reference, str):
-        return reference
-    for start in ("#/$defs/", "#/definitions/"):
-        if reference.startswith(start):
-            return f"#/$defs/{prefix}{reference.removeprefix(start)}"
-    return reference

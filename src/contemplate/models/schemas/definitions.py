@@ -3,10 +3,56 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import unquote
 
 from pydantic import JsonValue
+
+# What stands in them is data, and refers to nothing.
+_VALUES = frozenset({"const", "default", "enum", "example", "examples"})
+
+
+def nested(schema: dict[str, JsonValue], definitions: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return `schema` for a place within another one.
+
+    References begin at the root: so what it refers to is added to `definitions`, those of the whole, under names that
+    are free there.
+    """
+    own, names = Definitions(schema), dict[str, str]()
+
+    def moved(value: JsonValue) -> JsonValue:
+        if isinstance(value, list):
+            return [moved(each) for each in value]
+        return moved_object(value) if isinstance(value, dict) else value
+
+    def moved_object(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        left_out = ("$defs", "definitions") if value is schema else ()
+        return {key: each if key in _VALUES else at(key, each) for key, each in value.items() if key not in left_out}
+
+    def at(key: str, value: JsonValue) -> JsonValue:
+        return target(value) if key == "$ref" and isinstance(value, str) else moved(value)
+
+    def target(reference: str) -> str:
+        found = own.name(reference)
+        if found is None:
+            return reference
+        if found not in names:
+            names[found] = name = _free(found, definitions)
+            # Taken, as it may refer to itself.
+            definitions[name] = True
+            definitions[name] = moved(own.schemas[found])
+        return f"#/$defs/{names[found]}"
+
+    return moved_object(schema)
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free
 
 
 class Definitions:
@@ -27,7 +73,7 @@ class Definitions:
             found = self.at(reference)
             if found is None:
                 return None
-            name = self._free(reference)
+            name = self._name_for(reference)
             self._names[reference] = name
             self.schemas[name] = found
         return self._names[reference]
@@ -47,7 +93,7 @@ class Definitions:
                 return None
         return found if isinstance(found, dict | bool) else None
 
-    def _free(self, reference: str) -> str:
+    def _name_for(self, reference: str) -> str:
         # llama.cpp names a rule by it, with "-" for whatever is no letter or digit, and reuses a rule of the same name.
         base = re.sub(r"[^A-Za-z0-9]+", "_", unquote(reference.rpartition("/")[2])).strip("_")[:60] or "root"
         name, number = base, 1

@@ -14,6 +14,7 @@ from ...data import readable, readable_json
 from ...messages import Message, ToolCall, instructed
 from ...prompts import Prompts, fence_mark, fenced
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse, OutputSchema
+from ..schemas.definitions import nested
 from .base import Wrapper
 
 
@@ -58,12 +59,12 @@ def _turn_schema(request: ModelRequest) -> dict[str, JsonValue]:
     definitions: dict[str, JsonValue] = {}
     turns: list[JsonValue] = []
     for tool in request.tools:
-        arguments = _hoist_definitions(tool.parameters, definitions)
+        arguments = nested(tool.parameters, definitions)
         turns.append(_object(tool={"type": "string", "const": tool.name}, arguments=arguments))
     if request.tool_choice != "required":
         answer: JsonValue = {"type": "string"}
         if request.output_schema is not None:
-            answer = _hoist_definitions(request.output_schema.schema, definitions)
+            answer = nested(request.output_schema.schema, definitions)
         turns.append(_object(answer=answer))
     schema: dict[str, JsonValue] = {"anyOf": turns}
     return schema | {"$defs": definitions} if definitions else schema
@@ -76,15 +77,6 @@ def _object(**properties: JsonValue) -> dict[str, JsonValue]:
         "required": list(properties),
         "additionalProperties": False,
     }
-
-
-def _hoist_definitions(schema: dict[str, JsonValue], definitions: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return `schema` without its `$defs`, which move to `definitions`, as references start at the root."""
-    inner = dict(schema)
-    own = inner.pop("$defs", None)
-    if isinstance(own, dict):
-        definitions |= own
-    return inner
 
 
 def _tools_in_words(request: ModelRequest) -> str:

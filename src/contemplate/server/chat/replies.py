@@ -14,6 +14,7 @@ from ...result import RunResult
 from ...usage import Usage
 from ..api_errors import Failure, RequestError, server_error
 from ..deltas import FinishReason, ReplyDelta
+from ..event_stream import KEEP_ALIVE_SECONDS, STREAM_HEADERS
 from .schema import (
     ApiUsage,
     AssistantMessage,
@@ -27,14 +28,6 @@ from .schema import (
     ToolCall,
     ToolCallDelta,
 )
-
-KEEP_ALIVE_SECONDS = 15.0
-
-_STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
 
 
 class WholeReply:
@@ -182,7 +175,7 @@ class StreamedReply:
                 return
             if not self._open:
                 self._open = True
-                await self._send({"type": "http.response.start", "status": 200, "headers": _STREAM_HEADERS})
+                await self._send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             if self.run_id and not self._introduced:
                 self._introduced = True
                 role = Delta(role="assistant", content="")

@@ -16,6 +16,7 @@ from ...data import to_json_text
 from ...result import RunResult
 from ..api_errors import Failure, RequestError, server_error
 from ..deltas import FinishReason, ReplyDelta
+from ..event_stream import KEEP_ALIVE_SECONDS, STREAM_HEADERS
 from .answers import (
     SIGNATURE,
     Block,
@@ -38,15 +39,6 @@ from .answers import (
 )
 from .errors import REQUEST_ID, ErrorBody, ErrorResponse, request_id
 
-KEEP_ALIVE_SECONDS = 15.0
-# For so long the first line of progress is kept back: it may say that the run fails, which a status tells better.
-KEPT_BACK_SECONDS = 1.0
-
-_STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
 _DELTA = (
     b"event: content_block_delta\ndata: "
     b'{"type":"content_block_delta","index":%d,"delta":{"type":"%b_delta","%b":%b}}\n\n'
@@ -127,8 +119,6 @@ class StreamedReply(_Reply):
         self._index = -1
         self._block: Literal["text", "thinking"] | None = None
         self._has_text = False
-        self._kept_back = ""
-        self._kept_since = 0.0
 
     async def say(self, delta: ReplyDelta) -> None:
         """Send what is new.
@@ -140,19 +130,14 @@ class StreamedReply(_Reply):
             why = "the answer broke off and began anew, after its beginning had been sent; ask again"
             raise RequestError(server_error(why, status=502, code="answer_restarted"))
         thoughts = delta.reasoning if self._thinking else ""
-        if not (thoughts or delta.content):
-            return
-        if not (self._open or self._kept_back or delta.content):
-            self._kept_back, self._kept_since = thoughts, anyio.current_time()
-            return
-        await self._say_kept_back(thoughts)
+        if thoughts:
+            await self._in("thinking", thoughts)
         if delta.content:
             self._has_text = True
             await self._in("text", delta.content)
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
         """Send the calls, why the message ends, and its usage."""
-        await self._say_kept_back()
         await self._events(
             *self._block_end(),
             *(event for call in result.pending for event in self._call(ToolUseBlock.of(call))),
@@ -174,19 +159,11 @@ class StreamedReply(_Reply):
         await self._events(ErrorBody.of(error, request_id(self._asgi[0])), last=True)
 
     async def keep_alive(self) -> None:
-        """Send what was kept back for long enough, and a ping after each long silence."""
+        """Send a ping after each long silence."""
         while True:
-            await anyio.sleep(min(KEPT_BACK_SECONDS, KEEP_ALIVE_SECONDS))
-            now = anyio.current_time()
-            if self._kept_back and now >= self._kept_since + KEPT_BACK_SECONDS:
-                await self._say_kept_back()
-            elif now >= self._last + KEEP_ALIVE_SECONDS:
+            await anyio.sleep_until(self._last + KEEP_ALIVE_SECONDS)
+            if anyio.current_time() >= self._last + KEEP_ALIVE_SECONDS:
                 await self._events(Ping())
-
-    async def _say_kept_back(self, more: str = "") -> None:
-        thoughts, self._kept_back = self._kept_back + more, ""
-        if thoughts:
-            await self._in("thinking", thoughts)
 
     async def _in(self, kind: Literal["text", "thinking"], said: str) -> None:
         """Send what is said, in a block of its kind."""
@@ -223,7 +200,7 @@ class StreamedReply(_Reply):
             if not self._open:
                 self._open = True
                 id_ = (REQUEST_ID.encode(), request_id(self._asgi[0]).encode())
-                await send({"type": "http.response.start", "status": 200, "headers": [*_STREAM_HEADERS, id_]})
+                await send({"type": "http.response.start", "status": 200, "headers": [*STREAM_HEADERS, id_]})
                 usage = MessageUsage(input_tokens=self._prompt, output_tokens=0)
                 events = (MessageStart(message=self._message(usage=usage)), *events)
             self._over = last

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import anyio
@@ -19,9 +20,9 @@ from ..api_errors import Failure, server_error
 from ..asgi_run import AsgiRun
 from ..asked import Asked
 from ..deltas import FinishReason, ReplyDelta
+from ..event_stream import KEEP_ALIVE_SECONDS
 from ..visits import Visit
 from .events import Event, frame
-from .replies import KEEP_ALIVE_SECONDS
 from .resource import Response
 from .writer import ResponseWriter
 
@@ -144,7 +145,8 @@ class BackgroundRuns:
     async def _run(self, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
         id_ = reply.response.id
         scope: Scope = {}
-        visit.enter(scope)
+        # The request is over, and counted, long before its run.
+        replace(visit).enter(scope)
         try:
             with ExitStack() as locks:
                 if journal is not None:

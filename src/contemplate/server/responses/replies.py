@@ -13,20 +13,15 @@ from ...result import RunResult
 from ..api_errors import Failure
 from ..chat.replies import error_response
 from ..deltas import FinishReason, ReplyDelta
+from ..event_stream import KEEP_ALIVE_SECONDS, STREAM_HEADERS
 from .events import Event, frame
 from .parts import Api
 from .resource import Response
 from .writer import ResponseWriter
 
-KEEP_ALIVE_SECONDS = 15.0
 HOLD_SECONDS = 1.0
 DONE = b"data: [DONE]\n\n"
 
-STREAM_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
 
 Keep = Callable[[Response], Awaitable[None]]
 
@@ -71,9 +66,9 @@ class WholeReply:
 class StreamedReply:
     """Events, each sent when there is something to tell.
 
-    The status is not sent before that, and the first line of progress not until there is more or a moment has passed:
-    it may say that all has failed. So a run which fails at once for the client's own request is answered with an
-    error's status. Other errors are told in the stream: a status of 5xx lets clients make the whole run again.
+    The status is not sent before that, or before a moment has passed. So a run which fails at once for the client's own
+    request is answered with an error's status. Other errors are told in the stream: a status of 5xx lets clients make
+    the whole run again.
 
     Args:
         writer: writes the response.
@@ -90,14 +85,10 @@ class StreamedReply:
         self._open = False
         self._over = False
         self._last = anyio.current_time()
-        self._held: ReplyDelta | None = None
 
     async def say(self, delta: ReplyDelta) -> None:
         """Send what is new."""
         async with self._lock:
-            if not self._open and self._held is None and not delta.content:
-                self._held = delta
-                return
             await self._events(self._writer.say(delta))
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
@@ -141,10 +132,7 @@ class StreamedReply:
 
     def _opening(self) -> bytes:
         # Before all others, as events are numbered when they are made.
-        if self._open:
-            return b""
-        held = () if self._held is None else self._writer.say(self._held)
-        return b"".join(map(frame, (*self._writer.begin(), *held)))
+        return b"" if self._open else b"".join(map(frame, self._writer.begin()))
 
     async def _start(self) -> None:
         if not self._open:

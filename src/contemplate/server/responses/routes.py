@@ -21,6 +21,7 @@ from ..active_runs import ActiveRuns
 from ..api_errors import invalid_body, invalid_request
 from ..asgi_run import AsgiRun
 from ..asked import Asked
+from ..event_stream import STREAM_HEADERS
 from ..served import Served
 from ..visits import Visit
 from .agents import BETA, MultiAgentWriter, without_agents
@@ -30,7 +31,7 @@ from .conversation_routes import ConversationRoutes
 from .items import Item, with_id
 from .listing import number, page_of
 from .parts import Api
-from .replies import DONE, STREAM_HEADERS, StreamedReply, WholeReply, json_response
+from .replies import DONE, StreamedReply, WholeReply, json_response
 from .requests import ENCRYPTED, Input, ResponsesRequest
 from .resource import Response, new_response
 from .store import Store, StoredResponse
