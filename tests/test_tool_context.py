@@ -22,11 +22,14 @@ from contemplate import (
     Limits,
     Message,
     Price,
+    Returned,
     Task,
     Tool,
     ToolContext,
     aggregators,
+    external_tool,
     planners,
+    refined,
     strategies,
     tool,
 )
@@ -265,8 +268,50 @@ async def test_without_deps() -> None:
 
     for each, told in ((without, "Answer: None"), (perhaps, "Answer: None")):
         assert (await Contemplator(using(each.__name__), mode="instant", tools=[each]).run("?")).output == told
-    output = (await Contemplator(using("needy"), mode="instant", tools=[needy]).run("?")).output
-    assert "ConfigurationError: tool 'needy' asks for deps, and the run was given none" in output
+
+    async def bare(ctx: ToolContext) -> str:
+        return f"{ctx.deps}"
+
+    output = (await Contemplator(using("bare"), mode="instant", tools=[bare]).run("?")).output
+    assert "ConfigurationError: tool 'bare' asks for deps, and the run was given none" in output
+
+
+async def test_deps_that_will_be_missed_are_asked_for_before_anything_is_paid() -> None:
+    model = using("orders")
+    mind = Contemplator(model, mode="instant", tools=[orders, external_tool("ask_ann")])
+    for start in (
+        mind.run("?"),
+        Contemplator(model, mode="refine", agent=mind).run("?"),
+        Contemplator(model, mode="instant", agent=refined(Agent(tools=[orders]))).run("?"),
+        Contemplator(model, mode="instant").run("?", tools=[orders]),
+    ):
+        with pytest.raises(ConfigurationError, match=r"orders: asks for deps.*run\(deps=\.\.\.\)"):
+            await start
+    with pytest.raises(ConfigurationError, match="asks for deps"):
+        async with mind.stream("?") as run:
+            async for _ in run:
+                pass
+    assert mind.estimate("?").calls
+    assert model.requests == []
+
+
+async def test_a_run_is_resumed_with_deps_and_replayed_without() -> None:
+    ann = external_tool("ask_ann")
+    model = ScriptedModel(
+        [Message.assistant("", (*calls("orders").tool_calls, ToolCall(id="c2", name="ask_ann", arguments="{}"))), "Done."]
+    )
+    mind = Contemplator(model, mode="instant", tools=[orders, ann], journal="memory:")
+    waiting = await mind.run("?", deps=Deps("alice"), run_id="r")
+    decided = {waiting.pending[0].id: Returned("yes")}
+    with pytest.raises(ConfigurationError, match="asks for deps"):
+        await mind.resume("r", decided)
+    done = await mind.resume("r", decided, deps=Deps("alice"))
+    assert (await mind.replay("r")).output == done.output
+
+
+async def test_a_partial_has_its_functions_name() -> None:
+    assert tool(functools.partial(prefixed, "since")).name == "prefixed"
+    assert tool(functools.partial(functools.partial(prefixed), "since")).name == "prefixed"
 
 
 @pytest.mark.parametrize("given", [0, "", {}, False])
@@ -300,7 +345,6 @@ async def test_runs_within_inherit_them() -> None:
     for each in (ask, ask_in_thread, ask_blocked):
         result = await Contemplator(using(each.__name__), mode="instant", tools=[each]).run("?", deps=Deps("carol"))
         assert result.output == "Answer: Answer: carol since 1 / Answer: bob since 1 / carol"
-    assert (await Contemplator(using("orders"), mode="instant", tools=[orders]).run("?")).output.count("needs") == 0
 
 
 async def test_two_runs_at_once_have_each_their_own() -> None:

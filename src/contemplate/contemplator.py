@@ -35,7 +35,7 @@ from .run.history import checked_history
 from .run.kept_toolsets import keeping
 from .run.listeners import Listener
 from .run.nesting import back_here, in_loop_of
-from .run.protocols import AgentFunction, Aggregator, Answer, Planner, can_wait, toolsets_of
+from .run.protocols import AgentFunction, Aggregator, Answer, Planner, can_wait, needing_deps, toolsets_of
 from .run.run import Job, Parts, carry_out
 from .run.suspended_runs import NO_DECISIONS, Decisions, SuspendedRuns
 from .run.sync import run_blocking
@@ -301,6 +301,11 @@ class Contemplator(Generic[OutputT]):
         """Whether tool calls of its runs may have to wait for a decision, as far as its agent says."""
         return can_wait(self._parts.agent)
 
+    @property
+    def needs_deps(self) -> tuple[str, ...]:
+        """The names of its agent's tools that cannot be used in a run without deps, as far as it says."""
+        return tuple(needing_deps(self._parts.agent))
+
     @overload
     async def resume(
         self, run_id: str, decisions: Decisions = ..., **options: Unpack[ResumeOptions]
@@ -510,6 +515,7 @@ class Contemplator(Generic[OutputT]):
         return self._journal
 
     async def _run(self, parts: Parts, job: Job) -> RunResult[Any]:
+        _check_deps(parts, job)
         return await _in_its_loop(job, lambda job: self._run_here(parts, job))
 
     async def _run_here(self, parts: Parts, job: Job) -> RunResult[Any]:
@@ -525,6 +531,12 @@ class Contemplator(Generic[OutputT]):
     async def _resumed(self, parts: Parts, job: Job, decisions: Decisions) -> RunResult[Any]:
         from .run.recorded import resume
 
+        _check_deps(parts, job)
+        if not isinstance(decisions, Mapping):
+            raise ConfigurationError(
+                f"run {job.run_id!r}: the decisions are a {type(decisions).__name__}",
+                hint="a decision for each call: {result.pending[0].id: Approved()}",
+            )
         if self._journal is None and job.run_id in self._suspended:
             return await _in_its_loop(job, lambda job: self._suspended.run(parts, job, decisions))
         journal = self._require_journal()
@@ -612,6 +624,16 @@ async def _in_its_loop(job: Job, run: Callable[[Job], Awaitable[RunResult[Any]]]
         return await run(job)
     job = replace(job, listeners=[back_here(listener) for listener in job.listeners])
     return await in_loop_of(scope, lambda: run(job))
+
+
+def _check_deps(parts: Parts, job: Job) -> None:
+    """Refuse a run before anything is paid for if its tools will ask for deps that it has not."""
+    named = needing_deps(parts.agent)
+    if named and job.deps is None and current_scope() is None:
+        raise ConfigurationError(
+            f"{', '.join(named)}: asks for deps, by the type of its ToolContext, and the run was given none",
+            hint="give them: run(deps=...), or annotate the parameter as ToolContext[... | None]",
+        )
 
 
 def _here() -> tuple[EventLoopToken, int]:

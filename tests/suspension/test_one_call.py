@@ -191,6 +191,8 @@ async def test_errors_of_decisions_name_what_waits(tmp_path: Path) -> None:
         await mind.resume(result.run_id, {ann.id: True, "nobody": True})
     with pytest.raises(ConfigurationError, match="is no decision"):
         await mind.resume(result.run_id, {ann.id: "yes"})  # type: ignore[dict-item]
+    with pytest.raises(ConfigurationError, match="the decisions are a list"):
+        await mind.resume(result.run_id, [ann.id])  # type: ignore[call-overload]
     result = await mind.resume(result.run_id, {ann.id: True})
     assert result.pending == (bob,)
     # The same once more changes nothing; something else is refused.

@@ -137,6 +137,11 @@ class Agent:
         return own or any(getattr(each, "approval", False) for each in self._toolsets)
 
     @property
+    def needs_deps(self) -> tuple[str, ...]:
+        """The names of its tools that cannot be used in a run without deps."""
+        return tuple(name for name, each in self._tools.items() if each.needs_deps)
+
+    @property
     def calls(self) -> tuple[int, int]:
         """Minimum and maximum number of model calls per task, repairs excluded."""
         return 1, self._max_turns if self._tools or self._toolsets else 1

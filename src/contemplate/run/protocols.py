@@ -62,6 +62,12 @@ def can_wait(agent: AgentFunction) -> bool:
     return bool(getattr(agent, "waits", False))
 
 
+def needing_deps(agent: AgentFunction) -> Sequence[str]:
+    """Return the names of `agent`'s tools that cannot be used in a run without deps, as far as it says."""
+    names = getattr(agent, "needs_deps", ())
+    return names if isinstance(names, tuple) else ()
+
+
 class WrappedAgent:
     """The base of an agent that does something around another one, for which it stands with whatever that one says.
 
@@ -81,6 +87,11 @@ class WrappedAgent:
     def waits(self) -> bool:
         """Whether its tools' calls may have to wait for a decision."""
         return can_wait(self.agent)
+
+    @property
+    def needs_deps(self) -> tuple[str, ...]:
+        """The names of its tools that cannot be used in a run without deps."""
+        return tuple(needing_deps(self.agent))
 
     async def prepare(self, run: RunContext) -> None:
         """Prepare the wrapped agent."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import Parameter
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
 
 from ..errors import ConfigurationError
 from .tool_context import ToolContext
@@ -20,11 +20,13 @@ class ContextParameter:
     Attributes:
         name: the parameter's name, if it can be given by name only; else it is the first.
         may_lack_deps: whether its annotation allows for a run without deps.
+        needs_deps: whether its annotation names a type of deps that a run without any cannot have.
         given: the context of the call; one outside of any run until there is a call.
     """
 
     name: str | None
     may_lack_deps: bool
+    needs_deps: bool
     given: ToolContext[Any]
 
     def within(self, context: ToolContext[Any], tool: str) -> Self:
@@ -54,7 +56,8 @@ def split_parameters(
             hint="a tool takes one ToolContext, as its first parameter",
         )
     by_name = first.name if first.kind is first.KEYWORD_ONLY else None
-    context = ContextParameter(by_name, _allows_none(*get_args(plain)), ToolContext())
+    may_lack, named = _allows_none(*get_args(plain)), _names_a_type(*get_args(plain))
+    context = ContextParameter(by_name, may_lack, named and not may_lack, ToolContext())
     return context.within(context.given, tool), parameters[1:]
 
 
@@ -78,3 +81,7 @@ def _allows_none(deps: Any = Any) -> bool:
     return deps in (None, types.NoneType) or (
         get_origin(deps) in (Union, types.UnionType) and types.NoneType in get_args(deps)
     )
+
+
+def _names_a_type(deps: Any = Any) -> bool:
+    return deps not in (Any, object) and not isinstance(deps, TypeVar)

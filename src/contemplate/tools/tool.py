@@ -57,7 +57,7 @@ class Tool:
         external: bool = False,
         side_effects: bool | None = None,
     ) -> None:
-        self.name: str = name or str(getattr(function, "__name__", "tool"))
+        self.name: str = name or str(getattr(_unwrapped(function), "__name__", "tool"))
         if not re.fullmatch(TOOL_NAME, self.name):
             raise ConfigurationError(
                 f"{self.name!r} cannot be the name of a tool", hint='use letters, digits, "_" and "-", at most 64'
@@ -82,6 +82,11 @@ class Tool:
         tool = copy(self)
         tool._context = self._context.within(context, self.name)
         return tool
+
+    @property
+    def needs_deps(self) -> bool:
+        """Whether it cannot be used in a run without deps, by the type of its `ToolContext`."""
+        return self._context is not None and self._context.needs_deps
 
     async def call(self, arguments: str) -> str | tuple[Part, ...]:
         """Run the function with `arguments`, a JSON object, and return its result: text, or parts with images.
