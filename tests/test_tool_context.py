@@ -298,7 +298,10 @@ async def test_deps_that_will_be_missed_are_asked_for_before_anything_is_paid() 
 async def test_a_run_is_resumed_with_deps_and_replayed_without() -> None:
     ann = external_tool("ask_ann")
     model = ScriptedModel(
-        [Message.assistant("", (*calls("orders").tool_calls, ToolCall(id="c2", name="ask_ann", arguments="{}"))), "Done."]
+        [
+            Message.assistant("", (*calls("orders").tool_calls, ToolCall(id="c2", name="ask_ann", arguments="{}"))),
+            "Done.",
+        ]
     )
     mind = Contemplator(model, mode="instant", tools=[orders, ann], journal="memory:")
     waiting = await mind.run("?", deps=Deps("alice"), run_id="r")

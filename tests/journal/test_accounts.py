@@ -10,14 +10,18 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from contemplate import Budget, Contemplator
-from contemplate.accounts import Amounts
+from contemplate.accounts import Amounts, Standing
 from contemplate.errors import JournalError, LimitExceeded
 from contemplate.journal import accounts
 from contemplate.run import draws
 from contemplate.testing import ScriptedModel
+
+from ..patience import PATIENCE
 
 HANGS = """
 import sys, anyio
@@ -120,6 +124,25 @@ class TestJournals:
             await Contemplator(ScriptedModel(reply), mode="instant", budget=budget, on_event=unlock).run("?")
         standing = budget.account.look(0.0, "", 1.0)
         assert (standing.spent.calls, standing.out.calls) == (1, 0)
+
+    async def test_a_call_that_outlasts_its_lease_is_still_in_flight(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(draws, "RENEW", 0)
+        budget = Budget("us", calls=9, journal=f"sqlite:///{tmp_path / 'runs.db'}")
+        seen: list[Standing] = []
+
+        async def reply(request: object) -> str:
+            later = time.time() + accounts.LEASE
+            monkeypatch.setattr(time, "time", lambda: later)
+            with anyio.fail_after(PATIENCE):
+                while not seen or seen[-1].out.calls == 0:
+                    seen.append(budget.account.look(0.0, "", 1.0))
+                    await anyio.lowlevel.checkpoint()
+            return "x"
+
+        await Contemplator(ScriptedModel(reply), mode="instant", budget=budget).run("?")
+        assert (seen[-1].out.calls, seen[-1].spent.calls, seen[-1].runs) == (1, 0, 1)
 
     async def test_one_that_is_deleted_meanwhile_is_an_error(self, tmp_path: Path) -> None:
         path = tmp_path / "runs.db"
