@@ -108,6 +108,7 @@ class ResumeOptions(TypedDict, total=False):
     answer_settings: ModelSettings | None
     seed: int | None
     limits: Limits | None
+    deps: Any
     budget: Budget | Sequence[Budget] | None
     labels: Mapping[str, JsonValue] | None
     on_event: Listener | None
