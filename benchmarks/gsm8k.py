@@ -14,7 +14,7 @@ import json
 import math
 import random
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -218,7 +218,9 @@ class Recorded:
     def __init__(self, name: str, calls: Iterable[Call]) -> None:
         self.name = name
         self._calls = {(run, call.path, call.role, call.task, call.turn): call for run, call in calls}
-        self._unused = set(self._calls)
+        self._unused: defaultdict[str, set[tuple[str, str, str, str | None, int]]] = defaultdict(set)
+        for place in self._calls:
+            self._unused[place[0]].add(place)
         self._turns: Counter[tuple[str, str, str, str | None]] = Counter()
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
@@ -237,13 +239,13 @@ class Recorded:
             await anyio.sleep_forever()
         if call is None or call.response is None:
             raise ConfigurationError("this call is not known, and no model is asked")
-        self._unused.discard((*place, call.turn))
+        self._unused[scope.run.run_id].discard((*place, call.turn))
         # With what earlier attempts cost that failed.
         return call.response.model_copy(update={"usage": call.usage})
 
     def unused(self, run: str) -> Usage:
         """Return the usage of answers that `run` began with and did not look at."""
-        calls = (self._calls[place] for place in self._unused if place[0] == run)
+        calls = (self._calls[place] for place in self._unused[run])
         return sum((call.usage for call in calls if call.response is not None), NOTHING)
 
 

@@ -16,6 +16,8 @@ from contemplate.models import Fallback, LocalModel, ModelRequest, ModelResponse
 from contemplate.models.prices import listed_price
 from contemplate.testing import ScriptedModel
 
+from .still_clock import on_a_still_clock, outlast
+
 pytestmark = pytest.mark.anyio
 
 OPENAI = "https://api.openai.com/v1"
@@ -129,14 +131,13 @@ class TestLimits:
         assert caught.value.partial is not None
         assert len(caught.value.partial.tasks) == 2, "what was paid for is kept"
 
+    @on_a_still_clock
     async def test_what_is_cut_off_is_priced_too(self) -> None:
         async def script(request: ModelRequest) -> str:
-            await anyio.sleep_forever()
+            await outlast()
             return ""
 
-        mind = Contemplator(
-            ScriptedModel(script, price=DEAR), mode="instant", limits=Limits(cost_usd=100, seconds=0.05)
-        )
+        mind = Contemplator(ScriptedModel(script, price=DEAR), mode="instant", limits=Limits(cost_usd=100, seconds=5))
         with pytest.raises(ContemplateError) as caught:
             await mind.run("x")
         assert caught.value.partial is not None
@@ -201,10 +202,11 @@ class TestRunsWithinRuns:
         assert (await self.outer(run, Limits(calls=50)).run("q")).output == "7"
         assert len(model.requests) == 2
 
+    @on_a_still_clock
     async def test_it_concludes_before_the_outer_deadline(self) -> None:
         async def script(request: ModelRequest) -> str:
             if len(model.requests) > 1:
-                await anyio.sleep_forever()
+                await outlast()
             return "early"
 
         model = ScriptedModel(script)
@@ -216,7 +218,7 @@ class TestRunsWithinRuns:
             said.append(f"{result.output} {result.stopped_by}")
             return result.output
 
-        assert (await self.outer(run, Limits(seconds=0.5)).run("q")).output == "early"
+        assert (await self.outer(run, Limits(seconds=50)).run("q")).output == "early"
         assert said == ["early seconds"]
 
     async def test_a_run_that_calls_itself(self) -> None:

@@ -15,6 +15,7 @@ from contemplate.run.protocols import Aggregator, Planner
 from contemplate.testing import ScriptedModel
 
 from .patience import PATIENCE
+from .still_clock import on_a_still_clock, outlast
 from .support import Held, steps
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +29,7 @@ async def echo(task: Task, ctx: TaskContext) -> Answer:
     if task.prompt == "fail":
         raise ValueError("it failed")
     if task.prompt == "hang":
-        await anyio.sleep_forever()
+        await outlast()
     return Answer(f"{task.id}({','.join(each.text for each in ctx.inputs)})")
 
 
@@ -95,8 +96,9 @@ async def test_if_nothing_at_all_was_answered_nothing_is_released() -> None:
 
 
 @pytest.mark.parametrize("aggregator", [aggregators.vote(), aggregators.first(), listing])
+@on_a_still_clock
 async def test_when_time_is_up_what_was_held_is_the_answer(aggregator: Aggregator) -> None:
-    limits = Limits(seconds=0.4)
+    limits = Limits(seconds=40)
     result = await run(planned(held("a"), held("b", "a"), Task(id="c", prompt="hang")), aggregator, limits=limits)
     assert result.text in ("a()", "b(a())", "c a b")
     assert (result.stopped_by, result.complete) == ("seconds", False)

@@ -26,6 +26,8 @@ from contemplate.errors import AggregationError, ModelServerError
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 
+from .still_clock import on_a_still_clock, outlast
+
 pytestmark = pytest.mark.anyio
 
 Candidates = dict[str, str]
@@ -237,13 +239,14 @@ async def test_no_room_for_the_judge() -> None:
     assert (result.output, result.complete, result.stopped_by) == ("one", False, "calls")
 
 
+@on_a_still_clock
 async def test_a_judge_that_takes_too_long() -> None:
     async def script(request: ModelRequest) -> str:
         if is_judged(request):
-            await anyio.sleep_forever()
+            await outlast()
         return f"answer {request.settings.seed}"
 
-    result = await judged(ScriptedModel(script), 3, limits=Limits(seconds=0.4))
+    result = await judged(ScriptedModel(script), 3, limits=Limits(seconds=40))
     assert (result.output, result.complete, result.stopped_by) == ("answer 0", False, "seconds")
     assert len(result.dissent) == 2
 

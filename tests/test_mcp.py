@@ -90,6 +90,9 @@ class OverHttp:
         assert self.process.stdout is not None
         self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}/mcp"
 
+    def tools(self, **options: Any) -> Toolset:
+        return mcp_tools(self.url, headers={"Authorization": f"Bearer {SECRET}"}, **options)
+
     def end(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -114,13 +117,19 @@ def mortal() -> Iterator[OverHttp]:
 Make = Callable[..., Toolset]
 
 
-@pytest.fixture(params=["stdio", "http"])
+@pytest.fixture
 def make(request: pytest.FixtureRequest, token: str) -> Make:
     """`mcp_tools` for a server that speaks the one or the other way, and keeps a secret."""
     if request.param == "stdio":
         return lambda **options: mcp_tools([sys.executable, OFFICIAL, token], env={"TEST_KEY": SECRET}, **options)
-    url = request.getfixturevalue("over_http").url
-    return lambda **options: mcp_tools(url, headers={"Authorization": f"Bearer {SECRET}"}, **options)
+    server: OverHttp = request.getfixturevalue("over_http")
+    return server.tools
+
+
+# The official server takes longer to start than such a test: on trio it is the one that is there; quick ones start.
+ways = pytest.mark.parametrize(
+    ("anyio_backend", "make"), [("asyncio", "stdio"), ("asyncio", "http"), ("trio", "http")], indirect=["make"]
+)
 
 
 def local(token: str, *words: str, server: str = QUICK, **options: Any) -> Toolset:
@@ -155,6 +164,7 @@ async def ended(token: str) -> None:
 # What the model is shown and told
 
 
+@ways
 async def test_schemas_and_words_are_the_servers_own(make: Make) -> None:
     model = ScriptedModel("yes")
     await Contemplator(model, mode="instant", tools=[make()]).run("?")
@@ -166,40 +176,42 @@ async def test_schemas_and_words_are_the_servers_own(make: Make) -> None:
         assert spec.parameters == there[name].input_schema
 
 
+@ways
 async def test_what_tools_return(make: Make) -> None:
     calls = [("add", {"a": 41}), ("places_list", {}), ("picture", {}), ("data", {})]
     note = "[images made: 1; the user gets them with your answer]"
     assert await told(make(), *calls) == ["42", "Lyon\nOslo", f"a pixel\n{note}", '{"n":[1,2]}']
 
 
+@ways
 async def test_images_come_with_the_answer(make: Make) -> None:
     model = ScriptedModel([asks(("picture", {})), "there"])
     result = await Contemplator(model, mode="instant", tools=[make()]).run("?")
     assert [each.data for each in result.images] == [mcp_server.PIXEL]
 
 
-async def test_what_is_neither_text_nor_image_is_named(token: str) -> None:
+async def test_what_is_neither_text_nor_image_is_named(over_http: OverHttp) -> None:
     left_out = "[a result of the type audio/wav stood here, which cannot be shown]"
-    assert await told(local(token, server=OFFICIAL), ("files", {})) == [
-        f"a note\n{left_out}\npage: https://localhost/page"
-    ]
+    assert await told(over_http.tools(), ("files", {})) == [f"a note\n{left_out}\npage: https://localhost/page"]
 
 
-async def test_programs_can_use_them(token: str) -> None:
+async def test_programs_can_use_them(over_http: OverHttp) -> None:
     program = "from tools import add, places_list\nprint(add(20, b=22), places_list())"
     model = ScriptedModel(f"```python\n{program}\n```")
     planner = planners.sample(1, strategies=[strategies.code])
-    result = await Contemplator(model, planner=planner, mode="vote", tools=[local(token, server=OFFICIAL)]).run("?")
+    result = await Contemplator(model, planner=planner, mode="vote", tools=[over_http.tools()]).run("?")
     assert "42 Lyon\nOslo" in result.text
     assert "add(a: integer, b: integer = ...): Add two numbers." in model.requests[0].messages[-1].text
 
 
+@ways
 async def test_what_fails_is_told_to_the_model(make: Make) -> None:
-    toolset = make(timeout=0.5)
-    refused, wrong, late = await told(toolset, ("refuse", {}), ("add", {"a": "x"}), ("hang", {}))
+    refused, wrong = await told(make(), ("refuse", {}), ("add", {"a": "x"}))
     assert refused == "The tool failed. ToolError: no such row; key [secret]"
     assert wrong.startswith("The tool failed. ToolError: ")
     assert "valid integer" in wrong
+    # A server that others hurry answers late, too: nobody else is asked here.
+    (late,) = await told(make(timeout=0.5), ("hang", {}))
     assert late == "The tool failed. ToolError: hang did not answer within 0.5 seconds"
 
 
@@ -224,8 +236,7 @@ async def test_this_machine_is_reached_without_a_proxy(
 ) -> None:
     for name in ("HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy)
-    keyed = mcp_tools(over_http.url, headers={"Authorization": f"Bearer {SECRET}"})
-    assert await told(keyed, ("add", {"a": 1})) == ["2"]
+    assert await told(over_http.tools(), ("add", {"a": 1})) == ["2"]
 
 
 # Servers that are careless
@@ -616,6 +627,7 @@ async def test_a_run_that_goes_on_uses_no_tool_twice(token: str) -> None:
     assert [each.text for each in calls] == ["3", "11"]
 
 
+@ways
 async def test_secrets_stand_nowhere(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     journal = Journal()

@@ -19,6 +19,7 @@ from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
 from .patience import PATIENCE
+from .still_clock import on_a_still_clock, outlast
 from .support import Watched, cancelled_after, out, running, steps
 
 pytestmark = pytest.mark.anyio
@@ -206,13 +207,14 @@ async def test_typed_candidates_keep_their_type() -> None:
     assert (await mind.run("q")).output == Place(name="Rome")
 
 
+@on_a_still_clock
 async def test_the_inner_deadline_ends_only_its_task() -> None:
     async def hang(request: ModelRequest) -> str:
         if "part a" in request.messages[-1].text:
-            await anyio.sleep_forever()
+            await outlast()
         return "fine"
 
-    inner = Contemplator(ScriptedModel(hang), mode="instant", limits=Limits(seconds=0.2))
+    inner = Contemplator(ScriptedModel(hang), mode="instant", limits=Limits(seconds=20))
 
     async def agent(task: Task, ctx: TaskContext) -> Answer:
         return await inner(task, ctx)

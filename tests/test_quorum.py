@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import anyio
 import pytest
 
 from contemplate import Contemplator, Limits, RunContext, RunResult, Task, aggregators, planners
@@ -12,6 +11,8 @@ from contemplate.errors import ConfigurationError, QuorumNotReached
 from contemplate.models import ModelRequest
 from contemplate.run.protocols import Aggregator
 from contemplate.testing import ScriptedModel
+
+from .still_clock import on_a_still_clock, outlast
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +26,7 @@ def answering(*, hang: frozenset[str] = frozenset(), fail: frozenset[str] = froz
     async def script(request: ModelRequest) -> str | Exception:
         name = request.messages[-1].text
         if name in hang:
-            await anyio.sleep_forever()
+            await outlast()
         return RuntimeError(f"{name} is down") if name in fail else f"Answer: {name}"
 
     return ScriptedModel(script)
@@ -88,19 +89,22 @@ async def test_more_wanted_than_planned() -> None:
         await run("a", "b", enough=3)
 
 
+@on_a_still_clock
 async def test_the_deadline_comes_first() -> None:
     with pytest.raises(QuorumNotReached, match="1 of 2 tasks were answered, but 2 are required"):
-        await run("a", "b", enough=2, hang="b", limits=Limits(seconds=0.3))
+        await run("a", "b", enough=2, hang="b", limits=Limits(seconds=30))
 
 
+@on_a_still_clock
 async def test_nothing_at_all_until_the_deadline() -> None:
     with pytest.raises(QuorumNotReached, match="0 of 2 tasks were answered"):
-        await run("a", "b", enough=2, hang="ab", limits=Limits(seconds=0.3))
+        await run("a", "b", enough=2, hang="ab", limits=Limits(seconds=30))
 
 
+@on_a_still_clock
 async def test_a_deadline_with_a_share_kept_for_the_inner_one() -> None:
     with pytest.raises(QuorumNotReached):
-        await run("a", "b", enough=2, hang="b", inner=aggregators.synthesize(), limits=Limits(seconds=0.3))
+        await run("a", "b", enough=2, hang="b", inner=aggregators.synthesize(), limits=Limits(seconds=30))
 
 
 @pytest.mark.parametrize("inner", [aggregators.first(), aggregators.synthesize(), aggregators.judge()])

@@ -37,6 +37,7 @@ from contemplate.settings import derived_seed
 from contemplate.testing import ScriptedModel
 
 from .patience import PATIENCE
+from .still_clock import on_a_still_clock, outlast
 from .support import Held, Watched, cancelled_after, out, running, steps
 
 pytestmark = pytest.mark.anyio
@@ -279,16 +280,14 @@ async def test_the_runs_concurrency_holds() -> None:
     assert most == 3
 
 
+@on_a_still_clock
 async def test_at_the_deadline_the_votes_so_far_count() -> None:
     async def reply(request: ModelRequest) -> str:
         if request.settings.seed:
-            await anyio.sleep_forever()
+            await outlast()
         return "Answer: 1"
 
-    with anyio.fail_after(PATIENCE):
-        run = await mind(ScriptedModel(reply), THREE, aggregator=aggregators.first(), limits=Limits(seconds=0.5)).run(
-            "q"
-        )
+    run = await mind(ScriptedModel(reply), THREE, aggregator=aggregators.first(), limits=Limits(seconds=50)).run("q")
     assert (run.tasks[0].outcome, run.tasks[0].text) == ("capped", "Answer: 1")
 
 

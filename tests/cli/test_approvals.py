@@ -13,12 +13,12 @@ import pytest
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange
 
-from .. import mcp_server
+from .. import mcp_quick_server
 from .asking import here, model, on_terminal_here
 
 pytest.importorskip("mcp", reason="the extra `mcp`")
 
-MCP = f"{sys.executable} {mcp_server.__file__}"
+MCP = f"{sys.executable} {mcp_quick_server.__file__}"
 
 
 @pytest.fixture

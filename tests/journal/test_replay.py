@@ -11,12 +11,14 @@ import pytest
 
 from contemplate import Contemplator, Limits, RunContext, Task, TaskResult, aggregators, planners
 from contemplate.errors import AggregationError, JournalError, ModelRequestError, QuorumNotReached, ReplayError
-from contemplate.events import Event, ModelCalled
+from contemplate.events import Event, ModelCalled, TaskFinished
 from contemplate.journal import Journal
 from contemplate.models import ModelRequest
 from contemplate.result import RunResult
 from contemplate.run.protocols import Aggregator
 from contemplate.testing import ScriptedModel
+
+from ..still_clock import on_a_still_clock, outlast
 
 pytestmark = pytest.mark.anyio
 
@@ -138,18 +140,26 @@ async def test_a_vote_that_was_decided_early(journal: Journal) -> None:
     assert shape(replayed) == shape(first)
 
 
+@on_a_still_clock
 async def test_a_run_that_was_cut_off_by_its_deadline(journal: Journal) -> None:
+    answered = anyio.Event()
+
     async def script(request: ModelRequest) -> str:
         if "beta" in request.messages[-1].text and len(request.messages[-1].text) < 200:
-            await anyio.sleep_forever()
+            await answered.wait()
+            await outlast()
         return "fine"
+
+    def hear(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            answered.set()
 
     async def two(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         yield Task(id="a", prompt="alpha")
         yield Task(id="b", prompt="beta")
 
     def mind(model: ScriptedModel) -> Contemplator[str]:
-        return Contemplator(model, planner=two, journal=journal, limits=Limits(seconds=0.8))
+        return Contemplator(model, planner=two, journal=journal, limits=Limits(seconds=80), on_event=hear)
 
     first = await mind(ScriptedModel(script)).run(QUESTION, run_id="r")
     assert (first.stopped_by, first.missing) == ("seconds", ("b",))
@@ -157,10 +167,11 @@ async def test_a_run_that_was_cut_off_by_its_deadline(journal: Journal) -> None:
     assert shape(replayed) == shape(first)
 
 
+@on_a_still_clock
 async def test_an_aggregator_that_was_cut_off(journal: Journal) -> None:
     async def script(request: ModelRequest) -> str:
         if "<<" in request.messages[-1].text:
-            await anyio.sleep_forever()
+            await outlast()
         return "fine"
 
     async def two(question: str, ctx: RunContext) -> AsyncIterator[Task]:
@@ -168,7 +179,7 @@ async def test_an_aggregator_that_was_cut_off(journal: Journal) -> None:
         yield Task(id="b", prompt="beta")
 
     def mind(model: ScriptedModel) -> Contemplator[str]:
-        return Contemplator(model, planner=two, journal=journal, limits=Limits(seconds=0.8))
+        return Contemplator(model, planner=two, journal=journal, limits=Limits(seconds=80))
 
     first = await mind(ScriptedModel(script)).run(QUESTION, run_id="r")
     assert first.stopped_by == "seconds"

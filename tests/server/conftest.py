@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
+from unittest.mock import patch
 
 import pytest
 import uvicorn
+import uvicorn.server
 from starlette.applications import Starlette
 
 from contemplate import Contemplator
@@ -22,6 +25,22 @@ USUAL = ServerSettings()
 
 class Serve(Protocol):
     def __call__(self, minds: Minds, settings: ServerSettings = ...) -> str: ...
+
+
+class _Awake:
+    """`asyncio` as uvicorn sees it here: it naps for tenths of a second, of which each test would wait for two."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / 20)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _awake() -> Iterator[None]:
+    with patch.object(uvicorn.server, "asyncio", _Awake()):
+        yield
 
 
 @contextmanager

@@ -27,12 +27,13 @@ FOLLOW_UP: Any = [
 def api(serve: Serve) -> Iterator[openai.OpenAI]:
     """A client of contemplators on the small local model."""
     greedy = ModelSettings(temperature=0, max_tokens=60)
+    brief = ModelSettings(temperature=0, max_tokens=20)
     model = on_one_thread(greedy)
     contemplating = Contemplator(
         model,
         planner=planners.model(max_tasks=2, settings=ModelSettings(temperature=0, max_tokens=400)),
-        aggregator=aggregators.synthesize(settings=greedy),
-        settings=greedy,
+        aggregator=aggregators.synthesize(settings=brief),
+        settings=brief,
     )
     instant = Contemplator(model, mode="instant", settings=greedy)
     url = serve({"contemplate": contemplating, "contemplate-instant": instant})

@@ -25,7 +25,8 @@ def mail_tool(folder: Path, hang: bool) -> Tool:
     async def mail(to: str) -> str:
         """Send a mail."""
         if hang:
-            (folder / "begun").touch()
+            sys.stdout.write("begun\n")
+            sys.stdout.flush()
             await anyio.sleep_forever()
         with (folder / "sent").open("a") as file:
             file.write(f"{to}\n")

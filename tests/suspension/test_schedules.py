@@ -204,7 +204,8 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-@settings(max_examples=100, deadline=None)
+# A hundred in all.
+@settings(max_examples=50, deadline=None)
 @given(plan=PLANS, steps=STEPS)
 def test_whatever_the_schedule_the_result_and_the_cost_are_the_same(
     backend: str, plan: Plan, steps: list[Step]
