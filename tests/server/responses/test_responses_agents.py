@@ -53,6 +53,7 @@ def test_tasks_are_agents(serve: Serve, minds: Minds) -> None:
         ("message", None, "/root"),
     ]
     assert json.loads(output[1]["arguments"]) == {"task_name": "cost", "message": "cost?"}
+    assert output[1]["call_id"] == output[2]["call_id"] != output[3]["call_id"] == output[5]["call_id"]
     assert output[4]["content"][0]["text"] == "A finding."
     assert output[-1]["phase"] == "final_answer"
     assert len({each["id"] for each in output}) == len(output)
