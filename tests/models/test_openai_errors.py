@@ -559,3 +559,17 @@ def test_letters_that_only_look_like_units_are_no_wait(words: str) -> None:
 )
 def test_an_error_may_stand_in_a_list(body: object, error: bool) -> None:
     assert is_error(body) is error
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [
+        ("retry_after", 4),
+        ("retry_after_seconds", 4),
+        ("retryAfter", 4),
+        ("retry_after_ms", 0.004),
+        ("retryDelay", None),
+    ],
+)
+def test_a_field_may_say_how_long_to_wait(name: str, seconds: float | None) -> None:
+    assert refused(429, {"error": {"message": "no", name: 4}}).retry_after == seconds
