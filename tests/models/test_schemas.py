@@ -415,3 +415,13 @@ def test_a_list_of_types_is_a_union() -> None:
 )
 def test_classes_in_a_grammar(pattern: str, sent: str | None) -> None:
     assert in_grammar(pattern) == sent
+
+
+@pytest.mark.parametrize(
+    ("values", "rest"),
+    [(int, {"type": "integer"}), (Any, True), (list[int], {"type": "array", "items": {"type": "integer"}})],
+)
+def test_what_else_an_object_may_have(values: Any, rest: Any) -> None:
+    schema = OutputType(create_model("Answer", value=(dict[str, values], ...))).json_schema
+    sent = sent_schema(schema, "llama_cpp").schema["properties"]["value"]  # type: ignore[index, call-overload]
+    assert sent["additionalProperties"] == rest
