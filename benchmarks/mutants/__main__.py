@@ -2,7 +2,8 @@
 
 `python -m benchmarks.mutants --sample 300 --seed 0` tries a sample of the mutants of the modules in `tests.toml`, each
 with the tests that are named there, and prints those that no test has seen, and the score of each room; `--module
-answers/` tries those of some modules. A mutant that nobody could tell from the original stands in `equivalents.toml`, with a reason.
+answers/` tries those of some modules. A mutant that nobody could tell from the original stands in `equivalents.toml`,
+with a reason.
 """
 
 from __future__ import annotations

@@ -425,3 +425,23 @@ def test_what_else_an_object_may_have(values: Any, rest: Any) -> None:
     schema = OutputType(create_model("Answer", value=(dict[str, values], ...))).json_schema
     sent = sent_schema(schema, "llama_cpp").schema["properties"]["value"]  # type: ignore[index, call-overload]
     assert sent["additionalProperties"] == rest
+
+
+@pytest.mark.parametrize("dialect", ["gemini", "llama_cpp"])
+def test_a_tuple_is_open_unless_it_says_otherwise(dialect: SchemaDialect) -> None:
+    def sent(**more: Any) -> Any:
+        array = {"type": "array", "prefixItems": [{"type": "integer"}], **more}
+        schema: Any = {"type": "object", "properties": {"a": array}, "required": ["a"]}
+        return sent_schema(schema, dialect).schema["properties"]["a"]  # type: ignore[index, call-overload]
+
+    assert sent(items=False) == {"type": "array", "items": {"type": "integer"}, "maxItems": 1}
+    for more in ({}, {"items": True}):
+        assert Draft202012Validator(sent(**more)).is_valid([1, "more"])
+
+
+@pytest.mark.parametrize("rest", [True, False])
+def test_names_that_a_grammar_cannot_say_beside_others(rest: bool) -> None:
+    schema: Any = {"type": "object", "properties": {"ü": {"type": "null"}}, "required": ["ü"]}
+    sent = sent_schema({**schema, "additionalProperties": rest}, "llama_cpp")
+    assert sent.schema == ({"type": "object"} if rest else {**schema, "additionalProperties": False})
+    assert sent.looser is rest

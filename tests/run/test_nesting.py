@@ -33,6 +33,7 @@ from contemplate.events import Event, ModelCalled, OutputDelta, RunFinished, Tas
 from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
+from contemplate.run.current_run import RunScope
 from contemplate.run.metering import Meter
 from contemplate.run.nesting import MAX_DEPTH, inner_depth, limits_within
 from contemplate.run.sync import _in_event_loop
@@ -474,3 +475,11 @@ async def test_what_a_tool_says_of_its_progress_is_cut() -> None:
     whole, cut = (each.message for each in said if isinstance(each, ToolProgress))
     assert whole == "x" * LONGEST_MESSAGE
     assert (len(cut), cut[-4:]) == (LONGEST_MESSAGE, "x...")
+
+
+async def test_code_knows_whether_it_is_in_its_runs_event_loop() -> None:
+    run: Any = SimpleNamespace(loop=anyio.lowlevel.current_token())
+    activity: Any = None
+    assert RunScope(run, "subagent", None, "a", activity).here
+    run.loop = object()
+    assert not RunScope(run, "subagent", None, "a", activity).here

@@ -14,7 +14,9 @@ from pydantic import TypeAdapter
 from contemplate import Contemplator, aggregators, planners
 from contemplate.errors import ModelServerError
 from contemplate.models import ModelRequest
+from contemplate.server.responses import items
 from contemplate.server.responses.agents import AGENT_ITEMS, BETA
+from contemplate.server.responses.parts import Api
 from contemplate.testing import ScriptedModel
 
 from ..conftest import Minds, Serve
@@ -114,3 +116,10 @@ def test_what_agents_did_may_be_sent_back(serve: Serve, minds: Minds) -> None:
     first = post(url, store=False).json()
     said = [{"role": "user", "content": "Why?"}, *first["output"], {"role": "user", "content": "And?"}]
     assert post(url, input=said).json()["status"] == "completed"
+
+
+def test_an_item_of_no_agent_names_none() -> None:
+    kinds = [each for each in vars(items).values() if isinstance(each, type) and issubclass(each, Api)]
+    of_agents = [each for each in kinds if "agent" in each.model_fields]
+    assert len(of_agents) > 5
+    assert all("agent" not in each.model_construct().model_dump(warnings=False) for each in of_agents)
