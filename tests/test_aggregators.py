@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from contemplate import Contemplator, Message, RunResult, Usage, aggregators, answers, planners
+from contemplate import Contemplator, Message, RunResult, Task, TaskResult, Usage, aggregators, answers, planners
+from contemplate.aggregators.conclusions import nothing_answered
+from contemplate.aggregators.output_stream import OutputStream
+from contemplate.aggregators.synthesize import _unmerged
 from contemplate.errors import AggregationError, ConfigurationError, QuorumNotReached
 from contemplate.events import Event, OutputDelta, VoteCounted
-from contemplate.models import ModelRequest, ModelResponse
+from contemplate.models import Delta, ModelRequest, ModelResponse
+from contemplate.result import ErrorInfo
 from contemplate.testing import ScriptedModel
 
 pytestmark = pytest.mark.anyio
@@ -296,3 +301,42 @@ async def test_a_vote_by_text_and_other_conclusions() -> None:
     assert (await vote("Paris", "Paris")).answer == "Paris"
     plain = await Contemplator(ScriptedModel("Answer: 7"), mode="instant").run("q")
     assert (plain.answer, plain.votes) == (None, {})
+
+
+def not_answered(id_: str, error: ErrorInfo | None = None) -> TaskResult:
+    return TaskResult(task=Task(id=id_, prompt="?"), outcome="failed" if error else "cancelled", error=error)
+
+
+def test_the_reason_why_nothing_was_answered_is_the_first_failure() -> None:
+    down = ErrorInfo(kind="ModelServerError", message="down", hint="wait")
+    error = nothing_answered([not_answered("a"), not_answered("b", down), not_answered("c")])
+    assert str(error).startswith("none of the 3 tasks was answered; 'b': ModelServerError: down")
+    assert error.hint == "wait"
+    assert "the only task was not answered; 'b': ModelServerError" in str(nothing_answered([not_answered("b", down)]))
+
+
+def test_the_reason_of_a_run_within_the_only_task_is_not_told_twice() -> None:
+    inner = ErrorInfo(kind="AggregationError", message="none of the 2 tasks was answered; 'x': so", hint="wait")
+    error = nothing_answered([not_answered("a", inner)])
+    assert (error.message, error.hint) == (inner.message, inner.hint)
+    several = nothing_answered([not_answered("a", inner), not_answered("b")])
+    assert several.message.startswith("none of the 2 tasks was answered; 'a': AggregationError: none of")
+
+
+@pytest.mark.parametrize("is_answer", [None, lambda text: len(text) > 2])
+def test_a_stream_of_output_has_the_thoughts_too(is_answer: Any) -> None:
+    events: list[Event] = []
+    ctx: Any = SimpleNamespace(listening=True, streaming=True, emit=events.append)
+    take = OutputStream(ctx).begin(is_answer)
+    assert take is not None
+    for delta in (Delta(reasoning="hm"), Delta("so "), Delta("it is")):
+        take(delta)
+    assert events == [OutputDelta(reasoning="hm"), OutputDelta(text="so "), OutputDelta(text="it is")]
+
+
+def test_parts_that_stand_side_by_side_are_no_complete_answer() -> None:
+    parts = [TaskResult(task=Task(id=each, prompt="?"), outcome="answered", text=f"{each}.") for each in "ab"]
+    ctx: Any = SimpleNamespace(results={each.id: each for each in parts}, output=None)
+    conclusion = _unmerged(ctx)
+    assert conclusion.text == "## a\n\na.\n\n## b\n\nb."
+    assert (conclusion.support, conclusion.complete) == (("a", "b"), False)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from contemplate import answers
 from contemplate.answers.expressions import evaluate
+from contemplate.answers.math import expression
 
 FILE = Path(os.environ.get("CONTEMPLATE_DATA", Path(__file__).parents[2] / "shared" / "data")) / "vote_pairs.json"
 
@@ -362,3 +363,8 @@ def test_math_knows_pairs_and_dates() -> None:
 )
 def test_division_by_i(latex: str, value: str) -> None:
     assert str(evaluate(latex)) == value
+
+
+@pytest.mark.parametrize(("text", "key"), [("x = 5", "5"), ("ab = 5", "5"), ("sum = 5", "sum=5"), ("x1 = 5", "x1=5")])
+def test_what_an_unknown_is_called(text: str, key: str) -> None:
+    assert expression(text) == key

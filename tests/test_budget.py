@@ -443,3 +443,9 @@ async def test_however_few_calls_there_are_one_of_them_answers(plan: str, calls:
 async def test_if_there_is_no_room_for_that_either_the_limit_is_the_error() -> None:
     with pytest.raises(LimitExceeded, match="Limits.total_tokens = 20"):
         await Contemplator(ScriptedModel("x"), limits=Limits(total_tokens=20)).run("q")
+
+
+@pytest.mark.parametrize("limits", [{"total_tokens": 5}, {"output_tokens": 5}, {"cost_usd": 5}])
+def test_only_some_limits_are_divided(limits: dict[str, float]) -> None:
+    assert Ledger(Limits.model_validate(limits), keep_for_aggregator=False).divides
+    assert not ledger(calls=5, tasks=5, seconds=5).divides

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contemplate.planners.plan_parser import MAX_OBJECT_CHARACTERS, Draft, DraftReader, plan_schema
 
@@ -125,3 +126,10 @@ def test_every_string_and_array_of_the_schema_is_bounded(least: int, most: int) 
     check(schema)
     tasks = schema["properties"]["tasks"]  # type: ignore[index, call-overload]
     assert (tasks["minItems"], tasks["maxItems"]) == (least, most)  # type: ignore[index, call-overload]
+
+
+@pytest.mark.parametrize(("field", "most"), [("title", 400), ("prompt", 8000), ("role", 400)])
+def test_a_text_without_end_is_no_draft(field: str, most: int) -> None:
+    assert Draft.model_validate({"prompt": "?", field: "x" * most})
+    with pytest.raises(ValidationError):
+        Draft.model_validate({"prompt": "?", field: "x" * (most + 1)})

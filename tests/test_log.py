@@ -131,3 +131,19 @@ def test_nobody_listens_unless_somebody_asked_to() -> None:
         assert "structlog" not in sys.modules
     finally:
         sys.modules["structlog"] = loaded
+
+
+@pytest.mark.parametrize(
+    ("event", "fields"),
+    [
+        (ToolFinished(task_id="a", tool="t", call_id="1", seconds=0.5), {"task": "a", "tool": "t", "seconds": 0.5}),
+        (
+            ContextCondensed(task_id="a", turns=3, tokens_before=9, tokens_after=4),
+            {"task": "a", "turns": 3, "tokens_before": 9, "tokens_after": 4},
+        ),
+    ],
+)
+def test_a_log_names_the_task(event: Event, fields: dict[str, Any], configured: list[MutableMapping[str, Any]]) -> None:
+    log.log_event(event)
+    (entry,) = configured
+    assert fields.items() <= entry.items()

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.mutants.__main__ import HERE, core, sample, without_equivalents
+from benchmarks.mutants.__main__ import HERE, core, sample, scores, without_equivalents
 from benchmarks.mutants.operators import Mutant, mutants
 from benchmarks.mutants.trials import PACKAGE, ROOT
 
 TABLE: dict[str, list[str]] = tomllib.loads((HERE / "tests.toml").read_text("utf-8"))["tests"]
-CORE = ("run", "aggregators", "planners", "answers", "agents", "journal", "models/wrappers", "tools")
+CORE = (
+    *("run", "aggregators", "planners", "answers", "agents", "journal", "tools", "server"),
+    *("models/wrappers", "models/openai", "models/schemas"),
+)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +77,13 @@ def test_a_sample_is_stable() -> None:
     assert sample(found, 10, seed=0) == sample(found, 10, seed=0) != sample(found, 10, seed=1)
     left = [each for each in found if each not in sample(found, 10, seed=0)[:1]]
     assert set(sample(left, 10, seed=0)) >= set(sample(found, 10, seed=0)[1:])
+
+
+def test_each_room_has_its_score() -> None:
+    modules = ("run/a.py", "run/b.py", "models/openai/c.py", "usage.py")
+    tried = {Mutant(module, 1, "a", "b", 0, 1, ""): module != "run/b.py" for module in modules}
+    rooms = ["   1 of   1  models/openai", "   1 of   2  run", "   1 of   1  usage.py"]
+    assert list(scores(tried)) == [*rooms, "3 of 4 mutants killed, 75.0%"]
 
 
 def test_what_is_equivalent_is_known_by_its_text() -> None:

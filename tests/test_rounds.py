@@ -39,6 +39,7 @@ def test_each_is_shown_k_different_ones_of_the_round_before(n: int, k: int, roun
         last = {f"round-{rounds}-{i + 1}" for i in range(n)}
         assert len(result.tasks) == n * rounds
         assert set(result.text.split()) == last
+        assert {task.kind for task in result.plan.tasks} == {"candidate"}
         for task in result.plan.tasks:
             number = int(task.id.split("-")[1])
             before = {f"round-{number - 1}-{i + 1}" for i in range(n)} if number > 1 else set()

@@ -446,3 +446,21 @@ class TestWrittenDown:
 async def test_a_limit_met_before_any_sample_is_told_as_a_limit() -> None:
     with pytest.raises((LimitExceeded, AggregationError), match="total_tokens"):
         await mind(ScriptedModel("x"), THREE, aggregator=aggregators.first(), limits=Limits(total_tokens=10)).run("q")
+
+
+async def test_the_settings_of_the_run_are_those_of_its_samples() -> None:
+    model = ScriptedModel("Answer: 1")
+    settings = ModelSettings(temperature=0.25)
+    planner = tasks(Task(id="a", prompt="a", samples=2, settings=ModelSettings(max_tokens=9)))
+    await Contemplator(model, planner=planner, aggregator=last, settings=settings).run("q")
+    assert {(each.settings.temperature, each.settings.max_tokens) for each in model.requests} == {(0.25, 9)}
+
+
+async def test_a_task_has_the_metadata_of_the_first_sample_on_which_it_rests() -> None:
+    async def agent(task: Task, ctx: TaskContext) -> Answer:
+        return Answer(f"Answer: {int(task.id != 'sample-1')}", metadata={"of": task.id})
+
+    planner = tasks(Task(id="a", prompt="a", samples=3))
+    result = await Contemplator(ScriptedModel(""), planner=planner, aggregator=last, agent=agent).run("q")
+    (task,) = result.tasks
+    assert task.metadata == {"of": task.support[0].rpartition("/")[2]}

@@ -442,3 +442,10 @@ async def test_weights_by_log_probabilities_and_metadata(nested: bool) -> None:
 async def test_metadata_that_is_not_json_is_the_agents_error() -> None:
     with pytest.raises(TypeError, match=r"Answer\(metadata=...\) is not JSON"):
         Answer("a", metadata={"a": object()})  # type: ignore[dict-item]
+
+
+@pytest.mark.parametrize("option", [{"model": ScriptedModel("")}, {"settings": ModelSettings()}])
+def test_what_compares_meanings_is_refused_without_that(option: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="requires by_meaning=True") as caught:
+        aggregators.vote(**option)
+    assert caught.value.hint == "pass by_meaning=True"

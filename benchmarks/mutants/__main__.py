@@ -1,8 +1,9 @@
 """How strong the tests are: what share of small changes of the core they see.
 
 `python -m benchmarks.mutants --sample 300 --seed 0` tries a sample of the mutants of the modules in `tests.toml`, each
-with the tests that are named there, and prints those that no test has seen; `--module answers/` tries those of some
-modules. A mutant that nobody could tell from the original stands in `equivalents.toml`, with a reason.
+with the tests that are named there, and prints those that no test has seen, and the score of each room; `--module
+answers/` tries those of some modules. A mutant that nobody could tell from the original stands in `equivalents.toml`,
+with a reason.
 """
 
 from __future__ import annotations
@@ -69,6 +70,19 @@ def show(mutant: Mutant) -> None:
         print("\n".join(f"{sign} {line.strip()}" for line in text.splitlines()), flush=True)
 
 
+def room(module: str) -> str:
+    """Return the room in which a module is: its folder, or itself in the root."""
+    return module.rpartition("/")[0] or module
+
+
+def scores(tried: Mapping[Mutant, bool]) -> Iterator[str]:
+    """Yield how many mutants of each room were killed, of how many, and of all rooms at the end."""
+    every, killed = (Counter(room(each.module) for each in chosen) for chosen in (tried, filter(tried.get, tried)))
+    for name in sorted(every):
+        yield f"{killed[name]:4} of {every[name]:3}  {name}"
+    yield f"{killed.total()} of {every.total()} mutants killed, {killed.total() / every.total():.1%}"
+
+
 def main(size: int, seed: int, prefix: str, goal: float) -> bool:
     """Try a sample; whether the goal is met."""
     table = tomllib.loads((HERE / "tests.toml").read_text("utf-8"))["tests"]
@@ -76,22 +90,22 @@ def main(size: int, seed: int, prefix: str, goal: float) -> bool:
     every = without_equivalents(list(core(table)), listed)
     every = [each for each in every if each.module.startswith(prefix)]
     chosen = sample(every, size, seed)
-    killed = 0
+    tried: dict[Mutant, bool] = {}
     with tempfile.TemporaryDirectory() as folder:
         trials = Trials(Path(folder))
         trials.copy()
         trials.warm()
         for number, each in enumerate(chosen, 1):
-            if trials.survives(each, files_of(table, each.module)):
+            tried[each] = not trials.survives(each, files_of(table, each.module))
+            if not tried[each]:
                 show(each)
-            else:
-                killed += 1
-            print(f"{each.module}:{each.line}: {number} of {len(chosen)}, {killed} killed", file=sys.stderr, flush=True)
+            told = f"{number} of {len(chosen)}, {sum(tried.values())} killed"
+            print(f"{each.module}:{each.line}: {told}", file=sys.stderr, flush=True)
     for file, said in trials.broken.items():
         print(f"{file} fails without a mutant:\n{said}")
-    share = killed / len(chosen)
-    print(f"{killed} of {len(chosen)} mutants killed, {share:.1%}; drawn from {len(every)} with seed {seed}")
-    return share >= goal and not trials.broken
+    print(*scores(tried), sep="\n")
+    print(f"drawn from {len(every)} with seed {seed}")
+    return sum(tried.values()) >= goal * len(tried) and not trials.broken
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ So a trial costs its tests and little else, and nothing of it is left, however i
 from __future__ import annotations
 
 import compileall
+import gc
 import os
 import resource
 import shutil
@@ -27,7 +28,11 @@ from .operators import Mutant
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path("src", "contemplate")
 # Nothing of the package itself: a trial imports its mutant.
-_SLOW = ("anyio.pytest_plugin", "anyio._backends._asyncio", "trio", "openai", "aiohttp", "structlog", "tenacity", "mcp")
+_SLOW = (
+    *("anyio.pytest_plugin", "anyio._backends._asyncio", "trio", "openai", "aiohttp", "structlog", "tenacity", "mcp"),
+    *("pytest_examples", "xdist.plugin", "trustme", "hypothesis.strategies", "jsonschema", "httpx2", "uvicorn"),
+    *("starlette.applications", "starlette.middleware.cors", "prometheus_client"),
+)
 _IGNORED = shutil.ignore_patterns("__pycache__", "results", "performance")
 _MEMORY = 8 << 30
 # A trial is over after so many times its tests' time without a mutant, and some seconds.
@@ -57,6 +62,8 @@ class Trials:
         """Import what is slow, which all trials are then spared."""
         for module in _SLOW:
             import_module(module)
+        # Else each trial's collections go through all of it.
+        gc.freeze()
 
     def survives(self, mutant: Mutant, files: Sequence[str]) -> bool:
         """Return whether no test in `files` fails; those of a file that fails without a mutant tell nothing."""

@@ -23,6 +23,7 @@ from contemplate import Contemplator, Limits, Message
 from contemplate.errors import JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.journal.recording import LAST_WAIT
+from contemplate.journal.sqlite import _checksum
 from contemplate.messages import ImagePart, TokenLogprob, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
@@ -587,3 +588,8 @@ def test_a_journal_that_was_made_for_all_becomes_its_owners_alone_when_it_is_wri
     assert tmp_path.stat().st_mode & 0o777 == 0o755, "the folder was there before"
     again.close()
     journal.close()
+
+
+def test_a_record_that_is_whole_but_none_is_damaged() -> None:
+    with closing(Journal()) as journal, pytest.raises(JournalError, match="'r' cannot be understood"):
+        journal._checked(RunRecord, "the record of run 'r'", "{}", _checksum("{}"))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from contemplate import Message
 from contemplate.models import Delta, ModelRequest, ModelResponse, ToolSpec
+from contemplate.models.openai.answer_text import AnswerText
 from contemplate.models.openai.response import ResponseCollector
 from contemplate.models.openai.responses import ResponsesCollector
 
@@ -292,3 +293,14 @@ def test_long_arguments_take_linear_time(form: str) -> None:
     said = form.format(letters)
     response = chat([said[place : place + 4] for place in range(0, len(said), 4)])
     assert calls_of(response) == [("add", {"city": letters})]
+
+
+def test_calls_within_thoughts_that_were_taken_for_text_are_none() -> None:
+    call = '<tool_call>{"name": "look", "arguments": {}}</tool_call>'
+    text = AnswerText({"look": {}})
+    whole = f"Shall I? {call} No.</think>It is 4."
+    said = [delta for place in range(0, len(whole), 7) for delta in text.add(whole[place : place + 7])]
+    assert list(text.end(elsewhere=False)) == []
+    assert text.calls == []
+    restart = next(place for place, delta in enumerate(said) if delta.restart)
+    assert "".join(each.text for each in said[restart:]) == "It is 4."

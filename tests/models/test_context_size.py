@@ -159,7 +159,7 @@ def test_a_margin_for_the_estimate(measured: float | None, exceeds: int, fits: i
     check_fit(model, prompt(fits))
     with pytest.raises(ModelContextError, match="does not fit into the context of 1,000") as caught:
         check_fit(model, prompt(exceeds))
-    assert caught.value.context_tokens == 1000
+    assert (caught.value.model, caught.value.context_tokens) == (model.name, 1000)
     assert caught.value.prompt_tokens == (None if measured is None else round(exceeds * measured))
 
 

@@ -12,7 +12,7 @@ import trio.testing
 from contemplate import Message, Usage
 from contemplate.errors import ConfigurationError, ModelConnectionError, ModelError, ModelRateLimitError
 from contemplate.models import Delta, DeltaSink, Hedge, ModelRequest, ModelResponse, OpenAIModel, Retry, ToolSpec
-from contemplate.models.wrappers.hedge import COOL_SECONDS, MOST_SAVED, OBSERVATIONS_NEEDED
+from contemplate.models.wrappers.hedge import COOL_SECONDS, MOST_SAVED, OBSERVATIONS_NEEDED, _Race
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange, Reply, Silence
 
@@ -294,3 +294,14 @@ async def test_over_the_wire_the_loser_is_hung_up(on_delta: DeltaSink | None) ->
 def test_a_share_is_a_share() -> None:
     with pytest.raises(ConfigurationError, match="share=5"):
         Hedge(Talker(), share=5)
+
+
+@pytest.mark.anyio
+async def test_all_that_a_call_has_written_is_counted() -> None:
+    heard: list[Delta] = []
+    race = _Race(ScriptedModel(""), ModelRequest((Message.user("q"),)), heard.append)
+    (call,) = race.calls
+    for delta in (Delta("four"), Delta(reasoning="seven..")):
+        race._on_delta_of(call, delta)
+    assert call.written == 11
+    assert heard == [Delta("four"), Delta(reasoning="seven..")]

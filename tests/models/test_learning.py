@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,8 @@ from contemplate import Contemplator, Message, ModelSettings
 from contemplate.errors import ModelAuthError, ModelError, ModelRateLimitError, ModelRequestError
 from contemplate.messages import ImagePart, ToolCall
 from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, Retry, ToolSpec
-from contemplate.models.openai import connections
+from contemplate.models.openai import connections, notebook
+from contemplate.models.openai.lessons import Lesson
 from contemplate.models.openai.notebook import FILE, forget, forget_lessons
 from contemplate.models.openai.profile import Profile
 from contemplate.testing import FaultyServer
@@ -767,6 +769,23 @@ class TestTheFile:
             assert response.notes == ("known from earlier: seed is not sent",)
             assert (await model.request(asking())).notes == ()
             assert len([each for each in server.exchanges if each.fault]) == 1
+
+    async def test_nothing_is_written_where_that_is_switched_off(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("CONTEMPLATE_NO_LESSONS", "1")
+        notebook.write_down(notebook.Page("http://127.0.0.1/v1#m"))
+        assert not (tmp_path / "cache").exists()
+
+    async def test_nobody_forgets_while_another_process_writes(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        page = notebook.Page("http://127.0.0.1/v1#m", (Lesson(changes={"streams": False}, words="slow"),))
+        notebook.write_down(page)
+        monkeypatch.setattr(notebook, "LOCK_SECONDS", 0)
+        with FileLock(tmp_path / "cache" / f"{FILE}.lock"), pytest.raises(OSError, match="lock"):
+            forget()
+        assert forget() == {page.key: 1}
 
     async def test_they_are_dropped_when_they_are_old(self, tmp_path: Path) -> None:
         path = tmp_path / "cache" / FILE

@@ -53,6 +53,8 @@ LOGPROBS = {"left_out": ["logprobs", "top_logprobs"]}
         ("The model does not support function calling", TOOLS, {"tool_form": "prompted"}),
         ("the valid range of max_tokens is [1, 8192]", {"max_tokens": 9000}, {"max_output_tokens": 8192}),
         ("max_tokens: expected <= 16384, but got 20000 instead", {"max_tokens": 20000}, {"max_output_tokens": 16384}),
+        ("max_tokens must be greater than or equal to 1", {}, {"max_tokens_field": "max_completion_tokens"}),
+        ("temperature is at most 1. See section 1.2.", {"temperature": 1.5}, {"at_most": {"temperature": 1.0}}),
         ("reasoning_effort: 'low' is not one of ['high', 'max']", {}, {"efforts": ["high", "max"]}),
         ("reasoning_effort must be one of 'none', 'default'", {}, {"left_out": ["reasoning_effort"]}),
         ("`seed` is not a recognized parameter", {}, {"left_out": ["seed"]}),
@@ -73,6 +75,20 @@ def test_what_it_teaches(words: str, more: dict[str, Any], changes: dict[str, An
     refusal = refusal_of(400, json.dumps({"error": {"message": words}}), "m")
     lesson = lesson_from(refusal, {**BODY, **more}, Profile())
     assert (None if lesson is None else lesson.changes) == changes
+
+
+def test_a_form_that_is_named_in_its_place_is_not_unknown_for_that() -> None:
+    said = {"error": {"message": "This schema is too much.", "param": "response_format"}}
+    lesson = lesson_from(refusal_of(400, said, "m"), {**BODY, **SCHEMA}, Profile())
+    assert lesson is not None
+    assert lesson.changes == {"schema_form": "json_object"}
+
+
+@pytest.mark.parametrize("words", ["Unsupported parameter: seed", "`seed` is not a recognized parameter"])
+def test_schemas_of_tools_are_left_alone_where_something_else_is_refused(words: str) -> None:
+    lesson = lesson_from(refusal_of(400, {"error": {"message": words}}, "m"), {**BODY, **calls(OPEN)}, Profile())
+    assert lesson is not None
+    assert lesson.changes == {"left_out": ["seed"]}
 
 
 @pytest.mark.parametrize(
@@ -158,6 +174,7 @@ def calls(schema: dict[str, Any]) -> dict[str, Any]:
             "json_schema",
             "gemini",
         ),
+        ("Unsupported JSON schema fields: {'maxItems'}", calls(LIST), "openai", "closed"),
         ("tools.0.custom.input_schema: JSON schema is invalid: maxItems", calls(LIST), "openai", "closed"),
     ],
 )

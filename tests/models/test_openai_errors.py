@@ -23,7 +23,7 @@ from contemplate.messages import Message
 from contemplate.models import Limit, ModelRequest, OpenAIModel, Retry
 from contemplate.models.openai.account import Account
 from contemplate.models.openai.completion import BadCompletion, ReportedError
-from contemplate.models.openai.error_body import error_body
+from contemplate.models.openai.error_body import error_body, is_error
 from contemplate.models.openai.errors import model_error
 from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.sse import EventStream
@@ -545,3 +545,31 @@ async def test_what_is_final_is_asked_once(code: str) -> None:
 @pytest.mark.parametrize("words", ["Please try again in 5\u017f", "wait 3 \u017fec", "retry in 2 \u212a"])
 def test_letters_that_only_look_like_units_are_no_wait(words: str) -> None:
     assert error_body({"error": {"message": words}}).wait is None
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ([{"error": {"message": "no"}}], True),
+        ([{"choices": [{}]}], False),
+        ([], False),
+        ({"choices": [{}], "message": "hi"}, False),
+        ({"message": "no"}, True),
+    ],
+)
+def test_an_error_may_stand_in_a_list(body: object, error: bool) -> None:
+    assert is_error(body) is error
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"),
+    [
+        ("retry_after", 4),
+        ("retry_after_seconds", 4),
+        ("retryAfter", 4),
+        ("retry_after_ms", 0.004),
+        ("retryDelay", None),
+    ],
+)
+def test_a_field_may_say_how_long_to_wait(name: str, seconds: float | None) -> None:
+    assert refused(429, {"error": {"message": "no", name: 4}}).retry_after == seconds

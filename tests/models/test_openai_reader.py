@@ -19,6 +19,7 @@ from contemplate.messages import ProviderData, ToolCall
 from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, ToolSpec
 from contemplate.models.openai import connections
 from contemplate.models.openai.completion import BadCompletion, CutOff, GivenUp
+from contemplate.models.openai.message_pieces import MessagePieces
 from contemplate.models.openai.profile import Profile
 from contemplate.models.openai.response import ResponseCollector, whole_response
 from contemplate.models.openai.sse import ErrorEvent, EventStream
@@ -825,3 +826,26 @@ class TestOverHttp:
             response = await model.request(asked, deltas.append if stream else None)
         assert (response.message.text, response.finish) == ('{"x":1}', "stop")
         assert not stream or heard(deltas)[0] == response.message.text
+
+
+@pytest.mark.parametrize(
+    ("piece", "count"),
+    [
+        ({"function_call": {"name": "look", "arguments": "{"}}, 1),
+        ({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "look", "arguments": "{"}}]}, 1),
+        ({"content": "x"}, 1),
+        ({"reasoning_content": "x"}, 1),
+        ({"role": "assistant"}, 0),
+    ],
+)
+def test_what_says_something_is_counted(piece: dict[str, Any], count: int) -> None:
+    pieces = MessagePieces({"look": {}})
+    list(pieces.add(piece))
+    assert pieces.count == count
+
+
+def test_an_image_that_cannot_be_read_is_noted_once() -> None:
+    pieces = MessagePieces({})
+    for _ in range(2):
+        list(pieces.add({"images": ["?"], "content": "x"}))
+    assert [*pieces.notes()] == ["an image of the answer was dropped: its format is not known"]

@@ -7,8 +7,9 @@ import gzip
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -30,6 +31,7 @@ from contemplate.models import Delta, ModelRequest, OpenAIModel, proxies
 from contemplate.models.openai import aiohttp_transport, connections, httpx_transport
 from contemplate.models.openai.account import Account
 from contemplate.models.openai.address import address_of
+from contemplate.models.openai.httpx_transport import _close
 from contemplate.models.proxies import proxy_for
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, RawBody, Reply
@@ -450,3 +452,18 @@ async def test_more_calls_than_open_files_wait(transport: str) -> None:
         assert (done.returncode, done.stderr) == (0, b"")
         assert len(server.exchanges) == 300
         assert server.accepted <= 128
+
+
+async def test_a_response_is_closed_before_its_rest_is_read() -> None:
+    done: list[str] = []
+
+    async def rest() -> AsyncIterator[bytes]:
+        done.append("read")
+        yield b"x"
+
+    async def aclose() -> None:
+        done.append("closed")
+
+    response: Any = SimpleNamespace(aclose=aclose)
+    await _close(response, rest())
+    assert done == ["closed", "read"]

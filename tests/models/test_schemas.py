@@ -31,6 +31,7 @@ from typing_extensions import TypedDict
 from contemplate.aggregators.judge import _choice_type
 from contemplate.aggregators.meaning import _VERDICT
 from contemplate.models.schemas import SchemaDialect, sent_schema
+from contemplate.models.schemas.patterns import in_grammar
 from contemplate.planners.plan_parser import plan_schema
 from contemplate.run.output_type import OutputType
 from contemplate.tools import Tool
@@ -385,3 +386,62 @@ def test_a_union_at_the_root(dialect: SchemaDialect) -> None:
         assert "anyOf" not in sent.schema
     for value in ({"kind": "cat", "lives": 1}, {"kind": "dog", "name": "x"}):
         Draft202012Validator(sent.schema).validate(value)
+
+
+@pytest.mark.parametrize(("own", "said"), [({}, "inner"), ({"description": "outer"}, "outer")])
+def test_a_definition_at_the_root_keeps_its_description(own: dict[str, Any], said: str) -> None:
+    inner = {"type": "object", "properties": {}, "description": "inner"}
+    assert sent_schema({"$ref": "#/$defs/A", "$defs": {"A": inner}, **own}, "openai").schema["description"] == said
+
+
+def test_a_list_of_types_is_a_union() -> None:
+    schema: Any = {"type": "object", "properties": {"a": {"type": ["string", 5, "null"]}}, "required": ["a"]}
+    sent = sent_schema(schema, "openai").schema["properties"]["a"]  # type: ignore[index, call-overload]
+    assert sent == {"anyOf": [{"type": "string"}, {"type": "null"}]}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sent"),
+    [
+        ("^[a-c]$", "^[a-c]$"),
+        (r"^[\^]$", r"^(\^)$"),
+        (r"^[\^-]$", r"^(\^|-)$"),
+        ("^[-x]$", "^[x-]$"),
+        (r"^[\d_^-]$", "^[0-9_^-]$"),
+        (r"^\.a$", r"^(\.)a$"),
+        ("^[a$", None),
+        ("^[[a]$", None),
+    ],
+)
+def test_classes_in_a_grammar(pattern: str, sent: str | None) -> None:
+    assert in_grammar(pattern) == sent
+
+
+@pytest.mark.parametrize(
+    ("values", "rest"),
+    [(int, {"type": "integer"}), (Any, True), (list[int], {"type": "array", "items": {"type": "integer"}})],
+)
+def test_what_else_an_object_may_have(values: Any, rest: Any) -> None:
+    schema = OutputType(create_model("Answer", value=(dict[str, values], ...))).json_schema
+    sent = sent_schema(schema, "llama_cpp").schema["properties"]["value"]  # type: ignore[index, call-overload]
+    assert sent["additionalProperties"] == rest
+
+
+@pytest.mark.parametrize("dialect", ["gemini", "llama_cpp"])
+def test_a_tuple_is_open_unless_it_says_otherwise(dialect: SchemaDialect) -> None:
+    def sent(**more: Any) -> Any:
+        array = {"type": "array", "prefixItems": [{"type": "integer"}], **more}
+        schema: Any = {"type": "object", "properties": {"a": array}, "required": ["a"]}
+        return sent_schema(schema, dialect).schema["properties"]["a"]  # type: ignore[index, call-overload]
+
+    assert sent(items=False) == {"type": "array", "items": {"type": "integer"}, "maxItems": 1}
+    for more in ({}, {"items": True}):
+        assert Draft202012Validator(sent(**more)).is_valid([1, "more"])
+
+
+@pytest.mark.parametrize("rest", [True, False])
+def test_names_that_a_grammar_cannot_say_beside_others(rest: bool) -> None:
+    schema: Any = {"type": "object", "properties": {"ü": {"type": "null"}}, "required": ["ü"]}
+    sent = sent_schema({**schema, "additionalProperties": rest}, "llama_cpp")
+    assert sent.schema == ({"type": "object"} if rest else {**schema, "additionalProperties": False})
+    assert sent.looser is rest

@@ -8,11 +8,11 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate.messages import ImagePart, Message, ToolCall
+from contemplate.messages import ImagePart, Message, TextPart, ToolCall
 from contemplate.models import ModelRequest, ToolSpec
 from contemplate.models.tokens import request_tokens, text_bytes
 from contemplate.prompts.leaving_out import briefly, fenced_places
-from contemplate.run.condensing import EXCERPTS, LEFT, condensed
+from contemplate.run.condensing import EXCERPTS, LEFT, _Fold, _folded, _turns, condensed
 
 SYSTEM, QUESTION = Message.system("You look."), Message.user("What is the capital of Atlantis?")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -173,3 +173,18 @@ def test_an_excerpt_is_one_short_line(text: str, length: int) -> None:
     brief = briefly(text, length)
     assert text_bytes(brief) <= length
     assert len(brief.splitlines()) <= 1
+
+
+def test_there_is_no_account_of_the_conversation_before_the_question() -> None:
+    before = (Message.user("before"), *turn(0))
+    request = ModelRequest((SYSTEM, *before, QUESTION, *turn(1), Message.user("and"), *turn(2)), earlier=len(before))
+    assert list(_turns(request)) == [range(5, 8), range(8, 10)]
+
+
+def test_what_a_user_said_between_old_turns_stays_where_no_question_comes_before_them() -> None:
+    request = ModelRequest((SYSTEM, *turn(0), Message.user("Mind 1."), Message.user("Mind 2."), *turn(1)))
+    _, said, *rest = _folded(request, list(_turns(request)), _Fold(1, 800))
+    first, second, account = (part.text for part in said.parts if isinstance(part, TextPart))
+    assert (said.role, first, second) == ("user", "Mind 1.", "\n\nMind 2.")
+    assert "place 0" in account
+    assert tuple(rest) == turn(1)

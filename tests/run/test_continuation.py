@@ -19,6 +19,8 @@ from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.planners import direct, sample
 from contemplate.prompts import render
 from contemplate.result import Conclusion, TaskResult
+from contemplate.run.continuation import _Sink, whole_answer
+from contemplate.run.shares import More
 
 from ..patience import PATIENCE
 
@@ -216,3 +218,37 @@ async def test_without_limits_nobody_is_followed() -> None:
     model = Writer()
     result = await mind(model, limits=Limits()).run("q")
     assert (result.tasks[3].text, len(model.requests)) == (LONG, 4)
+
+
+async def test_an_answer_that_was_cut_off_is_told_before_more_is_asked_for() -> None:
+    happened: list[str] = []
+
+    async def call(request: ModelRequest, on_delta: DeltaSink | None, more: More | None) -> ModelResponse:
+        happened.append("asked")
+        text, cut = ("two", None) if "asked" in happened[:-1] else ("one ", "total_tokens")
+        return ModelResponse(
+            message=Message.assistant(text), finish="stop", usage=Usage(calls=1), model="m", capped_by=cut
+        )
+
+    request = ModelRequest((Message.user("q"),))
+    answer = await whole_answer(call, request, None, lambda cut: happened.append(cut.message.text))
+    assert happened == ["asked", "one ", "asked"]
+    assert answer.capped_by is None
+    happened.clear()
+    assert (await whole_answer(call, request, None, None)).message == answer.message
+
+
+@pytest.mark.parametrize(
+    ("kept", "deltas", "told"),
+    [
+        ("so ", [Delta("far"), Delta("!")], [Delta("far"), Delta("!")]),
+        ("so ", [Delta("far"), Delta("on", restart=True)], [Delta("far"), Delta("so on", restart=True)]),
+        ("", [Delta("far"), Delta("!")], [Delta("far", restart=True), Delta("!")]),
+    ],
+)
+async def test_what_goes_on_is_told_as_one_text(kept: str, deltas: list[Delta], told: list[Delta]) -> None:
+    heard: list[Delta] = []
+    sink = _Sink(heard.append, kept)
+    for delta in deltas:
+        sink(delta)
+    assert heard == told

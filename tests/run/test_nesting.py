@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -26,11 +28,16 @@ from contemplate import (
     planners,
     tool,
 )
-from contemplate.errors import ContemplateError
-from contemplate.events import Event, ModelCalled, OutputDelta, RunFinished, TaskFinished, TaskStarted
+from contemplate.errors import ConfigurationError, ContemplateError
+from contemplate.events import Event, ModelCalled, OutputDelta, RunFinished, TaskFinished, TaskStarted, ToolProgress
 from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
+from contemplate.run.current_run import RunScope
+from contemplate.run.metering import Meter
+from contemplate.run.nesting import MAX_DEPTH, inner_depth, limits_within
+from contemplate.run.sync import _in_event_loop
+from contemplate.run.tool_contexts import LONGEST_MESSAGE, _OngoingCall
 from contemplate.testing import ScriptedModel
 from contemplate.tools.tool import Tool
 from contemplate.usage import Usage
@@ -425,3 +432,54 @@ async def test_a_run_that_starts_in_a_cancelled_scope_is_cancelled_and_asks_noth
     result = await mind.run("q")
     assert [each.text for each in result.tasks[0].messages if each.role == "tool"] == ["cancelled"]
     assert model.calls == 0
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(math.inf, None), (100.0, 95.0), (10.0, 9.0)])
+def test_a_run_within_another_ends_before_it(left: float, seconds: float | None) -> None:
+    scope: Any = SimpleNamespace(blocked=SimpleNamespace(seconds=left))
+    assert limits_within(Limits(seconds=None), scope).seconds == seconds
+    assert limits_within(Limits(seconds=5), scope).seconds == 5
+
+
+def test_runs_are_nested_so_deep_and_no_deeper() -> None:
+    assert inner_depth(MAX_DEPTH - 1) == MAX_DEPTH
+    with pytest.raises(ConfigurationError, match="nested more than 16 deep"):
+        inner_depth(MAX_DEPTH)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_code_in_any_event_loop_is_known_to_be(place: int) -> None:
+    async def main() -> bool:
+        return _in_event_loop()
+
+    assert anyio.run(main, backend=("asyncio", "trio")[place])
+    assert not _in_event_loop()
+
+
+def test_a_call_that_is_cut_off_costs_its_thoughts_too() -> None:
+    meter = Meter(None)
+    for delta in (Delta("abcd" * 5), Delta(reasoning="abcd" * 7), Delta("abcd" * 2, restart=True)):
+        meter(delta)
+    assert meter.text == "abcd" * 2
+    assert meter.written == 56
+    usage = meter.usage(10)
+    assert (usage.calls, usage.input_tokens, usage.cost_usd) == (2, 20, None)
+
+
+async def test_what_a_tool_says_of_its_progress_is_cut() -> None:
+    said: list[Event] = []
+    run: Any = SimpleNamespace(listening=True, emit=said.append, _calls=SimpleNamespace(over=False))
+    ongoing = _OngoingCall(run, Task(id="a", prompt="?"), ToolCall(id="c", name="t", arguments="{}"))
+    for text in ("x" * LONGEST_MESSAGE, "x" * (LONGEST_MESSAGE + 1)):
+        ongoing.report("t", text)
+    whole, cut = (each.message for each in said if isinstance(each, ToolProgress))
+    assert whole == "x" * LONGEST_MESSAGE
+    assert (len(cut), cut[-4:]) == (LONGEST_MESSAGE, "x...")
+
+
+async def test_code_knows_whether_it_is_in_its_runs_event_loop() -> None:
+    run: Any = SimpleNamespace(loop=anyio.lowlevel.current_token())
+    activity: Any = None
+    assert RunScope(run, "subagent", None, "a", activity).here
+    run.loop = object()
+    assert not RunScope(run, "subagent", None, "a", activity).here

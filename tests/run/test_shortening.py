@@ -13,9 +13,10 @@ from contemplate.models.tokens import request_tokens, text_bytes
 from contemplate.prompts import DEFAULTS, fence_mark, fenced
 from contemplate.prompts.leaving_out import fenced_places, without_middle
 from contemplate.run.condensing import condensed
-from contemplate.run.context_windows import room_after
+from contemplate.run.context_windows import ContextWindows, room_after
 from contemplate.run.shortening import LEAST_BYTES, shortened
 from contemplate.settings import ModelSettings
+from contemplate.testing import ScriptedModel
 
 QUESTION = "What is the capital of Atlantis?"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -147,3 +148,18 @@ def test_the_room_after_a_refusal(context: int | None, prompt: int | None, max_t
     error = ModelContextError("too long", model="m")
     error.context_tokens, error.prompt_tokens = context, prompt
     assert room_after(error, request) == room
+
+
+def test_what_was_refused_once_is_shortened_and_nothing_shorter_is() -> None:
+    model, windows = ScriptedModel(""), ContextWindows()
+    call = ToolCall(id="c", name="look", arguments="{}")
+
+    def asked(size: int) -> ModelRequest:
+        return ModelRequest((Message.user("q"), Message.assistant("", (call,)), Message.tool("c", "word " * size)))
+
+    refused = request_tokens(asked(2000))
+    windows._learn((model.name, None), refused, refused // 2)
+    assert windows.fitted(model, asked(1900)).is_whole
+    fitted = windows.fitted(model, asked(2000))
+    assert not fitted.is_whole
+    assert request_tokens(fitted.request) <= refused // 2

@@ -200,7 +200,8 @@ class Sea(BaseModel):
 
 
 def test_structured_output(client: Any) -> None:
-    api = client({"m": Contemplator(ScriptedModel('{"salty": true, "why": "rivers"}'), mode="instant")})
+    model = ScriptedModel('{"salty": true, "why": "rivers"}')
+    api = client(instant(model))
     parsed = api.messages.parse(**BODY, output_format=Sea)
     assert parsed.parsed_output == Sea(salty=True, why="rivers")
     with api.messages.stream(**BODY, output_format=Sea) as stream:
@@ -209,6 +210,7 @@ def test_structured_output(client: Any) -> None:
     assert beta.parsed_output == Sea(salty=True, why="rivers")
     older = {"output_format": {"type": "json_schema", "schema": Sea.model_json_schema()}}
     assert Sea.model_validate_json(api.messages.create(**BODY, extra_body=older).content[0].text).salty
+    assert all(each.output_schema is not None for each in model.requests)
 
 
 def test_why_an_answer_ends(serve: Serve) -> None:

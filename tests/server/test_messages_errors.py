@@ -129,6 +129,13 @@ def test_an_error_in_mid_stream_is_the_last_event(serve: Serve) -> None:
         stream.get_final_message()
 
 
+def test_an_answer_that_begins_anew_ends_with_an_error(serve: Serve) -> None:
+    url = serve(instant(StepByStep(["Rivers", Delta(restart=True), "Volcanoes"])))
+    *events, last = events_of(post(url, BODY | {"stream": True}))
+    assert texts(events) == "Rivers"
+    assert last.error.details == {"error_code": "answer_restarted"}
+
+
 def test_the_official_client_does_not_pay_for_a_failed_run_again(serve: Serve) -> None:
     model = StepByStep([], ModelAuthError("no", model="x", status=401))
     url = serve(instant(model))

@@ -141,6 +141,7 @@ def test_a_whole_completion_holds_answer_progress_and_usage(client: Any) -> None
     (choice,) = completion.choices
     assert (choice.message.role, choice.message.content, choice.finish_reason) == ("assistant", MERGED, "stop")
     assert choice.message.reasoning_content.startswith("Planning\nCost: planned\n")
+    assert "images" not in choice.message.model_dump()
     assert completion.object == "chat.completion"
     assert completion.id.startswith("chatcmpl-")
     assert completion.usage.completion_tokens > 0

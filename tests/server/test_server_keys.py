@@ -12,6 +12,7 @@ import pytest
 from contemplate import Budget, Contemplator, Limits
 from contemplate.errors import ConfigurationError
 from contemplate.server import ClientKey, ServerSettings, read_config
+from contemplate.server.api_errors import budget_spent
 from contemplate.server.key_texts import read_keys
 from contemplate.server.keys import KeyRing
 from contemplate.testing import ScriptedModel
@@ -123,6 +124,20 @@ def test_settings_that_cannot_be(wrong: Callable[[], object]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         wrong()
     assert ANN not in str(caught.value)
+
+
+def test_a_setting_that_cannot_be_says_what_can() -> None:
+    with pytest.raises(ConfigurationError, match="max_runs=0") as caught:
+        ServerSettings(max_runs=0)
+    assert caught.value.hint == "a number above 0"
+    assert ServerSettings(max_queued=0, drain_seconds=0).max_queued == 0
+
+
+@pytest.mark.parametrize(("now", "retry", "wait"), [(0.0, "true", "60"), (59.5, "true", "1")])
+def test_a_spent_budget_is_asked_again_as_soon_as_the_official_clients_do(now: float, retry: str, wait: str) -> None:
+    budget = Budget("b", calls=1, per="minute")
+    budget._clock = lambda: now
+    assert budget_spent(budget).headers == {"retry-after": wait, "x-should-retry": retry}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from pydantic import TypeAdapter
 from contemplate import Contemplator, aggregators, planners
 from contemplate.errors import ModelServerError
 from contemplate.models import ModelRequest
+from contemplate.server.responses import items
 from contemplate.server.responses.agents import AGENT_ITEMS, BETA
+from contemplate.server.responses.parts import Api
 from contemplate.testing import ScriptedModel
 
 from ..conftest import Minds, Serve
@@ -53,6 +55,7 @@ def test_tasks_are_agents(serve: Serve, minds: Minds) -> None:
         ("message", None, "/root"),
     ]
     assert json.loads(output[1]["arguments"]) == {"task_name": "cost", "message": "cost?"}
+    assert output[1]["call_id"] == output[2]["call_id"] != output[3]["call_id"] == output[5]["call_id"]
     assert output[4]["content"][0]["text"] == "A finding."
     assert output[-1]["phase"] == "final_answer"
     assert len({each["id"] for each in output}) == len(output)
@@ -113,3 +116,10 @@ def test_what_agents_did_may_be_sent_back(serve: Serve, minds: Minds) -> None:
     first = post(url, store=False).json()
     said = [{"role": "user", "content": "Why?"}, *first["output"], {"role": "user", "content": "And?"}]
     assert post(url, input=said).json()["status"] == "completed"
+
+
+def test_an_item_of_no_agent_names_none() -> None:
+    kinds = [each for each in vars(items).values() if isinstance(each, type) and issubclass(each, Api)]
+    of_agents = [each for each in kinds if "agent" in each.model_fields]
+    assert len(of_agents) > 5
+    assert all("agent" not in each.model_construct().model_dump(warnings=False) for each in of_agents)

@@ -11,7 +11,13 @@ import pytest
 
 from contemplate import Contemplator
 from contemplate.journal import Journal
-from contemplate.server.responses.store import MemoryDocuments
+from contemplate.server.api_errors import RequestError
+from contemplate.server.responses.conversation import as_messages
+from contemplate.server.responses.items import FunctionCall, FunctionCallOutput, Message
+from contemplate.server.responses.parts import OutputText
+from contemplate.server.responses.requests import ResponsesRequest
+from contemplate.server.responses.resource import new_response
+from contemplate.server.responses.store import MemoryDocuments, Store, StoredResponse
 from contemplate.testing import ScriptedModel
 
 from ..conftest import Minds
@@ -101,7 +107,8 @@ def test_a_conversation_that_the_server_keeps(client: Any, minds: Make) -> None:
     with pytest.raises(openai.NotFoundError):
         api.conversations.items.retrieve(items[0].id, conversation_id=kept.id)
     added = api.conversations.items.create(kept.id, items=[{"role": "user", "content": "Bye."}])
-    assert added.data[0].id == added.first_id
+    assert added.data[0].id == added.first_id == added.last_id
+    assert api.conversations.items.retrieve(added.last_id, conversation_id=kept.id).content[0].text == "Bye."
     assert api.conversations.update(kept.id, metadata={"c": "d"}).metadata == {"c": "d"}
     assert api.conversations.delete(kept.id).deleted
     with pytest.raises(openai.NotFoundError):
@@ -144,3 +151,26 @@ def test_memory_is_bounded() -> None:
     assert [name for name in "abcd" if documents.get(name)] == ["a", "c", "d"]
     documents.change("e", lambda _: "x" * 31)
     assert not any(documents.get(name) for name in "abcde")
+
+
+@pytest.mark.anyio
+async def test_a_response_that_is_being_made_is_nothing_to_go_on_from() -> None:
+    mind = Contemplator(ScriptedModel("yes"))
+    store = Store([mind])
+    made = new_response(ResponsesRequest(model="m", input=(), background=True), ())
+    await store.keep(mind, StoredResponse(response=made))
+    with pytest.raises(RequestError, match="is not finished") as caught:
+        await store.before(made.id)
+    assert caught.value.failure.code == "previous_response_not_finished"
+
+
+def test_calls_belong_to_the_message_before_them() -> None:
+    def call(id_: str) -> FunctionCall:
+        return FunctionCall(id=f"fc_{id_}", call_id=id_, name="look", arguments="{}")
+
+    said = Message(id="m", role="assistant", content=(OutputText(text="Let me see."),))
+    output = FunctionCallOutput(call_id="b", output="seen")
+    first, results, last = as_messages([said, call("a"), call("b"), output, call("c")])
+    assert (first.text, [each.id for each in first.tool_calls]) == ("Let me see.", ["a", "b"])
+    assert (results.tool_call_id, results.text) == ("b", "seen")
+    assert (last.role, last.text, [each.id for each in last.tool_calls]) == ("assistant", "", ["c"])

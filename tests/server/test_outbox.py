@@ -1,0 +1,41 @@
+"""What waits for a client: joined to fewer pieces, and not more than it may be."""
+
+from __future__ import annotations
+
+import pytest
+
+from contemplate.events import Noted
+from contemplate.server.deltas import ReplyDelta
+from contemplate.server.outbox import MOST_CHARACTERS, Outbox, Unread, joined
+
+pytestmark = pytest.mark.anyio
+
+
+async def say(delta: ReplyDelta) -> None:
+    """Say nothing."""
+
+
+def box() -> Outbox:
+    return Outbox(say, lambda: 1)
+
+
+def test_what_can_be_said_at_once_is_one_piece() -> None:
+    told = ReplyDelta(reasoning="noted", event=Noted(message="noted"))
+    pieces = [
+        *(ReplyDelta("a"), ReplyDelta("b"), ReplyDelta(content="c"), ReplyDelta(content="d")),
+        *(ReplyDelta("e"), told, ReplyDelta("f"), ReplyDelta(content="g", restart=True), ReplyDelta(content="h")),
+    ]
+    assert list(joined(pieces)) == [
+        *(ReplyDelta("ab", "cd"), ReplyDelta("e"), told, ReplyDelta("f"), ReplyDelta("", "gh", restart=True)),
+    ]
+
+
+async def test_whoever_is_too_far_behind_is_given_up() -> None:
+    full = box()
+    half = "x" * (MOST_CHARACTERS // 2)
+    full.put(ReplyDelta(reasoning=half))
+    full.put(ReplyDelta(content=half))
+    assert full._error is None
+    full.put(ReplyDelta(content="x"))
+    with pytest.raises(Unread):
+        await full.watch(60)
