@@ -55,5 +55,7 @@ def ended(reason: object) -> Ended | None:
         reason = reason.get("type") or reason.get("reason")
     if not isinstance(reason, str):
         return None
+    if (meaning := _MEANING.get(reason)) is not None:
+        return meaning
     word = reason.strip().lower().replace("-", "_")
     return _MEANING.get(word) or next((meaning for part, meaning in _PARTS if part.search(word)), None)

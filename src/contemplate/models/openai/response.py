@@ -173,7 +173,7 @@ class ResponseCollector:
         for choice in choices or ():
             if not isinstance(choice, dict):
                 raise bad("choices.0", "it should be an object")
-            if not whole_number(choice.get("index", 0)):
+            if not (index := choice.get("index")) or not whole_number(index):
                 if choice.get("error"):
                     raise ReportedError(choice)
                 return choice

@@ -75,12 +75,17 @@ class Thoughts:
         self._at_beginning = True
         self._found = False
         self._is_final = self._is_bare = False
+        # Whether nothing but a tag can end the text that is read.
+        self._is_text = False
         self._mentions = 0
         self._held = ""
         self._written: list[str] = []
 
     def add(self, text: str) -> Iterator[Delta]:
         """Yield what `text` adds. A delta with `restart` says that all text before it was a thought."""
+        if self._is_text and not self._held and "<" not in text and "[" not in text:
+            self._written.append(text)
+            return iter((Delta(text),))
         return self._read(self._held + text, last=False)
 
     def end(self) -> Iterator[Delta]:
@@ -145,6 +150,7 @@ class Thoughts:
             return self._without_end(text, last=last), "", False
         plain = not self._is_bare and "<" not in text and "[" not in text
         if self._found or self._mentions > _MOST_MENTIONS or plain:
+            self._is_text = True
             return text, "", False
         for closing in (_ORPHAN_OR_BARE if self._is_bare else _ORPHAN).finditer(text):
             if closing.end() == len(text) and not last:
@@ -152,6 +158,7 @@ class Thoughts:
                 return self._held_back(text, len(text) - closing.start()), "", False
             if not self._is_mentioned(text, closing):
                 self._found = self._at_beginning = True
+                self._is_text = False
                 self._is_bare = closing[0] == _BARE_FINAL
                 return text[: closing.start()], text[closing.end() :], True
             self._mentions += 1
