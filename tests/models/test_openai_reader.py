@@ -349,6 +349,8 @@ class TestToolCallsInText:
             (f'{HEADER}{{"x": 1}}<|call|>', "", [ADD]),
             (f'{ANALYSIS}hm<|end|>{HEADER}{{"x": 1}}', "", [ADD]),
             ('<|start|>assistant to=functions.add<|channel|>commentary json<|message|>{"x": 1}<|call|>', "", [ADD]),
+            ('analysisI add.assistantcommentary to=functions.add json{"x": 1}', "", [ADD]),
+            ("<think>hm</think>[add(x=1)]", "", [ADD]),
         ],
     )
     def test_where_they_are_certain(self, said: str, text: str, calls: list[tuple[str, str]]) -> None:

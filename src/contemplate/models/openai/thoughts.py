@@ -38,8 +38,10 @@ _TAGS: dict[str, tuple[str, ...]] = {
 }
 # What may close a thought whose opening tag stands in the prompt.
 _ORPHANS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "[/think]")
-# What is left of the channels where the special tokens are not shown: "analysisHm.assistantfinalParis".
-_BARE, _BARE_FINAL = "analysis", "assistantfinal"
+# What is left of the channels where the special tokens are not shown: "analysisHm.assistantfinalParis". The call of a
+# tool goes on in the text.
+_BARE, _BARE_FINAL, _BARE_CALL = "analysis", "assistantfinal", "assistantcommentary to="
+_SPEAKER = len("assistant")
 _MOST_MENTIONS = 20
 _LONGEST = max(map(len, _TAGS))
 _FIRST = frozenset(tag[0] for tag in _TAGS)
@@ -52,7 +54,7 @@ def _any_of(tags: Collection[str]) -> re.Pattern[str]:
 _OPENING, _ORPHAN = _any_of(_TAGS), _any_of(_ORPHANS)
 _CLOSING = {opening: _any_of(closings) for opening, closings in _TAGS.items() if closings}
 _BARE_BEGINNING = re.compile(rf"{_BARE}[^\W\d_]")
-_ORPHAN_OR_BARE = re.compile(f"{_ORPHAN.pattern}|(?-i:{_BARE_FINAL})", re.IGNORECASE | re.ASCII)
+_ORPHAN_OR_BARE = re.compile(f"{_ORPHAN.pattern}|(?-i:{_BARE_FINAL}|{_BARE_CALL})", re.IGNORECASE | re.ASCII)
 _END = re.compile(rf"(?:{'|'.join(map(re.escape, _LAST))})\s*\Z")
 _QUOTES = frozenset("`'\"\u2018\u2019\u201c\u201d")
 _MID_SENTENCE = re.compile(r"[\w,;:] \Z")
@@ -159,11 +161,12 @@ class Thoughts:
             if not self._is_mentioned(text, closing):
                 self._found = self._at_beginning = True
                 self._is_text = False
-                self._is_bare = closing[0] == _BARE_FINAL
-                return text[: closing.start()], text[closing.end() :], True
+                self._is_bare = closing[0] in (_BARE_FINAL, _BARE_CALL)
+                following = closing.start() + _SPEAKER if closing[0] == _BARE_CALL else closing.end()
+                return text[: closing.start()], text[following:], True
             self._mentions += 1
             return text[: closing.end()], text[closing.end() :], False
-        tags = (*_ORPHANS, _BARE_FINAL) if self._is_bare else _ORPHANS
+        tags = (*_ORPHANS, _BARE_FINAL, _BARE_CALL) if self._is_bare else _ORPHANS
         return self._held_back(text, 0 if last else _partial(text, tags)), "", False
 
     def _without_end(self, text: str, *, last: bool) -> str:
