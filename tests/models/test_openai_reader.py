@@ -664,6 +664,30 @@ class TestTheRest:
         assert response.logprobs is None
         assert "log-probabilities" in response.notes[0]
 
+    @pytest.mark.parametrize(
+        ("said", "text", "kept"),
+        [
+            (["<think>", "5", "</think>", "\n\n", "5"], "5", slice(4, 5)),
+            (["5", "</think>", "It is", " 5"], "It is 5", slice(2, 4)),
+            (["<|channel|>", "analysis", "<|message|>", "5", "<|end|>", FINAL + "It", " is"], "It is", slice(5, 7)),
+            (["It", " is"], "It is", slice(0, 2)),
+            (["<think>", "5"], "", slice(0, 2)),
+        ],
+    )
+    def test_log_probabilities_are_those_of_the_answer(self, said: list[str], text: str, kept: slice) -> None:
+        tokens = [{"token": token, "logprob": -number / 2, "top_logprobs": []} for number, token in enumerate(said)]
+        pieces = [
+            {"choices": [{"delta": {"content": token["token"]}, "logprobs": {"content": [token]}}]} for token in tokens
+        ]
+        message, logprobs = {"content": "".join(said)}, {"content": tokens}
+        body = {"choices": [{"message": message, "finish_reason": "stop", "logprobs": logprobs}]}
+        for response in (
+            whole_response(json.dumps(body).encode(), ASKED, model="m"),
+            streamed([*pieces, chunk({}, "stop")]),
+        ):
+            assert response.message.text == text
+            assert [each.logprob for each in response.logprobs or ()] == [each["logprob"] for each in tokens[kept]]
+
     def test_log_probabilities_of_the_older_form(self) -> None:
         logprobs = {"tokens": ["a", "b"], "token_logprobs": [-1, -2.5], "top_logprobs": [{}, {}]}
         body = {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop", "logprobs": logprobs}]}
