@@ -159,9 +159,11 @@ class MessagePieces:
         part: Any
         for part in parts if isinstance(parts, list) else [parts]:
             match part:
+                case {"type": "text", "thought": True, "text": str(thought)}:
+                    yield self._thought(thought)
                 case str(text) | {"type": "text" | "output_text", "text": str(text)}:
                     yield from self._add_text(text)
-                case {"type": "thinking" | "reasoning" | "redacted_thinking"}:
+                case {"type": "thinking" | "reasoning" | "redacted_thinking" | "reasoning_content" | "thought"}:
                     self._opaque.add_thinking(part)
                     if thought := words_of(part):
                         yield self._thought(thought)

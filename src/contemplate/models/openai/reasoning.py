@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 # DeepSeek, Qwen, xAI and others; OpenRouter, vLLM and Groq; Ollama.
-FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
+FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_text", "thinking_content", "thought")
 _PLACES = frozenset((*FIELDS, "reasoning_details"))
 _WITHIN = ("text", "summary", "thinking", "content", "summary_text", "reasoning")
 

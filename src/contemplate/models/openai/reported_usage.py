@@ -32,13 +32,15 @@ _CACHED = (
     "cache_read_input_tokens",
     "cached_prompt_tokens",
     "cache_read_tokens",
+    "cachedContentTokenCount",
 )
-_REASONING = ("reasoning_tokens",)
+_REASONING = ("reasoning_tokens", "thinking_tokens", "thoughtsTokenCount", "thoughts_token_count")
 _COST = ("total_cost", "total", "cost", "estimated_cost")
-_COSTS = frozenset(("cost", "estimated_cost", "cost_in_usd_ticks"))
+_COSTS = frozenset(("cost", "estimated_cost", "total_cost", "cost_in_usd_ticks"))
 _TICKS_PER_DOLLAR = 1e10
 # The fields of a body in which usage may stand.
-_PLACES = frozenset(("usage", "x_groq", "eval_count", "prompt_eval_count"))
+_NAMES = ("usage", "usageMetadata", "usage_metadata", "token_usage")
+_PLACES = frozenset((*_NAMES, "x_groq", "eval_count", "prompt_eval_count"))
 
 
 class ReportedUsage:
@@ -53,7 +55,7 @@ class ReportedUsage:
         """Add what a response, a chunk or a choice reports."""
         if _PLACES.isdisjoint(body):
             return
-        usage = body.get("usage")
+        usage = next((body[name] for name in _NAMES if body.get(name) is not None), None)
         if usage is None:
             usage = mapping(body.get("x_groq")).get("usage")
             if usage is None and ("eval_count" in body or "prompt_eval_count" in body):
@@ -134,7 +136,7 @@ def _count(usage: dict[str, Any], names: Sequence[str]) -> int | None:
 def _cost(usage: dict[str, Any]) -> float | None:
     if _COSTS.isdisjoint(usage):
         return None
-    cost = usage.get("cost", usage.get("estimated_cost"))
+    cost = next((usage[name] for name in ("cost", "estimated_cost", "total_cost") if name in usage), None)
     if isinstance(cost, dict):
         return next((found for name in _COST if (found := number(cost.get(name))) is not None), None)
     ticks = number(usage.get("cost_in_usd_ticks"))

@@ -15,11 +15,11 @@ from ..base import Delta
 # gpt-oss: https://cookbook.openai.com/articles/openai-harmony; [THINK]: Mistral's Magistral; <seed:think>: Seed-OSS;
 # START_THINKING: Cohere's Command A Reasoning; the triangles: Kimi; <|channel> and <unused94>: Gemma and MedGemma;
 # begin_of_thought: Sky-T1 and OpenThinker.
-_NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think")
+_NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think", "longcat_think", "mm:think")
 # The end of a channel's message, which may be missing before the next one.
 _ENDS, _NEXT = ("<|end|>", "<|return|>"), ("<|start|>", "<|channel|>")
 # What may end the answer after a mark that precedes it.
-_LAST = (*_ENDS, "<|end_of_solution|>")
+_LAST = (*_ENDS, "<|end_of_solution|>", "<|end_response|>")
 _CHANNELS = {"analysis": (*_ENDS, *_NEXT), "commentary": (*_ENDS, *_NEXT), "final": (), "final <|constrain|>json": ()}
 _TAGS: dict[str, tuple[str, ...]] = {
     **{f"<{name}>": (f"</{name}>",) for name in _NAMES},
@@ -35,6 +35,7 @@ _TAGS: dict[str, tuple[str, ...]] = {
     "<unused94>thought\n": ("<unused95>",),
     "<|begin_of_thought|>": ("<|end_of_thought|>",),
     "<|begin_of_solution|>": (),
+    "<|start_response|>": (),
 }
 # What may close a thought whose opening tag stands in the prompt.
 _ORPHANS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "[/think]")
@@ -55,7 +56,7 @@ _OPENING, _ORPHAN = _any_of(_TAGS), _any_of(_ORPHANS)
 _CLOSING = {opening: _any_of(closings) for opening, closings in _TAGS.items() if closings}
 _BARE_BEGINNING = re.compile(rf"{_BARE}[^\W\d_]")
 _ORPHAN_OR_BARE = re.compile(f"{_ORPHAN.pattern}|(?-i:{_BARE_FINAL}|{_BARE_CALL})", re.IGNORECASE | re.ASCII)
-_END = re.compile(rf"(?:{'|'.join(map(re.escape, _LAST))})\s*\Z")
+_END = re.compile(rf"(?:{'|'.join(map(re.escape, _LAST))})\s*\Z", re.IGNORECASE)
 _QUOTES = frozenset("`'\"\u2018\u2019\u201c\u201d")
 _MID_SENTENCE = re.compile(r"[\w,;:] \Z")
 
