@@ -570,6 +570,67 @@ async def test_a_permission_for_a_field_is_learnt_and_that_of_a_key_is_not() -> 
         assert len(server.exchanges) == 1
 
 
+ROUTED = "No endpoints found that can handle the requested parameters. To learn more about provider routing, visit x"
+
+
+class TestNoneIsNamed:
+    """OpenRouter's refusals of features and parameters, which it says with the status of a missing model."""
+
+    @pytest.mark.parametrize("stream", [False, True])
+    @pytest.mark.parametrize(
+        "message",
+        [ROUTED, "One or more of the provided parameters are not supported by this model."],
+    )
+    async def test_what_matters_least_goes_first(self, message: str, stream: bool) -> None:
+        refuses = unless(lambda body: error(message, 404) if {"seed", "stream_options"} & body.keys() else None)
+        asked = await ask_twice(refuses, stream=stream)
+        assert (asked.refused, asked.again) == (1, 0)
+        assert {"temperature", "top_p", "stop", "reasoning_effort", "max_tokens"} <= asked.body.keys()
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_a_schema_and_tools_are_told_in_words(self, stream: bool) -> None:
+        refuses = unless(lambda body: error(ROUTED, 404) if "response_format" in body else None, '{"x": 1}')
+        request = ModelRequest((Message.user("hello"),), output_schema=OutputSchema("answer", SCHEMA))
+        asked = await ask_twice(refuses, request, stream=stream)
+        assert (asked.first.message.text, asked.again) == ('{"x": 1}', 0)
+        forget_lessons()
+        refuses = unless(
+            lambda body: error(ROUTED, 404) if "tools" in body else None, '{"tool": "add", "arguments": {}}'
+        )
+        asked = await ask_twice(refuses, ModelRequest((Message.user("hello"),), tools=(TOOL,)), stream=stream)
+        assert [call.name for call in asked.first.message.tool_calls] == ["add"]
+        assert asked.again == 0
+
+    @pytest.mark.parametrize(
+        ("message", "hinted"),
+        [
+            (ROUTED, False),
+            ("No endpoints found that support image input", False),
+            ("No endpoints found matching your data policy (Free model publication)", False),
+            ("No endpoints found for foo/m.", True),
+            ("The model `x` does not exist", True),
+        ],
+    )
+    async def test_which_says_that_the_model_is_not_there(self, message: str, hinted: bool) -> None:
+        refuses = unless(lambda _: error(message, 404))
+        with FaultyServer(refuses) as server, pytest.raises(ModelRequestError) as raised:
+            await OpenAIModel("m", base_url=server.url).request(ModelRequest((Message.user("hello"),)))
+        assert ("serve this model" in str(raised.value)) == hinted
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "said", ["```json\n{}\n```", "\n``` json\n{}\n```\n", "```{}```", "~~~json {}\n~~~", "````\n{}\n````"]
+)
+async def test_a_block_of_code_around_what_was_asked_for_in_words(said: str, stream: bool) -> None:
+    told = said.replace("{}", '{"x": 1}')
+    request = ModelRequest((Message.user("hello"),), output_schema=OutputSchema("answer", SCHEMA))
+    with FaultyServer(unless(lambda _: None, told)) as server:
+        model = OpenAIModel("m", base_url=server.url, profile=Profile(schema_form="words"))
+        response = await model.request(request, (lambda delta: None) if stream else None)
+    assert response.message.text == '{"x": 1}'
+
+
 class TestTools:
     @pytest.mark.parametrize("stream", [False, True])
     @pytest.mark.parametrize(

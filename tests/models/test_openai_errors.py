@@ -495,6 +495,10 @@ def test_a_header_says_better_how_long_to_wait() -> None:
         ({"detail": "text"}, ModelServerError, "text"),
         ([{"error": {"code": 400, "message": "wrong"}}], ModelRequestError, "wrong"),
         ({"base_resp": {"status_code": 1004, "status_msg": "login fail"}}, ModelServerError, "login fail"),
+        ({"code": 400, "msg": "wrong field"}, ModelRequestError, "wrong field"),
+        ({"success": False, "messages": ["no such thing"]}, ModelServerError, "no such thing"),
+        ({"Error": {"Message": "denied"}}, ModelServerError, "denied"),
+        ({"fault": {"faultstring": "not today"}}, ModelServerError, "not today"),
         (
             {"choices": [{"error": {"code": 429, "message": "slow"}, "finish_reason": "error"}]},
             ModelRateLimitError,

@@ -148,6 +148,9 @@ class TestThoughts:
             (f"{ANALYSIS}hm<|end|><|start|>user<|message|>no", "<|start|>user<|message|>no", "hm"),
             ("analysisThe capital.assistantfinalParis", "Paris", "The capital."),
             ("\nanalysiswe say hiassistantfinalHi", "Hi", "we say hi"),
+            ("<|START_THINKING|>hm<|END_THINKING|><|START_RESPONSE|>Paris<|END_RESPONSE|>", "Paris", "hm"),
+            ("<longcat_think>hm</longcat_think>Paris", "Paris", "hm"),
+            ("<mm:think>hm</mm:think>Paris", "Paris", "hm"),
             ("analysisHm.assistantanalysisMore.assistantfinalParis", "Paris", "Hm.assistantanalysisMore."),
             ("analysisThe capital.", "analysisThe capital.", ""),
             ("analysis of assistantfinalParis", "analysis of assistantfinalParis", ""),
@@ -350,6 +353,8 @@ class TestToolCallsInText:
             (f'{HEADER}{{"x": 1}}<|call|>', "", [ADD]),
             (f'{ANALYSIS}hm<|end|>{HEADER}{{"x": 1}}', "", [ADD]),
             ('<|start|>assistant to=functions.add<|channel|>commentary json<|message|>{"x": 1}<|call|>', "", [ADD]),
+            ('analysisI add.assistantcommentary to=functions.add json{"x": 1}', "", [ADD]),
+            ("<think>hm</think>[add(x=1)]", "", [ADD]),
         ],
     )
     def test_where_they_are_certain(self, said: str, text: str, calls: list[tuple[str, str]]) -> None:
@@ -468,6 +473,12 @@ class TestToolCalls:
         assert all(each.id for each in made)
         assert response.finish == "tool_calls"
 
+    def test_arguments_that_were_encoded_twice(self) -> None:
+        for written, read in ((json.dumps(X), X), ('"5"', '"5"'), ('"{', '"{')):
+            calls = [{"index": 0, "id": "a", "function": {"name": "add", "arguments": written}}]
+            for response in both({"content": None, "tool_calls": calls}, "tool_calls"):
+                assert response.message.tool_calls[0].arguments == read
+
     def test_without_arguments(self) -> None:
         calls = [call(None, "now", "", index=0), call(None, "add", X, index=0)]
         response = streamed([*(chunk({"tool_calls": [each]}) for each in calls), chunk({}, "stop")])
@@ -542,6 +553,10 @@ class TestFinish:
             "MODEL_ERROR",
             "engine_overloaded",
             "rate_limit",
+            "insufficient_quota",
+            "deadline_exceeded",
+            "preempted",
+            "TOO_MANY_TOOL_CALLS",
         ],
     )
     def test_what_the_server_gave_up(self, reported: str) -> None:
@@ -591,6 +606,8 @@ class TestUsage:
             ({"prompt_tokens": 10, "completion_tokens": 5, "cost": {"input_tokens_cost": 0.1, "total_cost": 0.3}}, (10, 0, 5, 0, 0.3)),
             ({"prompt_tokens": 10, "completion_tokens": 5, "cost_in_usd_ticks": 25_000_000_000}, (10, 0, 5, 0, 2.5)),
             ({"prompt_tokens": 10, "completion_tokens": 5, "estimated_cost": 0.25}, (10, 0, 5, 0, 0.25)),
+            ({"prompt_tokens": 10, "completion_tokens": 5, "total_cost": 0.25}, (10, 0, 5, 0, 0.25)),
+            ({"promptTokenCount": 10, "candidatesTokenCount": 5, "thoughtsTokenCount": 65, "totalTokenCount": 80, "cachedContentTokenCount": 4}, (10, 4, 70, 65, None)),
             ({"prompt_tokens": 10, "completion_tokens": 5, "cost": {"odd": 1}, "prompt_tokens_details": [], "x": None}, (10, 0, 5, 0, None)),
         ],
     )  # fmt: skip
@@ -599,6 +616,11 @@ class TestUsage:
             for response in both({"content": "x"}, **place):
                 assert tuple(response.usage.model_dump().values()) == (1, *expected)
                 assert response.notes == ()
+
+    @pytest.mark.parametrize("name", ["usageMetadata", "usage_metadata", "token_usage"])
+    def test_in_another_place(self, name: str) -> None:
+        for response in both({"content": "x"}, **{name: {"prompt_tokens": 10, "completion_tokens": 5}}):
+            assert (response.usage.input_tokens, response.usage.output_tokens) == (10, 5)
 
     def test_within_a_choice(self) -> None:
         last = chunk({}, "stop")
@@ -663,6 +685,30 @@ class TestTheRest:
         assert response.logprobs is None
         assert "log-probabilities" in response.notes[0]
 
+    @pytest.mark.parametrize(
+        ("said", "text", "kept"),
+        [
+            (["<think>", "5", "</think>", "\n\n", "5"], "5", slice(4, 5)),
+            (["5", "</think>", "It is", " 5"], "It is 5", slice(2, 4)),
+            (["<|channel|>", "analysis", "<|message|>", "5", "<|end|>", FINAL + "It", " is"], "It is", slice(5, 7)),
+            (["It", " is"], "It is", slice(0, 2)),
+            (["<think>", "5"], "", slice(0, 2)),
+        ],
+    )
+    def test_log_probabilities_are_those_of_the_answer(self, said: list[str], text: str, kept: slice) -> None:
+        tokens = [{"token": token, "logprob": -number / 2, "top_logprobs": []} for number, token in enumerate(said)]
+        pieces = [
+            {"choices": [{"delta": {"content": token["token"]}, "logprobs": {"content": [token]}}]} for token in tokens
+        ]
+        message, logprobs = {"content": "".join(said)}, {"content": tokens}
+        body = {"choices": [{"message": message, "finish_reason": "stop", "logprobs": logprobs}]}
+        for response in (
+            whole_response(json.dumps(body).encode(), ASKED, model="m"),
+            streamed([*pieces, chunk({}, "stop")]),
+        ):
+            assert response.message.text == text
+            assert [each.logprob for each in response.logprobs or ()] == [each["logprob"] for each in tokens[kept]]
+
     def test_log_probabilities_of_the_older_form(self) -> None:
         logprobs = {"tokens": ["a", "b"], "token_logprobs": [-1, -2.5], "top_logprobs": [{}, {}]}
         body = {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop", "logprobs": logprobs}]}
@@ -677,6 +723,18 @@ class TestTheRest:
     def test_a_content_in_parts(self, content: Any) -> None:
         for response in both({"content": content}):
             assert response.message.text == "abc"
+
+    @pytest.mark.parametrize(
+        "part",
+        [
+            {"type": "thought", "text": "hm"},
+            {"type": "text", "text": "hm", "thought": True},
+            {"type": "reasoning_content", "text": "hm"},
+        ],
+    )
+    def test_parts_that_are_thoughts(self, part: dict[str, Any]) -> None:
+        for response in both({"content": [part, {"type": "text", "text": "Paris"}]}):
+            assert (response.message.text, response.reasoning) == ("Paris", "hm")
 
     def test_an_unknown_part_is_noted(self) -> None:
         for response in both({"content": ["a", {"type": "odd"}]}):

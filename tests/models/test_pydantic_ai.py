@@ -552,6 +552,46 @@ async def test_any_model_of_pydantic_ai(stream: bool) -> None:
     )
 
 
+async def test_a_provider_without_a_known_address() -> None:
+    from pydantic_ai.exceptions import UserError
+    from pydantic_ai.models.test import TestModel
+
+    class Routed(TestModel):
+        @property
+        def base_url(self) -> str:
+            raise UserError("Unable to determine base URL for HuggingFace provider.")
+
+    response = await PydanticAIModel(Routed(custom_output_text="yes")).request(ASKING)
+    assert response.message.text == "yes"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (
+            400,
+            {"Error": {"Message": "no such field", "Code": "ValidationException"}},
+            ModelRequestError,
+            "no such field",
+        ),
+        (400, {"message": "Input is too long for requested model."}, ModelContextError, "Input is too long"),
+        (401, b'{"message": "invalid api token", "error": "invalid"}', ModelAuthError, "invalid api token"),
+        (429, b'{"error": "slow down"}', ModelRateLimitError, "slow down"),
+        (503, "down", ModelServerError, "down"),
+    ],
+)
+async def test_the_words_of_servers(status: int, body: object, kind: type[ModelError], words: str) -> None:
+    """As the clients of Bedrock, Cohere and Hugging Face keep them."""
+    from pydantic_ai.exceptions import ModelHTTPError
+    from pydantic_ai.models.function import FunctionModel
+
+    async def answer(*_: object) -> Any:
+        raise ModelHTTPError(status, "m", body)
+
+    with pytest.raises(kind, match=f"HTTP {status}: {words}"):
+        await PydanticAIModel(FunctionModel(answer)).request(ASKING)
+
+
 @pytest.mark.parametrize("anyio_backend", ["trio"])
 async def test_a_client_that_needs_asyncio_says_so() -> None:
     from pydantic_ai.models.function import FunctionModel
@@ -578,9 +618,13 @@ def test_a_missing_key_is_told_at_once(name: str, monkeypatch: pytest.MonkeyPatc
         resolve(name)
 
 
+@pytest.mark.parametrize("provider", ["bedrock", "cohere", "huggingface"])
+def test_what_a_provider_needs_is_told(provider: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"pip install 'pydantic-ai-slim\[{provider}\]'"):
+        resolve(f"{provider}:a-model")
+
+
 def test_what_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigurationError, match=r"pip install 'pydantic-ai-slim\[cohere\]'"):
-        resolve("cohere:command-a")
     with pytest.raises(ConfigurationError, match="nonsense:m"):
         resolve("pydantic-ai:nonsense:m")
     monkeypatch.setattr("contemplate.models.pydantic_ai.model.find_spec", lambda _: None)

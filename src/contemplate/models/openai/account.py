@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from inspect import iscoroutinefunction
 from urllib.parse import SplitResult, urlsplit
 
@@ -21,21 +22,22 @@ OPENAI_URL = "https://api.openai.com/v1"
 KeyFunction = Callable[[], str | Awaitable[str]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Account:
     """An endpoint, the API key for it or what returns the key, and how it is reached."""
 
     base_url: str
     api_key: str = ""
     key_function: KeyFunction | None = None
-    connection: Connection = DIRECT
+    # Connections are looked up by the account for each call, and few accounts differ in nothing else.
+    connection: Connection = field(default=DIRECT, hash=False)
 
     @property
     def place(self) -> str:
         """The URL without secrets."""
         return shown_url(self.base_url)
 
-    @property
+    @cached_property
     def provider(self) -> str:
         """The host and port: who gets back what belongs to it (`ProviderData.provider`)."""
         return urlsplit(self.base_url).netloc.lower()

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Literal
 
 from .call_payloads import JsonPayload, MarkupPayload, Payload
+from .pythonic_calls import PythonicPayload
 
 # Where a mark may stand: at the beginning of a line, or after a sentence too, as those do that are single tokens.
 Place = Literal["line", "anywhere"]
@@ -36,6 +37,7 @@ _LINE = (
     *("<minimax:tool_call>", "<seed:tool_call>", "<function=", "<invoke name="),
 )
 _ANYWHERE = (
+    *("<|python_start|>", "<|tool_call_start|>"),
     *("[TOOL_CALLS]", "<|python_tag|>", "<|tool_call|>", "<|START_ACTION|>", "<|action_start|>", *_HARMONY),
     *("<|tool_calls_section_begin|>", "<\uff5cDSML\uff5cfunction_calls>", "<\uff5cDSML\uff5cinvoke"),
     *_deepseek("tool_calls_begin", "tool_call_begin"),
@@ -55,6 +57,7 @@ _CLOSINGS = (
         "<|END_ACTION|>",
         "<|action_end|>",
     ),
+    *("<|python_end|>", "<|tool_call_end|>"),
     *("<|tool_calls_section_end|>", *_deepseek("tool_call_end", "tool_calls_end", "end_of_sentence")),
 )
 
@@ -76,11 +79,18 @@ _BAR, _UNDERSCORE = (f"[{''.join(each)}]" for each in (_BARS, _UNDERSCORES))
 _SEPARATOR = f"<{_BAR}tool{_UNDERSCORE}sep{_BAR}>"
 _CALLS, _CALL = (f"<{_BAR}tool{_UNDERSCORE}{each}{_UNDERSCORE}begin{_BAR}>" for each in ("calls", "call"))
 _JSON = (
-    r"(?:<tool_calls?>|<function_calls?>|<TOOLCALL>|\[TOOL_CALLS\]|<\|python_tag\|>|<\|tool_call\|>|<\|START_ACTION\|>"
+    r"(?:<\|python_start\|>|<\|tool_call_start\|>|<tool_calls?>|<function_calls?>|<TOOLCALL>|\[TOOL_CALLS\]|<\|python_tag\|>|<\|tool_call\|>|<\|START_ACTION\|>"
     r'|<\|action_start\|>\s*<\|plugin\|>)\s*(?=\{\s*["}]|\[\s*\{\s*")'
 )
-_BARE = r'(?=\{\s*"name"\s*:\s*"(?P<called>[\w.-]+)"\s*,\s*"(?:arguments|parameters)"\s*:)'
+_BARE = (
+    r'(?=(?:\[\s*)?\{\s*(?:"type"\s*:\s*"function"\s*,\s*)?'
+    r'"(?:name|function)"\s*:\s*"(?P<called>[\w.-]+)"\s*,\s*"(?:arguments|parameters)"\s*:)'
+)
+_PYTHONIC = r"(?:<\|python_start\|>|<\|tool_call_start\|>|<\|python_tag\|>)?\s*(?=\[\s*(?P<called>[\w.-]+)\()"
+# What is left of gpt-oss's marks where they are not shown.
+_UNMARKED = "commentary to=functions."
 _ARGUMENTS = (
+    rf"{re.escape(_UNMARKED)}(?P<name>[\w.-]+?)\s*(?:<\|constrain\|>)?(?:json|code)?\s*(?:<\|message\|>)?\s*(?=\{{)",
     r"(?:<\|start\|>assistant)?(?: to=functions\.(?P<first>[\w.-]+))?<\|channel\|>commentary"
     r"(?: to=functions\.(?P<name>[\w.-]+))?\s*(?:<\|constrain\|>)?(?:json|code)?\s*<\|message\|>\s*(?=\{)",
     rf"(?:{_CALLS})?\s*{_CALL}\s*(?:function{_SEPARATOR})?{_NAME}\s*(?:{_SEPARATOR})?\s*(?:```json)?\s*(?=\{{)",
@@ -97,6 +107,7 @@ _MARKUP = (
 _HEADERS: tuple[tuple[re.Pattern[str], Callable[[str | None], Payload]], ...] = (
     *((re.compile(each), JsonPayload) for each in (_JSON, _BARE, *_ARGUMENTS)),
     *((re.compile(each), MarkupPayload) for each in _MARKUP),
+    (re.compile(_PYTHONIC), PythonicPayload),
 )
 
 _LONGEST_HEADER = 200
@@ -106,8 +117,15 @@ _MARKS_READ = re.compile(
     rf"\A(?:\s|{_any_of(each for each in MARKS if each not in _OPEN)}|<\|plugin\|>|(?:function)?{_SEPARATOR})*+"
 )
 _UNFINISHED = re.compile(r"[\w.:-]*\s*(?:<[^<>\n{]*>?|\[[\w\[\]]*|`{1,3}\w*)?\s*[\[{\s]*")
+_TYPED, _NAMED, _CALLED = '"type"', '"name"', '"function"'
+_CALL_BEGUN = (
+    rf'(?:"type"\s*:\s*"function"\s*,\s*)?(?:{_begun(_NAMED)}|{_begun(_CALLED)}|"(?:name|function)"\s*:?\s*|'
+    r'"(?:name|function)"\s*:\s*"[\w.-]*(?:"\s*,?\s*(?:"\w*"?\s*)?)?)'
+)
+_TYPE_BEGUN = rf'(?:{_begun(_TYPED)}|"type"\s*:?\s*|"type"\s*:\s*"\w*"?\s*)'
 _UNFINISHED_BARE = re.compile(
-    rf'\{{\s*(?:{_begun(chr(34) + "name")}|"name"?\s*:?\s*|"name"\s*:\s*"[\w.-]*(?:"\s*,?\s*(?:"\w*"?\s*)?)?)'
+    rf"\[\s*[\w.-]*|(?:\[\s*)?\{{\s*(?:{_CALL_BEGUN}|{_TYPE_BEGUN})|"
+    rf"{_begun(_UNMARKED)}|{re.escape(_UNMARKED)}[\w.-]*\s*[<|>\w]*\s*"
 )
 
 

@@ -22,12 +22,36 @@ _MOST_OBJECTS = 50
 _MOST_CHARACTERS = 4000
 _WORDS = (
     *("message", "error", "errors", "detail", "msg", "error_message", "error_msg", "errorMessage", "error_description"),
-    *("status_msg", "base_resp", "reason", "title", "raw", "description"),
+    *(
+        "status_msg",
+        "Error",
+        "Message",
+        "fault",
+        "faultstring",
+        "messages",
+        "base_resp",
+        "reason",
+        "title",
+        "raw",
+        "description",
+    ),
 )
 _CODES = ("code", "error_code", "errorCode", "type", "status", "reason", "error_type")
 _PLACES = ("param", "field", "parameter", "property")
 _WITHIN = (
-    *("error", "errors", "detail", "base_resp", "metadata", "message", "raw", "details", "fieldViolations"),
+    *(
+        "error",
+        "errors",
+        "detail",
+        "Error",
+        "fault",
+        "base_resp",
+        "metadata",
+        "message",
+        "raw",
+        "details",
+        "fieldViolations",
+    ),
     *("cause", "upstream_error", "body"),
 )
 _NUMBERS = ("code", "status", "status_code", "error_code", "http_status")
@@ -96,7 +120,9 @@ def is_error(chunk: object) -> bool:
         return False
     if whole_number(mapping(body.get("base_resp")).get("status_code")):
         return True
-    named = ("errors", "detail", "error_message", "error_msg", "errorMessage", "error_code")
+    if body.get("success") is False:
+        return True
+    named = ("errors", "detail", "error_message", "error_msg", "errorMessage", "error_code", "msg", "Error", "fault")
     said = isinstance(body.get("message"), str) and "usage" not in body
     return any(map(body.get, named)) or bool(said and body["message"])
 

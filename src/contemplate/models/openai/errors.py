@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -28,6 +29,8 @@ from .transport import BadStatus, NotConnected, Redirected, TransportFailure
 MAX_MESSAGE = 500
 # Timeout, Conflict, Too Early, and Groq's "capacity exceeded": the same request may succeed later.
 _MAY_PASS = (408, 409, 425, 498)
+# "No endpoints found that support tool use", OpenRouter says of models that it serves.
+_NOT_THE_MODEL = re.compile(r"\bsupport|parameters|policy", re.IGNORECASE)
 
 
 def model_error(error: TransportFailure | BadCompletion, model: str, account: Account) -> ModelError:
@@ -99,7 +102,7 @@ def _told(
         hint = "check the API key and its permissions"
     elif kind is ModelQuotaError:
         hint = f"check the plan and billing of the account at {account.place}"
-    elif status == HTTPStatus.NOT_FOUND:
+    elif status == HTTPStatus.NOT_FOUND and _NOT_THE_MODEL.search(told.words) is None:
         hint = f"does {account.place} serve this model?"
     return kind(message, model=model, hint=hint, status=status, retry_after=after, code=code)
 

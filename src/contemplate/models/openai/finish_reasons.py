@@ -39,7 +39,13 @@ _MEANING: dict[str, Ended] = {
 
 # What is told apart by a part of it, the first that fits: nothing that failed or was cut off may look complete.
 _PARTS: tuple[tuple[re.Pattern[str], Ended], ...] = (
-    (re.compile(r"error|exception|fail|abort|cancel|interrupt|overload|timeout|rate_limit|unavailable"), "failed"),
+    (
+        re.compile(
+            r"error|exception|fail|abort|cancel|interrupt|overload|timeout|deadline|rate_limit|unavailable"
+            r"|insufficient|quota|preempt|\boom\b|out_of_memory|too_many_tool"
+        ),
+        "failed",
+    ),
     (re.compile(r"refus"), "refusal"),
     (
         re.compile(r"filter|safety|sensitive|block|guardrail|prohibit|moderat|policy|recitation|language"),
@@ -55,5 +61,7 @@ def ended(reason: object) -> Ended | None:
         reason = reason.get("type") or reason.get("reason")
     if not isinstance(reason, str):
         return None
+    if (meaning := _MEANING.get(reason)) is not None:
+        return meaning
     word = reason.strip().lower().replace("-", "_")
     return _MEANING.get(word) or next((meaning for part, meaning in _PARTS if part.search(word)), None)

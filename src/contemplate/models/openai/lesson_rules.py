@@ -17,6 +17,7 @@ from .refused_request import REFUSED, UNSUPPORTED, Change, RefusedRequest, word_
 from .schema_lessons import TOOLS, about_schemas, about_tool_schemas, is_of_a_tool
 
 MAX_TOKENS = ("max_tokens", "max_completion_tokens")
+SAMPLING = ("temperature", "top_p", "stop", "reasoning_effort")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 _BOUND = any_of(
@@ -44,6 +45,10 @@ _NO_IMAGES = any_of(
 _NOT_THIS_IMAGE = any_of(
     r"image (format|type|size|media|mime|dimension)|mime|media type|\b(png|webp|gif|jpe?g|svg|bmp|base64)\b",
     r"too (large|many|big)|download|fetch|exceed|resolution|pixel",
+)
+# Of parameters of which none is named: https://openrouter.ai/docs/features/provider-routing
+_SOME = any_of(
+    r"\b(the|these|some|all|one|requested|provided|given)\b[^.]{0,30}\b(parameter|option|feature|field|argument)s"
 )
 _PLURAL = any_of(r"parameters|fields|arguments|properties|options|keys")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.]*\w)")
@@ -205,6 +210,21 @@ def _stream(refused: RefusedRequest) -> Iterator[Change]:
         yield {"streams": False}, "answers are not streamed"
 
 
+def _unnamed(refused: RefusedRequest) -> Iterator[Change]:
+    """Some parameters, where the server does not say which: those first that change an answer the least."""
+    if refused.named or not UNSUPPORTED.search(refused.matching(_SOME)):
+        return
+    for fields in (("seed", "random_seed", "stream_options", "logprobs", "top_logprobs"), SAMPLING):
+        names: list[JsonValue] = [each for each in fields if each in refused.body]
+        if names:
+            yield {"left_out": names}, f"{', '.join(map(str, names))} not sent, as one of the parameters is not taken"
+    if refused.response_format is not None:
+        yield {"schema_form": "json_object"}, "JSON is asked for, and its schema is told in words"
+        yield {"schema_form": "words"}, "schemas are told in words alone"
+    if "tools" in refused.body:
+        yield {"tool_form": "prompted"}, "tools are described in the prompt"
+
+
 _RULES: tuple[Callable[[RefusedRequest], Iterator[Change]], ...] = (
     _api,
     _images,
@@ -217,4 +237,5 @@ _RULES: tuple[Callable[[RefusedRequest], Iterator[Change]], ...] = (
     _value,
     _field,
     _stream,
+    _unnamed,
 )

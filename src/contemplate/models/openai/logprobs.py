@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from ...messages import TokenLogprob
@@ -42,3 +44,20 @@ def _token(entry: Any) -> TokenLogprob:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float)
+
+
+def tokens_of(text: str, tokens: Sequence[TokenLogprob]) -> tuple[TokenLogprob, ...]:
+    """Return those of `tokens` that `text`, the answer at their end, consists of, without those of thoughts before it.
+
+    All of them, if they do not spell it: a token may be half a character.
+    """
+    written = "".join(each.token for each in tokens)
+    start = written.rfind(text)
+    if not text or start < 0:
+        return tuple(tokens)
+    ends = accumulate(len(each.token) for each in tokens)
+    return tuple(
+        each
+        for each, end in zip(tokens, ends, strict=True)
+        if end > start and end - len(each.token) < start + len(text)
+    )

@@ -14,6 +14,9 @@ from .reasoning import FIELDS, reasoning_in, words_of
 from .response_images import ResponseImages
 from .tool_call_pieces import ToolCallPieces
 
+# What most pieces of a stream consist of.
+_TEXT_ALONE = frozenset(("role", "content"))
+
 
 class MessagePieces:
     """Collects one message.
@@ -63,22 +66,20 @@ class MessagePieces:
             BadCompletion: its text or tool calls cannot be read.
         """
         heard = self._is_over = False
-        reasoning, name = reasoning_in(message)
-        if reasoning and name == "reasoning_details" and self._reasoning_field in FIELDS:
-            # The same again, which came in a field of its own.
-            reasoning = ""
-        if reasoning:
-            heard, self._reasoning_field = True, name
+        has_more = not message.keys() <= _TEXT_ALONE
+        if has_more and (reasoning := self._reasoning_of(message)):
+            heard = True
             yield self._thought(reasoning)
-        self._opaque.add(message)
         content = message.get("content")
         if content:
             heard = True
             yield from self._add_text(content) if isinstance(content, str) else self._add_parts(content)
-        if refusal := message.get("refusal"):
-            heard = True
-            yield from self._refuse(refusal)
-        heard = self._add_rest(message, whole=whole) or heard
+        if has_more:
+            self._opaque.add(message)
+            if refusal := message.get("refusal"):
+                heard = True
+                yield from self._refuse(refusal)
+            heard = self._add_rest(message, whole=whole) or heard
         self.count += heard
 
     def add_again(self, message: dict[str, Any]) -> Iterator[Delta]:
@@ -109,7 +110,7 @@ class MessagePieces:
             call_prefix: what the ids of calls without one begin with.
             with_reasoning: whether the reasoning goes back as well; with tool calls it does in any case.
         """
-        text, calls = self.text, tuple(self._calls.calls(provider, call_prefix))
+        text, calls = self.text, tuple(self._calls.calls(provider, call_prefix)) if self._calls else ()
         fields: dict[str, Any] = dict(self._opaque.found)
         # Elsewhere it would only swell the journal.
         if (calls or with_reasoning) and self._reasoning_field in ("reasoning_content", "reasoning"):
@@ -132,6 +133,15 @@ class MessagePieces:
         if self._unknown_parts:
             yield "a part of the answer is of an unknown kind; it was dropped"
 
+    def _reasoning_of(self, message: dict[str, Any]) -> str:
+        """Return the reasoning in the fields of a message, and keep the name of its field."""
+        reasoning, name = reasoning_in(message)
+        if not reasoning or (name == "reasoning_details" and self._reasoning_field in FIELDS):
+            # The same again, which came in a field of its own.
+            return ""
+        self._reasoning_field = name
+        return reasoning
+
     def _add_rest(self, message: dict[str, Any], *, whole: bool) -> bool:
         """Add tool calls and images; return whether there were any."""
         heard = False
@@ -149,9 +159,11 @@ class MessagePieces:
         part: Any
         for part in parts if isinstance(parts, list) else [parts]:
             match part:
+                case {"type": "text", "thought": True, "text": str(thought)}:
+                    yield self._thought(thought)
                 case str(text) | {"type": "text" | "output_text", "text": str(text)}:
                     yield from self._add_text(text)
-                case {"type": "thinking" | "reasoning" | "redacted_thinking"}:
+                case {"type": "thinking" | "reasoning" | "redacted_thinking" | "reasoning_content" | "thought"}:
                     self._opaque.add_thinking(part)
                     if thought := words_of(part):
                         yield self._thought(thought)
@@ -181,7 +193,7 @@ class MessagePieces:
                 yield self._thought(delta.reasoning)
             if text := self._images.without_images(delta.text) if delta.text else "":
                 self._text.append(text)
-                yield Delta(text)
+                yield delta if text == delta.text else Delta(text)
 
     def _thought(self, text: str) -> Delta:
         self._reasoning.append(text)

@@ -131,18 +131,17 @@ class OpenAIModel:
         account = self._account
         async with connected(account) as transport:
             try:
-                with anyio.fail_after(seconds):
+                with anyio.move_on_after(seconds):
                     account = await account.with_key(self.name)
                     response = await self._dialect.ask(
                         ChatCall(self.model, self.name, account, transport, request, on_delta)
                     )
-            except TimeoutError:
-                raise ModelTimeoutError(
-                    f"no complete answer within {seconds:g} s", model=self.name, hint="raise ModelSettings.timeout"
-                ) from None
+                    return self._with_unsent(response, request.settings) if self._untold else response
             except (TransportFailure, BadCompletion) as error:
                 raise model_error(error, self.name, account) from error.__cause__
-        return self._with_unsent(response, request.settings) if self._untold else response
+        raise ModelTimeoutError(
+            f"no complete answer within {seconds:g} s", model=self.name, hint="raise ModelSettings.timeout"
+        )
 
     def _with_unsent(self, response: ModelResponse, settings: ModelSettings) -> ModelResponse:
         """Return `response` with a note on settings that the server does not take, once for each."""

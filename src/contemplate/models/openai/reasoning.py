@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 # DeepSeek, Qwen, xAI and others; OpenRouter, vLLM and Groq; Ollama.
-FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
+FIELDS = ("reasoning_content", "reasoning", "thinking", "reasoning_text", "thinking_content", "thought")
+_PLACES = frozenset((*FIELDS, "reasoning_details"))
 _WITHIN = ("text", "summary", "thinking", "content", "summary_text", "reasoning")
 
 
 def reasoning_in(message: dict[str, Any]) -> tuple[str, str]:
     """Return the reasoning of a message, or a piece of it, and the field that it stands in; "" if there is none."""
+    if _PLACES.isdisjoint(message):
+        return "", ""
     for name in FIELDS:
         value = message.get(name)
         if value and (found := words_of(value)):

@@ -23,6 +23,8 @@ _OUTPUT = (
     *("outputTokenCount", "completion_token_count", "candidates_token_count", "output_token_count"),
     *("tokens_completion", "num_completion_tokens"),
 )
+_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
 _TOTAL = ("total_tokens", "totalTokens", "totalTokenCount")
 _CACHED = (
     "cached_tokens",
@@ -30,10 +32,15 @@ _CACHED = (
     "cache_read_input_tokens",
     "cached_prompt_tokens",
     "cache_read_tokens",
+    "cachedContentTokenCount",
 )
-_REASONING = ("reasoning_tokens",)
+_REASONING = ("reasoning_tokens", "thinking_tokens", "thoughtsTokenCount", "thoughts_token_count")
 _COST = ("total_cost", "total", "cost", "estimated_cost")
+_COSTS = frozenset(("cost", "estimated_cost", "total_cost", "cost_in_usd_ticks"))
 _TICKS_PER_DOLLAR = 1e10
+# The fields of a body in which usage may stand.
+_NAMES = ("usage", "usageMetadata", "usage_metadata", "token_usage")
+_PLACES = frozenset((*_NAMES, "x_groq", "eval_count", "prompt_eval_count"))
 
 
 class ReportedUsage:
@@ -46,7 +53,9 @@ class ReportedUsage:
 
     def add(self, body: dict[str, Any]) -> None:
         """Add what a response, a chunk or a choice reports."""
-        usage = body.get("usage")
+        if _PLACES.isdisjoint(body):
+            return
+        usage = next((body[name] for name in _NAMES if body.get(name) is not None), None)
         if usage is None:
             usage = mapping(body.get("x_groq")).get("usage")
             if usage is None and ("eval_count" in body or "prompt_eval_count" in body):
@@ -63,7 +72,7 @@ class ReportedUsage:
             yield "the usage that the server reported cannot be read; it is estimated"
 
     def _read(self, usage: dict[str, Any]) -> None:
-        asked, said = _details(usage, "prompt", "input"), _details(usage, "completion", "output")
+        asked, said = _details(usage, _INPUT_DETAILS), _details(usage, _OUTPUT_DETAILS)
         given, written = _count(usage, _INPUT), _count(usage, _OUTPUT)
         read = _count(usage, _CACHED) or _count(asked, _CACHED)
         if given is not None and "cache_read_input_tokens" in usage and "prompt_tokens" not in usage:
@@ -78,7 +87,7 @@ class ReportedUsage:
             if count is not None and count > 0:
                 self._counts[name] = count
         missing = (*(_INPUT if given is None else ()), *(_OUTPUT if written is None else ()))
-        self._unreadable = bool(missing) and any(usage.get(name) is not None for name in missing)
+        self._unreadable = any(usage.get(name) is not None for name in missing) if missing else False
         cost = _cost(usage)
         self._cost = self._cost if cost is None else cost
 
@@ -107,14 +116,16 @@ class ReportedUsage:
         )
 
 
-def _details(usage: dict[str, Any], kind: str, other: str) -> dict[str, Any]:
-    return mapping(usage.get(f"{kind}_tokens_details") or usage.get(f"{other}_tokens_details"))
+def _details(usage: dict[str, Any], names: tuple[str, str]) -> dict[str, Any]:
+    return mapping(usage.get(names[0]) or usage.get(names[1]))
 
 
 def _count(usage: dict[str, Any], names: Sequence[str]) -> int | None:
     """Return the first count that is not 0, or 0, or None if there is none that can be read."""
     found = None
-    for name in names if usage else ():
+    if not usage:
+        return None
+    for name in names:
         if name in usage and (count := whole_number(usage[name])) is not None:
             if count:
                 return count
@@ -123,7 +134,9 @@ def _count(usage: dict[str, Any], names: Sequence[str]) -> int | None:
 
 
 def _cost(usage: dict[str, Any]) -> float | None:
-    cost = usage.get("cost", usage.get("estimated_cost"))
+    if _COSTS.isdisjoint(usage):
+        return None
+    cost = next((usage[name] for name in ("cost", "estimated_cost", "total_cost") if name in usage), None)
     if isinstance(cost, dict):
         return next((found for name in _COST if (found := number(cost.get(name))) is not None), None)
     ticks = number(usage.get("cost_in_usd_ticks"))

@@ -16,7 +16,7 @@ from ..base import Delta, Finish, ModelRequest, ModelResponse
 from .completion import BadCompletion, CutOff, GivenUp, ReportedError, bad, parsed, whole_number
 from .error_body import is_error
 from .finish_reasons import ended
-from .logprobs import read_logprobs
+from .logprobs import read_logprobs, tokens_of
 from .message_pieces import MessagePieces
 from .profile import PLAIN, Profile
 from .reported_usage import ReportedUsage
@@ -142,7 +142,7 @@ class ResponseCollector:
             usage=plausible(usage, self._request, message, reasoning),
             model=self._model,
             reasoning=reasoning,
-            logprobs=tuple(self._logprobs) or None,
+            logprobs=tokens_of(message.text, self._logprobs) if self._logprobs else None,
             notes=(*self._message.notes(), *self._usage.notes(), *self._notes),
         )
 
@@ -173,7 +173,7 @@ class ResponseCollector:
         for choice in choices or ():
             if not isinstance(choice, dict):
                 raise bad("choices.0", "it should be an object")
-            if not whole_number(choice.get("index", 0)):
+            if not (index := choice.get("index")) or not whole_number(index):
                 if choice.get("error"):
                     raise ReportedError(choice)
                 return choice

@@ -14,7 +14,7 @@ from ..schemas import sent_schema
 from .profile import Profile, SchemaForm
 
 # The text around a block of code, which models put around JSON that they were asked for in words.
-_FENCED = re.compile(r"\s*```[\w-]*\s*\n(.*?)\n?\s*```\s*", re.DOTALL)
+_FENCED = re.compile(r"\s*(?P<fence>`{3,}|~{3,})[ \t]*(?:[\w-]+\s|\s)?\s*(?P<json>.+?)\s*(?P=fence)\s*", re.DOTALL)
 
 # Braces alone are also those of formulas.
 _JSON_BEGUN = re.compile(r'\{\s*["}]|\A\s*(\[|"|[\d.eE+-]+\s*\Z|(true|false|null)\s*\Z)')
@@ -97,7 +97,7 @@ def plain_answer(response: ModelResponse, request: ModelRequest, form: SchemaFor
     if form in ("words", "json_object") and not message.tool_calls:
         fenced = _FENCED.fullmatch(message.text)
         if fenced is not None:
-            return response.model_copy(update={"message": _with_text(message, fenced[1])})
+            return response.model_copy(update={"message": _with_text(message, fenced["json"])})
     return response
 
 

@@ -41,7 +41,7 @@ class EventStream:
             BadCompletion: one event is larger than 64 MiB.
         """
         *lines, tail = self._lines(chunk)
-        if lines:
+        if lines and self._tail:
             lines[0] = b"".join((*self._tail, lines[0]))
             self._tail.clear()
             self._held = sum(map(len, self._data))

@@ -15,11 +15,11 @@ from ..base import Delta
 # gpt-oss: https://cookbook.openai.com/articles/openai-harmony; [THINK]: Mistral's Magistral; <seed:think>: Seed-OSS;
 # START_THINKING: Cohere's Command A Reasoning; the triangles: Kimi; <|channel> and <unused94>: Gemma and MedGemma;
 # begin_of_thought: Sky-T1 and OpenThinker.
-_NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think")
+_NAMES = ("think", "thinking", "thought", "thoughts", "reasoning", "seed:think", "longcat_think", "mm:think")
 # The end of a channel's message, which may be missing before the next one.
 _ENDS, _NEXT = ("<|end|>", "<|return|>"), ("<|start|>", "<|channel|>")
 # What may end the answer after a mark that precedes it.
-_LAST = (*_ENDS, "<|end_of_solution|>")
+_LAST = (*_ENDS, "<|end_of_solution|>", "<|end_response|>")
 _CHANNELS = {"analysis": (*_ENDS, *_NEXT), "commentary": (*_ENDS, *_NEXT), "final": (), "final <|constrain|>json": ()}
 _TAGS: dict[str, tuple[str, ...]] = {
     **{f"<{name}>": (f"</{name}>",) for name in _NAMES},
@@ -35,11 +35,14 @@ _TAGS: dict[str, tuple[str, ...]] = {
     "<unused94>thought\n": ("<unused95>",),
     "<|begin_of_thought|>": ("<|end_of_thought|>",),
     "<|begin_of_solution|>": (),
+    "<|start_response|>": (),
 }
 # What may close a thought whose opening tag stands in the prompt.
 _ORPHANS = ("</think>", "</thinking>", "</thought>", "</reasoning>", "[/think]")
-# What is left of the channels where the special tokens are not shown: "analysisHm.assistantfinalParis".
-_BARE, _BARE_FINAL = "analysis", "assistantfinal"
+# What is left of the channels where the special tokens are not shown: "analysisHm.assistantfinalParis". The call of a
+# tool goes on in the text.
+_BARE, _BARE_FINAL, _BARE_CALL = "analysis", "assistantfinal", "assistantcommentary to="
+_SPEAKER = len("assistant")
 _MOST_MENTIONS = 20
 _LONGEST = max(map(len, _TAGS))
 _FIRST = frozenset(tag[0] for tag in _TAGS)
@@ -52,8 +55,8 @@ def _any_of(tags: Collection[str]) -> re.Pattern[str]:
 _OPENING, _ORPHAN = _any_of(_TAGS), _any_of(_ORPHANS)
 _CLOSING = {opening: _any_of(closings) for opening, closings in _TAGS.items() if closings}
 _BARE_BEGINNING = re.compile(rf"{_BARE}[^\W\d_]")
-_ORPHAN_OR_BARE = re.compile(f"{_ORPHAN.pattern}|(?-i:{_BARE_FINAL})", re.IGNORECASE | re.ASCII)
-_END = re.compile(rf"(?:{'|'.join(map(re.escape, _LAST))})\s*\Z")
+_ORPHAN_OR_BARE = re.compile(f"{_ORPHAN.pattern}|(?-i:{_BARE_FINAL}|{_BARE_CALL})", re.IGNORECASE | re.ASCII)
+_END = re.compile(rf"(?:{'|'.join(map(re.escape, _LAST))})\s*\Z", re.IGNORECASE)
 _QUOTES = frozenset("`'\"\u2018\u2019\u201c\u201d")
 _MID_SENTENCE = re.compile(r"[\w,;:] \Z")
 
@@ -75,12 +78,17 @@ class Thoughts:
         self._at_beginning = True
         self._found = False
         self._is_final = self._is_bare = False
+        # Whether nothing but a tag can end the text that is read.
+        self._is_text = False
         self._mentions = 0
         self._held = ""
         self._written: list[str] = []
 
     def add(self, text: str) -> Iterator[Delta]:
         """Yield what `text` adds. A delta with `restart` says that all text before it was a thought."""
+        if self._is_text and not self._held and "<" not in text and "[" not in text:
+            self._written.append(text)
+            return iter((Delta(text),))
         return self._read(self._held + text, last=False)
 
     def end(self) -> Iterator[Delta]:
@@ -145,6 +153,7 @@ class Thoughts:
             return self._without_end(text, last=last), "", False
         plain = not self._is_bare and "<" not in text and "[" not in text
         if self._found or self._mentions > _MOST_MENTIONS or plain:
+            self._is_text = True
             return text, "", False
         for closing in (_ORPHAN_OR_BARE if self._is_bare else _ORPHAN).finditer(text):
             if closing.end() == len(text) and not last:
@@ -152,11 +161,13 @@ class Thoughts:
                 return self._held_back(text, len(text) - closing.start()), "", False
             if not self._is_mentioned(text, closing):
                 self._found = self._at_beginning = True
-                self._is_bare = closing[0] == _BARE_FINAL
-                return text[: closing.start()], text[closing.end() :], True
+                self._is_text = False
+                self._is_bare = closing[0] in (_BARE_FINAL, _BARE_CALL)
+                following = closing.start() + _SPEAKER if closing[0] == _BARE_CALL else closing.end()
+                return text[: closing.start()], text[following:], True
             self._mentions += 1
             return text[: closing.end()], text[closing.end() :], False
-        tags = (*_ORPHANS, _BARE_FINAL) if self._is_bare else _ORPHANS
+        tags = (*_ORPHANS, _BARE_FINAL, _BARE_CALL) if self._is_bare else _ORPHANS
         return self._held_back(text, 0 if last else _partial(text, tags)), "", False
 
     def _without_end(self, text: str, *, last: bool) -> str:

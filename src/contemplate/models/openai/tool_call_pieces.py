@@ -123,7 +123,18 @@ class ToolCallPieces:
                 unique = f"{unique}_{number}"
             used.add(unique)
             data = ProviderData(provider=provider, fields=call.opaque) if call.opaque else None
-            yield ToolCall(id=unique, name=call.name, arguments=call.written, provider_data=data)
+            yield ToolCall(id=unique, name=call.name, arguments=_without_quotes(call.written), provider_data=data)
+
+
+def _without_quotes(text: str) -> str:
+    """Return arguments that were encoded twice, as a text in JSON, as the object that they are."""
+    if not text.lstrip().startswith('"'):
+        return text
+    try:
+        within = from_json(text)
+    except ValueError:
+        return text
+    return within if isinstance(within, str) and _is_object(within) else text
 
 
 def _arguments(value: object) -> str:

@@ -14,7 +14,8 @@ from .call_payloads import Found, Payload
 from .completion import BadCompletion
 
 _MOST_MENTIONS = 50
-_BARE = re.compile(r"\s*\{")
+# What calls without a mark begin with.
+_BARE = re.compile(r"\s*(?=[{\[c])")
 # After these, a mark is one that the text is about.
 _MENTIONING = re.compile(r"(?:[`'\"\u2018\u2019\u201c\u201d]|[\w,;:] )\Z")
 
@@ -23,7 +24,7 @@ class ToolCallsInText:
     """Splits the text of one answer, in pieces of any size, into text and tool calls.
 
     They count only where it is certain: they call tools that there are with an object, nothing follows them, and they
-    begin a line outside of a block of code, or follow a sentence if their mark is one that no text has. JSON without a
+    begin a line outside of a block of code, or follow a sentence if their mark is one that no text has. What has no
     mark is a call only if it is all of the answer. All else stays text. Nothing is held back but what may be part of a
     call.
 
@@ -92,9 +93,9 @@ class ToolCallsInText:
 
     def _until_a_beginning(self, text: str) -> tuple[str, str]:
         """Return the text before what may be a call, or a part of its mark, and the rest."""
-        if self._blank and (brace := _BARE.match(text)):
+        if self._blank and (bare := _BARE.match(text)):
             self._begin()
-            return text[: brace.end() - 1], text[brace.end() - 1 :]
+            return text[: bare.end()], text[bare.end() :]
         for mark in BEGINNING.finditer(text):
             self._mentions += 1
             if self._mentions > _MOST_MENTIONS:

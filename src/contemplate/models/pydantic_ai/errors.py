@@ -24,6 +24,8 @@ from ...errors import (
     ModelTimeoutError,
     sole,
 )
+from ..openai.context_overflow import overflow
+from ..openai.error_body import ErrorBody, error_body
 from ..redaction import redact
 from .response import Broken, CutOff
 
@@ -51,6 +53,12 @@ _HINTS: dict[type[Exception], str] = {
     foreign.ModelNotFoundError: "does the provider have this model?",
 }
 _TRANSIENT = frozenset({408, 409, 425, 500, 502, 503, 504, 529})
+# Where the class of the error does not say it.
+_BY_STATUS: dict[object, type[ModelError]] = {
+    **dict.fromkeys((400, 404, 405, 413, 422), ModelRequestError),
+    **dict.fromkeys((401, 403), ModelAuthError),
+    429: ModelRateLimitError,
+}
 _NUMBER = re.compile(r"\d[\d,]{2,}")
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
 _GROUP = re.compile(r"pydantic-ai-slim\[[\w-]+\]")
@@ -72,10 +80,14 @@ def error_of(error: Exception, name: str, model: ForeignModel) -> ContemplateErr
         return ConfigurationError(
             f"{name} cannot be called on {_library()}: its provider's client needs asyncio", hint="run it on asyncio"
         )
-    kind = next((ours for theirs, ours in _KINDS if isinstance(error, theirs)), ModelResponseError)
     status = getattr(error, "status_code", None)
+    kind = next(
+        (ours for theirs, ours in _KINDS if isinstance(error, theirs)), _BY_STATUS.get(status, ModelResponseError)
+    )
     if status in _TRANSIENT and not issubclass(kind, ModelRateLimitError):
         kind = ModelServerError
+    if kind is ModelRequestError and overflow(_told(error)) is not None:
+        kind = ModelContextError
     words = _clean(_words(error), model)
     if kind is ModelResponseError:
         words = f"{type(error).__name__}: {words}"
@@ -130,14 +142,16 @@ def _words(error: Exception) -> str:
         return "the connection broke off: the response ended before it was complete"
     if isinstance(error, Broken):
         return f"the model ended with an error: {error}"
-    body = getattr(error, "body", None)
-    while isinstance(body, dict):
-        body = body.get("error") or body.get("message") or body.get("detail") or body.get("Message")
-    if isinstance(body, str) and body.strip():
-        return body
+    if told := _told(error).words:
+        return told
     if isinstance(error, foreign.ModelConnectionError | foreign.ModelTimeoutError):
         return f"no answer from the provider: {_cause(error)}"
     return str(getattr(error, "message", "") or error) or type(error).__name__
+
+
+def _told(error: Exception) -> ErrorBody:
+    """Return what the server said: clients keep it parsed, as a text or as bytes."""
+    return error_body(getattr(error, "body", None) or "")
 
 
 def _cause(error: BaseException) -> str:

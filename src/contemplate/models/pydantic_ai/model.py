@@ -81,12 +81,13 @@ class PydanticAIModel:
         self._unused.append(made)
         self.name = name or (model if isinstance(model, str) else made.model_id)
         self.settings = settings
-        self._context = KnownContext(shown_url(made.base_url or made.system), made.model_name)
+        place = place_of(made)
+        self._context = KnownContext(shown_url(place or made.system), made.model_name)
         self._provider_settings = dict(provider_settings or {})
         self._cache = cache
         self._price = price
         self._told: WeakKeyDictionary[RunMark, set[str]] = WeakKeyDictionary()
-        self._listed_as = made.model_name, made.base_url or ""
+        self._listed_as = made.model_name, place
 
     @property
     def context_size(self) -> ContextSize | None:
@@ -193,6 +194,16 @@ class PydanticAIModel:
         except Exception as error:
             failure = setup_error(error, self._model)
         raise failure
+
+
+def place_of(model: ForeignModel) -> str:
+    """Return the URL of a model's endpoint; "" where pydantic-ai knows none, as for Hugging Face's router."""
+    from pydantic_ai.exceptions import UserError
+
+    try:
+        return model.base_url or ""
+    except UserError:
+        return ""
 
 
 class _Sink:

@@ -13,6 +13,7 @@ from ...accounting import plausible
 from ...base import Delta, Finish, ModelRequest, ModelResponse
 from ..answer_text import UNCLOSED, AnswerText
 from ..completion import BadCompletion, CutOff, ReportedError, parsed
+from ..logprobs import tokens_of
 from ..profile import PLAIN, Profile
 from ..reported_usage import ReportedUsage
 from ..schema_forms import callable_tools
@@ -179,7 +180,7 @@ class ResponsesCollector:
             usage=self._usage(message, reasoning),
             model=model if isinstance(model, str) else self._model,
             reasoning=reasoning,
-            logprobs=tuple(output.logprobs) or None,
+            logprobs=tokens_of(message.text, output.logprobs) if output.logprobs else None,
             notes=(*output.notes, UNCLOSED) if self._said.unclosed and not text else tuple(output.notes),
         )
 
