@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 
@@ -43,6 +44,7 @@ class Outbox:
         self._broken = anyio.Event()
         self._error: Exception | None = None
         self._since: float | None = None
+        self._last = -math.inf
 
     def put(self, delta: ReplyDelta) -> None:
         """Add a piece; if too much waits already, the reply breaks off."""
@@ -83,13 +85,15 @@ class Outbox:
                 self._wake = anyio.Event()
                 await self._wake.wait()
                 continue
+            due = self._last + min(LONGEST_PAUSE, PAUSE_EACH * self._streams())
+            if anyio.current_time() < due:
+                with anyio.move_on_at(due):
+                    await self._closed.wait()
             waiting, self._waiting, self._characters = self._waiting, [], 0
             for delta in joined(waiting):
-                self._since = anyio.current_time()
+                self._last = self._since = anyio.current_time()
                 await self._say(delta)
             self._since = None
-            with anyio.move_on_after(min(LONGEST_PAUSE, PAUSE_EACH * self._streams())):
-                await self._closed.wait()
 
     async def watch(self, seconds: float) -> None:
         """Wait until the reply breaks off.
