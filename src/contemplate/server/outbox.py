@@ -15,10 +15,9 @@ from .deltas import ReplyDelta
 PIECES = 64
 # Characters that may wait. Whoever is so far behind does not read.
 MOST_CHARACTERS = 256 * 1024
-# Between two pieces of a stream, in seconds, for each stream that there is: what is written meanwhile is one piece. So
-# a few streams are not delayed, and many cost no more than some thousand pieces a second.
-PAUSE_EACH = 0.0002
-LONGEST_PAUSE = 0.1
+# Between two pieces of a stream, in seconds: what is written meanwhile is one piece. It is less than anybody sees, and
+# longer where there are many streams, for each of them: so all of them make no more than some thousand pieces a second.
+SHORTEST_PAUSE, PAUSE_EACH, LONGEST_PAUSE = 0.005, 0.0002, 0.1
 
 
 class Unread(Exception):
@@ -85,7 +84,7 @@ class Outbox:
                 self._wake = anyio.Event()
                 await self._wake.wait()
                 continue
-            due = self._last + min(LONGEST_PAUSE, PAUSE_EACH * self._streams())
+            due = self._last + min(LONGEST_PAUSE, max(SHORTEST_PAUSE, PAUSE_EACH * self._streams()))
             if anyio.current_time() < due:
                 with anyio.move_on_at(due):
                     await self._closed.wait()
