@@ -11,23 +11,17 @@ came, and was not the one that the question has: that may be the model's fault.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import anyio
 
+from benchmarks.litellm_proxy import KEY, litellm_proxy
 from benchmarks.providers import COLUMNS, Endpoint, Outcome, at_imitation, cells, row_of, tried_at
 from contemplate import ModelSettings
 from contemplate.models import OpenAIModel
@@ -37,7 +31,6 @@ from contemplate.models.openai.notebook import forget
 from contemplate.testing import Provider, providers
 from contemplate.testing.providers import ProviderDialect
 
-KEY = "sk-proxy"
 # With which of its own adapters LiteLLM asks an imitation.
 ADAPTERS: Mapping[str, ProviderDialect] = {
     "openai/": providers.OPENAI,
@@ -49,7 +42,6 @@ ADAPTERS: Mapping[str, ProviderDialect] = {
     "hosted_vllm/": providers.VLLM,
     "openai/ ": providers.GATEWAY,
 }
-SECONDS_TO_START = 180
 SECONDS = 300
 
 
@@ -73,40 +65,11 @@ def litellm(command: Path, only: str = "") -> Iterator[dict[str, Endpoint]]:
     chosen = {adapter: dialect for adapter, dialect in ADAPTERS.items() if adapter.startswith(only)}
     with ExitStack() as stack:
         servers = {adapter: stack.enter_context(Provider(dialect)) for adapter, dialect in chosen.items()}
-        models = [
-            {
-                "model_name": _named(server),
-                "litellm_params": {"model": f"{adapter.strip()}{server.model}", "api_base": server.url, "api_key": "k"},
-            }
+        models = {
+            _named(server): {"model": f"{adapter.strip()}{server.model}", "api_base": server.url, "api_key": "k"}
             for adapter, server in servers.items()
-        ]
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        config = folder / "config.json"
-        # JSON is YAML, too.
-        config.write_text(
-            json.dumps(
-                {
-                    "model_list": models,
-                    "general_settings": {"master_key": KEY},
-                    "litellm_settings": {"num_retries": 0, "telemetry": False},
-                    "router_settings": {"num_retries": 0, "disable_cooldowns": True},
-                }
-            )
-        )
-        port = _free_port()
-        address = f"http://127.0.0.1:{port}"
-        environ = {**os.environ, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "NO_PROXY": "127.0.0.1"}
-        environ.pop("PYTHONPATH", None)
-        process = subprocess.Popen(
-            [command, "--config", config, "--host", "127.0.0.1", "--port", str(port)],
-            cwd=folder,
-            env=environ,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        stack.callback(process.wait)
-        stack.callback(process.terminate)
-        _wait_for(f"{address}/health/liveliness", process)
+        }
+        address, _ = stack.enter_context(litellm_proxy(command, models))
         yield {
             f"LiteLLM as {adapter.strip()}, {server.dialect.name}": at_imitation(
                 OpenAIModel(_named(server), base_url=f"{address}/v1", api_key=KEY), server
@@ -126,24 +89,6 @@ def local(name: str) -> dict[str, Endpoint]:
 def _named(server: Provider) -> str:
     # As an alias, of which LiteLLM cannot know what the model takes.
     return f"{server.dialect.name.split()[0].lower()}-{server.model.rpartition('/')[2]}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + SECONDS_TO_START
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            with urlopen(url, timeout=5):
-                return
-        except (URLError, OSError):
-            time.sleep(0.5)
-    raise SystemExit("the proxy did not start")
 
 
 def main() -> None:

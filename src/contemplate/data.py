@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json
+from typing_extensions import Self
 
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 # Escapes in JSON: a pair of surrogates, a lone one, any other.
@@ -65,3 +66,14 @@ class Data(BaseModel):
         ser_json_inf_nan="strings",
         protected_namespaces=(),
     )
+
+    @classmethod
+    def _unchecked(cls, fields: dict[str, Any]) -> Self:
+        """Return the value of all `fields`, which are known to be right. For what is made once for each token."""
+        value = cls.__new__(cls)
+        # What a validator sets, too; `model_construct` costs more than checking.
+        object.__setattr__(value, "__dict__", fields)
+        object.__setattr__(value, "__pydantic_fields_set__", set(fields))
+        object.__setattr__(value, "__pydantic_extra__", None)
+        object.__setattr__(value, "__pydantic_private__", None)
+        return value

@@ -116,6 +116,12 @@ class TaskDelta(RunEvent):
     reasoning: Text = ""
     restart: bool = False
 
+    @classmethod
+    def of(cls, run_id: str, path: str, task_id: str, text: str, reasoning: str, restart: bool) -> TaskDelta:
+        """Return the event of a piece whose texts are readable."""
+        where = {"run_id": run_id, "path": path, "kind": "task_delta", "task_id": task_id}
+        return cls._unchecked({**where, "text": text, "reasoning": reasoning, "restart": restart})
+
 
 class ToolStarted(RunEvent):
     """A subagent called a tool."""
@@ -217,6 +223,12 @@ class OutputDelta(RunEvent):
     text: Text = ""
     reasoning: Text = ""
     restart: bool = False
+
+    @classmethod
+    def of(cls, run_id: str, path: str, text: str, reasoning: str, restart: bool) -> OutputDelta:
+        """Return the event of a piece whose texts are readable."""
+        where = {"run_id": run_id, "path": path, "kind": "output_delta"}
+        return cls._unchecked({**where, "text": text, "reasoning": reasoning, "restart": restart})
 
 
 class RunFinished(RunEvent):

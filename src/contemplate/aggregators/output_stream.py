@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..data import readable
 from ..events import OutputDelta
 from ..models import Delta, DeltaSink
 from ..run.context import RunContext
@@ -58,4 +59,4 @@ class OutputStream:
 
     def _tell(self, delta: Delta) -> None:
         self._told = True
-        self._ctx.emit(OutputDelta(text=delta.text, reasoning=delta.reasoning, restart=delta.restart))
+        self._ctx.emit(OutputDelta.of("", "", readable(delta.text), readable(delta.reasoning), delta.restart))

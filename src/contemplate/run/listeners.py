@@ -40,7 +40,9 @@ class Listeners:
         """Send `event` to every listener."""
         for listener in tuple(self._listeners):
             try:
-                _refuse_coroutine(listener(event))
+                returned: object = listener(event)
+                if returned is not None:
+                    _refuse_coroutine(returned)
             except Exception as error:
                 self._listeners.remove(listener)
                 _warn_of_dropped(listener, error)

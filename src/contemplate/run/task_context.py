@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from ..data import readable
 from ..errors import LimitExceeded
 from ..events import ContextCondensed, OutputDelta, Speaker, TaskDelta
 from ..messages import Message, TokenLogprob
@@ -200,8 +200,7 @@ class TaskContext:
         run = self._run
         if run.listening:
             calls = run._calls
-            where: dict[str, Any] = {"run_id": calls.run_id, "path": calls.path}
-            said: dict[str, Any] = {"text": delta.text, "reasoning": delta.reasoning, "restart": delta.restart}
-            run.emit(TaskDelta(task_id=self._task.id, **where, **said))
+            said = readable(delta.text), readable(delta.reasoning), delta.restart
+            run.emit(TaskDelta.of(calls.run_id, calls.path, self._task.id, *said))
             if self._task.kind == "answer":
-                run.emit(OutputDelta(**where, **said))
+                run.emit(OutputDelta.of(calls.run_id, calls.path, *said))

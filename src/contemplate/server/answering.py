@@ -23,6 +23,10 @@ from .waiting_runs import WaitingRun, as_known, names, suspended
 
 Listener = Callable[[Event], None]
 
+# By these, and by calls that succeed, a model's server gave something: until then it may turn out that it refuses, and
+# with what.
+_PIECES = frozenset({PlanDelta, TaskDelta, OutputDelta})
+
 
 async def answer(asked: Asked, reply: Reply, runs: ActiveRuns, visit: Visit) -> None:
     """Answer what is asked: go on with the run that waits for what the client's tools returned, or make a new one.
@@ -124,12 +128,10 @@ class _Hearing:
 
     def hear(self, event: Event) -> None:
         try:
-            if isinstance(event, RunStarted):
-                self.started = True
-                self._reply.run_id = self._visit.run_id = event.run_id
-            if _is_from_upstream(event):
+            if type(event) in _PIECES:
                 self._outbox.open()
-            self._visit.see(event)
+            else:
+                self._see(event)
             delta = self._deltas.of(event)
         except Exception as error:
             # A listener that raises would only be dropped.
@@ -137,6 +139,14 @@ class _Hearing:
             return
         if delta is not None:
             self._outbox.put(delta)
+
+    def _see(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self.started = True
+            self._reply.run_id = self._visit.run_id = event.run_id
+        if isinstance(event, ModelCalled) and event.error is None:
+            self._outbox.open()
+        self._visit.see(event)
 
 
 def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listener) -> Awaitable[RunResult[Any]]:
@@ -170,13 +180,6 @@ def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listen
         limits=limits,
         budget=visit.budgets,
         on_event=on_event,
-    )
-
-
-def _is_from_upstream(event: Event) -> bool:
-    """Return whether a model's server gave something: until then it may turn out that it refuses, and with what."""
-    return isinstance(event, PlanDelta | TaskDelta | OutputDelta) or (
-        isinstance(event, ModelCalled) and event.error is None
     )
 
 

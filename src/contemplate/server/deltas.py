@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..data import to_json_text
 from ..events import CallWaiting, Event, ModelCalled, OutputDelta, RunSuspended, TaskDelta, TaskFinished, TaskPlanned
@@ -18,8 +18,7 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 _NUMBER = re.compile(r"\d[\d.,]*")
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyDelta:
+class ReplyDelta(NamedTuple):
     """What a reply gains.
 
     `restart` says that the contents before are void, and that this one begins anew; `turn`, that they were said before
@@ -68,6 +67,8 @@ class _Unrepeated:
         if text:
             self._pieces.append(text)
         told = self._told
+        if not told:
+            return text
         if told.startswith(text):
             self._told = told[len(text) :]
             return ""

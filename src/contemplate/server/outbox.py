@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 
@@ -14,10 +15,9 @@ from .deltas import ReplyDelta
 PIECES = 64
 # Characters that may wait. Whoever is so far behind does not read.
 MOST_CHARACTERS = 256 * 1024
-# Between two pieces of a stream, in seconds, for each stream that there is: what is written meanwhile is one piece. So
-# a few streams are not delayed, and many cost no more than some thousand pieces a second.
-PAUSE_EACH = 0.0002
-LONGEST_PAUSE = 0.1
+# Between two pieces of a stream, in seconds: what is written meanwhile is one piece. It is less than anybody sees, and
+# longer where there are many streams, for each of them: so all of them make no more than some thousand pieces a second.
+SHORTEST_PAUSE, PAUSE_EACH, LONGEST_PAUSE = 0.005, 0.0002, 0.1
 
 
 class Unread(Exception):
@@ -43,6 +43,7 @@ class Outbox:
         self._broken = anyio.Event()
         self._error: Exception | None = None
         self._since: float | None = None
+        self._last = -math.inf
 
     def put(self, delta: ReplyDelta) -> None:
         """Add a piece; if too much waits already, the reply breaks off."""
@@ -83,13 +84,15 @@ class Outbox:
                 self._wake = anyio.Event()
                 await self._wake.wait()
                 continue
+            due = self._last + min(LONGEST_PAUSE, max(SHORTEST_PAUSE, PAUSE_EACH * self._streams()))
+            if anyio.current_time() < due:
+                with anyio.move_on_at(due):
+                    await self._closed.wait()
             waiting, self._waiting, self._characters = self._waiting, [], 0
             for delta in joined(waiting):
-                self._since = anyio.current_time()
+                self._last = self._since = anyio.current_time()
                 await self._say(delta)
             self._since = None
-            with anyio.move_on_after(min(LONGEST_PAUSE, PAUSE_EACH * self._streams())):
-                await self._closed.wait()
 
     async def watch(self, seconds: float) -> None:
         """Wait until the reply breaks off.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import time
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 from pydantic import BaseModel
@@ -14,7 +14,7 @@ from ...result import RunResult
 from ...usage import Usage
 from ..api_errors import Failure, RequestError, server_error
 from ..deltas import FinishReason, ReplyDelta
-from ..event_stream import KEEP_ALIVE_SECONDS, STREAM_HEADERS
+from ..event_stream import KEEP_ALIVE_SECONDS, STREAM_HEADERS, TextEvent
 from .schema import (
     ApiUsage,
     AssistantMessage,
@@ -95,12 +95,13 @@ class StreamedReply:
         self._asgi = scope, receive, send
         self._send = send
         self._created = int(time())
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)
         self._open = False
         self._introduced = False
         self._over = False
         self._last = anyio.current_time()
         self._with_content: set[int] = set()
+        self._texts: dict[tuple[int, str], TextEvent] = {}
 
     async def say(self, delta: ReplyDelta, index: int = 0) -> None:
         """Send what is new.
@@ -111,11 +112,14 @@ class StreamedReply:
         if delta.restart and index in self._with_content:
             why = "the answer broke off and began anew, after its beginning had been sent; ask again"
             raise RequestError(server_error(why, status=502, code="answer_restarted"))
+        data = b""
         if delta.reasoning:
-            await self._delta(index, Delta(reasoning_content=delta.reasoning))
+            data = self._text(index, "reasoning_content", delta.reasoning)
         if delta.content:
             self._with_content.add(index)
-            await self._delta(index, Delta(content=delta.content))
+            data += self._text(index, "content", delta.content)
+        if data:
+            await self._frame(data)
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
         """Send the end of the answer, and of the stream."""
@@ -142,7 +146,7 @@ class StreamedReply:
         if self._over:
             await error_response(error)(*self._asgi)
             return
-        await self._event(_json(ErrorBody.of(error)))
+        await self._frame(_event(_json(ErrorBody.of(error))))
         await self._frame(b"", last=True)
 
     async def keep_alive(self) -> None:
@@ -159,14 +163,21 @@ class StreamedReply:
                 await self._frame(_event(_json(nothing)) if self.run_id else b": keep-alive\n\n")
 
     async def _delta(self, index: int, delta: Delta, finish_reason: FinishReason | None = None) -> None:
-        await self._event(_json(self._chunk(ChunkChoice(index=index, delta=delta, finish_reason=finish_reason))))
+        await self._frame(self._delta_event(index, delta, finish_reason))
+
+    def _text(self, index: int, field: Literal["content", "reasoning_content"], text: str) -> bytes:
+        event = self._texts.get((index, field))
+        if event is None:
+            event = TextEvent(lambda text: self._delta_event(index, Delta.model_validate({field: text})))
+            self._texts[index, field] = event
+        return event.of(text)
+
+    def _delta_event(self, index: int, delta: Delta, finish_reason: FinishReason | None = None) -> bytes:
+        return _event(_json(self._chunk(ChunkChoice(index=index, delta=delta, finish_reason=finish_reason))))
 
     def _chunk(self, *choices: ChunkChoice, usage: ApiUsage | None = None) -> Chunk:
         id_ = f"chatcmpl-{self.run_id}"
         return Chunk(id=id_, created=self._created, model=self._model, choices=choices, usage=usage)
-
-    async def _event(self, data: bytes) -> None:
-        await self._frame(_event(data))
 
     async def _frame(self, data: bytes, *, last: bool = False) -> None:
         # What keeps alive comes from a task of its own, and must neither cut into the rest nor come after it.

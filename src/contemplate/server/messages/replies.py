@@ -112,7 +112,7 @@ class StreamedReply(_Reply):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)
         self._open = False
         self._over = False
         self._last = anyio.current_time()

@@ -81,7 +81,7 @@ class StreamedReply:
         self._keep = keep
         self._asgi = scope, receive, send
         self._send = send
-        self._lock = anyio.Lock()
+        self._lock = anyio.Lock(fast_acquire=True)
         self._open = False
         self._over = False
         self._last = anyio.current_time()
