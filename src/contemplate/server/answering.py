@@ -19,7 +19,7 @@ from .forced_call import ToCall, forced_call, next_step
 from .outbox import Outbox, Unread, delivering
 from .stop_strings import StoppedReply
 from .visits import Visit
-from .waiting_runs import WaitingRun, as_known, names, suspended
+from .waiting_runs import WaitingRun, as_known, names, owned, suspended
 
 Listener = Callable[[Event], None]
 
@@ -43,7 +43,7 @@ async def answer(asked: Asked, reply: Reply, runs: ActiveRuns, visit: Visit) -> 
     if to_call is not None:
         await answering.with_call(asked, to_call)
         return
-    before = await runs.waiting.take(asked)
+    before = await runs.waiting.take(asked, visit.owner)
     try:
         await answering.whole(asked, before)
     except SideEffectsError:
@@ -70,7 +70,7 @@ class _Answering:
         deltas = ReplyDeltas(typed=asked.output_type is not None, told=told)
         try:
             result = await self._told(asked, before, deltas)
-            keep = suspended(asked, result, deltas.told, before) if result.pending else None
+            keep = suspended(asked, result, deltas.told, before, self._visit.owner) if result.pending else None
             usage = result.usage if before is None else result.usage - before.usage
             pending = _for_client(asked, result.pending)
             rest = None if pending else deltas.rest(result)
@@ -166,7 +166,7 @@ def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listen
         answer_settings=asked.settings,
         seed=asked.seed,
         tools=() if asked.tool_choice == "none" else asked.tools,
-        labels=asked.labels or None,
+        labels=owned(asked.labels, visit.owner) or None,
         limits=limits,
         budget=visit.budgets,
         on_event=on_event,

@@ -72,6 +72,11 @@ class Visit:
         """What its run draws from."""
         return () if self.key is None else self.key.budgets
 
+    @property
+    def owner(self) -> str:
+        """Whose what it makes is: the name of its key; "" without one."""
+        return "" if self.key is None else self.key.name
+
     def see(self, event: Event) -> None:
         """Count what `event` says was used."""
         if isinstance(event, ModelCalled):

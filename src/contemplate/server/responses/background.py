@@ -113,7 +113,7 @@ class KeptReply:
 
 
 class BackgroundRuns:
-    """The runs in the background, by the ids of their responses."""
+    """The runs in the background, by the names under which their responses are kept."""
 
     def __init__(self, runs: ActiveRuns) -> None:
         self._runs = runs
@@ -121,28 +121,27 @@ class BackgroundRuns:
         self._tasks: dict[str, OwnTask] = {}
         self._cancelled: set[str] = set()
 
-    def get(self, id_: str) -> KeptReply | None:
-        """Return the reply that is being made under this id."""
-        return self._replies.get(id_)
+    def get(self, name: str) -> KeptReply | None:
+        """Return the reply that is being made under this name."""
+        return self._replies.get(name)
 
-    async def start(self, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
+    async def start(self, name: str, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
         """Start a run, whose response is kept in `journal`, and which has the limits and budgets of `visit`.
 
         Raises:
             JournalError: it cannot be stored.
         """
-        id_ = reply.response.id
         await reply.begin()
-        self._replies[id_] = reply
-        self._tasks[id_] = OwnTask(lambda: self._run(asked, reply, journal, visit), lasting=True)
+        self._replies[name] = reply
+        self._tasks[name] = OwnTask(lambda: self._run(name, asked, reply, journal, visit), lasting=True)
 
-    async def cancel(self, id_: str) -> None:
-        """Cancel the run of this id, if there is one, and wait until it is over."""
-        if id_ in self._tasks:
-            self._cancelled.add(id_)
-            await self._tasks[id_].end()
+    async def cancel(self, name: str) -> None:
+        """Cancel the run of this name, if there is one, and wait until it is over."""
+        if name in self._tasks:
+            self._cancelled.add(name)
+            await self._tasks[name].end()
 
-    async def _run(self, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
+    async def _run(self, name: str, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
         id_ = reply.response.id
         scope: Scope = {}
         # The request is over, and counted, long before its run.
@@ -158,16 +157,16 @@ class BackgroundRuns:
                 finally:
                     if not reply.response.over:
                         with anyio.CancelScope(shield=True):
-                            await self._broken_off(reply)
+                            await self._broken_off(name, reply)
         except Exception as error:
             logging.getLogger("contemplate.server").error("response %s could not be stored", id_, exc_info=error)
         finally:
-            self._cancelled.discard(id_)
-            self._replies.pop(id_, None)
-            self._tasks.pop(id_, None)
+            self._cancelled.discard(name)
+            self._replies.pop(name, None)
+            self._tasks.pop(name, None)
 
-    async def _broken_off(self, reply: KeptReply) -> None:
-        if reply.response.id in self._cancelled:
+    async def _broken_off(self, name: str, reply: KeptReply) -> None:
+        if name in self._cancelled:
             await reply.cancel()
         else:
             await reply.fail(server_error("the server is stopping", status=503, code="server_stopped"))

@@ -34,7 +34,7 @@ from .parts import Api
 from .replies import DONE, StreamedReply, WholeReply, json_response
 from .requests import ENCRYPTED, Input, ResponsesRequest
 from .resource import Response, new_response
-from .store import Store, StoredResponse
+from .store import Shelves, Store, StoredResponse
 from .writer import ResponseWriter
 
 ReadBody = Callable[[Request], Awaitable[bytes]]
@@ -66,8 +66,8 @@ def responses_routes(find: Find, read_body: ReadBody, runs: ActiveRuns, served: 
         runs: the runs that are going on.
         served: what is served.
     """
-    store = Store(served.minds.values())
-    here = _Responses(find, read_body, runs, served, store)
+    shelves = Shelves(served.minds.values())
+    here = _Responses(find, read_body, runs, served, shelves)
     one = "/v1/responses/{id}"
     return [
         Route("/v1/responses", here.create, methods=["POST"]),
@@ -76,17 +76,17 @@ def responses_routes(find: Find, read_body: ReadBody, runs: ActiveRuns, served: 
         Route(one, here.delete, methods=["DELETE"]),
         Route(f"{one}/cancel", here.cancel, methods=["POST"]),
         Route(f"{one}/input_items", here.input_items, methods=["GET"]),
-        *ConversationRoutes(read_body, store).routes(),
+        *ConversationRoutes(read_body, shelves).routes(),
     ]
 
 
 class _Responses:
-    def __init__(self, find: Find, read_body: ReadBody, runs: ActiveRuns, served: Served, store: Store) -> None:
+    def __init__(self, find: Find, read_body: ReadBody, runs: ActiveRuns, served: Served, shelves: Shelves) -> None:
         self._find = find
         self._read_body = read_body
         self._runs = runs
         self._served = served
-        self._store = store
+        self._shelves = shelves
         self._background = BackgroundRuns(runs)
 
     async def create(self, request: Request) -> AsgiRun | HttpResponse:
@@ -94,40 +94,50 @@ class _Responses:
         mind = self._find(body.model)
         if body.background and not body.store:
             raise invalid_request("background: what is not stored cannot be fetched later", param="background")
-        response = new_response(body, offered(body))
-        said = await self._store.resolved(body.input, "input")
-        asked = asked_of(body, mind, (*await self._before(body), *said), response.id)
+        response, store = new_response(body, offered(body)), self._store(request)
+        said = await store.resolved(body.input, "input")
+        asked = asked_of(body, mind, (*await _before(body, store), *said), response.id)
         asked = self._served.with_effort(asked, body.reasoning.effort)
         wants_agents = _knows_agents(request) if body.multi_agent is None else body.multi_agent.enabled
         writer = (MultiAgentWriter if wants_agents else ResponseWriter)(response, encrypted=ENCRYPTED in body.include)
         given = numbered(said, response.id.removeprefix("resp_"))
         if body.background:
-            reply = await self._in_background(mind, asked, writer, given, Visit.of(request.scope))
+            reply = await self._in_background(mind, asked, writer, given, store, Visit.of(request.scope))
             return _events(reply.follow(-1)) if body.stream else json_response(reply.queued)
 
         async def keep(made: Response) -> None:
-            await self._keep(mind, made, given)
+            await _keep(store, mind, made, given)
 
         return AsgiRun(asked, partial(StreamedReply if body.stream else WholeReply, writer, keep), self._runs)
 
+    def _store(self, request: Request) -> Store:
+        return Store(self._shelves, Visit.of(request.scope).owner)
+
     async def _in_background(
-        self, mind: Contemplator[Any], asked: Asked, writer: ResponseWriter, given: tuple[Item, ...], visit: Visit
+        self,
+        mind: Contemplator[Any],
+        asked: Asked,
+        writer: ResponseWriter,
+        given: tuple[Item, ...],
+        store: Store,
+        visit: Visit,
     ) -> KeptReply:
         async def keep(made: Response, events: tuple[str, ...]) -> None:
-            await self._keep(mind, made, given, events)
+            await _keep(store, mind, made, given, events)
 
         reply = KeptReply(writer, keep)
-        await self._background.start(asked, reply, mind.journal, visit)
+        await self._background.start(store.name(writer.response.id), asked, reply, mind.journal, visit)
         return reply
 
     async def retrieve(self, request: Request) -> HttpResponse:
         id_ = request.path_params["id"]
         stream = request.query_params.get("stream", "false").lower() in ("true", "1")
         after = number(request, "starting_after", -1)
-        reply = self._background.get(id_)
+        store = self._store(request)
+        reply = self._background.get(store.name(id_))
         if reply is not None:
             return _events(reply.follow(after)) if stream else json_response(reply.response)
-        stored = await self._store.response(id_)
+        stored = await store.response(id_)
         if not stream:
             return json_response(stored.response if _knows_agents(request) else without_agents(stored.response))
         if not stored.response.background:
@@ -136,58 +146,34 @@ class _Responses:
         return _events(_told(stored.events[after + 1 :]))
 
     async def delete(self, request: Request) -> HttpResponse:
-        id_ = request.path_params["id"]
-        await self._background.cancel(id_)
-        await self._store.response(id_)
-        await self._store.forget(id_)
+        id_, store = request.path_params["id"], self._store(request)
+        await self._background.cancel(store.name(id_))
+        await store.response(id_)
+        await store.forget(id_)
         return json_response(Deleted(id=id_))
 
     async def cancel(self, request: Request) -> HttpResponse:
-        id_ = request.path_params["id"]
-        await self._background.cancel(id_)
-        stored = await self._store.response(id_)
+        id_, store = request.path_params["id"], self._store(request)
+        await self._background.cancel(store.name(id_))
+        stored = await store.response(id_)
         if not stored.response.background:
             raise invalid_request("only a response that was made in the background can be cancelled")
         return json_response(stored.response)
 
     async def input_items(self, request: Request) -> HttpResponse:
-        stored = await self._store.response(request.path_params["id"])
+        store = self._store(request)
+        stored = await store.response(request.path_params["id"])
         previous = stored.response.previous_response_id
-        before = await self._store.before(previous) if previous is not None else ()
+        before = await store.before(previous) if previous is not None else ()
         return json_response(page_of((*before, *stored.input), request))
 
     async def count(self, request: Request) -> HttpResponse:
         body = await read(Input, request, self._read_body)
-        said = (*await self._before(body), *await self._store.resolved(body.input, "input"))
+        store = self._store(request)
+        said = (*await _before(body, store), *await store.resolved(body.input, "input"))
         tools = "".join(each.model_dump_json() for each in body.tools)
         messages = (*messages_of(body, said),)
         return json_response(InputTokens(input_tokens=request_tokens(ModelRequest(messages)) + len(tools) // 4))
-
-    async def _before(self, body: Input) -> tuple[Item, ...]:
-        if body.conversation is not None and body.previous_response_id is not None:
-            raise invalid_request("conversation: it cannot go with previous_response_id", param="conversation")
-        if body.conversation is not None:
-            return (await self._store.conversation(body.conversation.id)).items
-        if body.previous_response_id is not None:
-            return await self._store.before(body.previous_response_id)
-        return ()
-
-    async def _keep(
-        self, mind: Contemplator[Any], made: Response, given: tuple[Item, ...], events: tuple[str, ...] = ()
-    ) -> None:
-        """Keep a response; what cannot be kept is told all the same, as it is paid for."""
-        try:
-            if made.store:
-                await self._store.keep(mind, StoredResponse(response=made, input=given, events=events))
-            if made.conversation is not None and made.status in ("completed", "incomplete"):
-                added = (*given, *without_agents(made).output)
-                await self._store.change_conversation(
-                    made.conversation.id, lambda found: found.model_copy(update={"items": (*found.items, *added)})
-                )
-        except JournalError as error:
-            if not made.over:
-                raise
-            logging.getLogger("contemplate.server").error("response %s could not be stored", made.id, exc_info=error)
 
 
 async def read(kind: type[BodyT], request: Request, read_body: ReadBody) -> BodyT:
@@ -200,6 +186,34 @@ async def read(kind: type[BodyT], request: Request, read_body: ReadBody) -> Body
         return kind.model_validate_json(await read_body(request))
     except ValidationError as error:
         raise invalid_body(error) from None
+
+
+async def _before(body: Input, store: Store) -> tuple[Item, ...]:
+    if body.conversation is not None and body.previous_response_id is not None:
+        raise invalid_request("conversation: it cannot go with previous_response_id", param="conversation")
+    if body.conversation is not None:
+        return (await store.conversation(body.conversation.id)).items
+    if body.previous_response_id is not None:
+        return await store.before(body.previous_response_id)
+    return ()
+
+
+async def _keep(
+    store: Store, mind: Contemplator[Any], made: Response, given: tuple[Item, ...], events: tuple[str, ...] = ()
+) -> None:
+    """Keep a response; what cannot be kept is told all the same, as it is paid for."""
+    try:
+        if made.store:
+            await store.keep(mind, StoredResponse(response=made, input=given, events=events))
+        if made.conversation is not None and made.status in ("completed", "incomplete"):
+            added = (*given, *without_agents(made).output)
+            await store.change_conversation(
+                made.conversation.id, lambda found: found.model_copy(update={"items": (*found.items, *added)})
+            )
+    except JournalError as error:
+        if not made.over:
+            raise
+        logging.getLogger("contemplate.server").error("response %s could not be stored", made.id, exc_info=error)
 
 
 def numbered(items: Iterable[Item], owner: str) -> tuple[Item, ...]:

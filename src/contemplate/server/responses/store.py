@@ -1,4 +1,7 @@
-"""What is kept of responses and conversations: in the journal if there is one; else in memory, as long as it fits."""
+"""What is kept of responses and conversations: in the journal if there is one; else in memory, as long as it fits.
+
+Whose it is, is a part of the name under which it is kept: what one key has made is not there for another one.
+"""
 
 from __future__ import annotations
 
@@ -83,18 +86,44 @@ class MemoryDocuments:
             return before
 
 
-class Store:
-    """The responses and conversations of some contemplators.
+class Shelves:
+    """Where the responses and conversations of some contemplators are kept.
 
     A response is kept in its contemplator's journal, a conversation in the first journal that there is.
     """
 
     def __init__(self, minds: Iterable[Contemplator[Any]]) -> None:
-        self._memory = MemoryDocuments()
-        self._journals: dict[int, JournalDocuments] = {}
+        self.memory = MemoryDocuments()
+        self.journals: dict[int, JournalDocuments] = {}
         for mind in minds:
             if mind.journal is not None:
-                self._journals.setdefault(id(mind.journal), JournalDocuments(mind.journal))
+                self.journals.setdefault(id(mind.journal), JournalDocuments(mind.journal))
+
+    @property
+    def all(self) -> tuple[Documents, ...]:
+        """All of them, the journals first."""
+        return (*self.journals.values(), self.memory)
+
+    def of(self, mind: Contemplator[Any]) -> Documents:
+        """Return where responses of `mind` are kept."""
+        return self.memory if mind.journal is None else self.journals[id(mind.journal)]
+
+
+class Store:
+    """The responses and conversations of one owner, who is told of no others.
+
+    Args:
+        shelves: where they are kept.
+        owner: the name of the key with which they are asked for; "" for all who need none.
+    """
+
+    def __init__(self, shelves: Shelves, owner: str) -> None:
+        self._shelves = shelves
+        self._owner = owner
+
+    def name(self, id_: str) -> str:
+        """Return the name under which the response or conversation `id_` is kept."""
+        return f"{self._owner}/{id_}" if self._owner else id_
 
     async def response(self, id_: str) -> StoredResponse:
         """Return a response.
@@ -115,12 +144,13 @@ class Store:
     async def keep(self, mind: Contemplator[Any], stored: StoredResponse) -> None:
         """Keep a response, in place of its earlier state."""
         body = stored.model_dump_json(by_alias=True)
-        documents = self._of(mind)
-        await self._in_thread(lambda: documents.change(stored.response.id, lambda _: body))
+        documents, name = self._shelves.of(mind), self.name(stored.response.id)
+        await self._in_thread(lambda: documents.change(name, lambda _: body))
 
     async def forget(self, id_: str) -> bool:
         """Delete a response or a conversation, and return whether there was one."""
-        found = await self._in_thread(lambda: [each.change(id_, lambda _: None) for each in self._all()])
+        name = self.name(id_)
+        found = await self._in_thread(lambda: [each.change(name, lambda _: None) for each in self._shelves.all])
         return any(each is not None for each in found)
 
     async def conversation(self, id_: str) -> Conversation:
@@ -145,13 +175,16 @@ class Store:
             changed.append(change(Conversation.model_validate_json(body)))
             return changed[0].model_dump_json(by_alias=True)
 
-        await self._in_thread(lambda: self._conversations().change(id_, changing))
+        if not id_.startswith("conv_"):
+            raise missing("conversation", id_)
+        await self._in_thread(lambda: self._shelves.all[0].change(self.name(id_), changing))
         return changed[0]
 
     async def add_conversation(self, conversation: Conversation) -> None:
         """Keep a new conversation."""
         body = conversation.model_dump_json(by_alias=True)
-        await self._in_thread(lambda: self._conversations().change(conversation.id, lambda _: body))
+        name = self.name(conversation.id)
+        await self._in_thread(lambda: self._shelves.all[0].change(name, lambda _: body))
 
     async def resolved(self, items: Iterable[InputItem], param: str) -> tuple[Item, ...]:
         """Return items with those in the place of references to which they refer, and without those to be ignored.
@@ -171,11 +204,12 @@ class Store:
         return tuple(found)
 
     def _response(self, id_: str) -> StoredResponse:
-        for documents in self._all():
-            body = documents.get(id_) if id_.startswith("resp_") else None
+        for documents in self._shelves.all:
+            body = documents.get(self.name(id_)) if id_.startswith("resp_") else None
             if body is not None:
                 stored = StoredResponse.model_validate_json(body)
-                return stored if stored.response.over or _is_made(documents, id_) else _left(documents, stored)
+                over = stored.response.over or _is_made(documents, id_)
+                return stored if over else _left(documents, self.name(id_), stored)
         raise missing("response", id_)
 
     def _before(self, id_: str) -> tuple[Item, ...]:
@@ -200,17 +234,8 @@ class Store:
             return Reasoning(id=id_) if id_.startswith("rs_") else None
         return next((each for each in (*stored.input, *stored.response.output) if each.id == id_), None)
 
-    def _of(self, mind: Contemplator[Any]) -> Documents:
-        return self._memory if mind.journal is None else self._journals[id(mind.journal)]
-
-    def _conversations(self) -> Documents:
-        return next(iter(self._journals.values()), None) or self._memory
-
-    def _all(self) -> tuple[Documents, ...]:
-        return (*self._journals.values(), self._memory)
-
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        if not self._journals:
+        if not self._shelves.journals:
             return work()
         return await to_thread.run_sync(work)
 
@@ -226,14 +251,14 @@ def _is_made(documents: Documents, id_: str) -> bool:
         return True
 
 
-def _left(documents: Documents, stored: StoredResponse) -> StoredResponse:
+def _left(documents: Documents, name: str, stored: StoredResponse) -> StoredResponse:
     """Return a response as failed: the server that made it is gone."""
     failed = ResponseWriter(stored.response, events=len(stored.events))
     why = server_error("the server was stopped before the answer was there", status=503, code="server_stopped")
     told = [frame(each).decode() for each in failed.fail(why)]
     left = stored.model_copy(update={"response": failed.response, "events": (*stored.events, *told)})
     body = left.model_dump_json(by_alias=True)
-    documents.change(stored.response.id, lambda found: body if found is not None else None)
+    documents.change(name, lambda found: body if found is not None else None)
     return left
 
 
