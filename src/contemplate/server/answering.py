@@ -15,7 +15,7 @@ from .active_runs import ActiveRuns
 from .api_errors import RequestError, invalid_request, server_error, waits
 from .asked import Asked, Reply
 from .deltas import NOTHING_TOLD, FinishReason, ReplyDelta, ReplyDeltas
-from .forced_call import ToCall, forced_call, next_step
+from .forced_call import ToCall, answer_call, forced_call, next_step
 from .outbox import Outbox, Unread, delivering
 from .stop_strings import StoppedReply
 from .visits import Visit
@@ -43,9 +43,10 @@ async def answer(asked: Asked, reply: Reply, runs: ActiveRuns, visit: Visit) -> 
     if to_call is not None:
         await answering.with_call(asked, to_call)
         return
-    before = await runs.waiting.take(asked, visit.owner)
+    whole, to_call = answer_call(asked)
+    before = await runs.waiting.take(whole, visit.owner)
     try:
-        await answering.whole(asked, before)
+        await answering.whole(whole, before, to_call)
     except SideEffectsError:
         if not asked.tools:
             raise
@@ -54,7 +55,7 @@ async def answer(asked: Asked, reply: Reply, runs: ActiveRuns, visit: Visit) -> 
         if before is None:
             raise
         # The contemplator has forgotten the run, or is another one than before the server was started anew.
-        await answering.whole(asked, None)
+        await answering.whole(whole, None, to_call)
 
 
 class _Answering:
@@ -64,7 +65,7 @@ class _Answering:
         self._visit = visit
         self._unread = visit.settings.unread_seconds
 
-    async def whole(self, asked: Asked, before: WaitingRun | None) -> None:
+    async def whole(self, asked: Asked, before: WaitingRun | None, to_call: ToCall | None = None) -> None:
         keep = before
         told = NOTHING_TOLD if before is None else before.told
         deltas = ReplyDeltas(typed=asked.output_type is not None, told=told)
@@ -72,6 +73,9 @@ class _Answering:
             result = await self._told(asked, before, deltas)
             keep = suspended(asked, result, deltas.told, before, self._visit.owner) if result.pending else None
             usage = result.usage if before is None else result.usage - before.usage
+            if to_call is not None and not result.pending:
+                await self._end_with_call(result.model_copy(update={"usage": usage}), to_call, deltas)
+                return
             pending = _for_client(asked, result.pending)
             rest = None if pending else deltas.rest(result)
             shown = result.model_copy(update={"usage": usage, "pending": pending})
@@ -82,7 +86,9 @@ class _Answering:
 
     async def with_call(self, asked: Asked, to_call: ToCall) -> None:
         deltas = ReplyDeltas(typed=True)
-        result = await self._told(asked, None, deltas)
+        await self._end_with_call(await self._told(asked, None, deltas), to_call, deltas)
+
+    async def _end_with_call(self, result: RunResult[Any], to_call: ToCall, deltas: ReplyDeltas) -> None:
         if result.output is None:
             why = f"a limit ended the run before there was a call: {result.stopped_by}"
             raise RequestError(server_error(why, status=503, code="LimitExceeded"))

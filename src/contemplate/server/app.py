@@ -40,7 +40,7 @@ from .openapi import openapi_document
 from .request_body import read_json
 from .responses.operations import OPERATIONS as RESPONSES
 from .responses.routes import responses_routes
-from .served import LESS_EFFORT, Efforts, Served, SmallCalls
+from .served import LESS_EFFORT, WELL_KNOWN_ANSWER_TOOLS, Efforts, Served, SmallCalls
 from .settings import ServerSettings
 from .visit_book import VisitBook
 
@@ -62,6 +62,7 @@ def create_app(
     *,
     efforts: Efforts = LESS_EFFORT,
     small_calls: SmallCalls | None = SmallCalls(),  # noqa: B008
+    answer_tools: tuple[str, ...] = WELL_KNOWN_ANSWER_TOOLS,
 ) -> Starlette:
     """Return an ASGI application that offers each of `minds` as a model, under its name.
 
@@ -76,12 +77,14 @@ def create_app(
             contemplator as it is; so for all with `{}`.
         small_calls: which requests are answered by one call: by default, a model's name with "-instant", and titles,
             tags and the like of well-known chat programs; none if None.
+        answer_tools: the names of clients' tools that take the answer, such as Claude Code's "StructuredOutput": they
+            are for whoever answers the whole question, and not for its parts. A `*` in a name stands for anything.
 
     Raises:
-        ConfigurationError: there are no minds, or an effort or a mode is none.
+        ConfigurationError: there are no minds, an effort or a mode is none, or the names of tools are one text.
     """
     runs = ActiveRuns(settings.max_runs, settings.max_queued)
-    return build_app(Served(minds, efforts, small_calls), settings, runs)
+    return build_app(Served(minds, efforts, small_calls, answer_tools), settings, runs)
 
 
 def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Starlette:

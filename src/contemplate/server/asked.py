@@ -42,6 +42,7 @@ class Asked:
             is not known here.
         tool_choice: "auto"; "none", where no tool is to be called; "required", where the answer is to be a call of one
             of the tools; or the name of the tool that it is to be a call of.
+        answer_tools: the names of those tools that take the answer: they are for who answers the whole question.
         parallel_tool_calls: whether several calls may go out at once.
         returned: what the client's tools returned, by the ids of the calls, where the request goes on after that.
         labels: what the client wants to find its request by.
@@ -56,6 +57,7 @@ class Asked:
     seed: int | None = None
     tools: tuple[AnyTool, ...] = ()
     tool_choice: str = "auto"
+    answer_tools: frozenset[str] = frozenset()
     parallel_tool_calls: bool = True
     returned: Mapping[str, Returned] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
