@@ -172,6 +172,7 @@ def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listen
         answer_settings=asked.settings,
         seed=asked.seed,
         tools=() if asked.tool_choice == "none" else asked.tools,
+        run_id=asked.run_id,
         labels=owned(asked.labels, visit.owner) or None,
         limits=limits,
         budget=visit.budgets,

@@ -45,6 +45,7 @@ class Asked:
         answer_tools: the names of those tools that take the answer: they are for who answers the whole question.
         parallel_tool_calls: whether several calls may go out at once.
         returned: what the client's tools returned, by the ids of the calls, where the request goes on after that.
+        run_id: the run's id, so that a run which was broken off goes on, if its journal has it; a new one if None.
         labels: what the client wants to find its request by.
     """
 
@@ -60,6 +61,7 @@ class Asked:
     answer_tools: frozenset[str] = frozenset()
     parallel_tool_calls: bool = True
     returned: Mapping[str, Returned] = field(default_factory=dict)
+    run_id: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -78,6 +78,6 @@ class Visit:
         return "" if self.key is None else self.key.name
 
     def see(self, event: Event) -> None:
-        """Count what `event` says was used."""
-        if isinstance(event, ModelCalled):
+        """Count what `event` says was used; what is recorded was counted when it was."""
+        if isinstance(event, ModelCalled) and not event.recorded:
             self.usage += event.usage

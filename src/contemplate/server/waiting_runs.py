@@ -93,7 +93,7 @@ class WaitingRuns:
     async def take(self, asked: Asked, owner: str = "") -> WaitingRun | None:
         """Return the run that goes on with what `asked` brings, and remember it no longer; None if there is none.
 
-        A run of another owner is none.
+        A run of another owner is none. The run that `asked` names goes on if its journal has it.
 
         Raises:
             JournalError: the journal cannot be read.
@@ -107,7 +107,11 @@ class WaitingRuns:
             if going_on is not None:
                 self._runs.pop(run_id, None)
                 return going_on
-        return None
+        if asked.run_id is None:
+            return None
+        # What it was asked is in its record: a conversation that is kept may have gone on meanwhile.
+        broken_off = await _recorded(asked.run_id, asked, owner)
+        return None if broken_off is None else replace(broken_off, usage=NOTHING)
 
     def _forget_old(self) -> None:
         while self._runs:

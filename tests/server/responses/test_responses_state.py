@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
 from contemplate import Contemplator
 from contemplate.journal import Journal
-from contemplate.server.responses.store import MemoryDocuments
+from contemplate.journal.documents import JournalDocuments
+from contemplate.server import ServerSettings
+from contemplate.server.responses.store import PRUNE_SECONDS, MemoryDocuments, Shelves
 from contemplate.testing import ScriptedModel
 
-from ..conftest import Minds
+from ..conftest import Minds, Serve
 
 Make = Callable[[Any], Minds]
 
@@ -133,6 +137,37 @@ def test_tokens_are_counted_without_a_call(client: Any, minds: Make) -> None:
     few = api.responses.input_tokens.count(model="m", input="Why?").input_tokens
     assert 0 < few < api.responses.input_tokens.count(model="m", input="Why? " * 100).input_tokens
     assert not model.requests
+
+
+def test_what_is_old_or_too_much_in_a_journal_is_deleted(serve: Serve, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "runs.db")
+    documents = JournalDocuments(journal)
+    with pytest.MonkeyPatch.context() as patch:
+        for days, name in [(31, "resp_old"), (2, "resp_first"), (1, "conv_second"), (0, "ann/resp_last")]:
+            patch.setattr("contemplate.journal.documents.time", Past(days * 86_400.0))
+            documents.change(name, lambda _: "text")
+    minds = {"m": Contemplator(ScriptedModel("yes"), journal=journal)}
+    assert httpx2.get(f"{serve(minds)}/healthz").status_code == 200
+    assert documents.names("") == ["resp_first", "conv_second", "ann/resp_last"]
+    assert httpx2.get(f"{serve(minds, ServerSettings(store_most=2))}/healthz").status_code == 200
+    assert documents.names("") == ["conv_second", "ann/resp_last"]
+    shelves = Shelves(minds.values(), ServerSettings(store_days=0.5))
+    shelves.prune_now_and_then()
+    assert len(documents.names("")) == 2
+    shelves._pruned -= PRUNE_SECONDS
+    shelves.prune_now_and_then()
+    assert documents.names("") == ["ann/resp_last"]
+    journal.close()
+
+
+class Past:
+    """The clock as it was some seconds ago."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def time(self) -> float:
+        return time.time() - self._seconds
 
 
 def test_memory_is_bounded() -> None:
