@@ -74,31 +74,33 @@ class _Answering:
             keep = suspended(asked, result, deltas.told, before, self._visit.owner) if result.pending else None
             usage = result.usage if before is None else result.usage - before.usage
             if to_call is not None and not result.pending:
-                await self._end_with_call(result.model_copy(update={"usage": usage}), to_call, deltas)
+                await self._end_with_call(asked, result.model_copy(update={"usage": usage}), to_call, deltas)
                 return
             pending = _for_client(asked, result.pending)
             rest = None if pending else deltas.rest(result)
             shown = result.model_copy(update={"usage": usage, "pending": pending})
-            await self._end(rest, shown, deltas.text(result), deltas.finish_reason(result))
+            await self._end(asked, rest, shown, deltas.text(result), deltas.finish_reason(result))
         finally:
             if keep is not None:
                 self._runs.waiting.keep(keep)
 
     async def with_call(self, asked: Asked, to_call: ToCall) -> None:
         deltas = ReplyDeltas(typed=True)
-        await self._end_with_call(await self._told(asked, None, deltas), to_call, deltas)
+        await self._end_with_call(asked, await self._told(asked, None, deltas), to_call, deltas)
 
-    async def _end_with_call(self, result: RunResult[Any], to_call: ToCall, deltas: ReplyDeltas) -> None:
+    async def _end_with_call(self, asked: Asked, result: RunResult[Any], to_call: ToCall, deltas: ReplyDeltas) -> None:
         if result.output is None:
             why = f"a limit ended the run before there was a call: {result.stopped_by}"
             raise RequestError(server_error(why, status=503, code="LimitExceeded"))
         result = to_call(result)
         rest = ReplyDelta(content=result.text) if result.text else None
-        await self._end(rest, result, result.text, deltas.finish_reason(result))
+        await self._end(asked, rest, result, result.text, deltas.finish_reason(result))
 
     async def _end(
-        self, rest: ReplyDelta | None, result: RunResult[Any], text: str, finish_reason: FinishReason
+        self, asked: Asked, rest: ReplyDelta | None, result: RunResult[Any], text: str, finish_reason: FinishReason
     ) -> None:
+        named = tuple(_as_named(asked, each) for each in result.pending)
+        result = result.model_copy(update={"pending": named})
         with anyio.move_on_after(self._unread) as reading:
             if rest is not None:
                 await self._reply.say(rest)
@@ -198,3 +200,7 @@ def _for_client(asked: Asked, pending: Sequence[PendingCall]) -> tuple[PendingCa
         raise RequestError(waits(others))
     going_out = pending if asked.parallel_tool_calls else pending[:1]
     return tuple(map(as_known, going_out))
+
+
+def _as_named(asked: Asked, call: PendingCall) -> PendingCall:
+    return call.model_copy(update={"tool": asked.tool_names.get(call.tool, call.tool)})

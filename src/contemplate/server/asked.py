@@ -40,6 +40,7 @@ class Asked:
         seed: of the run.
         tools: the client's own, whose calls it answers itself: `external_tool(..., side_effects=True)`, as what they do
             is not known here.
+        tool_names: the names by which the client knows its tools, where they are others.
         tool_choice: "auto"; "none", where no tool is to be called; "required", where the answer is to be a call of one
             of the tools; or the name of the tool that it is to be a call of.
         answer_tools: the names of those tools that take the answer: they are for who answers the whole question.
@@ -57,6 +58,7 @@ class Asked:
     settings: ModelSettings | None = None
     seed: int | None = None
     tools: tuple[AnyTool, ...] = ()
+    tool_names: Mapping[str, str] = field(default_factory=dict)
     tool_choice: str = "auto"
     answer_tools: frozenset[str] = frozenset()
     parallel_tool_calls: bool = True

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +170,10 @@ def test_who_follows_a_run_is_told_no_end_when_the_server_stops(tmp_path: Path) 
     with served(StepByStep(["The ", threading.Event()]), path) as api:
         made = api.responses.create(model="m", input="Why?", background=True, stream=True)
         stream = iter(made)
-        assert next(stream).type == "response.created"
-    assert "response.failed" not in [each.type for each in stream]
+        told = [next(stream).type]
+    with suppress(openai.APIConnectionError):
+        told += [each.type for each in stream]
+    assert set(told) <= {"response.created", "response.queued", "response.in_progress"}
     (name,) = left(path)
     with served(ScriptedModel("yes"), path) as api:
         assert finished(api, name.removeprefix("work:")).output_text == "yes"

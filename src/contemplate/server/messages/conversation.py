@@ -20,6 +20,7 @@ from ..api_errors import invalid_request
 from ..asked import Question
 from .blocks import Block, Content, ToolReturn
 from .schema import CountRequest
+from .tool_names import short_name
 
 # A line of claude-code's for Anthropic's accounts: it may differ from one request to the next, and then no prefix cache
 # would hold.
@@ -41,7 +42,8 @@ class _Turn:
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
-        return tuple(each for each in self.blocks if isinstance(each, ToolCall))
+        made = (each for each in self.blocks if isinstance(each, ToolCall))
+        return tuple(each.model_copy(update={"name": short_name(each.name)}) for each in made)
 
     @property
     def returns(self) -> tuple[ToolReturn, ...]:
