@@ -137,9 +137,10 @@ def checked_decision(given: object, call: PendingCall) -> Decision:
     if isinstance(decision, Returned) and not isinstance(decision.value, str):
         decision = replace(decision, value=from_json(to_json_text(decision.value)))
     try:
-        if isinstance(decision, Returned):
-            decision = replace(decision, images=tuple(map(checked_image, decision.images)))
-        plain = _DECISION.dump_python(decision)
-        return _DECISION.validate_python({name: readable(value) for name, value in plain.items()})
+        plain = _DECISION.dump_python(decision, warnings=False)
+        valid = _DECISION.validate_python({name: readable(value) for name, value in plain.items()})
+        if isinstance(valid, Returned):
+            return replace(valid, images=tuple(map(checked_image, valid.images)))
+        return valid
     except ValueError as error:
         raise ConfigurationError(f"call {call.id!r} of {call.tool}: {decision!r:.100}: {error}") from None
