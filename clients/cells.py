@@ -20,7 +20,7 @@ from .catalog import SCRIPTS, Client
 from .environments import Environment
 from .features import REPOSITORY, Feature
 from .scripts.given import IMAGE
-from .server_process import Served
+from .server_process import KEY, Served
 
 PATIENCE = 240.0
 AFTERMATH = 10.0
@@ -91,6 +91,7 @@ def _had(client: Client, feature: Feature, environment: Environment, folder: Pat
     command = [interpreter, str(runner), str(folder / client.file), feature.function]
     variables = environment.variables() | {
         "SUITE_URL": server.url,
+        "SUITE_KEY": KEY,
         "SUITE_QUESTION": feature.question,
         "SUITE_LOG": str(server.log),
         "HOME": str(folder),

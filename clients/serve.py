@@ -11,9 +11,10 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contemplate.server import create_app
+from contemplate.server import ClientKey, ServerSettings, create_app
 
 from .minds import minds
+from .server_process import KEY
 
 
 class Told:
@@ -63,7 +64,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m clients.serve", description="A server with scripted models.")
     parser.add_argument("log", type=Path, help="the file that is told what happens")
     log = parser.parse_args().log
-    app = create_app(minds(lambda what: tell(log, what)))
+    settings = ServerSettings(keys=(ClientKey("suite", KEY),))
+    app = create_app(minds(lambda what: tell(log, what)), settings)
     config = uvicorn.Config(Told(app, log), log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         tell(log, {"url": f"http://127.0.0.1:{listener.getsockname()[1]}"})

@@ -16,6 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 LAST_WORDS = 10.0
+# The server wants it of every client.
+KEY = "sk-suite-0123456789"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 import { generateObject, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 import { createOpenAI } from "@ai-sdk/openai";
-import { image, MODEL, QUESTION, URL, WEATHER } from "./given.mjs";
+import { KEY, MODEL, QUESTION, URL, WEATHER, image } from "./given.mjs";
 
-const provider = createOpenAI({ baseURL: `${URL}/v1`, apiKey: "none" });
+const provider = createOpenAI({ baseURL: `${URL}/v1`, apiKey: KEY });
 const model = provider(MODEL);
 const City = z.object({ name: z.string(), country: z.string(), population: z.number() });
 

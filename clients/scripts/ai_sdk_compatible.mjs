@@ -2,9 +2,9 @@
 import { generateObject, generateText, stepCountIs, streamText, tool } from "ai";
 import { z } from "zod";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { image, MODEL, QUESTION, URL, WEATHER } from "./given.mjs";
+import { KEY, MODEL, QUESTION, URL, WEATHER, image } from "./given.mjs";
 
-const provider = createOpenAICompatible({ name: "contemplate", baseURL: `${URL}/v1`, apiKey: "none", supportsStructuredOutputs: true });
+const provider = createOpenAICompatible({ name: "contemplate", baseURL: `${URL}/v1`, apiKey: KEY, supportsStructuredOutputs: true });
 const model = provider(MODEL);
 const City = z.object({ name: z.string(), country: z.string(), population: z.number() });
 

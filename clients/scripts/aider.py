@@ -1,6 +1,6 @@
 """The program aider, chat completions."""
 
-from given import MODEL, QUESTION, URL, files, interrupted, program
+from given import KEY, MODEL, QUESTION, URL, files, interrupted, program
 
 COMMAND = (
     "aider",
@@ -9,7 +9,7 @@ COMMAND = (
     "--openai-api-base",
     f"{URL}/v1",
     "--openai-api-key",
-    "none",
+    KEY,
     "--no-show-model-warnings",
     "--no-check-update",
     "--analytics-disable",

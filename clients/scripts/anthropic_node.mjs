@@ -1,8 +1,8 @@
 // The SDK of Node, messages.
 import Anthropic from "@anthropic-ai/sdk";
-import { image, MODEL, QUESTION, URL, WEATHER } from "./given.mjs";
+import { KEY, MODEL, QUESTION, URL, WEATHER, image } from "./given.mjs";
 
-const client = new Anthropic({ baseURL: URL, apiKey: "none" });
+const client = new Anthropic({ baseURL: URL, apiKey: KEY });
 const asked = { model: MODEL, max_tokens: 2000, messages: [{ role: "user", content: QUESTION }] };
 const textOf = (message) => message.content.filter((block) => block.type === "text").map((block) => block.text).join("");
 const weather = {

@@ -4,10 +4,10 @@ import base64
 
 import anthropic
 from anthropic import beta_tool
-from given import IMAGE, MODEL, QUESTION, URL, WEATHER
+from given import IMAGE, KEY, MODEL, QUESTION, URL, WEATHER
 from pydantic import BaseModel
 
-client = anthropic.Anthropic(base_url=URL, api_key="none")
+client = anthropic.Anthropic(base_url=URL, api_key=KEY)
 ASKED = {"model": MODEL, "max_tokens": 2000, "messages": [{"role": "user", "content": QUESTION}]}
 
 

@@ -4,11 +4,11 @@ import base64
 import json
 import subprocess
 
-from given import IMAGE, MODEL, QUESTION, URL, files, interrupted, program
+from given import IMAGE, KEY, MODEL, QUESTION, URL, files, interrupted, program
 
 SETTINGS = {
     "ANTHROPIC_BASE_URL": URL,
-    "ANTHROPIC_AUTH_TOKEN": "none",
+    "ANTHROPIC_AUTH_TOKEN": KEY,
     "ANTHROPIC_MODEL": MODEL,
     "ANTHROPIC_DEFAULT_HAIKU_MODEL": "contemplate-instant",
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",

@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from given import MODEL, QUESTION, URL, files, interrupted, program
+from given import KEY, MODEL, QUESTION, URL, files, interrupted, program
 
 SETTINGS = f"""
 model = "{MODEL}"
@@ -14,8 +14,10 @@ model_provider = "contemplate"
 name = "contemplate"
 base_url = "{URL}/v1"
 wire_api = "responses"
+env_key = "CONTEMPLATE_API_KEY"
 """
 HOME = Path(os.environ["HOME"])
+SECRET = {"CONTEMPLATE_API_KEY": KEY}
 COMMAND = ("codex", "exec", "--skip-git-repo-check", "--output-last-message", "last.txt")
 
 
@@ -26,7 +28,7 @@ def _command(*options):
 
 
 def _said(*options):
-    code, said, wrong = program(*_command(*options))
+    code, said, wrong = program(*_command(*options), **SECRET)
     print(said, wrong)
     assert code == 0, wrong[-1000:]
     return Path("last.txt").read_text()
@@ -52,9 +54,9 @@ def images():
 
 
 def errors():
-    _, said, wrong = program(*_command())
+    _, said, wrong = program(*_command(), **SECRET)
     return {"error": said + wrong}
 
 
 def cancel():
-    interrupted(*_command())
+    interrupted(*_command(), **SECRET)

@@ -1,4 +1,4 @@
-"""What a script is given: where the server is, what to ask, and what to show. Only the standard library is here."""
+"""What a script is given: where the server is and the key for it, what to ask and to show. Only the standard library is here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 URL = os.environ.get("SUITE_URL", "")
+KEY = os.environ.get("SUITE_KEY", "none")
 QUESTION = os.environ.get("SUITE_QUESTION", "")
 MODEL = "contemplate"
 WEATHER = {"Paris": "17.3 degrees and rain", "Oslo": "4.1 degrees and snow"}

@@ -2,9 +2,9 @@
 
 import os
 
-from given import IMAGE, MODEL, QUESTION, URL, WEATHER
+from given import IMAGE, KEY, MODEL, QUESTION, URL, WEATHER
 
-os.environ |= {"CONTEMPLATE_BASE_URL": f"{URL}/v1", "CONTEMPLATE_API_KEY": "none"}
+os.environ |= {"CONTEMPLATE_BASE_URL": f"{URL}/v1", "CONTEMPLATE_API_KEY": KEY}
 
 from inspect_ai import Task, eval
 from inspect_ai.dataset import Sample

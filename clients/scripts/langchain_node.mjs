@@ -3,9 +3,9 @@ import { HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { tool } from "@langchain/core/tools";
 import { ChatOpenAI } from "@langchain/openai";
 import { z } from "zod";
-import { MODEL, QUESTION, URL, WEATHER, dataUrl } from "./given.mjs";
+import { KEY, MODEL, QUESTION, URL, WEATHER, dataUrl } from "./given.mjs";
 
-const model = new ChatOpenAI({ model: MODEL, apiKey: "none", configuration: { baseURL: `${URL}/v1` } });
+const model = new ChatOpenAI({ model: MODEL, apiKey: KEY, configuration: { baseURL: `${URL}/v1` } });
 const City = z.object({ name: z.string(), country: z.string(), population: z.number() });
 
 export async function chat() {

@@ -2,13 +2,13 @@
 
 import base64
 
-from given import IMAGE, MODEL, QUESTION, URL, WEATHER
+from given import IMAGE, KEY, MODEL, QUESTION, URL, WEATHER
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
 
-model = ChatOpenAI(model=MODEL, base_url=f"{URL}/v1", api_key="none")
+model = ChatOpenAI(model=MODEL, base_url=f"{URL}/v1", api_key=KEY)
 
 
 class City(BaseModel):

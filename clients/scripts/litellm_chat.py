@@ -4,10 +4,10 @@ import base64
 import json
 
 import litellm
-from given import IMAGE, MODEL, QUESTION, URL, WEATHER
+from given import IMAGE, KEY, MODEL, QUESTION, URL, WEATHER
 from pydantic import BaseModel
 
-ASKED = {"model": f"openai/{MODEL}", "api_base": f"{URL}/v1", "api_key": "none"}
+ASKED = {"model": f"openai/{MODEL}", "api_base": f"{URL}/v1", "api_key": KEY}
 messages = [{"role": "user", "content": QUESTION}]
 TOOL = {
     "type": "function",

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from given import MODEL, QUESTION, URL, WEATHER, interrupted, program
+from given import KEY, MODEL, QUESTION, URL, WEATHER, interrupted, program
 
-COMMAND = ("llm", "openai", "endpoint", f"{URL}/v1", QUESTION, "-m", MODEL, "--key", "none")
+COMMAND = ("llm", "openai", "endpoint", f"{URL}/v1", QUESTION, "-m", MODEL, "--key", KEY)
 FUNCTIONS = f"""
 def weather(city: str) -> str:
     "Tell the weather in a city."

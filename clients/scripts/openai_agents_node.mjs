@@ -2,10 +2,10 @@
 import { Agent, run, setDefaultOpenAIClient, setTracingDisabled, tool } from "@openai/agents";
 import OpenAI from "openai";
 import { z } from "zod";
-import { MODEL, QUESTION, URL, WEATHER, dataUrl } from "./given.mjs";
+import { KEY, MODEL, QUESTION, URL, WEATHER, dataUrl } from "./given.mjs";
 
 setTracingDisabled(true);
-setDefaultOpenAIClient(new OpenAI({ baseURL: `${URL}/v1`, apiKey: "none" }));
+setDefaultOpenAIClient(new OpenAI({ baseURL: `${URL}/v1`, apiKey: KEY }));
 const agent = (options) => new Agent({ name: "Assistant", model: MODEL, ...options });
 const City = z.object({ name: z.string(), country: z.string(), population: z.number() });
 

@@ -4,13 +4,13 @@ import asyncio
 import base64
 
 from agents import Agent, Runner, function_tool, set_default_openai_client, set_tracing_disabled
-from given import IMAGE, MODEL, QUESTION, URL, WEATHER
+from given import IMAGE, KEY, MODEL, QUESTION, URL, WEATHER
 from openai import AsyncOpenAI
 from openai.types.responses import ResponseTextDeltaEvent
 from pydantic import BaseModel
 
 set_tracing_disabled(True)
-set_default_openai_client(AsyncOpenAI(base_url=f"{URL}/v1", api_key="none"))
+set_default_openai_client(AsyncOpenAI(base_url=f"{URL}/v1", api_key=KEY))
 
 
 class City(BaseModel):

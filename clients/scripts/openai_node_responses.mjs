@@ -2,9 +2,9 @@
 import OpenAI from "openai";
 import { zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
-import { MODEL, QUESTION, URL, WEATHER, dataUrl } from "./given.mjs";
+import { KEY, MODEL, QUESTION, URL, WEATHER, dataUrl } from "./given.mjs";
 
-const client = new OpenAI({ baseURL: `${URL}/v1`, apiKey: "none" });
+const client = new OpenAI({ baseURL: `${URL}/v1`, apiKey: KEY });
 const model = MODEL;
 const City = z.object({ name: z.string(), country: z.string(), population: z.number() });
 const weather = {

@@ -3,10 +3,10 @@
 import base64
 
 import openai
-from given import IMAGE, MODEL, QUESTION, URL, WEATHER
+from given import IMAGE, KEY, MODEL, QUESTION, URL, WEATHER
 from pydantic import BaseModel
 
-client = openai.OpenAI(base_url=f"{URL}/v1", api_key="none")
+client = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY)
 messages = [{"role": "user", "content": QUESTION}]
 TOOL = {
     "type": "function",

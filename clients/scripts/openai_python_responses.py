@@ -4,10 +4,10 @@ import base64
 import json
 
 import openai
-from given import IMAGE, MODEL, QUESTION, URL, WEATHER
+from given import IMAGE, KEY, MODEL, QUESTION, URL, WEATHER
 from pydantic import BaseModel
 
-client = openai.OpenAI(base_url=f"{URL}/v1", api_key="none")
+client = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY)
 TOOL = {
     "type": "function",
     "name": "weather",

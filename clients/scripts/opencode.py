@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from given import MODEL, QUESTION, URL, files, interrupted, program
+from given import KEY, MODEL, QUESTION, URL, files, interrupted, program
 
 SETTINGS = {
     "$schema": "https://opencode.ai/config.json",
@@ -17,7 +17,7 @@ SETTINGS = {
         "contemplate": {
             "npm": "@ai-sdk/openai-compatible",
             "name": "contemplate",
-            "options": {"baseURL": f"{URL}/v1", "apiKey": "none"},
+            "options": {"baseURL": f"{URL}/v1", "apiKey": KEY},
             "models": {
                 MODEL: {
                     "name": MODEL,

@@ -1,12 +1,12 @@
 """The pydantic-ai package, chat completions."""
 
-from given import IMAGE, MODEL, QUESTION, URL, WEATHER
+from given import IMAGE, KEY, MODEL, QUESTION, URL, WEATHER
 from pydantic import BaseModel
 from pydantic_ai import Agent, BinaryContent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-model = OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=f"{URL}/v1", api_key="none"))
+model = OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=f"{URL}/v1", api_key=KEY))
 
 
 class City(BaseModel):

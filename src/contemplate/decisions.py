@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from .data import Data, Text, to_json_text
+from .messages import ImagePart
 
 CallKind = Literal["approval", "external"]
 
@@ -58,10 +59,14 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What the call has returned, which somebody else has made: a text, or what JSON can say; or why it failed."""
+    """What the call has returned, which somebody else has made: a text, or what JSON can say; or why it failed.
+
+    `images` are shown to the model that made the call, after all results of its turn.
+    """
 
     value: Any = None
     error: str | None = None
+    images: tuple[ImagePart, ...] = ()
     kind: Literal["returned"] = field(default="returned", repr=False, kw_only=True)
 
 

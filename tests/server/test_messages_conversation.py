@@ -127,7 +127,8 @@ def test_what_returned_is_known_by_its_call() -> None:
     # A result of a run that waits is a text, so that what is said beside it must be in it.
     beside = [{"role": "system", "content": "Hurry."}, user("Be quick.")]
     assert returned(body([*calling, both, *beside]))["c2"] == Returned(error="no\n\nBe quick.\n\nHurry.")
-    assert returned(body([*calling, user(result("3", "c1"), result([PICTURE], "c2"))])) == {}
+    shown = returned(body([*calling, user(result("3", "c1"), result([text("4"), PICTURE], "c2"), PICTURE)]))
+    assert shown == {"c1": Returned("3"), "c2": Returned("4", images=(RED, RED))}
 
 
 blocks = st.sampled_from([text("a"), text(" "), PICTURE, {"type": "thinking", "thinking": "x", "signature": ""}])

@@ -204,3 +204,42 @@ def test_the_official_clients_loop(client: Any) -> None:
 
     runner = api.beta.messages.tool_runner(model="m", max_tokens=500, messages=QUESTION, tools=[weather])
     assert runner.until_done().content[-1].text == "In Rome."
+
+
+LONG = "mcp__" + "a" * 100 + "__weather"
+
+
+@pytest.mark.parametrize("choice", [{"type": "auto"}, {"type": "tool", "name": LONG}])
+def test_long_names_go_to_models_in_short(serve: Serve, choice: Any) -> None:
+    def script(request: ModelRequest) -> str | Message:
+        if request.output_schema is not None:
+            return '{"city": "Oslo"}'
+        results = [each.text for each in request.messages if each.role == "tool"]
+        said = ToolCall(id="c", name=request.tools[0].name, arguments='{"city": "Oslo"}')
+        return results[-1] if results else Message.assistant("", (said,))
+
+    model = ScriptedModel(script)
+    url = serve(instant(model))
+    body = BODY | {"tools": [{**WEATHER, "name": LONG}]}
+    (use,) = message_of(post(url, body | {"tool_choice": choice})).content
+    assert (use.type, use.name) == ("tool_use", LONG)
+    said = [{"role": "assistant", "content": [use.model_dump(exclude_none=True)]}]
+    said += [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": use.id, "content": "cold"}]}]
+    answer = message_of(post(url, body | {"messages": [*QUESTION, *said]}))
+    assert answer.content[0].text == "cold"  # type: ignore[union-attr]
+    named = [tool.name for request in model.requests for tool in request.tools]
+    named += [each.name for request in model.requests for message in request.messages for each in message.tool_calls]
+    assert {len(each) for each in named} == {64}
+
+
+def test_a_name_that_is_too_long_is_refused(serve: Serve) -> None:
+    refused = post(serve(instant(ScriptedModel([]))), BODY | {"tools": [{**WEATHER, "name": "a" * 129}]})
+    assert refused.status_code == 400
+
+
+def test_where_subagents_answer_the_same_question_one_call_goes_out(serve: Serve) -> None:
+    def script(request: ModelRequest) -> str:
+        return json.dumps({"step": {"tool": "weather", "arguments": {"city": "Oslo"}}})
+
+    answer = message_of(post(serve({"m": Contemplator(ScriptedModel(script), mode="vote")}), BODY))
+    assert [each.type for each in answer.content] == ["tool_use"]

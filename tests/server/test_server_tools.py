@@ -358,3 +358,19 @@ def test_in_whatever_order_results_come_nothing_is_asked_twice(
             break
     assert message.content == " | ".join(f"{city}: fine in {city}" for city in CITIES)
     assert len(model.requests) - before == 2 * len(CITIES)
+
+
+def test_of_several_answers_the_first_goes_on_with_a_run_that_waits(serve: Serve) -> None:
+    model = asking("Rome")
+    url = serve({"m": Contemplator(model, mode="instant")})
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", timeout=PATIENCE, max_retries=0) as client:
+        said: list[Any] = [QUESTION]
+        first = client.chat.completions.create(model="m", messages=said, tools=TOOLS, n=2)  # type: ignore[arg-type]
+        calls = [cities(each.message)["Rome"] for each in first.choices]
+        assert len(set(calls)) == 2
+        said.append(first.choices[1].message.model_dump(include={"role", "content", "tool_calls"}, exclude_none=True))
+        said.append({"role": "tool", "tool_call_id": calls[1], "content": "sun"})
+        second = client.chat.completions.create(model="m", messages=said, tools=TOOLS, n=2)  # type: ignore[arg-type]
+    assert [each.message.content for each in second.choices] == ["Rome: sun"] * 2
+    goes_on = [each.messages[-1].role == "tool" for each in model.requests[2:]]
+    assert sorted(goes_on) == [False, True]

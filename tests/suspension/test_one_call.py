@@ -14,6 +14,7 @@ from contemplate import (
     Budget,
     Contemplator,
     Denied,
+    ImagePart,
     Limits,
     PendingCall,
     Returned,
@@ -133,6 +134,24 @@ async def test_a_tool_that_somebody_else_runs() -> None:
     result = await mind.resume(result.run_id, {call.id: Denied("no")})
     assert result.text == "done"
     assert told(model.requests[-1]) == ["a page", "The call was not allowed, and was not made. no"]
+
+
+async def test_images_that_came_back_are_shown_to_the_model_after_all_results(tmp_path: Path) -> None:
+    red, blue = (ImagePart(url=f"https://example.org/{name}.png") for name in ("red", "blue"))
+    look = external_tool("look", "Look.", {"type": "object", "properties": {"at": {"type": "string"}}})
+    model = ScriptedModel([calls(("look", {"at": "a"}), ("look", {"at": "b"})), "done"])
+    mind = Contemplator(model, mode="instant", tools=[look], journal=f"sqlite:///{tmp_path}/runs.db")
+    result = await mind.run("Look.")
+    first, second = sorted(result.pending, key=lambda call: str(call.arguments["at"]))
+    for wrong in (ImagePart(data=b"no image"), "red.png"):
+        with pytest.raises(ConfigurationError, match=first.id):
+            await mind.resume(result.run_id, {first.id: Returned("a", images=(wrong,))})  # type: ignore[arg-type]
+    await mind.resume(result.run_id, {first.id: Returned({"at": "a"}, images=(red,))})
+    result = await mind.resume(result.run_id, {second.id: Returned(error="it fell", images=(blue,))})
+    assert (result.text, result.images) == ("done", ())
+    said = model.requests[-1].messages
+    assert [(each.role, each.images) for each in said[-3:]] == [("tool", ()), ("tool", ()), ("user", (red, blue))]
+    assert (await mind.replay(result.run_id)).text == "done"
 
 
 async def test_a_function_decides_by_the_arguments() -> None:

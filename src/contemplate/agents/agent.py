@@ -331,7 +331,7 @@ class Agent:
                 group.start_soon(use, place, call)
         too_many = ToolResult(ctx.run.prompts.render("tool_calls_too_many", most=str(self._max_tool_calls)))
         results |= dict.fromkeys(range(self._max_tool_calls, len(calls)), too_many)
-        messages = []
+        messages: list[Message] = []
         for place, call in enumerate(calls):
             text = results[place].text
             own = call.name in self._tools
@@ -341,6 +341,10 @@ class Agent:
                     f"task {ctx.task.id!r}: a result of {call.name}, {len(text):,} characters, is read in parts"
                 )
             messages.append(Message.tool(call.id, shown, results[place].images))
+        seen = tuple(image for place in range(len(calls)) for image in results[place].seen)
+        if seen:
+            # What tools return is text for most servers.
+            messages.append(Message(role="user", parts=seen))
         return tuple(messages)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from ..decisions import Decision
+from ..decisions import Decision, Returned
 from ..errors import ToolDenied, ToolError, error_info
 from ..events import ToolFinished, ToolStarted
 from ..images import checked_image
@@ -65,7 +65,8 @@ def _held(tool: Tool, call: ToolCall, run: RunContext, task: Task) -> HeldUse:
     async def decided(decision: Decision) -> ToolResult:
         with tool_context(run, task, call) as context:
             made = tool.within(context)
-            return await _result_of(lambda: decided_call(made, call.arguments, decision, run.prompts), run.prompts)
+            result = await _result_of(lambda: decided_call(made, call.arguments, decision, run.prompts), run.prompts)
+            return result._replace(seen=decision.images) if isinstance(decision, Returned) else result
 
     return HeldUse(lambda: need_of(tool, call.arguments), decided)
 

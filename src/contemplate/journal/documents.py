@@ -12,6 +12,10 @@ from sqlite3 import Connection
 
 from .sqlite import PATIENCE, Journal, _checksum
 
+_TOO_MANY = """
+    DELETE FROM documents WHERE name NOT IN (SELECT name FROM documents ORDER BY changed DESC, name LIMIT ?)
+"""
+
 Change = Callable[[str | None], str | None]
 
 
@@ -28,9 +32,7 @@ class JournalDocuments:
             JournalError: the file cannot be read, or the document is damaged.
         """
         with self.journal._reading() as connection:
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'documents'").fetchone():
-                return None
-            return self._read(connection, name)
+            return self._read(connection, name) if self._is_there(connection) else None
 
     def change(self, name: str, change: Change) -> str | None:
         """Replace the document `name` by what `change` makes of it, and return what was there; None stands for none.
@@ -50,6 +52,33 @@ class JournalDocuments:
                 row = (name, time.time(), after, _checksum(after))
                 connection.execute("REPLACE INTO documents VALUES (?, ?, ?, ?)", row)
         return before
+
+    def names(self, beginning: str) -> list[str]:
+        """Return the names of the documents that begin so, those first that were changed first.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        query = "SELECT name FROM documents WHERE substr(name, 1, ?) = ? ORDER BY changed, name"
+        with self.journal._reading() as connection:
+            if not self._is_there(connection):
+                return []
+            return [name for (name,) in connection.execute(query, (len(beginning), beginning))]
+
+    def prune(self, seconds: float, most: int) -> int:
+        """Delete documents that were not changed for so long, and the oldest of more than `most`; return how many.
+
+        Raises:
+            JournalError: the file cannot be written.
+        """
+        with self.journal._writing("", PATIENCE) as connection:
+            if not self._is_there(connection):
+                return 0
+            old = connection.execute("DELETE FROM documents WHERE changed < ?", (time.time() - seconds,)).rowcount
+            return old + connection.execute(_TOO_MANY, (most,)).rowcount
+
+    def _is_there(self, connection: Connection) -> bool:
+        return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'documents'").fetchone() is not None
 
     def _read(self, connection: Connection, name: str) -> str | None:
         row = connection.execute("SELECT body, checksum FROM documents WHERE name = ?", (name,)).fetchone()

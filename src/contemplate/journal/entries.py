@@ -70,6 +70,7 @@ class Entry(Data):
         nth: the number of earlier calls that are equal to it.
         name: the name of the model or the tool.
         text, images: what the tool returned; or what a model had written when its call was cut off.
+        seen: images that a tool returned for the model.
         sizes: of a prompt that did not fit: the tokens that do, and those that it has, where the server named them.
         usage: its usage, including earlier attempts that failed or were cut off.
         started, seconds: when it started, in seconds since the start of the run, and its duration.
@@ -86,6 +87,7 @@ class Entry(Data):
     response: ModelResponse | None = None
     text: str = ""
     images: tuple[ImagePart, ...] = ()
+    seen: tuple[ImagePart, ...] = ()
     error: ErrorInfo | None = None
     sizes: tuple[int | None, int | None] | None = None
     usage: Usage = Usage()

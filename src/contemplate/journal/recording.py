@@ -181,10 +181,16 @@ class Recording:
         await self._record(asked.pieces, self._entry(asked, started, response=response, usage=usage))
 
     async def returned(
-        self, asked: Asked, started: float, text: str, error: ErrorInfo | None, images: tuple[ImagePart, ...]
+        self,
+        asked: Asked,
+        started: float,
+        text: str,
+        error: ErrorInfo | None,
+        images: tuple[ImagePart, ...],
+        seen: tuple[ImagePart, ...] = (),
     ) -> None:
         """Record a tool's result. A failure counts as an answer, as the model receives it."""
-        await self._record(asked.pieces, self._entry(asked, started, text=text, error=error, images=images))
+        await self._record(asked.pieces, self._entry(asked, started, text=text, error=error, images=images, seen=seen))
 
     def cut_off(self, asked: Asked, started: float, error: BaseException, text: str, usage: Usage) -> None:
         """Record that a call failed or was cancelled: now if nobody else is writing, else with the next call."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from pydantic_core import from_json
 from ..data import readable, to_json_text
 from ..decisions import AnyDecision, Approve, Approved, Decision, Denied, PendingCall, Returned
 from ..errors import ConfigurationError, error_info
+from ..images import checked_image
 from ..tools.approval import Need
 from ..tools.user_code import call_function
 from .activity import Activity
@@ -133,9 +135,12 @@ def checked_decision(given: object, call: PendingCall) -> Decision:
             hint='give what it returned, Returned(value), or Denied("why")',
         )
     if isinstance(decision, Returned) and not isinstance(decision.value, str):
-        decision = Returned(from_json(to_json_text(decision.value)), decision.error)
+        decision = replace(decision, value=from_json(to_json_text(decision.value)))
     try:
-        plain = _DECISION.dump_python(decision)
-        return _DECISION.validate_python({name: readable(value) for name, value in plain.items()})
+        plain = _DECISION.dump_python(decision, warnings=False)
+        valid = _DECISION.validate_python({name: readable(value) for name, value in plain.items()})
+        if isinstance(valid, Returned):
+            return replace(valid, images=tuple(map(checked_image, valid.images)))
+        return valid
     except ValueError as error:
         raise ConfigurationError(f"call {call.id!r} of {call.tool}: {decision!r:.100}: {error}") from None

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 
 class ToolResult(NamedTuple):
-    """What a tool returned. Images are for the user, not for the model; `text` mentions them."""
+    """What a tool returned. `images` are for the user, and `text` mentions them; those in `seen` are for the model."""
 
     text: str
     error: ErrorInfo | None = None
     images: tuple[ImagePart, ...] = ()
+    seen: tuple[ImagePart, ...] = ()
 
 
 class ToolPlace(NamedTuple):
@@ -100,7 +101,7 @@ class ToolCalls:
         known = recording.find(asked)
         if known is not None:
             await recording.turn(known)
-            return ToolResult(known.text, known.error, known.images)
+            return ToolResult(known.text, known.error, known.images, known.seen)
         use = await self._decided(scope, call, use, held)
         started = perf_counter()
         try:

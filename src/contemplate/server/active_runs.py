@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import anyio.lowlevel
 
-from .api_errors import RequestError, busy, draining, server_error
+from .api_errors import SERVER_STOPPED, RequestError, busy, draining, server_error
 from .waiting_runs import WaitingRuns
 
 
@@ -62,7 +62,7 @@ class ActiveRuns:
             finally:
                 self._scopes.discard(scope)
         if scope.cancelled_caught:
-            raise RequestError(server_error("the server is stopping", status=503, code="server_stopped"))
+            raise RequestError(server_error("the server is stopping", status=503, code=SERVER_STOPPED))
 
     async def _turn(self) -> None:
         await anyio.lowlevel.checkpoint()

@@ -15,11 +15,11 @@ from .active_runs import ActiveRuns
 from .api_errors import RequestError, invalid_request, server_error, waits
 from .asked import Asked, Reply
 from .deltas import NOTHING_TOLD, FinishReason, ReplyDelta, ReplyDeltas
-from .forced_call import ToCall, forced_call, next_step
+from .forced_call import ToCall, answer_call, forced_call, next_step
 from .outbox import Outbox, Unread, delivering
 from .stop_strings import StoppedReply
 from .visits import Visit
-from .waiting_runs import WaitingRun, as_known, names, suspended
+from .waiting_runs import WaitingRun, as_known, names, owned, suspended
 
 Listener = Callable[[Event], None]
 
@@ -47,9 +47,10 @@ async def answer(asked: Asked, reply: Reply, runs: ActiveRuns, visit: Visit) -> 
     if to_call is not None:
         await answering.with_call(asked, to_call)
         return
-    before = await runs.waiting.take(asked)
+    whole, to_call = answer_call(asked)
+    before = await runs.waiting.take(whole, visit.owner)
     try:
-        await answering.whole(asked, before)
+        await answering.whole(whole, before, to_call)
     except SideEffectsError:
         if not asked.tools:
             raise
@@ -58,7 +59,7 @@ async def answer(asked: Asked, reply: Reply, runs: ActiveRuns, visit: Visit) -> 
         if before is None:
             raise
         # The contemplator has forgotten the run, or is another one than before the server was started anew.
-        await answering.whole(asked, None)
+        await answering.whole(whole, None, to_call)
 
 
 class _Answering:
@@ -68,35 +69,42 @@ class _Answering:
         self._visit = visit
         self._unread = visit.settings.unread_seconds
 
-    async def whole(self, asked: Asked, before: WaitingRun | None) -> None:
+    async def whole(self, asked: Asked, before: WaitingRun | None, to_call: ToCall | None = None) -> None:
         keep = before
         told = NOTHING_TOLD if before is None else before.told
         deltas = ReplyDeltas(typed=asked.output_type is not None, told=told)
         try:
             result = await self._told(asked, before, deltas)
-            keep = suspended(asked, result, deltas.told, before) if result.pending else None
+            keep = suspended(asked, result, deltas.told, before, self._visit.owner) if result.pending else None
             usage = result.usage if before is None else result.usage - before.usage
+            if to_call is not None and not result.pending:
+                await self._end_with_call(asked, result.model_copy(update={"usage": usage}), to_call, deltas)
+                return
             pending = _for_client(asked, result.pending)
             rest = None if pending else deltas.rest(result)
             shown = result.model_copy(update={"usage": usage, "pending": pending})
-            await self._end(rest, shown, deltas.text(result), deltas.finish_reason(result))
+            await self._end(asked, rest, shown, deltas.text(result), deltas.finish_reason(result))
         finally:
             if keep is not None:
                 self._runs.waiting.keep(keep)
 
     async def with_call(self, asked: Asked, to_call: ToCall) -> None:
         deltas = ReplyDeltas(typed=True)
-        result = await self._told(asked, None, deltas)
+        await self._end_with_call(asked, await self._told(asked, None, deltas), to_call, deltas)
+
+    async def _end_with_call(self, asked: Asked, result: RunResult[Any], to_call: ToCall, deltas: ReplyDeltas) -> None:
         if result.output is None:
             why = f"a limit ended the run before there was a call: {result.stopped_by}"
             raise RequestError(server_error(why, status=503, code="LimitExceeded"))
         result = to_call(result)
         rest = ReplyDelta(content=result.text) if result.text else None
-        await self._end(rest, result, result.text, deltas.finish_reason(result))
+        await self._end(asked, rest, result, result.text, deltas.finish_reason(result))
 
     async def _end(
-        self, rest: ReplyDelta | None, result: RunResult[Any], text: str, finish_reason: FinishReason
+        self, asked: Asked, rest: ReplyDelta | None, result: RunResult[Any], text: str, finish_reason: FinishReason
     ) -> None:
+        named = tuple(_as_named(asked, each) for each in result.pending)
+        result = result.model_copy(update={"pending": named})
         with anyio.move_on_after(self._unread) as reading:
             if rest is not None:
                 await self._reply.say(rest)
@@ -176,7 +184,8 @@ def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listen
         answer_settings=asked.settings,
         seed=asked.seed,
         tools=() if asked.tool_choice == "none" else asked.tools,
-        labels=asked.labels or None,
+        run_id=asked.run_id,
+        labels=owned(asked.labels, visit.owner) or None,
         limits=limits,
         budget=visit.budgets,
         on_event=on_event,
@@ -194,3 +203,7 @@ def _for_client(asked: Asked, pending: Sequence[PendingCall]) -> tuple[PendingCa
         raise RequestError(waits(others))
     going_out = pending if asked.parallel_tool_calls else pending[:1]
     return tuple(map(as_known, going_out))
+
+
+def _as_named(asked: Asked, call: PendingCall) -> PendingCall:
+    return call.model_copy(update={"tool": asked.tool_names.get(call.tool, call.tool)})

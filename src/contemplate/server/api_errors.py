@@ -14,6 +14,7 @@ from ..errors import ContemplateError, LimitExceeded, error_info
 from ..models.redaction import redact
 from ..result import ErrorInfo
 
+SERVER_STOPPED = "server_stopped"
 INTERNAL = "the server failed; its log says why"
 
 # Of errors that a model's server did not give a status. All others of a run are those of what stands behind it.
@@ -128,7 +129,7 @@ def draining() -> Failure:
     """Return the error for a run that would begin while the server stops. Another server may be there by then."""
     headers = {"retry-after": str(BUSY_SECONDS), "x-should-retry": "true"}
     message = "the server is stopping, and begins nothing new"
-    return Failure(503, message, "server_error", None, "server_stopped", headers)
+    return Failure(503, message, "server_error", None, SERVER_STOPPED, headers)
 
 
 def budget_spent(budget: Budget) -> Failure:

@@ -39,10 +39,11 @@ from .model_names import Minds
 from .openapi import openapi_document
 from .request_body import read_json
 from .responses.operations import OPERATIONS as RESPONSES
-from .responses.routes import responses_routes
-from .served import LESS_EFFORT, Efforts, Served, SmallCalls
+from .responses.routes import ResponsesRoutes
+from .served import LESS_EFFORT, WELL_KNOWN_ANSWER_TOOLS, Efforts, Served, SmallCalls
 from .settings import ServerSettings
 from .visit_book import VisitBook
+from .visits import Visit
 
 # What the OpenAPI document tells, in the order in which it does.
 OPERATIONS = (*CHAT, *RESPONSES, *MESSAGES, *HEALTH)
@@ -62,6 +63,7 @@ def create_app(
     *,
     efforts: Efforts = LESS_EFFORT,
     small_calls: SmallCalls | None = SmallCalls(),  # noqa: B008
+    answer_tools: tuple[str, ...] = WELL_KNOWN_ANSWER_TOOLS,
 ) -> Starlette:
     """Return an ASGI application that offers each of `minds` as a model, under its name.
 
@@ -76,12 +78,14 @@ def create_app(
             contemplator as it is; so for all with `{}`.
         small_calls: which requests are answered by one call: by default, a model's name with "-instant", and titles,
             tags and the like of well-known chat programs; none if None.
+        answer_tools: the names of clients' tools that take the answer, such as Claude Code's "StructuredOutput": they
+            are for whoever answers the whole question, and not for its parts. A `*` in a name stands for anything.
 
     Raises:
-        ConfigurationError: there are no minds, or an effort or a mode is none.
+        ConfigurationError: there are no minds, an effort or a mode is none, or the names of tools are one text.
     """
     runs = ActiveRuns(settings.max_runs, settings.max_queued)
-    return build_app(Served(minds, efforts, small_calls), settings, runs)
+    return build_app(Served(minds, efforts, small_calls, answer_tools), settings, runs)
 
 
 def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Starlette:
@@ -90,10 +94,11 @@ def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Sta
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with keep_connections(served):
+        async with keep_connections(served, app):
             yield
 
     read = partial(read_json, settings=settings)
+    responses = ResponsesRoutes(backend.mind, read, runs, served, settings, backend.count_run)
     routes = [
         Route("/healthz", backend.health),
         Route("/readyz", backend.ready),
@@ -103,15 +108,17 @@ def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Sta
         Route("/v1/models/{model:path}", backend.model),
         Route("/v1/chat/completions", backend.chat, methods=["POST"]),
         *messages_routes(backend.mind, served.with_effort, read, runs),
-        *responses_routes(backend.mind, read, runs, served),
+        *responses.routes(),
     ]
     backend.counted = Metrics(runs, routes, served.label)
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=_middleware(settings, backend.counted),
         exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect), _error_response),
         lifespan=lifespan,
     )
+    app.state.go_on = responses.go_on
+    return app
 
 
 def _middleware(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
@@ -137,12 +144,13 @@ def _middleware(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def keep_connections(served: Served) -> AsyncIterator[None]:
-    """Keep the connections and toolsets of all minds from one run to the next."""
+async def keep_connections(served: Served, app: Starlette) -> AsyncIterator[None]:
+    """Keep the connections and toolsets of all minds from one run to the next, and go on with what was left."""
     by_effort = [each for each in served.efforts.values() if isinstance(each, Contemplator)]
     async with AsyncExitStack() as stack:
         for mind in {id(mind): mind for mind in (*served.minds.values(), *by_effort)}.values():
             await stack.enter_async_context(mind)
+        await app.state.go_on()
         yield
 
 
@@ -154,6 +162,9 @@ class _Backend:
         self._runs = runs
         self._settings = settings
         self._created = int(time())
+
+    def count_run(self, visit: Visit, seconds: float) -> None:
+        self.counted.count_run(visit, seconds)
 
     async def health(self, request: Request) -> Response:
         return _json(Health(status="ok"))

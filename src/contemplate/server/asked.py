@@ -40,10 +40,13 @@ class Asked:
         seed: of the run.
         tools: the client's own, whose calls it answers itself: `external_tool(..., side_effects=True)`, as what they do
             is not known here.
+        tool_names: the names by which the client knows its tools, where they are others.
         tool_choice: "auto"; "none", where no tool is to be called; "required", where the answer is to be a call of one
             of the tools; or the name of the tool that it is to be a call of.
+        answer_tools: the names of those tools that take the answer: they are for who answers the whole question.
         parallel_tool_calls: whether several calls may go out at once.
         returned: what the client's tools returned, by the ids of the calls, where the request goes on after that.
+        run_id: the run's id, so that a run which was broken off goes on, if its journal has it; a new one if None.
         labels: what the client wants to find its request by.
     """
 
@@ -55,9 +58,12 @@ class Asked:
     settings: ModelSettings | None = None
     seed: int | None = None
     tools: tuple[AnyTool, ...] = ()
+    tool_names: Mapping[str, str] = field(default_factory=dict)
     tool_choice: str = "auto"
+    answer_tools: frozenset[str] = frozenset()
     parallel_tool_calls: bool = True
     returned: Mapping[str, Returned] = field(default_factory=dict)
+    run_id: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -45,6 +45,25 @@ def forced_call(asked: Asked) -> tuple[Asked, ToCall | None]:
     return _typed(asked, only, _described(chosen[0])), lambda result: _calling(result, only, result.output)
 
 
+def answer_call(asked: Asked) -> tuple[Asked, ToCall | None]:
+    """Return what is to be asked so that the answer is a call of a tool that takes it; None where no tool does.
+
+    The other tools are called as ever. So no part of a question decides the answer before the parts are merged.
+
+    Raises:
+        RequestError: the schema of the tool's arguments is none.
+    """
+    if not asked.answer_tools or asked.tool_choice != "auto" or asked.output_type is not None:
+        return asked, None
+    taking = [each for each in asked.tools if isinstance(each, Tool) and each.name in asked.answer_tools]
+    others = tuple(each for each in asked.tools if each not in taking)
+    if len(taking) > 1:
+        return replace(_typed(asked, "call", _any_of(taking)), tools=others), _next_step
+    only = taking[0].name
+    typed = replace(_typed(asked, only, _described(taking[0])), tools=others)
+    return typed, lambda result: _calling(result, only, result.output)
+
+
 def next_step(asked: Asked) -> tuple[Asked, ToCall]:
     """Return what is to be asked so that the answer is the next step, a call or a text, and what makes that of it.
 

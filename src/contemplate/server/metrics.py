@@ -58,10 +58,14 @@ class Metrics:
         queued.set_function(lambda: runs.queued)
 
     def count(self, scope: Scope, visit: Visit, seconds: float) -> None:
-        """Count one request that is over, and its run."""
+        """Count one request that is over, and the run that ended with it."""
         route = self._route(scope)
         self._requests.labels(route, str(visit.status or 499)).inc()
         self._seconds.labels(route).observe(seconds)
+        self.count_run(visit, seconds)
+
+    def count_run(self, visit: Visit, seconds: float) -> None:
+        """Count the run of a visit, if there was one."""
         if visit.model is None or visit.outcome is None:
             return
         model = self._label(visit.model)

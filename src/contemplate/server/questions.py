@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import ConfigurationError
-from ..messages import Message
+from ..messages import ImagePart, Message, TextPart
 from ..prompts import Prompts
 from ..run.history import checked_history
 from .api_errors import invalid_request
@@ -40,8 +40,8 @@ def question_of(
         raise invalid_request(f"{param}: the last user message is empty", param=param)
     try:
         if any(each.role != "system" for each in said[place + 1 :]):
-            return Question(prompts.render("history_go_on"), (), checked_history(said))
-        history = checked_history([*said[:place], *said[place + 1 :]])
+            return Question(prompts.render("history_go_on"), (), checked_history([*_shown(said)]))
+        history = checked_history([*_shown([*said[:place], *said[place + 1 :]])])
     except ConfigurationError as error:
         raise invalid_request(f"{field}: {error.message}", param=field) from None
     return Question(asked.text if asked.text.strip() else prompts.render("image_question"), asked.images, history)
@@ -64,3 +64,19 @@ def _with_all_results(said: Sequence[Message], asked: int, prompts: Prompts) -> 
             some = True
         missing.extend(call.id for call in each.tool_calls)
         yield each
+
+
+def _shown(said: Sequence[Message]) -> Iterator[Message]:
+    """Yield `said` with the images that tools returned in a message of the user's, where models see them."""
+    images: tuple[ImagePart, ...] = ()
+    for each in (*said, None):
+        if images and (each is None or each.role != "tool"):
+            yield Message(role="user", parts=images)
+            images = ()
+        if each is None:
+            return
+        if each.role == "tool" and each.images:
+            images = (*images, *each.images)
+            yield each.model_copy(update={"parts": (TextPart(text=each.text),)})
+        else:
+            yield each

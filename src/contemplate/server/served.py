@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -13,6 +14,7 @@ from ..errors import ConfigurationError
 from ..modes import Mode, Preset, preset
 from .asked import Asked
 from .model_names import Minds, matching, named, shown_names
+from .waiting_runs import names
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 # What answers a request of an effort: a mode of the contemplator that is asked, or another contemplator.
@@ -35,6 +37,9 @@ WELL_KNOWN = (
     r"Analyze if this message indicates a new conversation topic",
     r"Generate a concise, sentence-case title \(3-7 words\)",
 )
+
+# Tools by which programs take the answer: of Claude Code, of pydantic-ai, of agents that end with a call.
+WELL_KNOWN_ANSWER_TOOLS = ("StructuredOutput", "final_result", "final_result_*", "final_answer")
 
 
 @dataclass(frozen=True)
@@ -88,19 +93,23 @@ class Served:
         minds: contemplators by name.
         efforts: what answers a request of an effort; the contemplator as it is for those that are not named.
         small_calls: which requests are answered by one call; none if None.
+        answer_tools: the names of clients' tools that take the answer; a `*` in them stands for anything.
 
     Raises:
-        ConfigurationError: there are no minds, or an effort or a mode is none.
+        ConfigurationError: there are no minds, an effort or a mode is none, or the names of tools are one text.
     """
 
     minds: Minds
     efforts: Efforts
     small_calls: SmallCalls | None
+    answer_tools: tuple[str, ...] = WELL_KNOWN_ANSWER_TOOLS
 
     def __post_init__(self) -> None:
         """Check them."""
         if not self.minds:
             raise ConfigurationError("there is nothing to serve", hint='create_app({"contemplate": Contemplator()})')
+        if isinstance(self.answer_tools, str):
+            raise ConfigurationError(f"answer_tools={self.answer_tools!r}", hint="a tuple of names of tools")
         for effort, answers in self.efforts.items():
             if effort not in get_args(Effort):
                 raise ConfigurationError(f"efforts: {effort!r}", hint=f"efforts: {', '.join(get_args(Effort))}")
@@ -126,8 +135,12 @@ class Served:
     def with_effort(self, asked: Asked, effort: str | None = None) -> Asked:
         """Return what is asked, of whoever answers it with that effort; None leaves it to the contemplator.
 
-        A small call takes none, and neither does a model that is there for one call.
+        A small call takes none, and neither does a model that is there for one call. What is asked of whoever has
+        given the answer to a tool that takes it is answered by one call, too: the rest is a formality.
         """
+        asked, given = self._with_answer_tools(asked)
+        if given:
+            return replace(asked, mode="instant")
         small = self.small_calls
         if small is not None and (small.holds(asked) or named(self.minds, asked.model) is None):
             return replace(asked, mode="instant")
@@ -135,3 +148,14 @@ class Served:
         if answers is None or (small is not None and asked.model.endswith(small.suffix)):
             return asked
         return replace(asked, mind=answers) if isinstance(answers, Contemplator) else replace(asked, mode=answers)
+
+    def _with_answer_tools(self, asked: Asked) -> tuple[Asked, bool]:
+        """Return what is asked, with those of its tools that take the answer, and whether one of them has it."""
+        taking = frozenset(filter(self._takes_answer, names(asked)))
+        calls = (call for message in asked.question.history for call in message.tool_calls)
+        if any(call.id in asked.returned and call.name in taking for call in calls):
+            return asked, True
+        return replace(asked, answer_tools=taking) if taking else asked, False
+
+    def _takes_answer(self, tool: str) -> bool:
+        return any(fnmatchcase(tool, each) for each in self.answer_tools)

@@ -60,6 +60,8 @@ class ServerSettings:
         allowed_hosts: what a request's `Host` header may say, as for Starlette's `TrustedHostMiddleware`; anything if
             None. `serve` on a loopback address adds the names of that.
         allowed_origins: the web pages that may ask from a browser, such as "https://chat.example.org"; "*" for all.
+        store_days: how long stored responses and conversations are kept in a journal after they were last changed.
+        store_most: how many of them are kept in each journal; then the oldest are deleted for newer ones.
         body_seconds: how long a client may take to send its request.
         unread_seconds: how long a client may leave an answer unread, before it is dropped and its run is cancelled.
         header_seconds: how long a client may take to send the head of a request; with `serve` only.
@@ -76,6 +78,8 @@ class ServerSettings:
     max_body_bytes: int = 32 * MIB
     allowed_hosts: tuple[str, ...] | None = None
     allowed_origins: tuple[str, ...] = ()
+    store_days: float = 30.0
+    store_most: int = 10_000
     body_seconds: float = 60.0
     unread_seconds: float = 60.0
     header_seconds: float = 20.0

@@ -107,8 +107,9 @@ def serve(
 async def _serve(minds: Minds, settings: ServerSettings, listener: socket.socket, on_start: Callable[[], None]) -> None:
     runs = ActiveRuns(settings.max_runs, settings.max_queued)
     served = Served(minds, LESS_EFFORT, SmallCalls())
+    app = build_app(served, settings, runs)
     config = uvicorn.Config(
-        build_app(served, settings, runs),
+        app,
         http=guarded(settings),
         # Entered here instead: an error then comes out as it is, and not as a traceback in a log.
         lifespan="off",
@@ -121,7 +122,7 @@ async def _serve(minds: Minds, settings: ServerSettings, listener: socket.socket
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SECONDS_TO_STOP,
     )
-    async with keep_connections(served):
+    async with keep_connections(served, app):
         await _Server(config, runs, settings.drain_seconds, on_start).serve(sockets=[listener])
 
 

@@ -72,7 +72,12 @@ class Visit:
         """What its run draws from."""
         return () if self.key is None else self.key.budgets
 
+    @property
+    def owner(self) -> str:
+        """Whose what it makes is: the name of its key; "" without one."""
+        return "" if self.key is None else self.key.name
+
     def see(self, event: Event) -> None:
-        """Count what `event` says was used."""
-        if isinstance(event, ModelCalled):
+        """Count what `event` says was used; what is recorded was counted when it was."""
+        if isinstance(event, ModelCalled) and not event.recorded:
             self.usage += event.usage

@@ -1,7 +1,8 @@
 """Runs that wait for what the client's own tools return, found by the ids of their calls.
 
 A call that goes out names its run, so that the run is found again in the contemplator's journal, too, by a server that
-was started later. Without a journal it is known for as long as it is remembered here.
+was started later. Without a journal it is known for as long as it is remembered here. It goes on for its owner only:
+for who comes with the key with which it was begun.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from .deltas import NOTHING_TOLD, Told
 
 MOST_KEPT = 1000
 SECONDS_KEPT = 3600.0
+# In the journal, a run's owner is one of its labels.
+OWNER = "contemplate:key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class WaitingRun:
         returned: what clients have said of them, by the ids that clients know.
         usage: what it had used when it was suspended.
         told: what clients were told of it.
+        owner: whose it is.
     """
 
     run_id: str
@@ -41,6 +45,7 @@ class WaitingRun:
     returned: Mapping[str, Returned] = field(default_factory=dict)
     usage: Usage = NOTHING
     told: Told = NOTHING_TOLD
+    owner: str = ""
 
     def goes_on_with(self, asked: Asked) -> WaitingRun | None:
         """Return this run with what `asked` brings; None if that is not how the run can go on.
@@ -85,8 +90,10 @@ class WaitingRuns:
         self._runs[run.run_id] = self._clock() + self._seconds, run
         self._forget_old()
 
-    async def take(self, asked: Asked) -> WaitingRun | None:
+    async def take(self, asked: Asked, owner: str = "") -> WaitingRun | None:
         """Return the run that goes on with what `asked` brings, and remember it no longer; None if there is none.
+
+        A run of another owner is none. The run that `asked` names goes on if its journal has it.
 
         Raises:
             JournalError: the journal cannot be read.
@@ -95,12 +102,16 @@ class WaitingRuns:
         for run_id in dict.fromkeys(filter(None, map(_run_of, asked.returned))):
             _, found = self._runs.get(run_id, (0.0, None))
             if found is None:
-                found = await _recorded(run_id, asked)
-            going_on = None if found is None else found.goes_on_with(asked)
+                found = await _recorded(run_id, asked, owner)
+            going_on = None if found is None or found.owner != owner else found.goes_on_with(asked)
             if going_on is not None:
                 self._runs.pop(run_id, None)
                 return going_on
-        return None
+        if asked.run_id is None:
+            return None
+        # What it was asked is in its record: a conversation that is kept may have gone on meanwhile.
+        broken_off = await _recorded(asked.run_id, asked, owner)
+        return None if broken_off is None else replace(broken_off, usage=NOTHING)
 
     def _forget_old(self) -> None:
         while self._runs:
@@ -131,7 +142,7 @@ def _run_of(known: str) -> str | None:
     return run_id if start == "call" and run_id else None
 
 
-async def _recorded(run_id: str, asked: Asked) -> WaitingRun | None:
+async def _recorded(run_id: str, asked: Asked, owner: str) -> WaitingRun | None:
     """Return a run of the journal, if there is one, with the options that `asked` gives again."""
     journal = asked.mind.journal
     if journal is None:
@@ -140,7 +151,7 @@ async def _recorded(run_id: str, asked: Asked) -> WaitingRun | None:
     from ..journal.recording import in_thread
 
     record = await in_thread(journal.load, run_id)
-    if record is None:
+    if record is None or record.labels.get(OWNER, "") != owner:
         return None
     held = [held_call(entry) for entry in await in_thread(journal.entries, run_id) if entry.role == "decision"]
     return WaitingRun(
@@ -149,12 +160,21 @@ async def _recorded(run_id: str, asked: Asked) -> WaitingRun | None:
         {as_known(each.call).id: each.call.id for each in held},
         {as_known(each.call).id: each.decision for each in held if isinstance(each.decision, Returned)},
         NOTHING if record.result is None else record.result.usage,
+        owner=owner,
     )
 
 
-def suspended(asked: Asked, result: RunResult[Any], told: Told, before: WaitingRun | None) -> WaitingRun:
+def owned(labels: Mapping[str, str], owner: str) -> dict[str, str]:
+    """Return the labels of a run of `owner`'s; no client says of itself who it is."""
+    said = {name: each for name, each in labels.items() if name != OWNER}
+    return said | {OWNER: owner} if owner else said
+
+
+def suspended(
+    asked: Asked, result: RunResult[Any], told: Told, before: WaitingRun | None, owner: str = ""
+) -> WaitingRun:
     """Return a run that has been suspended, once more if there was a `before`."""
     calls = {as_known(each).id: each.id for each in result.pending}
     if before is None:
-        return WaitingRun(result.run_id, asked, calls, {}, result.usage, told)
+        return WaitingRun(result.run_id, asked, calls, {}, result.usage, told, owner)
     return replace(before, calls={**before.calls, **calls}, usage=result.usage, told=told)

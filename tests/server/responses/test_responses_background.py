@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import anyio
+import httpx2
 import openai
 import pytest
 
@@ -18,12 +21,18 @@ from contemplate import Contemplator
 from contemplate.errors import ModelServerError
 from contemplate.journal import Journal
 from contemplate.journal.documents import JournalDocuments
+from contemplate.models import ModelRequest
+from contemplate.modes import Mode
+from contemplate.server import ClientKey, ServerSettings
+from contemplate.server.responses.store import StoredResponse
 from contemplate.testing import FaultyServer, ScriptedModel, faulty
 
-from ..conftest import Serve, serving
+from ..conftest import USUAL, Serve, serving
 from ..test_server_clients import StepByStep
 from ..test_server_disconnect import minds as over
-from .conftest import PATIENCE, instant
+from .conftest import MERGED, PATIENCE, expert, instant
+
+SECRET = "sk-ann-0123456789"
 
 
 def finished(api: openai.OpenAI, id_: str) -> Any:
@@ -116,12 +125,99 @@ def test_in_the_foreground_a_client_that_goes_takes_its_run_with_it(serve: Serve
         assert upstream.wait_for(lambda: all(each.hung_up for each in upstream.exchanges))
 
 
-def test_a_server_that_stops_says_so(tmp_path: Path) -> None:
+class Unmerged(ScriptedModel):
+    """Plans two parts and answers them, and never merges."""
+
+    def __init__(self) -> None:
+        super().__init__(expert)
+        self.merging = threading.Event()
+
+    async def request(self, request: ModelRequest, on_delta: Any = None) -> Any:
+        if expert(request) == MERGED:
+            self.merging.set()
+            await anyio.sleep_forever()
+        return await super().request(request, on_delta)
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_run_goes_on_with_the_next_server_and_pays_nothing_twice(tmp_path: Path, stopped: bool) -> None:
+    first, path = Unmerged(), tmp_path / "runs.db"
+    with served(first, path, mode="contemplating") as api:
+        made = api.responses.create(model="m", input="Why?", background=True)
+        assert first.merging.wait(PATIENCE)
+        if not stopped:
+            # As it is when the server dies.
+            with closing(sqlite3.connect(path)) as file, closing(sqlite3.connect(tmp_path / "left.db")) as copy:
+                file.backup(copy)
+            path = tmp_path / "left.db"
+    second = ScriptedModel(expert)
+    with served(second, path, mode="contemplating") as api:
+        found = finished(api, made.id)
+        assert (found.status, found.output_text) == ("completed", MERGED)
+        assert found.usage.total_tokens > 0
+        told = list(api.responses.retrieve(made.id, stream=True))
+        assert [each.sequence_number for each in told] == list(range(len(told)))
+        # Who was told of more by the server that is gone learns the end.
+        assert list(api.responses.retrieve(made.id, stream=True, starting_after=10_000)) == told[-1:]
+    assert len(second.requests) == 1
+    third = ScriptedModel([])
+    with served(third, path) as api:
+        assert api.responses.retrieve(made.id) == found
+
+
+def test_who_follows_a_run_is_told_no_end_when_the_server_stops(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with served(StepByStep(["The ", threading.Event()]), path) as api:
-        made = api.responses.create(model="m", input="Why?", background=True)
+        made = api.responses.create(model="m", input="Why?", background=True, stream=True)
+        stream = iter(made)
+        told = [next(stream).type]
+    with suppress(openai.APIConnectionError):
+        told += [each.type for each in stream]
+    assert set(told) <= {"response.created", "response.queued", "response.in_progress"}
+    (name,) = left(path)
     with served(ScriptedModel("yes"), path) as api:
-        assert_failed(api, made.id)
+        assert finished(api, name.removeprefix("work:")).output_text == "yes"
+    assert left(path) == []
+
+
+def left(path: Path) -> list[str]:
+    with closing(Journal(path)) as journal:
+        return JournalDocuments(journal).names("work:")
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [({"key": "bob"}, "the key 'ann' is no longer"), ({"name": "other"}, "there is no model 'm'"), ({}, None)],
+)
+def test_a_run_goes_on_for_its_own_key_and_its_own_model_only(
+    tmp_path: Path, later: dict[str, str], said: str | None
+) -> None:
+    def serving_once(model: Any, key: str, name: str) -> Any:
+        mind = Contemplator(model, mode="instant", journal=f"sqlite:///{tmp_path}/runs.db", stream=True)
+        return serving({name: mind}, ServerSettings(keys=(ClientKey(key, SECRET),)))
+
+    with serving_once(StepByStep(["The ", threading.Event()]), "ann", "m") as url, connected(url) as api:
+        id_ = api.responses.create(model="m", input="Why?", background=True).id
+    key, name = later.get("key", "ann"), later.get("name", "m")
+    with serving_once(ScriptedModel("yes"), key, name) as url, connected(url) as api:
+        if said is None:
+            assert finished(api, id_).output_text == "yes"
+            shown = httpx2.get(f"{url}/metrics", headers={"x-api-key": SECRET}).text
+            assert 'contemplate_runs_total{key="ann",model="m",outcome="answered"} 1.0' in shown
+            return
+        assert httpx2.get(f"{url}/healthz").status_code == 200
+    with closing(Journal(tmp_path / "runs.db")) as journal:
+        kept = StoredResponse.model_validate_json(JournalDocuments(journal).get(f"ann/{id_}") or "")
+    assert (kept.response.status, kept.response.error and said in kept.response.error.message) == ("failed", True)
+    assert left(tmp_path / "runs.db") == []
+
+
+def test_of_too_many_runs_that_were_left_some_are_told_as_failed(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    with served(StepByStep(["The ", threading.Event()]), path) as api:
+        made = [api.responses.create(model="m", input="Why?", background=True).id for _ in range(3)]
+    with served(ScriptedModel("yes"), path, settings=ServerSettings(max_runs=2)) as api:
+        assert [finished(api, each).status for each in made] == ["completed", "completed", "failed"]
 
 
 def test_a_server_that_died_leaves_no_run_that_never_ends(tmp_path: Path) -> None:
@@ -150,12 +246,18 @@ def assert_failed(api: openai.OpenAI, id_: str) -> None:
 
 
 @contextmanager
-def served(model: Any, path: Path) -> Iterator[openai.OpenAI]:
+def served(
+    model: Any, path: Path, *, mode: Mode = "instant", settings: ServerSettings = USUAL
+) -> Iterator[openai.OpenAI]:
     journal = Journal(path)
-    mind = Contemplator(model, mode="instant", journal=journal, stream=True)
-    with serving({"m": mind}) as url, openai.OpenAI(base_url=f"{url}/v1", api_key="k", max_retries=0) as api:
+    mind = Contemplator(model, mode=mode, journal=journal, stream=True)
+    with serving({"m": mind}, settings) as url, connected(url) as api:
         yield api
     journal.close()
+
+
+def connected(url: str) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=SECRET, max_retries=0)
 
 
 def _id(api: openai.OpenAI, event: Any) -> str:

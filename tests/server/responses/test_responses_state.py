@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
 from contemplate import Contemplator
 from contemplate.journal import Journal
+from contemplate.journal.documents import JournalDocuments
+from contemplate.server import ServerSettings
 from contemplate.server.api_errors import RequestError
 from contemplate.server.responses.conversation import as_messages
 from contemplate.server.responses.items import FunctionCall, FunctionCallOutput, Message
 from contemplate.server.responses.parts import OutputText
 from contemplate.server.responses.requests import ResponsesRequest
 from contemplate.server.responses.resource import new_response
-from contemplate.server.responses.store import MemoryDocuments, Store, StoredResponse
+from contemplate.server.responses.store import PRUNE_SECONDS, MemoryDocuments, Shelves, Store, StoredResponse
 from contemplate.testing import ScriptedModel
 
-from ..conftest import Minds
+from ..conftest import Minds, Serve
 
 Make = Callable[[Any], Minds]
 
@@ -142,6 +146,37 @@ def test_tokens_are_counted_without_a_call(client: Any, minds: Make) -> None:
     assert not model.requests
 
 
+def test_what_is_old_or_too_much_in_a_journal_is_deleted(serve: Serve, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "runs.db")
+    documents = JournalDocuments(journal)
+    with pytest.MonkeyPatch.context() as patch:
+        for days, name in [(31, "resp_old"), (2, "resp_first"), (1, "conv_second"), (0, "ann/resp_last")]:
+            patch.setattr("contemplate.journal.documents.time", Past(days * 86_400.0))
+            documents.change(name, lambda _: "text")
+    minds = {"m": Contemplator(ScriptedModel("yes"), journal=journal)}
+    assert httpx2.get(f"{serve(minds)}/healthz").status_code == 200
+    assert documents.names("") == ["resp_first", "conv_second", "ann/resp_last"]
+    assert httpx2.get(f"{serve(minds, ServerSettings(store_most=2))}/healthz").status_code == 200
+    assert documents.names("") == ["conv_second", "ann/resp_last"]
+    shelves = Shelves(minds.values(), ServerSettings(store_days=0.5))
+    shelves.prune_now_and_then()
+    assert len(documents.names("")) == 2
+    shelves._pruned -= PRUNE_SECONDS
+    shelves.prune_now_and_then()
+    assert documents.names("") == ["ann/resp_last"]
+    journal.close()
+
+
+class Past:
+    """The clock as it was some seconds ago."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def time(self) -> float:
+        return time.time() - self._seconds
+
+
 def test_memory_is_bounded() -> None:
     documents = MemoryDocuments(max_bytes=30)
     for name in "abc":
@@ -156,7 +191,7 @@ def test_memory_is_bounded() -> None:
 @pytest.mark.anyio
 async def test_a_response_that_is_being_made_is_nothing_to_go_on_from() -> None:
     mind = Contemplator(ScriptedModel("yes"))
-    store = Store([mind])
+    store = Store(Shelves([mind], ServerSettings()), "")
     made = new_response(ResponsesRequest(model="m", input=(), background=True), ())
     await store.keep(mind, StoredResponse(response=made))
     with pytest.raises(RequestError, match="is not finished") as caught:

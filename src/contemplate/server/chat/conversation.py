@@ -29,7 +29,8 @@ def returned_in(messages: Sequence[ChatMessage]) -> dict[str, Returned]:
         if each.role == "user":
             break
         if each.role == "tool" and each.tool_call_id is not None:
-            returned.setdefault(each.tool_call_id, Returned(_message(each).text))
+            said = _message(each)
+            returned.setdefault(each.tool_call_id, Returned(said.text, images=said.images))
     return returned
 
 

@@ -40,7 +40,7 @@ class SeveralAnswers(AsgiRun[ChatReply]):
 
         async def one(choice: _ChoiceReply) -> None:
             try:
-                await answer(_with_own_seed(self._asked, choice.index), choice, self._runs, visit)
+                await answer(_of(self._asked, choice.index), choice, self._runs, visit)
             except Exception as error:
                 failed.append(error)
                 group.cancel_scope.cancel()
@@ -53,8 +53,9 @@ class SeveralAnswers(AsgiRun[ChatReply]):
         await reply.end_all(sum((each.usage for each in choices), NOTHING))
 
 
-def _with_own_seed(asked: Asked, index: int) -> Asked:
-    return replace(asked, seed=derived_seed(asked.seed, "", index)) if index else asked
+def _of(asked: Asked, index: int) -> Asked:
+    """Return what is asked for one of the answers: a run that waits for the client's tools goes on as the first."""
+    return replace(asked, seed=derived_seed(asked.seed, "", index), returned={}) if index else asked
 
 
 class _ChoiceReply:

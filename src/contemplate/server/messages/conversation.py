@@ -7,7 +7,7 @@ holds results of tools, or is the assistant's, what is asked is to go on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from typing import Literal
 
@@ -20,6 +20,7 @@ from ..api_errors import invalid_request
 from ..asked import Question
 from .blocks import Block, Content, ToolReturn
 from .schema import CountRequest
+from .tool_names import short_name
 
 # A line of claude-code's for Anthropic's accounts: it may differ from one request to the next, and then no prefix cache
 # would hold.
@@ -41,7 +42,8 @@ class _Turn:
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
-        return tuple(each for each in self.blocks if isinstance(each, ToolCall))
+        made = (each for each in self.blocks if isinstance(each, ToolCall))
+        return tuple(each.model_copy(update={"name": short_name(each.name)}) for each in made)
 
     @property
     def returns(self) -> tuple[ToolReturn, ...]:
@@ -88,19 +90,20 @@ def as_question(body: CountRequest, prompts: Prompts) -> Question:
 def returned(body: CountRequest) -> Mapping[str, Returned]:
     """Return what the client's tools returned, by call id, where `body` goes on after calls.
 
-    A result of a call is a text: what was said beside the results is added to the last one. Where there are images,
-    nothing is returned, and whoever goes on from the conversation sees them.
+    What was said beside the results, and shown, is added to the last one.
     """
     turns = _turns(body)
     last = turns[-1] if turns else _Turn("user", ())
-    if last.images or any(each.images for each in last.returns):
-        return {}
     results = {each.id: each for each in last.returns}
     beside = (last.text, *_said_since(body))
-    texts = {id_: each.text for id_, each in results.items()}
-    for id_ in list(texts)[-1:]:
-        texts[id_] = "\n\n".join(filter(None, (texts[id_], *beside)))
-    return {id_: Returned(error=text) if results[id_].failed else Returned(text) for id_, text in texts.items()}
+    for id_ in list(results)[-1:]:
+        result = results[id_]
+        text = "\n\n".join(filter(None, (result.text, *beside)))
+        results[id_] = replace(result, text=text, images=(*result.images, *last.images))
+    return {
+        id_: Returned(None if each.failed else each.text, each.text if each.failed else None, each.images)
+        for id_, each in results.items()
+    }
 
 
 def _told(each: ToolReturn, prompts: Prompts) -> str:

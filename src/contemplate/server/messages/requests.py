@@ -18,6 +18,7 @@ from ..asked import Asked
 from ..json_output import json_output
 from .conversation import as_messages, as_question, returned
 from .schema import CountRequest, MessagesRequest
+from .tool_names import short_name
 
 
 def asked_of(body: MessagesRequest, mind: Contemplator[Any]) -> Asked:
@@ -39,6 +40,7 @@ def asked_of(body: MessagesRequest, mind: Contemplator[Any]) -> Asked:
         output_type=_output_type(body),
         settings=_settings(body),
         tools=_tools(body),
+        tool_names={short_name(each.name): each.name for each in body.tools},
         tool_choice=_tool_choice(body),
         parallel_tool_calls=not body.tool_choice.disable_parallel_tool_use,
         returned=returned(body),
@@ -75,7 +77,9 @@ def _tools(body: MessagesRequest) -> tuple[Tool, ...]:
     def made() -> Iterator[Tool]:
         for place, each in enumerate(body.tools):
             try:
-                yield external_tool(each.name, each.description, each.input_schema)
+                # What a client's tool does is not known: it is not to be done by each of several subagents.
+                name = short_name(each.name)
+                yield external_tool(name, each.description, each.input_schema, side_effects=True)
             except ConfigurationError as error:
                 param = f"tools[{place}]"
                 raise invalid_request(f"{param}: {error}", param=param) from None
@@ -89,4 +93,4 @@ def _tool_choice(body: MessagesRequest) -> str:
         return "required" if chosen.type == "any" else chosen.type
     if chosen.name is None:
         raise invalid_request("tool_choice: the type tool needs a name", param="tool_choice")
-    return chosen.name
+    return short_name(chosen.name)

@@ -28,8 +28,8 @@ AGENT_ITEMS = frozenset({"multi_agent_call", "multi_agent_call_output", "agent_m
 class MultiAgentWriter(ResponseWriter):
     """Writes a response in which the tasks are agents."""
 
-    def __init__(self, response: Response, *, encrypted: bool = False) -> None:
-        super().__init__(response, encrypted=encrypted)
+    def __init__(self, response: Response, *, encrypted: bool = False, events: int = 0) -> None:
+        super().__init__(response, encrypted=encrypted, events=events)
         self._agent = Agent(agent_name=ROOT)
         # By the path of the run and the id of the task.
         self._names: dict[tuple[str, str], str] = {}

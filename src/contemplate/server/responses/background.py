@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from time import perf_counter
 from typing import Any, NoReturn
 
 import anyio
@@ -16,7 +17,7 @@ from ...journal import Journal
 from ...result import RunResult
 from ...run.own_task import OwnTask
 from ..active_runs import ActiveRuns
-from ..api_errors import Failure, server_error
+from ..api_errors import SERVER_STOPPED, Failure, server_error
 from ..asgi_run import AsgiRun
 from ..asked import Asked
 from ..deltas import FinishReason, ReplyDelta
@@ -26,6 +27,7 @@ from .events import Event, frame
 from .resource import Response
 from .writer import ResponseWriter
 
+Count = Callable[[Visit, float], None]
 KeepEvents = Callable[[Response, tuple[str, ...]], Awaitable[None]]
 
 
@@ -35,14 +37,20 @@ class KeptReply:
     Args:
         writer: writes the response.
         keep: stores it, with its events, when it begins and when it ends.
+        lasting: whether what is stored outlives the server, so that the next one goes on with it.
+        frames: the events that were stored, of a response that was begun before.
     """
 
-    def __init__(self, writer: ResponseWriter, keep: KeepEvents) -> None:
+    def __init__(
+        self, writer: ResponseWriter, keep: KeepEvents, *, lasting: bool = False, frames: Sequence[str] = ()
+    ) -> None:
         self.run_id = ""
         self._writer = writer
         self.queued = writer.response
         self._keep = keep
-        self._frames = [frame(each).decode() for each in writer.begin()]
+        self._frames = list(frames) or [frame(each).decode() for each in writer.begin()]
+        self._lasting = lasting
+        self.left = False
         self._more = anyio.Event()
         self._last = anyio.current_time()
 
@@ -68,8 +76,12 @@ class KeptReply:
         await self._end(self._writer.end(result, text, finish_reason))
 
     async def fail(self, error: Failure) -> None:
-        """Tell the error."""
-        await self._end(self._writer.fail(error))
+        """Tell the error; that the server stops is none, where the next one goes on."""
+        if self._lasting and error.code == SERVER_STOPPED:
+            self.left = True
+            self._tell()
+        else:
+            await self._end(self._writer.fail(error))
 
     async def cancel(self) -> None:
         """Tell that it was cancelled."""
@@ -83,14 +95,19 @@ class KeptReply:
                 self._add((self._writer.still(),))
 
     async def follow(self, after: int) -> AsyncIterator[str]:
-        """Tell the events after the one of this number: those that there were, then those that come, to the last."""
+        """Tell the events after the one of this number: those that there were, then those that come, to the last.
+
+        Who was told of more, before a server was started anew, is told the last one.
+        """
         place = after + 1
         while True:
             more = self._more
             while place < len(self._frames):
                 yield self._frames[place]
                 place += 1
-            if self.response.over:
+            if self.response.over and place > len(self._frames):
+                yield self._frames[-1]
+            if self.response.over or self.left:
                 return
             await more.wait()
 
@@ -113,40 +130,42 @@ class KeptReply:
 
 
 class BackgroundRuns:
-    """The runs in the background, by the ids of their responses."""
+    """The runs in the background, by the names under which their responses are kept.
 
-    def __init__(self, runs: ActiveRuns) -> None:
+    Args:
+        runs: all that go on.
+        count: is told of each that is over, and how many seconds it took.
+    """
+
+    def __init__(self, runs: ActiveRuns, count: Count) -> None:
         self._runs = runs
+        self._count = count
         self._replies: dict[str, KeptReply] = {}
         self._tasks: dict[str, OwnTask] = {}
         self._cancelled: set[str] = set()
 
-    def get(self, id_: str) -> KeptReply | None:
-        """Return the reply that is being made under this id."""
-        return self._replies.get(id_)
+    def get(self, name: str) -> KeptReply | None:
+        """Return the reply that is being made under this name."""
+        return self._replies.get(name)
 
-    async def start(self, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
-        """Start a run, whose response is kept in `journal`, and which has the limits and budgets of `visit`.
+    def start(self, name: str, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
+        """Start a run, whose response is kept in `journal`, and which has the limits and budgets of `visit`."""
+        self._replies[name] = reply
+        self._tasks[name] = OwnTask(lambda: self._run(name, asked, reply, journal, visit), lasting=True)
 
-        Raises:
-            JournalError: it cannot be stored.
-        """
-        id_ = reply.response.id
-        await reply.begin()
-        self._replies[id_] = reply
-        self._tasks[id_] = OwnTask(lambda: self._run(asked, reply, journal, visit), lasting=True)
+    async def cancel(self, name: str) -> None:
+        """Cancel the run of this name, if there is one, and wait until it is over."""
+        if name in self._tasks:
+            self._cancelled.add(name)
+            await self._tasks[name].end()
 
-    async def cancel(self, id_: str) -> None:
-        """Cancel the run of this id, if there is one, and wait until it is over."""
-        if id_ in self._tasks:
-            self._cancelled.add(id_)
-            await self._tasks[id_].end()
-
-    async def _run(self, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
+    async def _run(self, name: str, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
         id_ = reply.response.id
         scope: Scope = {}
         # The request is over, and counted, long before its run.
-        replace(visit).enter(scope)
+        visit = replace(visit)
+        visit.enter(scope)
+        began = perf_counter()
         try:
             with ExitStack() as locks:
                 if journal is not None:
@@ -156,21 +175,22 @@ class BackgroundRuns:
                     reply.start()
                     await AsgiRun(asked, lambda *_: reply, self._runs)(scope, _never, _nowhere)
                 finally:
-                    if not reply.response.over:
+                    if not (reply.response.over or reply.left):
                         with anyio.CancelScope(shield=True):
-                            await self._broken_off(reply)
+                            await self._broken_off(name, reply)
         except Exception as error:
             logging.getLogger("contemplate.server").error("response %s could not be stored", id_, exc_info=error)
         finally:
-            self._cancelled.discard(id_)
-            self._replies.pop(id_, None)
-            self._tasks.pop(id_, None)
+            self._count(visit, perf_counter() - began)
+            self._cancelled.discard(name)
+            self._replies.pop(name, None)
+            self._tasks.pop(name, None)
 
-    async def _broken_off(self, reply: KeptReply) -> None:
-        if reply.response.id in self._cancelled:
+    async def _broken_off(self, name: str, reply: KeptReply) -> None:
+        if name in self._cancelled:
             await reply.cancel()
         else:
-            await reply.fail(server_error("the server is stopping", status=503, code="server_stopped"))
+            await reply.fail(server_error("the server is stopping", status=503, code=SERVER_STOPPED))
 
 
 async def _never() -> NoReturn:

@@ -42,7 +42,7 @@ def as_messages(items: Iterable[Item]) -> list[Said]:
                 call = ToolCall(id=item.call_id, name=item.name, arguments=item.arguments)
                 said.append(before.model_copy(update={"tool_calls": (*before.tool_calls, call)}))
             case FunctionCallOutput():
-                said.append(Said.tool(item.call_id, item.text))
+                said.append(Said.tool(item.call_id, item.text, item.images))
     return said
 
 
@@ -53,7 +53,7 @@ def returned(items: Sequence[Item]) -> dict[str, Returned]:
         if isinstance(item, Message) and item.role == "user":
             break
         if isinstance(item, FunctionCallOutput):
-            found.setdefault(item.call_id, Returned(item.text))
+            found.setdefault(item.call_id, Returned(item.text, images=item.images))
     return found
 
 

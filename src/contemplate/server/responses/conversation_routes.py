@@ -13,13 +13,14 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import Route
 
 from ..api_errors import invalid_body, invalid_request
+from ..visits import Visit
 from .conversation import Conversation, ConversationResource
 from .item_input import InputItem
 from .items import Item, ItemList, with_id
 from .listing import page_of
 from .parts import Api
 from .replies import json_response
-from .store import Store, missing
+from .store import Shelves, Store, missing
 
 
 class NewConversation(Api):
@@ -40,9 +41,9 @@ class Deleted(Api):
 class ConversationRoutes:
     """Conversations that a client keeps with the server."""
 
-    def __init__(self, read_body: Callable[[Request], Awaitable[bytes]], store: Store) -> None:
+    def __init__(self, read_body: Callable[[Request], Awaitable[bytes]], shelves: Shelves) -> None:
         self._read_body = read_body
-        self._store = store
+        self._shelves = shelves
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -61,9 +62,9 @@ class ConversationRoutes:
     async def create(self, request: Request) -> HttpResponse:
         """Make a conversation."""
         body = await self._body(request)
-        items = await self._new_items(body)
+        items = await self._new_items(request, body)
         made = Conversation(id=f"conv_{uuid.uuid4().hex}", created_at=int(time()), metadata=body.metadata, items=items)
-        await self._store.add_conversation(made)
+        await self._store(request).add_conversation(made)
         return _resource(made)
 
     async def retrieve(self, request: Request) -> HttpResponse:
@@ -73,13 +74,13 @@ class ConversationRoutes:
     async def update(self, request: Request) -> HttpResponse:
         """Replace what a client noted of a conversation."""
         noted = {"metadata": (await self._body(request)).metadata}
-        change = self._store.change_conversation
+        change = self._store(request).change_conversation
         return _resource(await change(request.path_params["id"], lambda found: found.model_copy(update=noted)))
 
     async def delete(self, request: Request) -> HttpResponse:
         """Delete a conversation."""
         found = await self._found(request)
-        await self._store.forget(found.id)
+        await self._store(request).forget(found.id)
         return json_response(Deleted(id=found.id))
 
     async def items(self, request: Request) -> HttpResponse:
@@ -88,10 +89,10 @@ class ConversationRoutes:
 
     async def add(self, request: Request) -> HttpResponse:
         """Add items to a conversation."""
-        items = await self._new_items(await self._body(request))
+        items = await self._new_items(request, await self._body(request))
         if not items:
             raise invalid_request("items: there are none", param="items")
-        await self._store.change_conversation(
+        await self._store(request).change_conversation(
             request.path_params["id"], lambda found: found.model_copy(update={"items": (*found.items, *items)})
         )
         return json_response(ItemList(data=items, first_id=items[0].id, last_id=items[-1].id, has_more=False))
@@ -114,10 +115,13 @@ class ConversationRoutes:
                 raise missing("item", item)
             return found.model_copy(update={"items": left})
 
-        return _resource(await self._store.change_conversation(request.path_params["id"], without))
+        return _resource(await self._store(request).change_conversation(request.path_params["id"], without))
+
+    def _store(self, request: Request) -> Store:
+        return Store(self._shelves, Visit.of(request.scope).owner)
 
     async def _found(self, request: Request) -> Conversation:
-        return await self._store.conversation(request.path_params["id"])
+        return await self._store(request).conversation(request.path_params["id"])
 
     async def _body(self, request: Request) -> NewConversation:
         try:
@@ -125,8 +129,8 @@ class ConversationRoutes:
         except ValidationError as error:
             raise invalid_body(error) from None
 
-    async def _new_items(self, body: NewConversation) -> tuple[Item, ...]:
-        items = await self._store.resolved(body.items, "items")
+    async def _new_items(self, request: Request, body: NewConversation) -> tuple[Item, ...]:
+        items = await self._store(request).resolved(body.items, "items")
         owner = uuid.uuid4().hex
         return tuple(with_id(each, owner, f"i{place}") for place, each in enumerate(items))
 

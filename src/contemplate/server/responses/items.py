@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, JsonValue
 
 from ...data import Text
+from ...images import image_from_url
+from ...messages import ImagePart
 from .parts import Api, InputImage, InputText, OutputText, SummaryText, is_none, part_of, parts_of
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -72,7 +74,13 @@ class FunctionCallOutput(Api):
         """What it returned, as text."""
         if isinstance(self.output, str):
             return self.output
-        return "\n".join(part.text if isinstance(part, InputText) else "[image]" for part in self.output)
+        return "\n".join(part.text for part in self.output if isinstance(part, InputText))
+
+    @property
+    def images(self) -> tuple[ImagePart, ...]:
+        """The images that it returned."""
+        parts = () if isinstance(self.output, str) else self.output
+        return tuple(image_from_url(part.image_url) for part in parts if isinstance(part, InputImage))
 
 
 class Reasoning(Api):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+from anyio import to_thread
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
@@ -15,18 +17,20 @@ from starlette.routing import Route
 
 from ...contemplator import Contemplator
 from ...errors import JournalError
+from ...journal.documents import JournalDocuments
 from ...models import ModelRequest
 from ...models.tokens import request_tokens
 from ..active_runs import ActiveRuns
-from ..api_errors import invalid_body, invalid_request
+from ..api_errors import RequestError, invalid_body, invalid_request
 from ..asgi_run import AsgiRun
 from ..asked import Asked
 from ..event_stream import STREAM_HEADERS
 from ..served import Served
+from ..settings import ServerSettings
 from ..visits import Visit
 from .agents import BETA, MultiAgentWriter, without_agents
 from .asking import asked_of, messages_of, offered
-from .background import BackgroundRuns, KeptReply
+from .background import BackgroundRuns, Count, KeptReply
 from .conversation_routes import ConversationRoutes
 from .items import Item, with_id
 from .listing import number, page_of
@@ -34,12 +38,16 @@ from .parts import Api
 from .replies import DONE, StreamedReply, WholeReply, json_response
 from .requests import ENCRYPTED, Input, ResponsesRequest
 from .resource import Response, new_response
-from .store import Store, StoredResponse
+from .store import Shelves, Store, StoredResponse, Work
 from .writer import ResponseWriter
 
 ReadBody = Callable[[Request], Awaitable[bytes]]
 Find = Callable[[str], Contemplator[Any]]
 BodyT = TypeVar("BodyT", bound=Api)
+
+_log = logging.getLogger("contemplate.server")
+# As many as other runs have.
+_RUN_ID_DIGITS = 12
 
 
 class InputTokens(Api):
@@ -57,137 +65,162 @@ class Deleted(Api):
     deleted: bool = True
 
 
-def responses_routes(find: Find, read_body: ReadBody, runs: ActiveRuns, served: Served) -> list[Route]:
-    """Return the routes of responses and conversations.
+class ResponsesRoutes:
+    """Responses and conversations.
 
     Args:
         find: returns the contemplator of a name, or raises a RequestError.
         read_body: reads the body of a request.
         runs: the runs that are going on.
         served: what is served.
+        settings: the server's.
+        count: is told of each run in the background that is over.
     """
-    store = Store(served.minds.values())
-    here = _Responses(find, read_body, runs, served, store)
-    one = "/v1/responses/{id}"
-    return [
-        Route("/v1/responses", here.create, methods=["POST"]),
-        Route("/v1/responses/input_tokens", here.count, methods=["POST"]),
-        Route(one, here.retrieve, methods=["GET"]),
-        Route(one, here.delete, methods=["DELETE"]),
-        Route(f"{one}/cancel", here.cancel, methods=["POST"]),
-        Route(f"{one}/input_items", here.input_items, methods=["GET"]),
-        *ConversationRoutes(read_body, store).routes(),
-    ]
 
-
-class _Responses:
-    def __init__(self, find: Find, read_body: ReadBody, runs: ActiveRuns, served: Served, store: Store) -> None:
+    def __init__(
+        self, find: Find, read_body: ReadBody, runs: ActiveRuns, served: Served, settings: ServerSettings, count: Count
+    ) -> None:
         self._find = find
         self._read_body = read_body
         self._runs = runs
         self._served = served
-        self._store = store
-        self._background = BackgroundRuns(runs)
+        self._settings = settings
+        self._shelves = Shelves(served.minds.values(), settings)
+        self._background = BackgroundRuns(runs, count)
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        one = "/v1/responses/{id}"
+        return [
+            Route("/v1/responses", self.create, methods=["POST"]),
+            Route("/v1/responses/input_tokens", self.count, methods=["POST"]),
+            Route(one, self.retrieve, methods=["GET"]),
+            Route(one, self.delete, methods=["DELETE"]),
+            Route(f"{one}/cancel", self.cancel, methods=["POST"]),
+            Route(f"{one}/input_items", self.input_items, methods=["GET"]),
+            *ConversationRoutes(self._read_body, self._shelves).routes(),
+        ]
 
     async def create(self, request: Request) -> AsgiRun | HttpResponse:
+        """Make a response."""
         body = await read(ResponsesRequest, request, self._read_body)
         mind = self._find(body.model)
         if body.background and not body.store:
             raise invalid_request("background: what is not stored cannot be fetched later", param="background")
-        response = new_response(body, offered(body))
-        said = await self._store.resolved(body.input, "input")
-        asked = asked_of(body, mind, (*await self._before(body), *said), response.id)
-        asked = self._served.with_effort(asked, body.reasoning.effort)
+        response, store, visit = new_response(body, offered(body)), self._store(request), Visit.of(request.scope)
+        said = await store.resolved(body.input, "input")
+        asked = await self._asked(body, store, said, response.id)
         wants_agents = _knows_agents(request) if body.multi_agent is None else body.multi_agent.enabled
-        writer = (MultiAgentWriter if wants_agents else ResponseWriter)(response, encrypted=ENCRYPTED in body.include)
+        work = Work(body=body.model_copy(update={"input": ()}), wanted=visit.wanted, agents=wants_agents)
+        writer = _writer(work, response)
         given = numbered(said, response.id.removeprefix("resp_"))
         if body.background:
-            reply = await self._in_background(mind, asked, writer, given, Visit.of(request.scope))
+            reply = KeptReply(writer, partial(_keep, store, mind, given, work), lasting=mind.journal is not None)
+            await reply.begin()
+            self._background.start(store.name(response.id), asked, reply, mind.journal, visit)
             return _events(reply.follow(-1)) if body.stream else json_response(reply.queued)
 
         async def keep(made: Response) -> None:
-            await self._keep(mind, made, given)
+            await _keep(store, mind, given, work, made)
 
         return AsgiRun(asked, partial(StreamedReply if body.stream else WholeReply, writer, keep), self._runs)
 
-    async def _in_background(
-        self, mind: Contemplator[Any], asked: Asked, writer: ResponseWriter, given: tuple[Item, ...], visit: Visit
-    ) -> KeptReply:
-        async def keep(made: Response, events: tuple[str, ...]) -> None:
-            await self._keep(mind, made, given, events)
+    async def go_on(self) -> None:
+        """Go on with the runs in the background that another server has left, but for more than may go on at once."""
+        if not self._shelves.journals:
+            return
+        try:
+            await to_thread.run_sync(self._shelves.prune)
+            left = await to_thread.run_sync(self._shelves.unfinished)
+            for documents, name in left[: self._settings.max_runs]:
+                try:
+                    await self._go_on(documents, name)
+                except ValidationError as error:
+                    _log.error("response %s was left by another version", name, exc_info=error)
+        except JournalError as error:
+            _log.error("runs in the background could not be found again", exc_info=error)
 
-        reply = KeptReply(writer, keep)
-        await self._background.start(asked, reply, mind.journal, visit)
-        return reply
+    async def _go_on(self, documents: JournalDocuments, name: str) -> None:
+        owner, _, id_ = name.rpartition("/")
+        store = Store(self._shelves, owner)
+        found = await store.left(documents, id_)
+        if found is None:
+            return
+        stored, work = found
+        key = next((each for each in self._settings.keys if each.name == owner), None)
+        visit = Visit(settings=self._settings, wanted=work.wanted, key=key)
+        try:
+            mind = self._find(work.body.model)
+            if owner and key is None:
+                raise invalid_request(f"the key {owner!r} is no longer one of this server's", status=401)
+            asked = await self._asked(work.body, store, stored.input, id_)
+        except RequestError as error:
+            await store.fail(documents, stored, error.failure)
+            return
+        writer = _writer(work, stored.response, len(stored.events))
+        keep = partial(_keep, store, mind, stored.input, work)
+        reply = KeptReply(writer, keep, lasting=True, frames=stored.events)
+        self._background.start(name, asked, reply, documents.journal, visit)
+
+    async def _asked(self, body: ResponsesRequest, store: Store, said: Iterable[Item], id_: str) -> Asked:
+        asked = asked_of(body, self._find(body.model), (*await _before(body, store), *said), id_)
+        if body.background:
+            asked = replace(asked, run_id=id_.removeprefix("resp_")[:_RUN_ID_DIGITS])
+        return self._served.with_effort(asked, body.reasoning.effort)
+
+    def _store(self, request: Request) -> Store:
+        return Store(self._shelves, Visit.of(request.scope).owner)
 
     async def retrieve(self, request: Request) -> HttpResponse:
+        """Return a response, or tell its events."""
         id_ = request.path_params["id"]
         stream = request.query_params.get("stream", "false").lower() in ("true", "1")
         after = number(request, "starting_after", -1)
-        reply = self._background.get(id_)
+        store = self._store(request)
+        reply = self._background.get(store.name(id_))
         if reply is not None:
             return _events(reply.follow(after)) if stream else json_response(reply.response)
-        stored = await self._store.response(id_)
+        stored = await store.response(id_)
         if not stream:
             return json_response(stored.response if _knows_agents(request) else without_agents(stored.response))
         if not stored.response.background:
             message = "stream: only a response that was made in the background can be streamed later"
             raise invalid_request(message, param="stream")
-        return _events(_told(stored.events[after + 1 :]))
+        return _events(_told(stored.events[after + 1 :] if after < len(stored.events) else stored.events[-1:]))
 
     async def delete(self, request: Request) -> HttpResponse:
-        id_ = request.path_params["id"]
-        await self._background.cancel(id_)
-        await self._store.response(id_)
-        await self._store.forget(id_)
+        """Delete a response, and cancel its run."""
+        id_, store = request.path_params["id"], self._store(request)
+        await self._background.cancel(store.name(id_))
+        await store.response(id_)
+        await store.forget(id_)
         return json_response(Deleted(id=id_))
 
     async def cancel(self, request: Request) -> HttpResponse:
-        id_ = request.path_params["id"]
-        await self._background.cancel(id_)
-        stored = await self._store.response(id_)
+        """Cancel a run in the background."""
+        id_, store = request.path_params["id"], self._store(request)
+        await self._background.cancel(store.name(id_))
+        stored = await store.response(id_)
         if not stored.response.background:
             raise invalid_request("only a response that was made in the background can be cancelled")
         return json_response(stored.response)
 
     async def input_items(self, request: Request) -> HttpResponse:
-        stored = await self._store.response(request.path_params["id"])
+        """Return what a response was made of."""
+        store = self._store(request)
+        stored = await store.response(request.path_params["id"])
         previous = stored.response.previous_response_id
-        before = await self._store.before(previous) if previous is not None else ()
+        before = await store.before(previous) if previous is not None else ()
         return json_response(page_of((*before, *stored.input), request))
 
     async def count(self, request: Request) -> HttpResponse:
+        """Count the tokens of a request."""
         body = await read(Input, request, self._read_body)
-        said = (*await self._before(body), *await self._store.resolved(body.input, "input"))
+        store = self._store(request)
+        said = (*await _before(body, store), *await store.resolved(body.input, "input"))
         tools = "".join(each.model_dump_json() for each in body.tools)
         messages = (*messages_of(body, said),)
         return json_response(InputTokens(input_tokens=request_tokens(ModelRequest(messages)) + len(tools) // 4))
-
-    async def _before(self, body: Input) -> tuple[Item, ...]:
-        if body.conversation is not None and body.previous_response_id is not None:
-            raise invalid_request("conversation: it cannot go with previous_response_id", param="conversation")
-        if body.conversation is not None:
-            return (await self._store.conversation(body.conversation.id)).items
-        if body.previous_response_id is not None:
-            return await self._store.before(body.previous_response_id)
-        return ()
-
-    async def _keep(
-        self, mind: Contemplator[Any], made: Response, given: tuple[Item, ...], events: tuple[str, ...] = ()
-    ) -> None:
-        """Keep a response; what cannot be kept is told all the same, as it is paid for."""
-        try:
-            if made.store:
-                await self._store.keep(mind, StoredResponse(response=made, input=given, events=events))
-            if made.conversation is not None and made.status in ("completed", "incomplete"):
-                added = (*given, *without_agents(made).output)
-                await self._store.change_conversation(
-                    made.conversation.id, lambda found: found.model_copy(update={"items": (*found.items, *added)})
-                )
-        except JournalError as error:
-            if not made.over:
-                raise
-            logging.getLogger("contemplate.server").error("response %s could not be stored", made.id, exc_info=error)
 
 
 async def read(kind: type[BodyT], request: Request, read_body: ReadBody) -> BodyT:
@@ -200,6 +233,44 @@ async def read(kind: type[BodyT], request: Request, read_body: ReadBody) -> Body
         return kind.model_validate_json(await read_body(request))
     except ValidationError as error:
         raise invalid_body(error) from None
+
+
+async def _before(body: Input, store: Store) -> tuple[Item, ...]:
+    if body.conversation is not None and body.previous_response_id is not None:
+        raise invalid_request("conversation: it cannot go with previous_response_id", param="conversation")
+    if body.conversation is not None:
+        return (await store.conversation(body.conversation.id)).items
+    if body.previous_response_id is not None:
+        return await store.before(body.previous_response_id)
+    return ()
+
+
+async def _keep(
+    store: Store,
+    mind: Contemplator[Any],
+    given: tuple[Item, ...],
+    work: Work,
+    made: Response,
+    events: tuple[str, ...] = (),
+) -> None:
+    """Keep a response; what cannot be kept is told all the same, as it is paid for."""
+    try:
+        if made.store:
+            await store.keep(mind, StoredResponse(response=made, input=given, events=events), work)
+        if made.conversation is not None and made.status in ("completed", "incomplete"):
+            added = (*given, *without_agents(made).output)
+            await store.change_conversation(
+                made.conversation.id, lambda found: found.model_copy(update={"items": (*found.items, *added)})
+            )
+    except JournalError as error:
+        if not made.over:
+            raise
+        _log.error("response %s could not be stored", made.id, exc_info=error)
+
+
+def _writer(work: Work, response: Response, events: int = 0) -> ResponseWriter:
+    kind = MultiAgentWriter if work.agents else ResponseWriter
+    return kind(response, encrypted=ENCRYPTED in work.body.include, events=events)
 
 
 def numbered(items: Iterable[Item], owner: str) -> tuple[Item, ...]:

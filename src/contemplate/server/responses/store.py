@@ -1,8 +1,12 @@
-"""What is kept of responses and conversations: in the journal if there is one; else in memory, as long as it fits."""
+"""What is kept of responses and conversations: in the journal if there is one; else in memory, as long as it fits.
+
+Whose it is, is a part of the name under which it is kept: what one key has made is not there for another one.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
@@ -12,17 +16,27 @@ from anyio import to_thread
 from ...contemplator import Contemplator
 from ...errors import JournalError
 from ...journal.documents import Change, JournalDocuments
-from ..api_errors import RequestError, invalid_request, server_error
+from ..api_errors import SERVER_STOPPED, Failure, RequestError, invalid_request, server_error
+from ..settings import ServerSettings
 from .agents import without_agents
 from .conversation import Conversation
 from .events import frame
 from .item_input import InputItem, ItemReference
 from .items import Item, Reasoning, owner_of
 from .parts import Api
+from .requests import ResponsesRequest
 from .resource import Response
 from .writer import ResponseWriter
 
 MAX_BYTES = 64 * 1024 * 1024
+
+# How often what is old is deleted.
+PRUNE_SECONDS = 3600.0
+DAY = 86_400.0
+_WORK = "work:"
+
+# Where no server goes on with a response: its run was one of too many, or the server knows nothing of such work.
+_STOPPED = server_error("the server was stopped before the answer was there", status=503, code=SERVER_STOPPED)
 
 T = TypeVar("T")
 
@@ -38,6 +52,20 @@ class StoredResponse(Api):
     response: Response
     input: tuple[Item, ...] = ()
     events: tuple[str, ...] = ()
+
+
+class Work(Api):
+    """What is needed to go on with a response in the background that its server has left.
+
+    Args:
+        body: its request, without the input.
+        wanted: the limits that its client asked for.
+        agents: whether it tells of agents.
+    """
+
+    body: ResponsesRequest
+    wanted: str = ""
+    agents: bool = False
 
 
 class Documents(Protocol):
@@ -83,18 +111,70 @@ class MemoryDocuments:
             return before
 
 
-class Store:
-    """The responses and conversations of some contemplators.
+class Shelves:
+    """Where the responses and conversations of some contemplators are kept.
 
     A response is kept in its contemplator's journal, a conversation in the first journal that there is.
+
+    Args:
+        minds: the contemplators.
+        settings: how long, and how many are kept.
     """
 
-    def __init__(self, minds: Iterable[Contemplator[Any]]) -> None:
-        self._memory = MemoryDocuments()
-        self._journals: dict[int, JournalDocuments] = {}
+    def __init__(self, minds: Iterable[Contemplator[Any]], settings: ServerSettings) -> None:
+        self._settings = settings
+        self._pruned = time.monotonic()
+        self.memory = MemoryDocuments()
+        self.journals: dict[int, JournalDocuments] = {}
         for mind in minds:
             if mind.journal is not None:
-                self._journals.setdefault(id(mind.journal), JournalDocuments(mind.journal))
+                self.journals.setdefault(id(mind.journal), JournalDocuments(mind.journal))
+
+    @property
+    def all(self) -> tuple[Documents, ...]:
+        """All of them, the journals first."""
+        return (*self.journals.values(), self.memory)
+
+    def of(self, mind: Contemplator[Any]) -> Documents:
+        """Return where responses of `mind` are kept."""
+        return self.memory if mind.journal is None else self.journals[id(mind.journal)]
+
+    def prune(self) -> None:
+        """Delete what is too old, or too much, in the journals. It blocks."""
+        self._pruned = time.monotonic()
+        for each in self.journals.values():
+            each.prune(self._settings.store_days * DAY, self._settings.store_most)
+
+    def prune_now_and_then(self) -> None:
+        """Do so if that was not done for an hour."""
+        if time.monotonic() - self._pruned >= PRUNE_SECONDS:
+            self.prune()
+
+    def unfinished(self) -> list[tuple[JournalDocuments, str]]:
+        """Return where, and under which names, there are responses that a server has left. It blocks."""
+        return [
+            (each, name.removeprefix(_WORK))
+            for each in self.journals.values()
+            for name in each.names(_WORK)
+            if not _is_made(each, name.rpartition("/")[2].removeprefix(_WORK))
+        ]
+
+
+class Store:
+    """The responses and conversations of one owner, who is told of no others.
+
+    Args:
+        shelves: where they are kept.
+        owner: the name of the key with which they are asked for; "" for all who need none.
+    """
+
+    def __init__(self, shelves: Shelves, owner: str) -> None:
+        self._shelves = shelves
+        self._owner = owner
+
+    def name(self, id_: str) -> str:
+        """Return the name under which the response or conversation `id_` is kept."""
+        return f"{self._owner}/{id_}" if self._owner else id_
 
     async def response(self, id_: str) -> StoredResponse:
         """Return a response.
@@ -112,15 +192,45 @@ class Store:
         """
         return await self._in_thread(lambda: self._before(id_))
 
-    async def keep(self, mind: Contemplator[Any], stored: StoredResponse) -> None:
-        """Keep a response, in place of its earlier state."""
+    async def keep(self, mind: Contemplator[Any], stored: StoredResponse, work: Work | None = None) -> None:
+        """Keep a response, in place of its earlier state, and the work on it for as long as it is not over."""
         body = stored.model_dump_json(by_alias=True)
-        documents = self._of(mind)
-        await self._in_thread(lambda: documents.change(stored.response.id, lambda _: body))
+        documents, name = self._shelves.of(mind), self.name(stored.response.id)
+
+        def keep() -> None:
+            documents.change(name, lambda _: body)
+            if stored.response.background:
+                left = None if work is None or stored.response.over else work.model_dump_json(by_alias=True)
+                documents.change(_WORK + name, lambda _: left)
+            self._shelves.prune_now_and_then()
+
+        await self._in_thread(keep)
+
+    async def left(self, documents: JournalDocuments, id_: str) -> tuple[StoredResponse, Work] | None:
+        """Return a response that a server has left, with the work on it; None if it is not there, or over."""
+
+        def read() -> tuple[StoredResponse, Work] | None:
+            body, work = (documents.get(each) for each in (self.name(id_), _WORK + self.name(id_)))
+            if body is None or work is None:
+                return None
+            stored = StoredResponse.model_validate_json(body)
+            return None if stored.response.over else (stored, Work.model_validate_json(work))
+
+        return await self._in_thread(read)
+
+    async def fail(self, documents: JournalDocuments, stored: StoredResponse, why: Failure) -> None:
+        """Keep a response as failed."""
+        await self._in_thread(lambda: _failed(documents, self.name(stored.response.id), stored, why))
 
     async def forget(self, id_: str) -> bool:
         """Delete a response or a conversation, and return whether there was one."""
-        found = await self._in_thread(lambda: [each.change(id_, lambda _: None) for each in self._all()])
+        names = self.name(id_), _WORK + self.name(id_)
+
+        def forget() -> list[str | None]:
+            self._shelves.prune_now_and_then()
+            return [each.change(name, lambda _: None) for each in self._shelves.all for name in names]
+
+        found = await self._in_thread(forget)
         return any(each is not None for each in found)
 
     async def conversation(self, id_: str) -> Conversation:
@@ -145,13 +255,16 @@ class Store:
             changed.append(change(Conversation.model_validate_json(body)))
             return changed[0].model_dump_json(by_alias=True)
 
-        await self._in_thread(lambda: self._conversations().change(id_, changing))
+        if not id_.startswith("conv_"):
+            raise missing("conversation", id_)
+        await self._in_thread(lambda: self._shelves.all[0].change(self.name(id_), changing))
         return changed[0]
 
     async def add_conversation(self, conversation: Conversation) -> None:
         """Keep a new conversation."""
         body = conversation.model_dump_json(by_alias=True)
-        await self._in_thread(lambda: self._conversations().change(conversation.id, lambda _: body))
+        name = self.name(conversation.id)
+        await self._in_thread(lambda: self._shelves.all[0].change(name, lambda _: body))
 
     async def resolved(self, items: Iterable[InputItem], param: str) -> tuple[Item, ...]:
         """Return items with those in the place of references to which they refer, and without those to be ignored.
@@ -171,11 +284,12 @@ class Store:
         return tuple(found)
 
     def _response(self, id_: str) -> StoredResponse:
-        for documents in self._all():
-            body = documents.get(id_) if id_.startswith("resp_") else None
+        for documents in self._shelves.all:
+            body = documents.get(self.name(id_)) if id_.startswith("resp_") else None
             if body is not None:
                 stored = StoredResponse.model_validate_json(body)
-                return stored if stored.response.over or _is_made(documents, id_) else _left(documents, stored)
+                over = stored.response.over or _is_made(documents, id_)
+                return stored if over else _failed(documents, self.name(id_), stored, _STOPPED)
         raise missing("response", id_)
 
     def _before(self, id_: str) -> tuple[Item, ...]:
@@ -200,17 +314,8 @@ class Store:
             return Reasoning(id=id_) if id_.startswith("rs_") else None
         return next((each for each in (*stored.input, *stored.response.output) if each.id == id_), None)
 
-    def _of(self, mind: Contemplator[Any]) -> Documents:
-        return self._memory if mind.journal is None else self._journals[id(mind.journal)]
-
-    def _conversations(self) -> Documents:
-        return next(iter(self._journals.values()), None) or self._memory
-
-    def _all(self) -> tuple[Documents, ...]:
-        return (*self._journals.values(), self._memory)
-
     async def _in_thread(self, work: Callable[[], T]) -> T:
-        if not self._journals:
+        if not self._shelves.journals:
             return work()
         return await to_thread.run_sync(work)
 
@@ -226,14 +331,14 @@ def _is_made(documents: Documents, id_: str) -> bool:
         return True
 
 
-def _left(documents: Documents, stored: StoredResponse) -> StoredResponse:
-    """Return a response as failed: the server that made it is gone."""
+def _failed(documents: Documents, name: str, stored: StoredResponse, why: Failure) -> StoredResponse:
+    """Return a response as failed, and keep it so."""
     failed = ResponseWriter(stored.response, events=len(stored.events))
-    why = server_error("the server was stopped before the answer was there", status=503, code="server_stopped")
     told = [frame(each).decode() for each in failed.fail(why)]
     left = stored.model_copy(update={"response": failed.response, "events": (*stored.events, *told)})
     body = left.model_dump_json(by_alias=True)
-    documents.change(stored.response.id, lambda found: body if found is not None else None)
+    documents.change(name, lambda found: body if found is not None else None)
+    documents.change(_WORK + name, lambda _: None)
     return left
 
 
