@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_ask(commands)
     _add_runs(commands)
     _add_reruns(commands)
+    _add_view(commands)
     _add_models(commands)
     _add_prompts(commands)
     _add_serve(commands)
@@ -124,6 +125,31 @@ def _add_runs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     for parser in (runs, show):
         _add_journal(parser)
         _add_debugging(parser)
+
+
+def _add_view(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    view = commands.add_parser(
+        "view",
+        help="show runs in a browser: their timelines, plans, texts, votes and costs",
+        description="Show runs in a browser, on this machine only, until Ctrl-C. A run that waits for a decision can be "
+        "approved there, and goes on with the options that are given here, as with resume.",
+    )
+    view.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="the run's id, or its beginning, or last; or a file that was exported, or has events (ask --events); or "
+        "the URL of a running serve; all runs that were written down without it",
+    )
+    view.add_argument("--port", type=_port, default=0, help="port; 0 picks one (default: %(default)s)")
+    view.add_argument("--no-browser", action="store_false", dest="browser", help="only print the address")
+    view.add_argument("--export", metavar="FILE", help="write RUN as one page of HTML instead; nothing is overwritten")
+    _add_journal(view)
+    _add_model(view)
+    _add_own_prompts(view)
+    _add_tools(view)
+    _add_limits(view)
+    _add_debugging(view)
 
 
 def _add_reruns(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

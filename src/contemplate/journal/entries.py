@@ -72,7 +72,9 @@ class Entry(Data):
         text, images: what the tool returned; or what a model had written when its call was cut off.
         sizes: of a prompt that did not fit: the tokens that do, and those that it has, where the server named them.
         usage: its usage, including earlier attempts that failed or were cut off.
-        started, seconds: when it started, in seconds since the start of the run, and its duration.
+        started, seconds: when it was asked for, in seconds since the start of the run, and its duration from then on.
+        queued, first, again: of a model's: how many of these it waited for its turn; after how many more the first
+            piece came; and when it was made once more, and why.
     """
 
     path: str = ""
@@ -91,6 +93,9 @@ class Entry(Data):
     usage: Usage = Usage()
     started: float = 0.0
     seconds: float = 0.0
+    queued: float = 0.0
+    first: float | None = None
+    again: tuple[tuple[float, str, str], ...] = ()
     parts: tuple[str, ...] = ()
 
     @property

@@ -79,7 +79,8 @@ class Recording:
         self._pending: list[Pending] = []
         self._write_lock = anyio.Lock()
         self._late: str | None = None
-        self._run_started = perf_counter()
+        # What a run had worked before it was suspended counts, as it does for its clock.
+        self._run_started = perf_counter() - run.seconds
 
     def attach(
         self,
@@ -176,9 +177,19 @@ class Recording:
         """Wait for the turn of a recorded call."""
         await anyio.lowlevel.checkpoint()
 
-    async def answered(self, asked: Asked, started: float, response: ModelResponse, usage: Usage) -> None:
-        """Record a model's answer, and its usage."""
-        await self._record(asked.pieces, self._entry(asked, started, response=response, usage=usage))
+    async def answered(
+        self,
+        asked: Asked,
+        started: float,
+        response: ModelResponse,
+        usage: Usage,
+        queued: float = 0.0,
+        first: float | None = None,
+        again: tuple[tuple[float, str, str], ...] = (),
+    ) -> None:
+        """Record a model's answer, its usage, and the course of the call, as in `Entry`."""
+        course = {"queued": queued, "first": first, "again": again}
+        await self._record(asked.pieces, self._entry(asked, started, response=response, usage=usage, **course))
 
     async def returned(
         self, asked: Asked, started: float, text: str, error: ErrorInfo | None, images: tuple[ImagePart, ...]
@@ -186,11 +197,23 @@ class Recording:
         """Record a tool's result. A failure counts as an answer, as the model receives it."""
         await self._record(asked.pieces, self._entry(asked, started, text=text, error=error, images=images))
 
-    def cut_off(self, asked: Asked, started: float, error: BaseException, text: str, usage: Usage) -> None:
+    def cut_off(
+        self,
+        asked: Asked,
+        started: float,
+        error: BaseException,
+        text: str,
+        usage: Usage,
+        queued: float = 0.0,
+        first: float | None = None,
+        again: tuple[tuple[float, str, str], ...] = (),
+    ) -> None:
         """Record that a call failed or was cancelled: now if nobody else is writing, else with the next call."""
         outcome: CallOutcome = "failed" if isinstance(error, Exception) else "cancelled"
         sizes = (error.context_tokens, error.prompt_tokens) if isinstance(error, ModelContextError) else None
-        entry = self._entry(asked, started, outcome, text=text, error=error_info(error), sizes=sizes, usage=usage)
+        course = {"queued": queued, "first": first, "again": again}
+        told = {"text": text, "error": error_info(error), "sizes": sizes}
+        entry = self._entry(asked, started, outcome, usage=usage, **told, **course)
         self._pending.append((entry, asked.pieces))
         self._flush_quickly()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -18,6 +18,7 @@ from .deltas import NOTHING_TOLD, FinishReason, ReplyDelta, ReplyDeltas
 from .forced_call import ToCall, forced_call, next_step
 from .outbox import Outbox, Unread, delivering
 from .stop_strings import StoppedReply
+from .viewer.live_runs import LiveRun, LiveRuns
 from .visits import Visit
 from .waiting_runs import WaitingRun, as_known, names, suspended
 
@@ -103,7 +104,7 @@ class _Answering:
     async def _told(self, asked: Asked, before: WaitingRun | None, deltas: ReplyDeltas) -> RunResult[Any]:
         """Return the result of a run, whose progress and whose answer are told."""
         async with delivering(self._reply.say, self._unread, lambda: self._runs.active) as outbox:
-            hearing = _Hearing(self._reply, self._visit, deltas, outbox)
+            hearing = _Hearing(self._reply, self._visit, deltas, outbox, self._runs.live)
             try:
                 return await _run(asked, before, self._visit, hearing.hear)
             except ConfigurationError as error:
@@ -115,18 +116,24 @@ class _Answering:
 class _Hearing:
     """What hears the events of a run, and puts what the client is to be told of them into the outbox."""
 
-    def __init__(self, reply: Reply, visit: Visit, deltas: ReplyDeltas, outbox: Outbox) -> None:
+    def __init__(self, reply: Reply, visit: Visit, deltas: ReplyDeltas, outbox: Outbox, live: LiveRuns) -> None:
         self.started = False
         self._reply = reply
         self._visit = visit
         self._deltas = deltas
         self._outbox = outbox
+        self._live = live
+        self._watched: LiveRun | None = None
 
     def hear(self, event: Event) -> None:
         try:
             if isinstance(event, RunStarted):
                 self.started = True
                 self._reply.run_id = self._visit.run_id = event.run_id
+                visit = self._visit
+                self._watched = self._live.begin(event.run_id, visit.model or "", visit.key and visit.key.name)
+            if self._watched is not None:
+                self._watched.put(event)
             if _is_from_upstream(event):
                 self._outbox.open()
             self._visit.see(event)
@@ -166,11 +173,17 @@ def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listen
         answer_settings=asked.settings,
         seed=asked.seed,
         tools=() if asked.tool_choice == "none" else asked.tools,
-        labels=asked.labels or None,
+        labels=_labels(asked, visit),
         limits=limits,
         budget=visit.budgets,
         on_event=on_event,
     )
+
+
+def _labels(asked: Asked, visit: Visit) -> Mapping[str, str]:
+    """Return what the run is found by: what the client says, of whom it was asked, and who asked."""
+    own = {"contemplator": asked.model, **({} if visit.key is None else {"client": visit.key.name})}
+    return {**asked.labels, **own}
 
 
 def _is_from_upstream(event: Event) -> bool:
