@@ -1,4 +1,4 @@
-"""How fast the viewer's page is: how long a recorded run takes to open, and how smoothly it scrolls, in a real Chromium.
+"""How fast the viewer's page is in a real Chromium: how long a run takes to open, and how smoothly it scrolls.
 
     python -m benchmarks.viewer [--tasks 1000] [--words 12]
 
@@ -28,7 +28,8 @@ _OPEN = """new Promise((done) => {{
   const began = performance.now();
   location.hash = '#/runs/{run}';
   const look = () => {{
-    const there = document.querySelectorAll('.name').length > 10 && document.querySelector('.facts')?.innerText.includes('{told}');
+    const there = document.querySelectorAll('.name').length > 10
+      && document.querySelector('.facts')?.innerText.includes('{told}');
     if (!there) requestAnimationFrame(look);
     else requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - began)));
   }};
@@ -46,7 +47,8 @@ _SCROLL = """new Promise((done) => {{
     if (share < 1) requestAnimationFrame(step);
     else {{
       const gaps = times.slice(1).map((each, i) => each - times[i]).sort((a, b) => a - b);
-      done([(times.length - 1) / ((times.at(-1) - times[0]) / 1000), gaps.at(-1), gaps[Math.floor(gaps.length * 0.99)]]);
+      const rate = (times.length - 1) / ((times.at(-1) - times[0]) / 1000);
+      done([rate, gaps.at(-1), gaps[Math.floor(gaps.length * 0.99)]]);
     }}
   }};
   requestAnimationFrame(step);

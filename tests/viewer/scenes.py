@@ -13,8 +13,7 @@ from contemplate.errors import ModelConnectionError
 from contemplate.events import Event
 from contemplate.journal import Journal
 from contemplate.messages import ToolCall
-from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
-from contemplate.models import Retry
+from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse, Retry
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Price
@@ -25,6 +24,7 @@ ANSWER = (
     "expects, and two inventories place the sheet in the abbey before 1811. The hand is the weak point: three letters "
     "are formed otherwise than in the scribe's other work."
 )
+TITLES = ("Provenance", "Ink and paper", "The hand", "Wording", "Against it")
 PLAN = {
     "tasks": [
         {"title": "Provenance", "prompt": "Where was the treaty kept before 1890, and who says so?", "needs": []},

@@ -24,7 +24,7 @@ from contemplate.testing import ScriptedModel
 from ..browser import Page, chromium
 from ..server.conftest import Serve
 from .conftest import KEY, Show, needs_chromium
-from .scenes import ANSWER, PLAN, QUESTION, SCRIPT, Scholar, contemplating, hostile, large, nested, voting
+from .scenes import ANSWER, QUESTION, SCRIPT, TITLES, Scholar, contemplating, hostile, large, nested, voting
 
 pytestmark = [pytest.mark.anyio, needs_chromium]
 CHAT = "/v1/chat/completions"
@@ -77,8 +77,8 @@ async def test_a_live_run_is_watched_from_plan_to_answer(serve: Serve) -> None:
             await page.click(".question a")
             await page.wait("document.querySelector('.chip.running')")
             gates["plan"].set()
-            await page.wait(f"document.querySelectorAll('.name').length === {len(PLAN['tasks']) + 1}")
-            assert (await lanes(page))[1:] == [task["title"] for task in PLAN["tasks"]]
+            await page.wait(f"document.querySelectorAll('.name').length === {len(TITLES) + 1}")
+            assert (await lanes(page))[1:] == [*TITLES]
             assert await page.run("document.querySelectorAll('.dot.running').length >= 3")
             gates["parts"].set()
             await page.click("[id='lane-1']")
@@ -194,7 +194,9 @@ async def test_a_hostile_run_shows_as_text(journal: Journal, show: Show) -> None
             await page.run(f"location.hash = '#/runs/hostile{view}'")
             await page.wait("document.querySelector('h1').innerText.includes('<script>')")
             await page.wait("document.querySelector('.task, .answer').innerText.includes('onerror')")
-            assert await page.run("document.querySelectorAll('img, script:not([src]), a[href^=javascript]').length") == 0
+            assert (
+                await page.run("document.querySelectorAll('img, script:not([src]), a[href^=javascript]').length") == 0
+            )
         await page.run("location.hash = '#/compare/hostile/hostile'")
         await page.wait("document.querySelectorAll('.compare .answer').length === 2")
         await well(page)
@@ -215,7 +217,9 @@ async def test_a_thousand_tasks_are_never_all_in_the_page(journal: Journal, show
                 await page.run(f"document.querySelector('.lanes, .plan, .body').scrollTop = {place}")
                 await page.run("new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
                 assert await page.run("document.querySelectorAll('*').length") < 2500, view
-                assert await page.run("Math.max(...[...document.querySelectorAll('canvas')].map(e => e.height), 0)") < 3000
+                assert (
+                    await page.run("Math.max(...[...document.querySelectorAll('canvas')].map(e => e.height), 0)") < 3000
+                )
         await well(page)
 
 
@@ -235,7 +239,7 @@ async def test_every_task_is_reached_by_keys(journal: Journal, show: Show) -> No
             reached.append(await page.wait("document.querySelector('[aria-selected=true]').getAttribute('aria-label')"))
         assert [each.split(",")[0] for each in reached] == [
             "Planner",
-            *(task["title"] for task in PLAN["tasks"]),
+            *TITLES,
             "Aggregator",
         ]
         assert all("answered" in each for each in reached)
@@ -266,12 +270,14 @@ async def test_a_phone_needs_no_scrolling_sideways(journal: Journal, show: Show)
         await page.resize(360, 740, phone=True)
         await opened(page, url, "/")
         await page.wait("document.querySelector('.question a')")
-        places = ["/", *(f"/runs/{run}{view}" for run in ("hostile", "treaty") for view in ("", "/tasks/1", "?view=calls"))]
+        parts = ("", "/tasks/1", "?view=calls")
+        places = ["/", *(f"/runs/{run}{part}" for run in ("hostile", "treaty") for part in parts)]
         for place in [*places, "/runs/treaty?view=costs", "/compare/treaty/hostile"]:
             await page.run(f"location.hash = '#{place}'")
             await page.wait("document.querySelector('h1')?.innerText && document.querySelector('.row, .name')")
             assert await page.run("document.documentElement.scrollWidth <= innerWidth"), place
-            wide = "[...document.querySelectorAll('main, main *')].filter(e => e.clientWidth && e.scrollWidth > e.clientWidth"
-            wide += " + 1 && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX)).map(e => e.className)"
+            wide = """[...document.querySelectorAll('main, main *')].filter(e => e.clientWidth
+                && e.scrollWidth > e.clientWidth + 1 && ['auto', 'scroll'].includes(getComputedStyle(e).overflowX))
+                .map(e => e.className)"""
             assert await page.run(wide) == [], place
         await well(page)

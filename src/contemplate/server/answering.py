@@ -131,7 +131,7 @@ class _Hearing:
                 self.started = True
                 self._reply.run_id = self._visit.run_id = event.run_id
                 visit = self._visit
-                self._watched = self._live.begin(event.run_id, visit.model or "", visit.key and visit.key.name)
+                self._watched = self._live.begin(event.run_id, visit.model or "", visit.client)
             if self._watched is not None:
                 self._watched.put(event)
             if _is_from_upstream(event):
@@ -182,7 +182,7 @@ def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listen
 
 def _labels(asked: Asked, visit: Visit) -> Mapping[str, str]:
     """Return what the run is found by: what the client says, of whom it was asked, and who asked."""
-    own = {"contemplator": asked.model, **({} if visit.key is None else {"client": visit.key.name})}
+    own = {"contemplator": asked.model, **({} if visit.client is None else {"client": visit.client})}
     return {**asked.labels, **own}
 
 

@@ -101,7 +101,7 @@ class _Told:
         response = entry.response
         self._add(entry.started, CallStarted(name=name, model=entry.name), path)
         for after, reason, message in entry.again:
-            self._add(entry.started + after, CallRepeated(name=name, reason=reason, message=message), path)  # type: ignore[arg-type]
+            self._add(entry.started + after, CallRepeated(name=name, reason=reason, message=message), path)
         wrote = ended if entry.first is None else min(entry.started + entry.queued + entry.first, ended)
         text, reasoning = (entry.text, "") if response is None else (response.message.text, response.reasoning)
         if entry.role == "planner" and text:
@@ -130,11 +130,15 @@ class _Told:
             # What a server lists of its tools is recorded like a call, and is none.
             return
         known = json.loads(self._tool_calls.get(entry.slot, "{}"))
-        where: dict[str, Any] = {"task_id": entry.task, "tool": entry.name, "call_id": f"{entry.digest[:8]}-{entry.nth}"}
+        where: dict[str, Any] = {
+            "task_id": entry.task,
+            "tool": entry.name,
+            "call_id": f"{entry.digest[:8]}-{entry.nth}",
+        }
         arguments = known.get("arguments", "")
         arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
         self._add(entry.started, ToolStarted(**where, arguments=arguments), entry.path)
-        ended = {"seconds": entry.seconds, "error": entry.error, "text": entry.text}
+        ended: dict[str, Any] = {"seconds": entry.seconds, "error": entry.error, "text": entry.text}
         self._add(entry.started + entry.seconds, ToolFinished(**where, **ended), entry.path)
 
     def tasks(self, entries: Sequence[Entry]) -> None:

@@ -9,7 +9,22 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from ...errors import ConfigurationError
-from ...events import Event, OutputDelta, PlanDelta, RunStarted, TaskDelta
+from ...events import (
+    CallRepeated,
+    CallStarted,
+    Event,
+    ModelCalled,
+    OutputDelta,
+    PlanDelta,
+    RunStarted,
+    TaskDelta,
+    TaskFinished,
+    TaskPlanned,
+    TaskStarted,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+)
 
 Piece = TaskDelta | OutputDelta | PlanDelta
 PIECES = frozenset({"task_delta", "output_delta", "plan_delta"})
@@ -27,25 +42,42 @@ def line_of(event: Event) -> bytes:
 
 
 def lines_of(events: Iterable[Event]) -> Iterator[bytes]:
-    """Return events as lines. What is written in pieces meanwhile is one piece for each writer."""
+    """Return events as lines. What somebody writes in pieces is one piece, up to the next event that is about them."""
     written: dict[tuple[str, ...], list[Piece]] = {}
     for event in events:
-        if event.kind not in PIECES:
-            yield from _joined(written)
+        about = _about(event)
+        if not isinstance(event, TaskDelta | OutputDelta | PlanDelta):
+            # What is about the whole run comes after all that was written.
+            for each in [about] if about else [*written]:
+                if each in written:
+                    yield _piece(written.pop(each))
             yield line_of(event)
             continue
-        assert isinstance(event, TaskDelta | OutputDelta | PlanDelta)  # noqa: S101
-        writer = (event.kind, event.path, event.task_id if isinstance(event, TaskDelta) else "")
-        if not isinstance(event, PlanDelta) and event.restart and writer in written:
-            yield _piece(written.pop(writer))
-        written.setdefault(writer, []).append(event)
-    yield from _joined(written)
-
-
-def _joined(written: dict[tuple[str, ...], list[Piece]]) -> Iterator[bytes]:
+        if not isinstance(event, PlanDelta) and event.restart and about in written:
+            yield _piece(written.pop(about))
+        written.setdefault(about, []).append(event)
     for pieces in written.values():
         yield _piece(pieces)
-    written.clear()
+
+
+def _about(event: Event) -> tuple[str, ...]:
+    """Return whom an event is about: the task or the role of a run; empty for the whole run."""
+    match event:
+        case PlanDelta():
+            return event.path, "", "planner"
+        case OutputDelta():
+            return event.path, "", "output"
+        case TaskDelta() | TaskStarted() | ToolStarted() | ToolProgress() | ToolFinished():
+            return event.path, event.task_id
+        case TaskPlanned(task=task):
+            return event.path, task.id
+        case TaskFinished(result=result):
+            return event.path, result.id
+        case CallStarted(name=name) | CallRepeated(name=name) | ModelCalled(name=name) if name.role == "subagent":
+            return event.path, name.task or ""
+        case CallStarted(name=name) | CallRepeated(name=name) | ModelCalled(name=name) if name.role == "planner":
+            return event.path, "", "planner"
+    return ()
 
 
 def _piece(pieces: list[Piece]) -> bytes:

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 import anyio
 
-from ...events import Event, ModelCalled, RunFailed, RunFinished, RunStarted, RunSuspended
+from ...events import Event, RunFailed, RunFinished, RunStarted, RunSuspended
 from ...journal.entries import Status
 from ...journal.overview import RunOverview
-from ...usage import NOTHING
+from ...progress import ProgressMeter
 from .event_lines import PIECES, lines_of
 
 # Events that may wait before they are joined to fewer lines.
@@ -42,7 +42,7 @@ class LiveRun:
         self.over = False
         self._status: Status = "running"
         self._created = time.time()
-        self._seconds, self._usage = 0.0, NOTHING
+        self._meter = ProgressMeter()
         self._question = self._model = ""
         self._lines: list[bytes] = []
         self._tail: list[Event] = []
@@ -66,24 +66,26 @@ class LiveRun:
             self._wake.set()
 
     def _note(self, event: Event) -> None:
+        if isinstance(event, RunStarted) and not event.path:
+            # Where it goes on, what it had done is told again.
+            self._meter = ProgressMeter()
+        self._meter.add(event)
         match event:
-            case ModelCalled(recorded=False):
-                self._usage += event.usage
             case _ if event.path:
                 pass
             case RunStarted():
                 self._question, self._model, self._status, self.over = event.question, event.model, "running", False
             case RunFinished():
-                self._end("answered" if event.complete else "partial", event.seconds)
+                self._end("answered" if event.complete else "partial")
             case RunSuspended():
-                self._end("suspended", event.seconds)
+                self._end("suspended")
             case RunFailed():
-                self._end("failed", event.seconds)
+                self._end("failed")
             case _:
                 pass
 
-    def _end(self, status: Status, seconds: float) -> None:
-        self._status, self._seconds = status, seconds
+    def _end(self, status: Status) -> None:
+        self._status = status
         # A run that waits goes on in the same place.
         self.over = status != "suspended"
 
@@ -103,6 +105,7 @@ class LiveRun:
     @property
     def overview(self) -> RunOverview:
         """The run at a glance."""
+        progress = self._meter.progress
         return RunOverview(
             run_id=self.run_id,
             question=self._question,
@@ -110,11 +113,11 @@ class LiveRun:
             mode=self.contemplator,
             status=self._status,
             created=self._created,
-            seconds=self._seconds or (time.time() - self._created),
-            calls=self._usage.calls,
-            input_tokens=self._usage.input_tokens,
-            output_tokens=self._usage.output_tokens,
-            cost_usd=self._usage.cost_usd,
+            seconds=progress.seconds,
+            calls=progress.usage.calls,
+            input_tokens=progress.usage.input_tokens,
+            output_tokens=progress.usage.output_tokens,
+            cost_usd=progress.usage.cost_usd,
             live=not self.over,
         )
 
@@ -161,9 +164,7 @@ class LiveRuns:
         """Return a run; None if it is not known here."""
         return self._runs.get(run_id)
 
-    def begin(
-        self, run_id: str, contemplator: str, client: str | None = None, before: Iterable[Event] = ()
-    ) -> LiveRun:
+    def begin(self, run_id: str, contemplator: str, client: str | None = None, before: Iterable[Event] = ()) -> LiveRun:
         """Return the run of this id, which begins, or goes on."""
         if run_id not in self._runs:
             self._runs[run_id] = LiveRun(run_id, contemplator, client, before)
