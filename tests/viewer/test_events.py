@@ -70,7 +70,7 @@ def test_joined_pieces_say_the_same(pieces: list[tuple[str, str, bool]]) -> None
             events.append(PlanDelta(text=text))
         else:
             events.append(TaskDelta(task_id=who, text=text, restart=restart))
-    lines = list(lines_of(events))
+    lines = lines_of(events)
     assert said(list(read_events(lines))) == said(events)
     assert len(lines) <= len(events)
 

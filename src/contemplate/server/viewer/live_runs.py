@@ -11,10 +11,8 @@ from ...events import Event, RunFailed, RunFinished, RunStarted, RunSuspended
 from ...journal.entries import Status
 from ...journal.overview import RunOverview
 from ...progress import ProgressMeter
-from .event_lines import PIECES, lines_of
+from .event_lines import PIECES, LineWriter
 
-# Events that may wait before they are joined to fewer lines.
-TAIL = 256
 # What is kept of one run, after which pieces of texts are left out; and of all runs together, in bytes.
 MOST_OF_ONE = 8 * 2**20
 MOST_OF_ALL = 64 * 2**20
@@ -45,8 +43,7 @@ class LiveRun:
         self._meter = ProgressMeter()
         self._question = self._model = ""
         self._lines: list[bytes] = []
-        self._tail: list[Event] = []
-        self.size = 0
+        self._writer = LineWriter()
         self._wake = anyio.Event()
         self._readers = 0
         for event in before:
@@ -54,16 +51,18 @@ class LiveRun:
 
     def put(self, event: Event) -> None:
         """Add an event."""
-        if event.kind in PIECES:
-            if self.size > MOST_OF_ONE:
-                return
-        else:
+        if event.kind not in PIECES:
             self._note(event)
-        self._tail.append(event)
-        if len(self._tail) >= TAIL:
-            self._seal()
+        elif self._writer.written > MOST_OF_ONE:
+            return
+        self._writer.add(event)
         if self._readers:
             self._wake.set()
+
+    @property
+    def size(self) -> int:
+        """How much is kept of it, in bytes or so."""
+        return self._writer.written
 
     def _note(self, event: Event) -> None:
         if isinstance(event, RunStarted) and not event.path:
@@ -96,12 +95,6 @@ class LiveRun:
         self.over = True
         self._wake.set()
 
-    def _seal(self) -> None:
-        lines = list(lines_of(self._tail))
-        self._tail.clear()
-        self._lines += lines
-        self.size += sum(map(len, lines))
-
     @property
     def overview(self) -> RunOverview:
         """The run at a glance."""
@@ -124,7 +117,7 @@ class LiveRun:
     @property
     def lines(self) -> list[bytes]:
         """The events so far, as lines."""
-        self._seal()
+        self._lines += self._writer.take()
         return self._lines
 
     async def follow(self, after: int) -> AsyncIterator[bytes]:
