@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import anyio
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # However slow the machine is, by then a page has come, in seconds.
@@ -159,7 +160,7 @@ class Page:
     async def picture(self, path: Path) -> None:
         """Write what is seen as a PNG."""
         said = await self.call("Page.captureScreenshot", format="png")
-        path.write_bytes(base64.b64decode(said["data"]))
+        await anyio.Path(path).write_bytes(base64.b64decode(said["data"]))
 
     async def violations(self) -> list[str]:
         """Return which rules of its Content-Security-Policy the page tried to break."""
@@ -206,6 +207,7 @@ async def chromium() -> AsyncIterator[Page]:
 
 
 async def _port(path: Path) -> int:
-    while not (path.exists() and path.read_text().strip()):
+    file = anyio.Path(path)
+    while not (await file.exists() and (await file.read_text()).strip()):
         await asyncio.sleep(0.02)
-    return int(path.read_text().split()[0])
+    return int((await file.read_text()).split()[0])

@@ -145,7 +145,7 @@ class TestCalls:
             response = await ctx.call("subagent", asking(), task="a")
             assert response.message.text == "yes"
             assert ctx.spent_on("a") == response.usage == ctx._calls.ledger.spent
-            (event,) = heard
+            (_, event) = heard
             assert isinstance(event, ModelCalled)
             assert event.name.model_dump() == {"run": "run", "path": "", "role": "subagent", "task": "a", "turn": 0}
             assert (event.finish, event.error, event.usage) == ("stop", None, response.usage)
@@ -162,7 +162,7 @@ class TestCalls:
                 await ctx.call("subagent", asking(), task="a", on_delta=lambda _: None)
             assert ctx.spent_on("a").output_tokens == 10
             assert ctx.spent_on("a").calls == 1
-            (event,) = heard
+            (_, event) = heard
             assert isinstance(event, ModelCalled)
             assert event.error is not None
             assert event.error.kind == "ModelServerError"

@@ -5,7 +5,7 @@ Events are the only way to observe a run. The terminal, the server, logs and tra
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -42,6 +42,23 @@ class CallName(Data):
     def task_path(self) -> str | None:
         """The task's id after the path of its run; None outside a task."""
         return self.task if self.task is None or not self.path else f"{self.path}/{self.task}"
+
+
+class Course(NamedTuple):
+    """The course of a call, in seconds.
+
+    Args:
+        queued: how long it waited for its turn.
+        first: after how long, once it was made, the first piece came; None if it came in one.
+        again: when, after it was asked for, it was made once more, and why, in a word and in words.
+    """
+
+    queued: float = 0.0
+    first: float | None = None
+    again: tuple[tuple[float, Again, str], ...] = ()
+
+
+NOT_MADE = Course()
 
 
 class RunEvent(Data):

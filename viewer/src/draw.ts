@@ -17,12 +17,12 @@ interface Shown {
 }
 
 type Colors = Record<
-  "line" | "faint" | "ink" | "muted" | "select" | "planner" | "subagent" | "aggregator" | "tool" | "bad" | "cut" | "gone" | "hold" | "retry" | "hedge" | "swap" | "learn",
+  "paper" | "line" | "faint" | "ink" | "muted" | "select" | "planner" | "subagent" | "aggregator" | "tool" | "bad" | "cut" | "gone" | "hold" | "retry" | "hedge" | "swap" | "learn",
   string
 >;
 
 const NAMES: (keyof Colors)[] = [
-  "line", "faint", "ink", "muted", "select", "planner", "subagent", "aggregator", "tool", "bad", "cut", "gone", "hold",
+  "paper", "line", "faint", "ink", "muted", "select", "planner", "subagent", "aggregator", "tool", "bad", "cut", "gone", "hold",
   "retry", "hedge", "swap", "learn",
 ]; // prettier-ignore
 
@@ -63,7 +63,7 @@ export function draw(
 
   ctx.fillStyle = color.faint;
   for (const tick of ticks) ctx.fillRect(Math.round(x(tick)), 0, 1, height);
-  drawAxis(fit(axis, total, 28), run, ticks, x, color);
+  drawAxis(fit(axis, total, 28), run, ticks, x, color, total);
 
   const now = run.now();
   lanes.forEach((lane, row) => {
@@ -145,6 +145,9 @@ function drawCall(
   }
   ctx.fillStyle = tone;
   if (c - b > 0.5) {
+    ctx.fillStyle = color.paper;
+    ctx.fillRect(b, top, c - b, height);
+    ctx.fillStyle = tone;
     ctx.globalAlpha = 0.38;
     block(ctx, b, c, top, height, 2);
     ctx.globalAlpha = 1;
@@ -245,6 +248,7 @@ function drawAxis(
   ticks: number[],
   x: (time: number) => number,
   color: Colors,
+  width: number,
 ): void {
   ctx.fillStyle = color.muted;
   ctx.font = "11px system-ui, sans-serif";
@@ -252,7 +256,7 @@ function drawAxis(
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   for (const tick of ticks) {
     const text = tick === 0 ? "0" : step < 0.01 ? `${(tick * 1000).toFixed(0)} ms` : `${tick.toFixed(digits)} s`;
-    ctx.fillText(text, Math.round(x(tick)) + 4, 12);
+    if (x(tick) + 4 + ctx.measureText(text).width < width) ctx.fillText(text, Math.round(x(tick)) + 4, 12);
     ctx.fillRect(Math.round(x(tick)), 2, 1, 26);
   }
   // What happened to the run as a whole: votes as they fell, and notes.

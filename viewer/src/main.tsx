@@ -19,7 +19,7 @@ function App() {
         </a>
         {at.page !== "runs" && <a href="#/">Runs</a>}
       </header>
-      {locked.value ? <Lock /> : at.page === "runs" ? <Runs /> : at.page === "compare" ? <Compare at={at} /> : <RunPage at={at} packed={null} />}
+      {locked.value ? <Lock /> : at.page === "runs" ? <Runs /> : at.page === "compare" ? <Compare at={at} key={at.runs.join()} /> : <RunPage at={at} packed={null} key={at.runs[0] ?? ""} />}
     </>
   );
 }

@@ -20,12 +20,12 @@ export function Rows<Item>({ items, height, label, header, row, onEnd }: Props<I
   const look = (): void => {
     const here = box.current;
     if (!here) return;
-    const first = Math.max(0, Math.floor(here.scrollTop / height) - MARGIN);
-    const last = Math.min(items.length, Math.ceil((here.scrollTop + here.clientHeight) / height) + MARGIN);
+    const top = Math.floor(here.scrollTop / height);
+    const bottom = Math.min(items.length, Math.ceil((here.scrollTop + here.clientHeight) / height));
     const now = seen.peek();
-    if (Math.abs(first - now.first) > MARGIN / 2 || Math.abs(last - now.last) > MARGIN / 2 || now.last > items.length)
-      seen.value = { first, last };
-    if (last >= items.length) onEnd?.();
+    if (top < now.first || bottom > now.last || now.last > items.length)
+      seen.value = { first: Math.max(0, top - MARGIN), last: Math.min(items.length, bottom + MARGIN) };
+    if (bottom >= items.length) onEnd?.();
   };
   useLayoutEffect(look);
   useEffect(() => {

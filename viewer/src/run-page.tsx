@@ -1,5 +1,5 @@
 // One run: its question and its numbers, the timeline and other views of it, and beside them the answer or a task.
-import { useComputed } from "@preact/signals";
+import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Answer, headline } from "./answer";
 import { exportRun, Feed, locked } from "./feed";
@@ -99,10 +99,15 @@ export function RunPage({ at, packed }: { at: Place; packed: Element | null }) {
 }
 
 function Head({ run, id, packed, failed }: { run: Run; id: string; packed: boolean; failed: string }) {
-  const now = useComputed(() => {
-    void run.version.value;
-    return run.now();
-  });
+  void run.version.value;
+  const tick = useSignal(0);
+  const goesOn = run.live && run.status === "running";
+  useEffect(() => {
+    if (!goesOn) return;
+    const clock = setInterval(() => (tick.value += 1), 250);
+    return () => clearInterval(clock);
+  }, [goesOn]);
+  void tick.value;
   const share = run.tasks ? run.done / run.tasks : 0;
   return (
     <header class="head">
@@ -110,7 +115,7 @@ function Head({ run, id, packed, failed }: { run: Run; id: string; packed: boole
       <p class="facts" role="status">
         <span class={`chip ${run.status}`}>{STATES[run.status]}</span>
         {run.tasks > 0 && <span>{headline(run)}</span>}
-        <span>{seconds(now.value)}</span>
+        <span>{seconds(run.now())}</span>
         <span title={`${count(run.spent.input_tokens)} tokens read, ${count(run.spent.output_tokens)} written`}>
           {short(run.spent.input_tokens)} → {short(run.spent.output_tokens)} tokens
         </span>

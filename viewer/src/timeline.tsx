@@ -1,5 +1,5 @@
 // The timeline: a lane for each task, a bar for each call, drawn on a canvas; the names beside it are a tree of the page.
-import { signal, useComputed, useSignal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { draw, type Scale, ROW } from "./draw";
 import type { Call, Lane, Run } from "./run";
@@ -35,17 +35,17 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
   const size = useSignal({ width: 0, height: 0 });
   const theme = useSignal(0);
 
-  const lanes = useComputed(() => {
-    void run.version.value;
-    return run.shown(open.value);
-  });
+  void run.version.value;
+  const rows = run.shown(open.value);
+  const lanes = useRef(rows);
+  lanes.current = rows;
   useEffect(() => {
     // What is within a folded task is shown if it was asked for.
     const lane = chosen.task === null ? null : run.lanes.get(chosen.task);
     const around: string[] = [];
     for (let each = lane?.parent; each; each = each.parent) around.push(each.key);
     if (around.some((key) => !open.value.has(key))) open.value = new Set([...open.value, ...around]);
-  }, [run, chosen.task]);
+  }, [run, chosen.task, run.lanes.has(chosen.task ?? "")]);
 
   const state = useMemo(() => ({ frame: 0, dirty: true }), []);
   const whole = (): [number, number] => [0, Math.max(until ?? run.now(), run.now(), 0.001) * 1.02];
@@ -65,7 +65,7 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
         state.dirty = false;
         lastLive = now;
         const { first, last } = window_.peek();
-        draw(canvas.current, axis.current, run, lanes.peek().slice(first, last), scale(), {
+        draw(canvas.current, axis.current, run, lanes.current.slice(first, last), scale(), {
           open: open.peek(),
           task: chosen.task,
           call: chosen.call,
@@ -85,7 +85,7 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
   const look = (): void => {
     const box = scroller.current;
     if (!box) return;
-    const rows = lanes.peek().length;
+    const rows = lanes.current.length;
     const top = Math.floor(box.scrollTop / ROW);
     const bottom = Math.ceil((box.scrollTop + box.clientHeight) / ROW);
     const { first, last } = window_.peek();
@@ -121,9 +121,9 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
     else if (top + ROW > box.scrollTop + box.clientHeight) box.scrollTop = top + ROW - box.clientHeight;
   };
   useEffect(() => {
-    const index = lanes.peek().findIndex((lane) => lane.key === chosen.task);
+    const index = lanes.current.findIndex((lane) => lane.key === chosen.task);
     if (index >= 0) reveal(index);
-  }, [chosen.task]);
+  }, [chosen.task, rows.some((lane) => lane.key === chosen.task)]);
 
   const zoom = (factor: number, at = 0.5): void => {
     const [from, to] = zoomed.value ?? whole();
@@ -153,7 +153,6 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
 
   const onKey = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const rows = lanes.value;
     const index = rows.findIndex((lane) => lane.key === chosen.task);
     const lane = rows[index];
     const to = (row: number): void => {
@@ -199,7 +198,7 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
     const box = canvas.current!.getBoundingClientRect();
     const { from, to, width } = scale();
     const time = from + ((event.clientX - box.left - 4) / width) * (to - from);
-    const lane = lanes.value[window_.value.first + Math.floor((event.clientY - box.top) / ROW)];
+    const lane = rows[window_.value.first + Math.floor((event.clientY - box.top) / ROW)];
     const slack = ((to - from) / width) * 3;
     const call = lane?.calls.findLast((each) => each.start - slack <= time && time <= (each.end ?? run.now()) + slack);
     return { lane, call, time };
@@ -269,7 +268,6 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
     return () => box?.removeEventListener("wheel", wheel);
   }, [run]);
 
-  const rows = lanes.value;
   const { first, last } = window_.value;
   return (
     <div class="timeline">
@@ -437,7 +435,7 @@ function Legend() {
           {words}
         </span>
       ))}
-      <span class="hint">↑↓ tasks · [ ] calls · + − 0 zoom · , . pan · Enter details</span>
+      <span class="hint">↑↓ tasks · [ ] calls · + − 0 zoom · ‹ › pan (, .) · Enter details</span>
     </div>
   );
 }

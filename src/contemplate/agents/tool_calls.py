@@ -60,7 +60,7 @@ async def run_tool_call(
     result = await run.use_tool(task.id, call, used, held, place)
     if run.listening:
         seconds = perf_counter() - started
-        told = {"seconds": seconds, "error": result.error, "text": _cut(result.text)}
+        told: dict[str, Any] = {"seconds": seconds, "error": result.error, "text": _cut(result.text)}
         run.emit(ToolFinished(task_id=task.id, tool=call.name, call_id=call.id, **told))
     return result
 

@@ -131,8 +131,8 @@ def _add_view(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     view = commands.add_parser(
         "view",
         help="show runs in a browser: their timelines, plans, texts, votes and costs",
-        description="Show runs in a browser, on this machine only, until Ctrl-C. A run that waits for a decision can be "
-        "approved there, and goes on with the options that are given here, as with resume.",
+        description="Show runs in a browser, on this machine only, until Ctrl-C. A run that waits for a decision can "
+        "be approved there, and goes on with the options that are given here, as with resume.",
     )
     view.add_argument(
         "run",

@@ -45,7 +45,7 @@ def view(options: argparse.Namespace) -> int:
     live = LiveRuns()
     path = None if options.run is None else Path(options.run)
     if path is not None and path.is_file():
-        run_id = _read(path, live)
+        run_id: str | None = _read(path, live)
         shown = ShownRuns((), live)
     else:
         journal = open_journal(options)

@@ -12,6 +12,7 @@ from pydantic_core import to_json, to_jsonable_python
 
 from ..data import Data
 from ..decisions import Decision, HeldCall, PendingCall
+from ..events import Again
 from ..messages import ImagePart, Message, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
@@ -95,7 +96,7 @@ class Entry(Data):
     seconds: float = 0.0
     queued: float = 0.0
     first: float | None = None
-    again: tuple[tuple[float, str, str], ...] = ()
+    again: tuple[tuple[float, Again, str], ...] = ()
     parts: tuple[str, ...] = ()
 
     @property

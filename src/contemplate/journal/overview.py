@@ -1,4 +1,4 @@
-"""The runs of a journal at a glance: what each was asked, what it cost, and how it ended; searched, and page by page."""
+"""The runs of a journal at a glance: what each was asked, what it cost, how it ended; searched, page by page."""
 
 from __future__ import annotations
 

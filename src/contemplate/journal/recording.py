@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from ..decisions import Decision, HeldCall, PendingCall
 from ..errors import JournalBusy, JournalError, ModelContextError, error_info
+from ..events import NOT_MADE, Course
 from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
@@ -183,13 +184,10 @@ class Recording:
         started: float,
         response: ModelResponse,
         usage: Usage,
-        queued: float = 0.0,
-        first: float | None = None,
-        again: tuple[tuple[float, str, str], ...] = (),
+        course: Course = NOT_MADE,
     ) -> None:
-        """Record a model's answer, its usage, and the course of the call, as in `Entry`."""
-        course = {"queued": queued, "first": first, "again": again}
-        await self._record(asked.pieces, self._entry(asked, started, response=response, usage=usage, **course))
+        """Record a model's answer, its usage, and the course of the call."""
+        await self._record(asked.pieces, self._entry(asked, started, response=response, usage=usage, course=course))
 
     async def returned(
         self, asked: Asked, started: float, text: str, error: ErrorInfo | None, images: tuple[ImagePart, ...]
@@ -204,21 +202,24 @@ class Recording:
         error: BaseException,
         text: str,
         usage: Usage,
-        queued: float = 0.0,
-        first: float | None = None,
-        again: tuple[tuple[float, str, str], ...] = (),
+        course: Course = NOT_MADE,
     ) -> None:
         """Record that a call failed or was cancelled: now if nobody else is writing, else with the next call."""
         outcome: CallOutcome = "failed" if isinstance(error, Exception) else "cancelled"
         sizes = (error.context_tokens, error.prompt_tokens) if isinstance(error, ModelContextError) else None
-        course = {"queued": queued, "first": first, "again": again}
-        told = {"text": text, "error": error_info(error), "sizes": sizes}
-        entry = self._entry(asked, started, outcome, usage=usage, **told, **course)
+        told: dict[str, Any] = {"text": text, "error": error_info(error), "sizes": sizes}
+        entry = self._entry(asked, started, outcome, usage, course, **told)
         self._pending.append((entry, asked.pieces))
         self._flush_quickly()
 
     def _entry(
-        self, asked: Asked, started: float, outcome: CallOutcome = "answered", usage: Usage = NOTHING, **fields: Any
+        self,
+        asked: Asked,
+        started: float,
+        outcome: CallOutcome = "answered",
+        usage: Usage = NOTHING,
+        course: Course = NOT_MADE,
+        **fields: Any,
     ) -> Entry:
         earlier = self._entries.get(asked.slot)
         self._claimed.add(asked.slot)
@@ -235,6 +236,9 @@ class Recording:
             usage=usage if earlier is None else usage + earlier.usage,
             started=started - self._run_started,
             seconds=perf_counter() - started,
+            queued=course.queued,
+            first=course.first,
+            again=course.again,
             **fields,
         )
 

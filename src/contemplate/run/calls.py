@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 from ..budget import Budget
 from ..decisions import Approve
 from ..errors import ConfigurationError, ModelContextError, error_info
-from ..events import Again, CallName, CallRepeated, CallStarted, Event, ModelCalled, Speaker
+from ..events import NOT_MADE, Again, CallName, CallRepeated, CallStarted, Event, ModelCalled, Speaker
 from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.accounting import accounted
@@ -35,7 +35,7 @@ from .continuation import OnCut, whole_answer
 from .current_run import OngoingRun, RunScope
 from .draws import Draw
 from .listeners import Listeners
-from .metering import NOT_MADE, ONE_CALL, Meter
+from .metering import ONE_CALL, Meter
 from .nesting import inner_depth
 from .planning import Planning
 from .resources import Resources
@@ -322,9 +322,9 @@ class Calls(OngoingRun):
         try:
             response = await self._make(call)
         except BaseException as error:
-            recording.cut_off(asked, started, error, meter.text, meter.spent, *meter.course)
+            recording.cut_off(asked, started, error, meter.text, meter.spent, meter.course)
             raise
-        await recording.answered(asked, started, response, meter.spent, *meter.course)
+        await recording.answered(asked, started, response, meter.spent, meter.course)
         return response
 
     async def _recall(self, known: Entry, recording: Recording, call: _Call) -> ModelResponse:

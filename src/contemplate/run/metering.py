@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import NamedTuple
 
+from ..events import Again, Course
 from ..models import Delta, DeltaSink, ModelResponse
 from ..models.tokens import BYTES_PER_TOKEN, text_bytes
 from ..usage import NOTHING, Usage
 
 ONE_CALL = Usage(calls=1, cost_usd=None)
-
-
-class Course(NamedTuple):
-    """The course of a call, in seconds.
-
-    Args:
-        queued: how long it waited for its turn.
-        first: after how long, once it was made, the first piece came; None if it came in one.
-        again: when, after it was asked for, it was made once more, and why, in a word and in words.
-    """
-
-    queued: float = 0.0
-    first: float | None = None
-    again: tuple[tuple[float, str, str], ...] = ()
-
-
-NOT_MADE = Course()
 
 
 class Meter:
@@ -41,7 +24,7 @@ class Meter:
         self.sent: float | None = None
         self._asked = perf_counter()
         self._first: float | None = None
-        self._again: list[tuple[float, str, str]] = []
+        self._again: list[tuple[float, Again, str]] = []
         self.written = 0
         self.spent = NOTHING
         self._attempts = 1
@@ -60,7 +43,7 @@ class Meter:
         first = None if self._first is None else max(self._first - sent, 0.0)
         return Course(sent - self._asked, first, tuple(self._again))
 
-    def add_again(self, reason: str, message: str) -> None:
+    def add_again(self, reason: Again, message: str) -> None:
         """Add that the call is made once more."""
         self._again.append((perf_counter() - self._asked, reason, message))
 

@@ -43,7 +43,16 @@ if TYPE_CHECKING:
     from .uvicorn_server import check_address, serve
     from .viewer.alone import serve_viewer
 
-__all__ = ["ClientKey", "ServerSettings", "SmallCalls", "check_address", "create_app", "read_config", "serve", "serve_viewer"]
+__all__ = [
+    "ClientKey",
+    "ServerSettings",
+    "SmallCalls",
+    "check_address",
+    "create_app",
+    "read_config",
+    "serve",
+    "serve_viewer",
+]
 
 _HOMES = {
     "ClientKey": ".settings",

@@ -13,7 +13,7 @@ from .waiting_runs import WaitingRuns
 
 
 class ActiveRuns:
-    """The runs that are going on, a queue of those that will, and those that wait for their clients.
+    """The runs that are going on, a queue of those that will, those that wait, and what is seen of all.
 
     Args:
         most: how many go on at once.

@@ -130,8 +130,7 @@ class _Hearing:
             if isinstance(event, RunStarted):
                 self.started = True
                 self._reply.run_id = self._visit.run_id = event.run_id
-                visit = self._visit
-                self._watched = self._live.begin(event.run_id, visit.model or "", visit.key and visit.key.name)
+                self._watch(event.run_id)
             if self._watched is not None:
                 self._watched.put(event)
             if _is_from_upstream(event):
@@ -144,6 +143,11 @@ class _Hearing:
             return
         if delta is not None:
             self._outbox.put(delta)
+
+    def _watch(self, run_id: str) -> None:
+        visit = self._visit
+        if visit.settings.viewer:
+            self._watched = self._live.begin(run_id, visit.model or "", visit.client)
 
 
 def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listener) -> Awaitable[RunResult[Any]]:
@@ -182,7 +186,7 @@ def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listen
 
 def _labels(asked: Asked, visit: Visit) -> Mapping[str, str]:
     """Return what the run is found by: what the client says, of whom it was asked, and who asked."""
-    own = {"contemplator": asked.model, **({} if visit.key is None else {"client": visit.key.name})}
+    own = {"contemplator": asked.model, **({} if visit.client is None else {"client": visit.client})}
     return {**asked.labels, **own}
 
 

@@ -108,7 +108,7 @@ def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Sta
         Route("/v1/chat/completions", backend.chat, methods=["POST"]),
         *messages_routes(backend.mind, served.with_effort, read, runs),
         *responses_routes(backend.mind, read, runs, served),
-        *ViewerRoutes(shown_runs(served, runs), settings).routes,
+        *_viewer(served, settings, runs),
     ]
     backend.counted = Metrics(runs, routes, served.label)
     return Starlette(
@@ -117,6 +117,11 @@ def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Sta
         exception_handlers=exception_handlers(),
         lifespan=lifespan,
     )
+
+
+def _viewer(served: Served, settings: ServerSettings, runs: ActiveRuns) -> list[Route]:
+    shown = shown_runs(served, runs, keys=bool(settings.keys))
+    return ViewerRoutes(shown, settings).routes if settings.viewer else []
 
 
 def exception_handlers() -> dict[type[Exception], ExceptionHandler]:
@@ -176,7 +181,8 @@ class _Backend:
         return Response(self.counted.text(), media_type=MEDIA_TYPE)
 
     async def document(self, request: Request) -> Response:
-        return JSONResponse(openapi_document(OPERATIONS))
+        there = [each for each in OPERATIONS if self._settings.viewer or each not in VIEWER]
+        return JSONResponse(openapi_document(there))
 
     async def models(self, request: Request) -> Response:
         if _ANTHROPIC in request.headers:

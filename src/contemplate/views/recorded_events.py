@@ -71,6 +71,7 @@ class _Told:
         self._tool_calls = tool_calls
         self._events: list[tuple[float, int, Event]] = []
         self._planned = 0.0
+        self._spans: dict[tuple[str, str | None], tuple[float, float]] = {}
         self._add(0.0, RunStarted(question=run.question, model=run.model))
 
     def _add(self, at: float, event: Event, path: str = "") -> None:
@@ -85,6 +86,9 @@ class _Told:
         return max(at for at, *_ in self._events)
 
     def call(self, entry: Entry) -> None:
+        place = entry.path, entry.task
+        first, last = self._spans.get(place, (entry.started, 0.0))
+        self._spans[place] = min(first, entry.started), max(last, entry.started + entry.seconds)
         if entry.role == "tool":
             self._tool(entry)
         elif entry.role != "decision":
@@ -97,7 +101,7 @@ class _Told:
         response = entry.response
         self._add(entry.started, CallStarted(name=name, model=entry.name), path)
         for after, reason, message in entry.again:
-            self._add(entry.started + after, CallRepeated(name=name, reason=reason, message=message), path)  # type: ignore[arg-type]
+            self._add(entry.started + after, CallRepeated(name=name, reason=reason, message=message), path)
         wrote = ended if entry.first is None else min(entry.started + entry.queued + entry.first, ended)
         text, reasoning = (entry.text, "") if response is None else (response.message.text, response.reasoning)
         if entry.role == "planner" and text:
@@ -126,11 +130,15 @@ class _Told:
             # What a server lists of its tools is recorded like a call, and is none.
             return
         known = json.loads(self._tool_calls.get(entry.slot, "{}"))
-        where: dict[str, Any] = {"task_id": entry.task, "tool": entry.name, "call_id": f"{entry.digest[:8]}-{entry.nth}"}
+        where: dict[str, Any] = {
+            "task_id": entry.task,
+            "tool": entry.name,
+            "call_id": f"{entry.digest[:8]}-{entry.nth}",
+        }
         arguments = known.get("arguments", "")
         arguments = arguments if isinstance(arguments, str) else json.dumps(arguments)
         self._add(entry.started, ToolStarted(**where, arguments=arguments), entry.path)
-        ended = {"seconds": entry.seconds, "error": entry.error, "text": entry.text}
+        ended: dict[str, Any] = {"seconds": entry.seconds, "error": entry.error, "text": entry.text}
         self._add(entry.started + entry.seconds, ToolFinished(**where, **ended), entry.path)
 
     def tasks(self, entries: Sequence[Entry]) -> None:
@@ -155,10 +163,14 @@ class _Told:
             self._task(_result_of(name, calls), path, planned=True)
 
     def _task(self, result: TaskResult, path: str = "", *, planned: bool = False) -> None:
+        started, ended = result.started, result.started + result.seconds
+        # A call has its place in its task, however the clocks of the two were read.
+        first, last = self._spans.get((path, result.id), (started, ended))
+        started, ended = min(started, first), max(ended, last)
         if planned:
-            self._add(result.started, TaskPlanned(task=result.task), path)
-        self._add(result.started, TaskStarted(task_id=result.id, model=result.model or self._run.model), path)
-        self._add(result.started + result.seconds, TaskFinished(result=result), path)
+            self._add(started, TaskPlanned(task=result.task), path)
+        self._add(started, TaskStarted(task_id=result.id, model=result.model or self._run.model), path)
+        self._add(ended, TaskFinished(result=result), path)
 
     def _votes(self, result: RunResult[Any]) -> None:
         """Tell the votes as they were counted: each task's, when it had ended."""

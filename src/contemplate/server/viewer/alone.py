@@ -68,9 +68,7 @@ def serve_viewer(shown: ShownRuns, port: int, place: str, announce: Callable[[st
         anyio.run(_serve, shown, key, found, listener, lambda: announce(address))
 
 
-async def _serve(
-    shown: ShownRuns, key: str, port: int, listener: socket.socket, on_start: Callable[[], None]
-) -> None:
+async def _serve(shown: ShownRuns, key: str, port: int, listener: socket.socket, on_start: Callable[[], None]) -> None:
     config = uvicorn.Config(
         viewer_app(shown, key, port),
         http=guarded(viewer_settings(key, port)),

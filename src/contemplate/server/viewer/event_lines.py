@@ -9,9 +9,26 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from ...errors import ConfigurationError
-from ...events import Event, OutputDelta, PlanDelta, RunStarted, TaskDelta
+from ...events import (
+    CallRepeated,
+    CallStarted,
+    Event,
+    ModelCalled,
+    OutputDelta,
+    PlanDelta,
+    RunStarted,
+    TaskDelta,
+    TaskFinished,
+    TaskPlanned,
+    TaskStarted,
+    ToolFinished,
+    ToolProgress,
+    ToolStarted,
+)
 
 Piece = TaskDelta | OutputDelta | PlanDelta
+# Pieces that are kept apart: each takes more memory than what it says.
+MOST_PIECES = 256
 PIECES = frozenset({"task_delta", "output_delta", "plan_delta"})
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 # What is long and shown nowhere: conversations, which other events tell, and images.
@@ -26,40 +43,108 @@ def line_of(event: Event) -> bytes:
     return event.model_dump_json(exclude=left_out, exclude_none=True).encode() + b"\n"
 
 
-def lines_of(events: Iterable[Event]) -> Iterator[bytes]:
-    """Return events as lines. What is written in pieces meanwhile is one piece for each writer."""
-    written: dict[tuple[str, ...], list[Piece]] = {}
+class LineWriter:
+    """Writes events as lines. What somebody writes in pieces is one piece, up to the next event that is about them.
+
+    Attributes:
+        written: how many characters of pieces, and bytes of lines, there were.
+    """
+
+    def __init__(self) -> None:
+        self.written = 0
+        self._lines: list[bytes] = []
+        self._open: dict[tuple[str, ...], _Written] = {}
+
+    def add(self, event: Event) -> None:
+        """Add an event."""
+        # By far most events are pieces, and each costs whoever serves them.
+        if event.kind == "task_delta":
+            self._add_piece((event.path, event.task_id), event, event.reasoning, event.restart)
+        elif event.kind == "output_delta":
+            self._add_piece((event.path, "", "output"), event, event.reasoning, event.restart)
+        elif event.kind == "plan_delta":
+            self._add_piece((event.path, "", "planner"), event, "", False)
+        else:
+            about = _about(event)
+            # What is about the whole run comes after all that was written.
+            for each in [about] if about else [*self._open]:
+                self._close(each)
+            self._add_line(line_of(event))
+
+    def _add_piece(self, about: tuple[str, ...], event: Piece, thought: str, restart: bool) -> None:
+        if restart:
+            self._close(about)
+        written = self._open.get(about)
+        if written is None:
+            written = self._open[about] = _Written(event, restart)
+        if event.text:
+            written.texts.append(event.text)
+            self.written += len(event.text)
+            if len(written.texts) >= MOST_PIECES:
+                written.texts[:] = ["".join(written.texts)]
+        if thought:
+            written.thoughts.append(thought)
+            self.written += len(thought)
+            if len(written.thoughts) >= MOST_PIECES:
+                written.thoughts[:] = ["".join(written.thoughts)]
+
+    def _close(self, about: tuple[str, ...]) -> None:
+        if about in self._open:
+            self._add_line(self._open.pop(about).line())
+
+    def _add_line(self, line: bytes) -> None:
+        self._lines.append(line)
+        self.written += len(line)
+
+    def take(self) -> list[bytes]:
+        """Return the lines that there are since this was last asked for, with all that is written so far."""
+        for about in [*self._open]:
+            self._close(about)
+        lines, self._lines = self._lines, []
+        return lines
+
+
+class _Written:
+    """What one writer has written, from the first of its pieces on."""
+
+    def __init__(self, first: Piece, restart: bool) -> None:
+        self.texts: list[str] = []
+        self.thoughts: list[str] = []
+        self._first = first
+        self._restart = restart
+
+    def line(self) -> bytes:
+        first = self._first
+        line: dict[str, Any] = {"path": first.path, "at": first.at, "kind": first.kind, "text": "".join(self.texts)}
+        if isinstance(first, TaskDelta):
+            line["task_id"] = first.task_id
+        if not isinstance(first, PlanDelta):
+            line |= {"reasoning": "".join(self.thoughts), "restart": self._restart}
+        return to_json(line) + b"\n"
+
+
+def lines_of(events: Iterable[Event]) -> list[bytes]:
+    """Return events as lines."""
+    writer = LineWriter()
     for event in events:
-        if event.kind not in PIECES:
-            yield from _joined(written)
-            yield line_of(event)
-            continue
-        assert isinstance(event, TaskDelta | OutputDelta | PlanDelta)  # noqa: S101
-        writer = (event.kind, event.path, event.task_id if isinstance(event, TaskDelta) else "")
-        if not isinstance(event, PlanDelta) and event.restart and writer in written:
-            yield _piece(written.pop(writer))
-        written.setdefault(writer, []).append(event)
-    yield from _joined(written)
+        writer.add(event)
+    return writer.take()
 
 
-def _joined(written: dict[tuple[str, ...], list[Piece]]) -> Iterator[bytes]:
-    for pieces in written.values():
-        yield _piece(pieces)
-    written.clear()
-
-
-def _piece(pieces: list[Piece]) -> bytes:
-    first = pieces[0]
-    line: dict[str, Any] = {"path": first.path, "at": first.at, "kind": first.kind}
-    line["text"] = "".join(each.text for each in pieces)
-    if isinstance(first, TaskDelta):
-        line["task_id"] = first.task_id
-    if not isinstance(first, PlanDelta):
-        line |= {
-            "reasoning": "".join("" if isinstance(each, PlanDelta) else each.reasoning for each in pieces),
-            "restart": first.restart,
-        }
-    return to_json(line) + b"\n"
+def _about(event: Event) -> tuple[str, ...]:
+    """Return whom an event is about: the task or the role of a run; empty for the whole run."""
+    match event:
+        case TaskStarted() | ToolStarted() | ToolProgress() | ToolFinished():
+            return event.path, event.task_id
+        case TaskPlanned(task=task):
+            return event.path, task.id
+        case TaskFinished(result=result):
+            return event.path, result.id
+        case CallStarted(name=name) | CallRepeated(name=name) | ModelCalled(name=name) if name.role == "subagent":
+            return event.path, name.task or ""
+        case CallStarted(name=name) | CallRepeated(name=name) | ModelCalled(name=name) if name.role == "planner":
+            return event.path, "", "planner"
+    return ()
 
 
 def read_events(lines: Iterable[str | bytes]) -> Iterator[Event]:

@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 import anyio
 
-from ...events import Event, ModelCalled, RunFailed, RunFinished, RunStarted, RunSuspended
+from ...events import Event, RunFailed, RunFinished, RunStarted, RunSuspended
 from ...journal.entries import Status
 from ...journal.overview import RunOverview
-from ...usage import NOTHING
-from .event_lines import PIECES, lines_of
+from ...progress import ProgressMeter
+from .event_lines import PIECES, LineWriter
 
-# Events that may wait before they are joined to fewer lines.
-TAIL = 256
 # What is kept of one run, after which pieces of texts are left out; and of all runs together, in bytes.
 MOST_OF_ONE = 8 * 2**20
 MOST_OF_ALL = 64 * 2**20
@@ -42,11 +40,10 @@ class LiveRun:
         self.over = False
         self._status: Status = "running"
         self._created = time.time()
-        self._seconds, self._usage = 0.0, NOTHING
+        self._meter = ProgressMeter()
         self._question = self._model = ""
         self._lines: list[bytes] = []
-        self._tail: list[Event] = []
-        self.size = 0
+        self._writer = LineWriter()
         self._wake = anyio.Event()
         self._readers = 0
         for event in before:
@@ -54,36 +51,40 @@ class LiveRun:
 
     def put(self, event: Event) -> None:
         """Add an event."""
-        if event.kind in PIECES:
-            if self.size > MOST_OF_ONE:
-                return
-        else:
+        if event.kind not in PIECES:
             self._note(event)
-        self._tail.append(event)
-        if len(self._tail) >= TAIL:
-            self._seal()
+        elif self._writer.written > MOST_OF_ONE:
+            return
+        self._writer.add(event)
         if self._readers:
             self._wake.set()
 
+    @property
+    def size(self) -> int:
+        """How much is kept of it, in bytes or so."""
+        return self._writer.written
+
     def _note(self, event: Event) -> None:
+        if isinstance(event, RunStarted) and not event.path:
+            # Where it goes on, what it had done is told again.
+            self._meter = ProgressMeter()
+        self._meter.add(event)
         match event:
-            case ModelCalled(recorded=False):
-                self._usage += event.usage
             case _ if event.path:
                 pass
             case RunStarted():
                 self._question, self._model, self._status, self.over = event.question, event.model, "running", False
             case RunFinished():
-                self._end("answered" if event.complete else "partial", event.seconds)
+                self._end("answered" if event.complete else "partial")
             case RunSuspended():
-                self._end("suspended", event.seconds)
+                self._end("suspended")
             case RunFailed():
-                self._end("failed", event.seconds)
+                self._end("failed")
             case _:
                 pass
 
-    def _end(self, status: Status, seconds: float) -> None:
-        self._status, self._seconds = status, seconds
+    def _end(self, status: Status) -> None:
+        self._status = status
         # A run that waits goes on in the same place.
         self.over = status != "suspended"
 
@@ -94,15 +95,10 @@ class LiveRun:
         self.over = True
         self._wake.set()
 
-    def _seal(self) -> None:
-        lines = list(lines_of(self._tail))
-        self._tail.clear()
-        self._lines += lines
-        self.size += sum(map(len, lines))
-
     @property
     def overview(self) -> RunOverview:
         """The run at a glance."""
+        progress = self._meter.progress
         return RunOverview(
             run_id=self.run_id,
             question=self._question,
@@ -110,18 +106,18 @@ class LiveRun:
             mode=self.contemplator,
             status=self._status,
             created=self._created,
-            seconds=self._seconds or (time.time() - self._created),
-            calls=self._usage.calls,
-            input_tokens=self._usage.input_tokens,
-            output_tokens=self._usage.output_tokens,
-            cost_usd=self._usage.cost_usd,
+            seconds=progress.seconds,
+            calls=progress.usage.calls,
+            input_tokens=progress.usage.input_tokens,
+            output_tokens=progress.usage.output_tokens,
+            cost_usd=progress.usage.cost_usd,
             live=not self.over,
         )
 
     @property
     def lines(self) -> list[bytes]:
         """The events so far, as lines."""
-        self._seal()
+        self._lines += self._writer.take()
         return self._lines
 
     async def follow(self, after: int) -> AsyncIterator[bytes]:
@@ -161,9 +157,7 @@ class LiveRuns:
         """Return a run; None if it is not known here."""
         return self._runs.get(run_id)
 
-    def begin(
-        self, run_id: str, contemplator: str, client: str | None = None, before: Iterable[Event] = ()
-    ) -> LiveRun:
+    def begin(self, run_id: str, contemplator: str, client: str | None = None, before: Iterable[Event] = ()) -> LiveRun:
         """Return the run of this id, which begins, or goes on."""
         if run_id not in self._runs:
             self._runs[run_id] = LiveRun(run_id, contemplator, client, before)

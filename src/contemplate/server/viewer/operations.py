@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from ..chat.schema import ErrorBody
-from ..openapi import Operation
+from ..openapi import Json, Operation
 from .routes import LINES, Decided, DecisionRequest
 from .shown_runs import RunPage
 
-_TEXT, _NUMBER = {"type": "string"}, {"type": "integer", "minimum": 0}
-_WANTED = {"text": _TEXT, "mode": _TEXT, "model": _TEXT, "status": _TEXT, "least_cost": {"type": "number", "minimum": 0}}
+_TEXT: Json = {"type": "string"}
+_NUMBER: Json = {"type": "integer", "minimum": 0}
+_WANTED: dict[str, Json] = {
+    **dict.fromkeys(("text", "mode", "model", "status"), _TEXT),
+    "least_cost": {"type": "number", "minimum": 0},
+}
 
 OPERATIONS = (
     Operation("GET", "/", "Show runs in a browser", "text/html", needs_key=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Literal
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from .shown_runs import ShownRuns
 
 LINES = "application/x-ndjson"
 MOST_LISTED = 200
+_WANTED = ("text", "mode", "model", "status", "least_cost")
 
 
 class DecisionRequest(BaseModel):
@@ -67,7 +69,7 @@ class ViewerRoutes:
             Route("/viewer/runs/{run_id}/decisions", self._decide, methods=["POST"]),
         ]
 
-    def _page(self, name: str) -> object:
+    def _page(self, name: str) -> Callable[[Request], Awaitable[Response]]:
         page_file(name)
 
         async def page(request: Request) -> Response:
@@ -79,14 +81,8 @@ class ViewerRoutes:
         client = self._client(request)
         given = request.query_params
         try:
-            wanted = RunFilter(
-                text=given.get("text", ""),
-                mode=given.get("mode", ""),
-                model=given.get("model", ""),
-                status=given.get("status", ""),
-                least_cost=given.get("least_cost") or 0.0,
-                client=client,
-            )
+            said = {name: given[name] for name in _WANTED if given.get(name)}
+            wanted = RunFilter.model_validate({**said, "client": client})
         except ValidationError as error:
             raise invalid_body(error) from None
         skip, most = _number(given.get("skip"), 0), min(_number(given.get("most"), 50), MOST_LISTED)
@@ -132,8 +128,7 @@ class ViewerRoutes:
         origin = request.headers.get("origin")
         if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
             raise invalid_request("the viewer answers its own page only", status=403)
-        key = Visit.of(request.scope).key
-        return None if key is None or not self._shown.served else key.name
+        return Visit.of(request.scope).client if self._shown.served else None
 
 
 def _number(given: str | None, default: int) -> int:

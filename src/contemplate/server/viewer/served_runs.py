@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from ..served import Served
 
 
-def shown_runs(served: Served, runs: ActiveRuns) -> ShownRuns:
-    """Return what the viewer of a server shows."""
+def shown_runs(served: Served, runs: ActiveRuns, *, keys: bool) -> ShownRuns:
+    """Return what the viewer of a server shows.
+
+    Without `keys`, that is what was asked since it began: a journal is its owner's, and everybody may reach the server.
+    """
     journals = [mind.journal for mind in _minds(served) if mind.journal is not None]
     # One file may be that of several.
     by_file = {each.path or id(each): each for each in journals}
-    return ShownRuns(tuple(by_file.values()), runs.live, _GoOn(served, runs).resume, served=True)
+    return ShownRuns(tuple(by_file.values()) if keys else (), runs.live, _GoOn(served, runs).resume, served=True)
 
 
 def _minds(served: Served) -> list[Contemplator[Any]]:

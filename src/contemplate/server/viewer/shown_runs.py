@@ -40,7 +40,7 @@ class ShownRuns:
     """The runs that a viewer shows.
 
     Args:
-        journals: where runs were written down.
+        journals: where runs were written down, as far as these are shown.
         live: those that go on here.
         resume: goes on with a run that waits; None if nothing can be decided here.
         served: whether they are those of a server: each key is shown its own, and none is shown what no client asked.
@@ -68,8 +68,9 @@ class ShownRuns:
             # One more than is shown, and those that are here and there.
             enough = skip + most + 1 + len(found)
             for run in await in_thread(lambda: overview(journal, wanted, most=enough)):  # noqa: B023
-                if self.live.get(run.run_id) is None:
-                    found.setdefault(run.run_id, run)
+                other = found.get(run.run_id)
+                if self.live.get(run.run_id) is None and (other is None or other.created < run.created):
+                    found[run.run_id] = run
         runs = sorted(found.values(), key=lambda run: -run.created)
         return RunPage(runs=tuple(runs[skip : skip + most]), more=len(runs) > skip + most)
 
@@ -97,7 +98,7 @@ class ShownRuns:
         journal, record = await self._recorded(run_id, client)
         if journal is None or record is None:
             return None
-        return record.question, await in_thread(lambda: list(lines_of(events_of(journal, record))))
+        return record.question, await in_thread(lambda: lines_of(events_of(journal, record)))
 
     async def decide(self, run_id: str, client: str | None, decisions: Mapping[str, Decision]) -> str | None:
         """Go on with a run as it was decided; its events tell what comes of it. Return why that cannot be, or None.
@@ -160,7 +161,7 @@ async def _recorded_lines(journal: Journal, record: RunRecord, after: int) -> As
     while True:
         calls = await in_thread(calls_recorded, journal, record.run_id)
         if calls != seen or record.status != "running":
-            lines = await in_thread(lambda: list(lines_of(events_of(journal, record))))  # noqa: B023
+            lines = await in_thread(lambda: lines_of(events_of(journal, record)))  # noqa: B023
             yield b"".join(lines[after:] if seen < 0 else [RESET, *lines])
             seen = calls
         if record.status != "running":
