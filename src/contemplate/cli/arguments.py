@@ -21,23 +21,24 @@ are written down; CONTEMPLATE_SERVER_KEYS, of clients of serve"""
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options in `arguments`; wrong usage ends the process with exit code 2."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.command == "ask":
         options.question = " ".join(options.question)
         if options.json and options.events:
-            _parser().error("--json and --events exclude each other")
+            parser().error("--json and --events exclude each other")
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    whole = argparse.ArgumentParser(
         prog="contemplate",
         description="A contemplating mode for any chat model: plan, fan out to parallel subagents, merge.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    whole.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_ask(commands)
     _add_runs(commands)
     _add_reruns(commands)
@@ -45,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_prompts(commands)
     _add_serve(commands)
-    return parser
+    _add_completion(commands)
+    return whole
 
 
 def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -276,3 +278,14 @@ def _above_zero(kind: Callable[[str], float]) -> Callable[[str], float]:
         return value
 
     return convert
+
+
+def _add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print what completes commands and options in a shell",
+        description="Print a script by which a shell completes commands and options. Try it: "
+        'eval "$(contemplate completion bash)"',
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    _add_debugging(completion)

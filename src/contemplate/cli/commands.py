@@ -57,6 +57,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             from .viewer import view
 
             return view(options)
+        case "completion":
+            from .completion import completion
+
+            return completion(options)
         case "prompts":
             from .prompts import prompts
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from typing import final
 
-from ..errors import ConfigurationError
+from ..errors import MissingDependencyError
 from ..events import Event
 
 try:
     from opentelemetry import metrics, trace
 except ModuleNotFoundError as error:
-    raise ConfigurationError(
-        "traces need the package opentelemetry-api", hint="install the extra 'otel': pip install 'contemplate-ai[otel]'"
-    ) from error
+    raise MissingDependencyError("making traces", "otel") from error
 
 from .metrics import Metrics
 from .run_trace import RunTrace
