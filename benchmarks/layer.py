@@ -13,11 +13,15 @@ from time import process_time
 import anyio
 import anyio.lowlevel
 
-from benchmarks.speed.peers.contemplated import LIMITS, planned
+from benchmarks.speed.peers.contemplated import LIMITS, planned, traced
 from contemplate import Contemplator, Message, Usage, aggregators
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 
-WAYS: dict[str, Collection[str]] = {"nothing on": (), "events and limits on": ("events", "limits")}
+WAYS: dict[str, Collection[str]] = {
+    "nothing on": (),
+    "events and limits on": ("events", "limits"),
+    "traces on": ("traces",),
+}
 
 
 class _AtOnce:
@@ -43,7 +47,7 @@ async def measured(n: int, rounds: int) -> dict[str, float]:
             planner=planned,
             aggregator=aggregators.synthesize(),
             limits=LIMITS if "limits" in on else None,
-            on_event=(lambda event: None) if "events" in on else None,
+            on_event=traced() if "traces" in on else (lambda event: None) if "events" in on else None,
             stream=False,
         )
         for way, on in WAYS.items()

@@ -110,7 +110,7 @@ class TestResults:
         async with a_run() as (ctx, heard):
             ctx.note("mended")
             assert state_of(ctx).notes == ["mended"]
-            assert heard == [Noted(run_id="run", message="mended")]
+            assert [each.model_copy(update={"at": 0.0}) for each in heard] == [Noted(run_id="run", message="mended")]
 
 
 class TestModels:
@@ -145,7 +145,7 @@ class TestCalls:
             response = await ctx.call("subagent", asking(), task="a")
             assert response.message.text == "yes"
             assert ctx.spent_on("a") == response.usage == ctx._calls.ledger.spent
-            (event,) = heard
+            (_, event) = heard
             assert isinstance(event, ModelCalled)
             assert event.name.model_dump() == {"run": "run", "path": "", "role": "subagent", "task": "a", "turn": 0}
             assert (event.finish, event.error, event.usage) == ("stop", None, response.usage)
@@ -162,7 +162,7 @@ class TestCalls:
                 await ctx.call("subagent", asking(), task="a", on_delta=lambda _: None)
             assert ctx.spent_on("a").output_tokens == 10
             assert ctx.spent_on("a").calls == 1
-            (event,) = heard
+            (_, event) = heard
             assert isinstance(event, ModelCalled)
             assert event.error is not None
             assert event.error.kind == "ModelServerError"
@@ -187,7 +187,7 @@ class TestCalls:
 
             ctx._calls.listeners._listeners.insert(0, broken)
             await ctx.call("planner", asking())
-            assert [event.kind for event in heard] == ["model_called"]
+            assert [event.kind for event in heard] == ["call_started", "model_called"]
             assert broken not in ctx._calls.listeners._listeners
 
 

@@ -236,10 +236,10 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
     events.PlanReady: drawn(events.PlanReady, plan=PLANS),
     events.TaskStarted: drawn(events.TaskStarted, task_id=TEXT, model=TEXT),
     events.TaskDelta: drawn(events.TaskDelta, task_id=TEXT, text=TEXT, reasoning=TEXT, restart=st.booleans()),
-    events.ToolStarted: drawn(events.ToolStarted, task_id=TEXT, tool=TEXT, call_id=TEXT),
+    events.ToolStarted: drawn(events.ToolStarted, task_id=TEXT, tool=TEXT, call_id=TEXT, arguments=TEXT),
     events.ToolProgress: drawn(events.ToolProgress, task_id=TEXT, tool=TEXT, call_id=TEXT, message=TEXT),
     events.ToolFinished: drawn(
-        events.ToolFinished, task_id=TEXT, tool=TEXT, call_id=TEXT, seconds=SECONDS, error=st.none() | ERRORS
+        events.ToolFinished, task_id=TEXT, tool=TEXT, call_id=TEXT, seconds=SECONDS, error=st.none() | ERRORS, text=TEXT
     ),
     events.ContextCondensed: drawn(
         events.ContextCondensed, task_id=TEXT, turns=COUNTS, tokens_before=COUNTS, tokens_after=COUNTS
@@ -247,6 +247,10 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
     events.TaskFinished: drawn(events.TaskFinished, result=RESULTS),
     events.VoteCounted: drawn(
         events.VoteCounted, task_id=TEXT, votes=st.dictionaries(TEXT, COUNTS, max_size=3), decided=st.booleans()
+    ),
+    events.CallStarted: drawn(events.CallStarted, name=CALL_NAMES, model=TEXT),
+    events.CallRepeated: drawn(
+        events.CallRepeated, name=CALL_NAMES, reason=st.sampled_from(get_args(events.Again)), message=TEXT, at=SECONDS
     ),
     events.ModelCalled: drawn(
         events.ModelCalled,
@@ -256,6 +260,8 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
         seconds=SECONDS,
         finish=st.none() | TEXT,
         error=st.none() | ERRORS,
+        queued=SECONDS,
+        first=st.none() | SECONDS,
     ),
     events.LimitReached: drawn(events.LimitReached, limit=TEXT),
     events.OutputDelta: drawn(events.OutputDelta, text=TEXT, reasoning=TEXT, restart=st.booleans()),
@@ -267,6 +273,10 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
         seconds=SECONDS,
         complete=st.booleans(),
         stopped_by=st.none() | TEXT,
+        support=some(TEXT),
+        dissent=some(DISSENT),
+        answer=st.none() | TEXT,
+        votes=st.dictionaries(TEXT, COUNTS, max_size=3),
     ),
     events.CallWaiting: drawn(events.CallWaiting, run_id=TEXT, call=PENDING),
     events.RunSuspended: drawn(events.RunSuspended, run_id=TEXT, pending=some(PENDING), usage=USAGE, seconds=SECONDS),

@@ -115,6 +115,7 @@ FEATURES = (
     ALONE,
     NOTHING,
     *(Contender(name, "contemplated", OURS, USED, (name,)) for name in EACH),
+    Contender("traces", "contemplated", (*OURS, "opentelemetry-sdk"), USED, ("traces",)),
     Contender("events and limits", "contemplated", OURS, USED, EVERYTHING),
 )
 """What each costs by itself; the first is what there is to add to."""

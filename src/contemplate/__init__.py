@@ -6,6 +6,7 @@ The map of the package, from the roof down; each line imports only from those be
     contemplator                   ask(), and Contemplator, which assembles the parts
     estimate, samples              the expected cost of a run; a task's samples and the vote on them
     modes, stream                  ready pairs of planner and aggregator; a run as a stream of events
+    progress                       how far a run is, by its events
     planners, aggregators          async generators of tasks; async functions over results
     agents, strategies             one subagent's loop of model and tools; instructions on how to solve a question
     run                            the machinery of one run: a stream of tasks in, a stream of results out
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .limits import Limits
     from .messages import ImagePart, Message
     from .plan import Plan, Task
+    from .progress import Progress, ProgressMeter
     from .prompts import Prompts
     from .result import Conclusion, RunResult, TaskResult
     from .run.context import RunContext
@@ -72,6 +74,8 @@ _HOMES = {
     "Message": "messages",
     "Plan": "plan",
     "Task": "plan",
+    "Progress": "progress",
+    "ProgressMeter": "progress",
     "Prompts": "prompts",
     "Conclusion": "result",
     "RunResult": "result",
@@ -114,6 +118,8 @@ __all__ = [
     "PendingCall",
     "Plan",
     "Price",
+    "Progress",
+    "ProgressMeter",
     "Prompts",
     "Returned",
     "RunContext",

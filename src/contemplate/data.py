@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json
-from typing_extensions import Self
 
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
 # Escapes in JSON: a pair of surrogates, a lone one, any other.

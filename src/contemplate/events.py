@@ -5,17 +5,19 @@ Events are the only way to observe a run. The terminal, the server, logs and tra
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from .data import Data, Text
 from .decisions import PendingCall
 from .plan import Plan, Task
-from .result import ErrorInfo, TaskResult
+from .result import Dissent, ErrorInfo, TaskResult
 from .usage import Usage
 
 Speaker = Literal["planner", "subagent", "aggregator"]
+# Why a call is made once more: after an error, beside one that is late, or of another model.
+Again = Literal["retried", "hedged", "replaced"]
 EVERYONE: frozenset[Speaker] = frozenset({"planner", "subagent", "aggregator"})
 
 
@@ -42,6 +44,23 @@ class CallName(Data):
         return self.task if self.task is None or not self.path else f"{self.path}/{self.task}"
 
 
+class Course(NamedTuple):
+    """The course of a call, in seconds.
+
+    Args:
+        queued: how long it waited for its turn.
+        first: after how long, once it was made, the first piece came; None if it came in one.
+        again: when, after it was asked for, it was made once more, and why, in a word and in words.
+    """
+
+    queued: float = 0.0
+    first: float | None = None
+    again: tuple[tuple[float, Again, str], ...] = ()
+
+
+NOT_MADE = Course()
+
+
 class RunEvent(Data):
     """The base of every event.
 
@@ -49,15 +68,20 @@ class RunEvent(Data):
         run_id: the id of the outermost run.
         path: the path of the event's run within it, made of the tasks around it, such as "2" or "2/sample-1"; "" for
             the outermost run itself.
+        at: when it happened, in seconds after the outermost run started, or was resumed.
     """
 
     run_id: str = ""
     path: str = ""
+    at: float = 0.0
 
-    def stamp(self, run_id: str, path: str) -> None:
-        """Say of which run this event is, which was made a moment ago and which nobody has seen."""
+    def stamp(self, run_id: str, path: str, at: float) -> None:
+        """Say of which run this event is, and when it was made: a moment ago, so that nobody has seen it."""
         # Not a copy: copying an event costs more than making it.
-        self.__dict__["run_id"], self.__dict__["path"] = run_id, path
+        fields = self.__dict__
+        fields["at"] = at
+        if not fields["run_id"]:
+            fields["run_id"], fields["path"] = run_id, path
 
 
 class RunStarted(RunEvent):
@@ -124,12 +148,13 @@ class TaskDelta(RunEvent):
 
 
 class ToolStarted(RunEvent):
-    """A subagent called a tool."""
+    """A subagent called a tool. `arguments`: as JSON, in 4,000 characters at most."""
 
     kind: Literal["tool_started"] = "tool_started"
     task_id: Text
     tool: Text
     call_id: Text
+    arguments: Text = ""
 
 
 class ToolProgress(RunEvent):
@@ -146,7 +171,7 @@ class ToolProgress(RunEvent):
 
 
 class ToolFinished(RunEvent):
-    """A tool returned, or failed (`error`)."""
+    """A tool returned `text`, of which there are 4,000 characters at most, or failed (`error`)."""
 
     kind: Literal["tool_finished"] = "tool_finished"
     task_id: Text
@@ -154,6 +179,7 @@ class ToolFinished(RunEvent):
     call_id: Text
     seconds: float
     error: ErrorInfo | None = None
+    text: Text = ""
 
 
 class CallWaiting(RunEvent):
@@ -193,10 +219,29 @@ class VoteCounted(RunEvent):
     decided: bool
 
 
+class CallStarted(RunEvent):
+    """A model is asked; the call may have to wait for its turn."""
+
+    kind: Literal["call_started"] = "call_started"
+    name: CallName
+    model: str
+
+
+class CallRepeated(RunEvent):
+    """A model call that goes on is made once more: after an error, beside one that is late, or of another model."""
+
+    kind: Literal["call_repeated"] = "call_repeated"
+    name: CallName
+    reason: Again
+    message: Text = ""
+
+
 class ModelCalled(RunEvent):
     """A model call succeeded or failed. Holds no prompt and no answer.
 
-    `recorded`: the response came from the journal, and no call was made.
+    `seconds`: how long it took, after it had waited for its turn for `queued` seconds. `first`: after how many of its
+    seconds the first piece came, if it came in pieces. `recorded`: the response came from the journal, and no call was
+    made.
     """
 
     kind: Literal["model_called"] = "model_called"
@@ -207,6 +252,8 @@ class ModelCalled(RunEvent):
     finish: str | None = None
     error: ErrorInfo | None = None
     recorded: bool = False
+    queued: float = 0.0
+    first: float | None = None
 
 
 class LimitReached(RunEvent):
@@ -232,7 +279,7 @@ class OutputDelta(RunEvent):
 
 
 class RunFinished(RunEvent):
-    """The run ended with an answer."""
+    """The run ended with an answer. `support`, `dissent`, `answer` and `votes` are those of its `RunResult`."""
 
     kind: Literal["run_finished"] = "run_finished"
     text: Text
@@ -240,6 +287,10 @@ class RunFinished(RunEvent):
     seconds: float
     complete: bool
     stopped_by: str | None = None
+    support: tuple[Text, ...] = ()
+    dissent: tuple[Dissent, ...] = ()
+    answer: Text | None = None
+    votes: dict[Text, int] = Field(default={})
 
 
 class RunSuspended(RunEvent):
@@ -275,6 +326,8 @@ Event = Annotated[
     | ContextCondensed
     | TaskFinished
     | VoteCounted
+    | CallStarted
+    | CallRepeated
     | ModelCalled
     | LimitReached
     | OutputDelta

@@ -9,6 +9,7 @@ from typing import Generic
 import anyio
 
 from .events import Event
+from .progress import Progress, ProgressMeter
 from .result import OutputT, RunResult
 from .run.listeners import Listener
 from .run.mailbox import Mailbox
@@ -18,11 +19,14 @@ from .run.own_task import OwnTask
 class RunStream(Generic[OutputT]):
     """The events of a run, as they happen: `async for event in stream`. After the last one, `stream.result` is set.
 
+    `stream.progress` is how far the run is, at any moment, whether its events are read or not.
+
     The iteration ends when the run does, and raises what the run raised.
     """
 
     def __init__(self) -> None:
         self._events: Mailbox[Event] = Mailbox()
+        self._meter = ProgressMeter()
         self._result: RunResult[OutputT] | None = None
         self._error: BaseException | None = None
 
@@ -40,8 +44,14 @@ class RunStream(Generic[OutputT]):
             raise RuntimeError("the run is not over: iterate over its events to the end, then ask for its result")
         return self._result
 
+    @property
+    def progress(self) -> Progress:
+        """How far the run is now: tasks, tokens, cost, seconds, and how sure a vote is."""
+        return self._meter.progress
+
     def put(self, event: Event) -> None:
         """Add an event."""
+        self._meter.add(event)
         self._events.put(event)
 
     async def follow(self, start: Callable[[Listener], Awaitable[RunResult[OutputT]]]) -> None:

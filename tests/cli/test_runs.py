@@ -52,7 +52,8 @@ def test_a_run_is_listed_and_shown(journal: Path) -> None:
     # What the run was made of belongs to its heading, before the question.
     assert shown.splitlines()[1].startswith("    configuration ")
     heads = [line.split(" ·")[0] for line in shown.splitlines() if not line.startswith(" ")]
-    assert heads[1:7] == ["Which of the two?", "planner", "task 1: One", "task 2: Two", "aggregator", "answer"]
+    heads = heads[1:8]
+    assert heads == ["Which of the two?", "planner", "task 1: One", "task 2: Two", "aggregator", "timeline", "answer"]
     assert "task 1: One · answered" in shown
     assert f"answer\n    {MERGED}" in shown
     assert "4 calls" in shown

@@ -38,7 +38,9 @@ def test_the_version_loads_nothing_at_all() -> None:
     assert modules == {"__future__", "contemplate", "contemplate._version", "contemplate.cli"}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["models", "--help"], ["serve", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["ask", "--help"], ["models", "--help"], ["serve", "--help"], ["view", "--help"]]
+)
 def test_help_loads_nothing_of_anybody_elses(arguments: list[str]) -> None:
     out, modules = loaded(arguments)
     assert "usage: contemplate" in out

@@ -8,13 +8,14 @@ limiter     `models.Limit` around it, which never has to make a call wait
 hedge       `models.Hedge` around it, which streams, and makes no second call
 journal     in SQLite, on the disk
 stream      calls are streamed
+traces      spans are made, and sent nowhere
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from tempfile import TemporaryDirectory
 
@@ -55,6 +56,15 @@ def wrapped(model: Model, on: Collection[str]) -> Model:
     return Retry(model) if "retry" in on else model
 
 
+def traced() -> Callable[[Event], None]:
+    """Return a listener that makes spans with OpenTelemetry's SDK, which are sent nowhere."""
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from contemplate.otel import Traces
+
+    return Traces(tracer_provider=TracerProvider())
+
+
 @contextmanager
 def logged() -> Iterator[None]:
     """Write logs at level INFO."""
@@ -87,7 +97,7 @@ async def opened(url: str, on: Collection[str] = ("events", "limits")) -> AsyncI
             planner=planned,
             aggregator=aggregators.synthesize(),
             limits=LIMITS if "limits" in on else None,
-            on_event=count if "events" in on else None,
+            on_event=traced() if "traces" in on else count if "events" in on else None,
             stream="stream" in on,
             journal=f"sqlite:///{folder}/runs.db" if "journal" in on else None,
         )

@@ -25,6 +25,8 @@ from ..tools.tool_context import ToolContext
 from ..tools.user_code import contained
 
 ToolOutput = str | tuple[Part, ...]
+# Characters of arguments and results that events tell.
+MOST_TOLD = 4000
 
 
 async def run_tool_call(
@@ -51,14 +53,20 @@ async def run_tool_call(
             return await _result_of(lambda: use(context), run.prompts)
 
     if run.listening:
-        run.emit(ToolStarted(task_id=task.id, tool=call.name, call_id=call.id))
+        arguments = _cut(call.arguments)
+        run.emit(ToolStarted(task_id=task.id, tool=call.name, call_id=call.id, arguments=arguments))
     started = perf_counter()
     held = None if tool is None or not (tool.approval or tool.external) else _held(tool, call, run, task)
     result = await run.use_tool(task.id, call, used, held, place)
     if run.listening:
         seconds = perf_counter() - started
-        run.emit(ToolFinished(task_id=task.id, tool=call.name, call_id=call.id, seconds=seconds, error=result.error))
+        told: dict[str, Any] = {"seconds": seconds, "error": result.error, "text": _cut(result.text)}
+        run.emit(ToolFinished(task_id=task.id, tool=call.name, call_id=call.id, **told))
     return result
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD - 3]}..."
 
 
 def _held(tool: Tool, call: ToolCall, run: RunContext, task: Task) -> HeldUse:

@@ -1,4 +1,4 @@
-"""The command line: `contemplate ask`, `runs`, `show`, `resume`, `replay`, `reaggregate`, `models`, `serve`.
+"""The command line: `contemplate ask`, `runs`, `show`, `view`, `resume`, `replay`, `reaggregate`, `models`, `serve`.
 
 arguments        the options of each command; --help comes from here
 commands         from a command's name to its function, and from errors to exit codes
@@ -7,6 +7,7 @@ ask              a question
 rerun            a run once more: resume, replay, reaggregate
 runs             the list of runs, and one run as a tree (call_tree)
 models           local models: the list, and fetching one
+viewer           runs in a browser
 serve            the server
 
 watch            making a run, and showing it

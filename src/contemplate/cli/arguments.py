@@ -21,30 +21,33 @@ are written down; CONTEMPLATE_SERVER_KEYS, of clients of serve"""
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options in `arguments`; wrong usage ends the process with exit code 2."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if options.command == "ask":
         options.question = " ".join(options.question)
         if options.json and options.events:
-            _parser().error("--json and --events exclude each other")
+            parser().error("--json and --events exclude each other")
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    whole = argparse.ArgumentParser(
         prog="contemplate",
         description="A contemplating mode for any chat model: plan, fan out to parallel subagents, merge.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    whole.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_ask(commands)
     _add_runs(commands)
     _add_reruns(commands)
+    _add_view(commands)
     _add_models(commands)
     _add_prompts(commands)
     _add_serve(commands)
-    return parser
+    _add_completion(commands)
+    return whole
 
 
 def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -124,6 +127,31 @@ def _add_runs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     for parser in (runs, show):
         _add_journal(parser)
         _add_debugging(parser)
+
+
+def _add_view(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    view = commands.add_parser(
+        "view",
+        help="show runs in a browser: their timelines, plans, texts, votes and costs",
+        description="Show runs in a browser, on this machine only, until Ctrl-C. A run that waits for a decision can "
+        "be approved there, and goes on with the options that are given here, as with resume.",
+    )
+    view.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="the run's id, or its beginning, or last; or a file that was exported, or has events (ask --events); or "
+        "the URL of a running serve; all runs that were written down without it",
+    )
+    view.add_argument("--port", type=_port, default=0, help="port; 0 picks one (default: %(default)s)")
+    view.add_argument("--no-browser", action="store_false", dest="browser", help="only print the address")
+    view.add_argument("--export", metavar="FILE", help="write RUN as one page of HTML instead; nothing is overwritten")
+    _add_journal(view)
+    _add_model(view)
+    _add_own_prompts(view)
+    _add_tools(view)
+    _add_limits(view)
+    _add_debugging(view)
 
 
 def _add_reruns(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -250,3 +278,14 @@ def _above_zero(kind: Callable[[str], float]) -> Callable[[str], float]:
         return value
 
     return convert
+
+
+def _add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    completion = commands.add_parser(
+        "completion",
+        help="print what completes commands and options in a shell",
+        description="Print a script by which a shell completes commands and options. Try it: "
+        'eval "$(contemplate completion bash)"',
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    _add_debugging(completion)

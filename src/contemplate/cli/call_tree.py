@@ -54,6 +54,13 @@ def call_tree(
 _ROLES = ("planner", "aggregator")
 
 
+def lane_of(entry: Entry, results: Collection[str]) -> str:
+    """Return within what the call was made: the id of a task of the outermost run, or a role."""
+    if entry.path:
+        return _place(entry.path, results)[0] or entry.path
+    return entry.task or entry.role
+
+
 def _place(path: str, tasks: Collection[str]) -> tuple[str, str]:
     """Return whose the run is at a path, or around it, and the path of that run.
 

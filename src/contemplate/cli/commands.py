@@ -53,6 +53,14 @@ def _dispatch(options: argparse.Namespace) -> int:
             from .models import models
 
             return models(options)
+        case "view":
+            from .viewer import view
+
+            return view(options)
+        case "completion":
+            from .completion import completion
+
+            return completion(options)
         case "prompts":
             from .prompts import prompts
 

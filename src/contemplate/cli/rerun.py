@@ -33,7 +33,7 @@ def rerun(options: argparse.Namespace) -> int:
 
 
 def _resume(options: argparse.Namespace, journal: Journal, run: RunRecord) -> int:
-    mode = _mode(run, "mind.run")
+    mode = mode_of(run, "mind.run")
     name = options.model or str(run.labels.get("model"))
     limits = Limits.model_validate(run.labels.get("limits", {}))
     given = limits_in(options)
@@ -65,7 +65,7 @@ def _resume(options: argparse.Namespace, journal: Journal, run: RunRecord) -> in
 
 
 def _replay(options: argparse.Namespace, journal: Journal, run: RunRecord) -> int:
-    mode = _mode(run, "mind.replay")
+    mode = mode_of(run, "mind.replay")
     prompts = prompts_in(options, run.labels)
 
     async def start(listener: Listener) -> RunResult[str]:
@@ -103,7 +103,12 @@ def _reaggregate(options: argparse.Namespace, journal: Journal, run: RunRecord) 
     return watch(start, view_for(options), go_on=again)
 
 
-def _mode(run: RunRecord, function: str) -> Mode:
+def mode_of(run: RunRecord, function: str) -> Mode:
+    """Return the mode in which a run was asked.
+
+    Raises:
+        ConfigurationError: it was not made by `contemplate ask`.
+    """
     if run.labels.get("command") != "ask":
         raise ConfigurationError(
             f"run {run.run_id!r} was not made by `contemplate ask`, and needs the code that made it",

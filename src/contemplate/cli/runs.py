@@ -18,8 +18,10 @@ from .call_tree import INDENT, call_tree, indented
 from .console import say, write
 from .exit_codes import ANSWERED
 from .journal_file import find_run, open_journal
+from .timeline import fitted, timeline, width
 
-QUESTION_WIDTH = 60
+# A question is not cut to less, however narrow the terminal is.
+QUESTION_WIDTH = 24
 
 
 def runs(options: argparse.Namespace) -> int:
@@ -29,10 +31,9 @@ def runs(options: argparse.Namespace) -> int:
         _print_json([run.model_dump(mode="json") for run in listed])
         return ANSWERED
     for run in listed:
-        question = " ".join(run.question.split())
-        if len(question) > QUESTION_WIDTH:
-            question = question[: QUESTION_WIDTH - 3] + "..."
-        write(printable(f"{run.run_id:12}  {_when(run)}  {run.status:11}  {question}") + "\n")
+        head = f"{run.run_id:12}  {_when(run)}  {run.status:11}  "
+        question = fitted(run.question, max(QUESTION_WIDTH, width() - len(head)))
+        write(printable(head + question).rstrip() + "\n")
     if not listed:
         say("no run was written down yet")
     return ANSWERED
@@ -48,9 +49,16 @@ def show(options: argparse.Namespace) -> int:
         return ANSWERED
     requests = journal if options.requests else None
     results = {} if run.result is None else {result.id: result for result in run.result.tasks}
-    lines = [*_head(run), *call_tree(entries, results, requests), *_end(run)]
+    bars = timeline(entries, results, width() - len(INDENT))
+    lines = [*_head(run), *call_tree(entries, results, requests), *_section("timeline", bars), *_end(run)]
     write(printable("\n".join(lines)) + "\n")
     return ANSWERED
+
+
+def _section(head: str, lines: Iterator[str]) -> Iterator[str]:
+    first = next(lines, None)
+    if first is not None:
+        yield from (head, f"{INDENT}{first}", *(f"{INDENT}{line}" for line in lines))
 
 
 def _document(journal: Journal, run: RunRecord, entries: Sequence[Entry], requests: bool) -> JsonValue:

@@ -56,6 +56,7 @@ def _settings(options: argparse.Namespace, settings: ServerSettings) -> ServerSe
         "max_runs": options.max_runs,
         "max_queued": options.max_queued,
         "drain_seconds": options.drain_seconds,
+        "viewer": options.viewer,
         "limits": _limits(options, settings.limits),
     }
     return replace(settings, **{name: value for name, value in said.items() if value is not None})

@@ -35,6 +35,9 @@ def add_serve_options(
         metavar="NAME",
         help="a Host that requests may name beside loopback; repeatable",
     )
+    serve.add_argument(
+        "--no-viewer", action="store_const", const=False, dest="viewer", help="show no runs in browsers at /"
+    )
     bounds = serve.add_argument_group("bounds")
     whole, number = above_zero(int), above_zero(float)
     bounds.add_argument("--max-runs", type=whole, metavar="N", help="runs that go on at once")

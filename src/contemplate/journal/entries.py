@@ -12,6 +12,7 @@ from pydantic_core import to_json, to_jsonable_python
 
 from ..data import Data
 from ..decisions import Decision, HeldCall, PendingCall
+from ..events import Again
 from ..messages import ImagePart, Message, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
@@ -73,7 +74,9 @@ class Entry(Data):
         seen: images that a tool returned for the model.
         sizes: of a prompt that did not fit: the tokens that do, and those that it has, where the server named them.
         usage: its usage, including earlier attempts that failed or were cut off.
-        started, seconds: when it started, in seconds since the start of the run, and its duration.
+        started, seconds: when it was asked for, in seconds since the start of the run, and its duration from then on.
+        queued, first, again: of a model's: how many of these it waited for its turn; after how many more the first
+            piece came; and when it was made once more, and why.
     """
 
     path: str = ""
@@ -93,6 +96,9 @@ class Entry(Data):
     usage: Usage = Usage()
     started: float = 0.0
     seconds: float = 0.0
+    queued: float = 0.0
+    first: float | None = None
+    again: tuple[tuple[float, Again, str], ...] = ()
     parts: tuple[str, ...] = ()
 
     @property

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from ..decisions import Decision, HeldCall, PendingCall
 from ..errors import JournalBusy, JournalError, ModelContextError, error_info
+from ..events import NOT_MADE, Course
 from ..messages import ImagePart, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
@@ -79,7 +80,8 @@ class Recording:
         self._pending: list[Pending] = []
         self._write_lock = anyio.Lock()
         self._late: str | None = None
-        self._run_started = perf_counter()
+        # What a run had worked before it was suspended counts, as it does for its clock.
+        self._run_started = perf_counter() - run.seconds
 
     def attach(
         self,
@@ -176,9 +178,16 @@ class Recording:
         """Wait for the turn of a recorded call."""
         await anyio.lowlevel.checkpoint()
 
-    async def answered(self, asked: Asked, started: float, response: ModelResponse, usage: Usage) -> None:
-        """Record a model's answer, and its usage."""
-        await self._record(asked.pieces, self._entry(asked, started, response=response, usage=usage))
+    async def answered(
+        self,
+        asked: Asked,
+        started: float,
+        response: ModelResponse,
+        usage: Usage,
+        course: Course = NOT_MADE,
+    ) -> None:
+        """Record a model's answer, its usage, and the course of the call."""
+        await self._record(asked.pieces, self._entry(asked, started, response=response, usage=usage, course=course))
 
     async def returned(
         self,
@@ -192,16 +201,31 @@ class Recording:
         """Record a tool's result. A failure counts as an answer, as the model receives it."""
         await self._record(asked.pieces, self._entry(asked, started, text=text, error=error, images=images, seen=seen))
 
-    def cut_off(self, asked: Asked, started: float, error: BaseException, text: str, usage: Usage) -> None:
+    def cut_off(
+        self,
+        asked: Asked,
+        started: float,
+        error: BaseException,
+        text: str,
+        usage: Usage,
+        course: Course = NOT_MADE,
+    ) -> None:
         """Record that a call failed or was cancelled: now if nobody else is writing, else with the next call."""
         outcome: CallOutcome = "failed" if isinstance(error, Exception) else "cancelled"
         sizes = (error.context_tokens, error.prompt_tokens) if isinstance(error, ModelContextError) else None
-        entry = self._entry(asked, started, outcome, text=text, error=error_info(error), sizes=sizes, usage=usage)
+        told: dict[str, Any] = {"text": text, "error": error_info(error), "sizes": sizes}
+        entry = self._entry(asked, started, outcome, usage, course, **told)
         self._pending.append((entry, asked.pieces))
         self._flush_quickly()
 
     def _entry(
-        self, asked: Asked, started: float, outcome: CallOutcome = "answered", usage: Usage = NOTHING, **fields: Any
+        self,
+        asked: Asked,
+        started: float,
+        outcome: CallOutcome = "answered",
+        usage: Usage = NOTHING,
+        course: Course = NOT_MADE,
+        **fields: Any,
     ) -> Entry:
         earlier = self._entries.get(asked.slot)
         self._claimed.add(asked.slot)
@@ -218,6 +242,9 @@ class Recording:
             usage=usage if earlier is None else usage + earlier.usage,
             started=started - self._run_started,
             seconds=perf_counter() - started,
+            queued=course.queued,
+            first=course.first,
+            again=course.again,
             **fields,
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
@@ -20,6 +20,9 @@ from ..messages import Message, TokenLogprob
 from ..prompts import DEFAULTS, Prompts
 from ..settings import ModelSettings
 from ..usage import Price, Usage
+
+if TYPE_CHECKING:
+    from ..events import Again
 
 
 class RunMark:
@@ -78,13 +81,18 @@ class OutputSchema:
     schema: JsonSchema
 
 
+def _unheard(reason: Again, message: str) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """A complete model call. With `tool_choice` "required", the model must call a tool.
 
     `earlier` is how many of the messages, after that of the system, are a conversation before what is asked: where the
     prompt does not fit into the model's context, they are shortened. `prompts` are what the model is told in words
-    where its server has no field for it, and where texts are shortened.
+    where its server has no field for it, and where texts are shortened. `on_again` is told by wrappers when they make
+    the call once more, and why.
     """
 
     messages: tuple[Message, ...]
@@ -94,6 +102,7 @@ class ModelRequest:
     output_schema: OutputSchema | None = None
     earlier: int = 0
     prompts: Prompts = field(default=DEFAULTS, repr=False)
+    on_again: Callable[[Again, str], None] = field(default=_unheard, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +21,7 @@ from anyio.abc import TaskGroup
 from ..budget import Budget
 from ..decisions import Approve
 from ..errors import ConfigurationError, ModelContextError, error_info
-from ..events import CallName, Event, ModelCalled, Speaker
+from ..events import NOT_MADE, Again, CallName, CallRepeated, CallStarted, Event, ModelCalled, Speaker
 from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.accounting import accounted
@@ -120,6 +121,7 @@ class Calls(OngoingRun):
         activity: Activity | None = None,
         approve: Approve | None = None,
         lent: bool = False,
+        began: float | None = None,
     ) -> None:
         self.seed = seed
         self.deps = deps
@@ -137,6 +139,7 @@ class Calls(OngoingRun):
         self.activity = activity or Activity()
         self.approve = approve
         self.lent = lent
+        self._began = perf_counter() if began is None else began
         # Decisions are those of the run that can be resumed: the outermost one.
         self.decisions: Recording | None = resources.recording if outer is None else outer.decisions
         self.loop = anyio.lowlevel.current_token()
@@ -235,6 +238,7 @@ class Calls(OngoingRun):
             activity=None if lent else scope.activity.begin(),
             approve=approve or self.approve,
             lent=lent,
+            began=self._began,
         )
 
     def recording_elsewhere(self, scope: RunScope) -> AbstractContextManager[Recording | None]:
@@ -243,9 +247,8 @@ class Calls(OngoingRun):
         return nullcontext() if recording is None else recording.elsewhere(_join(self._recorded_path, scope.name))
 
     def emit(self, event: Event) -> None:
-        """Send `event` to the listeners, with the run's id and path."""
-        if not event.run_id:
-            event.stamp(self.run_id, self.path)
+        """Send `event` to the listeners, with the run's id and path, and the time."""
+        event.stamp(self.run_id, self.path, round(perf_counter() - self._began, 4))
         self.listeners.emit(event)
 
     def spent_on(self, task: str) -> Usage:
@@ -281,6 +284,9 @@ class Calls(OngoingRun):
             turn = self._turns.get((role, task), 0)
             self._turns[role, task] = turn + 1
             name, meter = _Name(role, task, turn), Meter(on_delta)
+            if self.listeners.listening:
+                self.emit(CallStarted(name=self._full(name), model=model.name))
+            request = replace(request, on_again=partial(self._again, name, meter))
             return await self._call(_Call(name, model, request, meter, more, context, whole))
 
         if role == "planner":
@@ -316,9 +322,9 @@ class Calls(OngoingRun):
         try:
             response = await self._make(call)
         except BaseException as error:
-            recording.cut_off(asked, started, error, meter.text, meter.spent)
+            recording.cut_off(asked, started, error, meter.text, meter.spent, meter.course)
             raise
-        await recording.answered(asked, started, response, meter.spent)
+        await recording.answered(asked, started, response, meter.spent, meter.course)
         return response
 
     async def _recall(self, known: Entry, recording: Recording, call: _Call) -> ModelResponse:
@@ -386,7 +392,7 @@ class Calls(OngoingRun):
         if reservation.output_tokens != wanted:
             settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
             request, sent = replace(request, settings=settings), sent.with_settings(settings)
-        started = perf_counter()
+        started = meter.sent = perf_counter()
         finish, error, answered_by = None, None, None
         meter.spent = ONE_CALL
         try:
@@ -453,19 +459,28 @@ class Calls(OngoingRun):
         if answered_by is not None and name.task is not None and name.role == "subagent":
             self._answered_by[name.task] = answered_by
         if self.listeners.listening:
-            self.listeners.emit(
+            course = NOT_MADE if recorded else meter.course
+            self.emit(
                 ModelCalled(
-                    run_id=self.run_id,
-                    path=self.path,
-                    name=CallName(run=self.run_id, path=self.path, role=name.role, task=name.task, turn=name.turn),
+                    name=self._full(name),
                     model=answered_by or model,
                     usage=meter.spent,
                     seconds=seconds,
                     finish=finish,
                     error=None if error is None else error_info(error),
                     recorded=recorded,
+                    queued=course.queued,
+                    first=course.first,
                 )
             )
+
+    def _again(self, name: _Name, meter: Meter, reason: Again, message: str) -> None:
+        meter.add_again(reason, message)
+        if self.listeners.listening:
+            self.emit(CallRepeated(name=self._full(name), reason=reason, message=message))
+
+    def _full(self, name: _Name) -> CallName:
+        return CallName(run=self.run_id, path=self.path, role=name.role, task=name.task, turn=name.turn)
 
     def book_on(self, task: str | None, usage: Usage) -> None:
         """Add `usage` to a task, and to the tasks of the outer runs around it."""

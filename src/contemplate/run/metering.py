@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
+from ..events import Again, Course
 from ..models import Delta, DeltaSink, ModelResponse
 from ..models.tokens import BYTES_PER_TOKEN, text_bytes
 from ..usage import NOTHING, Usage
@@ -10,10 +13,18 @@ ONE_CALL = Usage(calls=1, cost_usd=None)
 
 
 class Meter:
-    """Passes deltas on and counts their bytes: a call that is cut off costs tokens that no provider reports."""
+    """Passes deltas on and counts their bytes: a call that is cut off costs tokens that no provider reports.
+
+    Attributes:
+        sent: when the call was made, after it had waited for its turn; None before.
+    """
 
     def __init__(self, on_delta: DeltaSink | None) -> None:
         self.on_delta = on_delta
+        self.sent: float | None = None
+        self._asked = perf_counter()
+        self._first: float | None = None
+        self._again: list[tuple[float, Again, str]] = []
         self.written = 0
         self.spent = NOTHING
         self._attempts = 1
@@ -24,8 +35,22 @@ class Meter:
         """The text written so far, since the last restart."""
         return "".join(self._texts)
 
+    @property
+    def course(self) -> Course:
+        """How the call went so far."""
+        now = perf_counter()
+        sent = now if self.sent is None else self.sent
+        first = None if self._first is None else max(self._first - sent, 0.0)
+        return Course(sent - self._asked, first, tuple(self._again))
+
+    def add_again(self, reason: Again, message: str) -> None:
+        """Add that the call is made once more."""
+        self._again.append((perf_counter() - self._asked, reason, message))
+
     def __call__(self, delta: Delta) -> None:
         """Count a delta, and pass it on."""
+        if self._first is None:
+            self._first = perf_counter()
         self.written += text_bytes(delta.text) + text_bytes(delta.reasoning)
         if delta.restart:
             self._attempts += 1

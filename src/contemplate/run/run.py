@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -149,7 +150,8 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
             _keep_leases(draws, opened)
             ledger = Ledger(job.limits, keep_for_aggregator=share, draws=draws)
             run_id, listeners = job.run_id or new_run_id(), Listeners(own)
-            yield Calls(run_id, ledger, listeners, opened, deps=job.deps, approve=job.approve)
+            began = perf_counter() - job.seconds_before
+            yield Calls(run_id, ledger, listeners, opened, deps=job.deps, approve=job.approve, began=began)
         return
     outer = scope.run
     assert isinstance(outer, Calls)  # noqa: S101
@@ -347,6 +349,10 @@ class _Run:
                     seconds=result.seconds,
                     complete=result.complete,
                     stopped_by=result.stopped_by,
+                    support=result.support,
+                    dissent=result.dissent,
+                    answer=result.answer,
+                    votes=result.votes,
                 )
             )
         return Ended(result, self._state.stopped_by)

@@ -26,6 +26,7 @@ stop_strings       answers that end at a string
 json_output        answers that follow a client's JSON schema
 event_stream       what all streams have in common
 outbox             what a slow client has not read yet
+viewer             runs in a browser
 deltas             the events of a run, as what they add to the reasoning and to the answer
 api_errors, error_forms  errors: a status, a message, a code; the form of each API
 """
@@ -40,8 +41,18 @@ if TYPE_CHECKING:
     from .served import SmallCalls
     from .settings import ClientKey, ServerSettings
     from .uvicorn_server import check_address, serve
+    from .viewer.alone import serve_viewer
 
-__all__ = ["ClientKey", "ServerSettings", "SmallCalls", "check_address", "create_app", "read_config", "serve"]
+__all__ = [
+    "ClientKey",
+    "ServerSettings",
+    "SmallCalls",
+    "check_address",
+    "create_app",
+    "read_config",
+    "serve",
+    "serve_viewer",
+]
 
 _HOMES = {
     "ClientKey": ".settings",
@@ -51,6 +62,7 @@ _HOMES = {
     "create_app": ".app",
     "read_config": ".config_file",
     "serve": ".uvicorn_server",
+    "serve_viewer": ".viewer.alone",
 }
 _NEEDED = ("jsonschema", "prometheus_client", "starlette", "uvicorn")
 

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 import anyio.lowlevel
 
 from .api_errors import SERVER_STOPPED, RequestError, busy, draining, server_error
+from .viewer.live_runs import LiveRuns
 from .waiting_runs import WaitingRuns
 
 
 class ActiveRuns:
-    """The runs that are going on, a queue of those that will, and those that wait for their clients.
+    """The runs that are going on, a queue of those that will, those that wait, and what is seen of all.
 
     Args:
         most: how many go on at once.
@@ -21,6 +22,7 @@ class ActiveRuns:
 
     def __init__(self, most: int = 200, most_queued: int = 1000) -> None:
         self.waiting = WaitingRuns()
+        self.live = LiveRuns()
         self._most_queued = most_queued
         self._turns = anyio.Semaphore(most)
         self._scopes: set[anyio.CancelScope] = set()
@@ -86,3 +88,4 @@ class ActiveRuns:
         self._stopped = True
         for scope in self._scopes:
             scope.cancel()
+        self.live.close()

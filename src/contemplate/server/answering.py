@@ -18,6 +18,7 @@ from .deltas import NOTHING_TOLD, FinishReason, ReplyDelta, ReplyDeltas
 from .forced_call import ToCall, answer_call, forced_call, next_step
 from .outbox import Outbox, Unread, delivering
 from .stop_strings import StoppedReply
+from .viewer.live_runs import LiveRun, LiveRuns
 from .visits import Visit
 from .waiting_runs import WaitingRun, as_known, names, owned, suspended
 
@@ -115,7 +116,7 @@ class _Answering:
     async def _told(self, asked: Asked, before: WaitingRun | None, deltas: ReplyDeltas) -> RunResult[Any]:
         """Return the result of a run, whose progress and whose answer are told."""
         async with delivering(self._reply.say, self._unread, lambda: self._runs.active) as outbox:
-            hearing = _Hearing(self._reply, self._visit, deltas, outbox)
+            hearing = _Hearing(self._reply, self._visit, deltas, outbox, self._runs.live)
             try:
                 return await _run(asked, before, self._visit, hearing.hear)
             except ConfigurationError as error:
@@ -127,12 +128,14 @@ class _Answering:
 class _Hearing:
     """What hears the events of a run, and puts what the client is to be told of them into the outbox."""
 
-    def __init__(self, reply: Reply, visit: Visit, deltas: ReplyDeltas, outbox: Outbox) -> None:
+    def __init__(self, reply: Reply, visit: Visit, deltas: ReplyDeltas, outbox: Outbox, live: LiveRuns) -> None:
         self.started = False
         self._reply = reply
         self._visit = visit
         self._deltas = deltas
         self._outbox = outbox
+        self._live = live
+        self._watched: LiveRun | None = None
 
     def hear(self, event: Event) -> None:
         try:
@@ -140,6 +143,8 @@ class _Hearing:
                 self._outbox.open()
             else:
                 self._see(event)
+            if self._watched is not None:
+                self._watched.put(event)
             delta = self._deltas.of(event)
         except Exception as error:
             # A listener that raises would only be dropped.
@@ -152,9 +157,15 @@ class _Hearing:
         if isinstance(event, RunStarted):
             self.started = True
             self._reply.run_id = self._visit.run_id = event.run_id
+            self._watch(event.run_id)
         if isinstance(event, ModelCalled) and event.error is None:
             self._outbox.open()
         self._visit.see(event)
+
+    def _watch(self, run_id: str) -> None:
+        visit = self._visit
+        if visit.settings.viewer:
+            self._watched = self._live.begin(run_id, visit.model or "", visit.client)
 
 
 def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listener) -> Awaitable[RunResult[Any]]:
@@ -185,7 +196,7 @@ def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listen
         seed=asked.seed,
         tools=() if asked.tool_choice == "none" else asked.tools,
         run_id=asked.run_id,
-        labels=owned(asked.labels, visit.owner) or None,
+        labels=owned({**asked.labels, "contemplator": asked.model}, visit.owner),
         limits=limits,
         budget=visit.budgets,
         on_event=on_event,

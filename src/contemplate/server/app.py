@@ -17,6 +17,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ExceptionHandler
 
 from ..contemplator import Contemplator
 from .active_runs import ActiveRuns
@@ -42,11 +43,14 @@ from .responses.operations import OPERATIONS as RESPONSES
 from .responses.routes import ResponsesRoutes
 from .served import LESS_EFFORT, WELL_KNOWN_ANSWER_TOOLS, Efforts, Served, SmallCalls
 from .settings import ServerSettings
+from .viewer.operations import OPERATIONS as VIEWER
+from .viewer.routes import ViewerRoutes
+from .viewer.served_runs import shown_runs
 from .visit_book import VisitBook
 from .visits import Visit
 
 # What the OpenAPI document tells, in the order in which it does.
-OPERATIONS = (*CHAT, *RESPONSES, *MESSAGES, *HEALTH)
+OPERATIONS = (*CHAT, *RESPONSES, *MESSAGES, *HEALTH, *VIEWER)
 
 # The forms of errors: OpenAI's, but for the paths of other APIs.
 ERROR_FORMS = ErrorForms(error_response, {"/v1/messages": ErrorResponse})
@@ -109,19 +113,30 @@ def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Sta
         Route("/v1/chat/completions", backend.chat, methods=["POST"]),
         *messages_routes(backend.mind, served.with_effort, read, runs),
         *responses.routes(),
+        *_viewer(served, settings, runs),
     ]
     backend.counted = Metrics(runs, routes, served.label)
     app = Starlette(
         routes=routes,
-        middleware=_middleware(settings, backend.counted),
-        exception_handlers=dict.fromkeys((RequestError, HTTPException, ClientDisconnect), _error_response),
+        middleware=middleware_of(settings, backend.counted),
+        exception_handlers=exception_handlers(),
         lifespan=lifespan,
     )
     app.state.go_on = responses.go_on
     return app
 
 
-def _middleware(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
+def _viewer(served: Served, settings: ServerSettings, runs: ActiveRuns) -> list[Route]:
+    shown = shown_runs(served, runs, keys=bool(settings.keys))
+    return ViewerRoutes(shown, settings).routes if settings.viewer else []
+
+
+def exception_handlers() -> dict[type[Exception], ExceptionHandler]:
+    """Return what answers the errors that routes raise."""
+    return dict.fromkeys((RequestError, HTTPException, ClientDisconnect), _error_response)
+
+
+def middleware_of(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
     """Return what a request passes before the routes, from the outside in."""
     inner = []
     if settings.allowed_origins:
@@ -177,7 +192,8 @@ class _Backend:
         return Response(self.counted.text(), media_type=MEDIA_TYPE)
 
     async def document(self, request: Request) -> Response:
-        return JSONResponse(openapi_document(OPERATIONS))
+        there = [each for each in OPERATIONS if self._settings.viewer or each not in VIEWER]
+        return JSONResponse(openapi_document(there))
 
     async def models(self, request: Request) -> Response:
         if _ANTHROPIC in request.headers:

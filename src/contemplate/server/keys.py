@@ -14,8 +14,8 @@ from .error_forms import ErrorForms
 from .settings import ClientKey
 from .visits import Visit
 
-# Those who watch the server have no key, and learn nothing from these that costs.
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json"})
+# Those who watch the server have no key, and learn nothing from these that costs; a browser asks for a key with them.
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/", "/viewer.js", "/viewer.css"})
 
 
 class KeyRing:

@@ -30,6 +30,7 @@ REQUEST_ID: Json = {"x-request-id": {"schema": {"type": "string"}, "description"
 _REASONS = {
     400: "The request asks for what is not there, or is none.",
     401: "There is no key, or it is not one of the server's.",
+    403: "It is not asked from where it may be.",
     404: "There is nothing of this name.",
     408: "The body did not come in time.",
     413: "The body is too large.",

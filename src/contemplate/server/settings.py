@@ -66,6 +66,7 @@ class ServerSettings:
         unread_seconds: how long a client may leave an answer unread, before it is dropped and its run is cancelled.
         header_seconds: how long a client may take to send the head of a request; with `serve` only.
         drain_seconds: how long runs may go on after a SIGTERM; with `serve` only.
+        viewer: whether `/` shows the runs in a browser: each key its own; without keys, those since the server began.
 
     Raises:
         ConfigurationError: a number is not above zero, or two keys have one name or one secret.
@@ -84,10 +85,13 @@ class ServerSettings:
     unread_seconds: float = 60.0
     header_seconds: float = 20.0
     drain_seconds: float = 30.0
+    viewer: bool = True
 
     def __post_init__(self) -> None:
         for each in fields(self):
             value, least = getattr(self, each.name), each.name not in ("max_queued", "drain_seconds")
+            if isinstance(value, bool):
+                continue
             if isinstance(value, int | float) and not (0 < value < math.inf or (value == 0 and not least)):
                 raise ConfigurationError(f"ServerSettings({each.name}={value})", hint="a number above 0")
         for kind in ("name", "secret"):

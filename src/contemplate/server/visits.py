@@ -68,6 +68,11 @@ class Visit:
         return lowered(own, self.settings.limits, self.wanted)
 
     @property
+    def client(self) -> str | None:
+        """The name of its key; None without keys."""
+        return None if self.key is None else self.key.name
+
+    @property
     def budgets(self) -> tuple[Budget, ...]:
         """What its run draws from."""
         return () if self.key is None else self.key.budgets

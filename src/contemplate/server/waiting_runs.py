@@ -90,6 +90,10 @@ class WaitingRuns:
         self._runs[run.run_id] = self._clock() + self._seconds, run
         self._forget_old()
 
+    def find(self, run_id: str) -> WaitingRun | None:
+        """Return a run that is remembered; None if there is none of this id."""
+        return self._runs.get(run_id, (0.0, None))[1]
+
     async def take(self, asked: Asked, owner: str = "") -> WaitingRun | None:
         """Return the run that goes on with what `asked` brings, and remember it no longer; None if there is none.
 

@@ -102,6 +102,8 @@ class Fallback(Wrapper):
         for model, circuit in self._models:
             if circuit.delay(anyio.current_time()) > 0:
                 continue
+            if failed:
+                request.on_again("replaced", str(failed[-1]))
             if sink is not None:
                 sink.start_over(price)
             try:

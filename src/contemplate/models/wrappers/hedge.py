@@ -128,6 +128,7 @@ class _Race:
                     await self._decided.wait()
                 if not self._decided.is_set() and may_hedge():
                     self.calls.append(_Call())
+                    self._request.on_again("hedged", f"no token came for {late:.2f} s")
                     group.start_soon(self._make, self.calls[1])
         answered = self._winner or self.calls[0]
         if answered.response is None:

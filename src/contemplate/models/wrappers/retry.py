@@ -74,7 +74,7 @@ class Retry(Wrapper):
             stop=self._should_stop,
             wait=self._wait,
             sleep=anyio.sleep,
-            before_sleep=None if sink is None else lambda _: sink.start_over(),
+            before_sleep=lambda state: _again(state, request, sink),
             reraise=True,
         )
         response: ModelResponse = await attempts(self.inner.request, request, sink)
@@ -108,3 +108,10 @@ class Retry(Wrapper):
         error = state.outcome.exception() if state.outcome is not None else None
         requested = error.retry_after if isinstance(error, ModelError) else None
         return max(jittered, requested or 0.0)
+
+
+def _again(state: RetryCallState, request: ModelRequest, sink: Restarting | None) -> None:
+    error = None if state.outcome is None else state.outcome.exception()
+    request.on_again("retried", "" if error is None else str(error))
+    if sink is not None:
+        sink.start_over()

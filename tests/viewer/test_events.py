@@ -1,0 +1,213 @@
+"""What is told of runs: events as lines, those of recorded runs, and those that are kept while a run goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contemplate import Contemplator, Message, tool
+from contemplate.errors import ConfigurationError
+from contemplate.events import (
+    CallRepeated,
+    CallStarted,
+    CallWaiting,
+    Event,
+    ModelCalled,
+    PlanDelta,
+    RunFinished,
+    RunStarted,
+    RunSuspended,
+    TaskDelta,
+    TaskFinished,
+    TaskStarted,
+    ToolFinished,
+    ToolStarted,
+    VoteCounted,
+)
+from contemplate.journal import Journal
+from contemplate.messages import ToolCall
+from contemplate.models import ModelRequest
+from contemplate.server.viewer.event_lines import lines_of, read_events
+from contemplate.server.viewer.live_runs import LiveRun, LiveRuns
+from contemplate.testing import ScriptedModel
+from contemplate.views.recorded_events import events_of
+
+from .scenes import contemplating, events_of_run, hostile, large, nested, voting
+
+pytestmark = pytest.mark.anyio
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=5)
+PIECES = st.lists(st.tuples(st.sampled_from(["1", "2", "plan", "start"]), TEXTS, st.booleans()), max_size=30)
+
+
+def said(events: list[Event]) -> dict[str, str]:
+    """What each task has written, after all restarts."""
+    texts: dict[str, str] = {}
+    for event in events:
+        match event:
+            case TaskDelta():
+                before = "" if event.restart else texts.get(event.task_id, "")
+                texts[event.task_id] = before + event.text + event.reasoning
+            case PlanDelta():
+                texts["plan"] = texts.get("plan", "") + event.text
+            case _:
+                pass
+    return texts
+
+
+@given(PIECES)
+def test_joined_pieces_say_the_same(pieces: list[tuple[str, str, bool]]) -> None:
+    events: list[Event] = []
+    for who, text, restart in pieces:
+        if who == "start":
+            events.append(TaskStarted(task_id="1", model="m"))
+        elif who == "plan":
+            events.append(PlanDelta(text=text))
+        else:
+            events.append(TaskDelta(task_id=who, text=text, restart=restart))
+    lines = lines_of(events)
+    assert said(list(read_events(lines))) == said(events)
+    assert len(lines) <= len(events)
+
+
+@pytest.mark.parametrize("make", [contemplating, voting, nested, hostile])
+async def test_lines_are_events_again(make: Any) -> None:
+    events = await events_of_run(make())
+    again = list(read_events(lines_of(events)))
+    assert said(again) == said(events)
+    kinds = ("task_delta", "plan_delta", "output_delta")
+    assert sorted((e.kind, e.at) for e in again if e.kind not in kinds) == sorted(
+        (e.kind, e.at) for e in events if e.kind not in kinds
+    )
+
+
+def test_a_line_that_is_no_event_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="line 2"):
+        list(read_events(['{"kind": "noted", "message": "m"}', '{"kind": "nothing"}']))
+
+
+async def test_times_do_not_go_back_and_calls_have_a_course() -> None:
+    events = await events_of_run(contemplating())
+    assert [event.at for event in events] == sorted(event.at for event in events)
+    started = [event for event in events if isinstance(event, CallStarted)]
+    called = [event for event in events if isinstance(event, ModelCalled)]
+    assert len(started) == len(called) == 8
+    for event in called:
+        assert event.queued >= 0
+        assert event.first is not None
+        assert 0 <= event.first <= event.seconds
+    (again,) = [event for event in events if isinstance(event, CallRepeated)]
+    assert (again.name.task, again.reason) == ("2", "retried")
+    assert "reset" in again.message
+    (tool_started,) = [event for event in events if isinstance(event, ToolStarted)]
+    (tool_finished,) = [event for event in events if isinstance(event, ToolFinished)]
+    assert json.loads(tool_started.arguments) == {"query": "peace of 1648"}
+    assert "Inventory" in tool_finished.text
+    finished = events[-1]
+    assert isinstance(finished, RunFinished)
+    assert finished.support == ("1", "2", "3", "4", "5")
+
+
+@pytest.mark.parametrize("make", [contemplating, voting, nested, hostile])
+async def test_a_recorded_run_tells_what_the_run_told(make: Any, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "runs.db")
+    live = await events_of_run(make(journal))
+    assert isinstance(live[0], RunStarted)
+    record = journal.load(live[0].run_id)
+    assert record is not None
+    told = events_of(journal, record)
+    assert [event.at for event in told] == sorted(event.at for event in told)
+
+    def calls(events: list[Event]) -> list[tuple[Any, ...]]:
+        found = [event for event in events if isinstance(event, ModelCalled)]
+        return sorted((e.path, e.name.role, e.name.task or "", e.name.turn, e.usage.output_tokens) for e in found)
+
+    assert calls(told) == calls(live)
+    # Each call is written within its time, and its task ends after it.
+    by_call = {(e.path, e.name.task, e.name.turn): e for e in live if isinstance(e, ModelCalled)}
+    for event in told:
+        if isinstance(event, ModelCalled):
+            assert event.at == pytest.approx(by_call[event.path, event.name.task, event.name.turn].at, abs=0.5)
+            before = told[: told.index(event)]
+            assert any(isinstance(e, CallStarted) and e.name == event.name for e in before)
+            ended = [e for e in before if isinstance(e, TaskFinished) and e.path == event.path]
+            assert event.name.task not in [e.result.id for e in ended]
+    last, end = live[-1], told[-1]
+    assert isinstance(last, RunFinished)
+    assert isinstance(end, RunFinished)
+    assert end.model_copy(update={"at": 0}) == last.model_copy(update={"at": 0})
+    votes = [sum(event.votes.values()) for event in told if isinstance(event, VoteCounted) and not event.path]
+    assert votes == list(range(1, len(votes) + 1))
+
+
+async def test_a_recorded_run_that_waits_says_for_what(tmp_path: Path) -> None:
+    @tool(approval=True)
+    async def mail(to: str) -> str:
+        """Send a mail."""
+        return to
+
+    def script(request: ModelRequest) -> str | Message:
+        if request.messages[-1].role == "tool":
+            return "done"
+        return Message.assistant("", (ToolCall(id="c", name="mail", arguments='{"to": "ann"}'),))
+
+    journal = Journal(tmp_path / "runs.db")
+    mind = Contemplator(ScriptedModel(script), mode="thinking", tools=[mail], journal=journal)
+    result = await mind.run("?", run_id="waits")
+    record = journal.load("waits")
+    assert record is not None
+    told = events_of(journal, record)
+    assert [event.call.id for event in told if isinstance(event, CallWaiting)] == [result.pending[0].id]
+    assert isinstance(told[-1], RunSuspended)
+    await mind.resume("waits", {result.pending[0].id: True})
+    record = journal.load("waits")
+    assert record is not None
+    assert not any(isinstance(event, CallWaiting) for event in events_of(journal, record))
+
+
+async def test_who_follows_is_told_all_and_then_what_comes() -> None:
+    events = await events_of_run(large(30))
+    run = LiveRun("r", "m", None)
+    half = len(events) // 2
+    for event in events[:half]:
+        run.put(event)
+    heard: list[bytes] = []
+
+    async def follow() -> None:
+        async for batch in run.follow(0):
+            heard.extend(batch.splitlines(keepends=True))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(follow)
+        await anyio.wait_all_tasks_blocked()
+        for event in events[half:]:
+            run.put(event)
+    assert heard == run.lines
+    assert said(list(read_events(heard))) == said(events)
+    rest = b"".join([batch async for batch in run.follow(len(heard) - 2)])
+    assert rest == b"".join(heard[-2:])
+
+
+async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contemplate.server.viewer.live_runs.MOST_OF_ONE", 10_000)
+    monkeypatch.setattr("contemplate.server.viewer.live_runs.MOST_RUNS", 3)
+    runs = LiveRuns()
+    run = runs.begin("0", "m")
+    run.put(RunStarted(run_id="0", question="?", model="m"))
+    for _ in range(5000):
+        run.put(TaskDelta(task_id="1", text="word " * 10))
+    run.put(TaskStarted(task_id="1", model="m"))
+    assert sum(map(len, run.lines)) < 40_000
+    # That a task began is told, however much was written.
+    assert isinstance(list(read_events(run.lines))[-1], TaskStarted)
+    for number in range(1, 9):
+        runs.begin(str(number), "m").close()
+    assert runs.get("0") is run
+    assert runs.get("1") is None
+    runs.close()
+    assert [batch async for batch in run.follow(0)]

@@ -1,0 +1,205 @@
+// What came of a run: what waits for a decision, the answer and who stands behind it, votes, and notes.
+import { useSignal } from "@preact/signals";
+import { decide } from "./feed";
+import { linkTo, type View } from "./place";
+import type { Run } from "./run";
+import type { PendingCall } from "./events";
+import { Text } from "./task";
+import { count, oneLine, plural, seconds } from "./text";
+
+interface Props {
+  run: Run;
+  id: string;
+  view: View;
+  /** Whether calls that wait can be decided here. */
+  decides: boolean;
+}
+
+export function Answer({ run, id, view, decides }: Props) {
+  void run.version.value;
+  const text = run.text || run.output;
+  return (
+    <article class="answer" aria-label="Answer">
+      {[...run.waiting.values()].map((call) => (
+        <Approval key={call.id} id={id} call={call} decides={decides} view={view} />
+      ))}
+      <Votes run={run} id={id} view={view} />
+      {(text || run.status !== "running") && (
+        <section>
+          <h2>{run.status === "running" ? "Answer so far" : "Answer"}</h2>
+          {run.winner && run.winner !== text && <p class="winner">{run.winner}</p>}
+          {text ? <Text text={text} live={run.status === "running"} /> : <p class="quiet">There is none.</p>}
+          {run.stoppedBy && <p class="note limit">Stopped by the limit: {run.stoppedBy}</p>}
+          {!run.complete && !run.stoppedBy && <p class="note limit">Something is missing from this answer.</p>}
+        </section>
+      )}
+      {run.error && (
+        <section class="error">
+          <h3>{run.error.kind}</h3>
+          <Text text={run.error.message} />
+          {run.error.hint && <p class="hint">{run.error.hint}</p>}
+        </section>
+      )}
+      {run.support.length > 0 && (
+        <section>
+          <h3>Rests on</h3>
+          <Tasks run={run} id={id} view={view} tasks={run.support} />
+        </section>
+      )}
+      {run.dissent.length > 0 && (
+        <section>
+          <h3>Dissent</h3>
+          {run.dissent.map((each) => (
+            <div class="dissent" key={each.answer}>
+              <Text text={each.answer} />
+              <Tasks run={run} id={id} view={view} tasks={each.tasks} />
+            </div>
+          ))}
+        </section>
+      )}
+      {run.status === "running" && !text && !run.votes.length && run.planText && !run.planReady && (
+        <section>
+          <h2>Plan, as it is written</h2>
+          <Text text={run.planText} live mono />
+        </section>
+      )}
+      {run.notes.length > 0 && (
+        <section>
+          <h3>Notes</h3>
+          <ul class="notes">
+            {run.notes.slice(0, 200).map((note, index) => (
+              <li class={note.kind} key={index}>
+                <time>{seconds(note.at)}</time>{" "}
+                {note.lane ? <a href={linkTo(id, { task: note.lane.key, view })}>{note.lane.title}</a> : null}{" "}
+                <span>{note.text}</span>
+              </li>
+            ))}
+          </ul>
+          {run.notes.length > 200 && <p class="quiet">and {count(run.notes.length - 200)} more</p>}
+        </section>
+      )}
+    </article>
+  );
+}
+
+function Tasks({ run, id, view, tasks }: { run: Run; id: string; view: View; tasks: string[] }) {
+  const all = useSignal(false);
+  const shown = all.value ? tasks : tasks.slice(0, 24);
+  return (
+    <p class="chips">
+      {shown.map((task) => {
+        const lane = run.lanes.get(task);
+        return (
+          <a class={`chip ${lane?.state ?? ""}`} key={task} href={linkTo(id, { task, view })}>
+            {oneLine(lane?.title ?? task, 60)}
+          </a>
+        );
+      })}
+      {tasks.length > shown.length && (
+        <button class="more" onClick={() => (all.value = true)}>
+          and {count(tasks.length - shown.length)} more
+        </button>
+      )}
+    </p>
+  );
+}
+
+function Votes({ run, id, view }: { run: Run; id: string; view: View }) {
+  const step = run.votes.at(-1);
+  const margin = run.margin();
+  if (!step || !margin) return null;
+  const most = step.votes[0]?.[1] ?? 1;
+  const lead = margin.decided
+    ? `decided, ${margin.lead} ahead`
+    : `${margin.lead} ahead, ${margin.toCome} to come` + (margin.missing ? `, ${margin.missing} more would decide` : "");
+  return (
+    <section class="votes">
+      <h2>
+        Votes <span class="quiet">{lead}</span>
+      </h2>
+      <ul>
+        {step.votes.map(([answer, votes]) => (
+          <li key={answer}>
+            <span class="label" title={oneLine(answer, 400)}>
+              {oneLine(answer, 120)}
+            </span>
+            <span class="bar">
+              <i style={{ width: `${(votes / most) * 100}%` }} />
+            </span>
+            <span class="number">{count(votes)}</span>
+          </li>
+        ))}
+      </ul>
+      <p class="chips falls" aria-label="Votes as they fell">
+        {run.votes.slice(-60).map((each, index) =>
+          each.lane ? (
+            <a
+              key={index}
+              href={linkTo(id, { task: each.lane.key, view })}
+              class={each.lane.vote === step.votes[0]?.[0] ? "with" : "other"}
+              title={`${seconds(each.at)} ${each.lane.title}: ${oneLine(each.lane.vote ?? "", 80)}`}
+              aria-label={`${each.lane.title}: ${oneLine(each.lane.vote ?? "", 80)}`}
+            />
+          ) : null,
+        )}
+      </p>
+    </section>
+  );
+}
+
+function Approval({ id, call, decides, view }: { id: string; call: PendingCall; decides: boolean; view: View }) {
+  const why = useSignal("");
+  const busy = useSignal(false);
+  const failed = useSignal("");
+  const act = async (decision: "approve" | "deny"): Promise<void> => {
+    busy.value = true;
+    failed.value = "";
+    try {
+      await decide(id, call.id, decision, why.value);
+    } catch (error) {
+      failed.value = error instanceof Error ? error.message : String(error);
+    }
+    busy.value = false;
+  };
+  return (
+    <section class="approval" aria-label={`${call.tool} waits for a decision`}>
+      <h2>
+        <span class="mono">{call.tool}</span> waits for a decision
+      </h2>
+      <p class="facts">
+        {call.task && <a href={linkTo(id, { task: call.task, view })}>{oneLine(call.task, 60)}</a>}
+        {call.why && <span>{call.why}</span>}
+      </p>
+      <pre class="args">{JSON.stringify(call.arguments ?? {}, null, 2)}</pre>
+      {decides && call.kind === "approval" ? (
+        <div class="decide">
+          <button class="yes" disabled={busy.value} onClick={() => void act("approve")}>
+            Approve
+          </button>
+          <button class="no" disabled={busy.value} onClick={() => void act("deny")}>
+            Deny
+          </button>
+          <input
+            aria-label="Why it is denied"
+            placeholder="why not (for the model)"
+            value={why.value}
+            onInput={(event) => (why.value = event.currentTarget.value)}
+          />
+        </div>
+      ) : (
+        <p class="quiet">It can be decided where the run was made: contemplate resume {id}</p>
+      )}
+      {failed.value && (
+        <p class="note error" role="alert">
+          {failed.value}
+        </p>
+      )}
+    </section>
+  );
+}
+
+export function headline(run: Run): string {
+  const parts = [`${count(run.done)} of ${plural(run.tasks, "task")}`];
+  if (run.going) parts.push(`${count(run.going)} running`);
+  return parts.join(", ");
+}
