@@ -153,7 +153,7 @@ async def test_nothing_that_was_said_is_told_unless_asked_for() -> None:
     both = Message.assistant(
         "", (ToolCall(id="c1", name="look", arguments="{}"), ToolCall(id="c2", name="break_down", arguments="{}"))
     )
-    replies = [both, f"It is {SECRET}."] * 2
+    replies: list[Message | str] = [both, f"It is {SECRET}."] * 2
 
     async def one(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         ctx.note(SECRET)
