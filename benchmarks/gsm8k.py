@@ -28,6 +28,7 @@ import anyio
 from contemplate import answers
 from contemplate.errors import ConfigurationError, ContemplateError
 from contemplate.journal import Entry, Journal, RunRecord
+from contemplate.journal.entries import Voice
 from contemplate.models import DeltaSink, Model, ModelRequest, ModelResponse, OpenAIModel, resolve
 from contemplate.run.calls import Calls
 from contemplate.run.current_run import current_scope
@@ -218,7 +219,7 @@ class Recorded:
     def __init__(self, name: str, calls: Iterable[Call]) -> None:
         self.name = name
         self._calls = {(run, call.path, call.role, call.task, call.turn): call for run, call in calls}
-        self._unused: defaultdict[str, set[tuple[str, str, str, str | None, int]]] = defaultdict(set)
+        self._unused: defaultdict[str, set[tuple[str, str, Voice, str | None, int]]] = defaultdict(set)
         for place in self._calls:
             self._unused[place[0]].add(place)
         self._turns: Counter[tuple[str, str, str, str | None]] = Counter()

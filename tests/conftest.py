@@ -28,7 +28,7 @@ LONG = (
 )
 
 # Tests make and drop much: to look for what holds itself as often as usual takes a twentieth of their time.
-gc.set_threshold(10_000, 20, 20)
+gc.set_threshold(20_000, 50, 100)
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -34,14 +34,21 @@ on_a_still_clock = pytest.mark.parametrize(
 )
 
 
+def let_pass(seconds: float) -> bool:
+    """Let time pass at once, and return whether that was possible: whether the clock stands still."""
+    clock = trio.lowlevel.current_clock() if trio.lowlevel.in_trio_run() else asyncio.get_running_loop()
+    if isinstance(clock, trio.testing.MockClock):
+        clock.jump(seconds)
+    elif isinstance(clock, StillLoop):
+        clock.now += seconds
+    return isinstance(clock, trio.testing.MockClock | StillLoop)
+
+
 async def outlast() -> None:
     """Hang. On a still clock, time passes until the deadline of the caller, once all others have done what they can."""
     await steps(MOST_STEPS)
-    # A little more, as a difference of floating-point numbers may fall short.
-    left = max(anyio.current_effective_deadline() - anyio.current_time(), 0.0) + 1e-6
-    clock = trio.lowlevel.current_clock() if trio.lowlevel.in_trio_run() else asyncio.get_running_loop()
-    if left < math.inf and isinstance(clock, trio.testing.MockClock):
-        clock.jump(left)
-    elif left < math.inf and isinstance(clock, StillLoop):
-        clock.now += left
+    left = anyio.current_effective_deadline() - anyio.current_time()
+    if left < math.inf:
+        # A little more, as a difference of floating-point numbers may fall short.
+        let_pass(max(left, 0.0) + 1e-6)
     await anyio.sleep_forever()

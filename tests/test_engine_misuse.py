@@ -506,7 +506,7 @@ class TestDeadlines:
         assert result.missing == ("answer",)
 
     async def test_on_a_real_clock(self) -> None:
-        result = await mind(parts("a", "b"), collect, sleepy(a=0.0), seconds=0.2).run("q")
+        result = await mind(parts("a", "b"), collect, sleepy(a=0.0), seconds=1).run("q")
         assert result.output == "a:answered b:cancelled"
         assert (result.stopped_by, result.missing) == ("seconds", ("b",))
 

@@ -18,6 +18,7 @@ from contemplate.testing import ScriptedModel
 from contemplate.tools.toolset import OpenToolset
 
 from .patience import PATIENCE
+from .still_clock import let_pass, on_a_still_clock
 from .support import cancelled_after, steps
 from .test_mcp import asks, local, processes, servers, token, until
 
@@ -285,12 +286,14 @@ async def test_one_that_dies_is_not_opened_again_within_the_run() -> None:
     assert shelf.closed == 2
 
 
+@on_a_still_clock
 async def test_the_time_of_the_run_that_opens_it_is_not_its_time() -> None:
     shelf = Shelf()
     mind = Contemplator(using("look"), mode="instant", tools=[shelf])
     async with mind:
-        await mind.run("?", limits=Limits(seconds=0.3))
-        await anyio.sleep(0.4)
+        await mind.run("?", limits=Limits(seconds=30))
+        assert let_pass(40)
+        await steps(100)
         assert shelf.closed == 0
         assert (await mind.run("?")).output == "seen"
     assert (shelf.opened, shelf.closed) == (1, 1)

@@ -86,8 +86,9 @@ FUNCTIONS: dict[str, Function] = {"price": price}
 
 
 def limits(code: str) -> Program:
-    """The limits of one of `GREEDY`: what no other limit need end is not given the time that others may need."""
-    return SMALL.model_copy(update={"seconds": 0.1}) if GREEDY[code] in ("", "limit", "time limit") else SMALL
+    """The limits of one of `GREEDY`: no time for what need meet no other limit, and time enough for what should."""
+    seconds = 0.1 if GREEDY[code] in ("", "limit", "time limit") else PATIENCE
+    return SMALL.model_copy(update={"seconds": seconds})
 
 
 async def problem(code: str, program: Program = SMALL) -> str:

@@ -356,7 +356,7 @@ def test_a_limit_without_an_answer_is_unavailable(client: Any) -> None:
 
 
 def test_a_limit_with_an_answer_so_far_ends_it_with_length(client: Any) -> None:
-    mind = Contemplator(StepByStep(["So far", threading.Event()]), mode="instant", limits=Limits(seconds=0.2))
+    mind = Contemplator(StepByStep(["So far", threading.Event()]), mode="instant", limits=Limits(seconds=1))
     api = client({"m": mind})
     (choice,) = api.chat.completions.create(model="m", messages=QUESTION).choices
     assert (choice.message.content, choice.finish_reason) == ("So far", "length")
