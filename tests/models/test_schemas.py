@@ -32,6 +32,7 @@ from contemplate.aggregators.judge import _choice_type
 from contemplate.aggregators.meaning import _VERDICT
 from contemplate.models.schemas import SchemaDialect, sent_schema
 from contemplate.models.schemas.patterns import in_grammar
+from contemplate.models.schemas.plain import is_closed
 from contemplate.planners.plan_parser import plan_schema
 from contemplate.run.output_type import OutputType
 from contemplate.tools import Tool
@@ -445,3 +446,19 @@ def test_names_that_a_grammar_cannot_say_beside_others(rest: bool) -> None:
     sent = sent_schema({**schema, "additionalProperties": rest}, "llama_cpp")
     assert sent.schema == ({"type": "object"} if rest else {**schema, "additionalProperties": False})
     assert sent.looser is rest
+
+
+@pytest.mark.parametrize(
+    ("more", "closed"),
+    [
+        ({}, True),
+        ({"required": ["a"]}, False),
+        ({"required": []}, False),
+        ({"additionalProperties": True}, False),
+        ({"properties": {"a": {"type": "object"}, "b": {}}}, False),
+    ],
+)
+def test_a_closed_object_has_all_its_properties_and_no_others(more: dict[str, Any], closed: bool) -> None:
+    properties = {"a": {"type": "string"}, "b": {"type": "array", "items": {"type": "integer"}}}
+    schema = {"type": "object", "properties": properties, "required": ["a", "b"], "additionalProperties": False}
+    assert is_closed(schema | more) is closed
