@@ -340,3 +340,13 @@ def test_parts_that_stand_side_by_side_are_no_complete_answer() -> None:
     conclusion = _unmerged(ctx)
     assert conclusion.text == "## a\n\na.\n\n## b\n\nb."
     assert (conclusion.support, conclusion.complete) == (("a", "b"), False)
+
+
+def test_a_text_that_begins_anew_takes_the_place_of_what_was_told() -> None:
+    events: list[Event] = []
+    ctx: Any = SimpleNamespace(listening=True, streaming=True, emit=events.append)
+    take = OutputStream(ctx).begin(lambda text: len(text) > 2)
+    assert take is not None
+    for delta in (Delta("so", "hm"), Delta("no", restart=True), Delta("!!")):
+        take(delta)
+    assert events == [OutputDelta(reasoning="hm"), OutputDelta(restart=True), OutputDelta(text="no!!")]

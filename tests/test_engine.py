@@ -341,3 +341,18 @@ class TestLimits:
 
 async def test_limit_exceeded_names_its_limit() -> None:
     assert LimitExceeded("no", limit="calls").limit == "calls"
+
+
+async def test_a_plan_for_which_there_is_no_room_is_one_answer() -> None:
+    async def starved(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        for _ in ():
+            yield Task(id="a", prompt=question)
+        raise LimitExceeded("no room", limit="output_tokens")
+
+    mind = Contemplator(ScriptedModel("42"), planner=starved, aggregator=aggregators.synthesize())
+    result = await mind.run("q")
+    assert [(each.id, each.task.kind, each.task.title, each.text) for each in result.tasks] == [
+        ("answer", "answer", "Answer", "42")
+    ]
+    assert (result.text, result.complete, result.usage.calls) == ("42", False, 1)
+    assert "the plan could not be written: no room: the question is answered directly" in result.notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -12,12 +13,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contemplate import Budget, Contemplator, Limits, ModelSettings, Price, RunResult, aggregators, planners, tool
-from contemplate.errors import AggregationError, ConfigurationError, LimitExceeded
+from contemplate import (
+    Budget,
+    Contemplator,
+    Limits,
+    ModelSettings,
+    Price,
+    RunResult,
+    Task,
+    TaskResult,
+    aggregators,
+    planners,
+    tool,
+)
+from contemplate.accounts import Amounts, Settlement
+from contemplate.errors import AggregationError, ConfigurationError, JournalBusy, LimitExceeded
 from contemplate.events import Event
 from contemplate.messages import Message, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.models.tokens import request_tokens
+from contemplate.result import ErrorInfo
+from contemplate.run.draws import LAST_WAIT, QUICK, Draw
+from contemplate.run.draws import Held as DrawHeld
+from contemplate.run.engine import _used_up
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Usage
 
@@ -344,3 +362,59 @@ class TestRunsWithinRuns:
         assert result.text == "It is four."
         assert (result.usage.calls, budget.left().calls) == (3, 17)
         assert result.usage.total_tokens == 100_000 - (budget.left().tokens or 0)
+
+
+class Locked:
+    """An account that others have locked `times` times, and that keeps how long it was waited for."""
+
+    shared = True
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.waits: list[float] = []
+
+    def settle(self, settlements: object, patience: float) -> None:
+        self.waits.append(patience)
+        self.times -= 1
+        if self.times >= 0:
+            raise JournalBusy("locked")
+
+    def leave(self, run: str, patience: float) -> None:
+        self.waits.append(patience)
+
+
+def locked(times: int) -> tuple[Draw, Locked]:
+    draw, account = Draw(Budget("b", calls=9)), Locked(times)
+    draw._account = account  # type: ignore[assignment]
+    return draw, account
+
+
+@pytest.mark.anyio
+async def test_a_locked_account_is_not_waited_for_again_until_it_was_open() -> None:
+    draw, account = locked(2)
+    for number in range(4):
+        draw.settle(DrawHeld(draw, str(number), 0.0), None)
+    assert account.waits == [QUICK, 0.0, 0.0, QUICK]
+
+
+@pytest.mark.anyio
+async def test_what_a_cancelled_run_has_spent_is_booked_when_the_account_opens() -> None:
+    draw, account = locked(1)
+    draw._settlements.append(Settlement("a", 0.0, Amounts(1, 2, 0.5)))
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await draw.close(wait=True)
+    assert account.waits == [QUICK, LAST_WAIT, LAST_WAIT]
+    assert not draw._settlements
+
+
+def test_a_budget_that_left_nothing_for_any_task_says_so() -> None:
+    def seen(*kinds: str, tripped: str | None = "budget:b") -> Any:
+        failed = [ErrorInfo(kind=kind, message=f"{kind} said so", hint="wait") for kind in kinds]
+        results = [TaskResult(task=Task(id="a", prompt="?"), outcome="failed", error=each) for each in failed]
+        return _used_up(SimpleNamespace(tripped=tripped, results=dict(enumerate(results))))  # type: ignore[arg-type]
+
+    error = seen("ModelServerError", "LimitExceeded")
+    assert (error.message, error.limit, error.hint) == ("LimitExceeded said so", "budget:b", "wait")
+    assert seen("ModelServerError") is None
+    assert seen("LimitExceeded", tripped="tokens") is None

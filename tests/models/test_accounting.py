@@ -174,3 +174,12 @@ async def test_odd_usage_costs_no_answer(usage: Any, stream: bool) -> None:
     assert 0 < counts.input_tokens < 100
     assert 0 < counts.output_tokens < 100
     assert (counts.cached_input_tokens, counts.reasoning_tokens, counts.cost_usd) == (0, 0, None)
+
+
+def test_an_unknown_cost_stays_unknown_and_a_known_one_is_kept() -> None:
+    known, unknown = Usage(calls=1, cost_usd=0.5), Usage(calls=1, cost_usd=None)
+    assert (known - known).cost_usd == 0
+    assert (known - unknown).cost_usd is (unknown - known).cost_usd is (unknown - unknown).cost_usd is None
+    price = Price(input=1, output=2)
+    assert price.priced(known) == known
+    assert price.priced(Usage(calls=1, input_tokens=10, output_tokens=5, cost_usd=None)).cost_usd == 2e-5

@@ -28,6 +28,7 @@ from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply
 
 from ..patience import PATIENCE
+from ..support import steps
 
 pytestmark = pytest.mark.anyio
 
@@ -373,3 +374,34 @@ async def test_over_the_wire_all_are_answered_by_a_server_that_takes_few() -> No
             await together(*[lambda: model.request(asking())] * 60)
         answered = [exchange for exchange in server.exchanges if exchange.answered is not None]
         assert len(answered) >= 60
+
+
+@pytest.mark.anyio
+async def test_who_was_refused_makes_room_for_the_next() -> None:
+    asked: list[str] = []
+    go_on = anyio.Event()
+
+    class Refusing:
+        name = "refusing"
+
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+            asked.append(request.messages[-1].text)
+            await go_on.wait()
+            raise ModelRateLimitError("slow down", model=self.name)
+
+    model = Limit(Refusing(), concurrency=1, account="of who was refused")
+
+    async def call(text: str) -> None:
+        with pytest.raises(ModelRateLimitError):
+            await model.request(asking(text))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(call, "first")
+        await steps(5)
+        group.start_soon(call, "second")
+        await steps(5)
+        assert asked == ["first"]
+        go_on.set()
+        await steps(20)
+        assert asked == ["first", "second"]
+        group.cancel_scope.cancel()

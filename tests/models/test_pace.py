@@ -258,3 +258,15 @@ def test_what_never_went_out_costs_nothing() -> None:
     pace = Pace(1, 10, 1)
     pace.unused(pace.enter(10, 0), 0)
     assert pace.delay(10, 0) == 0
+
+
+def test_a_pause_ends_with_its_probe_and_with_nothing_else() -> None:
+    pace = Pace(None, None, None)
+    refused, other = pace.enter(1, 0.0), pace.enter(1, 0.0)
+    pace.refused(refused, 0.0, 10 * LONGEST_PAUSE)
+    pace.ended(other, 1.0)
+    assert pace.delay(1, 1.0) == LONGEST_PAUSE - 1
+    probe = pace.enter(1, LONGEST_PAUSE)
+    assert probe.probe
+    pace.ended(probe, LONGEST_PAUSE + 1)
+    assert pace.delay(1, LONGEST_PAUSE + 1) == 0

@@ -32,6 +32,7 @@ from contemplate.aggregators.judge import _choice_type
 from contemplate.aggregators.meaning import _VERDICT
 from contemplate.models.schemas import SchemaDialect, sent_schema
 from contemplate.models.schemas.patterns import in_grammar
+from contemplate.models.schemas.plain import is_closed
 from contemplate.planners.plan_parser import plan_schema
 from contemplate.run.output_type import OutputType
 from contemplate.tools import Tool
@@ -390,14 +391,14 @@ def test_a_union_at_the_root(dialect: SchemaDialect) -> None:
 
 @pytest.mark.parametrize(("own", "said"), [({}, "inner"), ({"description": "outer"}, "outer")])
 def test_a_definition_at_the_root_keeps_its_description(own: dict[str, Any], said: str) -> None:
-    inner = {"type": "object", "properties": {}, "description": "inner"}
+    inner: Any = {"type": "object", "properties": {}, "description": "inner"}
     assert sent_schema({"$ref": "#/$defs/A", "$defs": {"A": inner}, **own}, "openai").schema["description"] == said
 
 
 def test_a_list_of_types_is_a_union() -> None:
     schema: Any = {"type": "object", "properties": {"a": {"type": ["string", 5, "null"]}}, "required": ["a"]}
-    sent = sent_schema(schema, "openai").schema["properties"]["a"]  # type: ignore[index, call-overload]
-    assert sent == {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    sent: Any = sent_schema(schema, "openai").schema
+    assert sent["properties"]["a"] == {"anyOf": [{"type": "string"}, {"type": "null"}]}
 
 
 @pytest.mark.parametrize(
@@ -423,8 +424,8 @@ def test_classes_in_a_grammar(pattern: str, sent: str | None) -> None:
 )
 def test_what_else_an_object_may_have(values: Any, rest: Any) -> None:
     schema = OutputType(create_model("Answer", value=(dict[str, values], ...))).json_schema
-    sent = sent_schema(schema, "llama_cpp").schema["properties"]["value"]  # type: ignore[index, call-overload]
-    assert sent["additionalProperties"] == rest
+    sent: Any = sent_schema(schema, "llama_cpp").schema
+    assert sent["properties"]["value"]["additionalProperties"] == rest
 
 
 @pytest.mark.parametrize("dialect", ["gemini", "llama_cpp"])
@@ -432,7 +433,8 @@ def test_a_tuple_is_open_unless_it_says_otherwise(dialect: SchemaDialect) -> Non
     def sent(**more: Any) -> Any:
         array = {"type": "array", "prefixItems": [{"type": "integer"}], **more}
         schema: Any = {"type": "object", "properties": {"a": array}, "required": ["a"]}
-        return sent_schema(schema, dialect).schema["properties"]["a"]  # type: ignore[index, call-overload]
+        whole: Any = sent_schema(schema, dialect).schema
+        return whole["properties"]["a"]
 
     assert sent(items=False) == {"type": "array", "items": {"type": "integer"}, "maxItems": 1}
     for more in ({}, {"items": True}):
@@ -445,3 +447,19 @@ def test_names_that_a_grammar_cannot_say_beside_others(rest: bool) -> None:
     sent = sent_schema({**schema, "additionalProperties": rest}, "llama_cpp")
     assert sent.schema == ({"type": "object"} if rest else {**schema, "additionalProperties": False})
     assert sent.looser is rest
+
+
+@pytest.mark.parametrize(
+    ("more", "closed"),
+    [
+        ({}, True),
+        ({"required": ["a"]}, False),
+        ({"required": []}, False),
+        ({"additionalProperties": True}, False),
+        ({"properties": {"a": {"type": "object"}, "b": {}}}, False),
+    ],
+)
+def test_a_closed_object_has_all_its_properties_and_no_others(more: dict[str, Any], closed: bool) -> None:
+    properties = {"a": {"type": "string"}, "b": {"type": "array", "items": {"type": "integer"}}}
+    schema = {"type": "object", "properties": properties, "required": ["a", "b"], "additionalProperties": False}
+    assert is_closed(schema | more) is closed

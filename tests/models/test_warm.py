@@ -393,3 +393,20 @@ def test_prompts_with_other_images_are_not_alike() -> None:
     red, blue = (Message.user(LONG, (ImagePart(data=raw),)) for raw in (b"red", b"blue"))
     keys = [beginning(ModelRequest((message,)), LEAST_TOKENS) for message in (red, blue, red)]
     assert keys[0] == keys[2] != keys[1]
+
+
+@pytest.mark.anyio
+async def test_who_is_cancelled_while_he_waits_does_not_go_on() -> None:
+    beginnings, went_on = Beginnings(), []
+    assert await beginnings.leads(b"a")
+
+    async def wait() -> None:
+        went_on.append(await beginnings.leads(b"a"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await steps(3)
+        assert beginnings.waiting(b"a") == 1
+        group.cancel_scope.cancel()
+    assert went_on == []
+    assert beginnings.waiting(b"a") == 0
