@@ -619,7 +619,8 @@ class TestUsage:
 
     @pytest.mark.parametrize("name", ["usageMetadata", "usage_metadata", "token_usage"])
     def test_in_another_place(self, name: str) -> None:
-        for response in both({"content": "x"}, **{name: {"prompt_tokens": 10, "completion_tokens": 5}}):
+        reported: dict[str, Any] = {name: {"prompt_tokens": 10, "completion_tokens": 5}}
+        for response in both({"content": "x"}, **reported):
             assert (response.usage.input_tokens, response.usage.output_tokens) == (10, 5)
 
     def test_within_a_choice(self) -> None:
