@@ -235,6 +235,7 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
     events.Noted: drawn(events.Noted, message=TEXT),
     events.PlanReady: drawn(events.PlanReady, plan=PLANS),
     events.TaskStarted: drawn(events.TaskStarted, task_id=TEXT, model=TEXT),
+    events.TaskTold: drawn(events.TaskTold, task_id=TEXT, text=TEXT),
     events.TaskDelta: drawn(events.TaskDelta, task_id=TEXT, text=TEXT, reasoning=TEXT, restart=st.booleans()),
     events.ToolStarted: drawn(events.ToolStarted, task_id=TEXT, tool=TEXT, call_id=TEXT, arguments=TEXT),
     events.ToolProgress: drawn(events.ToolProgress, task_id=TEXT, tool=TEXT, call_id=TEXT, message=TEXT),

@@ -128,6 +128,14 @@ class TaskStarted(RunEvent):
     model: str
 
 
+class TaskTold(RunEvent):
+    """The subagent of a task was sent a message, which it reads before its next turn, if there is one."""
+
+    kind: Literal["task_told"] = "task_told"
+    task_id: Text
+    text: Text
+
+
 class TaskDelta(RunEvent):
     """A subagent wrote a piece of its text, or of its `reasoning`.
 
@@ -318,6 +326,7 @@ Event = Annotated[
     | Noted
     | PlanReady
     | TaskStarted
+    | TaskTold
     | TaskDelta
     | ToolStarted
     | ToolProgress

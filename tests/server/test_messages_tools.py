@@ -221,7 +221,8 @@ def test_long_names_go_to_models_in_short(serve: Serve, choice: Any) -> None:
     model = ScriptedModel(script)
     url = serve(instant(model))
     body = BODY | {"tools": [{**WEATHER, "name": LONG}]}
-    (use,) = message_of(post(url, body | {"tool_choice": choice})).content
+    content: list[Any] = message_of(post(url, body | {"tool_choice": choice})).content
+    (use,) = content
     assert (use.type, use.name) == ("tool_use", LONG)
     said = [{"role": "assistant", "content": [use.model_dump(exclude_none=True)]}]
     said += [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": use.id, "content": "cold"}]}]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from openai.types.chat import ChatCompletionMessage
 
 from contemplate import Contemplator, Message, RunContext, Task
 from contemplate.events import Event, RunFinished
+from contemplate.journal import Journal
+from contemplate.journal.documents import JournalDocuments
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
 from contemplate.run.protocols import Planner
@@ -358,6 +362,33 @@ def test_in_whatever_order_results_come_nothing_is_asked_twice(
             break
     assert message.content == " | ".join(f"{city}: fine in {city}" for city in CITIES)
     assert len(model.requests) - before == 2 * len(CITIES)
+
+
+def test_after_a_restart_progress_is_not_told_once_more(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+
+    def minds() -> Minds:
+        model = asking("Rome", "Oslo")
+        return {"m": Contemplator(model, planner=parts("Rome", "Oslo"), aggregator=join, journal=f"sqlite:///{path}")}
+
+    def lines(message: Any) -> list[str]:
+        return [re.sub(r"[0-9.]+ s", "", each) for each in message.reasoning_content.splitlines()]
+
+    with serving(minds()) as url:
+        chat = Chat(url)
+        first = chat.ask()
+    for city, call_id in cities(first).items():
+        chat.give(call_id, f"fine in {city}")
+    with serving(minds()) as url:
+        later = Chat(url)
+        later.messages = chat.messages
+        second = later.ask()
+    assert second.content == "Rome: fine in Rome | Oslo: fine in Oslo"
+    assert lines(first)
+    assert lines(second)
+    assert not set(lines(first)) & set(lines(second))
+    with closing(Journal(path)) as journal:
+        assert JournalDocuments(journal).names("") == []
 
 
 def test_of_several_answers_the_first_goes_on_with_a_run_that_waits(serve: Serve) -> None:

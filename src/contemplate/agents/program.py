@@ -86,7 +86,8 @@ async def answer_with_program(
         if code is None:
             problem, complaint = "the reply contains no program", prompts.render("program_missing")
         else:
-            printed, error = (await run(code))[:2]
+            made = await run(code)
+            printed, error = made.text, made.error
             if error is None:
                 try:
                     return _answer(code, printed, output, messages, prompts)

@@ -14,7 +14,7 @@ import anyio
 
 from ..data import readable
 from ..errors import ConfigurationError
-from ..events import EVERYONE, Event, Noted, Speaker
+from ..events import EVERYONE, Event, Noted, Speaker, TaskTold
 from ..messages import ImagePart, Message, ToolCall, instructed
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
 from ..plan import Task
@@ -165,7 +165,11 @@ class RunContext:
 
     def tell(self, task_id: str, text: str) -> bool:
         """Send a message to the subagent of a task, read before its next turn; return whether the task is running."""
-        return self._state.tell(task_id, text)
+        text = readable(text)
+        told = self._state.tell(task_id, text)
+        if told and self.listening:
+            self.emit(TaskTold(task_id=task_id, text=text))
+        return told
 
     def unheard(self, task_id: str) -> Sequence[str]:
         """Return the messages to the subagent of a task (`tell`) that it has not read."""

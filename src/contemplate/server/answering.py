@@ -20,7 +20,7 @@ from .outbox import Outbox, Unread, delivering
 from .stop_strings import StoppedReply
 from .viewer.live_runs import LiveRun, LiveRuns
 from .visits import Visit
-from .waiting_runs import WaitingRun, as_known, names, owned, suspended
+from .waiting_runs import WaitingRun, as_known, drop_note, names, note_told, owned, suspended
 
 Listener = Callable[[Event], None]
 
@@ -77,6 +77,10 @@ class _Answering:
         try:
             result = await self._told(asked, before, deltas)
             keep = suspended(asked, result, deltas.told, before, self._visit.owner) if result.pending else None
+            if keep is not None:
+                await note_told(keep)
+            elif before is not None:
+                await drop_note(before)
             usage = result.usage if before is None else result.usage - before.usage
             if to_call is not None and not result.pending:
                 await self._end_with_call(asked, result.model_copy(update={"usage": usage}), to_call, deltas)

@@ -108,7 +108,8 @@ class Served:
         """Check them."""
         if not self.minds:
             raise ConfigurationError("there is nothing to serve", hint='create_app({"contemplate": Contemplator()})')
-        if isinstance(self.answer_tools, str):
+        given: object = self.answer_tools
+        if isinstance(given, str):
             raise ConfigurationError(f"answer_tools={self.answer_tools!r}", hint="a tuple of names of tools")
         for effort, answers in self.efforts.items():
             if effort not in get_args(Effort):

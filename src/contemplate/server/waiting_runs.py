@@ -7,12 +7,16 @@ for who comes with the key with which it was begun.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from ..decisions import PendingCall, Returned
+from ..errors import JournalError
 from ..result import RunResult
 from ..tools.tool import Tool
 from ..usage import NOTHING, Usage
@@ -23,6 +27,9 @@ MOST_KEPT = 1000
 SECONDS_KEPT = 3600.0
 # In the journal, a run's owner is one of its labels.
 OWNER = "contemplate:key"
+_NOTE = "told:"
+_TOLD = TypeAdapter(Told)
+_log = logging.getLogger("contemplate.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,17 +153,48 @@ def _run_of(known: str) -> str | None:
     return run_id if start == "call" and run_id else None
 
 
+async def note_told(run: WaitingRun) -> None:
+    """Write down what clients were told of a run that waits, for a server that is started later.
+
+    Where that fails, they are told once more.
+    """
+    told = _TOLD.dump_json(run.told).decode()
+    await _change_note(run, told)
+
+
+async def drop_note(run: WaitingRun) -> None:
+    """Delete what was written down of a run that waits no longer."""
+    if run.told != NOTHING_TOLD:
+        await _change_note(run, None)
+
+
+async def _change_note(run: WaitingRun, note: str | None) -> None:
+    journal = run.asked.mind.journal
+    if journal is None:
+        return
+    from ..journal.documents import JournalDocuments
+    from ..journal.recording import in_thread
+
+    documents = JournalDocuments(journal)
+    try:
+        await in_thread(lambda: documents.change(_NOTE + run.run_id, lambda _: note))
+    except JournalError as error:
+        _log.warning("what was told of run %s could not be written down", run.run_id, exc_info=error)
+
+
 async def _recorded(run_id: str, asked: Asked, owner: str) -> WaitingRun | None:
     """Return a run of the journal, if there is one, with the options that `asked` gives again."""
     journal = asked.mind.journal
     if journal is None:
         return None
+    from ..journal.documents import JournalDocuments
     from ..journal.entries import held_call
     from ..journal.recording import in_thread
 
     record = await in_thread(journal.load, run_id)
     if record is None or record.labels.get(OWNER, "") != owner:
         return None
+    note = await in_thread(JournalDocuments(journal).get, _NOTE + run_id)
     held = [held_call(entry) for entry in await in_thread(journal.entries, run_id) if entry.role == "decision"]
     return WaitingRun(
         run_id,
@@ -164,7 +202,8 @@ async def _recorded(run_id: str, asked: Asked, owner: str) -> WaitingRun | None:
         {as_known(each.call).id: each.call.id for each in held},
         {as_known(each.call).id: each.decision for each in held if isinstance(each.decision, Returned)},
         NOTHING if record.result is None else record.result.usage,
-        owner=owner,
+        NOTHING_TOLD if note is None else _TOLD.validate_json(note),
+        owner,
     )
 
 

@@ -20,6 +20,7 @@ from ..events import (
     TaskFinished,
     TaskPlanned,
     TaskStarted,
+    TaskTold,
     ToolFinished,
     ToolProgress,
     ToolStarted,
@@ -84,6 +85,8 @@ class EventLines:
                 return self._planned(task)
             case TaskStarted(task_id=task_id) if self._is_news(task_id):
                 return f"{self._name(task_id)}: started"
+            case TaskTold(task_id=task_id):
+                return f"{self._name(task_id)}: is sent a message"
             case TaskFinished(result=result) if self._is_news(result.id) or result.outcome == "failed":
                 return f"{self._name(result.id)}: {task_end(result)}"
             case ToolStarted() | ToolProgress() | ToolFinished() | ContextCondensed():

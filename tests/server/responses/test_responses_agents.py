@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import httpx2
 import openai
 import pytest
 from openai.types.beta import BetaResponse, BetaResponseStreamEvent
 from pydantic import TypeAdapter
 
-from contemplate import Contemplator, aggregators, planners
+from contemplate import Answer, Contemplator, RunContext, Task, TaskContext, aggregators, planners
 from contemplate.errors import ModelServerError
 from contemplate.models import ModelRequest
 from contemplate.server.responses import items
@@ -109,6 +111,32 @@ def test_candidates_that_fail_or_are_not_needed(serve: Serve) -> None:
     assert len(told) >= 2
     assert any("it fell over" in each for each in told)
     assert len({each["author"] for each in output if each["type"] == "agent_message"}) == len(told)
+
+
+def test_a_message_to_an_agent_is_told(serve: Serve) -> None:
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        ctx.tell("a", "unheard, as the task is not running")
+        yield Task(id="a", title="Length", prompt="How long is it?")
+        await running.wait()
+        ctx.tell("a", "in metres")
+        told.set()
+
+    async def answer(task: Task, ctx: TaskContext) -> Answer:
+        running.set()
+        await told.wait()
+        return Answer(" ".join(ctx.messages_from_others()))
+
+    running, told = anyio.Event(), anyio.Event()
+    mind = Contemplator(ScriptedModel(expert), planner=plan, agent=answer, aggregator=aggregators.first())
+    sent = post(serve({"m": mind}))
+    TypeAdapter(BetaResponse).validate_json(sent.content, strict=True)
+    output = sent.json()["output"]
+    (place,) = [place for place, each in enumerate(output) if each.get("action") == "send_message"][::2]
+    call, message, result = output[place : place + 3]
+    assert json.loads(call["arguments"]) == {"target": "/root/length", "message": "in metres"}
+    assert (message["author"], message["recipient"]) == ("/root", "/root/length")
+    assert (message["content"][0]["text"], result["call_id"]) == ("in metres", call["call_id"])
+    assert output[-1]["content"][0]["text"] == "in metres"
 
 
 def test_what_agents_did_may_be_sent_back(serve: Serve, minds: Minds) -> None:

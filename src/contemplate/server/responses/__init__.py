@@ -5,6 +5,7 @@ requests               the body of a request
 items                  messages, tool calls, reasoning: what conversations and outputs are made of
 parts                  texts and images
 item_input             items as clients send them
+compaction             conversations as one item, which clients keep unread
 conversation           items, as the question that they ask
 asking                 a body, as what a contemplator is asked
 resource               a response, as clients see it

@@ -1,7 +1,7 @@
 """The multi-agent beta of the Responses API: the tasks of a run as agents, for clients that ask for it.
 
-`/root` is the run. Each task is an agent below it, which is spawned, waited for, and tells its result; what it runs
-within itself is below it. Only what happens before the answer begins is told.
+`/root` is the run. Each task is an agent below it, which is spawned, sent messages, waited for, and tells its result;
+what it runs within itself is below it. Only what happens before the answer begins is told.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from ...data import to_json_text
-from ...events import TaskFinished, TaskPlanned, TaskStarted
+from ...events import TaskFinished, TaskPlanned, TaskStarted, TaskTold
 from ...result import TaskResult
 from ...views.event_lines import task_end
 from ..deltas import ReplyDelta
@@ -42,6 +42,8 @@ class MultiAgentWriter(ResponseWriter):
                 told = self._spawn(path, task.id, task.label, task.prompt)
             case TaskStarted(task_id=id_, path=path):
                 told = iter(()) if (path, id_) in self._names else self._spawn(path, id_, id_, "")
+            case TaskTold(task_id=id_, text=text, path=path) if (path, id_) in self._names:
+                told = self._tell(path, id_, text)
             case TaskFinished(result=result, path=path) if (path, result.id) in self._names:
                 told = self._finish(path, result)
             case _:
@@ -58,6 +60,11 @@ class MultiAgentWriter(ResponseWriter):
         self._names[path, id_] = name
         asked = {"task_name": name.rpartition("/")[2], "message": prompt}
         yield from self._action(parent, "spawn_agent", asked, {"task_name": name})
+
+    def _tell(self, path: str, id_: str, text: str) -> Iterator[events.Event]:
+        parent, name = self._run_name(path), self._names[path, id_]
+        message = AgentMessage(author=parent, recipient=name, content=(OutputText(text=text),), agent=_agent(parent))
+        yield from self._action(parent, "send_message", {"target": name, "message": text}, {"target": name}, message)
 
     def _finish(self, path: str, result: TaskResult) -> Iterator[events.Event]:
         parent, name = self._run_name(path), self._names[path, result.id]

@@ -17,9 +17,7 @@ from ..api_errors import UNSUPPORTED
 from .items import FunctionCall, FunctionCallOutput, Message
 from .parts import Api, part_of, parts_of
 
-_HARMLESS = re.compile(
-    r"reasoning|agent_message|compaction\w*|item_\w+|\w+_(call|call_output|output|list_tools|response|request)"
-)
+_HARMLESS = re.compile(r"reasoning|agent_message|item_\w+|\w+_(call|call_output|output|list_tools|response|request)")
 
 
 class ItemReference(Api):
@@ -27,6 +25,14 @@ class ItemReference(Api):
 
     type: Literal["item_reference"] = "item_reference"
     id: str
+
+
+class Compaction(Api):
+    """A conversation that was compacted, as the server that did it wrote it down."""
+
+    type: Literal["compaction"] = "compaction"
+    id: str = ""
+    encrypted_content: str
 
 
 class Ignored(Api):
@@ -39,6 +45,8 @@ def _as_item(value: Any) -> Any:
     match value:
         case {"type": "function_call" | "function_call_output"}:
             return _without_nulls(value)
+        case {"type": "compaction" | "compaction_summary"}:
+            return _without_nulls(value) | {"type": "compaction"}
         case {"type": "custom_tool_call", "input": str(text)}:
             return {**value, "type": "function_call", "arguments": to_json_text({"input": text}), "status": "completed"}
         case {"type": "custom_tool_call_output"}:
@@ -77,7 +85,9 @@ def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
 
 
 InputItem = Annotated[
-    Annotated[Message | FunctionCall | FunctionCallOutput | ItemReference | Ignored, Field(discriminator="type")],
+    Annotated[
+        Message | FunctionCall | FunctionCallOutput | ItemReference | Compaction | Ignored, Field(discriminator="type")
+    ],
     BeforeValidator(_as_item),
 ]
 

@@ -104,7 +104,7 @@ class GeneratedImage(Api):
     agent: Agent | None = Field(default=None, exclude_if=is_none)
 
 
-AgentAction = Literal["spawn_agent", "wait_agent", "interrupt_agent"]
+AgentAction = Literal["spawn_agent", "wait_agent", "interrupt_agent", "send_message"]
 
 
 class AgentCall(Api):

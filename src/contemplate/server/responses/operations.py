@@ -7,6 +7,7 @@ from pydantic import RootModel
 from ..chat.schema import ErrorBody
 from ..openapi import Body, Json, Operation
 from . import conversation_routes, routes
+from .compaction import CompactedResponse
 from .conversation import ConversationResource
 from .items import Item, ItemList
 from .requests import Input, ResponsesRequest
@@ -47,6 +48,7 @@ OPERATIONS = (
         errors=_RUN,
     ),
     _operation("POST", "/v1/responses/input_tokens", "Count tokens", routes.InputTokens, body=Input, errors=_BODY),
+    _operation("POST", "/v1/responses/compact", "Compact a conversation", CompactedResponse, body=Input, errors=_BODY),
     _operation("GET", _ONE, "Return a stored response", Response, events=True, query=_STREAM),
     _operation("DELETE", _ONE, "Delete a stored response", routes.Deleted),
     _operation("POST", f"{_ONE}/cancel", "Cancel a run in the background", Response),

@@ -31,6 +31,7 @@ from ..visits import Visit
 from .agents import BETA, MultiAgentWriter, without_agents
 from .asking import asked_of, messages_of, offered
 from .background import BackgroundRuns, Count, KeptReply
+from .compaction import compacted
 from .conversation_routes import ConversationRoutes
 from .items import Item, with_id
 from .listing import number, page_of
@@ -94,6 +95,7 @@ class ResponsesRoutes:
         return [
             Route("/v1/responses", self.create, methods=["POST"]),
             Route("/v1/responses/input_tokens", self.count, methods=["POST"]),
+            Route("/v1/responses/compact", self.compact, methods=["POST"]),
             Route(one, self.retrieve, methods=["GET"]),
             Route(one, self.delete, methods=["DELETE"]),
             Route(f"{one}/cancel", self.cancel, methods=["POST"]),
@@ -212,6 +214,13 @@ class ResponsesRoutes:
         previous = stored.response.previous_response_id
         before = await store.before(previous) if previous is not None else ()
         return json_response(page_of((*before, *stored.input), request))
+
+    async def compact(self, request: Request) -> HttpResponse:
+        """Return a conversation as a client keeps it unread."""
+        body = await read(Input, request, self._read_body)
+        store = self._store(request)
+        self._find(body.model)
+        return json_response(compacted((*await _before(body, store), *await store.resolved(body.input, "input"))))
 
     async def count(self, request: Request) -> HttpResponse:
         """Count the tokens of a request."""

@@ -19,9 +19,10 @@ from ...journal.documents import Change, JournalDocuments
 from ..api_errors import SERVER_STOPPED, Failure, RequestError, invalid_request, server_error
 from ..settings import ServerSettings
 from .agents import without_agents
+from .compaction import expanded
 from .conversation import Conversation
 from .events import frame
-from .item_input import InputItem, ItemReference
+from .item_input import Compaction, InputItem, ItemReference
 from .items import Item, Reasoning, owner_of
 from .parts import Api
 from .requests import ResponsesRequest
@@ -267,10 +268,10 @@ class Store:
         await self._in_thread(lambda: self._shelves.all[0].change(name, lambda _: body))
 
     async def resolved(self, items: Iterable[InputItem], param: str) -> tuple[Item, ...]:
-        """Return items with those in the place of references to which they refer, and without those to be ignored.
+        """Return items with what references and compactions stand for in their place, and without those to be ignored.
 
         Raises:
-            RequestError: there is no such item.
+            RequestError: there is no such item, or a compaction cannot be read.
         """
         found: list[Item] = []
         for place, item in enumerate(items):
@@ -279,6 +280,8 @@ class Store:
                 if referred is None:
                     raise invalid_request(f"{param}[{place}]: there is no item {item.id!r}", param=f"{param}[{place}]")
                 found.append(referred)
+            elif isinstance(item, Compaction):
+                found = expanded(found, item, f"{param}[{place}]")
             elif item.type != "ignored":
                 found.append(item)
         return tuple(found)
