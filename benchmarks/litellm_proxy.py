@@ -1,4 +1,7 @@
-"""LiteLLM's proxy, as a process. It is never a dependency: `python -m venv VENV && VENV/bin/pip install 'litellm[proxy]'`."""
+"""LiteLLM's proxy, as a process.
+
+It is never a dependency: `python -m venv VENV && VENV/bin/pip install 'litellm[proxy]'`.
+"""
 
 from __future__ import annotations
 

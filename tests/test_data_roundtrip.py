@@ -29,6 +29,7 @@ from contemplate import (
 )
 from contemplate.data import Data
 from contemplate.decisions import HeldCall
+from contemplate.events import OutputDelta, TaskDelta
 from contemplate.messages import ImagePart, ProviderData, TextPart, ToolCall
 from contemplate.models import ModelResponse, TokenLogprob
 from contemplate.models.openai.lessons import Lesson
@@ -396,3 +397,18 @@ def test_a_subclass_of_the_output_type_is_dumped_whole() -> None:
 
 def test_what_is_not_finite_has_a_place_in_json() -> None:
     assert Limits.model_validate_json(Limits(seconds=float("inf")).model_dump_json()).seconds == float("inf")
+
+
+@given(st.text(), st.text(), st.booleans())
+def test_pieces_are_what_checked_ones_are(text: str, reasoning: str, restart: bool) -> None:
+    said: dict[str, Any] = {"text": text, "reasoning": reasoning, "restart": restart}
+    pairs: tuple[tuple[Data, Data], ...] = (
+        (TaskDelta.of("r", "p", "1", text, reasoning, restart), TaskDelta(run_id="r", path="p", task_id="1", **said)),
+        (OutputDelta.of("r", "p", text, reasoning, restart), OutputDelta(run_id="r", path="p", **said)),
+    )
+    for made, checked in pairs:
+        assert made == checked
+        assert made.model_dump_json() == checked.model_dump_json()
+        assert made.model_copy(update={"text": ""}) == checked.model_copy(update={"text": ""})
+        with pytest.raises(ValidationError, match="frozen"):
+            made.restart = True  # type: ignore[attr-defined]

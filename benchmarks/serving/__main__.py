@@ -11,9 +11,12 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import psutil
+
+from .results import keep
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -67,7 +70,13 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=200, help="of each answer")
     parser.add_argument("--pause", type=float, default=0.05, help="seconds between a model's tokens")
     parser.add_argument("--model", default="m")
-    print(json.dumps(measured(parser.parse_args()), indent=1))
+    parser.add_argument("--out", type=Path, help="a JSON file, of whose results those of this are replaced")
+    given = parser.parse_args()
+    found = measured(given)
+    print(json.dumps(found, indent=1))
+    if given.out:
+        crowd = {"clients": given.clients, "never_read": given.unread, "leave": given.leaving}
+        keep(given.out, "crowd", crowd | found)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a request and a streamed token cost, here and in LiteLLM's proxy: `python -m benchmarks.serving.proxies --help`.
 
-Both stand before the same cheap model (`benchmarks.speed.server`), and take turns. CPU is that of the proxy's processes,
-user and system. A token is one that the model wrote; one event may hold several.
+Both stand before the same cheap model (`benchmarks.speed.server`), and take turns. CPU is that of the proxy's
+processes, user and system. A token is one that the model wrote; one event may hold several.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -28,6 +27,7 @@ from benchmarks.litellm_proxy import KEY, litellm_proxy
 from benchmarks.speed import running
 
 from .fronting import PATHS, TOKENS
+from .results import keep
 
 CLIENTS = 8
 REQUESTS: Mapping[str, int] = {"whole": 200, "streamed": 40}
@@ -45,7 +45,7 @@ class Proxy:
         """Seconds of CPU so far."""
         process = psutil.Process(self.pid)
         times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-        return sum(each.user + each.system for each in times)
+        return sum((each.user + each.system for each in times), 0.0)
 
 
 @contextmanager
@@ -141,7 +141,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path, help="a JSON file, of whose results those of this are replaced")
     given = parser.parse_args()
-    theirs = subprocess.run([given.litellm.parent / "python", "-c", _VERSION], stdout=subprocess.PIPE, check=True, text=True)
+    theirs = subprocess.run(
+        [given.litellm.parent / "python", "-c", _VERSION], stdout=subprocess.PIPE, check=True, text=True
+    )
     with ExitStack() as stack:
         upstream = stack.enter_context(running.server())
         proxies = {
@@ -151,10 +153,7 @@ def main() -> None:
         found = rounds_of(proxies, given.rounds, random.Random(0))
     sys.stdout.write(table(found))
     if given.out:
-        date = datetime.now(UTC).date().isoformat()
-        results = {"date": date, "machine": running.machine(), "clients": CLIENTS, "rounds": found}
-        before = json.loads(given.out.read_text()) if given.out.exists() else {}
-        given.out.write_text(json.dumps(before | {"proxies": results}, indent=1) + "\n")
+        keep(given.out, "proxies", {"clients": CLIENTS, "tokens_per_answer": TOKENS, "rounds": found})
 
 
 _VERSION = "from importlib.metadata import version; print(version('litellm'))"

@@ -14,14 +14,12 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 
-from benchmarks.speed import running
+from .results import keep
 
 CLIENTS, ANSWERS, TOKENS = 8, 5, 500
 CHUNK = 65536
@@ -89,15 +87,7 @@ def main() -> None:
         best = min(rounds, key=lambda each: each["cpu_us_per_token"])
         sys.stdout.write(f"{name}: {best['cpu_us_per_token']} us a token, {best['events_per_token']} events a token\n")
     if given.out:
-        results: dict[str, Any] = {
-            "date": datetime.now(UTC).date().isoformat(),
-            "machine": running.machine(),
-            "clients": CLIENTS,
-            "tokens_per_answer": TOKENS,
-            "rounds": found,
-        }
-        before = json.loads(given.out.read_text()) if given.out.exists() else {}
-        given.out.write_text(json.dumps(before | {"tokens": results}, indent=1) + "\n")
+        keep(given.out, "tokens", {"clients": CLIENTS, "tokens_per_answer": TOKENS, "rounds": found})
 
 
 def _commit(source: Path) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
 from pydantic_core import PydanticSerializationError, to_json
 
 _ANY: TypeAdapter[Any] = TypeAdapter(Any)
+_set = object.__setattr__
 # Escapes in JSON: a pair of surrogates, a lone one, any other.
 _ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL)
 
@@ -67,12 +69,18 @@ class Data(BaseModel):
     )
 
     @classmethod
+    @cache
+    def _all_fields(cls) -> set[str]:
+        return set(cls.model_fields)
+
+    @classmethod
     def _unchecked(cls, fields: dict[str, Any]) -> Self:
         """Return the value of all `fields`, which are known to be right. For what is made once for each token."""
         value = cls.__new__(cls)
         # What a validator sets, too; `model_construct` costs more than checking.
-        object.__setattr__(value, "__dict__", fields)
-        object.__setattr__(value, "__pydantic_fields_set__", set(fields))
-        object.__setattr__(value, "__pydantic_extra__", None)
-        object.__setattr__(value, "__pydantic_private__", None)
+        _set(value, "__dict__", fields)
+        # One set for all: nobody changes it, as the values are frozen, and copies have their own.
+        _set(value, "__pydantic_fields_set__", cls._all_fields())
+        _set(value, "__pydantic_extra__", None)
+        _set(value, "__pydantic_private__", None)
         return value

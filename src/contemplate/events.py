@@ -151,8 +151,17 @@ class TaskDelta(RunEvent):
     @classmethod
     def of(cls, run_id: str, path: str, task_id: str, text: str, reasoning: str, restart: bool) -> TaskDelta:
         """Return the event of a piece whose texts are readable."""
-        where = {"run_id": run_id, "path": path, "kind": "task_delta", "task_id": task_id}
-        return cls._unchecked({**where, "text": text, "reasoning": reasoning, "restart": restart})
+        return cls._unchecked(
+            {
+                "run_id": run_id,
+                "path": path,
+                "kind": "task_delta",
+                "task_id": task_id,
+                "text": text,
+                "reasoning": reasoning,
+                "restart": restart,
+            }
+        )
 
 
 class ToolStarted(RunEvent):
@@ -282,8 +291,16 @@ class OutputDelta(RunEvent):
     @classmethod
     def of(cls, run_id: str, path: str, text: str, reasoning: str, restart: bool) -> OutputDelta:
         """Return the event of a piece whose texts are readable."""
-        where = {"run_id": run_id, "path": path, "kind": "output_delta"}
-        return cls._unchecked({**where, "text": text, "reasoning": reasoning, "restart": restart})
+        return cls._unchecked(
+            {
+                "run_id": run_id,
+                "path": path,
+                "kind": "output_delta",
+                "text": text,
+                "reasoning": reasoning,
+                "restart": restart,
+            }
+        )
 
 
 class RunFinished(RunEvent):

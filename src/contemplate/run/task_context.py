@@ -201,6 +201,7 @@ class TaskContext:
         if run.listening:
             calls = run._calls
             said = readable(delta.text), readable(delta.reasoning), delta.restart
-            run.emit(TaskDelta.of(calls.run_id, calls.path, self._task.id, *said))
+            emit = calls.listeners.emit
+            emit(TaskDelta.of(calls.run_id, calls.path, self._task.id, *said))
             if self._task.kind == "answer":
-                run.emit(OutputDelta.of(calls.run_id, calls.path, *said))
+                emit(OutputDelta.of(calls.run_id, calls.path, *said))

@@ -143,8 +143,12 @@ class _Hearing:
 
     def hear(self, event: Event) -> None:
         try:
-            if type(event) in _PIECES:
+            # For pydantic's classes, `isinstance` takes long to say no, and most events are pieces.
+            kind = type(event)
+            if kind in _PIECES:
                 self._outbox.open()
+                if kind is TaskDelta:
+                    return
             else:
                 self._see(event)
             if self._watched is not None:

@@ -13,7 +13,7 @@ from .deltas import ReplyDelta
 
 # Pieces that may wait before they are joined: each takes more memory than what it says.
 PIECES = 64
-# Characters that may wait. Whoever is so far behind does not read.
+# Characters that may wait while a piece is being said. Whoever is so far behind does not read.
 MOST_CHARACTERS = 256 * 1024
 # Between two pieces of a stream, in seconds: what is written meanwhile is one piece. It is less than anybody sees, and
 # longer where there are many streams, for each of them: so all of them make no more than some thousand pieces a second.
@@ -46,12 +46,12 @@ class Outbox:
         self._last = -math.inf
 
     def put(self, delta: ReplyDelta) -> None:
-        """Add a piece; if too much waits already, the reply breaks off."""
+        """Add a piece; if too much waits while another is not read, the reply breaks off."""
         self._waiting.append(delta)
         self._characters += len(delta.content) + len(delta.reasoning)
         if len(self._waiting) >= PIECES:
             self._waiting = list(joined(self._waiting))
-        if self._characters > MOST_CHARACTERS:
+        if self._since is not None and self._characters > MOST_CHARACTERS:
             self.fail(Unread())
         self._wake.set()
 
