@@ -155,6 +155,7 @@ class TaskDelta(RunEvent):
             {
                 "run_id": run_id,
                 "path": path,
+                "at": 0.0,
                 "kind": "task_delta",
                 "task_id": task_id,
                 "text": text,
@@ -295,6 +296,7 @@ class OutputDelta(RunEvent):
             {
                 "run_id": run_id,
                 "path": path,
+                "at": 0.0,
                 "kind": "output_delta",
                 "text": text,
                 "reasoning": reasoning,
