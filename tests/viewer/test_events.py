@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contemplate import Contemplator, Message, tool
+from contemplate.decisions import Approved, Decision, Denied
 from contemplate.errors import ConfigurationError
 from contemplate.events import (
     CallRepeated,
@@ -30,11 +32,14 @@ from contemplate.events import (
     ToolStarted,
     VoteCounted,
 )
-from contemplate.journal import Journal
+from contemplate.journal import Journal, RunRecord
+from contemplate.journal.overview import RunFilter
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
+from contemplate.run.listeners import Listener
 from contemplate.server.viewer.event_lines import lines_of, read_events
 from contemplate.server.viewer.live_runs import LiveRun, LiveRuns
+from contemplate.server.viewer.shown_runs import RESET, ShownRuns
 from contemplate.testing import ScriptedModel
 from contemplate.views.recorded_events import events_of
 
@@ -191,6 +196,66 @@ async def test_who_follows_is_told_all_and_then_what_comes() -> None:
     assert said(list(read_events(heard))) == said(events)
     rest = b"".join([batch async for batch in run.follow(len(heard) - 2)])
     assert rest == b"".join(heard[-2:])
+
+
+async def test_a_run_that_another_process_makes_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contemplate.server.viewer.shown_runs.LOOK_SECONDS", 0.01)
+    journal, gate = Journal(tmp_path / "runs.db"), anyio.Event()
+
+    async def script(request: ModelRequest) -> str:
+        await gate.wait()
+        return "yes"
+
+    mind = Contemplator(ScriptedModel(script), mode="thinking", journal=Journal(tmp_path / "runs.db"))
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: mind.run("?", run_id="theirs"))
+        while journal.load("theirs") is None:
+            await anyio.lowlevel.checkpoint()
+        lines = await ShownRuns((journal,), LiveRuns()).lines("theirs", None)
+        assert lines is not None
+        batches = []
+        async for batch in lines:
+            batches.append(batch.splitlines(keepends=True))
+            gate.set()
+    assert json.loads(batches[0][0])["kind"] == "run_started"
+    assert all(batch[0] == RESET for batch in batches[1:])
+    assert isinstance(list(read_events(batches[-1][1:]))[-1], RunFinished)
+
+
+async def test_a_run_goes_on_as_it_was_decided(tmp_path: Path) -> None:
+    @tool(approval=True)
+    async def mail(to: str) -> str:
+        """Send a mail."""
+        return to
+
+    def script(request: ModelRequest) -> str | Message:
+        if request.messages[-1].role == "tool":
+            return request.messages[-1].text
+        return Message.assistant("", (ToolCall(id="c", name="mail", arguments='{"to": "ann"}'),))
+
+    journal = Journal(tmp_path / "runs.db")
+    mind = Contemplator(ScriptedModel(script), mode="thinking", tools=[mail], journal=journal)
+    call = (await mind.run("?", run_id="waits")).pending[0]
+
+    async def resume(
+        record: RunRecord | None, run_id: str, decisions: Mapping[str, Decision], listener: Listener
+    ) -> object:
+        return await mind.resume(run_id, decisions, on_event=listener)
+
+    shown = ShownRuns((journal,), LiveRuns(), resume)
+    assert await shown.decide("nothing", None, {call.id: Approved()}) is not None
+    assert "no call 'other'" in (await shown.decide("waits", None, {"other": Approved()}) or "")
+    assert await shown.decide("waits", None, {call.id: Denied("not now")}) is None
+    lines = await shown.lines("waits", None)
+    assert lines is not None
+    told = list(read_events(b"".join([batch async for batch in lines]).splitlines()))
+    assert isinstance(told[-1], RunFinished)
+    assert "not now" in told[-1].text
+    # What was told before it went on is told first, once.
+    assert told[0].at == 0
+    assert sum(isinstance(event, RunSuspended) for event in told) == 1
+    assert (await shown.page(RunFilter(), 0, 9)).runs[0].status == "answered"
+    await shown.end()
 
 
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
