@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from contemplate import Contemplator, Message, tool
 from contemplate.decisions import Approved, Decision, Denied
-from contemplate.errors import ConfigurationError
+from contemplate.errors import ConfigurationError, ModelConnectionError
 from contemplate.events import (
     CallRepeated,
     CallStarted,
@@ -35,7 +35,7 @@ from contemplate.events import (
 from contemplate.journal import Journal, RunRecord
 from contemplate.journal.overview import RunFilter
 from contemplate.messages import ToolCall
-from contemplate.models import ModelRequest
+from contemplate.models import Fallback, ModelRequest
 from contemplate.run.listeners import Listener
 from contemplate.server.viewer.event_lines import lines_of, read_events
 from contemplate.server.viewer.live_runs import LiveRun, LiveRuns
@@ -118,6 +118,15 @@ async def test_times_do_not_go_back_and_calls_have_a_course() -> None:
     assert finished.support == ("1", "2", "3", "4", "5")
 
 
+async def test_another_model_is_told() -> None:
+    down = ScriptedModel([ModelConnectionError("down", model="one")], name="one")
+    model = Fallback([down, ScriptedModel("yes", name="two")])
+    events = await events_of_run(Contemplator(model, mode="instant"))
+    (again,) = [event for event in events if isinstance(event, CallRepeated)]
+    assert (again.reason, "down" in again.message) == ("replaced", True)
+    assert [event.model for event in events if isinstance(event, ModelCalled)] == ["two"]
+
+
 @pytest.mark.parametrize("make", [contemplating, voting, nested, hostile])
 async def test_a_recorded_run_tells_what_the_run_told(make: Any, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "runs.db")
@@ -133,6 +142,9 @@ async def test_a_recorded_run_tells_what_the_run_told(make: Any, tmp_path: Path)
         return sorted((e.path, e.name.role, e.name.task or "", e.name.turn, e.usage.output_tokens) for e in found)
 
     assert calls(told) == calls(live)
+    assert [e.reason for e in told if isinstance(e, CallRepeated)] == [
+        e.reason for e in live if isinstance(e, CallRepeated)
+    ]
     # Each call is written within its time, and its task ends after it.
     by_call = {(e.path, e.name.task, e.name.turn): e for e in live if isinstance(e, ModelCalled)}
     for event in told:

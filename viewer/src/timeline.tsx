@@ -435,7 +435,9 @@ function Legend() {
           {words}
         </span>
       ))}
-      <span class="hint">↑↓ tasks · [ ] calls · + − 0 zoom · ‹ › pan (, .) · Enter details</span>
+      <span class="hint" hidden={!legend.value}>
+        ↑↓ tasks · [ ] calls · + − 0 zoom · ‹ › pan (, .) · Enter details
+      </span>
     </div>
   );
 }
