@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from contemplate import Contemplator, Progress, ProgressMeter, RunContext, Task
-from contemplate.events import RunFinished, RunSuspended, TaskFinished, VoteCounted
+from contemplate import Contemplator, Progress, ProgressMeter, RunContext, Task, TaskResult
+from contemplate.events import RunFinished, RunSuspended, TaskFinished, TaskPlanned, TaskStarted, VoteCounted
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Usage
 
@@ -66,6 +66,10 @@ def test_a_vote_is_as_sure_as_it_is_far_ahead() -> None:
 
 
 def test_a_run_that_waits_stands_still() -> None:
-    meter = ProgressMeter()
+    meter, task = ProgressMeter(), Task(id="1", prompt="?")
+    for event in (TaskPlanned(task=task), TaskStarted(task_id="1", model="m")):
+        meter.add(event)
+    meter.add(TaskFinished(result=TaskResult(task=task, outcome="suspended")))
+    assert (meter.progress.done, meter.progress.running, meter.progress.to_come) == (0, 0, 1)
     meter.add(RunSuspended(pending=(), usage=Usage(), seconds=2.5))
     assert (meter.progress.over, meter.progress.seconds) == (True, 2.5)

@@ -98,7 +98,9 @@ class ProgressMeter:
                 self._running.add(task_id)
             case TaskFinished(result=result):
                 self._running.discard(result.id)
-                self._ended.add(result.id)
+                # One that is suspended goes on when its run does.
+                if result.outcome != "suspended":
+                    self._ended.add(result.id)
 
     @property
     def progress(self) -> Progress:

@@ -13,6 +13,7 @@ from unittest.mock import patch
 import pytest
 
 from contemplate import Contemplator
+from contemplate.journal import Journal, RunRecord
 from contemplate.testing import FaultyServer, ScriptedModel
 
 from ..patience import PATIENCE
@@ -39,6 +40,21 @@ def test_it_shows_runs_to_whoever_has_the_address(journal: Path) -> None:
             assert [run["run_id"] for run in json.load(response)["runs"]] == ["mine"]
         running.send_signal(signal.SIGINT)
         _, err = running.communicate(timeout=PATIENCE)
+    assert (running.returncode, err) == (0, "")
+
+
+def test_it_ends_while_a_run_is_followed(journal: Path) -> None:
+    Journal(journal).save(RunRecord(run_id="theirs", question="Still?", model="m"))
+    with process(command("view", "theirs", "--no-browser")) as running:
+        assert running.stdout is not None
+        found = re.search(r"(http://127\.0\.0\.1:\d+)/#key=([\w-]{43})", running.stdout.readline())
+        assert found is not None
+        url, key = found.groups()
+        asked = urllib.request.Request(f"{url}/viewer/runs/theirs/events", headers={"authorization": f"Bearer {key}"})
+        with urllib.request.urlopen(asked) as response:
+            assert json.loads(response.readline())["question"] == "Still?"
+            running.send_signal(signal.SIGINT)
+            _, err = running.communicate(timeout=PATIENCE)
     assert (running.returncode, err) == (0, "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contemplate import Contemplator, Message, tool
-from contemplate.errors import ConfigurationError
+from contemplate.decisions import Approved, Decision, Denied
+from contemplate.errors import ConfigurationError, ModelConnectionError
 from contemplate.events import (
     CallRepeated,
     CallStarted,
@@ -30,11 +32,14 @@ from contemplate.events import (
     ToolStarted,
     VoteCounted,
 )
-from contemplate.journal import Journal
+from contemplate.journal import Journal, RunRecord
+from contemplate.journal.overview import RunFilter
 from contemplate.messages import ToolCall
-from contemplate.models import ModelRequest
+from contemplate.models import Fallback, ModelRequest
+from contemplate.run.listeners import Listener
 from contemplate.server.viewer.event_lines import lines_of, read_events
 from contemplate.server.viewer.live_runs import LiveRun, LiveRuns
+from contemplate.server.viewer.shown_runs import RESET, ShownRuns
 from contemplate.testing import ScriptedModel
 from contemplate.views.recorded_events import events_of
 
@@ -113,6 +118,15 @@ async def test_times_do_not_go_back_and_calls_have_a_course() -> None:
     assert finished.support == ("1", "2", "3", "4", "5")
 
 
+async def test_another_model_is_told() -> None:
+    down = ScriptedModel([ModelConnectionError("down", model="one")], name="one")
+    model = Fallback([down, ScriptedModel("yes", name="two")])
+    events = await events_of_run(Contemplator(model, mode="instant"))
+    (again,) = [event for event in events if isinstance(event, CallRepeated)]
+    assert (again.reason, "down" in again.message) == ("replaced", True)
+    assert [event.model for event in events if isinstance(event, ModelCalled)] == ["two"]
+
+
 @pytest.mark.parametrize("make", [contemplating, voting, nested, hostile])
 async def test_a_recorded_run_tells_what_the_run_told(make: Any, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "runs.db")
@@ -128,6 +142,9 @@ async def test_a_recorded_run_tells_what_the_run_told(make: Any, tmp_path: Path)
         return sorted((e.path, e.name.role, e.name.task or "", e.name.turn, e.usage.output_tokens) for e in found)
 
     assert calls(told) == calls(live)
+    assert [e.reason for e in told if isinstance(e, CallRepeated)] == [
+        e.reason for e in live if isinstance(e, CallRepeated)
+    ]
     # Each call is written within its time, and its task ends after it.
     by_call = {(e.path, e.name.task, e.name.turn): e for e in live if isinstance(e, ModelCalled)}
     for event in told:
@@ -191,6 +208,66 @@ async def test_who_follows_is_told_all_and_then_what_comes() -> None:
     assert said(list(read_events(heard))) == said(events)
     rest = b"".join([batch async for batch in run.follow(len(heard) - 2)])
     assert rest == b"".join(heard[-2:])
+
+
+async def test_a_run_that_another_process_makes_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("contemplate.server.viewer.shown_runs.LOOK_SECONDS", 0.01)
+    journal, gate = Journal(tmp_path / "runs.db"), anyio.Event()
+
+    async def script(request: ModelRequest) -> str:
+        await gate.wait()
+        return "yes"
+
+    mind = Contemplator(ScriptedModel(script), mode="thinking", journal=Journal(tmp_path / "runs.db"))
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: mind.run("?", run_id="theirs"))
+        while journal.load("theirs") is None:
+            await anyio.lowlevel.checkpoint()
+        lines = await ShownRuns((journal,), LiveRuns()).lines("theirs", None)
+        assert lines is not None
+        batches = []
+        async for batch in lines:
+            batches.append(batch.splitlines(keepends=True))
+            gate.set()
+    assert json.loads(batches[0][0])["kind"] == "run_started"
+    assert all(batch[0] == RESET for batch in batches[1:])
+    assert isinstance(list(read_events(batches[-1][1:]))[-1], RunFinished)
+
+
+async def test_a_run_goes_on_as_it_was_decided(tmp_path: Path) -> None:
+    @tool(approval=True)
+    async def mail(to: str) -> str:
+        """Send a mail."""
+        return to
+
+    def script(request: ModelRequest) -> str | Message:
+        if request.messages[-1].role == "tool":
+            return request.messages[-1].text
+        return Message.assistant("", (ToolCall(id="c", name="mail", arguments='{"to": "ann"}'),))
+
+    journal = Journal(tmp_path / "runs.db")
+    mind = Contemplator(ScriptedModel(script), mode="thinking", tools=[mail], journal=journal)
+    call = (await mind.run("?", run_id="waits")).pending[0]
+
+    async def resume(
+        record: RunRecord | None, run_id: str, decisions: Mapping[str, Decision], listener: Listener
+    ) -> object:
+        return await mind.resume(run_id, decisions, on_event=listener)
+
+    shown = ShownRuns((journal,), LiveRuns(), resume)
+    assert await shown.decide("nothing", None, {call.id: Approved()}) is not None
+    assert "no call 'other'" in (await shown.decide("waits", None, {"other": Approved()}) or "")
+    assert await shown.decide("waits", None, {call.id: Denied("not now")}) is None
+    lines = await shown.lines("waits", None)
+    assert lines is not None
+    told = list(read_events(b"".join([batch async for batch in lines]).splitlines()))
+    assert isinstance(told[-1], RunFinished)
+    assert "not now" in told[-1].text
+    # What was told before it went on is told first, once.
+    assert told[0].at == 0
+    assert sum(isinstance(event, RunSuspended) for event in told) == 1
+    assert (await shown.page(RunFilter(), 0, 9)).runs[0].status == "answered"
+    await shown.end()
 
 
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,6 +161,11 @@ async def test_an_approval_is_clicked_and_the_run_goes_on(serve: Serve, journal:
         await page.wait("document.querySelector('.head .chip.answered')")
         await page.wait("document.querySelector('.answer').innerText.includes('The mail is sent.')")
         assert sent == ["ann"]
+        # What was remembered is not shown twice.
+        await page.click(".name")
+        await page.wait("document.querySelectorAll('.task .call').length === 2")
+        assert await page.run("document.querySelectorAll('.task .tool').length") == 1
+        await page.click(".back")
         assert await page.run("document.querySelector('.approval') === null")
         assert await page.run("!location.href.includes('key') && sessionStorage.length === 1")
         await well(page)

@@ -24,7 +24,7 @@ export function Answer({ run, id, view, decides }: Props) {
         <Approval key={call.id} id={id} call={call} decides={decides} view={view} />
       ))}
       <Votes run={run} id={id} view={view} />
-      {(text || run.status !== "running") && (
+      {(text || (run.status !== "running" && run.status !== "suspended")) && (
         <section>
           <h2>{run.status === "running" ? "Answer so far" : "Answer"}</h2>
           {run.winner && run.winner !== text && <p class="winner">{run.winner}</p>}

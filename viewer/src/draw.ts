@@ -107,8 +107,9 @@ function drawLane(
     ctx.fillStyle = tool.error ? color.bad : color.tool;
     block(ctx, x(tool.start), x(tool.end ?? now), middle - 3, 6, 2);
   }
+  const ground = lane.key === shown.task ? color.select : color.paper;
   lane.calls.forEach((call, number) =>
-    drawCall(ctx, call, x, middle, now, color, lane.key === shown.task && number === shown.call),
+    drawCall(ctx, call, x, middle, now, color, ground, lane.key === shown.task && number === shown.call),
   );
   for (const note of lane.notes) if (note.kind === "learnt") diamond(ctx, x(note.at), top + 5, color.learn);
   if (lane.waits && lane.state !== "answered" && run.waiting.has(lane.waits.id)) {
@@ -126,6 +127,7 @@ function drawCall(
   middle: number,
   now: number,
   color: Colors,
+  ground: string,
   chosen: boolean,
 ): void {
   const end = call.end ?? now;
@@ -137,6 +139,8 @@ function drawCall(
   const height = 12;
   const top = middle - height / 2;
   if (b - a > 1) {
+    ctx.fillStyle = ground;
+    ctx.fillRect(a, middle - 2.5, b - a, 5);
     ctx.strokeStyle = tone;
     ctx.globalAlpha = 0.55;
     ctx.lineWidth = 1;
@@ -145,7 +149,7 @@ function drawCall(
   }
   ctx.fillStyle = tone;
   if (c - b > 0.5) {
-    ctx.fillStyle = color.paper;
+    ctx.fillStyle = ground;
     ctx.fillRect(b, top, c - b, height);
     ctx.fillStyle = tone;
     ctx.globalAlpha = 0.38;

@@ -44,6 +44,12 @@ export function RunPage({ at, packed }: { at: Place; packed: Element | null }) {
         </p>
       </main>
     );
+  if (!run.cameAt)
+    return (
+      <main class="page">
+        <p class="empty">The run is being read …</p>
+      </main>
+    );
   return (
     <main class="run">
       <Head run={run} id={id} packed={packed !== null} failed={feed.failed.value} />

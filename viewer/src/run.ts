@@ -333,7 +333,7 @@ export class Run {
 
   private setState(lane: Lane, state: State): void {
     if (lane.role === "subagent" && lane.parent === null) {
-      const ended = (each: State): number => (each === "planned" || each === "running" ? 0 : 1);
+      const ended = (each: State): number => (each === "planned" || each === "running" || each === "suspended" ? 0 : 1);
       this.done += ended(state) - ended(lane.state);
       this.going += Number(state === "running") - Number(lane.state === "running");
     }

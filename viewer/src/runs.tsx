@@ -29,23 +29,27 @@ export function Runs() {
   const picked = useSignal<string[]>([]);
   const asked = useSignal(false);
 
-  const load = async (from: number): Promise<void> => {
+  // From the first run on, or from one further down; `anew` if what was wanted has changed.
+  const load = async (from: number, anew = false): Promise<void> => {
     const filter = wanted.peek();
     try {
-      const page = await listRuns({ ...filter, skip: String(from), most: from ? "100" : String(Math.max(50, runs.peek().length)) });
+      const page = await listRuns({ ...filter, skip: String(from), most: "100" });
       if (filter !== wanted.peek()) return;
-      runs.value = from ? [...runs.value, ...page.runs.filter((each) => !known(each.run_id))] : page.runs;
-      more.value = page.more;
+      const before = anew ? [] : runs.peek();
+      const new_ = new Set(page.runs.map((run) => run.run_id));
+      const oldest = page.runs.at(-1)?.created ?? 0;
+      const others = before.filter((run) => !new_.has(run.run_id));
+      runs.value = from ? [...others, ...page.runs] : [...page.runs, ...others.filter((run) => page.more && run.created <= oldest)];
+      if (from || before.length <= page.runs.length) more.value = page.more;
       failed.value = "";
     } catch (error) {
       failed.value = error instanceof Error ? error.message : String(error);
     }
     asked.value = true;
   };
-  const known = (id: string): boolean => runs.value.some((each) => each.run_id === id);
   useEffect(() => {
     document.title = "Runs – contemplate";
-    const soon = setTimeout(() => void load(0), asked.peek() ? 150 : 0);
+    const soon = setTimeout(() => void load(0, true), asked.peek() ? 150 : 0);
     const again = setInterval(() => {
       if (!document.hidden) void load(0);
     }, 3000);

@@ -21,7 +21,7 @@ export function Task({ run, id, lane, call, view }: Props) {
   const end = lane.end ?? (lane.start === null ? null : run.now());
   const result = lane.result;
   const last = lane.calls.at(-1);
-  const differs = result?.text && result.text !== (last ? said(last).text : "");
+  const differs = result?.text && result.text.trim() !== (last ? said(last).text.trim() : "");
   return (
     <article class="task" aria-label={lane.title}>
       <header>

@@ -39,6 +39,9 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
   const rows = run.shown(open.value);
   const lanes = useRef(rows);
   lanes.current = rows;
+  // What is drawn next, whenever that is.
+  const latest = useRef({ chosen, until });
+  latest.current = { chosen, until };
   useEffect(() => {
     // What is within a folded task is shown if it was asked for.
     const lane = chosen.task === null ? null : run.lanes.get(chosen.task);
@@ -48,7 +51,7 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
   }, [run, chosen.task, run.lanes.has(chosen.task ?? "")]);
 
   const state = useMemo(() => ({ frame: 0, dirty: true }), []);
-  const whole = (): [number, number] => [0, Math.max(until ?? run.now(), run.now(), 0.001) * 1.02];
+  const whole = (): [number, number] => [0, Math.max(latest.current.until ?? run.now(), run.now(), 0.001) * 1.02];
   const scale = (): Scale => {
     const [from, to] = zoomed.value ?? whole();
     return { from, to, width: Math.max(1, size.value.width - 12) };
@@ -65,10 +68,11 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
         state.dirty = false;
         lastLive = now;
         const { first, last } = window_.peek();
+        const { task, call } = latest.current.chosen;
         draw(canvas.current, axis.current, run, lanes.current.slice(first, last), scale(), {
           open: open.peek(),
-          task: chosen.task,
-          call: chosen.call,
+          task,
+          call,
         });
       }
       requestAnimationFrame(paint);
@@ -77,7 +81,7 @@ export function Timeline({ run, chosen, choose, enter, label, until }: Props) {
     return () => {
       stopped = true;
     };
-  }, [run, chosen.task, chosen.call, until]);
+  }, [run]);
   // Whatever of these changes, it is drawn again.
   void [run.version.value, zoomed.value, window_.value, size.value, theme.value, open.value, chosen.task, chosen.call];
   state.dirty = true;
@@ -435,7 +439,9 @@ function Legend() {
           {words}
         </span>
       ))}
-      <span class="hint">↑↓ tasks · [ ] calls · + − 0 zoom · ‹ › pan (, .) · Enter details</span>
+      <span class="hint" hidden={!legend.value}>
+        ↑↓ tasks · [ ] calls · + − 0 zoom · ‹ › pan (, .) · Enter details
+      </span>
     </div>
   );
 }

@@ -26,6 +26,7 @@ from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.accounting import accounted
 from ..models.context_size import check_fit
+from ..models.redaction import redact
 from ..models.tokens import request_tokens
 from ..usage import NOTHING, Price, Usage
 from .activity import Activity, current_activity
@@ -47,6 +48,10 @@ from .tool_calls import ToolCalls
 if TYPE_CHECKING:
     from ..journal import Entry
     from ..journal.recording import Recording
+
+
+# Characters of why a call is made once more.
+MOST_TOLD = 500
 
 
 class _Name(NamedTuple):
@@ -475,6 +480,7 @@ class Calls(OngoingRun):
             )
 
     def _again(self, name: _Name, meter: Meter, reason: Again, message: str) -> None:
+        message = redact(message)[:MOST_TOLD]
         meter.add_again(reason, message)
         if self.listeners.listening:
             self.emit(CallRepeated(name=self._full(name), reason=reason, message=message))

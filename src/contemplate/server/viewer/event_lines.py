@@ -31,8 +31,8 @@ Piece = TaskDelta | OutputDelta | PlanDelta
 MOST_PIECES = 256
 PIECES = frozenset({"task_delta", "output_delta", "plan_delta"})
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-# What is long and shown nowhere: conversations, which other events tell, and images.
-_LEFT_OUT: Any = {"run_id": True, "result": {"messages": True, "images": True, "logprobs": True}}
+# What is long, and told by other events or shown nowhere: conversations, whole plans, and images.
+_LEFT_OUT: Any = {"run_id": True, "result": {"messages": True, "images": True, "logprobs": True}, "plan": {"tasks"}}
 # Of the run itself, whose id stands once.
 _FIRST: Any = {"result": True}
 

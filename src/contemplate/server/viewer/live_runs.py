@@ -145,9 +145,14 @@ class LiveRun:
 
 
 class LiveRuns:
-    """The runs that are watched; of those that are over, the oldest are forgotten first."""
+    """The runs that are watched; of those that are over, the oldest are forgotten first.
+
+    Attributes:
+        closed: set when nobody is told any more.
+    """
 
     def __init__(self) -> None:
+        self.closed = anyio.Event()
         self._runs: dict[str, LiveRun] = {}
 
     def __iter__(self) -> Iterator[LiveRun]:
@@ -166,6 +171,7 @@ class LiveRuns:
 
     def close(self) -> None:
         """End all that wait for more."""
+        self.closed.set()
         for each in self._runs.values():
             each.close()
 

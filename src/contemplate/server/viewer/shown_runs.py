@@ -85,7 +85,7 @@ class ShownRuns:
         if live is not None:
             return live.follow(after) if client in (None, live.client) else None
         journal, record = await self._recorded(run_id, client)
-        return None if journal is None or record is None else _recorded_lines(journal, record, after)
+        return None if journal is None or record is None else self._recorded_lines(journal, record, after)
 
     async def whole(self, run_id: str, client: str | None) -> tuple[str, list[bytes]] | None:
         """Return a run's question and its events so far, as lines; None if there is no such run.
@@ -156,19 +156,20 @@ class ShownRuns:
                 return journal, record
         return None, None
 
-
-async def _recorded_lines(journal: Journal, record: RunRecord, after: int) -> AsyncIterator[bytes]:
-    seen = -1
-    while True:
-        calls = await in_thread(calls_recorded, journal, record.run_id)
-        if calls != seen or record.status != "running":
-            lines = await in_thread(lambda: lines_of(events_of(journal, record)))  # noqa: B023
-            yield b"".join(lines[after:] if seen < 0 else [RESET, *lines])
-            seen = calls
-        if record.status != "running":
-            return
-        await anyio.sleep(LOOK_SECONDS)
-        now = await in_thread(journal.load, record.run_id)
-        if now is None:
-            return
-        record = now
+    async def _recorded_lines(self, journal: Journal, record: RunRecord, after: int) -> AsyncIterator[bytes]:
+        seen = -1
+        while True:
+            calls = await in_thread(calls_recorded, journal, record.run_id)
+            if calls != seen or record.status != "running":
+                lines = await in_thread(lambda: lines_of(events_of(journal, record)))  # noqa: B023
+                yield b"".join(lines[after:] if seen < 0 else [RESET, *lines])
+                seen = calls
+            if record.status != "running":
+                return
+            with anyio.move_on_after(LOOK_SECONDS):
+                await self.live.closed.wait()
+                return
+            now = await in_thread(journal.load, record.run_id)
+            if now is None:
+                return
+            record = now
