@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from ..data import to_json_text
 from ..events import CallWaiting, Event, ModelCalled, OutputDelta, RunSuspended, TaskDelta, TaskFinished, TaskPlanned
@@ -18,7 +18,8 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 _NUMBER = re.compile(r"\d[\d.,]*")
 
 
-class ReplyDelta(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ReplyDelta:
     """What a reply gains.
 
     `restart` says that the contents before are void, and that this one begins anew; `turn`, that they were said before

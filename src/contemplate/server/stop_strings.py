@@ -6,6 +6,7 @@ Models are told, too; but not every server heeds it, and not every answer is wha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..result import RunResult
@@ -67,7 +68,7 @@ class StoppedReply:
             self._answer = StopStrings(self._stops)
         content = self._answer.new(delta.content)
         if content or delta.reasoning or delta.restart:
-            await self._reply.say(delta._replace(content=content))
+            await self._reply.say(replace(delta, content=content))
 
     async def end(self, result: RunResult[Any], text: str, finish_reason: FinishReason) -> None:
         """Tell the rest, and that the run is over."""
