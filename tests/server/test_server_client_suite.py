@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -16,6 +17,7 @@ from clients.cells import Cell, applies
 from clients.environments import Environment
 from clients.features import FEATURES
 from clients.scripts.given import IMAGE, MODEL
+from clients.server_process import KEY, serving
 
 from .conftest import Serve
 
@@ -38,6 +40,7 @@ def test_the_page_tells_the_settings_that_were_tried(client: Client) -> None:
     assert found is not None
     script = client.script.read_text("utf-8").replace("{MODEL}", MODEL).replace('f"openai/', '"openai/')
     script = re.sub(r"\bMODEL\b", f'"{MODEL}"', script)
+    script = re.sub(r"\bKEY\b", '"none"', script)
     for theirs, told in PLACES.items():
         script = script.replace(theirs, told)
     script = re.sub(r"\bURL\b", '"http://127.0.0.1:8400"', script)
@@ -134,3 +137,10 @@ def test_a_toy_repository_is_edited_by_several_subagents(client: Any, said: list
 def test_the_image_is_one(tmp_path: Path) -> None:
     assert IMAGE.startswith(b"\x89PNG\r\n\x1a\n")
     assert len(IMAGE) < 200
+
+
+def test_the_server_of_the_suite_wants_a_key(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        for key, status in (("none", 401), (KEY, 200)):
+            asked = httpx2.get(f"{server.url}/v1/models", headers={"authorization": f"Bearer {key}"}, timeout=20)
+            assert asked.status_code == status
