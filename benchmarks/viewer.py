@@ -3,7 +3,8 @@
     python -m benchmarks.viewer [--tasks 1000] [--words 12]
 
 Prints for a recorded run of many tasks the milliseconds from the click on a link until its timeline is drawn, and the
-frames a second while it is scrolled from its first task to its last; then the same for a run with 20,000 events.
+frames a second while it is scrolled from its first task to its last; then the same for a run with 20,000 events, and
+the frames a second while such a run grows.
 Needs Chromium, and the extra `server`.
 """
 
@@ -11,15 +12,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import socket
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import uvicorn
+
+from contemplate.events import Event
 from contemplate.journal import Journal
 from contemplate.server.viewer.alone import viewer_app
 from contemplate.server.viewer.live_runs import LiveRuns
 from contemplate.server.viewer.shown_runs import ShownRuns
 from tests.browser import Page, chromium
-from tests.server.conftest import serving_app
 from tests.viewer.scenes import events_of_run, large
 
 KEY = "the-key-of-the-benchmark"
@@ -55,6 +61,20 @@ _SCROLL = """new Promise((done) => {{
 }})"""
 
 
+_FRAMES = """new Promise((done) => {
+  const times = [];
+  const step = (now) => {
+    times.push(now);
+    if (now - times[0] < 5000) requestAnimationFrame(step);
+    else {
+      const gaps = times.slice(1).map((each, i) => each - times[i]).sort((a, b) => a - b);
+      done([(times.length - 1) / (now - times[0]) * 1000, gaps[Math.floor(gaps.length * 0.99)], gaps.at(-1)]);
+    }
+  };
+  requestAnimationFrame(step);
+})"""
+
+
 async def measured(page: Page, run: str, told: str) -> None:
     """Print how a run opens and scrolls."""
     times = []
@@ -72,6 +92,36 @@ async def measured(page: Page, run: str, told: str) -> None:
     print(f"{run}: {await page.run('document.querySelectorAll(`*`).length')} elements in the page")
 
 
+async def live_frames(page: Page, live: LiveRuns, events: list[Event]) -> None:
+    """Print how smooth the page is while the events of a run come in within five seconds."""
+    run = live.begin("growing", "contemplate")
+    run.put(events[0])
+    await page.run("location.hash = '#/runs/growing'")
+    await page.wait("document.querySelector('.facts')")
+    frames = asyncio.create_task(page.run(_FRAMES))
+    batch = len(events) // 250
+    for start in range(1, len(events), batch):
+        for event in events[start : start + batch]:
+            run.put(event)
+        await asyncio.sleep(0.02)
+    rate, late, longest = await frames
+    print(f"growing: {rate:.0f} frames a second, 99 % within {late:.0f} ms, the longest {longest:.0f} ms")
+
+
+@asynccontextmanager
+async def served(shown: ShownRuns) -> AsyncIterator[str]:
+    """Serve a viewer in this event loop, so that runs can be fed while they are watched."""
+    server = uvicorn.Server(uvicorn.Config(viewer_app(shown, KEY, 0), log_config=None, timeout_graceful_shutdown=1))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            await shown.end()
+            server.should_exit = True
+            await serving
+
+
 async def main(tasks: int, words: int) -> None:
     """Measure a recorded run of so many tasks, and one with 20,000 events."""
     with tempfile.TemporaryDirectory() as folder:
@@ -81,12 +131,12 @@ async def main(tasks: int, words: int) -> None:
         events = await events_of_run(large(tasks, words=max(words, 20_000 // tasks)))
         live.begin("events", "contemplate", None, events).close()
         told = f"{tasks:,} of {tasks:,} tasks"
-        with serving_app(viewer_app(ShownRuns((journal,), live), KEY, 0)) as url:
-            async with chromium() as page:
-                await page.open(f"{url}/#key={KEY}&to=/")
-                await measured(page, "recorded", told)
-                print(f"events: {len(events):,}, sent as {len(live.begin('events', '').lines):,} lines")
-                await measured(page, "events", told)
+        async with served(ShownRuns((journal,), live)) as url, chromium() as page:
+            await page.open(f"{url}/#key={KEY}&to=/")
+            await measured(page, "recorded", told)
+            print(f"events: {len(events):,}")
+            await measured(page, "events", told)
+            await live_frames(page, live, events)
 
 
 if __name__ == "__main__":
