@@ -116,12 +116,13 @@ def test_made_without_a_loop_and_used_in_one() -> None:
 
 async def test_nothing_is_read_out_by_nobody() -> None:
     box: Mailbox[int] = Mailbox()
-    assert not box.is_read_out
+    seen = [box.is_read_out]
     async with anyio.create_task_group() as group:
         group.start_soon(box.__anext__)
         await steps(2)
-        assert box.is_read_out
+        seen.append(box.is_read_out)
         box.put(1)
-        assert not box.is_read_out
+        seen.append(box.is_read_out)
         await steps(2)
-        assert not box.is_read_out
+        seen.append(box.is_read_out)
+    assert seen == [False, True, False, False]
