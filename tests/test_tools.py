@@ -334,3 +334,13 @@ async def test_lone_surrogates_in_arguments_are_replaced() -> None:
     assert await tool(echo).call(json.dumps({"x": LONE})) == "a\N{REPLACEMENT CHARACTER}b"
     assert await tool(echo).call(json.dumps({"x": "\N{GRINNING FACE}"})) == "\N{GRINNING FACE}"
     assert await tool(echo).call(json.dumps({"x": r"\ud800"})) == r"\ud800"
+
+
+@pytest.mark.parametrize("option", ["external", "side_effects"])
+@pytest.mark.parametrize("value", [True, False])
+def test_the_decorator_hands_on_what_it_is_told(option: str, value: bool) -> None:
+    def look(at: str) -> str:
+        return at
+
+    options: Any = {option: value}
+    assert bool(getattr(tool(**options)(look), option)) is value

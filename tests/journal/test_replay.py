@@ -9,13 +9,14 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from contemplate import Contemplator, Limits, RunContext, Task, TaskResult, aggregators, planners
+from contemplate import Budget, Contemplator, Limits, RunContext, Task, TaskResult, aggregators, planners
 from contemplate.errors import AggregationError, JournalError, ModelRequestError, QuorumNotReached, ReplayError
 from contemplate.events import Event, ModelCalled, TaskFinished
 from contemplate.journal import Journal
 from contemplate.models import ModelRequest
 from contemplate.result import RunResult
 from contemplate.run.protocols import Aggregator
+from contemplate.run.run import Job
 from contemplate.testing import ScriptedModel
 
 from ..still_clock import on_a_still_clock, outlast
@@ -251,3 +252,10 @@ async def test_a_quorum_that_was_missed(journal: Journal) -> None:
         await mind(ScriptedModel("x")).run(QUESTION, run_id="r")
     with pytest.raises(QuorumNotReached):
         await mind(ScriptedModel([])).replay("r")
+
+
+def test_a_replay_ends_as_recorded_whatever_it_would_take() -> None:
+    job = Job(question="q", limits=Limits(seconds=1, cost_usd=1, calls=3), budgets=(Budget("b", calls=1),))
+    replayed = job.without_clock()
+    assert replayed.limits == Limits(calls=3)
+    assert replayed.budgets == ()

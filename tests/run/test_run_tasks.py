@@ -9,8 +9,9 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+import trio.testing
 
-from contemplate import Agent, Answer, Contemplator, Limits, RunContext, Task, TaskContext, TaskResult
+from contemplate import Agent, Answer, Contemplator, Limits, RunContext, RunResult, Task, TaskContext, TaskResult
 from contemplate.errors import AggregationError, PlanError
 from contemplate.journal import Journal
 from contemplate.models import ModelRequest
@@ -285,3 +286,20 @@ async def test_replayed_and_aggregated_again() -> None:
     late = await contemplator.reaggregate("r")
     assert (late.output, late.stopped_by) == ("", "tasks")
     assert len(model.requests) == 2
+
+
+def test_no_task_is_added_when_the_time_for_them_is_over() -> None:
+    async def one(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        yield Task(id="a", prompt=question)
+
+    async def late(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
+        seen = [result.id async for result in results]
+        await anyio.sleep(9.9)
+        return f"{seen} {await ctx.run_tasks([Task(id='b', prompt='b')])}"
+
+    async def main() -> RunResult[str]:
+        return await Contemplator(ScriptedModel("x"), planner=one, aggregator=late, limits=Limits(seconds=10)).run("q")
+
+    result = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert (result.text, result.stopped_by) == ("['a'] ()", "seconds")
+    assert [each.id for each in result.plan.tasks] == ["a"]
