@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from itertools import pairwise
+from time import process_time
 from typing import Any
 
 import pytest
@@ -314,10 +315,25 @@ def test_however_it_is_cut(said: str, places: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["<function=add>\n<parameter=city>\n{}\n</parameter>\n</function>", '[TOOL_CALLS]add{{"city": "{}"}}']
+    "form",
+    [
+        "<function=add>\n<parameter=city>\n{}\n</parameter>\n</function>",
+        '[TOOL_CALLS]add{{"city": "{}"}}',
+        "[add(city='{}')]",
+    ],
 )
 def test_long_arguments_take_linear_time(form: str) -> None:
     letters = "<a>[" * 30_000
     said = form.format(letters)
     response = chat([said[place : place + 4] for place in range(0, len(said), 4)])
     assert calls_of(response) == [("add", {"city": letters})]
+
+
+@pytest.mark.parametrize("said", ["[add(x={})]", "[add(x='{})]", '[add(x="{}")]', "[add({}=1)]"])
+@pytest.mark.parametrize("letters", ["a", "a ", "a.", "'", '"', "a=", "a(", " "])
+def test_no_word_takes_long(said: str, letters: str) -> None:
+    said = said.format(letters * (60_000 // len(letters)))
+    began = process_time()
+    chat([said])
+    # Linear, it takes some hundredths of a second; a second look at each letter would take half a minute.
+    assert process_time() - began < 5
