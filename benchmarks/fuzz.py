@@ -69,6 +69,9 @@ CHANNEL = "<|start|>assistant<|channel|>commentary"
 IN_TEXT = (
     '[TOOL_CALLS][{"name": "f", "arguments": {"n": 1}}]',
     '[TOOL_CALLS]g[ARGS]{"n": 1}',
+    "[f(n=1), g(n='a\\'s', m={\"x\": [True, None]})]",
+    "<|python_start|>[f(n=1)]<|python_end|>",
+    'commentary to=functions.f json{"n": 1}',
     '<|python_tag|>{"name": "f", "parameters": {"n": "a"}}; ',
     '{"name": "g", "parameters": {}}',
     "<tool_call>\n<function=f>\n<parameter=n>\n1\n</parameter>\n</function>\n</tool_call>\n",
@@ -88,6 +91,7 @@ DIALECTS = (
     _chunk({"content": f'{CHANNEL} to=functions.f <|constrain|>json<|message|>{{"n": 1}}<|call|>'}),
     _chunk({"content": "analysisWell."}),
     _chunk({"content": "assistantfinalAnswer"}),
+    _chunk({"content": 'assistantcommentary to=functions.f json{"n": 1}'}),
     _chunk({"content": '\n<tool_call>\n{"name": "f", "arguments": {"n": 1}}\n</tool_call>'}),
     _chunk({"content": '\n<tool_call>{"name": "g", "arg'}),
     _chunk({"content": 'uments": "{}"}</tool_'}),
@@ -225,6 +229,7 @@ DICTIONARY = (
     ),
     *("<tool_call>", "</tool_call>", "<|call|>", "<|channel|>", "assistantfinal", "</think>", "```", "<"),
     *("[TOOL_CALLS]", "<|python_tag|>", "<function=f>", "</function>", "<parameter=n>", "`"),
+    *("[f(", "n='", ")]", "commentary to=functions."),
     *("Answer:", "####", "\\boxed{", "\\frac{", "^", "**", "(" * 50, "[" * 200, "{" * 200, "}" * 50, "]}", "$", "0/0"),
 )
 

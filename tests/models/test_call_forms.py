@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from itertools import pairwise
+from time import process_time
 from typing import Any
 
 import pytest
@@ -315,7 +316,12 @@ def test_however_it_is_cut(said: str, places: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["<function=add>\n<parameter=city>\n{}\n</parameter>\n</function>", '[TOOL_CALLS]add{{"city": "{}"}}']
+    "form",
+    [
+        "<function=add>\n<parameter=city>\n{}\n</parameter>\n</function>",
+        '[TOOL_CALLS]add{{"city": "{}"}}',
+        "[add(city='{}')]",
+    ],
 )
 def test_long_arguments_take_linear_time(form: str) -> None:
     letters = "<a>[" * 30_000
@@ -333,3 +339,13 @@ def test_calls_within_thoughts_that_were_taken_for_text_are_none() -> None:
     assert text.calls == []
     restart = next(place for place, delta in enumerate(said) if delta.restart)
     assert "".join(each.text for each in said[restart:]) == "It is 4."
+
+
+@pytest.mark.parametrize("said", ["[add(x={})]", "[add(x='{})]", '[add(x="{}")]', "[add({}=1)]"])
+@pytest.mark.parametrize("letters", ["a", "a ", "a.", "'", '"', "a=", "a(", " "])
+def test_no_word_takes_long(said: str, letters: str) -> None:
+    said = said.format(letters * (60_000 // len(letters)))
+    began = process_time()
+    chat([said])
+    # Linear, it takes some hundredths of a second; a second look at each letter would take half a minute.
+    assert process_time() - began < 5

@@ -13,9 +13,10 @@ from ..base import JsonSchema
 from .completion import BadCompletion, parsed
 
 _SIGN = re.compile(r"""[\[\](){}"'\\]""")
+# Words are looked at once, from their beginning: they may be long.
 _TOKEN = re.compile(
-    r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<called>[\w.-]+)\("""
-    r"""|(?P<end>\))|(?P<key>[A-Za-z_]\w*)\s*=(?!=)|(?P<word>True|False|None)\b""",
+    r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<end>\))|(?<![\w.-])(?:"""
+    r"""(?P<called>[\w.-]+)\(|(?P<key>[A-Za-z_]\w*)\s*=(?!=)|(?P<word>True|False|None)\b)""",
     re.DOTALL,
 )
 _WORDS = {"True": "true", "False": "false", "None": "null"}
