@@ -270,6 +270,22 @@ async def test_a_run_goes_on_as_it_was_decided(tmp_path: Path) -> None:
     await shown.end()
 
 
+async def test_what_cannot_be_shown_costs_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(event: Event) -> bytes:
+        raise ValueError("no line")
+
+    run = LiveRun("r", "m", None)
+    run.put(RunStarted(run_id="r", question="?", model="m"))
+    monkeypatch.setattr("contemplate.server.viewer.event_lines.line_of", fail)
+    for _ in range(3):
+        run.put(TaskStarted(task_id="1", model="m"))
+    assert run.over
+    assert len(run.lines) == 1
+    assert [record.message for record in caplog.records] == ["run r cannot be shown"]
+
+
 async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("contemplate.server.viewer.live_runs.MOST_OF_ONE", 10_000)
     monkeypatch.setattr("contemplate.server.viewer.live_runs.MOST_RUNS", 3)

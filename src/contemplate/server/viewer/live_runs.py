@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 
@@ -37,7 +38,7 @@ class LiveRun:
         self.run_id = run_id
         self.contemplator = contemplator
         self.client = client
-        self.over = False
+        self.over = self._broken = False
         self._status: Status = "running"
         self._created = time.time()
         self._meter = ProgressMeter()
@@ -50,7 +51,17 @@ class LiveRun:
             self.put(event)
 
     def put(self, event: Event) -> None:
-        """Add an event."""
+        """Add an event. That it cannot be shown costs no answer: the run is shown as far as it could be."""
+        if self._broken:
+            return
+        try:
+            self._put(event)
+        except Exception as error:
+            self._broken = True
+            self.close()
+            logging.getLogger("contemplate.server").error("run %s cannot be shown", self.run_id, exc_info=error)
+
+    def _put(self, event: Event) -> None:
         if event.kind not in PIECES:
             self._note(event)
         elif self._writer.written > MOST_OF_ONE:
