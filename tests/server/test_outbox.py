@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
 from contemplate.events import Noted
@@ -9,14 +10,6 @@ from contemplate.server.deltas import ReplyDelta
 from contemplate.server.outbox import MOST_CHARACTERS, Outbox, Unread, joined
 
 pytestmark = pytest.mark.anyio
-
-
-async def say(delta: ReplyDelta) -> None:
-    """Say nothing."""
-
-
-def box() -> Outbox:
-    return Outbox(say, lambda: 1)
 
 
 def test_what_can_be_said_at_once_is_one_piece() -> None:
@@ -31,11 +24,24 @@ def test_what_can_be_said_at_once_is_one_piece() -> None:
 
 
 async def test_whoever_is_too_far_behind_is_given_up() -> None:
-    full = box()
-    half = "x" * (MOST_CHARACTERS // 2)
-    full.put(ReplyDelta(reasoning=half))
-    full.put(ReplyDelta(content=half))
-    assert full._error is None
-    full.put(ReplyDelta(content="x"))
-    with pytest.raises(Unread):
-        await full.watch(60)
+    unread = anyio.Event()
+
+    async def never_read(delta: ReplyDelta) -> None:
+        unread.set()
+        await anyio.sleep_forever()
+
+    full = Outbox(never_read, lambda: 1)
+    async with anyio.create_task_group() as group:
+        group.start_soon(full.deliver)
+        full.open()
+        full.put(ReplyDelta(content="first"))
+        await unread.wait()
+        half = "x" * (MOST_CHARACTERS // 2)
+        full.put(ReplyDelta(reasoning=half))
+        full.put(ReplyDelta(content=half))
+        assert full._error is None
+        full.put(ReplyDelta(content="x"))
+        assert isinstance(full._error, Unread)
+        with pytest.raises(Unread):
+            await full.watch(60)
+        group.cancel_scope.cancel()
