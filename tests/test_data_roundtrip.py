@@ -403,8 +403,8 @@ def test_what_is_not_finite_has_a_place_in_json() -> None:
 def test_pieces_are_what_checked_ones_are(text: str, reasoning: str, restart: bool) -> None:
     said: dict[str, Any] = {"text": text, "reasoning": reasoning, "restart": restart}
     pairs: tuple[tuple[Data, Data], ...] = (
-        (TaskDelta.of("r", "p", "1", text, reasoning, restart), TaskDelta(run_id="r", path="p", task_id="1", **said)),
-        (OutputDelta.of("r", "p", text, reasoning, restart), OutputDelta(run_id="r", path="p", **said)),
+        (TaskDelta.of("1", text, reasoning, restart), TaskDelta(task_id="1", **said)),
+        (OutputDelta.of(text, reasoning, restart), OutputDelta(**said)),
     )
     for made, checked in pairs:
         assert made == checked

@@ -149,12 +149,12 @@ class TaskDelta(RunEvent):
     restart: bool = False
 
     @classmethod
-    def of(cls, run_id: str, path: str, task_id: str, text: str, reasoning: str, restart: bool) -> TaskDelta:
+    def of(cls, task_id: str, text: str, reasoning: str, restart: bool) -> TaskDelta:
         """Return the event of a piece whose texts are readable."""
         return cls._unchecked(
             {
-                "run_id": run_id,
-                "path": path,
+                "run_id": "",
+                "path": "",
                 "at": 0.0,
                 "kind": "task_delta",
                 "task_id": task_id,
@@ -290,12 +290,12 @@ class OutputDelta(RunEvent):
     restart: bool = False
 
     @classmethod
-    def of(cls, run_id: str, path: str, text: str, reasoning: str, restart: bool) -> OutputDelta:
+    def of(cls, text: str, reasoning: str, restart: bool) -> OutputDelta:
         """Return the event of a piece whose texts are readable."""
         return cls._unchecked(
             {
-                "run_id": run_id,
-                "path": path,
+                "run_id": "",
+                "path": "",
                 "at": 0.0,
                 "kind": "output_delta",
                 "text": text,

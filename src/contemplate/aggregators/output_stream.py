@@ -59,4 +59,4 @@ class OutputStream:
 
     def _tell(self, delta: Delta) -> None:
         self._told = True
-        self._ctx.emit(OutputDelta.of("", "", readable(delta.text), readable(delta.reasoning), delta.restart))
+        self._ctx.emit(OutputDelta.of(readable(delta.text), readable(delta.reasoning), delta.restart))

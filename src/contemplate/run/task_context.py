@@ -199,9 +199,7 @@ class TaskContext:
             self._reached.written.append(delta.text)
         run = self._run
         if run.listening:
-            calls = run._calls
             said = readable(delta.text), readable(delta.reasoning), delta.restart
-            emit = calls.listeners.emit
-            emit(TaskDelta.of(calls.run_id, calls.path, self._task.id, *said))
+            run.emit(TaskDelta.of(self._task.id, *said))
             if self._task.kind == "answer":
-                emit(OutputDelta.of(calls.run_id, calls.path, *said))
+                run.emit(OutputDelta.of(*said))
