@@ -25,7 +25,7 @@ from contemplate.modes import Mode
 from contemplate.result import ErrorInfo
 from contemplate.run.listeners import Listener
 from contemplate.testing import FaultyServer
-from contemplate.testing.faulty import Exchange, Reply, Silence
+from contemplate.testing.faulty import ChatAnswer, Exchange, Reply, Silence
 from contemplate.usage import Usage
 
 from ..patience import PATIENCE
@@ -234,7 +234,8 @@ def test_a_terminal_is_left_as_it_was() -> None:
 def test_what_was_stopped_is_told_apart_from_what_had_not_started() -> None:
     def script(exchange: Exchange) -> Reply | str:
         if exchange.schema == "plan":
-            return plan("One", "Two").replace('"needs": []}]', '"needs": [1]}]')
+            # In one piece: else the first task may be stopped before the second is known.
+            return ChatAnswer(plan("One", "Two").replace('"needs": []}]', '"needs": [1]}]'), chunk=4096)
         os.kill(os.getpid(), signal.SIGINT)
         return Silence()
 
