@@ -31,7 +31,7 @@ def left_at_the_end(shown: str) -> str:
     return ESCAPES.sub("", shown[max(0, shown.rfind("\x1b[2K")) :])
 
 
-@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (60, 20), (40, 6), (20, 4)])
+@pytest.mark.parametrize(("columns", "lines"), [(250, 50), (200, 50), (80, 24), (60, 20), (40, 6), (20, 4)])
 def test_rows_and_answer_stay_in_the_scrollback(columns: int, lines: int) -> None:
     with FaultyServer(six) as server:
         code, shown = on_terminal_here("ask", "Why?", *model(server), columns=columns, lines=lines)
