@@ -368,7 +368,7 @@ def text(rng: random.Random) -> str:
     if none:
         raise Broken("a call that something follows")
     # Tags of thoughts are no text.
-    if "think" not in said and (
+    if "think" not in said.lower() and (
         more != said + "\nSo it is." or not said.startswith(answer) or (said != answer and not calls)
     ):
         raise Broken("text is lost")

@@ -64,9 +64,9 @@ def _bar(entries: Sequence[Entry], end: float, columns: int) -> str:
             # A call that was not streamed has no first token: it is all one.
             wrote = turn if entry.first is None else first
             spans = [(entry.started, turn, WAITS), (turn, wrote, READS), (wrote, over, WRITES)]
-        for begins, ends, mark in spans:
-            if ends > begins:
-                _draw(drawn, begins / end, ends / end, mark)
+        # However short it was, that it was there is seen.
+        for begins, ends, mark in [each for each in spans if each[1] > each[0]] or spans[-1:]:
+            _draw(drawn, begins / end, ends / end, mark)
     return "".join(drawn)
 
 
