@@ -82,8 +82,10 @@ async def test_a_vote(model: LocalModel) -> None:
     # A sample that explains at length does not reach the line that counts.
     mind = Contemplator(model, planner=planners.sample(3), aggregator=vote, settings=ModelSettings(max_tokens=100))
     result = await mind.run("What is 7 + 5? Do not explain it.")
-    assert answers.math(result.output) == "12"
+    # So small a model may be wrong; that the vote counts what it said is what is tried.
+    said = {each.id: answers.math(each.text) for each in result.tasks}
     assert result.support
+    assert {said[each] for each in result.support} == {answers.math(result.output)}
 
 
 @ON_ASYNCIO
