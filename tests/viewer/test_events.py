@@ -250,7 +250,7 @@ async def test_a_run_goes_on_as_it_was_decided(tmp_path: Path) -> None:
     call = (await mind.run("?", run_id="waits")).pending[0]
 
     async def resume(
-        record: RunRecord | None, run_id: str, decisions: Mapping[str, Decision], listener: Listener
+        record: RunRecord | None, run_id: str, decisions: Mapping[str, Decision], listener: Listener, _: object
     ) -> object:
         return await mind.resume(run_id, decisions, on_event=listener)
 

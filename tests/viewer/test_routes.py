@@ -8,10 +8,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from contemplate import Contemplator
+from contemplate import Budget, Contemplator, Message, tool
 from contemplate.journal import Journal
 from contemplate.journal.overview import RunFilter, RunOverview, overview
 from contemplate.journal.sqlite import _checksum
+from contemplate.messages import ToolCall
 from contemplate.modes import Mode
 from contemplate.server import ClientKey, ServerSettings
 from contemplate.server.viewer.live_runs import LiveRuns
@@ -170,6 +171,31 @@ def test_each_key_sees_its_own_runs(serve: Serve, tmp_path: Path, keys: tuple[Cl
         assert httpx2.get(theirs, headers={"x-api-key": ANN.secret}).status_code == 200
         assert httpx2.get(theirs, headers={"x-api-key": BOB.secret}).status_code == 404
         assert httpx2.get(f"{url}/viewer/runs/private/events", headers={"x-api-key": ANN.secret}).status_code == 404
+
+
+@pytest.mark.parametrize("journal", [None, "memory:"])
+def test_a_run_that_goes_on_by_a_click_is_paid_by_the_key(serve: Serve, journal: str | None) -> None:
+    @tool(approval=True)
+    def mail() -> str:
+        return "sent"
+
+    call = Message.assistant("", (ToolCall(id="c", name="mail", arguments="{}"),))
+    mind = Contemplator(ScriptedModel([call, "Done."]), mode="instant", tools=[mail], journal=journal)
+    budget = Budget("ann", calls=5)
+    url = serve({"m": mind}, ServerSettings(keys=(ClientKey("ann", ANN.secret, (budget,)),)))
+    headers = {"x-api-key": ANN.secret}
+    body = {"model": "m", "messages": [{"role": "user", "content": "Mail."}]}
+    httpx2.post(url + CHAT, json=body, headers=headers)
+    assert budget.left().calls == 4
+    (run,) = httpx2.get(f"{url}/viewer/runs", headers=headers).json()["runs"]
+    at = f"{url}/viewer/runs/{run['run_id']}"
+    with httpx2.stream("GET", f"{at}/events", headers=headers) as told:
+        lines = told.iter_lines()
+        waiting = next(each for each in map(json.loads, filter(None, lines)) if each["kind"] == "run_suspended")
+        decision = {"call": waiting["pending"][0]["id"], "decision": "approve"}
+        assert httpx2.post(f"{at}/decisions", json=decision, headers=headers).status_code == 200
+        assert any(each["kind"] == "run_finished" for each in map(json.loads, filter(None, lines)))
+    assert budget.left().calls == 3
 
 
 def test_a_server_can_do_without(serve: Serve) -> None:

@@ -110,7 +110,7 @@ def _export(options: argparse.Namespace, shown: ShownRuns, run_id: str | None) -
 
 def _resume(options: argparse.Namespace, journal: Journal) -> Resume:
     async def resume(
-        run: RunRecord | None, run_id: str, decisions: Mapping[str, Decision], listener: Listener
+        run: RunRecord | None, run_id: str, decisions: Mapping[str, Decision], listener: Listener, _: object
     ) -> object:
         assert run is not None  # noqa: S101
         mode = mode_of(run, "mind.resume")

@@ -114,7 +114,7 @@ class ViewerRoutes:
         except ValidationError as error:
             raise invalid_body(error) from None
         decision: Decision = Approved() if body.decision == "approve" else Denied(body.reason)
-        refused = await self._shown.decide(run_id, client, {body.call: decision})
+        refused = await self._shown.decide(run_id, client, {body.call: decision}, Visit.of(request.scope))
         if refused is not None:
             raise invalid_request(refused)
         return Response(Decided(run_id=run_id).model_dump_json(), media_type="application/json")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...budget import Budget
 from ...contemplator import Contemplator
 from ...decisions import Decision
 from ...errors import ConfigurationError
 from ...journal import RunRecord
+from ...limits import Limits
 from ...run.listeners import Listener
+from ..visits import Visit
 from .shown_runs import ShownRuns
 
 if TYPE_CHECKING:
@@ -34,15 +37,24 @@ def _minds(served: Served) -> list[Contemplator[Any]]:
     return [*served.minds.values(), *by_effort]
 
 
+def _allowed(mind: Contemplator[Any], visit: Visit | None) -> tuple[Limits, Sequence[Budget]]:
+    return (mind.limits, ()) if visit is None else (visit.limits(mind.limits), visit.budgets)
+
+
 @dataclass(frozen=True)
 class _GoOn:
     served: Served
     runs: ActiveRuns
 
     async def resume(
-        self, record: RunRecord | None, run_id: str, decisions: Mapping[str, Decision], hear: Listener
+        self,
+        record: RunRecord | None,
+        run_id: str,
+        decisions: Mapping[str, Decision],
+        hear: Listener,
+        visit: Visit | None,
     ) -> None:
-        """Go on with a run, as it was asked.
+        """Go on with a run, as it was asked, within the limits and the budgets of whoever decides.
 
         Raises:
             ContemplateError: it cannot go on, or there is no answer.
@@ -51,9 +63,12 @@ class _GoOn:
         async with self.runs.hold():
             waiting = self.runs.waiting.find(run_id)
             if waiting is None:
-                await self._mind_of(record, run_id).resume(run_id, decisions, on_event=hear)
+                mind = self._mind_of(record, run_id)
+                limits, budgets = _allowed(mind, visit)
+                await mind.resume(run_id, decisions, limits=limits, budget=budgets, on_event=hear)
                 return
             asked = waiting.asked
+            limits, budgets = _allowed(asked.mind, visit)
             await asked.mind.resume(
                 run_id,
                 decisions,
@@ -62,6 +77,8 @@ class _GoOn:
                 answer_settings=asked.settings,
                 seed=asked.seed,
                 tools=asked.tools,
+                limits=limits,
+                budget=budgets,
                 on_event=hear,
             )
 

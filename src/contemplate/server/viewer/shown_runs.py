@@ -17,6 +17,7 @@ from ...journal.recording import in_thread
 from ...run.listeners import Listener
 from ...run.own_task import OwnTask
 from ...views.recorded_events import events_of
+from ..visits import Visit
 from ..waiting_runs import OWNER
 from .event_lines import lines_of
 from .live_runs import LiveRuns
@@ -25,8 +26,8 @@ from .live_runs import LiveRuns
 LOOK_SECONDS = 1.0
 RESET = b'{"kind":"reset"}\n'
 
-# Goes on with a run as it was decided, and tells its events.
-Resume = Callable[[RunRecord | None, str, Mapping[str, Decision], Listener], Awaitable[object]]
+# Goes on with a run as it was decided, within what the visit may spend, and tells its events.
+Resume = Callable[[RunRecord | None, str, Mapping[str, Decision], Listener, Visit | None], Awaitable[object]]
 
 
 class RunPage(Data):
@@ -101,7 +102,9 @@ class ShownRuns:
             return None
         return record.question, await in_thread(lambda: lines_of(events_of(journal, record)))
 
-    async def decide(self, run_id: str, client: str | None, decisions: Mapping[str, Decision]) -> str | None:
+    async def decide(
+        self, run_id: str, client: str | None, decisions: Mapping[str, Decision], visit: Visit | None = None
+    ) -> str | None:
         """Go on with a run as it was decided; its events tell what comes of it. Return why that cannot be, or None.
 
         Raises:
@@ -128,7 +131,7 @@ class ShownRuns:
 
         async def go_on() -> None:
             try:
-                await resume(record, run_id, decisions, hear)
+                await resume(record, run_id, decisions, hear, visit)
             except Exception as error:
                 # After it has begun, its events say what became of it.
                 refused.append(error_info(error).message)
