@@ -25,7 +25,7 @@ from contemplate import answers
 from contemplate.errors import OutputError
 from contemplate.messages import Message
 from contemplate.models import Delta, ModelRequest, ModelResponse, ToolSpec
-from contemplate.models.openai.account import Account
+from contemplate.models.openai.account import Endpoint
 from contemplate.models.openai.answer_text import AnswerText
 from contemplate.models.openai.completion import BadCompletion
 from contemplate.models.openai.errors import model_error
@@ -161,7 +161,7 @@ RESPONSES = (
     json.dumps({"type": "error", "code": "rate_limit_exceeded", "message": "Please try again in 1s"}),
 )
 KEY = "sk-secret-0123456789"
-ACCOUNT = Account("http://localhost/v1", KEY)
+ACCOUNT = Endpoint("http://localhost/v1", KEY)
 FIELDS = ("", "", "", ": ping\n", "event: x\n", "id: 1\nretry: 5\n")
 BODIES = (
     json.dumps(

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from contemplate.errors import ToolServerError
 from contemplate.tools.embedded_json import unwrapped
-from contemplate.tools.mcp.connection import Connection
+from contemplate.tools.mcp.connection import McpConnection
 
 
 class Point(BaseModel):
@@ -101,6 +101,6 @@ class Client:
 async def test_a_servers_tool_is_given_what_its_schema_wants() -> None:
     client: Any = Client()
     tools = {"add": ServerTool(name="add", input_schema=SCHEMA)}
-    connection = Connection("s", client, tools, 5.0, str, lambda: ToolServerError("gone"))
+    connection = McpConnection("s", client, tools, 5.0, str, lambda: ToolServerError("gone"))
     assert await connection.call("add", json.dumps({"xs": "[1, 2]", "text": "[1]"})) == "ok"
     assert client.given == [{"xs": [1, 2], "text": "[1]"}]

@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from contemplate.errors import MissingDependencyError, ProgramError
 from contemplate.plan import Program
-from contemplate.tools.sandbox import Function, program_in, run_program
+from contemplate.tools.sandbox import ProgramFunction, program_in, run_program
 
 from .patience import PATIENCE
 
@@ -82,7 +82,7 @@ async def price(*_: object, **__: object) -> JsonValue:
     return 1.5
 
 
-FUNCTIONS: dict[str, Function] = {"price": price}
+FUNCTIONS: dict[str, ProgramFunction] = {"price": price}
 
 
 def limits(code: str) -> Program:

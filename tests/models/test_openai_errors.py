@@ -21,7 +21,7 @@ from contemplate.errors import (
 )
 from contemplate.messages import Message
 from contemplate.models import Limit, ModelRequest, OpenAIModel, Retry
-from contemplate.models.openai.account import Account
+from contemplate.models.openai.account import Endpoint
 from contemplate.models.openai.completion import BadCompletion, ReportedError
 from contemplate.models.openai.error_body import error_body, is_error
 from contemplate.models.openai.errors import model_error
@@ -32,7 +32,7 @@ from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import RawBody
 
 ASKED = ModelRequest((Message.user("hello"),))
-ACCOUNT = Account("http://localhost:8000/v1", "sk-secret-0123456789")
+ACCOUNT = Endpoint("http://localhost:8000/v1", "sk-secret-0123456789")
 
 
 def refused(status: int, body: Any, **headers: str) -> ModelError:

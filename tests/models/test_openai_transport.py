@@ -29,7 +29,7 @@ from contemplate.errors import (
 )
 from contemplate.models import Delta, ModelRequest, OpenAIModel, proxies
 from contemplate.models.openai import aiohttp_transport, connections, httpx_transport
-from contemplate.models.openai.account import Account
+from contemplate.models.openai.account import Endpoint
 from contemplate.models.openai.address import address_of
 from contemplate.models.openai.httpx_transport import _close
 from contemplate.models.proxies import proxy_for
@@ -107,7 +107,7 @@ async def test_what_the_environment_says_to_openai_is_told_to_no_one_else(
 async def test_openai_itself_is_told(url: str, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_ORG_ID", "org-1")
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway-Key: a-secret")
-    headers = address_of(Account(url, KEY)).headers
+    headers = address_of(Endpoint(url, KEY)).headers
     assert ("OpenAI-Organization" in headers, "X-Gateway-Key" in headers) == (told, told)
 
 
@@ -116,7 +116,7 @@ def _without(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def test_a_base_url_keeps_its_query() -> None:
-    account = Account("http://localhost:1/openai/v1?api-version=preview", KEY)
+    account = Endpoint("http://localhost:1/openai/v1?api-version=preview", KEY)
     assert address_of(account).urls["chat"] == "http://localhost:1/openai/v1/chat/completions?api-version=preview"
 
 

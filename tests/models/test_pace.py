@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from contemplate.models.wrappers.pacing import LONGEST_PAUSE, MINUTE, Bucket, Line, Pace, Pass, Window
+from contemplate.models.wrappers.pacing import LONGEST_PAUSE, MINUTE, Bucket, Line, AccountLimits, Pass, ConcurrencyWindow
 
 SLACK = 1e-3
 
@@ -25,7 +25,7 @@ class Account(RuleBasedStateMachine):
     )
     def begin(self, requests: int | None, tokens: int | None, concurrency: int | None) -> None:
         self.limits = requests, tokens, concurrency
-        self.pace = Pace(requests, tokens, concurrency)
+        self.pace = AccountLimits(requests, tokens, concurrency)
         self.now = 100.0
         self.begun = self.now
         self.out: list[Pass] = []
@@ -189,7 +189,7 @@ def test_a_clock_that_goes_back_fills_nothing() -> None:
 
 
 def test_a_wave_of_refusals_is_one_sign() -> None:
-    window = Window(64)
+    window = ConcurrencyWindow(64)
     numbers = [window.enter() for _ in range(64)]
     for number in numbers:
         window.refused(number)
@@ -199,7 +199,7 @@ def test_a_wave_of_refusals_is_one_sign() -> None:
 
 
 def test_a_window_grows_by_one_for_each_full_round_of_answers() -> None:
-    window = Window(8)
+    window = ConcurrencyWindow(8)
     for number in [window.enter() for _ in range(8)]:
         window.refused(number)
     assert window.size == 4
@@ -216,7 +216,7 @@ def test_a_window_grows_by_one_for_each_full_round_of_answers() -> None:
 
 
 def test_an_idle_window_does_not_grow() -> None:
-    window = Window(None)
+    window = ConcurrencyWindow(None)
     for number in [window.enter() for _ in range(8)]:
         window.refused(number)
     for _ in range(100):
@@ -226,7 +226,7 @@ def test_an_idle_window_does_not_grow() -> None:
 
 
 def test_a_long_pause_ends_with_one_probe_at_a_time() -> None:
-    pace = Pace(None, None, None)
+    pace = AccountLimits(None, None, None)
     pace.refused(pace.enter(0, 0), 0, 7200)
     assert pace.delay(0, 1) == LONGEST_PAUSE - 1
     probe = pace.enter(0, LONGEST_PAUSE)
@@ -239,7 +239,7 @@ def test_a_long_pause_ends_with_one_probe_at_a_time() -> None:
 
 
 def test_a_probe_that_is_refused_goes_on_with_the_pause() -> None:
-    pace = Pace(None, None, 4)
+    pace = AccountLimits(None, None, 4)
     pace.refused(pace.enter(0, 0), 0, 7200)
     pace.refused(pace.enter(0, LONGEST_PAUSE), LONGEST_PAUSE, 7000)
     assert pace.delay(0, LONGEST_PAUSE) == LONGEST_PAUSE
@@ -247,7 +247,7 @@ def test_a_probe_that_is_refused_goes_on_with_the_pause() -> None:
 
 
 def test_a_probe_that_ends_without_a_sign_is_followed_by_another() -> None:
-    pace = Pace(None, None, None)
+    pace = AccountLimits(None, None, None)
     pace.refused(pace.enter(0, 0), 0, 7200)
     pace.ended(pace.enter(0, LONGEST_PAUSE), LONGEST_PAUSE + 1)
     assert pace.delay(0, LONGEST_PAUSE + 1) == 0
@@ -255,13 +255,13 @@ def test_a_probe_that_ends_without_a_sign_is_followed_by_another() -> None:
 
 
 def test_what_never_went_out_costs_nothing() -> None:
-    pace = Pace(1, 10, 1)
+    pace = AccountLimits(1, 10, 1)
     pace.unused(pace.enter(10, 0), 0)
     assert pace.delay(10, 0) == 0
 
 
 def test_a_pause_ends_with_its_probe_and_with_nothing_else() -> None:
-    pace = Pace(None, None, None)
+    pace = AccountLimits(None, None, None)
     refused, other = pace.enter(1, 0.0), pace.enter(1, 0.0)
     pace.refused(refused, 0.0, 10 * LONGEST_PAUSE)
     pace.ended(other, 1.0)

@@ -41,7 +41,7 @@ class AskPoint(BaseModel):
     about: list[int] = Field(default_factory=list)
 
 
-class Asking(BaseModel):
+class PointsOrAnswer(BaseModel):
     """What a merging model gives in place of a typed answer: open points, or the answer."""
 
     may_be_none: ClassVar[bool] = False
@@ -71,7 +71,7 @@ def form_for(output: OutputType[Any]) -> OutputType[Any]:
     """Return the type of open points or an answer of the type `output`."""
     # Of any type, also of those that are no classes and know no `|`.
     answer: Any = Optional[output.type]  # noqa: UP045
-    form = create_model("Conclusion", __base__=Asking, answer=(answer, None))
+    form = create_model("Conclusion", __base__=PointsOrAnswer, answer=(answer, None))
     with suppress(Exception):
         output.adapter.validate_python(None)
         form.may_be_none = True

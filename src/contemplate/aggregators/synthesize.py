@@ -21,7 +21,7 @@ from ..settings import ModelSettings
 from .conclusions import conclusion_of, images_of, nothing_answered, shuffled
 from .condense import FENCE_TOKENS, MIN_ROOM_TOKENS, Material, Summarise, calls_for, condense, shorten
 from .open_points import (
-    Asking,
+    PointsOrAnswer,
     Point,
     answer_in,
     asked_before,
@@ -356,7 +356,7 @@ def _found(results: Sequence[TaskResult], prompts: Prompts) -> list[Material]:
 
 def _points_or_answer(text: str, output: Any) -> tuple[Sequence[Point] | None, str, Any]:
     """Return the points that a merging model names, or None; and its answer, as text and as a value."""
-    if isinstance(output, Asking):
+    if isinstance(output, PointsOrAnswer):
         return output.points or None, answer_in(text), output.answer
     return points_in(text), text, None
 

@@ -118,7 +118,7 @@ class Entry(Data):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedCall:
     """A call that is about to be made. `pieces` are those of its request, as JSON, each after its digest."""
 
     path: str

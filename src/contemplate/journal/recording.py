@@ -22,7 +22,7 @@ from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
 from ..usage import NOTHING, Price, Usage
 from .entries import (
-    Asked,
+    AskedCall,
     CallOutcome,
     Entry,
     Pieces,
@@ -150,23 +150,23 @@ class Recording:
         """Return the usage to book of recorded calls that this run did not use: it was booked before."""
         return NOTHING
 
-    def asked(self, path: str, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> Asked:
+    def asked(self, path: str, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> AskedCall:
         """Return the key of a model call, numbered among equal ones."""
         return self._key(path, role, task, turn, model, request_pieces(model, request))
 
-    def asked_tool(self, path: str, task: str | None, call: ToolCall) -> Asked:
+    def asked_tool(self, path: str, task: str | None, call: ToolCall) -> AskedCall:
         """Return the key of a tool call, numbered among equal ones."""
         turn = self._counts[f"{path}/tool/{task}"]
         self._counts[f"{path}/tool/{task}"] += 1
         return self._key(path, "tool", task, turn, call.name, tool_pieces(call))
 
-    def _key(self, path: str, role: Voice, task: str | None, turn: int, name: str, pieces: Pieces) -> Asked:
+    def _key(self, path: str, role: Voice, task: str | None, turn: int, name: str, pieces: Pieces) -> AskedCall:
         digest = request_digest(pieces)
         place = f"{path}/{role}/{task}/{digest}"
         self._counts[place] += 1
-        return Asked(path, role, task, turn, self._counts[place] - 1, name, digest, pieces)
+        return AskedCall(path, role, task, turn, self._counts[place] - 1, name, digest, pieces)
 
-    def find(self, asked: Asked) -> Entry | None:
+    def find(self, asked: AskedCall) -> Entry | None:
         """Return the recorded answer to the call; None if the call must be made."""
         entry = self._entries.get(asked.slot)
         if entry is None or entry.outcome != "answered":
@@ -180,7 +180,7 @@ class Recording:
 
     async def answered(
         self,
-        asked: Asked,
+        asked: AskedCall,
         started: float,
         response: ModelResponse,
         usage: Usage,
@@ -191,7 +191,7 @@ class Recording:
 
     async def returned(
         self,
-        asked: Asked,
+        asked: AskedCall,
         started: float,
         text: str,
         error: ErrorInfo | None,
@@ -203,7 +203,7 @@ class Recording:
 
     def cut_off(
         self,
-        asked: Asked,
+        asked: AskedCall,
         started: float,
         error: BaseException,
         text: str,
@@ -220,7 +220,7 @@ class Recording:
 
     def _entry(
         self,
-        asked: Asked,
+        asked: AskedCall,
         started: float,
         outcome: CallOutcome = "answered",
         usage: Usage = NOTHING,

@@ -13,7 +13,7 @@ import anyio
 from ..errors import ModelContextError, ReplayError, revived
 from ..result import RunResult
 from ..usage import NOTHING, Price, Usage
-from .entries import Asked, Entry, RunRecord
+from .entries import AskedCall, Entry, RunRecord
 from .recording import Recording, _sum
 from .sqlite import Journal
 
@@ -55,7 +55,7 @@ class Replaying(Recording):
         within = [each for each in self._entries.values() if f"{each.path}/".startswith(path)]
         return Replaying(self._journal, self.run, within)
 
-    def find(self, asked: Asked) -> Entry:
+    def find(self, asked: AskedCall) -> Entry:
         """Return the recorded call.
 
         Raises:
@@ -138,7 +138,7 @@ class Replaying(Recording):
                 hint="what has changed since then?",
             )
 
-    def _difference(self, asked: Asked) -> str:
+    def _difference(self, asked: AskedCall) -> str:
         """Return how the call differs from the recorded one in its place, as a diff."""
         alike = [entry for entry in self._entries.values() if entry.label == asked.label]
         if not alike:

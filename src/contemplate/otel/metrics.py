@@ -11,7 +11,7 @@ from . import conventions as names
 Attributes = dict[str, AttributeValue]
 
 
-class Metrics:
+class RunMetrics:
     """What is measured of runs.
 
     Args:

@@ -13,7 +13,7 @@ from ..data import to_json_text
 from ..plan import Task
 from ..result import ErrorInfo
 from . import conventions as names
-from .metrics import Attributes, Metrics
+from .metrics import Attributes, RunMetrics
 
 NANOSECONDS = 1e9
 _NUMBER = re.compile(r"#\d+$")
@@ -47,7 +47,7 @@ class RunTrace:
         began: when the run began, in seconds since 1970.
     """
 
-    def __init__(self, tracer: Tracer, metrics: Metrics, *, content: bool, began: float) -> None:
+    def __init__(self, tracer: Tracer, metrics: RunMetrics, *, content: bool, began: float) -> None:
         self._tracer, self._metrics, self._content, self._began = tracer, metrics, content, began
         self._open: dict[tuple[str, ...], _Open] = {}
         self._tasks: dict[tuple[str, str], Task] = {}

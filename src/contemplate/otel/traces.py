@@ -13,7 +13,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingDependencyError("making traces", "otel") from error
 
-from .metrics import Metrics
+from .metrics import RunMetrics
 from .run_trace import RunTrace
 
 SCOPE = "contemplate"
@@ -46,7 +46,7 @@ class Traces:
         content: bool = False,
     ) -> None:
         self._tracer = trace.get_tracer(SCOPE, tracer_provider=tracer_provider)
-        self._metrics = Metrics(metrics.get_meter(SCOPE, meter_provider=meter_provider))
+        self._metrics = RunMetrics(metrics.get_meter(SCOPE, meter_provider=meter_provider))
         self._content = content
         self._runs: dict[str, RunTrace] = {}
 

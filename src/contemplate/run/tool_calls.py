@@ -23,7 +23,7 @@ from .current_run import OngoingRun, RunScope
 from .resources import Resources
 
 if TYPE_CHECKING:
-    from ..journal.entries import Asked
+    from ..journal.entries import AskedCall
 
 
 class ToolResult(NamedTuple):
@@ -39,7 +39,7 @@ class ToolPlace(NamedTuple):
     """The place of a tool call in its run, among equal ones: its name there, and its key in the journal."""
 
     name: str
-    asked: Asked | None
+    asked: AskedCall | None
 
 
 class HeldUse(NamedTuple):
@@ -89,7 +89,7 @@ class ToolCalls:
         self,
         scope: RunScope,
         call: ToolCall,
-        asked: Asked | None,
+        asked: AskedCall | None,
         use: Callable[[], Awaitable[ToolResult]],
         held: HeldUse | None,
     ) -> ToolResult:

@@ -35,7 +35,7 @@ from .keys import RequireKey
 from .messages.errors import ErrorResponse
 from .messages.operations import OPERATIONS as MESSAGES
 from .messages.routes import messages_routes, model_response, models_response
-from .metrics import MEDIA_TYPE, Metrics
+from .metrics import MEDIA_TYPE, ServerMetrics
 from .model_names import Minds
 from .openapi import openapi_document
 from .request_body import read_json
@@ -115,7 +115,7 @@ def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Sta
         *responses.routes(),
         *_viewer(served, settings, runs),
     ]
-    backend.counted = Metrics(runs, routes, served.label)
+    backend.counted = ServerMetrics(runs, routes, served.label)
     app = Starlette(
         routes=routes,
         middleware=middleware_of(settings, backend.counted),
@@ -136,7 +136,7 @@ def exception_handlers() -> dict[type[Exception], ExceptionHandler]:
     return dict.fromkeys((RequestError, HTTPException, ClientDisconnect), _error_response)
 
 
-def middleware_of(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
+def middleware_of(settings: ServerSettings, metrics: ServerMetrics) -> list[Middleware]:
     """Return what a request passes before the routes, from the outside in."""
     inner = []
     if settings.allowed_origins:
@@ -170,7 +170,7 @@ async def keep_connections(served: Served, app: Starlette) -> AsyncIterator[None
 
 
 class _Backend:
-    counted: Metrics
+    counted: ServerMetrics
 
     def __init__(self, served: Served, runs: ActiveRuns, settings: ServerSettings) -> None:
         self._served = served

@@ -17,7 +17,7 @@ _SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _NO_KEY, _NO_ROUTE = "", "other"
 
 
-class Metrics:
+class ServerMetrics:
     """The metrics of one application.
 
     Args:

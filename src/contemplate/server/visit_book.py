@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .api_errors import INTERNAL, server_error
 from .error_forms import ErrorForms
-from .metrics import Metrics
+from .metrics import ServerMetrics
 from .request_limits import LIMITS_HEADER
 from .settings import ServerSettings
 from .visits import Visit
@@ -27,7 +27,7 @@ class VisitBook:
     An error that nobody else answers is logged with the id, and answered.
     """
 
-    def __init__(self, app: ASGIApp, forms: ErrorForms, metrics: Metrics, settings: ServerSettings) -> None:
+    def __init__(self, app: ASGIApp, forms: ErrorForms, metrics: ServerMetrics, settings: ServerSettings) -> None:
         self._app = app
         self._settings = settings
         self._forms = forms

@@ -37,7 +37,7 @@ _DEFINED = re.compile(r"^\s*(?:async\s+)?def\s+(\w+)", re.MULTILINE)
 _threads: RunVar[anyio.CapacityLimiter] = RunVar("contemplate.sandbox.threads")
 
 
-class Function(Protocol):
+class ProgramFunction(Protocol):
     """A function that a program may call, which returns JSON data."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Awaitable[JsonValue]:
@@ -63,7 +63,7 @@ def program_in(text: str) -> str | None:
     return found[-1].strip() or None if found else None
 
 
-async def run_program(code: str, program: Program, functions: Mapping[str, Function]) -> str:
+async def run_program(code: str, program: Program, functions: Mapping[str, ProgramFunction]) -> str:
     """Run `code`, and return what it prints; if it prints nothing, the number or text of its last expression.
 
     It runs in a worker thread and a separate process, which ends with it. If the caller is cancelled, the process may
@@ -126,7 +126,7 @@ class _Session:
             self._session.__exit__(None, None, None)
             self._pool.__exit__(None, None, None)
 
-    async def run(self, code: str, functions: Mapping[str, Function]) -> str:
+    async def run(self, code: str, functions: Mapping[str, ProgramFunction]) -> str:
         from pydantic_monty import MontyComplete
 
         snapshot = await self._in_thread(partial(self._start, code, functions))
@@ -137,7 +137,7 @@ class _Session:
             return str(snapshot.output)
         return printed
 
-    def _start(self, code: str, functions: Mapping[str, Function]) -> SyncSnapshot:
+    def _start(self, code: str, functions: Mapping[str, ProgramFunction]) -> SyncSnapshot:
         from pydantic_monty import ExternalModule
 
         self._pool.__enter__()
@@ -161,7 +161,7 @@ class _Session:
         self._printed.append(text)
 
     async def _resume_step(
-        self, snapshot: SyncSnapshot, functions: Mapping[str, Function]
+        self, snapshot: SyncSnapshot, functions: Mapping[str, ProgramFunction]
     ) -> Callable[[], SyncSnapshot]:
         """Return how to resume the program, which waits for something from outside."""
         from pydantic_monty import FunctionSnapshot, NameLookupSnapshot

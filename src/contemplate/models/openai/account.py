@@ -23,7 +23,7 @@ KeyFunction = Callable[[], str | Awaitable[str]]
 
 
 @dataclass(frozen=True)
-class Account:
+class Endpoint:
     """An endpoint, the API key for it or what returns the key, and how it is reached."""
 
     base_url: str
@@ -52,7 +52,7 @@ class Account:
         """Whether this is OpenAI's own endpoint."""
         return self._is_at(".openai.com") and self.base_url.lower().startswith("https:")
 
-    async def with_key(self, model: str) -> Account:
+    async def with_key(self, model: str) -> Endpoint:
         """Return the account with its current key.
 
         Raises:
@@ -75,12 +75,12 @@ class Account:
         return f".{urlsplit(self.base_url).hostname or ''}".endswith(domains)
 
     def __repr__(self) -> str:
-        return f"Account({self.place!r})"
+        return f"Endpoint({self.place!r})"
 
 
 def account_for(
     model: str, base_url: str | None, api_key: str | KeyFunction | None, connection: Connection = DIRECT
-) -> Account:
+) -> Endpoint:
     """Return the account for `model`; `OPENAI_BASE_URL` and `OPENAI_API_KEY` replace None.
 
     The key from the environment is used only for the endpoint from the environment, or OpenAI's own.
@@ -104,14 +104,14 @@ def account_for(
                 hint="export OPENAI_API_KEY=..., or use a local model: --model local:qwen2.5-coder-1.5b",
             )
     if callable(api_key):
-        return Account(url, key_function=api_key, connection=connection)
+        return Endpoint(url, key_function=api_key, connection=connection)
     key = api_key or "none"
     problem = _problem(key)
     if problem is not None:
         raise ConfigurationError(
             f"the API key for {model!r} at {shown_url(url)} {problem}", hint="was more than the key copied?"
         )
-    return Account(url, key, connection=connection)
+    return Endpoint(url, key, connection=connection)
 
 
 def _problem(key: object) -> str | None:

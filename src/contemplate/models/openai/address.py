@@ -13,7 +13,7 @@ import httpx2
 import openai
 
 from ...errors import ConfigurationError
-from .account import Account
+from .account import Endpoint
 from .connection_settings import tls_context
 from .profile import Api
 
@@ -28,7 +28,7 @@ class Address:
     headers: dict[str, str]
 
 
-def address_of(account: Account) -> Address:
+def address_of(account: Endpoint) -> Address:
     """Return the address of `account`.
 
     Raises:
@@ -48,7 +48,7 @@ def address_of(account: Account) -> Address:
     return Address(urls, theirs | dict(own))
 
 
-def _url(base: httpx2.URL, path: str, account: Account) -> str:
+def _url(base: httpx2.URL, path: str, account: Endpoint) -> str:
     url = base.copy_with(path=f"{base.path}{path}")
     query = account.connection.query
     return str(url.copy_merge_params(dict(query)) if query else url)

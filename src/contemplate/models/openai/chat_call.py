@@ -11,7 +11,7 @@ from ...errors import ModelRequestError
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..tokens import request_tokens
 from ..wrappers.prompted_tools import PromptedTools
-from .account import Account
+from .account import Endpoint
 from .profile import Api, Profile
 from .request import body_of
 from .response import ResponseCollector
@@ -49,7 +49,7 @@ class ChatCall:
         self,
         model: str,
         name: str,
-        account: Account,
+        account: Endpoint,
         transport: Transport,
         request: ModelRequest,
         on_delta: DeltaSink | None,

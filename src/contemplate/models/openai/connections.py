@@ -11,7 +11,7 @@ import sniffio
 
 from ..per_loop import PerLoop
 from ..proxies import proxy_for
-from .account import Account
+from .account import Endpoint
 from .connection_settings import CLOSE_SECONDS
 from .transport import Transport
 
@@ -22,11 +22,11 @@ class _Shared:
     users: int = 0
 
 
-_open: PerLoop[dict[Account, _Shared]] = PerLoop("openai_connections", dict)
+_open: PerLoop[dict[Endpoint, _Shared]] = PerLoop("openai_connections", dict)
 
 
 @asynccontextmanager
-async def connected(account: Account) -> AsyncIterator[Transport]:
+async def connected(account: Endpoint) -> AsyncIterator[Transport]:
     """Yield the transport for `account` in this event loop; the last user to leave closes it."""
     transports = _open.here()
     shared = transports.get(account)
@@ -43,7 +43,7 @@ async def connected(account: Account) -> AsyncIterator[Transport]:
                 await shared.transport.aclose()
 
 
-def _new_transport(account: Account) -> Transport:
+def _new_transport(account: Endpoint) -> Transport:
     from .address import address_of
 
     address, connection = address_of(account), account.connection

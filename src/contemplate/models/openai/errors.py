@@ -18,7 +18,7 @@ from ...errors import (
     ModelServerError,
 )
 from ..redaction import redact
-from .account import Account
+from .account import Endpoint
 from .completion import BadCompletion, CutOff, GivenUp, ReportedError
 from .context_overflow import overflow
 from .error_body import ErrorBody, error_body
@@ -33,7 +33,7 @@ _MAY_PASS = (408, 409, 425, 498)
 _NOT_THE_MODEL = re.compile(r"\bsupport|parameters|policy", re.IGNORECASE)
 
 
-def model_error(error: TransportFailure | BadCompletion, model: str, account: Account) -> ModelError:
+def model_error(error: TransportFailure | BadCompletion, model: str, account: Endpoint) -> ModelError:
     """Return the `ModelError` subclass for `error`, with secrets removed from its message."""
     if isinstance(error, BadStatus):
         told = error_body(error.body)
@@ -71,7 +71,7 @@ def _connection_hint(error: BaseException) -> str:
 
 
 def _told(
-    told: ErrorBody, message: str, status: int | None, headers: Mapping[str, str], model: str, account: Account
+    told: ErrorBody, message: str, status: int | None, headers: Mapping[str, str], model: str, account: Endpoint
 ) -> ModelError:
     """Return the error that a server told, by its status or, where that says too little, by its code and words.
 
@@ -137,7 +137,7 @@ def _cause(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _clean(message: str, account: Account) -> str:
+def _clean(message: str, account: Endpoint) -> str:
     """Return `message` on one line, shortened, without secrets."""
     flat = " ".join(redact(message, *account.secrets).split())
     return flat if len(flat) <= MAX_MESSAGE else flat[:MAX_MESSAGE] + "..."

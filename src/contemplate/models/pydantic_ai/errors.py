@@ -27,7 +27,7 @@ from ...errors import (
 from ..openai.context_overflow import overflow
 from ..openai.error_body import ErrorBody, error_body
 from ..redaction import redact
-from .response import Broken, CutOff
+from .response import Broken, IncompleteResponse
 
 MAX_MESSAGE = 500
 
@@ -44,7 +44,7 @@ _KINDS: tuple[tuple[type[Exception], type[ModelError]], ...] = (
     (foreign.ModelConnectionError, ModelConnectionError),
     (foreign.ModelRequestRejectedError, ModelRequestError),
     (foreign.UserError, ModelRequestError),
-    (CutOff, ModelConnectionError),
+    (IncompleteResponse, ModelConnectionError),
     (Broken, ModelServerError),
 )
 _HINTS: dict[type[Exception], str] = {
@@ -138,7 +138,7 @@ def _library() -> str:
 
 def _words(error: Exception) -> str:
     """Return the server's own words in an error's body; else those of the error."""
-    if isinstance(error, CutOff):
+    if isinstance(error, IncompleteResponse):
         return "the connection broke off: the response ended before it was complete"
     if isinstance(error, Broken):
         return f"the model ended with an error: {error}"

@@ -19,13 +19,13 @@ from ..openai.stream_timeouts import StreamTimeouts
 from .deltas import Deltas
 from .opaque import mark_of
 from .request import call_settings, history, parameters, unsent
-from .response import CutOff, read
+from .response import IncompleteResponse, read
 
 # How long a stream that is given up may go on until it waits for its connection.
 CLOSE_SECONDS = 0.05
 
 
-class Exchange:
+class ForeignCall:
     """A request to a model of pydantic-ai's, and what comes of it.
 
     Args:
@@ -61,7 +61,7 @@ class Exchange:
         """Return the response, and pass its pieces to `on_delta` as they arrive.
 
         Raises:
-            CutOff: the stream ended before the response was complete.
+            IncompleteResponse: the stream ended before the response was complete.
         """
         pieces, deltas = 0, Deltas(self._request.output_schema)
         async with model_request_stream(
@@ -84,7 +84,7 @@ class Exchange:
         # Models that call no provider, such as those for tests, give no reason.
         told = response.finish_reason or (response.provider_details or {}).get("finish_reason")
         if response.state != "complete" or not (told or self._model.provider is None):
-            raise CutOff
+            raise IncompleteResponse
         return response
 
     def response(self, foreign: ForeignResponse, *, priced: bool) -> ModelResponse:

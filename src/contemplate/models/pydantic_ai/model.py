@@ -116,14 +116,14 @@ class PydanticAIModel:
             ConfigurationError: the provider's client does not run on this event loop.
         """
         from .errors import error_of
-        from .exchange import Exchange
+        from .exchange import ForeignCall
 
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
         seconds = request.settings.timeout or DEFAULT_TIMEOUT
         sink = None if on_delta is None else _Sink(on_delta)
         async with self._connected() as model:
-            exchange = Exchange(model, request, self._provider_settings, seconds=seconds, cache=self._cache)
+            exchange = ForeignCall(model, request, self._provider_settings, seconds=seconds, cache=self._cache)
             try:
                 with anyio.move_on_after(seconds) as scope:
                     if sink is None:

@@ -12,7 +12,7 @@ from ..base import Finish, ModelRequest, ModelResponse
 from .opaque import arguments_of, kept
 
 
-class CutOff(Exception):
+class IncompleteResponse(Exception):
     """The response ended before it was complete."""
 
 

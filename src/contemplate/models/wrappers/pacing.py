@@ -2,8 +2,8 @@
 
 Bucket   a limit on requests or tokens per minute, as a bucket that is refilled
 Minute   the same, as a sum over the last minute
-Window   a limit on concurrent calls, lowered when the provider refuses some
-Pace     both, and pauses
+ConcurrencyWindow   a limit on concurrent calls, lowered when the provider refuses some
+AccountLimits     both, and pauses
 Line     a queue: first come, first served within a run, and round-robin among runs
 """
 
@@ -102,7 +102,7 @@ class Minute:
             self._sum -= self._taken.popleft()[1]
 
 
-class Window:
+class ConcurrencyWindow:
     """A limit on concurrent calls: one more for each full window of answers, half as many after a refusal.
 
     Additive increase, multiplicative decrease converges to fair shares among all users of an account (Chiu and Jain
@@ -160,7 +160,7 @@ class Pass:
     probe: bool
 
 
-class Pace:
+class AccountLimits:
     """All limits of one account.
 
     A refusal may ask for a pause. If it asks for more than `LONGEST_PAUSE` seconds, one call starts after that time as
@@ -170,7 +170,7 @@ class Pace:
     def __init__(self, requests: int | None, tokens: int | None, concurrency: int | None, window: bool = False) -> None:
         self.requests = _minutely(requests, window)
         self.tokens = _minutely(tokens, window)
-        self.window = Window(concurrency)
+        self.window = ConcurrencyWindow(concurrency)
         self._paused_until = -inf
         self._in_doubt = False
 

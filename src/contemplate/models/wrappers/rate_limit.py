@@ -15,7 +15,7 @@ from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark
 from ..per_loop import PerLoop
 from ..tokens import request_tokens
 from .base import Wrapper
-from .pacing import Line, Pace, Pass
+from .pacing import Line, AccountLimits, Pass
 
 USUAL_OUTPUT_TOKENS = 512.0
 SMOOTHING = 0.1
@@ -129,7 +129,7 @@ class Gate:
     It starts no task: one of the waiting calls, the keeper, watches the clock for all.
     """
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: AccountLimits) -> None:
         self.pace = pace
         self._line: Line[_Waiter] = Line()
         self._keeper: _Waiter | None = None
@@ -221,7 +221,7 @@ _gates: PerLoop[dict[str, tuple[_Allowed, Gate]]] = PerLoop("gates", dict)
 
 def _gate_of(account: str, allowed: _Allowed) -> Gate:
     gates = _gates.here()
-    known, gate = gates.setdefault(account, (allowed, Gate(Pace(*allowed))))
+    known, gate = gates.setdefault(account, (allowed, Gate(AccountLimits(*allowed))))
     if known != allowed:
         raise ConfigurationError(
             f"Limit: account {account!r} has the limits {known} elsewhere, but {allowed} here",

@@ -30,7 +30,7 @@ class NewConversation(Api):
     metadata: Annotated[dict[str, str], BeforeValidator(lambda value: value or {})] = Field(default={})
 
 
-class Deleted(Api):
+class DeletedConversation(Api):
     """A conversation that is no longer there."""
 
     id: str
@@ -81,7 +81,7 @@ class ConversationRoutes:
         """Delete a conversation."""
         found = await self._found(request)
         await self._store(request).forget(found.id)
-        return json_response(Deleted(id=found.id))
+        return json_response(DeletedConversation(id=found.id))
 
     async def items(self, request: Request) -> HttpResponse:
         """Return the items of a conversation."""

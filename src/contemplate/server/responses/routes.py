@@ -58,7 +58,7 @@ class InputTokens(Api):
     input_tokens: int
 
 
-class Deleted(Api):
+class DeletedResponse(Api):
     """A response that is no longer there."""
 
     id: str
@@ -196,7 +196,7 @@ class ResponsesRoutes:
         await self._background.cancel(store.name(id_))
         await store.response(id_)
         await store.forget(id_)
-        return json_response(Deleted(id=id_))
+        return json_response(DeletedResponse(id=id_))
 
     async def cancel(self, request: Request) -> HttpResponse:
         """Cancel a run in the background."""

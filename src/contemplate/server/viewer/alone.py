@@ -16,7 +16,7 @@ from ...errors import ConfigurationError
 from ..active_runs import ActiveRuns
 from ..app import exception_handlers, middleware_of
 from ..connections import guarded
-from ..metrics import Metrics
+from ..metrics import ServerMetrics
 from ..settings import ClientKey, ServerSettings
 from .routes import ViewerRoutes
 from .shown_runs import ShownRuns
@@ -34,7 +34,7 @@ def viewer_app(shown: ShownRuns, key: str, port: int) -> Starlette:
     """Return an application that shows runs to whoever has the key."""
     settings = viewer_settings(key, port)
     routes = ViewerRoutes(shown, settings).routes
-    metrics = Metrics(ActiveRuns(), routes, str)
+    metrics = ServerMetrics(ActiveRuns(), routes, str)
     return Starlette(
         routes=routes, middleware=middleware_of(settings, metrics), exception_handlers=exception_handlers()
     )

@@ -43,8 +43,8 @@ from .hosts import (
     OPENROUTER,
     TOGETHER,
 )
-from .refusals import Refusal, Rule
-from .script import Asked, Said, Script, able
+from .refusals import Rejection, Rule
+from .script import AskedRequest, Said, Script, able
 from .server import Provider, Refused
 from .servers import LLAMA_CPP, LM_STUDIO, OLLAMA, SGLANG, VLLM
 
@@ -84,10 +84,10 @@ __all__ = [
     "VLLM",
     "XAI",
     "AnswerForm",
-    "Asked",
+    "AskedRequest",
     "Provider",
     "ProviderDialect",
-    "Refusal",
+    "Rejection",
     "Refused",
     "Rule",
     "Said",

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProviderAnswer:
     """What is said to the request `body`, in the form of a provider.
 
     Args:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .counting import prompt_tokens
-from .refusals import Body, Refusal
+from .refusals import Body, Rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +24,10 @@ class NoFields:
     code: str | None = None
     one_by_one: bool = True
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal for each of the fields."""
         found = [
-            Refusal(self.words.format(field=name, value=body[name]), self.status, name, self.code, body[name])
+            Rejection(self.words.format(field=name, value=body[name]), self.status, name, self.code, body[name])
             for name in self.fields
             if body.get(name) is not None
         ]
@@ -44,12 +44,12 @@ class OnlyValues:
     status: int = 400
     code: str | None = None
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if the field has another value."""
         value = body.get(self.field)
         if value is None or value in self.allowed:
             return ()
-        return [Refusal(self.words.format(value=value), self.status, self.field, self.code, value)]
+        return [Rejection(self.words.format(value=value), self.status, self.field, self.code, value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,13 @@ class AtMost:
     code: str | None = None
     whole_only: bool = False
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if the number is above its bound."""
         value = body.get(self.field)
         if not isinstance(value, int | float) or value <= self.most or (self.whole_only and body.get("stream")):
             return ()
         words = self.words.format(value=value, most=self.most)
-        return [Refusal(words, self.status, self.field, self.code, value)]
+        return [Rejection(words, self.status, self.field, self.code, value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ class NotBoth:
     words: str
     status: int = 400
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if both are there."""
         both = body.get(self.first) and body.get(self.second) and _forms_of(body.get(self.second)) != "text"
-        return [Refusal(self.words, self.status, self.second)] if both else ()
+        return [Rejection(self.words, self.status, self.second)] if both else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,11 @@ class NoFormat:
     status: int = 400
     code: str | None = None
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if that type is asked for."""
         if _forms_of(body.get("response_format")) != self.kind:
             return ()
-        return [Refusal(self.words, self.status, "response_format", self.code)]
+        return [Rejection(self.words, self.status, "response_format", self.code)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +110,11 @@ class SaysJson:
     words: str
     param: str | None = None
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if no message does."""
         if _forms_of(body.get("response_format")) != "json_object" or "json" in json.dumps(body["messages"]).lower():
             return ()
-        return [Refusal(self.words, 400, self.param)]
+        return [Rejection(self.words, 400, self.param)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class FitsContext:
     status: int = 400
     code: str | None = None
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if they do not."""
         prompt = prompt_tokens(body)
         answer = int(body.get("max_completion_tokens") or body.get("max_tokens") or 0)
@@ -134,7 +134,7 @@ class FitsContext:
         if total <= self.tokens:
             return ()
         words = self.words.format(limit=self.tokens, total=total, prompt=prompt, answer=answer)
-        return [Refusal(words, self.status, None, self.code)]
+        return [Rejection(words, self.status, None, self.code)]
 
 
 def _forms_of(response_format: Any) -> str | None:

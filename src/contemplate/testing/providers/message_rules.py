@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from .refusals import Body, Refusal
+from .refusals import Body, Rejection
 from .signatures import signature_of
 
 
@@ -21,12 +21,12 @@ class Roles:
     words: str
     status: int = 400
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal for the first message with another role."""
         for place, message in enumerate(body["messages"]):
             if message["role"] not in self.known:
                 words = self.words.format(role=message["role"], place=place)
-                return [Refusal(words, self.status, f"messages[{place}].role")]
+                return [Rejection(words, self.status, f"messages[{place}].role")]
         return ()
 
 
@@ -41,11 +41,11 @@ class NotAfter:
     kind: str | None = None
     code: str | None = None
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if it does."""
         roles = [message["role"] for message in body["messages"]]
         found = (self.previous, self.role) in pairwise(roles)
-        return [Refusal(self.words, self.status, self.kind, self.code)] if found else ()
+        return [Rejection(self.words, self.status, self.kind, self.code)] if found else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,14 @@ class Alternating:
     words: str
     kind: str | None = None
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if they do not."""
         roles = [message["role"] for message in body["messages"]]
         while roles and roles[0] == "system":
             del roles[0]
         turns = ["assistant" if role == "assistant" else "user" for role in roles]
         wrong = not turns or turns[0] != "user" or any(one == other for one, other in pairwise(turns))
-        return [Refusal(self.words, 400, None, self.kind)] if wrong or "system" in roles else ()
+        return [Rejection(self.words, 400, None, self.kind)] if wrong or "system" in roles else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +74,10 @@ class NoEmptyAssistant:
     kind: str | None = None
     code: str | None = None
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if one has neither."""
         empty = any(not each.get("content") and not each.get("tool_calls") for each in _said(body))
-        return [Refusal(self.words, self.status, self.kind, self.code)] if empty else ()
+        return [Rejection(self.words, self.status, self.kind, self.code)] if empty else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,12 @@ class ArgumentsAreJson:
     words: str
     status: int = 400
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if some are not."""
         for message in _said(body):
             for call in message.get("tool_calls") or ():
                 if not _is_object(call["function"]["arguments"]):
-                    return [Refusal(self.words, self.status)]
+                    return [Rejection(self.words, self.status)]
         return ()
 
 
@@ -103,12 +103,12 @@ class NoMessageFields:
     fields: tuple[str, ...]
     words: str
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal for the first one."""
         for place, message in enumerate(body["messages"]):
             for name in self.fields:
                 if message["role"] == "assistant" and message.get(name) is not None:
-                    return [Refusal(self.words.format(field=name, place=place))]
+                    return [Rejection(self.words.format(field=name, place=place))]
         return ()
 
 
@@ -125,7 +125,7 @@ class ComesBack:
     what: Literal["reasoning_content", "reasoning_details", "extra_content"]
     words: str
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal for the first message that lacks it."""
         messages = body["messages"]
         last = max((place for place, each in enumerate(messages) if each["role"] == "user"), default=0)
@@ -133,7 +133,7 @@ class ComesBack:
             calls = message.get("tool_calls") or ()
             if place > last and calls and not self._is_there(message, calls[0]):
                 tool = calls[0]["function"]["name"]
-                return [Refusal(self.words.format(place=place, position=place + 1, tool=tool))]
+                return [Rejection(self.words.format(place=place, position=place + 1, tool=tool))]
         return ()
 
     def _is_there(self, message: Mapping[str, Any], call: Mapping[str, Any]) -> bool:
@@ -153,12 +153,12 @@ class NoImages:
     words: str
     status: int = 400
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal for the first message with one."""
         for place, message in enumerate(body["messages"]):
             content = message.get("content")
             if isinstance(content, list) and any(part.get("type") == "image_url" for part in content):
-                return [Refusal(self.words.format(place=place), self.status)]
+                return [Rejection(self.words.format(place=place), self.status)]
         return ()
 
 

@@ -11,7 +11,7 @@ Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why a request is refused.
 
     Args:
@@ -32,34 +32,34 @@ class Refusal:
 class Rule(Protocol):
     """What a server does not take."""
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return what is wrong with a request; several where the server names several at once."""
         ...
 
 
 # The body of an error response, for the refusals of one rule.
-RefusalForm = Callable[[Sequence[Refusal]], Any]
+RefusalForm = Callable[[Sequence[Rejection]], Any]
 
 
-def openai_form(refusals: Sequence[Refusal]) -> Any:
+def openai_form(refusals: Sequence[Rejection]) -> Any:
     """OpenAI's form, `{"error": {"message", "type", "param", "code"}}`, which names one fault."""
     first = refusals[0]
     error = {"message": first.message, "type": "invalid_request_error", "param": first.param, "code": first.code}
     return {"error": error}
 
 
-def brief_form(refusals: Sequence[Refusal]) -> Any:
+def brief_form(refusals: Sequence[Rejection]) -> Any:
     """An error with a message and a type alone, as Groq and Moonshot send."""
     return {"error": {"message": refusals[0].message, "type": "invalid_request_error"}}
 
 
-def numbered_form(refusals: Sequence[Refusal]) -> Any:
+def numbered_form(refusals: Sequence[Rejection]) -> Any:
     """An error with its status as a number, as Perplexity and llama.cpp send."""
     first = refusals[0]
     return {"error": {"message": first.message, "type": first.code or "invalid_request_error", "code": first.status}}
 
 
-def google_form(refusals: Sequence[Refusal]) -> Any:
+def google_form(refusals: Sequence[Rejection]) -> Any:
     """Google's form in its compatible API: a list of one error, whose message has a line for each fault."""
     words = [each.message for each in refusals]
     details = [
@@ -72,7 +72,7 @@ def google_form(refusals: Sequence[Refusal]) -> Any:
     return [{"error": error}]
 
 
-def mistral_form(refusals: Sequence[Refusal]) -> Any:
+def mistral_form(refusals: Sequence[Rejection]) -> Any:
     """Mistral's form: the faults of fields as pydantic's list of errors in `message`, all others as a text."""
     first = refusals[0]
     message: Any = {"detail": _pydantic_errors(refusals)} if first.status == 422 else first.message
@@ -85,12 +85,12 @@ def mistral_form(refusals: Sequence[Refusal]) -> Any:
     }
 
 
-def fastapi_form(refusals: Sequence[Refusal]) -> Any:
+def fastapi_form(refusals: Sequence[Rejection]) -> Any:
     """FastAPI's form of a request that does not validate."""
     return {"detail": _pydantic_errors(refusals)}
 
 
-def vllm_form(refusals: Sequence[Refusal]) -> Any:
+def vllm_form(refusals: Sequence[Rejection]) -> Any:
     """The form of vLLM and SGLang: the error's fields at the top, with the status as code."""
     first = refusals[0]
     return {
@@ -102,7 +102,7 @@ def vllm_form(refusals: Sequence[Refusal]) -> Any:
     }
 
 
-def flat_form(refusals: Sequence[Refusal]) -> Any:
+def flat_form(refusals: Sequence[Rejection]) -> Any:
     """Cerebras' form: OpenAI's fields, at the top."""
     first = refusals[0]
     return {
@@ -113,28 +113,28 @@ def flat_form(refusals: Sequence[Refusal]) -> Any:
     }
 
 
-def text_form(refusals: Sequence[Refusal]) -> Any:
+def text_form(refusals: Sequence[Rejection]) -> Any:
     """LM Studio's form: a text alone."""
     return {"error": refusals[0].message}
 
 
-def xai_form(refusals: Sequence[Refusal]) -> Any:
+def xai_form(refusals: Sequence[Rejection]) -> Any:
     """The form of xAI: a code in words, and a text."""
     return {"code": "Client specified an invalid argument", "error": refusals[0].message}
 
 
-def nvidia_form(refusals: Sequence[Refusal]) -> Any:
+def nvidia_form(refusals: Sequence[Rejection]) -> Any:
     """NVIDIA's form: fields at the top, the status' phrase as type."""
     return {"message": refusals[0].message, "type": "Bad Request", "code": refusals[0].status}
 
 
-def fireworks_form(refusals: Sequence[Refusal]) -> Any:
+def fireworks_form(refusals: Sequence[Rejection]) -> Any:
     """Fireworks' form."""
     code = "invalid_request_error"
     return {"error": {"object": "error", "type": code, "code": code, "message": refusals[0].message}}
 
 
-def dashscope_form(refusals: Sequence[Refusal]) -> Any:
+def dashscope_form(refusals: Sequence[Rejection]) -> Any:
     """The form of DashScope: the inner service's status and error stand before the words."""
     first = refusals[0]
     error = {
@@ -146,7 +146,7 @@ def dashscope_form(refusals: Sequence[Refusal]) -> Any:
     return {"error": error, "request_id": "00000000-0000-0000-0000-000000000000"}
 
 
-def openrouter_form(refusals: Sequence[Refusal]) -> Any:
+def openrouter_form(refusals: Sequence[Rejection]) -> Any:
     """OpenRouter's form: what the provider behind it said stands in `metadata.raw`, as a text."""
     first = refusals[0]
     if first.code == "router":
@@ -156,7 +156,7 @@ def openrouter_form(refusals: Sequence[Refusal]) -> Any:
     return {"error": {"message": "Provider returned error", "code": first.status, "metadata": metadata}}
 
 
-def litellm_form(refusals: Sequence[Refusal]) -> Any:
+def litellm_form(refusals: Sequence[Rejection]) -> Any:
     """The form of LiteLLM's proxy, which writes the status as a text, and says what it did not do about the error."""
     first = refusals[0]
     did = "LiteLLM: model group 'model' failed with the error above. No fallback was attempted."
@@ -164,7 +164,7 @@ def litellm_form(refusals: Sequence[Refusal]) -> Any:
     return {"error": {**error, "code": str(first.status)}}
 
 
-def _pydantic_errors(refusals: Sequence[Refusal]) -> list[dict[str, Any]]:
+def _pydantic_errors(refusals: Sequence[Rejection]) -> list[dict[str, Any]]:
     return [
         {"type": "extra_forbidden", "loc": ["body", each.param], "msg": each.message, "input": each.value}
         for each in refusals

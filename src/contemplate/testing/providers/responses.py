@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .answers import Answer, Json, pieces_of
-from .refusals import Body, Refusal
+from .answers import ProviderAnswer, Json, pieces_of
+from .refusals import Body, Rejection
 from .signatures import signature_of
 
 PATH = "/v1/responses"
@@ -22,10 +22,10 @@ _OWN = frozenset(
 _SAME = frozenset({"model", "stream", "temperature", "top_p", "tool_choice", "parallel_tool_calls", "user"})
 
 
-def responses_problems(body: Body) -> Iterator[Refusal]:
+def responses_problems(body: Body) -> Iterator[Rejection]:
     """Yield what is wrong with a request in this API's own fields."""
     for name in body.keys() - _OWN - _SAME - {"tools"}:
-        yield Refusal(f"Unknown parameter: '{name}'.", 400, name, "unknown_parameter")
+        yield Rejection(f"Unknown parameter: '{name}'.", 400, name, "unknown_parameter")
     items = _items(body)
     called = {item.get("call_id") for item in items if item.get("type") == "function_call"}
     thought: set[str] = set()
@@ -35,15 +35,15 @@ def responses_problems(body: Body) -> Iterator[Refusal]:
                 thought.add(item["id"])
                 if item.get("encrypted_content") != signature_of(item["id"]):
                     words = f"The encrypted content for item {item['id']} could not be verified."
-                    yield Refusal(words, 400, None, "invalid_encrypted_content")
+                    yield Rejection(words, 400, None, "invalid_encrypted_content")
             case "function_call_output" if item.get("call_id") not in called:
                 words = f"No tool call found for function call output with call_id {item.get('call_id')}."
-                yield Refusal(words, 400, "input")
+                yield Rejection(words, 400, "input")
             case "function_call" if str(item.get("id")).startswith("fc_rs_"):
                 needed = "_".join(str(item["id"]).split("_")[1:3])
                 if needed not in thought:
                     words = f"Item '{item['id']}' of type 'function_call' was provided without its required 'reasoning'"
-                    yield Refusal(f"{words} item: '{needed}'.", 400, "input")
+                    yield Rejection(f"{words} item: '{needed}'.", 400, "input")
 
 
 def chat_body(body: Body) -> Body:
@@ -108,7 +108,7 @@ def _content(content: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class ResponsesAnswer(Answer):
+class ResponsesAnswer(ProviderAnswer):
     """What is said, as a response of this API. Reasoning is not shown, but comes encrypted where it is asked for."""
 
     encrypted: bool = False

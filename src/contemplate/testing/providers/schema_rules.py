@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .refusals import Body, Refusal
+from .refusals import Body, Rejection
 
 Schema = Mapping[str, Any]
 
@@ -36,7 +36,7 @@ class OpenAIStrict:
     The words are those of public reports, such as https://github.com/vercel/ai/issues/6484.
     """
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return the first fault of the first schema that has one."""
         for sent in _schemas(body):
             if not sent.strict:
@@ -44,7 +44,7 @@ class OpenAIStrict:
             for context, fault in _strict_faults(sent.schema):
                 code = "invalid_function_parameters" if sent.param.startswith("tools") else None
                 words = f"Invalid schema for {sent.purpose}: In context={context!r}, {fault}."
-                return [Refusal(words, 400, sent.param, code)]
+                return [Rejection(words, 400, sent.param, code)]
         return ()
 
 
@@ -54,13 +54,13 @@ class ClosedObjects:
 
     words: str
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal for the first open object."""
         for sent in _schemas(body):
             for path, schema in _walk(sent.schema):
                 if sent.strict and _is_object(schema) and schema.get("additionalProperties") is not False:
                     words = self.words.format(purpose=sent.purpose, path="/" + "/".join(path))
-                    return [Refusal(words, 400, sent.param)]
+                    return [Rejection(words, 400, sent.param)]
         return ()
 
 
@@ -73,13 +73,13 @@ class NoKeywords:
     code: str | None = None
     in_tools: bool = True
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal for each of them in the first schema that has any."""
         for sent in _schemas(body):
             if sent.param.startswith("tools") and not self.in_tools:
                 continue
             found = [
-                Refusal(self.words.format(keyword=keyword, path=".".join(path)), 400, sent.param, self.code)
+                Rejection(self.words.format(keyword=keyword, path=".".join(path)), 400, sent.param, self.code)
                 for path, schema in _walk(sent.schema)
                 for keyword in self.keywords
                 if keyword in schema
@@ -96,10 +96,10 @@ class NoPatterns:
     words: str
     refused: str = r"\\[dwsDWSb]|\(\?"
 
-    def problems(self, body: Body) -> Sequence[Refusal]:
+    def problems(self, body: Body) -> Sequence[Rejection]:
         """Return a refusal if some pattern has one."""
         patterns = [str(each.get("pattern", "")) for sent in _schemas(body) for _, each in _walk(sent.schema)]
-        return [Refusal(self.words)] if any(re.search(self.refused, each) for each in patterns) else ()
+        return [Rejection(self.words)] if any(re.search(self.refused, each) for each in patterns) else ()
 
 
 def _schemas(body: Body) -> Iterator[_Sent]:

@@ -26,7 +26,7 @@ _JSON_ASKED = re.compile(r"JSON only|as JSON|JSON (object|value|schema)", re.IGN
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRequest:
     """A request, as the provider's model sees it.
 
     Args:
@@ -90,7 +90,7 @@ class Said:
     gate: threading.Event | None = None
 
 
-Script = Callable[[Asked], "Said | str"]
+Script = Callable[[AskedRequest], "Said | str"]
 
 
 def able(answer: str = "42") -> Script:
@@ -102,7 +102,7 @@ def able(answer: str = "42") -> Script:
     as red.
     """
 
-    def script(asked: Asked) -> Said | str:
+    def script(asked: AskedRequest) -> Said | str:
         calls = _calls(asked, answer)
         if calls:
             return Said(tool_calls=calls)
@@ -131,7 +131,7 @@ def _text(results: list[str], answer: str) -> str:
     return f"{told}Two steps lead there, and both were checked.\nAnswer: {answer}"
 
 
-def _turn(asked: Asked, answer: str) -> Mapping[str, Any]:
+def _turn(asked: AskedRequest, answer: str) -> Mapping[str, Any]:
     """Return a call of a tool that was told of in words, or the answer once all have returned something."""
     results = {found[1]: found[3] for found in _RESULT_TOLD.finditer(asked.prompt)}
     for name, parameters in _TOOL_TOLD.findall(asked.prompt):
@@ -145,7 +145,7 @@ def _turn(asked: Asked, answer: str) -> Mapping[str, Any]:
     return {"answer": _text(list(results.values()), answer)}
 
 
-def _calls(asked: Asked, answer: str) -> tuple[tuple[str, str], ...]:
+def _calls(asked: AskedRequest, answer: str) -> tuple[tuple[str, str], ...]:
     described = {name: f"{name} {tool.get('description')}" for name, tool in asked.tools.items()}
     answering = {name for name, text in described.items() if _ANSWER_TOOL.search(text)}
     finding_out = asked.tools.keys() - answering

@@ -13,15 +13,15 @@ import anyio.lowlevel
 from ...usage import NOTHING, Usage
 from ..faulty import Exchange, FaultyServer
 from ..faulty.chat_answer import wait_for_gate
-from ..faulty.exchange import Reply
+from ..faulty.exchange import ServerReply
 from ..faulty.http import HttpConnection
-from .answers import Answer
+from .answers import ProviderAnswer
 from .counting import CHARACTERS_PER_TOKEN, PrefixCache, prompt_text, prompt_tokens, text_tokens
 from .dialect import ProviderDialect
-from .refusals import Body, Refusal
+from .refusals import Body, Rejection
 from .responses import ENCRYPTED, ResponsesAnswer, chat_body, responses_problems
 from .responses import PATH as RESPONSES
-from .script import Asked, Said, Script, able
+from .script import AskedRequest, Said, Script, able
 
 # What a model thinks if the script does not say: wrong at first, and with JSON that is not the answer.
 THOUGHTS = 'Attempt {}: is it {{"answer": "13", "tasks": []}}? No, that is wrong.\nAnswer: 13\nOnce more, with care.'
@@ -32,7 +32,7 @@ class Refused:
     """A request that was refused, and why."""
 
     body: Body
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[Rejection, ...]
 
     @property
     def message(self) -> str:
@@ -107,18 +107,18 @@ class Provider:
     ) -> None:
         self._server.__exit__(kind, error, where)
 
-    def _reply_to(self, exchange: Exchange) -> Reply:
+    def _reply_to(self, exchange: Exchange) -> ServerReply:
         if self._key is not None and exchange.headers.get("authorization") != f"Bearer {self._key}":
-            return self._refuse(exchange, [Refusal("Incorrect API key provided.", 401, code="invalid_api_key")])
+            return self._refuse(exchange, [Rejection("Incorrect API key provided.", 401, code="invalid_api_key")])
         body = exchange.body
         if exchange.path == RESPONSES:
             if not self.dialect.responses:
-                return self._refuse(exchange, [Refusal(f"Invalid URL (POST {RESPONSES})", 404)])
+                return self._refuse(exchange, [Rejection(f"Invalid URL (POST {RESPONSES})", 404)])
             if problems := list(responses_problems(body)):
                 return self._refuse(exchange, problems)
             body = chat_body(body)
         if not isinstance(body.get("messages"), list):
-            return self._refuse(exchange, [Refusal("Missing required parameter: 'messages'.", 400, "messages")])
+            return self._refuse(exchange, [Rejection("Missing required parameter: 'messages'.", 400, "messages")])
         for rule in self.dialect.rules:
             if found := rule.problems(body):
                 return self._refuse(exchange, found)
@@ -129,11 +129,11 @@ class Provider:
             answer = ResponsesAnswer(form, body, answer.number, answer.said, answer.usage, encrypted)
         return _Answering(self, answer)
 
-    def _refuse(self, exchange: Exchange, problems: Sequence[Refusal]) -> Reply:
+    def _refuse(self, exchange: Exchange, problems: Sequence[Rejection]) -> ServerReply:
         self.refused.append(Refused(exchange.body, tuple(problems)))
         return _Refusing(problems[0].status, self.dialect.refusal(problems))
 
-    def _answer(self, body: Body, number: int) -> Answer:
+    def _answer(self, body: Body, number: int) -> ProviderAnswer:
         form = self.dialect.answer
         asked = _held_to(form.schema, body, number)
         said = self._script(asked)
@@ -153,9 +153,9 @@ class Provider:
             output_tokens=max(1, written + thought),
             reasoning_tokens=thought,
         )
-        return Answer(form, body, number, said, usage)
+        return ProviderAnswer(form, body, number, said, usage)
 
-    async def send(self, answer: Answer, connection: HttpConnection) -> None:
+    async def send(self, answer: ProviderAnswer, connection: HttpConnection) -> None:
         """Send an answer, and count it."""
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
@@ -181,7 +181,7 @@ class Provider:
 @dataclass(frozen=True, slots=True)
 class _Answering:
     provider: Provider
-    answer: Answer
+    answer: ProviderAnswer
 
     async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
         """Send the answer."""
@@ -204,14 +204,14 @@ def _script(script: str | Script | None) -> Script:
     return (lambda _: script) if isinstance(script, str) else script
 
 
-def _held_to(how: str, body: Body, number: int) -> Asked:
+def _held_to(how: str, body: Body, number: int) -> AskedRequest:
     """Return the request as a model sees it whose server holds it to a schema, to JSON, or to nothing."""
     asked: Mapping[str, Any] = body.get("response_format") or {}
     kind = asked.get("type", "text")
     if kind == "text" or how == "ignored":
-        return Asked(body, number)
+        return AskedRequest(body, number)
     schema = (asked.get("json_schema") or {}).get("schema") if how == "schema" else None
-    return Asked(body, number, schema, json=True)
+    return AskedRequest(body, number, schema, json=True)
 
 
 def _cut(said: Said, body: Body) -> Said:

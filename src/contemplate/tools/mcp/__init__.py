@@ -16,7 +16,7 @@ from ...arguments import checked_arguments
 from ...errors import ConfigurationError, MissingDependencyError
 from ..tool import ApprovalRule
 from ..toolset import Toolset
-from .connection import Choice
+from .connection import ToolSelection
 from .server import Server
 
 __all__ = ["mcp_tools"]
@@ -87,7 +87,7 @@ def mcp_tools(
         env=dict(env or {}),
         cwd=cwd,
         headers=dict(headers or {}),
-        choice=Choice(prefix, include, exclude),
+        choice=ToolSelection(prefix, include, exclude),
         timeout=timeout,
         start_timeout=start_timeout,
         approval=approval,

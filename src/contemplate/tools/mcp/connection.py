@@ -25,7 +25,7 @@ LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ToolSelection:
     """The selection of a server's tools, and their names."""
 
     prefix: str
@@ -60,7 +60,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class McpConnection:
     """A connected server with its selected tools.
 
     Args:

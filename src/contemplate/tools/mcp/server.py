@@ -16,7 +16,7 @@ import anyio
 from ...errors import ContemplateError, ToolServerError
 from ...models.proxies import proxy_for
 from ..tool import ApprovalRule
-from .connection import Choice, Connection, all_tools
+from .connection import ToolSelection, McpConnection, all_tools
 from .listing import MendedListing
 
 SHORTEST_SECRET = 4
@@ -48,7 +48,7 @@ class Server:
     env: Mapping[str, str]
     cwd: str | Path | None
     headers: Mapping[str, str]
-    choice: Choice
+    choice: ToolSelection
     timeout: float
     start_timeout: float
     approval: ApprovalRule = False
@@ -57,7 +57,7 @@ class Server:
         return f"mcp_tools({self.name!r})"
 
     @asynccontextmanager
-    async def open_tools(self) -> AsyncIterator[Connection]:
+    async def open_tools(self) -> AsyncIterator[McpConnection]:
         """Start the server, or connect to it, until the context ends.
 
         Raises:
@@ -74,7 +74,7 @@ class Server:
                         tools = self.choice.of(await all_tools(client), self.name)
                         starting.deadline = math.inf
                         log.started = True
-                        yield Connection(
+                        yield McpConnection(
                             self.name, client, tools, self.timeout, self.hidden, self.gone, lambda: log.ended
                         )
             except Exception as error:
@@ -106,7 +106,7 @@ class Server:
             import httpx2
             from mcp.client.streamable_http import streamable_http_client
 
-            # `Connection.call` applies the timeout of tool calls.
+            # `McpConnection.call` applies the timeout of tool calls.
             patience = httpx2.Timeout(self.start_timeout, read=None)
             hooks = {"response": [log.note]}
             # A proxy that it does not need, or that cannot be used, must not stop the client.
