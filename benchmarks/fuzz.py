@@ -25,9 +25,9 @@ from contemplate import answers
 from contemplate.errors import OutputError
 from contemplate.messages import Message
 from contemplate.models import Delta, ModelRequest, ModelResponse, ToolSpec
-from contemplate.models.openai.account import Endpoint
 from contemplate.models.openai.answer_text import AnswerText
 from contemplate.models.openai.completion import BadCompletion
+from contemplate.models.openai.endpoint import Endpoint
 from contemplate.models.openai.errors import model_error
 from contemplate.models.openai.json_lines import JsonLines
 from contemplate.models.openai.response import ResponseCollector, whole_response
@@ -65,7 +65,7 @@ _CALL = {"index": 0, "id": "a", "function": {"name": "f", "arguments": '{"n"'}}
 _SNAPSHOT = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"n": 1}'}}
 _SIGNED = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
 CHANNEL = "<|start|>assistant<|channel|>commentary"
-# Calls as models write them, whole and in parts; tests/models/test_call_forms.py has all forms.
+# Calls as models write them, whole and in parts; tests/models/test_calls_in_text.py has all forms.
 IN_TEXT = (
     '[TOOL_CALLS][{"name": "f", "arguments": {"n": 1}}]',
     '[TOOL_CALLS]g[ARGS]{"n": 1}',

@@ -99,7 +99,7 @@ def fork_on_request() -> None:
     for module in (
         "openai.resources.chat.completions",
         "anyio._backends._asyncio",
-        "contemplate.run.recorded",
+        "contemplate.run.journaled_runs",
         "filelock",
     ):
         import_module(module)

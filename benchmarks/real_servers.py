@@ -27,7 +27,7 @@ from contemplate import ModelSettings
 from contemplate.models import OpenAIModel
 from contemplate.models.local import KNOWN, pull
 from contemplate.models.local.server import local_server
-from contemplate.models.openai.notebook import forget
+from contemplate.models.openai.lesson_store import forget
 from contemplate.testing import Provider, providers
 from contemplate.testing.providers import ProviderDialect
 

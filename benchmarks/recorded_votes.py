@@ -21,7 +21,7 @@ from pathlib import Path
 import anyio
 
 from contemplate import Answer, Contemplator, RunContext, Task, TaskContext, TaskResult, aggregators, answers
-from contemplate.aggregators.ballot import Ballot
+from contemplate.aggregators.early_stopping import Ballot
 from contemplate.aggregators.weights import log_odds
 from contemplate.errors import AggregationError
 from contemplate.testing import ScriptedModel

@@ -135,6 +135,6 @@ def _nothing_learnt(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No test knows what another one learnt of a server, and none writes into the user's cache."""
     monkeypatch.setenv("CONTEMPLATE_NO_LESSONS", "1")
     yield
-    notebook = sys.modules.get("contemplate.models.openai.notebook")
+    notebook = sys.modules.get("contemplate.models.openai.lesson_store")
     if notebook is not None:
         notebook.forget_lessons()

@@ -40,7 +40,7 @@ from contemplate.prompts import Prompts
 from contemplate.prompts.templates import names, template
 from contemplate.run.history import History
 from contemplate.run.protocols import Planner
-from contemplate.run.shortening import shortened
+from contemplate.run.shortened_prompts import shortened
 from contemplate.server.chat.conversation import as_question
 from contemplate.server.chat.schema import ChatRequest
 from contemplate.testing import ScriptedModel

@@ -279,7 +279,7 @@ async def test_more_calls_of_one_turn_than_allowed_are_not_made() -> None:
 
 async def test_a_tool_call_shows_in_events_with_its_duration(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 102.5])
-    monkeypatch.setattr("contemplate.agents.tool_calls.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("contemplate.agents.tool_use.perf_counter", lambda: next(clock))
     events: list[Event] = []
     model = ScriptedModel([calls(("add", {"a": 1, "b": 2})), "3"])
     await Contemplator(model, mode="instant", tools=[add], on_event=events.append).run("q")

@@ -18,12 +18,12 @@ from contemplate.journal import Journal
 from contemplate.messages import Message
 from contemplate.models import Delta, Fallback, ModelRequest, OpenAIModel
 from contemplate.models.context_size import ContextSize
-from contemplate.models.openai.notebook import forget_lessons
+from contemplate.models.openai.lesson_store import forget_lessons
 from contemplate.models.tokens import request_tokens
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange, FaultyServer, HttpError
-from contemplate.testing.faulty import Reply as ServerReply
+from contemplate.testing.faulty import Reply as Reply
 
 pytestmark = pytest.mark.anyio
 
@@ -51,13 +51,13 @@ def size_of(exchange: Exchange) -> int:
 class Small:
     """A server's script: a model with a small context that answers what `answer` says."""
 
-    def __init__(self, answer: Callable[[Exchange], ServerReply | str], wording: str = "vllm") -> None:
+    def __init__(self, answer: Callable[[Exchange], Reply | str], wording: str = "vllm") -> None:
         self.answer = answer
         self.wording = WORDINGS[wording]
         self.refused: list[Exchange] = []
         self.answered: list[Exchange] = []
 
-    def __call__(self, exchange: Exchange) -> ServerReply | str:
+    def __call__(self, exchange: Exchange) -> Reply | str:
         size = size_of(exchange)
         if size > CONTEXT:
             self.refused.append(exchange)
@@ -165,7 +165,7 @@ async def test_typed_answers_from_long_inputs() -> None:
 
 @pytest.mark.parametrize("aggregator", ["judge", "agentic", "meaning", "refine"])
 async def test_every_prompt_with_material_is_shortened(aggregator: str) -> None:
-    def answer(exchange: Exchange) -> ServerReply | str:
+    def answer(exchange: Exchange) -> Reply | str:
         if exchange.schema == "Choice":
             return '{"reason": "so", "best": "1"}'
         if exchange.schema == "Finish":
@@ -205,8 +205,8 @@ def called(exchange: Exchange) -> list[Any]:
     return [call for message in exchange.messages for call in message.get("tool_calls", [])]
 
 
-def looking(turns: int) -> Callable[[Exchange], ServerReply | str]:
-    def answer(exchange: Exchange) -> ServerReply | str:
+def looking(turns: int) -> Callable[[Exchange], Reply | str]:
+    def answer(exchange: Exchange) -> Reply | str:
         calls = [json.loads(call["function"]["arguments"]) for call in called(exchange)]
         seen = calls[-1]["place"] + 1 if calls else 0
         if seen == turns or exchange.body.get("tool_choice") == "none":
@@ -245,7 +245,7 @@ async def test_resumed_and_replayed_nothing_is_paid_twice(tmp_path: Path) -> Non
     journal = Journal(tmp_path / "runs.db")
     failing = True
 
-    def answer(exchange: Exchange) -> ServerReply | str:
+    def answer(exchange: Exchange) -> Reply | str:
         if failing and "MERGE IT" in str(exchange.messages):
             return HttpError(401, "not now")
         return long_parts(exchange)

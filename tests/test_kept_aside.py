@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contemplate import Agent, Contemplator, aggregators, planners, tool
-from contemplate.agents.kept_aside import KeptAside
+from contemplate.agents.large_results import KeptAside
 from contemplate.errors import ToolError
 from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import os
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 import contemplate
 
 ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "contemplate"
 CONFIG = ROOT / ".importlinter"
 
 
@@ -104,3 +106,17 @@ def test_lint_imports() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """Only the rooms of the APIs repeat names: those that the APIs themselves have."""
+    homes: dict[str, set[str]] = {}
+    for path in SOURCE.rglob("*.py"):
+        room = path.relative_to(SOURCE)
+        if room.parts[:2] in {("server", "chat"), ("server", "messages"), ("server", "responses")}:
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, set()).add(str(room))
+    assert len(homes) > 300
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from contemplate import Agent, Contemplator, RunResult, Tool, Usage, aggregators, planners, tool
-from contemplate.agents.tool_calls import with_own_ids
+from contemplate.agents.tool_use import with_own_ids
 from contemplate.events import ContextCondensed, Event
 from contemplate.messages import Message, ProviderData, ToolCall
 from contemplate.models import ModelRequest, ModelResponse, OpenAIModel

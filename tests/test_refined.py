@@ -28,7 +28,7 @@ from contemplate import (
     strategies,
     tool,
 )
-from contemplate.agents.refined import _NO_CHANGE
+from contemplate.agents.self_refine import _NO_CHANGE
 from contemplate.errors import ConfigurationError, ModelRequestError
 from contemplate.events import OutputDelta
 from contemplate.journal import Journal

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contemplate import Contemplator, Limits, aggregators, planners, strategies
-from contemplate.aggregators.ballot import Ballot
+from contemplate.aggregators.early_stopping import Ballot
 from contemplate.errors import ConfigurationError
 from contemplate.models import ModelRequest
 from contemplate.result import RunResult

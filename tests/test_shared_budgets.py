@@ -33,8 +33,8 @@ from contemplate.messages import Message, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.models.tokens import request_tokens
 from contemplate.result import ErrorInfo
-from contemplate.run.draws import LAST_WAIT, QUICK, Draw
-from contemplate.run.draws import Held as DrawHeld
+from contemplate.run.budget_draws import LAST_WAIT, QUICK, Draw
+from contemplate.run.budget_draws import Held as DrawHeld
 from contemplate.run.engine import _used_up
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Usage

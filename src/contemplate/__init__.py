@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from . import aggregators, answers, errors, events, journal, models, modes, planners, strategies, testing
     from .agents.agent import Agent
     from .agents.checks import checked
-    from .agents.refined import refined
+    from .agents.self_refine import refined
     from .budget import Budget
     from .contemplator import Contemplator, ask, ask_sync
     from .decisions import Approved, Denied, PendingCall, Returned

@@ -386,7 +386,7 @@ class Contemplator(Generic[OutputT]):
             JournalError: there is no such run, or it was never finished.
             ContemplateError: the error that the run raised.
         """
-        from .run.recorded import replay
+        from .run.journaled_runs import replay
 
         return await replay(self._parts, self._job("replayed", run_id=run_id), self._require_journal())
 
@@ -399,7 +399,7 @@ class Contemplator(Generic[OutputT]):
             JournalError: there is no such run, or it was never finished.
             ContemplateError: there is no answer.
         """
-        from .run.recorded import reaggregate
+        from .run.journaled_runs import reaggregate
 
         return await reaggregate(
             self._parts,
@@ -521,7 +521,7 @@ class Contemplator(Generic[OutputT]):
     async def _run_here(self, parts: Parts, job: Job) -> RunResult[Any]:
         journal = self._journal
         if journal is not None:
-            from .run.recorded import keep_or_continue
+            from .run.journaled_runs import keep_or_continue
 
             return await keep_or_continue(parts, job, journal)
         if current_scope() is None and (job.run_id in self._suspended or can_wait(parts.agent)):
@@ -529,7 +529,7 @@ class Contemplator(Generic[OutputT]):
         return (await carry_out(parts, job)).result
 
     async def _resumed(self, parts: Parts, job: Job, decisions: Decisions) -> RunResult[Any]:
-        from .run.recorded import resume
+        from .run.journaled_runs import resume
 
         _check_deps(parts, job)
         if not isinstance(decisions, Mapping):

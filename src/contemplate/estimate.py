@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from .agents.agent import Agent
-from .agents.refined import Refined
+from .agents.self_refine import Refined
 from .data import Data
 from .messages import Message
 from .models import ModelRequest, price_of
 from .models.tokens import request_tokens
-from .planners.sized import Sized, Span
+from .planners.planner_size import Sized, Span
 from .run.protocols import more_tasks
 from .run.run import Job, Parts
 from .samples import Sampled

@@ -11,7 +11,7 @@ from .errors import ConfigurationError
 from .models import Brevity, Model, brevity_of
 from .plan import Task
 from .planners.model import MAX_CALLS
-from .planners.sized import Sized
+from .planners.planner_size import Sized
 from .prompts import DEFAULTS, Prompts
 from .run.context import RunContext
 from .run.protocols import Aggregator, Planner

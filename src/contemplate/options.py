@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from .agents.agent import Agent
-from .agents.refined import refined
+from .agents.self_refine import refined
 from .budget import Budget
 from .decisions import Approve
 from .errors import ConfigurationError

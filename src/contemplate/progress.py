@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from .aggregators.ballot import beta_confidence
+from .aggregators.early_stopping import beta_confidence
 from .data import Data
 from .events import (
     Event,

@@ -11,9 +11,9 @@ import anyio
 from .events import Event
 from .progress import Progress, ProgressMeter
 from .result import OutputT, RunResult
+from .run.detached_task import OwnTask
 from .run.listeners import Listener
 from .run.mailbox import Mailbox
-from .run.own_task import OwnTask
 
 
 class RunStream(Generic[OutputT]):

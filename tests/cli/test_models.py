@@ -17,8 +17,8 @@ import pytest
 
 from contemplate.cli import main
 from contemplate.models.local import KNOWN, LocalFile
+from contemplate.models.openai.lesson_store import page_of, write_down
 from contemplate.models.openai.lessons import Lesson
-from contemplate.models.openai.notebook import page_of, write_down
 
 from .. import local_model
 from ..patience import PATIENCE
@@ -98,7 +98,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from contemplate.models.local import KNOWN, LocalFile
 from contemplate.models.openai.lessons import Lesson
-from contemplate.models.openai.notebook import page_of, write_down
+from contemplate.models.openai.lesson_store import page_of, write_down
 KNOWN["tiny"] = {TINY!r}
 from contemplate.cli import main
 sys.exit(main(sys.argv[1:]))

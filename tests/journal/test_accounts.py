@@ -18,7 +18,7 @@ from contemplate import Budget, Contemplator
 from contemplate.accounts import Amounts, Standing
 from contemplate.errors import JournalError, LimitExceeded
 from contemplate.journal import accounts
-from contemplate.run import draws
+from contemplate.run import budget_draws
 from contemplate.testing import ScriptedModel
 
 from ..patience import PATIENCE
@@ -96,7 +96,7 @@ class TestJournals:
     async def test_a_locked_one_is_an_error_and_nothing_is_asked(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(draws, "PATIENCE", 0.05)
+        monkeypatch.setattr(budget_draws, "PATIENCE", 0.05)
         path, model = tmp_path / "runs.db", ScriptedModel("x")
         mind = Contemplator(model, mode="instant", budget=Budget("us", calls=9, journal=f"sqlite:///{path}"))
         await mind.run("?")
@@ -128,7 +128,7 @@ class TestJournals:
     async def test_a_call_that_outlasts_its_lease_is_still_in_flight(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(draws, "RENEW", 0)
+        monkeypatch.setattr(budget_draws, "RENEW", 0)
         budget = Budget("us", calls=9, journal=f"sqlite:///{tmp_path / 'runs.db'}")
         seen: list[Standing] = []
 

@@ -12,8 +12,8 @@ from contemplate import Contemplator, Limits, Message, ModelSettings
 from contemplate.errors import ModelContextError, ModelRateLimitError
 from contemplate.models import Delta, Fallback, ModelRequest, OpenAIModel, Profile, Retry, context_of
 from contemplate.models.context_size import ContextSize, check_fit
+from contemplate.models.openai.lesson_store import forget_lessons
 from contemplate.models.openai.lessons import Lesson
-from contemplate.models.openai.notebook import forget_lessons
 from contemplate.models.openai.output_bound import output_bound
 from contemplate.models.tokens import request_tokens
 from contemplate.modes import Mode

@@ -19,9 +19,9 @@ from contemplate import Contemplator, Message, ModelSettings
 from contemplate.errors import ModelAuthError, ModelError, ModelRateLimitError, ModelRequestError
 from contemplate.messages import ImagePart, ToolCall
 from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, Retry, ToolSpec
-from contemplate.models.openai import connections, notebook
+from contemplate.models.openai import connections, lesson_store
+from contemplate.models.openai.lesson_store import FILE, forget, forget_lessons
 from contemplate.models.openai.lessons import Lesson
-from contemplate.models.openai.notebook import FILE, forget, forget_lessons
 from contemplate.models.openai.profile import Profile
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply
@@ -835,15 +835,15 @@ class TestTheFile:
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setenv("CONTEMPLATE_NO_LESSONS", "1")
-        notebook.write_down(notebook.Page("http://127.0.0.1/v1#m"))
+        lesson_store.write_down(lesson_store.ModelLessons("http://127.0.0.1/v1#m"))
         assert not (tmp_path / "cache").exists()
 
     async def test_nobody_forgets_while_another_process_writes(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        page = notebook.Page("http://127.0.0.1/v1#m", (Lesson(changes={"streams": False}, words="slow"),))
-        notebook.write_down(page)
-        monkeypatch.setattr(notebook, "LOCK_SECONDS", 0)
+        page = lesson_store.ModelLessons("http://127.0.0.1/v1#m", (Lesson(changes={"streams": False}, words="slow"),))
+        lesson_store.write_down(page)
+        monkeypatch.setattr(lesson_store, "LOCK_SECONDS", 0)
         with FileLock(tmp_path / "cache" / f"{FILE}.lock"), pytest.raises(OSError, match="lock"):
             forget()
         assert forget() == {page.key: 1}

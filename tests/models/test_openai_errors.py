@@ -21,8 +21,8 @@ from contemplate.errors import (
 )
 from contemplate.messages import Message
 from contemplate.models import Limit, ModelRequest, OpenAIModel, Retry
-from contemplate.models.openai.account import Endpoint
 from contemplate.models.openai.completion import BadCompletion, ReportedError
+from contemplate.models.openai.endpoint import Endpoint
 from contemplate.models.openai.error_body import error_body, is_error
 from contemplate.models.openai.errors import model_error
 from contemplate.models.openai.response import ResponseCollector, whole_response

@@ -29,8 +29,8 @@ from contemplate.errors import (
 )
 from contemplate.models import Delta, ModelRequest, OpenAIModel, proxies
 from contemplate.models.openai import aiohttp_transport, connections, httpx_transport
-from contemplate.models.openai.account import Endpoint
 from contemplate.models.openai.address import address_of
+from contemplate.models.openai.endpoint import Endpoint
 from contemplate.models.openai.httpx_transport import _close
 from contemplate.models.proxies import proxy_for
 from contemplate.testing import FaultyServer

@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from contemplate.models.wrappers.pacing import LONGEST_PAUSE, MINUTE, Bucket, Line, AccountLimits, Pass, ConcurrencyWindow
+from contemplate.models.wrappers.pacing import (
+    LONGEST_PAUSE,
+    MINUTE,
+    AccountLimits,
+    Bucket,
+    ConcurrencyWindow,
+    Line,
+    Pass,
+)
 
 SLACK = 1e-3
 

@@ -40,7 +40,7 @@ from contemplate.models import (
     resolve,
 )
 from contemplate.models.context_size import ContextSize
-from contemplate.models.openai.notebook import forget_lessons
+from contemplate.models.openai.lesson_store import forget_lessons
 from contemplate.models.tokens import request_tokens
 
 from .imitations import KEY, Anthropic, Body, Cut, Failure, Gemini, Imitation, Reply, Script, Turn

@@ -32,7 +32,7 @@ from contemplate.aggregators.judge import _choice_type
 from contemplate.aggregators.meaning import _VERDICT
 from contemplate.models.schemas import SchemaDialect, sent_schema
 from contemplate.models.schemas.patterns import in_grammar
-from contemplate.models.schemas.plain import is_closed
+from contemplate.models.schemas.plain_schemas import is_closed
 from contemplate.planners.plan_parser import plan_schema
 from contemplate.run.output_type import OutputType
 from contemplate.tools import Tool

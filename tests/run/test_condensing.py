@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from contemplate.messages import ImagePart, Message, TextPart, ToolCall
 from contemplate.models import ModelRequest, ToolSpec
 from contemplate.models.tokens import request_tokens, text_bytes
-from contemplate.prompts.leaving_out import briefly, fenced_places
-from contemplate.run.condensing import EXCERPTS, LEFT, _Fold, _folded, _turns, condensed
+from contemplate.prompts.abridged_text import briefly, fenced_places
+from contemplate.run.condensed_turns import EXCERPTS, LEFT, _Fold, _folded, _turns, condensed
 
 SYSTEM, QUESTION = Message.system("You look."), Message.user("What is the capital of Atlantis?")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)

@@ -11,7 +11,7 @@ import pytest
 from contemplate import Answer, Contemplator, Limits, RunContext, Task, TaskContext, Usage, aggregators, planners
 from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest, ModelResponse
-from contemplate.run.planning import Planning
+from contemplate.run.planner_steps import Planning
 from contemplate.testing import ScriptedModel
 
 from ..patience import PATIENCE

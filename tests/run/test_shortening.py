@@ -11,10 +11,10 @@ from contemplate.messages import Message, ToolCall
 from contemplate.models import Condensed, ModelRequest, ToolSpec
 from contemplate.models.tokens import request_tokens, text_bytes
 from contemplate.prompts import DEFAULTS, fence_mark, fenced
-from contemplate.prompts.leaving_out import fenced_places, without_middle
-from contemplate.run.condensing import condensed
+from contemplate.prompts.abridged_text import fenced_places, without_middle
+from contemplate.run.condensed_turns import condensed
 from contemplate.run.context_windows import ContextWindows, room_after
-from contemplate.run.shortening import LEAST_BYTES, shortened
+from contemplate.run.shortened_prompts import LEAST_BYTES, shortened
 from contemplate.settings import ModelSettings
 from contemplate.testing import ScriptedModel
 

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from contemplate import Contemplator
 from contemplate.server import ServerSettings, create_app
-from contemplate.server.connections import guarded
+from contemplate.server.uvicorn_connections import guarded
 
 Minds = Mapping[str, Contemplator[Any]]
 USUAL = ServerSettings()

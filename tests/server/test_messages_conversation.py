@@ -14,10 +14,10 @@ from contemplate.messages import ImagePart, Message, ToolCall
 from contemplate.prompts import DEFAULTS
 from contemplate.run.history import checked_history
 from contemplate.server.api_errors import RequestError
-from contemplate.server.asked import Question
 from contemplate.server.messages.conversation import as_question, returned
 from contemplate.server.messages.schema import MessagesRequest
 from contemplate.server.model_names import named, shown_names
+from contemplate.server.neutral_request import Question
 
 Sent = list[dict[str, Any]]
 

@@ -9,9 +9,9 @@ import pytest
 from contemplate.messages import Message, ToolCall
 from contemplate.prompts import DEFAULTS
 from contemplate.server.api_errors import RequestError
-from contemplate.server.asked import Question
 from contemplate.server.chat.conversation import as_question
 from contemplate.server.chat.schema import ChatRequest
+from contemplate.server.neutral_request import Question
 
 Sent = list[dict[str, Any]]
 

@@ -169,7 +169,7 @@ def test_a_long_loop_of_the_clients_tools_is_not_cut_short(serve: Serve) -> None
 def test_definitions_of_a_tools_schema_are_found_in_that_of_the_step() -> None:
     from contemplate import external_tool
     from contemplate.run.output_type import OutputType
-    from contemplate.server.asked import Asked, Question
+    from contemplate.server.neutral_request import Asked, Question
 
     def tree(name: str, leaf: str) -> Any:
         node: Any = {"type": "object", "properties": {"leaf": {"type": leaf}, "next": {"$ref": "#/$defs/node"}}}

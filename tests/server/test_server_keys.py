@@ -13,7 +13,7 @@ from contemplate import Budget, Contemplator, Limits
 from contemplate.errors import ConfigurationError
 from contemplate.server import ClientKey, ServerSettings, read_config
 from contemplate.server.api_errors import budget_spent
-from contemplate.server.key_texts import read_keys
+from contemplate.server.key_syntax import read_keys
 from contemplate.server.keys import KeyRing
 from contemplate.testing import ScriptedModel
 

@@ -7,8 +7,8 @@ import pytest
 from contemplate import Contemplator, Returned, external_tool
 from contemplate.decisions import PendingCall
 from contemplate.result import RunResult
-from contemplate.server.asked import Asked, Question
 from contemplate.server.deltas import NOTHING_TOLD
+from contemplate.server.neutral_request import Asked, Question
 from contemplate.server.waiting_runs import WaitingRuns, as_known, suspended
 from contemplate.testing import ScriptedModel
 

@@ -14,7 +14,7 @@ from contemplate.models import Delta, ModelRequest, OpenAIModel, ToolSpec
 from contemplate.settings import ModelSettings
 from contemplate.testing import Provider, providers
 from contemplate.testing.faulty import Exchange
-from contemplate.testing.providers import Asked, ProviderDialect, Said
+from contemplate.testing.providers import AskedRequest, ProviderDialect, Said
 from contemplate.testing.providers.responses import chat_body, responses_problems
 from tests.models.responses_server import checked
 
@@ -55,7 +55,7 @@ async def test_all_that_the_library_does(dialect: ProviderDialect, stream: bool,
 
 @STREAMED
 async def test_what_was_thought_goes_back(stream: bool) -> None:
-    def script(asked: Asked) -> Said | str:
+    def script(asked: AskedRequest) -> Said | str:
         return "done" if asked.tool_results else Said(tool_calls=(("add", '{"x": 1}'), ("add", '{"x": 2}')))
 
     with Provider(providers.OPENAI_REASONING, script) as server:

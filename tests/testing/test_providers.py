@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from contemplate.testing import Provider, providers
-from contemplate.testing.providers import Asked, ProviderDialect, Said
+from contemplate.testing.providers import AskedRequest, ProviderDialect, Said
 from contemplate.testing.providers.schema_values import value_for
 
 ALL = pytest.mark.parametrize("dialect", providers.ALL, ids=lambda dialect: dialect.name)
@@ -227,7 +227,7 @@ def test_answers_are_cut_off_and_stopped() -> None:
 
 
 def test_a_script_sees_what_was_asked() -> None:
-    def script(asked: Asked) -> Said:
+    def script(asked: AskedRequest) -> Said:
         assert not asked.tools
         return Said(f"You said: {asked.body['messages'][-1]['content']}", reasoning="hm")
 

@@ -13,6 +13,6 @@ from __future__ import annotations
 
 from .agent import Agent
 from .checks import checked
-from .refined import refined
+from .self_refine import refined
 
 __all__ = ["Agent", "checked", "refined"]

@@ -22,7 +22,7 @@ from ..prompts.results import show_results
 from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..run.protocols import Answer, ParsedAnswer
-from ..run.shortening import shortened
+from ..run.shortened_prompts import shortened
 from ..run.task_context import TaskContext
 from ..run.tool_calls import ToolResult
 from ..settings import ModelSettings
@@ -30,11 +30,11 @@ from ..tools.sandbox import require, run_program
 from ..tools.tool import Tool, as_tool
 from ..tools.tool_context import ToolContext
 from ..tools.toolset import Toolset
-from .kept_aside import KeptAside
+from .large_results import KeptAside
 from .output import parse_with_repair, with_schema
 from .program import answer_with_program, program_instructions
-from .tool_calls import run_tool_call, with_own_ids
-from .withheld import check_given
+from .tool_use import run_tool_call, with_own_ids
+from .withheld_answers import check_given
 
 # Of a context: a result that takes more is kept aside; for all results of a turn, twice as much.
 SHARE_OF_A_RESULT = 1 / 4

@@ -11,7 +11,7 @@ from ..messages import Message
 from ..models import ModelRequest, ModelResponse, OutputSchema
 from ..prompts import Prompts
 from ..run.output_type import OutputType
-from .withheld import check_given
+from .withheld_answers import check_given
 
 Ask = Callable[[ModelRequest], Awaitable[ModelResponse]]
 

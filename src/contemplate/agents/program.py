@@ -18,7 +18,7 @@ from ..run.output_type import OutputType
 from ..run.tool_calls import ToolResult
 from ..tools.sandbox import MODULES, program_in
 from ..tools.tool import Tool
-from .withheld import check_given
+from .withheld_answers import check_given
 
 Ask = Callable[[ModelRequest], Awaitable[ModelResponse]]
 Run = Callable[[str], Awaitable[ToolResult]]

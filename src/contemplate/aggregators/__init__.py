@@ -14,7 +14,7 @@ from .by_kind import by_kind
 from .check import check
 from .first import first
 from .judge import judge
-from .or_else import NAMED
+from .missed_form import NAMED
 from .quorum import quorum
 from .synthesize import synthesize
 from .vote import vote

@@ -19,7 +19,7 @@ from ..run.output_type import OutputType, json_in
 from ..run.task_context import TaskContext
 from ..settings import ModelSettings
 from .conclusions import conclusion_of, dissent, earliest_answer, images_of, in_launch_order, nothing_answered, shuffled
-from .or_else import FormMissed, OrElse, conclude_instead
+from .missed_form import FormMissed, OrElse, conclude_instead
 from .trajectories import Trajectories
 
 

@@ -18,7 +18,7 @@ from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..settings import ModelSettings
 from .conclusions import conclusion_with_dissent, earliest_answer, in_launch_order, nothing_answered, shuffled
-from .or_else import FormMissed, OrElse, conclude_instead, model_calls_of
+from .missed_form import FormMissed, OrElse, conclude_instead, model_calls_of
 from .parallel import run_in_parallel
 
 MAX_REPAIRS = 1

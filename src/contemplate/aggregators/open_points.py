@@ -15,7 +15,7 @@ from ..plan import Task
 from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.output_type import OutputType, json_in
-from .condense import Material
+from .hierarchical_summary import Material
 
 ID = "ask-"
 # A line whose beginning decides whether it names a point is shown when it is so long.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..agents.output import parse_with_repair, with_schema
-from ..agents.withheld import check_given
+from ..agents.withheld_answers import check_given
 from ..arguments import checked_arguments
 from ..errors import AggregationError, ConfigurationError, LimitExceeded, ModelContextError, ModelError
 from ..models import Model, ModelRequest, ModelResponse
@@ -19,10 +19,10 @@ from ..run.context import RunContext
 from ..run.context_windows import room_after
 from ..settings import ModelSettings
 from .conclusions import conclusion_of, images_of, nothing_answered, shuffled
-from .condense import FENCE_TOKENS, MIN_ROOM_TOKENS, Material, Summarise, calls_for, condense, shorten
+from .hierarchical_summary import FENCE_TOKENS, MIN_ROOM_TOKENS, Material, Summarise, calls_for, condense, shorten
 from .open_points import (
-    PointsOrAnswer,
     Point,
+    PointsOrAnswer,
     answer_in,
     asked_before,
     form_for,

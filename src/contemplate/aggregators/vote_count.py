@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from ..answers.equivalent_symbols import unwrapped
 from ..answers.markers import marked_answer
-from ..answers.notation import unwrapped
 from ..errors import ModelRefusalError, QuorumNotReached
 from ..plan import Task
 from ..result import Conclusion, Dissent, TaskResult
 from ..run.context import RunContext
-from .ballot import Ballot
 from .conclusions import conclusion_of, nothing_answered
+from .early_stopping import Ballot
 from .weights import Weights
 
 

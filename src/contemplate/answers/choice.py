@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from .equivalent_symbols import unified, unwrapped
 from .markers import marked_answer
-from .notation import unified, unwrapped
 from .text import words, words_of
 
 MAX_CHARACTERS = 2_000

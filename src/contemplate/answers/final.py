@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from .equivalent_symbols import unified, unwrapped
 from .markers import MAX_CHARACTERS, marked_answer
-from .notation import unified, unwrapped
 from .numbers import constant, quantity
 from .text import shortened, words_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from hashlib import blake2s
 
+from .equivalent_symbols import unified, unwrapped
 from .markers import MAX_CHARACTERS, marked_answer
-from .notation import unified, unwrapped
 
 MAX_KEY_CHARACTERS = 500
 

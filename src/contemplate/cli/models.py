@@ -29,7 +29,7 @@ def models(options: argparse.Namespace) -> int:
         fetch_if_local(options.model, quiet=options.json)
         return check_model(options.model, seconds=options.seconds, as_json=options.json)
     if options.action == "forget":
-        from ..models.openai.notebook import forget
+        from ..models.openai.lesson_store import forget
 
         for place, number in forget(options.part).items():
             write(f"{place}: {number} forgotten\n")

@@ -46,7 +46,7 @@ def serve(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace, settings: ServerSettings) -> ServerSettings:
     """Return `settings` with what `options` say instead."""
-    from ..server.key_texts import KEYS_VARIABLE, read_keys
+    from ..server.key_syntax import KEYS_VARIABLE, read_keys
 
     keys = read_keys((os.environ.get(KEYS_VARIABLE, ""), *options.api_key), options.key_budget, _journal(options))
     said: dict[str, Any] = {

@@ -150,7 +150,9 @@ class Recording:
         """Return the usage to book of recorded calls that this run did not use: it was booked before."""
         return NOTHING
 
-    def asked(self, path: str, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest) -> AskedCall:
+    def asked(
+        self, path: str, role: Voice, task: str | None, turn: int, model: str, request: ModelRequest
+    ) -> AskedCall:
         """Return the key of a model call, numbered among equal ones."""
         return self._key(path, role, task, turn, model, request_pieces(model, request))
 

@@ -14,7 +14,7 @@ from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..strategies import Strategy, StrategyParts, strategy_parts, work_backwards
-from .sized import Sized, most, most_repairs, parts_of
+from .planner_size import Sized, most, most_repairs, parts_of
 
 UNSOLVED = "UNSOLVED"
 # Labels and texts that describe a failed attempt; empty if it is good.

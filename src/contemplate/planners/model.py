@@ -19,7 +19,7 @@ from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
 from .plan_parser import Draft, DraftReader, plan_schema
-from .sized import Sized
+from .planner_size import Sized
 
 MAX_CALLS = 2
 MAX_TOOL_DESCRIPTION_CHARACTERS = 300

@@ -15,7 +15,7 @@ from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
 from ..tools.tool import as_tool
-from .sized import Sized
+from .planner_size import Sized
 
 
 @checked_arguments

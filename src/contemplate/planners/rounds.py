@@ -10,7 +10,7 @@ from ..plan import Task
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .sized import Sized
+from .planner_size import Sized
 
 
 @checked_arguments

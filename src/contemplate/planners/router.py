@@ -14,7 +14,7 @@ from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .sized import Sized, most, parts_of
+from .planner_size import Sized, most, parts_of
 
 Route = Literal["answer", "vote", "refine", "decompose"]
 Key = Callable[[Any], object]

@@ -12,7 +12,7 @@ from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
 from ..strategies import Strategy, strategy_parts
-from .sized import Sized, most_repairs
+from .planner_size import Sized, most_repairs
 
 
 @checked_arguments

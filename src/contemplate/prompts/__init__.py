@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import blake2s
 from itertools import count
 
-from .replaced import DEFAULTS, Prompts
+from .own_prompts import DEFAULTS, Prompts
 from .templates import render
 
 

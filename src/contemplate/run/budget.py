@@ -15,7 +15,7 @@ from ..errors import LimitExceeded
 from ..events import Speaker
 from ..limits import Limits
 from ..usage import Price, Usage
-from .draws import FIELDS, Draw, draw_all
+from .budget_draws import FIELDS, Draw, draw_all
 from .shares import Ask, More, Reservation, Shares, refusal
 
 

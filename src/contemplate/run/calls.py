@@ -31,17 +31,17 @@ from ..models.tokens import request_tokens
 from ..usage import NOTHING, Price, Usage
 from .activity import Activity, current_activity
 from .budget import Ledger
+from .budget_draws import Draw
 from .context_windows import told
 from .continuation import OnCut, whole_answer
 from .current_run import OngoingRun, RunScope
-from .draws import Draw
 from .listeners import Listeners
 from .metering import ONE_CALL, Meter
 from .nesting import inner_depth
-from .planning import Planning
+from .planner_steps import Planning
 from .resources import Resources
 from .shares import More, refusal
-from .shortening import Shortened, shortened
+from .shortened_prompts import Shortened, shortened
 from .stillness import Stillness
 from .tool_calls import ToolCalls
 

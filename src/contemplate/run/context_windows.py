@@ -10,7 +10,7 @@ from ..errors import ModelContextError
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse
 from ..models.context_size import check_fit
 from ..models.tokens import request_tokens
-from .shortening import Shortened, shortened
+from .shortened_prompts import Shortened, shortened
 
 MAX_TRIES = 3
 # How much of the context an answer may need where nobody says so.

@@ -34,12 +34,12 @@ from ..tools.user_code import contained
 from .activity import Activity
 from .context import RunContext
 from .current_run import RunScope
-from .following import followed
 from .graph import TaskGraph
 from .protocols import AgentFunction, Aggregator, Answer, Planner, needs_a_share, prepare
 from .return_values import as_answer, as_conclusion, as_contemplate_error, as_task, closing_planner
 from .state import RunState, is_repeated
 from .task_context import TaskContext
+from .watched_coroutine import followed
 
 KEPT_SHARE_OF_TIME = 0.25
 MAX_KEPT_SECONDS = 60.0

@@ -17,7 +17,7 @@ from ..messages import ImagePart, Message, TextPart
 from ..models import ModelRequest
 from ..models.tokens import BYTES_PER_TOKEN, request_tokens, text_tokens
 from ..prompts import Prompts, fence_mark, fenced
-from ..prompts.leaving_out import without_middle
+from ..prompts.abridged_text import without_middle
 from ..result import RunResult
 
 # Bytes that are left of a message for which there is no room, and the share of the room for all of these.

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from ..models import current_run
 from ..models.per_loop import PerLoop
 from ..tools.toolset import Running, Toolset
-from .own_task import OwnTask
+from .detached_task import OwnTask
 
 
 class _Kept:

@@ -37,10 +37,10 @@ from ..result import Conclusion, RunResult
 from ..settings import ModelSettings
 from .approvals import Approvals
 from .budget import Ledger
+from .budget_draws import Draw, drawing
 from .calls import Calls, unknown_price
 from .context import RunContext
 from .current_run import OngoingRun, RunScope, current_scope
-from .draws import Draw, drawing
 from .engine import execute
 from .history import answer_of, with_history
 from .listeners import Listener, Listeners

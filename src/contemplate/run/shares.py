@@ -16,7 +16,7 @@ from ..errors import LimitExceeded
 from ..events import Speaker
 from ..limits import Limits
 from ..usage import NOTHING, Price, Usage
-from .draws import Held
+from .budget_draws import Held
 
 MIN_OUTPUT_TOKENS = 64
 # Of several attempts at one question, fewer that end are better than many that are cut off.

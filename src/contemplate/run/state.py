@@ -19,7 +19,7 @@ from ..result import Conclusion, TaskResult
 from .activity import Activity, waits_while
 from .clock import RunClock
 from .mailbox import Mailbox
-from .planning import Planning
+from .planner_steps import Planning
 from .stillness import Stillness
 
 # Where nobody knows how many tasks a planner will hand out at most.

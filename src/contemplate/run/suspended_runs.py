@@ -40,7 +40,7 @@ class SuspendedRuns:
         """
         # Imported on use only, as both import SQLite.
         from ..journal import Journal
-        from .recorded import keep_or_continue, resume
+        from .journaled_runs import keep_or_continue, resume
 
         run_id = job.run_id or new_run_id()
         job = replace(job, run_id=run_id)

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .app import create_app
     from .config_file import read_config
-    from .served import SmallCalls
+    from .effort import SmallCalls
     from .settings import ClientKey, ServerSettings
     from .uvicorn_server import check_address, serve
     from .viewer.alone import serve_viewer

@@ -28,6 +28,7 @@ from .chat.replies import StreamedReply, WholeReply, error_response
 from .chat.requests import asked_of
 from .chat.schema import ChatRequest, ModelCard, ModelList
 from .chat.several_answers import SeveralAnswers
+from .effort import LESS_EFFORT, WELL_KNOWN_ANSWER_TOOLS, Efforts, Served, SmallCalls
 from .error_forms import ErrorForms
 from .health import OPERATIONS as HEALTH
 from .health import Health
@@ -41,7 +42,6 @@ from .openapi import openapi_document
 from .request_body import read_json
 from .responses.operations import OPERATIONS as RESPONSES
 from .responses.routes import ResponsesRoutes
-from .served import LESS_EFFORT, WELL_KNOWN_ANSWER_TOOLS, Efforts, Served, SmallCalls
 from .settings import ServerSettings
 from .viewer.operations import OPERATIONS as VIEWER
 from .viewer.routes import ViewerRoutes

@@ -13,15 +13,15 @@ from typing_extensions import TypeVar
 from ..errors import ContemplateError, LimitExceeded
 from ..limits import BUDGET
 from .active_runs import ActiveRuns
-from .answering import answer
+from .answer_runs import answer
 from .api_errors import INTERNAL, Failure, RequestError, budget_spent, run_error, server_error
-from .asked import Asked, Reply
+from .neutral_request import Asked, ReplyWriter
 from .outbox import Unread
 from .visits import Visit
 
 _log = logging.getLogger("contemplate.server")
 
-ReplyT = TypeVar("ReplyT", bound=Reply, default=Reply)
+ReplyT = TypeVar("ReplyT", bound=ReplyWriter, default=ReplyWriter)
 MakeReply = Callable[[Scope, Receive, Send], ReplyT]
 
 

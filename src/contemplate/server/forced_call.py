@@ -19,8 +19,8 @@ from ..models.schemas.definitions import nested
 from ..result import RunResult
 from ..tools.tool import Tool
 from .api_errors import invalid_request
-from .asked import Asked
 from .json_output import Schema, json_output
+from .neutral_request import Asked
 
 ToCall = Callable[[RunResult[Any]], RunResult[Any]]
 

@@ -13,7 +13,7 @@ from ..messages import ImagePart, Message, TextPart
 from ..prompts import Prompts
 from ..run.history import checked_history
 from .api_errors import invalid_request
-from .asked import Question
+from .neutral_request import Question
 
 
 def question_of(

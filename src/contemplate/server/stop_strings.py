@@ -11,8 +11,8 @@ from typing import Any
 
 from ..result import RunResult
 from .api_errors import Failure
-from .asked import Reply
 from .deltas import FinishReason, ReplyDelta
+from .neutral_request import ReplyWriter
 
 
 class StopStrings:
@@ -48,7 +48,7 @@ class StopStrings:
 class StoppedReply:
     """A reply whose answer ends at a stop string."""
 
-    def __init__(self, reply: Reply, stops: Sequence[str]) -> None:
+    def __init__(self, reply: ReplyWriter, stops: Sequence[str]) -> None:
         self._reply = reply
         self._stops = stops
         self._answer = StopStrings(stops)

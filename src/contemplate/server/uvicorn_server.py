@@ -24,10 +24,10 @@ from ..modes import Mode
 from ..prompts import DEFAULTS, Prompts
 from .active_runs import ActiveRuns
 from .app import build_app, keep_connections
-from .connections import guarded
+from .effort import LESS_EFFORT, Served, SmallCalls
 from .model_names import Minds, shown_names
-from .served import LESS_EFFORT, Served, SmallCalls
 from .settings import ServerSettings
+from .uvicorn_connections import guarded
 
 if TYPE_CHECKING:
     from ..journal import Journal

@@ -20,8 +20,8 @@ from ..errors import JournalError
 from ..result import RunResult
 from ..tools.tool import Tool
 from ..usage import NOTHING, Usage
-from .asked import Asked
 from .deltas import NOTHING_TOLD, Told
+from .neutral_request import Asked
 
 MOST_KEPT = 1000
 SECONDS_KEPT = 3600.0

@@ -19,8 +19,8 @@ from contemplate.server.api_errors import RequestError
 from contemplate.server.responses.conversation import as_messages
 from contemplate.server.responses.items import FunctionCall, FunctionCallOutput, Message
 from contemplate.server.responses.parts import OutputText
-from contemplate.server.responses.requests import ResponsesRequest
 from contemplate.server.responses.resource import new_response
+from contemplate.server.responses.schema import ResponsesRequest
 from contemplate.server.responses.store import PRUNE_SECONDS, MemoryDocuments, Shelves, Store, StoredResponse
 from contemplate.testing import ScriptedModel
 

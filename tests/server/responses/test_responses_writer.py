@@ -21,8 +21,8 @@ from contemplate.server.api_errors import Failure
 from contemplate.server.deltas import FinishReason, ReplyDelta
 from contemplate.server.responses.background import KeptReply
 from contemplate.server.responses.events import Event
-from contemplate.server.responses.requests import ResponsesRequest
 from contemplate.server.responses.resource import Response, new_response
+from contemplate.server.responses.schema import ResponsesRequest
 from contemplate.server.responses.writer import ResponseWriter
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)

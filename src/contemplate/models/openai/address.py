@@ -13,8 +13,8 @@ import httpx2
 import openai
 
 from ...errors import ConfigurationError
-from .account import Endpoint
 from .connection_settings import tls_context
+from .endpoint import Endpoint
 from .profile import Api
 
 _PATHS: Mapping[Api, str] = {"chat": "chat/completions", "responses": "responses"}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..base import Delta, JsonSchema
-from .call_payloads import Found
+from .calls_in_text import Found, ToolCallsInText
 from .thoughts import Thoughts
-from .tool_calls_in_text import ToolCallsInText
 
 UNCLOSED = "the model's thoughts did not end, so that there is no answer"
 

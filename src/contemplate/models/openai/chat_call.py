@@ -11,7 +11,7 @@ from ...errors import ModelRequestError
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..tokens import request_tokens
 from ..wrappers.prompted_tools import PromptedTools
-from .account import Endpoint
+from .endpoint import Endpoint
 from .profile import Api, Profile
 from .request import body_of
 from .response import ResponseCollector

@@ -11,8 +11,8 @@ import sniffio
 
 from ..per_loop import PerLoop
 from ..proxies import proxy_for
-from .account import Endpoint
 from .connection_settings import CLOSE_SECONDS
+from .endpoint import Endpoint
 from .transport import Transport
 
 

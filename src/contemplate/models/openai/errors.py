@@ -18,9 +18,9 @@ from ...errors import (
     ModelServerError,
 )
 from ..redaction import redact
-from .account import Endpoint
 from .completion import BadCompletion, CutOff, GivenUp, ReportedError
 from .context_overflow import overflow
+from .endpoint import Endpoint
 from .error_body import ErrorBody, error_body
 from .error_codes import is_about_key, is_quota, status_of
 from .retry_after import retry_after, until_reset

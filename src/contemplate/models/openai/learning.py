@@ -13,8 +13,8 @@ import anyio.to_thread
 from ..base import ModelResponse
 from ..per_loop import PerLoop
 from .completion import ReportedError
+from .lesson_store import ModelLessons, page_of, write_down
 from .lessons import Lesson, context_lesson, lesson_from, room_left
-from .notebook import Page, page_of, write_down
 from .profile import Api, Profile
 from .refusals import MAY_REFUSE, Refusal, may_refuse, refusal_of
 from .transport import BadStatus
@@ -32,7 +32,7 @@ OUTGROWN = Lesson(
 )
 
 # Of each event loop: who tries what was just learnt.
-_turns: PerLoop[dict[Page, anyio.Lock]] = PerLoop("lessons", dict)
+_turns: PerLoop[dict[ModelLessons, anyio.Lock]] = PerLoop("lessons", dict)
 
 
 class Dialect:
@@ -49,7 +49,7 @@ class Dialect:
         self._stated = stated
         self._model = model
         self._api = api
-        self._page = Page("") if place is None else page_of(place, model)
+        self._page = ModelLessons("") if place is None else page_of(place, model)
         self._taught: tuple[Lesson, ...] = ()
         self._profile = stated
 
@@ -170,7 +170,7 @@ class _Failure:
 class _Call:
     """One call that was refused, or that came while another one was trying what it learnt."""
 
-    def __init__(self, dialect: Dialect, page: Page, asking: Asking) -> None:
+    def __init__(self, dialect: Dialect, page: ModelLessons, asking: Asking) -> None:
         self._dialect = dialect
         self._page = page
         self._asking = asking
@@ -276,7 +276,7 @@ class _Call:
 
 
 @asynccontextmanager
-async def _turn(page: Page) -> AsyncIterator[None]:
+async def _turn(page: ModelLessons) -> AsyncIterator[None]:
     """Let one call at a time go on from here, for as long as others are patient."""
     turns = _turns.here()
     lock = turns.setdefault(page, anyio.Lock())

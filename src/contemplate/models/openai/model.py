@@ -17,11 +17,11 @@ from ...usage import Price
 from ..base import DeltaSink, ModelRequest, ModelResponse
 from ..context_size import ContextSize
 from ..prices import listed_price
-from .account import KeyFunction, account_for
 from .chat_call import ChatCall
 from .completion import BadCompletion
 from .connection import DIRECT, Connection
 from .connections import connected
+from .endpoint import KeyFunction, account_for
 from .errors import model_error
 from .hosts import profile_at
 from .learning import Dialect

@@ -9,8 +9,8 @@ from ...errors import ModelContextError
 from ..base import ModelRequest, ModelResponse
 from ..context_size import ContextSize
 from ..openai.learning import OUTGROWN
+from ..openai.lesson_store import page_of, write_down
 from ..openai.lessons import Lesson, size_lesson
-from ..openai.notebook import page_of, write_down
 from ..openai.profile import PLAIN, Profile
 from ..tokens import request_tokens
 

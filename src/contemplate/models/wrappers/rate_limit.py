@@ -15,7 +15,7 @@ from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark
 from ..per_loop import PerLoop
 from ..tokens import request_tokens
 from .base import Wrapper
-from .pacing import Line, AccountLimits, Pass
+from .pacing import AccountLimits, Line, Pass
 
 USUAL_OUTPUT_TOKENS = 512.0
 SMOOTHING = 0.1

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...decisions import Returned
 from ...messages import ImagePart, Message, TextPart, ToolCall
 from ...prompts import Prompts
-from ..asked import Question
+from ..neutral_request import Question
 from ..questions import question_of
 from .schema import ChatMessage
 

@@ -11,8 +11,8 @@ from ...settings import ModelSettings
 from ...tools.external import external_tool
 from ...tools.tool import Tool
 from ..api_errors import invalid_request
-from ..asked import Asked
 from ..json_output import any_object, json_output
+from ..neutral_request import Asked
 from .conversation import as_question, returned_in
 from .schema import ChatRequest, JsonFormat, SchemaFormat, ToolSpec
 

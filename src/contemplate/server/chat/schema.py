@@ -19,7 +19,7 @@ from ...messages import ImagePart, Part, TextPart
 from ...usage import Usage
 from ..api_errors import UNSUPPORTED, Failure
 from ..deltas import FinishReason
-from ..served import Effort
+from ..effort import Effort
 
 MOST_ANSWERS = 16
 

@@ -11,11 +11,11 @@ from ...result import RunResult
 from ...settings import derived_seed
 from ...usage import NOTHING
 from ..active_runs import ActiveRuns
-from ..answering import answer
+from ..answer_runs import answer
 from ..api_errors import Failure
 from ..asgi_run import AsgiRun, MakeReply
-from ..asked import Asked
 from ..deltas import FinishReason, ReplyDelta
+from ..neutral_request import Asked
 from ..visits import Visit
 from .replies import StreamedReply, WholeReply
 

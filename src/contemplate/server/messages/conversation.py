@@ -17,7 +17,7 @@ from ...messages import ImagePart, Message, TextPart, ToolCall
 from ...prompts import Prompts
 from ...run.history import checked_history
 from ..api_errors import invalid_request
-from ..asked import Question
+from ..neutral_request import Question
 from .blocks import Block, Content, ToolReturn
 from .schema import CountRequest
 from .tool_names import short_name

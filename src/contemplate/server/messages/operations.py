@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..openapi import Operation
-from .answers import MessageBody, TokenCount
 from .errors import ErrorBody
+from .resource import MessageBody, TokenCount
 from .schema import CountRequest, MessagesRequest
 
 _BODY = (400, 404, 408, 413, 415)

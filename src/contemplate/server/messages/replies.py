@@ -17,7 +17,8 @@ from ...result import RunResult
 from ..api_errors import Failure, RequestError, server_error
 from ..deltas import FinishReason, ReplyDelta
 from ..event_stream import KEEP_ALIVE_SECONDS, STREAM_HEADERS
-from .answers import (
+from .errors import REQUEST_ID, ErrorBody, ErrorResponse, request_id
+from .resource import (
     SIGNATURE,
     Block,
     BlockDelta,
@@ -37,7 +38,6 @@ from .answers import (
     ToolUseBlock,
     stop_reason,
 )
-from .errors import REQUEST_ID, ErrorBody, ErrorResponse, request_id
 
 _DELTA = (
     b"event: content_block_delta\ndata: "

@@ -14,8 +14,8 @@ from ...settings import ModelSettings
 from ...tools import Tool
 from ...tools.external import external_tool
 from ..api_errors import invalid_request
-from ..asked import Asked
 from ..json_output import json_output
+from ..neutral_request import Asked
 from .conversation import as_messages, as_question, returned
 from .schema import CountRequest, MessagesRequest
 from .tool_names import short_name

@@ -16,11 +16,11 @@ from ...contemplator import Contemplator
 from ..active_runs import ActiveRuns
 from ..api_errors import invalid_body
 from ..asgi_run import AsgiRun
-from ..asked import Asked
-from .answers import ModelCard, ModelCards, TokenCount
+from ..neutral_request import Asked
 from .errors import REQUEST_ID, request_id
 from .replies import StreamedReply, WholeReply
 from .requests import asked_of, tokens_of
+from .resource import ModelCard, ModelCards, TokenCount
 from .schema import CountRequest, MessagesRequest
 
 Find = Callable[[str], Contemplator[Any]]

@@ -15,13 +15,13 @@ from starlette.types import Scope
 
 from ...journal import Journal
 from ...result import RunResult
-from ...run.own_task import OwnTask
+from ...run.detached_task import OwnTask
 from ..active_runs import ActiveRuns
 from ..api_errors import SERVER_STOPPED, Failure, server_error
 from ..asgi_run import AsgiRun
-from ..asked import Asked
 from ..deltas import FinishReason, ReplyDelta
 from ..event_stream import KEEP_ALIVE_SECONDS
+from ..neutral_request import Asked
 from ..visits import Visit
 from .events import Event, frame
 from .resource import Response

@@ -17,7 +17,7 @@ from ..visits import Visit
 from .conversation import Conversation, ConversationResource
 from .item_input import InputItem
 from .items import Item, ItemList, with_id
-from .listing import page_of
+from .pagination import page_of
 from .parts import Api
 from .replies import json_response
 from .store import Shelves, Store, missing

@@ -10,8 +10,8 @@ from . import conversation_routes, routes
 from .compaction import CompactedResponse
 from .conversation import ConversationResource
 from .items import Item, ItemList
-from .requests import Input, ResponsesRequest
 from .resource import Response
+from .schema import Input, ResponsesRequest
 
 _ONE = "/v1/responses/{id}"
 _CONVERSATIONS = "/v1/conversations"
@@ -50,7 +50,7 @@ OPERATIONS = (
     _operation("POST", "/v1/responses/input_tokens", "Count tokens", routes.InputTokens, body=Input, errors=_BODY),
     _operation("POST", "/v1/responses/compact", "Compact a conversation", CompactedResponse, body=Input, errors=_BODY),
     _operation("GET", _ONE, "Return a stored response", Response, events=True, query=_STREAM),
-    _operation("DELETE", _ONE, "Delete a stored response", routes.Deleted),
+    _operation("DELETE", _ONE, "Delete a stored response", routes.DeletedResponse),
     _operation("POST", f"{_ONE}/cancel", "Cancel a run in the background", Response),
     _operation("GET", f"{_ONE}/input_items", "List what a response was made of", ItemList, query=_PAGE),
     _operation(
@@ -70,7 +70,7 @@ OPERATIONS = (
         body=conversation_routes.NewConversation,
         errors=_BODY,
     ),
-    _operation("DELETE", _CONVERSATION, "Delete a conversation", conversation_routes.Deleted),
+    _operation("DELETE", _CONVERSATION, "Delete a conversation", conversation_routes.DeletedConversation),
     _operation("GET", f"{_CONVERSATION}/items", "List its items", ItemList, query=_PAGE),
     _operation(
         "POST",

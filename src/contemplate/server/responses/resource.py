@@ -12,7 +12,7 @@ from pydantic import Field
 from ...usage import Usage
 from .items import OutputItem
 from .parts import Api, is_none
-from .requests import ConversationId, FunctionTool, ReasoningOptions, ResponsesRequest, TextOptions, ToolChoice
+from .schema import ConversationId, FunctionTool, ReasoningOptions, ResponsesRequest, TextOptions, ToolChoice
 
 ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 ErrorCode = Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]

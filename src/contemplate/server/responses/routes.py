@@ -23,22 +23,22 @@ from ...models.tokens import request_tokens
 from ..active_runs import ActiveRuns
 from ..api_errors import RequestError, invalid_body, invalid_request
 from ..asgi_run import AsgiRun
-from ..asked import Asked
+from ..effort import Served
 from ..event_stream import STREAM_HEADERS
-from ..served import Served
+from ..neutral_request import Asked
 from ..settings import ServerSettings
 from ..visits import Visit
 from .agents import BETA, MultiAgentWriter, without_agents
-from .asking import asked_of, messages_of, offered
 from .background import BackgroundRuns, Count, KeptReply
 from .compaction import compacted
 from .conversation_routes import ConversationRoutes
 from .items import Item, with_id
-from .listing import number, page_of
+from .pagination import number, page_of
 from .parts import Api
 from .replies import DONE, StreamedReply, WholeReply, json_response
-from .requests import ENCRYPTED, Input, ResponsesRequest
+from .requests import asked_of, messages_of, offered
 from .resource import Response, new_response
+from .schema import ENCRYPTED, Input, ResponsesRequest
 from .store import Shelves, Store, StoredResponse, Work
 from .writer import ResponseWriter
 

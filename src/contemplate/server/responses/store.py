@@ -25,8 +25,8 @@ from .events import frame
 from .item_input import Compaction, InputItem, ItemReference
 from .items import Item, Reasoning, owner_of
 from .parts import Api
-from .requests import ResponsesRequest
 from .resource import Response
+from .schema import ResponsesRequest
 from .writer import ResponseWriter
 
 MAX_BYTES = 64 * 1024 * 1024

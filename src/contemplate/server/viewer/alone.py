@@ -15,9 +15,9 @@ from starlette.applications import Starlette
 from ...errors import ConfigurationError
 from ..active_runs import ActiveRuns
 from ..app import exception_handlers, middleware_of
-from ..connections import guarded
 from ..metrics import ServerMetrics
 from ..settings import ClientKey, ServerSettings
+from ..uvicorn_connections import guarded
 from .routes import ViewerRoutes
 from .shown_runs import ShownRuns
 

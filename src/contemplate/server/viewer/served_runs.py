@@ -18,7 +18,7 @@ from .shown_runs import ShownRuns
 
 if TYPE_CHECKING:
     from ..active_runs import ActiveRuns
-    from ..served import Served
+    from ..effort import Served
 
 
 def shown_runs(served: Served, runs: ActiveRuns, *, keys: bool) -> ShownRuns:

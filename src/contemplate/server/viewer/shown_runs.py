@@ -14,8 +14,8 @@ from ...events import Event
 from ...journal import Journal, RunRecord
 from ...journal.overview import RunFilter, RunOverview, calls_recorded, overview
 from ...journal.recording import in_thread
+from ...run.detached_task import OwnTask
 from ...run.listeners import Listener
-from ...run.own_task import OwnTask
 from ...views.recorded_events import events_of
 from ..visits import Visit
 from ..waiting_runs import OWNER

@@ -11,9 +11,9 @@
 """
 
 from .chat_answer import ChatAnswer
-from .exchange import Exchange, ServerReply
+from .exchange import Exchange, Reply
 from .mixture import FAULTS, mixture
-from .replies import BrokenBody, Close, Endless, Hold, HttpError, WebPage, RawBody, RawStream, Reset, Silence
+from .replies import BrokenBody, Close, Endless, Hold, HttpError, Page, RawBody, RawStream, Reset, Silence
 from .server import FaultyServer, Script
 
 __all__ = [
@@ -26,10 +26,10 @@ __all__ = [
     "FaultyServer",
     "Hold",
     "HttpError",
-    "WebPage",
+    "Page",
     "RawBody",
     "RawStream",
-    "ServerReply",
+    "Reply",
     "Reset",
     "Script",
     "Silence",

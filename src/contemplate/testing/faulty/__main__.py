@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 
 from .chat_answer import ChatAnswer
-from .exchange import Exchange, ServerReply
+from .exchange import Exchange, Reply
 from .mixture import FAULTS, mixture
 from .server import FaultyServer
 
@@ -23,7 +23,7 @@ def main() -> None:
     )
     faulty_script = mixture(dict.fromkeys(FAULTS, options.faults / len(FAULTS)), seed=options.seed, otherwise=answer)
 
-    def script(exchange: Exchange) -> ServerReply | str:
+    def script(exchange: Exchange) -> Reply | str:
         # Nobody can read them in this process.
         server.exchanges.clear()
         return faulty_script(exchange)

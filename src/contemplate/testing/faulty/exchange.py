@@ -69,7 +69,7 @@ class Exchange:
         return content or ""
 
 
-class ServerReply(Protocol):
+class Reply(Protocol):
     """A reply to a request."""
 
     async def send(self, connection: HttpConnection, exchange: Exchange) -> None:

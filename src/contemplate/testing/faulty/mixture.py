@@ -14,20 +14,20 @@ from typing import Any
 from pydantic_core import to_json
 
 from .chat_answer import ChatAnswer, chunk_of
-from .exchange import Exchange, ServerReply
-from .replies import BrokenBody, Close, Endless, HttpError, WebPage, RawBody, RawStream, Reset, Silence
+from .exchange import Exchange, Reply
+from .replies import BrokenBody, Close, Endless, HttpError, Page, RawBody, RawStream, Reset, Silence
 
 HUGE = 2_000_000
 MANY_TASKS = 10_000
 ROUNDING = 1e-9
 
-Fault = Callable[[Exchange], ServerReply]
+Fault = Callable[[Exchange], Reply]
 
 
 def _raw(body: bytes) -> Fault:
     """Return a fault that sends `body`; in a stream, as an event."""
 
-    def fault(exchange: Exchange) -> ServerReply:
+    def fault(exchange: Exchange) -> Reply:
         if not exchange.streams:
             return RawBody(body)
         return RawStream(b"data: %b\n\n" % body.replace(b'"message"', b'"delta"'), len(body))
@@ -38,7 +38,7 @@ def _raw(body: bytes) -> Fault:
 def _chunks(arrange: Callable[[list[Any]], list[Any]]) -> Fault:
     """Return a fault that rearranges the chunks of an answer; an answer that is not streamed is sent whole."""
 
-    def fault(exchange: Exchange) -> ServerReply:
+    def fault(exchange: Exchange) -> Reply:
         if not exchange.streams:
             return ChatAnswer("one answer")
         chunks = arrange([chunk_of(exchange, {"content": piece}) for piece in ("one", " an", "swer")])
@@ -48,7 +48,7 @@ def _chunks(arrange: Callable[[list[Any]], list[Any]]) -> Fault:
     return fault
 
 
-def _one_byte(exchange: Exchange) -> ServerReply:
+def _one_byte(exchange: Exchange) -> Reply:
     text = "näïve ☃ answer"
     if not exchange.streams:
         return RawStream(to_json(ChatAnswer(text).completion(exchange)), 1, "application/json")
@@ -56,7 +56,7 @@ def _one_byte(exchange: Exchange) -> ServerReply:
     return RawStream(b"".join(b"data: %b\n\n" % to_json(chunk) for chunk in chunks) + b"data: [DONE]\n\n", 1)
 
 
-def _in_a_second(_: Exchange) -> ServerReply:
+def _in_a_second(_: Exchange) -> Reply:
     return HttpError(429, "slow down", {"retry-after": formatdate(time.time() + 1, usegmt=True)})
 
 
@@ -95,7 +95,7 @@ FAULTS: Mapping[str, Fault] = {
     "invalid_utf8": _raw(b'{"choices": [{"message": {"content": "\xff\xfe"}, "finish_reason": "stop"}]}'),
     "wrong_schema": _raw(b'{"choices": [{"message": {"content": 42}, "finish_reason": "stop"}]}'),
     "no_choices": _raw(b'{"id": "chatcmpl-0", "object": "chat.completion"}'),
-    "wrong_content_type": lambda _: WebPage(),
+    "wrong_content_type": lambda _: Page(),
     "truncated_plan": lambda _: ChatAnswer(_plan(lambda _: [], 4)[:-60]),
     "cyclic_plan": lambda _: ChatAnswer(_plan(lambda i: [i % 3 + 1], 3)),
     "endless_plan": lambda _: ChatAnswer(_endless_plan(), chunk=4096),
@@ -109,8 +109,11 @@ FAULTS: Mapping[str, Fault] = {
 
 
 def mixture(
-    rates: Mapping[str, float], *, seed: int, otherwise: Callable[[Exchange], ServerReply | str] | ServerReply | str = "ok"
-) -> Callable[[Exchange], ServerReply | str]:
+    rates: Mapping[str, float],
+    *,
+    seed: int,
+    otherwise: Callable[[Exchange], Reply | str] | Reply | str = "ok",
+) -> Callable[[Exchange], Reply | str]:
     """Return a script with random faults: each of `FAULTS` at its rate, and `otherwise` for the other requests.
 
     The fault of a request depends only on the seed and the request's number.
@@ -124,7 +127,7 @@ def mixture(
     if any(rate < 0 for rate in rates.values()) or math.fsum(rates.values()) > 1 + ROUNDING:
         raise ValueError("rates are shares of all requests: none may be negative, and their sum may be at most 1")
 
-    def script(exchange: Exchange) -> ServerReply | str:
+    def script(exchange: Exchange) -> Reply | str:
         left = random.Random(f"{seed}:{exchange.number}").random()  # noqa: S311
         for name, rate in rates.items():
             left -= rate

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic_core import to_json
 
 from .chat_answer import ChatAnswer, chunk_of, wait_for_gate
-from .exchange import Exchange, ServerReply
+from .exchange import Exchange, Reply
 from .http import HttpConnection
 
 FOREVER = 3600.0
@@ -27,7 +27,7 @@ class Hold:
     """Another reply, once a gate is open; for tests that control the order."""
 
     gate: threading.Event
-    then: ServerReply | str = "ok"
+    then: Reply | str = "ok"
 
     async def send(self, connection: HttpConnection, exchange: Exchange) -> None:
         """Wait, and send the other reply."""
@@ -143,7 +143,7 @@ class BrokenBody:
 
 
 @dataclass(frozen=True)
-class WebPage:
+class Page:
     """A web page with status 200, as proxies send."""
 
     html: str = "<html><body>Sign in</body></html>"

@@ -14,14 +14,14 @@ from types import TracebackType
 from typing import Self
 
 from .chat_answer import ChatAnswer
-from .exchange import Exchange, ServerReply
+from .exchange import Exchange, Reply
 from .http import Hangup, HttpConnection, Malformed, Request
 from .replies import error_body
 
 BACKLOG = 4096
 PATHS = ("/v1/chat/completions", "/v1/responses")
 
-Script = str | ServerReply | Callable[[Exchange], ServerReply | str]
+Script = str | Reply | Callable[[Exchange], Reply | str]
 
 
 class FaultyServer:
@@ -159,7 +159,7 @@ class FaultyServer:
                 exchange.hung_up = connection.left
             self._notify()
 
-    def _reply_to(self, exchange: Exchange) -> ServerReply:
+    def _reply_to(self, exchange: Exchange) -> Reply:
         reply = self._script(exchange) if callable(self._script) else self._script
         return ChatAnswer(reply) if isinstance(reply, str) else reply
 

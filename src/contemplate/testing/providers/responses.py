@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .answers import ProviderAnswer, Json, pieces_of
+from .answers import Json, ProviderAnswer, pieces_of
 from .refusals import Body, Rejection
 from .signatures import signature_of
 

@@ -13,7 +13,7 @@ import anyio.lowlevel
 from ...usage import NOTHING, Usage
 from ..faulty import Exchange, FaultyServer
 from ..faulty.chat_answer import wait_for_gate
-from ..faulty.exchange import ServerReply
+from ..faulty.exchange import Reply
 from ..faulty.http import HttpConnection
 from .answers import ProviderAnswer
 from .counting import CHARACTERS_PER_TOKEN, PrefixCache, prompt_text, prompt_tokens, text_tokens
@@ -107,7 +107,7 @@ class Provider:
     ) -> None:
         self._server.__exit__(kind, error, where)
 
-    def _reply_to(self, exchange: Exchange) -> ServerReply:
+    def _reply_to(self, exchange: Exchange) -> Reply:
         if self._key is not None and exchange.headers.get("authorization") != f"Bearer {self._key}":
             return self._refuse(exchange, [Rejection("Incorrect API key provided.", 401, code="invalid_api_key")])
         body = exchange.body
@@ -129,7 +129,7 @@ class Provider:
             answer = ResponsesAnswer(form, body, answer.number, answer.said, answer.usage, encrypted)
         return _Answering(self, answer)
 
-    def _refuse(self, exchange: Exchange, problems: Sequence[Rejection]) -> ServerReply:
+    def _refuse(self, exchange: Exchange, problems: Sequence[Rejection]) -> Reply:
         self.refused.append(Refused(exchange.body, tuple(problems)))
         return _Refusing(problems[0].status, self.dialect.refusal(problems))
 

@@ -16,7 +16,7 @@ import anyio
 from ...errors import ContemplateError, ToolServerError
 from ...models.proxies import proxy_for
 from ..tool import ApprovalRule
-from .connection import ToolSelection, McpConnection, all_tools
+from .connection import McpConnection, ToolSelection, all_tools
 from .listing import MendedListing
 
 SHORTEST_SECRET = 4

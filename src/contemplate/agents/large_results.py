@@ -9,7 +9,7 @@ from functools import cached_property
 from ..errors import ToolError
 from ..models.tokens import text_bytes
 from ..prompts import Prompts
-from ..prompts.leaving_out import without_middle
+from ..prompts.abridged_text import without_middle
 from ..tools.tool import Tool, as_tool
 
 MAX_FOUND = 5

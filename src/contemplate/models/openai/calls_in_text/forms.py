@@ -15,8 +15,8 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Literal
 
-from .call_payloads import JsonPayload, MarkupPayload, Payload
-from .pythonic_calls import PythonicPayload
+from .payloads import JsonPayload, MarkupPayload, Payload
+from .pythonic import PythonicPayload
 
 # Where a mark may stand: at the beginning of a line, or after a sentence too, as those do that are single tokens.
 Place = Literal["line", "anywhere"]

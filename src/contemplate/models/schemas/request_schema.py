@@ -8,11 +8,11 @@ from functools import lru_cache
 from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
+from .dialect_writer import Fitting, InexpressibleError
 from .dialects import RULES, Rules, SchemaDialect
-from .fitting import Fitting, InexpressibleError
 from .nodes import NormalSchema
 from .normal_form import normal_form
-from .plain import as_it_is, is_closed
+from .plain_schemas import as_it_is, is_closed
 from .sizes import within_limits
 
 # For servers that take any schema of an object as long as they need not enforce it.

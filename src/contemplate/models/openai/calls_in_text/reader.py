@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..base import JsonSchema
-from .call_forms import BEGINNING, CLOSINGS, MARKS, header_of, may_begin
-from .call_payloads import Found, Payload
-from .completion import BadCompletion
+from ...base import JsonSchema
+from ..completion import BadCompletion
+from .forms import BEGINNING, CLOSINGS, MARKS, header_of, may_begin
+from .payloads import Found, Payload
 
 _MOST_MENTIONS = 50
 # What calls without a mark begin with.

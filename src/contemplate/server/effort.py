@@ -12,8 +12,8 @@ from typing import Any, Literal, get_args
 from ..contemplator import Contemplator
 from ..errors import ConfigurationError
 from ..modes import Mode, Preset, preset
-from .asked import Asked
 from .model_names import Minds, matching, named, shown_names
+from .neutral_request import Asked
 from .waiting_runs import names
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .replaced import Prompts
+from .own_prompts import Prompts
 
 # As `fenced` writes them. A text between fences that stands in another such text belongs to the outer one.
 _FENCED = re.compile(r"<<[^\n]* ([0-9a-f]{8,64})>>\n(.*?)\n<<end \1>>", re.DOTALL)

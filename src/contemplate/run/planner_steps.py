@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
-from .following import followed
+from .watched_coroutine import followed
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from ..events import Event, ModelCalled, OutputDelta, PlanDelta, RunStarted, Tas
 from ..result import RunResult
 from .active_runs import ActiveRuns
 from .api_errors import RequestError, invalid_request, server_error, waits
-from .asked import Asked, Reply
 from .deltas import NOTHING_TOLD, FinishReason, ReplyDelta, ReplyDeltas
 from .forced_call import ToCall, answer_call, forced_call, next_step
+from .neutral_request import Asked, ReplyWriter
 from .outbox import Outbox, Unread, delivering
 from .stop_strings import StoppedReply
 from .viewer.live_runs import LiveRun, LiveRuns
@@ -29,7 +29,7 @@ Listener = Callable[[Event], None]
 _PIECES = frozenset({PlanDelta, TaskDelta, OutputDelta})
 
 
-async def answer(asked: Asked, reply: Reply, runs: ActiveRuns, visit: Visit) -> None:
+async def answer(asked: Asked, reply: ReplyWriter, runs: ActiveRuns, visit: Visit) -> None:
     """Answer what is asked: go on with the run that waits for what the client's tools returned, or make a new one.
 
     A run that can no longer be found is made anew, from the conversation alone. Where several subagents answer the same
@@ -64,7 +64,7 @@ async def answer(asked: Asked, reply: Reply, runs: ActiveRuns, visit: Visit) -> 
 
 
 class _Answering:
-    def __init__(self, reply: Reply, runs: ActiveRuns, visit: Visit) -> None:
+    def __init__(self, reply: ReplyWriter, runs: ActiveRuns, visit: Visit) -> None:
         self._reply = reply
         self._runs = runs
         self._visit = visit
@@ -132,7 +132,7 @@ class _Answering:
 class _Hearing:
     """What hears the events of a run, and puts what the client is to be told of them into the outbox."""
 
-    def __init__(self, reply: Reply, visit: Visit, deltas: ReplyDeltas, outbox: Outbox, live: LiveRuns) -> None:
+    def __init__(self, reply: ReplyWriter, visit: Visit, deltas: ReplyDeltas, outbox: Outbox, live: LiveRuns) -> None:
         self.started = False
         self._reply = reply
         self._visit = visit

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..base import JsonSchema
-from .completion import BadCompletion, parsed
+from ...base import JsonSchema
+from ..completion import BadCompletion, parsed
 
 _SIGN = re.compile(r"""[\[\](){}"'\\]""")
 # Words are looked at once, from their beginning: they may be long.

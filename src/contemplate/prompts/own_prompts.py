@@ -10,7 +10,7 @@ from string import Template
 from typing import Self, Unpack
 
 from ..errors import ConfigurationError
-from .checking import checked_prompt
+from .prompt_checks import checked_prompt
 from .prompt_texts import PromptTexts
 from .templates import SUFFIX, template
 

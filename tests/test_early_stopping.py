@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate.aggregators.ballot import STRONGEST, Ballot, beta_confidence
+from contemplate.aggregators.early_stopping import STRONGEST, Ballot, beta_confidence
 from contemplate.aggregators.weights import log_odds, self_assessed
 
 Votes = Sequence[tuple[str | None, float]]

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from pydantic import JsonValue
 
-from ..base import JsonSchema
-from .completion import BadCompletion, parsed
+from ...base import JsonSchema
+from ..completion import BadCompletion, parsed
 
 # A name, and the arguments.
 Found = tuple[str, dict[str, Any]]

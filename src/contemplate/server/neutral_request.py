@@ -67,7 +67,7 @@ class Asked:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-class Reply(Protocol):
+class ReplyWriter(Protocol):
     """How a client is told of a run. `run_id` is set when the run starts."""
 
     run_id: str

@@ -16,7 +16,7 @@ from ..messages import Message, Part, TextPart
 from ..models import ModelRequest
 from ..models.tokens import BYTES_PER_TOKEN, frame_size, message_size, request_tokens, text_bytes
 from ..prompts import Prompts, fence_mark, fenced
-from ..prompts.leaving_out import briefly
+from ..prompts.abridged_text import briefly
 
 # Of what the turns may take: the account of the folded ones, and what is left of all after folding.
 ACCOUNT, LEFT = 1 / 4, 1 / 2

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from contemplate import Contemplator, Limits, RunResult, aggregators, planners
-from contemplate.aggregators.condense import MIN_ROOM_TOKENS, Material, condense
+from contemplate.aggregators.hierarchical_summary import MIN_ROOM_TOKENS, Material, condense
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError
 from contemplate.models import ModelRequest
 from contemplate.models.tokens import request_tokens

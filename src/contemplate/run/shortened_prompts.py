@@ -10,9 +10,9 @@ from ..messages import Message, TextPart
 from ..models import Condensed, ModelRequest
 from ..models.tokens import BYTES_PER_TOKEN, request_tokens, text_bytes
 from ..prompts import Prompts
-from ..prompts.leaving_out import fenced_places, without_middle
+from ..prompts.abridged_text import fenced_places, without_middle
 from ..settings import ModelSettings
-from .condensing import condensed
+from .condensed_turns import condensed
 
 # Bytes that are kept of a text that others need, and of an old result of a tool; then, only what says how long it was.
 LEAST_BYTES = 480

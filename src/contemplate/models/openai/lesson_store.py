@@ -31,7 +31,7 @@ Places = dict[str, list[dict[str, Any]]]
 
 
 @dataclass(eq=False, slots=True)
-class Page:
+class ModelLessons:
     """What is known of a model at an endpoint.
 
     Attributes:
@@ -59,11 +59,11 @@ class Page:
 
 
 _lock = threading.Lock()
-_pages: dict[str, Page] = {}
+_pages: dict[str, ModelLessons] = {}
 _read = False
 
 
-def page_of(place: str, model: str) -> Page:
+def page_of(place: str, model: str) -> ModelLessons:
     """Return the page of `model` at the endpoint `place`, which all its objects in this process share."""
     global _read
     key = f"{place}#{model}"
@@ -71,8 +71,8 @@ def page_of(place: str, model: str) -> Page:
         if not _read:
             _read = True
             for each, lessons in _from_file().items():
-                _pages.setdefault(each, Page(each, lessons, remembered=True))
-        return _pages.setdefault(key, Page(key))
+                _pages.setdefault(each, ModelLessons(each, lessons, remembered=True))
+        return _pages.setdefault(key, ModelLessons(key))
 
 
 def forget_lessons() -> None:
@@ -107,7 +107,7 @@ def forget(part: str = "") -> dict[str, int]:
     return forgotten
 
 
-def write_down(page: Page) -> None:
+def write_down(page: ModelLessons) -> None:
     """Keep a page in the file, beside those of others. What cannot be written is kept in this process only."""
     if os.environ.get(OFF) or not page.key:
         return
