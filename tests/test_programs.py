@@ -268,7 +268,7 @@ async def test_a_program_shows_in_the_events_and_is_not_run_again(tmp_path: Path
 
 
 async def test_without_the_extra_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contemplate.tools.sandbox.find_spec", lambda name: None)
+    monkeypatch.setattr("contemplate.tools.program_steps.find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError) as caught:
         planners.sample(2, strategies=["words", strategies.code])
     assert caught.value.extra == "code"

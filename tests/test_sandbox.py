@@ -279,7 +279,7 @@ def test_a_long_text_is_searched_in_linear_time() -> None:
 
 
 async def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contemplate.tools.sandbox.find_spec", lambda name: None)
+    monkeypatch.setattr("contemplate.tools.program_steps.find_spec", lambda name: None)
     with pytest.raises(MissingDependencyError, match="a program that is run"):
         await run_program("print(1)", SMALL, {})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from .data import Data, Text
 from .settings import ModelSettings
@@ -45,6 +45,8 @@ class Task(Data):
         program: makes a program answer the task, within these limits.
         samples: how many subagents answer it independently; the result is the answer that most of them give.
         tools: the names of the agent's tools that it may use; all of them if None.
+        output_schema: the JSON schema of a part's answer: its result's `output` is then JSON. A part is text if None.
+        answer: its answer, where the planner has it already: no subagent is asked.
         held: its result goes to whoever waits for it and to the tasks that need it, but into the aggregator's stream
             only if the planner releases it (`RunContext.release`), or if nothing else was answered; then it is no
             longer held.
@@ -61,6 +63,8 @@ class Task(Data):
     program: Program | None = None
     samples: int = Field(default=1, ge=1)
     tools: tuple[str, ...] | None = None
+    output_schema: dict[str, JsonValue] | None = None
+    answer: Text | None = None
     held: bool = False
 
     @property

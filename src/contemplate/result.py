@@ -190,6 +190,11 @@ class RunResult(Data, Generic[OutputT]):
             return "suspended"
         return "answered" if self.complete else "partial"
 
+    @property
+    def program(self) -> str | None:
+        """The program that organised the run (`planners.program`); None if there was none, or it found nothing."""
+        return next((each.prompt for each in self.plan.tasks if each.id == "program" and each.answer is not None), None)
+
     def __str__(self) -> str:
         """Return the answer, and whether something is missing from it; or what a suspended run waits for."""
         if self.pending:

@@ -183,7 +183,7 @@ class Agent:
         return await agent._answered(task, ctx, conversation)
 
     async def _answered(self, task: Task, ctx: TaskContext, conversation: tuple[Message, ...]) -> Answer:
-        output = None if task.kind == "part" else ctx.run.output
+        output = ctx.output
         settings = self._settings if task.settings is None else task.settings.over(self._settings)
         if task.kind != "part":
             settings = ctx.run.settings_for_answer(settings)

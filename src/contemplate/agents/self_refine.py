@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from ..answers.typed import typed
 from ..arguments import checked_arguments
@@ -12,7 +12,6 @@ from ..errors import ConfigurationError, JournalError, error_info, sole
 from ..models import Delta
 from ..plan import Task
 from ..prompts import fence_mark, fenced
-from ..run.output_type import OutputType
 from ..run.protocols import AgentFunction, Answer, WrappedAgent
 from ..run.return_values import as_answer
 from ..run.task_context import TaskContext
@@ -75,7 +74,7 @@ class Refined(WrappedAgent):
                 break
             # Unless it says otherwise, its tokens are those of the last call so far.
             answer = replace(answer, logprobs=ctx.logprobs if answer.logprobs is None else answer.logprobs)
-            ctx.offer(as_answer(answer, _type_of(task, ctx)))
+            ctx.offer(as_answer(answer, ctx.output))
             revision = await self._revision(task, ctx, answer)
             if revision is None:
                 if ctx.run.streaming and ctx.text != answer.text:
@@ -90,7 +89,7 @@ class Refined(WrappedAgent):
         try:
             revision = await self._ask(task, ctx, answer)
             # Here, as a revision that cannot be used is no reason for the task to fail.
-            as_answer(revision, _type_of(task, ctx))
+            as_answer(revision, ctx.output)
             fault = _fault_of(revision)
         except Exception as error:
             cause = sole(error)
@@ -105,7 +104,7 @@ class Refined(WrappedAgent):
 
     async def _ask(self, task: Task, ctx: TaskContext, answer: Answer) -> Answer:
         # A program or a value in a given form cannot say that there is nothing to change.
-        free = task.program is None and _type_of(task, ctx) is None
+        free = task.program is None and ctx.output is None
         said = ctx.run.prompts.render("refine" if free else "refine_in_form")
         if isinstance(self.agent, GoesOn):
             return await self.agent.go_on(task, ctx, said)
@@ -118,10 +117,6 @@ class Refined(WrappedAgent):
         if ctx.messages is not before:
             ctx.keep((*before, *ctx.messages))
         return revision
-
-
-def _type_of(task: Task, ctx: TaskContext) -> OutputType[Any] | None:
-    return None if task.kind == "part" else ctx.run.output
 
 
 def _fault_of(revision: Answer) -> str | None:

@@ -13,8 +13,21 @@ from .as_needed import as_needed
 from .direct import direct
 from .model import model
 from .orchestrate import orchestrate
+from .program import program
 from .rounds import rounds
 from .router import Probe, Route, router
 from .sample import sample
 
-__all__ = ["Planner", "Probe", "Route", "as_needed", "direct", "model", "orchestrate", "rounds", "router", "sample"]
+__all__ = [
+    "Planner",
+    "Probe",
+    "Route",
+    "as_needed",
+    "direct",
+    "model",
+    "orchestrate",
+    "program",
+    "rounds",
+    "router",
+    "sample",
+]

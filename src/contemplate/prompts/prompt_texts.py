@@ -51,9 +51,18 @@ class PromptTexts(TypedDict, total=False):
     plan_split_if_needed: str
     plan_tools: str
     program_answer: str
+    program_check: str
+    program_criterion: str
+    program_data: str
+    program_ended: str
     program_failed: str
+    program_judge: str
+    program_mend: str
     program_missing: str
+    program_plan: str
     program_printed: str
+    program_role: str
+    program_tools: str
     prompted_tool_result: str
     prompted_tools: str
     refine: str

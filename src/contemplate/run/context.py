@@ -132,6 +132,10 @@ class RunContext:
         """
         return await self._state.finished(task_id)
 
+    async def more_results(self, than: int) -> None:
+        """Wait until there are more than so many results (`len(ctx.results)`), held ones included."""
+        await self._state.more_results(than)
+
     def when_planned(self, call: Callable[[], None]) -> None:
         """Call `call` when the planner finishes; never, if it has finished already."""
         self._state.when_planned(call)

@@ -179,6 +179,10 @@ def _fallback_conclusion(run: _Run, state: RunState, limits: Limits, failure: Co
     )
 
 
+async def _given(answer: str) -> Answer:
+    return Answer(answer)
+
+
 def _start(group: TaskGroup, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
     group.start_soon(function)
 
@@ -368,7 +372,7 @@ class _Run:
     async def _answer(self, task: Task) -> None:
         self._at("subagent", task.id, self._activities[task.id]).enter()
         ctx = TaskContext(self._ctx, task, self._state.inputs(task))
-        model = self._ctx.model_name(task)
+        model = self._ctx.model_name(task) if task.answer is None else "planner"
         if self._ctx.listening:
             self._ctx.emit(TaskStarted(task_id=task.id, model=model))
         started = anyio.current_time()
@@ -377,10 +381,10 @@ class _Run:
         error: BaseException | None = None
         try:
             with contained():
-                work = self._agent(task, ctx)
+                work = self._agent(task, ctx) if task.answer is None else _given(task.answer)
                 if self._state.stillness.matters:
                     work = followed(work, self._state.stillness)
-                answer = as_answer(await work, None if task.kind == "part" else self._ctx.output)
+                answer = as_answer(await work, ctx.output)
             outcome = answer.outcome
             if outcome == "capped" and ctx.capped_by is not None:
                 error = LimitExceeded(

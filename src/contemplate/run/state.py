@@ -90,6 +90,7 @@ class RunState:
         self._waits = 0
         self._attempts = 0
         self._finished: dict[str, anyio.Event] = {}
+        self._arrived: anyio.Event | None = None
         self._messages: dict[str, list[str]] = {}
 
     @property
@@ -135,6 +136,9 @@ class RunState:
         waiter = self._finished.pop(result.id, None)
         if waiter is not None:
             waiter.set()
+        if self._arrived is not None:
+            self._arrived.set()
+            self._arrived = None
         if not result.task.held:
             self.outbox.put(result)
 
@@ -202,6 +206,13 @@ class RunState:
         if task_id not in self._results:
             with waits_while(lambda: task_id not in self._results):
                 await self._finished.setdefault(task_id, anyio.Event()).wait()
+
+    async def more_results(self, than: int) -> None:
+        """Wait until there are more than so many results."""
+        while len(self._results) <= than:
+            with self._waiting(lambda: len(self._results) <= than):
+                self._arrived = self._arrived or anyio.Event()
+                await self._arrived.wait()
 
     async def undecided(self) -> None:
         """Wait until the aggregator has read every result so far and waits for more."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 from ..data import readable
 from ..errors import LimitExceeded
@@ -16,6 +18,8 @@ from ..result import TaskResult
 from ..usage import Usage
 from .answer import Answer
 from .context import RunContext
+from .given_schema import type_by_schema
+from .output_type import OutputType
 
 
 @dataclass(slots=True)
@@ -66,6 +70,18 @@ class TaskContext:
     def task(self) -> Task:
         """The task."""
         return self._task
+
+    @cached_property
+    def output(self) -> OutputType[Any] | None:
+        """The type of its answer: the run's, or for a part that of `Task.output_schema`; None for text.
+
+        Raises:
+            ConfigurationError: the task's `output_schema` is no JSON schema.
+        """
+        schema = self._task.output_schema
+        if schema is not None and self._task.kind == "part":
+            return OutputType(type_by_schema(schema, "answer"))
+        return None if self._task.kind == "part" else self._run.output
 
     @property
     def inputs(self) -> Sequence[TaskResult]:

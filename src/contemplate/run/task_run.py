@@ -55,7 +55,7 @@ async def answer_with_run(
             f"task {task.id!r} names the tools it may use, but goes to a contemplator, which has its own",
             hint="leave Task.tools out, or give the task to an Agent",
         )
-    output = None if task.kind == "part" else run.output
+    output = ctx.output
     model = parts.model if task.model is None else run.model(task.model)
     stream = (run.streaming or None) if parts.stream is None else parts.stream
     job = Job(
