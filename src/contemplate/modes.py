@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from typing import Literal, NamedTuple, get_args
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, get_args
 
 from . import aggregators, planners, strategies
 from .arguments import checked_arguments
@@ -17,7 +18,7 @@ from .run.context import RunContext
 from .run.protocols import Aggregator, Planner
 from .settings import ModelSettings
 
-Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council"]
+Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "program"]
 
 _STRATEGIES = (strategies.step_by_step, strategies.work_backwards, strategies.critique_and_revise, strategies.analogy)
 
@@ -83,6 +84,27 @@ def council(*members: str | Model) -> Preset:
     return Preset(planner, aggregators.synthesize())
 
 
+@checked_arguments
+def program(source: str | Path | None = None, *, max_tasks: int = 100) -> Preset:
+    """Return the mode "program" in which a program organises the subagents: the model writes it, or it is `source`.
+
+    What it prints is made into one answer, unless the program gives the answer itself (`planners.program`). Costs a
+    call to write the program, those of the subagents, and one to conclude.
+
+    Example:
+        Contemplator("openai:gpt-5", mode=modes.program(Path("fact_check.py")))
+
+    Raises:
+        ConfigurationError: `max_tasks` is less than one, or the file cannot be read.
+        MissingDependencyError: the extra "code" is not installed.
+    """
+    return Preset(
+        planners.program(source, max_tasks=max_tasks),
+        aggregators.synthesize(),
+        brief=lambda brevity, prompts: _brief_program(brevity, source, max_tasks),
+    )
+
+
 def preset(mode: Mode | Preset, model: Model | None = None, prompts: Prompts = DEFAULTS) -> Preset:
     """Return the preset named `mode` for `model`, or `mode` itself if it is a preset.
 
@@ -92,26 +114,22 @@ def preset(mode: Mode | Preset, model: Model | None = None, prompts: Prompts = D
     Raises:
         ConfigurationError: `mode` is not a known mode.
     """
-    brevity = None if model is None else brevity_of(model)
     if isinstance(mode, Preset):
-        return mode if brevity is None or mode.brief is None else mode.brief(brevity, prompts)
-    if mode == "instant":
-        return Preset(planners.direct(), aggregators.first())
-    if mode == "thinking":
-        return Preset(planners.direct(instructions=prompts.render("thinking")), aggregators.first())
-    if brevity is not None and mode in ("contemplating", "auto"):
-        return _brief(brevity, prompts)
-    if mode == "contemplating":
-        return Preset(planners.model(), aggregators.synthesize())
-    if mode == "auto":
-        return Preset(planners.model(min_tasks=1), aggregators.synthesize())
-    if mode == "vote":
-        return Preset(planners.sample(5, wave=3), aggregators.vote())
-    if mode == "refine":
-        return Preset(planners.rounds(n=1, k=1, rounds=2), aggregators.first())
-    if mode == "council":
-        return council()
-    raise ConfigurationError(f"there is no mode {mode!r}", hint=f"modes: {', '.join(get_args(Mode))}")
+        found = mode
+    elif mode in _READY:
+        found = _READY[mode](prompts)
+    else:
+        raise ConfigurationError(f"there is no mode {mode!r}", hint=f"modes: {', '.join(get_args(Mode))}")
+    brevity = None if model is None else brevity_of(model)
+    return found if brevity is None or found.brief is None else found.brief(brevity, prompts)
+
+
+def _brief_program(brevity: Brevity, source: str | Path | None = None, max_tasks: int = 100) -> Preset:
+    """Return the preset for short answers to the calls of a program."""
+    settings = ModelSettings(max_tokens=brevity.max_tokens)
+    return Preset(
+        planners.program(source, max_tasks=max_tasks), aggregators.synthesize(settings=settings), settings=settings
+    )
 
 
 def _brief(brevity: Brevity, prompts: Prompts, refine: int = 0, ask_again: int = 0) -> Preset:
@@ -144,4 +162,15 @@ def _briefly(planner: Planner, tasks: int) -> Planner:
     return Sized(plan, calls=(1, MAX_CALLS), tasks=(1, tasks))
 
 
-__all__ = ["Mode", "Preset", "contemplating", "council", "preset"]
+_READY: Final[Mapping[str, Callable[[Prompts], Preset]]] = {
+    "instant": lambda _: Preset(planners.direct(), aggregators.first()),
+    "thinking": lambda prompts: Preset(planners.direct(instructions=prompts.render("thinking")), aggregators.first()),
+    "contemplating": lambda _: contemplating(),
+    "auto": lambda _: Preset(planners.model(min_tasks=1), aggregators.synthesize(), brief=_brief),
+    "vote": lambda _: Preset(planners.sample(5, wave=3), aggregators.vote()),
+    "refine": lambda _: Preset(planners.rounds(n=1, k=1, rounds=2), aggregators.first()),
+    "council": lambda _: council(),
+    "program": lambda _: program(),
+}
+
+__all__ = ["Mode", "Preset", "contemplating", "council", "preset", "program"]

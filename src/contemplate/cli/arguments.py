@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from .serve_options import DESCRIPTION, add_serve_options
 
-MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council")
+MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "program")
 AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, or http://host/v1#NAME"
 LAST_PORT = 65_535
@@ -63,6 +63,7 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _add_model(ask)
     _add_own_prompts(ask)
     ask.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
+    ask.add_argument("--program", metavar="FILE", help="a program that organises the subagents (docs/programs.md)")
     ask.add_argument("--image", action="append", default=[], metavar="FILE", help="an image file or URL; repeatable")
     ask.add_argument("--save-images", metavar="DIR", help="write the answer's images there; nothing is overwritten")
     ask.add_argument("--json", action="store_true", help="print one JSON document: output, plan, tasks, usage, ...")
@@ -123,6 +124,7 @@ def _add_runs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     show = commands.add_parser("show", help="show a run as a tree, with times, tokens and texts")
     _add_run(show)
     show.add_argument("--requests", action="store_true", help="with what was asked")
+    show.add_argument("--program", action="store_true", help="print the program that organised the run, and no more")
     show.add_argument("--json", action="store_true", help="print one JSON document")
     for parser in (runs, show):
         _add_journal(parser)

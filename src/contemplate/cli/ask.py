@@ -23,7 +23,7 @@ from .exit_codes import ANSWERED
 from .journal_file import journal_or_none
 from .models import fetch_if_local
 from .print_estimate import expectation, print_estimate
-from .run_options import limits_in, model_named, prompts_in
+from .run_options import limits_in, mode_in, model_named, program_in, prompts_in
 from .save_images import ImageFolder, keep_images
 from .view import view_for
 from .watch import watch
@@ -36,10 +36,10 @@ def ask(options: argparse.Namespace) -> int:
         question = _question(options.question)
         model = model_named(options.model)
         limits = limits_in(options)
-        prompts, tools = prompts_in(options), tools_in(options)
+        prompts, tools, mode = prompts_in(options), tools_in(options), mode_in(options)
         folder = None if options.save_images is None else ImageFolder(options.save_images)
         if options.estimate:
-            mind = Contemplator(model, mode=options.mode, limits=limits, prompts=prompts, tools=tools)
+            mind = Contemplator(model, mode=mode, limits=limits, prompts=prompts, tools=tools)
             print_estimate(mind.estimate(question, images=options.image), as_json=options.json)
             return ANSWERED
         fetch_if_local(options.model, quiet=options.quiet)
@@ -47,7 +47,7 @@ def ask(options: argparse.Namespace) -> int:
         labels = _labels(options, limits, [each.name for each in tools])
         goes_on = journal is not None and options.run_id in journal.run_ids(options.run_id or "")
         if not (options.quiet or options.events or goes_on):
-            mind = Contemplator(model, mode=options.mode, limits=limits, prompts=prompts, tools=tools)
+            mind = Contemplator(model, mode=mode, limits=limits, prompts=prompts, tools=tools)
             _say_what_to_expect(mind, question, options)
     except Exception as error:
         view.stop(error_info(error), None)
@@ -57,7 +57,7 @@ def ask(options: argparse.Namespace) -> int:
     async def start(listener: Listener) -> RunResult[str]:
         mind = Contemplator(
             model,
-            mode=options.mode,
+            mode=mode,
             prompts=prompts,
             tools=tools,
             limits=limits,
@@ -86,9 +86,10 @@ def _labels(options: argparse.Namespace, limits: Limits, tools: list[JsonValue])
     folder = {} if options.prompts is None else {"prompts": os.path.abspath(options.prompts)}
     return folder | {
         "command": "ask",
-        "mode": options.mode,
+        "mode": "program" if options.program is not None else options.mode,
         "model": shown_url(name) if "://" in name else name,
         "limits": limits.model_dump(mode="json", exclude_none=True),
+        **({} if options.program is None else {"program": program_in(options)}),
         # By their names, which hold no secrets: the commands may.
         **({"tools": tools} if tools else {}),
     }

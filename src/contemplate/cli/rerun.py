@@ -10,7 +10,7 @@ from ..errors import ConfigurationError, JournalError
 from ..journal import Journal, RunRecord
 from ..limits import Limits
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse
-from ..modes import Mode, preset
+from ..modes import Mode, Preset, preset, program
 from ..result import RunResult
 from ..run.listeners import Listener
 from ..run.protocols import Aggregator, needs_a_share
@@ -103,7 +103,7 @@ def _reaggregate(options: argparse.Namespace, journal: Journal, run: RunRecord) 
     return watch(start, view_for(options), go_on=again)
 
 
-def mode_of(run: RunRecord, function: str) -> Mode:
+def mode_of(run: RunRecord, function: str) -> Mode | Preset:
     """Return the mode in which a run was asked.
 
     Raises:
@@ -116,7 +116,8 @@ def mode_of(run: RunRecord, function: str) -> Mode:
         )
     mode: Mode = run.labels["mode"]  # type: ignore[assignment]
     preset(mode)
-    return mode
+    source = run.labels.get("program")
+    return program(source) if isinstance(source, str) else mode
 
 
 class _OfflineModel:

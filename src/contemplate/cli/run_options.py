@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import JsonValue
 
 from ..errors import ConfigurationError, MissingDependencyError
 from ..limits import Limits
 from ..models import Model, resolve
+from ..modes import Mode, Preset, program
 from ..prompts import DEFAULTS, Prompts
 
 # The options by the fields of `Limits`.
@@ -36,6 +38,27 @@ def model_named(name: str | None) -> Model:
 def limits_in(options: argparse.Namespace) -> Limits:
     """Return the limits that were given."""
     return Limits(**{limit: getattr(options, option) for limit, option in LIMIT_OPTIONS.items()})
+
+
+def program_in(options: argparse.Namespace) -> str:
+    """Return the program that was given.
+
+    Raises:
+        ConfigurationError: its file cannot be read.
+    """
+    try:
+        return Path(options.program).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--program {options.program}: it cannot be read: {error}") from None
+
+
+def mode_in(options: argparse.Namespace) -> Mode | Preset:
+    """Return the mode that was given, or that of the program that was given.
+
+    Raises:
+        ConfigurationError: the program's file cannot be read.
+    """
+    return options.mode if options.program is None else program(program_in(options))
 
 
 def prompts_in(options: argparse.Namespace, labels: Mapping[str, JsonValue] | None = None) -> Prompts:

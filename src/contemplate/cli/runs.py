@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import JsonValue
 from pydantic_core import to_json
 
+from ..errors import ConfigurationError
 from ..journal import Entry, Journal, RunRecord
 from ..result import RunResult
 from ..views.printable import printable
@@ -43,6 +44,8 @@ def show(options: argparse.Namespace) -> int:
     """Show a run, and return the exit code."""
     journal = open_journal(options)
     run = find_run(journal, options.run)
+    if options.program:
+        return _show_program(run)
     entries = journal.entries(run.run_id)
     if options.json:
         _print_json(_document(journal, run, entries, options.requests))
@@ -52,6 +55,16 @@ def show(options: argparse.Namespace) -> int:
     bars = timeline(entries, results, width() - len(INDENT))
     lines = [*_head(run), *call_tree(entries, results, requests), *_section("timeline", bars), *_end(run)]
     write(printable("\n".join(lines)) + "\n")
+    return ANSWERED
+
+
+def _show_program(run: RunRecord) -> int:
+    code = None if run.result is None else run.result.program
+    if code is None:
+        raise ConfigurationError(
+            f"run {run.run_id!r} has no program, or it is not over", hint="ask with --mode program"
+        )
+    write(code.rstrip() + "\n")
     return ANSWERED
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import JsonValue
 
 from ..arguments import checked_arguments
-from ..errors import ConfigurationError, OutputError, PlanError, ProgramError, ToolError
+from ..errors import ConfigurationError, OutputError, ProgramError, ToolError
 from ..messages import Message
 from ..models import Model, ModelRequest
 from ..plan import Program, Task, TaskKind
@@ -73,7 +73,7 @@ def program(
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         writer = _Writer(question, ctx, max_tasks, model, settings or ModelSettings())
-        code, problem = given, ""
+        code, problem, printed = given, "", ""
         for _ in range(1 if given is not None else limits.repairs + 1):
             code = await writer.write() if given is None else given
             if code is None:
@@ -86,11 +86,11 @@ def program(
             if work.result is not None:
                 yield work.result
                 return
-            problem = work.problem
+            problem, printed = work.problem, work.printed
             if work.is_refused:
                 break
             writer.tell(problem)
-        for task in _ended_early(question, problem, code, given, ctx):
+        for task in _ended_early(question, problem, code, printed, ctx, own=given is not None):
             yield task
 
     return Sized(plan, calls=(0, 0) if given is not None else (1, limits.repairs + 1), tasks=(1, max_tasks + 1))
@@ -148,11 +148,12 @@ class _Work:
     Attributes:
         result: what it has found, as a task that is answered; None if it ended early.
         problem: why it ended early.
+        printed: what it has printed.
     """
 
     def __init__(self, code: str, functions: ProgramFunctions, ctx: RunContext) -> None:
         self.result: Task | None = None
-        self.problem = ""
+        self.problem = self.printed = ""
         self._code = code
         self._functions = functions
         self._ctx = ctx
@@ -173,11 +174,14 @@ class _Work:
             async with RunningProgram(
                 self._code, limits, ProgramFunctions.NAMES, given=given, max_calls=most
             ) as running:
-                step = await running.start()
-                while not isinstance(step, ProgramEnd):
-                    for task in self._ask(step):
-                        yield task
-                    step = await self._go_on(running, step)
+                try:
+                    step = await running.start()
+                    while not isinstance(step, ProgramEnd):
+                        for task in self._ask(step):
+                            yield task
+                        step = await self._go_on(running, step)
+                finally:
+                    self.printed = running.printed
             self.result = self._found(step)
         except ProgramError as error:
             self.problem = self._functions.refused or error.message
@@ -239,6 +243,8 @@ class _Work:
         found = answer or end.printed.strip() or ("" if end.value is None else text_of(end.value))
         if not found:
             raise ProgramError("it printed nothing, and gave no answer")
+        if self._functions.refused is not None:
+            self._ctx.give_up(f"the program asked for more than it got: {self._functions.refused}")
         return _program_task(self._code, found, "part" if answer is None else "answer")
 
 
@@ -255,21 +261,23 @@ def _program_task(code: str, found: str, kind: TaskKind) -> Task:
     return Task(id=PROGRAM, prompt=code, kind=kind, title="What the program found", answer=found)
 
 
-def _ended_early(question: str, problem: str, code: str | None, given: str | None, ctx: RunContext) -> list[Task]:
+def _ended_early(
+    question: str, problem: str, code: str | None, printed: str, ctx: RunContext, *, own: bool
+) -> list[Task]:
     """Return the tasks that are left when no program ran to its end; what its subagents found is passed on.
 
     Raises:
-        PlanError: it was the user's, and its subagents found nothing.
+        ProgramError: it was the user's `own`, and its subagents found nothing.
     """
     found = [each.id for each in ctx.results.values() if each.answered]
-    if not found and given is not None:
-        raise PlanError(f"the program ended early: {problem}")
+    if not found and own:
+        raise ProgramError(f"the program ended early: {problem}")
     if not found:
         ctx.give_up(f"no program organised the work, and the question is answered directly: {problem}")
         return [Task(id="answer", prompt=question, kind="answer", title="Answer")]
     ctx.give_up(f"the program ended early: {problem}")
     ctx.release(*found)
-    told = ctx.prompts.render("program_ended", problem=problem)
+    told = ctx.prompts.render("program_ended", problem=problem, printed=printed).strip()
     return [_program_task(code or "", told, "part")]
 
 

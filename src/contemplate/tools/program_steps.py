@@ -139,6 +139,11 @@ class RunningProgram:
             self._session.__exit__(None, None, None)
             self._pool.__exit__(None, None, None)
 
+    @property
+    def printed(self) -> str:
+        """What it has printed so far."""
+        return "".join(self._printed)
+
     async def start(self) -> ProgramStep:
         """Start the program."""
         return await self._go_on(self._start)
@@ -184,7 +189,7 @@ class RunningProgram:
             while True:
                 snapshot = self._snapshot = await self._in_thread(resume)
                 if isinstance(snapshot, MontyComplete):
-                    return ProgramEnd("".join(self._printed), snapshot.output)
+                    return ProgramEnd(self.printed, snapshot.output)
                 if isinstance(snapshot, NameLookupSnapshot):
                     function = self._functions.get(snapshot.variable_name)
                     resume = snapshot.resume if function is None else partial(snapshot.resume, value=function)
