@@ -219,6 +219,19 @@ async def delegating(told: Told) -> None:
     await told.run("x", planner=plan, agent=tells, aggregator=aggregators.first())
 
 
+async def orchestrating_programs(told: Told) -> None:
+    source = """
+seen = [check("a", "b"), judge(["a", "b"], "c"), ask("d", data="e", role="f")]
+print(seen)
+"""
+    program = f"```python\n{source}\n```"
+    checked_so, judged_so = '{"why": "w", "holds": true}', '{"why": "w", "best": 1}'
+    replies: list[Reply] = ["none", "```python\n1 / 0\n```", program, checked_so, judged_so, "f", "merged"]
+    planner, merges = planners.program(), aggregators.synthesize()
+    await told.run(replies, planner=planner, aggregator=merges, tools=[long])
+    await told.run(["found", "merged"], planner=planners.program("ask('a')\n1 / 0"), aggregator=merges)
+
+
 async def programs(told: Told) -> None:
     replies: list[Reply] = ["none", "```python\nx(\n```", "```python\nprint(2)\n```"]
     planner = planners.sample(1, strategies=[strategies.Program(repairs=3)])
@@ -366,6 +379,7 @@ RUNS = (
     choosing,
     trying_again,
     delegating,
+    orchestrating_programs,
     programs,
     tools,
     results_for_others,

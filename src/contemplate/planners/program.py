@@ -23,7 +23,7 @@ from ..settings import ModelSettings
 from ..tools.program_steps import ProgramCall, ProgramEnd, ProgramStep, ProgramWait, RunningProgram, require
 from ..tools.sandbox import MODULES, program_in
 from .planner_size import Sized
-from .program_functions import Asked, ProgramFunctions, text_of
+from .program_functions import PendingValue, ProgramFunctions, text_of
 
 PROGRAM: Final = "program"
 # Of the sandbox: looking up a name, a call, and waiting for it, for each subagent; notes and counts besides.
@@ -159,7 +159,7 @@ class _Work:
         self._ctx = ctx
         self._promises = _awaits(code)
         # What it has asked for, and has not got yet.
-        self._asked: dict[int, Asked | ToolError] = {}
+        self._asked: dict[int, PendingValue | ToolError] = {}
 
     @property
     def is_refused(self) -> bool:
@@ -220,7 +220,7 @@ class _Work:
         asked = self._asked[call]
         return isinstance(asked, ToolError) or all(task.id in self._ctx.results for task in asked.tasks)
 
-    def _outcome(self, asked: Asked | ToolError) -> JsonValue | Exception:
+    def _outcome(self, asked: PendingValue | ToolError) -> JsonValue | Exception:
         if isinstance(asked, ToolError):
             return asked
         try:

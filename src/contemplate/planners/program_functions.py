@@ -30,14 +30,14 @@ _JUDGED: Final = {"why": str, "best": int}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PendingValue:
     """What a call asks for: tasks, and how their results make its value; a call without tasks has it at once."""
 
     tasks: tuple[Task, ...]
     value: Callable[[Sequence[TaskResult]], JsonValue]
 
 
-class Request(Data):
+class AskArguments(Data):
     """What `ask` takes."""
 
     prompt: Text = Field(min_length=1)
@@ -74,13 +74,13 @@ class ProgramFunctions:
         self._equal: Counter[str] = Counter()
         self._subagents = 0
 
-    def called(self, call: ProgramCall) -> Asked:
+    def called(self, call: ProgramCall) -> PendingValue:
         """Return what `call` asks for.
 
         Raises:
             ToolError: its arguments are wrong, or a limit leaves no room for it; the message is for the program.
         """
-        functions: dict[str, Callable[..., Asked]] = {
+        functions: dict[str, Callable[..., PendingValue]] = {
             "ask": self._ask,
             "parallel": self._parallel,
             "vote": self._vote,
@@ -108,36 +108,38 @@ class ProgramFunctions:
             return
         raise ToolError(self.refused)
 
-    def _ask(self, prompt: object, *args: object, **options: object) -> Asked:
+    def _ask(self, prompt: object, *args: object, **options: object) -> PendingValue:
         task = self._task(_request(prompt, *args, **options))
-        return Asked((task,), lambda results: _value(results[0]))
+        return PendingValue((task,), lambda results: _value(results[0]))
 
-    def _parallel(self, calls: object) -> Asked:
+    def _parallel(self, calls: object) -> PendingValue:
         if not isinstance(calls, list | tuple):
             raise ToolError("parallel takes a list of prompts, or of dicts of what ask takes")
         requests = [_request(**each) if isinstance(each, dict) else _request(each) for each in calls]
-        return Asked(
+        return PendingValue(
             tuple(self._task(each) for each in requests), lambda results: [_value_or_none(each) for each in results]
         )
 
-    def _vote(self, prompt: object, samples: object = 5, **options: object) -> Asked:
+    def _vote(self, prompt: object, samples: object = 5, **options: object) -> PendingValue:
         if isinstance(prompt, list | tuple):
             winner = _most_frequent([str(each) for each in prompt if each is not None])
-            return Asked((), lambda _: winner)
+            return PendingValue((), lambda _: winner)
         return self._ask(prompt, samples=samples, **options)
 
     def _check(
         self, text: object, criterion: object = None, data: object = None, role: str | None = None, samples: int = 1
-    ) -> Asked:
+    ) -> PendingValue:
         shown = {"text": text} if data is None else {"text": text, "data": data}
         return self._about("program_check", shown, criterion, _CHECKED, f"Check: {text}", role=role, samples=samples)
 
-    def _judge(self, candidates: object, criterion: object = None, role: str | None = None, samples: int = 1) -> Asked:
+    def _judge(
+        self, candidates: object, criterion: object = None, role: str | None = None, samples: int = 1
+    ) -> PendingValue:
         if not isinstance(candidates, list | tuple) or not candidates:
             raise ToolError("judge takes a list of candidates, and needs at least one")
         given = list(candidates)
         if len(given) == 1:
-            return Asked((), lambda _: given[0])
+            return PendingValue((), lambda _: given[0])
         shown = {f"candidate {number}": each for number, each in enumerate(given, 1)}
         asked = self._about("program_judge", shown, criterion, _JUDGED, "Judge", role=role, samples=samples)
 
@@ -149,7 +151,7 @@ class ProgramFunctions:
             chosen: JsonValue = given[number - 1]
             return chosen
 
-        return Asked(asked.tasks, best)
+        return PendingValue(asked.tasks, best)
 
     def _about(
         self,
@@ -161,21 +163,21 @@ class ProgramFunctions:
         *,
         role: str | None,
         samples: int,
-    ) -> Asked:
+    ) -> PendingValue:
         text = self._ctx.prompts.render(prompt)
         if criterion is not None:
             text += "\n\n" + self._ctx.prompts.render("program_criterion", criterion=str(criterion))
         return self._ask(text, data=shown, output=output, title=_brief(title), role=role, samples=samples)
 
-    def _note(self, text: object) -> Asked:
+    def _note(self, text: object) -> PendingValue:
         self._ctx.note(text_of(text))
-        return Asked((), lambda _: None)
+        return PendingValue((), lambda _: None)
 
-    def _set_answer(self, text: object) -> Asked:
+    def _set_answer(self, text: object) -> PendingValue:
         self.answer = text_of(text)
-        return Asked((), lambda _: None)
+        return PendingValue((), lambda _: None)
 
-    def _task(self, request: Request) -> Task:
+    def _task(self, request: AskArguments) -> Task:
         prompt = request.prompt
         if request.data is not None:
             texts = _labelled(request.data)
@@ -196,9 +198,9 @@ class ProgramFunctions:
         )
 
 
-def _request(*args: object, **options: object) -> Request:
+def _request(*args: object, **options: object) -> AskArguments:
     try:
-        return Request.model_validate({**dict(zip(Request.model_fields, args, strict=False)), **options})
+        return AskArguments.model_validate({**dict(zip(AskArguments.model_fields, args, strict=False)), **options})
     except ValidationError as error:
         raise ToolError(f"ask: {validation_problems(error)}") from None
 
