@@ -11,6 +11,7 @@ from __future__ import annotations
 from ..run.protocols import Planner
 from .as_needed import as_needed
 from .direct import direct
+from .mixture import Member, mixture
 from .model import model
 from .orchestrate import orchestrate
 from .program import program
@@ -19,11 +20,13 @@ from .router import Probe, Route, router
 from .sample import sample
 
 __all__ = [
+    "Member",
     "Planner",
     "Probe",
     "Route",
     "as_needed",
     "direct",
+    "mixture",
     "model",
     "orchestrate",
     "program",

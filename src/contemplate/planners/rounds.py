@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 
 from ..arguments import checked_arguments
 from ..errors import ConfigurationError
+from ..models import Model
 from ..plan import Task
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
+from .agreement import Key, agreement
 from .planner_size import Sized
 
 
@@ -22,6 +24,8 @@ def rounds(
     instructions: str | None = None,
     settings: ModelSettings | None = None,
     seed: int | None = None,
+    strong: str | Model | None = None,
+    key: Key | None = None,
 ) -> Planner:
     """Plan a population of `n` attempts and replace it `rounds` - 1 times; the aggregator receives the last one.
 
@@ -30,7 +34,8 @@ def rounds(
     critique and rewrite.
 
     Recursive self-aggregation, Venkatraman et al. 2025, https://arxiv.org/abs/2509.26626; Self-Refine, Madaan et al.
-    2023, https://arxiv.org/abs/2303.17651. Costs n * rounds calls, of depth `rounds`; prompts grow by k answers.
+    2023, https://arxiv.org/abs/2303.17651; with two models: Squeeze, https://arxiv.org/abs/2604.07725.
+    Costs n * rounds calls, of depth `rounds`; prompts grow by k answers.
 
     Args:
         n: number of attempts per round.
@@ -40,6 +45,8 @@ def rounds(
             if the run has an output type.
         settings: settings of every attempt. Without a temperature, the provider's default applies.
         seed: what the seeds of the attempts are derived from; that of `settings`, or of the contemplator, if None.
+        strong: the model for attempts whose `k` earlier ones do not agree; all others are left to the run's model.
+        key: canonical key of an answer, as for `aggregators.vote`, by which they agree.
 
     Raises:
         ConfigurationError: not 1 <= k <= n, or `rounds` is less than one.
@@ -56,9 +63,14 @@ def rounds(
             ending = ctx.prompts.render("answer_line")
         prompt = "rounds_revise" if k == 1 else "rounds_aggregate"
         improve = ctx.prompts.render(prompt)
+        stronger = None if strong is None else ctx.use(strong)
         for number in range(rounds):
             for i in range(n):
                 members = rng.sample(range(n), k) if number else []
+                chosen = None
+                if stronger is not None and members:
+                    earlier = [await ctx.finished(_name(number - 1, member)) for member in members]
+                    chosen = None if agreement(earlier, key, ctx) == 1 else stronger
                 parts = (improve if number else None, ending)
                 yield Task(
                     id=_name(number, i),
@@ -67,6 +79,7 @@ def rounds(
                     kind="candidate",
                     title=f"Round {number + 1}, attempt {i + 1}",
                     instructions="\n\n".join(filter(None, parts)) or None,
+                    model=chosen,
                     settings=ModelSettings(seed=ctx.seed_of(number * n + i, seed, given)).over(settings),
                     held=number < rounds - 1,
                 )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from .. import answers
 from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..plan import Task
@@ -14,10 +13,10 @@ from ..result import TaskResult
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
+from .agreement import Key, key_of
 from .planner_size import Sized, most, parts_of
 
 Route = Literal["answer", "vote", "refine", "decompose"]
-Key = Callable[[Any], object]
 
 SHORT_WORDS = 6
 MIN_BREADTH = 1.5
@@ -174,16 +173,9 @@ def breadth(tasks: Sequence[Task]) -> float:
 
 def _probe_of(results: Sequence[TaskResult], key: Key | None, ctx: RunContext) -> Probe:
     return Probe(
-        keys=tuple(_key_of(result, key, ctx) for result in results),
+        keys=tuple(key_of(result, key, ctx) for result in results),
         typed=ctx.output is not None,
         seconds=max(result.seconds for result in results),
         seconds_left=ctx.seconds_left,
         calls_left=ctx.calls_left,
     )
-
-
-def _key_of(result: TaskResult, key: Key | None, ctx: RunContext) -> str | None:
-    if not result.answered:
-        return None
-    found = (key or answers.final)(result.text) if ctx.output is None else (key or answers.typed)(result.output)
-    return found if found is None or isinstance(found, str) else answers.typed(found)
