@@ -8,7 +8,7 @@ anything unknown counts as moving: a run is never suspended while something migh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import anyio.lowlevel
 from anyio.abc import TaskGroup
@@ -155,12 +155,7 @@ def current_activity() -> Activity | None:
     return getattr(current_run.get(), "activity", None)
 
 
-@contextmanager
-def waits_while(waits: Callable[[], bool]) -> Iterator[None]:
+def waits_while(waits: Callable[[], bool]) -> AbstractContextManager[None]:
     """Record that the code of the block waits for others of its run, while `waits()`."""
     activity = current_activity()
-    if activity is None:
-        yield
-        return
-    with activity.waits_while(waits):
-        yield
+    return nullcontext() if activity is None else activity.waits_while(waits)

@@ -184,9 +184,12 @@ class Ledger:
         ask = Ask(prompt_tokens, output_tokens, role, task, price, spared=spared, more=more)
         while True:
             own = await self._reserve_everywhere(ask)
+            wanted = self._drawn_by(own)
+            if not wanted:
+                return own
             # Last, as whoever waits must hold nothing that other runs may wait for.
             try:
-                drawn = await draw_all(self._drawn_by(own))
+                drawn = await draw_all(wanted)
             except BaseException:
                 self._release_everywhere(own)
                 raise
@@ -306,9 +309,9 @@ class Ledger:
             if not goes_on:
                 self.trip(self._named(refused.limit))
             raise refused if draw is None else draw.refusal(refused.limit) from None
-        if taken is None or taken.limit is None:
+        if taken is None or taken.limit not in self._bound:
             return taken
-        return replace(taken, limit=self._named(taken.limit))
+        return replace(taken, limit=self._bound[taken.limit].name)
 
     # Budgets that runs share
 
@@ -353,8 +356,7 @@ class Ledger:
         return self._bound[limit].name if limit in self._bound else limit
 
     def _drawn_by(self, reservation: Reservation) -> list[tuple[Draw, Amounts]]:
-        amounts = Amounts(1, reservation.tokens, reservation.cost)
-        drawn = [(draw, amounts) for draw in self.draws]
+        drawn = [(draw, Amounts(1, reservation.tokens, reservation.cost)) for draw in self.draws]
         if self._outer is not None and reservation.outer is not None:
             drawn += self._outer._drawn_by(reservation.outer)
         return drawn

@@ -11,7 +11,6 @@ from ..models import Condensed, ModelRequest
 from ..models.tokens import BYTES_PER_TOKEN, request_tokens, text_bytes
 from ..prompts import Prompts
 from ..prompts.leaving_out import fenced_places, without_middle
-from ..settings import ModelSettings
 from .condensing import condensed
 
 # Bytes that are kept of a text that others need, and of an old result of a tool; then, only what says how long it was.
@@ -40,9 +39,11 @@ class Shortened:
         """Whether nothing is left out."""
         return not self.texts and self.condensed is None
 
-    def with_settings(self, settings: ModelSettings) -> Shortened:
-        """Return the same request with other settings."""
-        return replace(self, request=replace(self.request, settings=settings))
+    def within(self, request: ModelRequest) -> Shortened:
+        """Return the same messages in `request`, which has others only where these are shortened."""
+        if self.is_whole:
+            return Shortened(request)
+        return replace(self, request=replace(request, messages=self.request.messages))
 
 
 @dataclass(slots=True)

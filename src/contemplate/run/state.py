@@ -33,6 +33,8 @@ class _Outbox(Mailbox[TaskResult]):
     """The results for the aggregator, which waits for the run's tasks while it waits for them."""
 
     async def __anext__(self) -> TaskResult:
+        if not self.is_empty:
+            return await super().__anext__()
         with waits_while(lambda: self.is_empty):
             return await super().__anext__()
 
