@@ -89,7 +89,7 @@ class Activity:
         self.waiting: Waiting = Waiting() if outer is None else outer.waiting
         self.repeated: bool = repeated or (outer is not None and outer.repeated)
         self._inner: set[Activity] = set()
-        self._waits: list[Callable[[], bool]] = []
+        self._waits: tuple[Callable[[], bool], ...] = ()
         self._decided_elsewhere: str | None = None
 
     def begin(self, *, repeated: bool = False) -> Activity:
@@ -116,12 +116,12 @@ class Activity:
     @contextmanager
     def waits_while(self, waits: Callable[[], bool]) -> Iterator[None]:
         """Record that the code of the block waits for others of the run, while `waits()`."""
-        self._waits.append(waits)
+        self._waits = (*self._waits, waits)
         self.waiting.changed()
         try:
             yield
         finally:
-            self._waits.remove(waits)
+            self._waits = tuple(each for each in self._waits if each is not waits)
 
     @contextmanager
     def asks(self) -> Iterator[None]:

@@ -194,7 +194,7 @@ class Ledger:
                 self._release_everywhere(own)
                 raise
             if drawn is not None:
-                return replace(own, drawn=drawn)
+                return own._replace(drawn=drawn)
             self._release_everywhere(own)
 
     async def _reserve_everywhere(self, ask: Ask) -> Reservation:
@@ -212,7 +212,7 @@ class Ledger:
             raise
         finally:
             self.shares.inside(ask)
-        return replace(own, outer=outer)
+        return own._replace(outer=outer)
 
     async def _reserve(self, ask: Ask) -> Reservation:
         lines = (self._ahead, self._waiting, self._last)
@@ -311,7 +311,7 @@ class Ledger:
             raise refused if draw is None else draw.refusal(refused.limit) from None
         if taken is None or taken.limit not in self._bound:
             return taken
-        return replace(taken, limit=self._bound[taken.limit].name)
+        return taken._replace(limit=self._bound[taken.limit].name)
 
     # Budgets that runs share
 

@@ -296,11 +296,9 @@ class RunContext:
             told = self.prompts.render("history_instructions", instructions=instructions)
             # Who writes the answer from what others found is told its form last.
             system, last = (system, told) if role == "aggregator" else (f"{system}\n\n{told}", "")
-        first = (Message.system(system or instructions),) if system or instructions else ()
-        room, seen = (
-            self._room_for_history(ROOM_FOR_CHAT if as_chat else ROOM_FOR_TRANSCRIPT[role]),
-            role in self.images_to,
-        )
+        first = (self._history.told(system or instructions),) if system or instructions else ()
+        room = self._room_for_history(ROOM_FOR_CHAT if as_chat else ROOM_FOR_TRANSCRIPT[role])
+        seen = role in self.images_to
         if as_chat:
             shown = self._history.as_messages(room, images=seen, tools=tools)
         else:

@@ -62,7 +62,14 @@ class History:
         system = [each.text for each in messages if each.role == "system"]
         self.instructions = "\n\n".join(filter(str.strip, system))
         self._transcripts: dict[tuple[int, bool], Shown] = {}
+        self._told: tuple[str, Message] | None = None
         self._names = {call.id: call.name for each in messages for call in each.tool_calls}
+
+    def told(self, instructions: str) -> Message:
+        """Return the system message that says `instructions`: the same one as long as they are the same."""
+        if self._told is None or self._told[0] != instructions:
+            self._told = instructions, Message.system(instructions)
+        return self._told[1]
 
     def as_messages(self, room: int, *, images: bool, tools: bool) -> Shown:
         """Return the conversation as messages.

@@ -27,7 +27,7 @@ class Listeners:
         outer: Listeners | None = None,
         on_output: Callable[[OutputDelta], None] | None = None,
     ) -> None:
-        self._listeners = list(listeners)
+        self._listeners = tuple(listeners)
         self._outer = outer
         self._on_output = on_output
 
@@ -38,13 +38,13 @@ class Listeners:
 
     def emit(self, event: Event) -> None:
         """Send `event` to every listener."""
-        for listener in tuple(self._listeners):
+        for listener in self._listeners:
             try:
                 returned: object = listener(event)
                 if returned is not None:
                     _refuse_coroutine(returned)
             except Exception as error:
-                self._listeners.remove(listener)
+                self._listeners = tuple(each for each in self._listeners if each is not listener)
                 _warn_of_dropped(listener, error)
         if self._outer is None:
             return

@@ -59,8 +59,7 @@ class More(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """The budget reserved for one call: `tokens` in all, of which at most `written` are output.
 
     Without a limit on tokens these are 0 and None. `cost` is in USD; `outer` is the reservation in the outer run. An
@@ -377,12 +376,11 @@ class Shares:
         """Return what each limit has for a call."""
         rooms: list[_Room] = []
         limits, kept = self.limits, 0 if ask.role == "aggregator" else 1
-        to_come = self.to_come(ask)
+        known, most = self.to_come(ask)
+        share = PLANNER_SHARE if ask.role == "planner" else 1.0
 
         def add(limit: str, left: float, part: Callable[[int], float]) -> None:
-            known, most = map(part, to_come)
-            share = PLANNER_SHARE if ask.role == "planner" else 1.0
-            rooms.append(_Room(known * share, most * share, part(1), left, limit))
+            rooms.append(_Room(part(known) * share, part(most) * share, part(1), left, limit))
 
         if limits.total_tokens is not None:
             left = limits.total_tokens - self.spent.total_tokens - self.tokens_out - kept * self._kept_tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ..messages import Message, TextPart
 from ..models import Condensed, ModelRequest
@@ -18,8 +19,7 @@ LEAST_BYTES = 480
 BRIEF_BYTES = 240
 
 
-@dataclass(frozen=True, slots=True)
-class Shortened:
+class Shortened(NamedTuple):
     """A request in which texts may be shortened.
 
     Args:
@@ -43,7 +43,7 @@ class Shortened:
         """Return the same messages in `request`, which has others only where these are shortened."""
         if self.is_whole:
             return Shortened(request)
-        return replace(self, request=replace(request, messages=self.request.messages))
+        return self._replace(request=replace(request, messages=self.request.messages))
 
 
 @dataclass(slots=True)
@@ -78,9 +78,8 @@ def shortened(request: ModelRequest, room: float) -> Shortened:
     sent = _cut_texts(briefer, room)
     if not turns:
         return sent
-    return replace(
-        sent, condensed=Condensed(turns=turns, tokens_before=before, tokens_after=request_tokens(sent.request))
-    )
+    after = request_tokens(sent.request)
+    return sent._replace(condensed=Condensed(turns=turns, tokens_before=before, tokens_after=after))
 
 
 def _cut_texts(request: ModelRequest, room: float) -> Shortened:
