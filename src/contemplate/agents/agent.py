@@ -303,12 +303,13 @@ class Agent:
     ) -> Answer:
         check_given(response)
         images = images_made((*request.messages, response.message))
+        text = response.message.text
         if response.finish == "length":
-            return Answer(response.message.text, images=images, outcome="capped")
+            return Answer(text, images=images, outcome="capped")
         if output is None:
-            if not response.message.text.strip() and not images:
+            if not text.strip() and not images:
                 raise ModelResponseError("the answer is empty", model=response.model)
-            return Answer(response.message.text, images=images)
+            return Answer(text, images=images)
         ask = partial(ctx.call, context=self._context)
         value, response = await parse_with_repair(
             response, request, ask, output, repairs=self._max_repairs, prompts=ctx.run.prompts
@@ -370,6 +371,6 @@ def _specs(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:
 
 def _planner_messages(ctx: TaskContext) -> tuple[Message, ...]:
     """Return the messages that the planner has sent to the running subagent."""
-    return tuple(
-        Message.user(ctx.run.prompts.render("message_from_planner", text=text)) for text in ctx.messages_from_others()
-    )
+    prompts = ctx.run.prompts
+    said = [prompts.render("message_from_planner", text=text) for text in ctx.messages_from_others()]
+    return tuple(map(Message.user, said))

@@ -46,6 +46,7 @@ class Ledger:
     Attributes:
         limits: what may be spent, apart from budgets.
         shares: what is spent, reserved and left.
+        limits_cost: whether USD are limited, here or in an outer run.
         spared: the tasks that have an answer already, so that their calls can be spared.
         tripped: the first limit that refused a call or cut one short; None if none did.
     """
@@ -63,6 +64,8 @@ class Ledger:
     ) -> None:
         self.limits = limits
         self.draws = draws
+        own = limits.cost_usd is not None or any(each.budget.cost_usd is not None for each in draws)
+        self.limits_cost: bool = own or (outer is not None and outer.limits_cost)
         self._waits = waits
         self._bound: dict[str, Draw] = {}
         self.shares = Shares(self._within_budgets(None), keep_for_aggregator=keep_for_aggregator)
@@ -79,12 +82,6 @@ class Ledger:
     def spent(self) -> Usage:
         """What all calls so far have used."""
         return self.shares.spent
-
-    @property
-    def limits_cost(self) -> bool:
-        """Whether USD are limited, here or in an outer run."""
-        own = self.limits.cost_usd is not None or any(each.budget.cost_usd is not None for each in self.draws)
-        return own or (self._outer is not None and self._outer.limits_cost)
 
     @property
     def limits_tokens(self) -> bool:

@@ -9,7 +9,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -377,8 +376,14 @@ class Calls(OngoingRun):
     async def _in_slots(self, slots: Sequence[anyio.Semaphore], call: _Call) -> ModelResponse:
         """Make the call once it has a slot in each run that limits concurrency, from the innermost to the outermost."""
         innermost, *outer = slots
-        async with innermost:
+        try:
+            innermost.acquire_nowait()
+        except anyio.WouldBlock:
+            await innermost.acquire()
+        try:
             return await (self._in_slots(outer, call) if outer else self._request(call))
+        finally:
+            innermost.release()
 
     async def _request(self, call: _Call) -> ModelResponse:
         name, model, request, meter, more = call.name, call.model, call.request, call.meter, call.more
@@ -397,7 +402,7 @@ class Calls(OngoingRun):
         settings = request.settings
         if reservation.output_tokens != wanted:
             settings = settings.model_copy(update={"max_tokens": reservation.output_tokens})
-        request = replace(request, settings=settings, on_again=partial(self._again, call))
+        request = request.sent_with(settings, partial(self._again, call))
         sent = sent.within(request)
         started = meter.sent = perf_counter()
         finish, error, answered_by = None, None, None
@@ -414,7 +419,8 @@ class Calls(OngoingRun):
             meter.catch_up(response)
             if response.finish == "length" and reservation.capped_by is not None:
                 response = response.model_copy(update={"capped_by": reservation.capped_by})
-            return told(response, sent, request, name.asker, windows.room(model.name, request))
+            room = windows.room(model.name, request)
+            return response if sent.is_whole and room == math.inf else told(response, sent, request, name.asker, room)
         except BaseException as raised:
             error = raised
             if meter.written or not isinstance(raised, Exception):

@@ -121,7 +121,7 @@ class RunState:
     @property
     def tasks_to_come(self) -> int:
         """How many tasks are not done at most, those included that the planner may hand out before it waits."""
-        return max(self.open_tasks, self.most_tasks - len(self._results) if self.planning else 0)
+        return max(self.open_tasks, self.most_tasks - len(self._results)) if self.planning else self.open_tasks
 
     # For the engine
 
