@@ -255,7 +255,8 @@ class Agent:
             if last and self._specs:
                 request = replace(request, tool_choice="none")
             response = with_own_ids(await ctx.call(request, context=self._context), messages)
-            aside.most = min(aside.most, _most_of(response.room))
+            if response.room is not None:
+                aside.most = min(aside.most, _most_of(response.room))
             calls = response.message.tool_calls
             results = await self._use_tools(calls, ctx, aside) if calls and not last else ()
             received = () if last else _planner_messages(ctx)
@@ -360,9 +361,9 @@ async def _call(call: ToolCall, tools: Mapping[str, Tool], context: ToolContext[
     return await tools[call.name].within(context).call(call.arguments)
 
 
-def _most_of(room: float | None) -> float:
-    """Return how many bytes of a result are shown in a context with `room` tokens; None if that is not known."""
-    return math.inf if room is None else room * SHARE_OF_A_RESULT * BYTES_PER_TOKEN
+def _most_of(room: float) -> float:
+    """Return how many bytes of a result are shown in a context with `room` tokens."""
+    return room * SHARE_OF_A_RESULT * BYTES_PER_TOKEN
 
 
 def _specs(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:

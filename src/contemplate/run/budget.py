@@ -195,7 +195,7 @@ class Ledger:
             self._release_everywhere(own)
 
     async def _reserve_everywhere(self, ask: Ask) -> Reservation:
-        own = await self._reserve(ask)
+        own = self._at_once(ask) or await self._in_turn(ask)
         if self._outer is None:
             return own
         theirs = self.shares.outside(ask)
@@ -211,15 +211,16 @@ class Ledger:
             self.shares.inside(ask)
         return own._replace(outer=outer)
 
-    async def _reserve(self, ask: Ask) -> Reservation:
-        lines = (self._ahead, self._waiting, self._last)
-        place = 0 if ask.role == "aggregator" else 2 if ask.spared else 1
-        if not any(lines[: place + 1]):
-            reservation = self._try(ask)
-            if reservation is not None:
-                return reservation
+    def _at_once(self, ask: Ask) -> Reservation | None:
+        """Reserve here, unless the call is to wait."""
+        if self._ahead or (ask.role != "aggregator" and (self._waiting or (ask.spared and self._last))):
+            return None
+        return self._try(ask)
+
+    async def _in_turn(self, ask: Ask) -> Reservation:
         waiter = _Waiter(ask, anyio.Event())
-        lines[place].append(waiter)
+        line = self._ahead if ask.role == "aggregator" else self._last if ask.spared else self._waiting
+        line.append(waiter)
         try:
             await self._turn_of(waiter)
         except BaseException:
@@ -294,7 +295,8 @@ class Ledger:
         return True
 
     def _try(self, ask: Ask) -> Reservation | None:
-        self._look(ask.prompt, ask.price, open_ended=ask.output is None)
+        if self.draws:
+            self._look(ask.prompt, ask.price, open_ended=ask.output is None)
         try:
             taken = self.shares.take(ask)
         except LimitExceeded as refused:

@@ -305,11 +305,12 @@ class Calls(OngoingRun):
 
     async def _call(self, call: _Call) -> ModelResponse:
         self.stillness.goes_on()
-        activity = (current_activity() or self.activity).begin()
+        activity = current_activity() or self.activity
+        activity.call_began()
         try:
             return await self._journaled(call)
         finally:
-            activity.end()
+            activity.call_ended()
             if call.name.role == "planner":
                 self.planning.call_ended(call.name.turn)
             self.stillness.waits()
@@ -441,10 +442,10 @@ class Calls(OngoingRun):
 
         Below the journal, which has it in full: a call keeps its name, and so its answer, whatever is known.
         """
-        wanted = shortened(call.request, call.context)
         if call.whole:
-            return wanted
+            return shortened(call.request, call.context)
         known = self.resources.windows.fitted(call.model, call.request)
+        wanted = shortened(call.request, call.context) if call.context < math.inf else known
         if wanted.is_whole or known.is_whole:
             return known if wanted.is_whole else wanted
         return min(wanted, known, key=lambda each: request_tokens(each.request))

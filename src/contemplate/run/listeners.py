@@ -19,6 +19,9 @@ class Listeners:
         listeners: the run's own.
         outer: those of the run around it.
         on_output: receives each piece of the answer, in place of `outer`.
+
+    Attributes:
+        listening: whether anybody may listen; if not, events need not be built.
     """
 
     def __init__(
@@ -27,24 +30,24 @@ class Listeners:
         outer: Listeners | None = None,
         on_output: Callable[[OutputDelta], None] | None = None,
     ) -> None:
-        self._listeners = tuple(listeners)
+        self._listeners = list(listeners)
         self._outer = outer
         self._on_output = on_output
+        self.listening = self._any_listens()
 
-    @property
-    def listening(self) -> bool:
-        """Whether anybody listens; if not, events need not be built."""
+    def _any_listens(self) -> bool:
         return bool(self._listeners) or (self._outer is not None and self._outer.listening)
 
     def emit(self, event: Event) -> None:
         """Send `event` to every listener."""
-        for listener in self._listeners:
+        for listener in tuple(self._listeners):
             try:
                 returned: object = listener(event)
                 if returned is not None:
                     _refuse_coroutine(returned)
             except Exception as error:
-                self._listeners = tuple(each for each in self._listeners if each is not listener)
+                self._listeners.remove(listener)
+                self.listening = self._any_listens()
                 _warn_of_dropped(listener, error)
         if self._outer is None:
             return
