@@ -85,12 +85,12 @@ class Message(Data):
     @property
     def text(self) -> str:
         """All text parts, joined."""
-        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+        return "".join([part.text for part in self.parts if isinstance(part, TextPart)])
 
     @property
     def images(self) -> tuple[ImagePart, ...]:
         """All image parts."""
-        return tuple(part for part in self.parts if isinstance(part, ImagePart))
+        return tuple([part for part in self.parts if isinstance(part, ImagePart)])
 
     @classmethod
     def system(cls, text: str) -> Message:
@@ -117,7 +117,7 @@ class Message(Data):
 def images_made(messages: Sequence[Message]) -> tuple[ImagePart, ...]:
     """Return the distinct images that a subagent and its tools made, without those that it was shown."""
     made = [image for message in messages if message.role != "user" for image in message.images]
-    return tuple(image for place, image in enumerate(made) if image not in made[:place])
+    return tuple([image for place, image in enumerate(made) if image not in made[:place]])
 
 
 def instructed(messages: Sequence[Message], instruction: str) -> tuple[Message, ...]:

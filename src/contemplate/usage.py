@@ -27,13 +27,16 @@ class Usage(Data):
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            calls=self.calls + other.calls,
-            input_tokens=self.input_tokens + other.input_tokens,
-            cached_input_tokens=self.cached_input_tokens + other.cached_input_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
-            cost_usd=None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd,
+        # Sums of numbers that were checked; one or two are made for each call.
+        return Usage._unchecked(
+            {
+                "calls": self.calls + other.calls,
+                "input_tokens": self.input_tokens + other.input_tokens,
+                "cached_input_tokens": self.cached_input_tokens + other.cached_input_tokens,
+                "output_tokens": self.output_tokens + other.output_tokens,
+                "reasoning_tokens": self.reasoning_tokens + other.reasoning_tokens,
+                "cost_usd": None if self.cost_usd is None or other.cost_usd is None else self.cost_usd + other.cost_usd,
+            }
         )
 
     def __sub__(self, other: Usage) -> Usage:

@@ -255,7 +255,8 @@ class Agent:
             if last and self._specs:
                 request = replace(request, tool_choice="none")
             response = with_own_ids(await ctx.call(request, context=self._context), messages)
-            aside.most = min(aside.most, _most_of(response.room))
+            if response.room is not None:
+                aside.most = min(aside.most, _most_of(response.room))
             calls = response.message.tool_calls
             results = await self._use_tools(calls, ctx, aside) if calls and not last else ()
             received = () if last else _planner_messages(ctx)
@@ -303,12 +304,13 @@ class Agent:
     ) -> Answer:
         check_given(response)
         images = images_made((*request.messages, response.message))
+        text = response.message.text
         if response.finish == "length":
-            return Answer(response.message.text, images=images, outcome="capped")
+            return Answer(text, images=images, outcome="capped")
         if output is None:
-            if not response.message.text.strip() and not images:
+            if not text.strip() and not images:
                 raise ModelResponseError("the answer is empty", model=response.model)
-            return Answer(response.message.text, images=images)
+            return Answer(text, images=images)
         ask = partial(ctx.call, context=self._context)
         value, response = await parse_with_repair(
             response, request, ask, output, repairs=self._max_repairs, prompts=ctx.run.prompts
@@ -359,9 +361,9 @@ async def _call(call: ToolCall, tools: Mapping[str, Tool], context: ToolContext[
     return await tools[call.name].within(context).call(call.arguments)
 
 
-def _most_of(room: float | None) -> float:
-    """Return how many bytes of a result are shown in a context with `room` tokens; None if that is not known."""
-    return math.inf if room is None else room * SHARE_OF_A_RESULT * BYTES_PER_TOKEN
+def _most_of(room: float) -> float:
+    """Return how many bytes of a result are shown in a context with `room` tokens."""
+    return room * SHARE_OF_A_RESULT * BYTES_PER_TOKEN
 
 
 def _specs(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:
@@ -370,6 +372,6 @@ def _specs(tools: Mapping[str, Tool]) -> tuple[ToolSpec, ...]:
 
 def _planner_messages(ctx: TaskContext) -> tuple[Message, ...]:
     """Return the messages that the planner has sent to the running subagent."""
-    return tuple(
-        Message.user(ctx.run.prompts.render("message_from_planner", text=text)) for text in ctx.messages_from_others()
-    )
+    prompts = ctx.run.prompts
+    said = [prompts.render("message_from_planner", text=text) for text in ctx.messages_from_others()]
+    return tuple(map(Message.user, said))

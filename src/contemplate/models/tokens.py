@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic_core import to_json
 
-from ..messages import Message
+from ..messages import Message, TextPart
 from .base import ModelRequest
 
 # English prose has four to five bytes per token, code and JSON three, and a Chinese character, which has three bytes,
@@ -31,12 +31,18 @@ def request_tokens(request: ModelRequest) -> int:
 
 def message_size(message: Message) -> int:
     """Return how many bytes a message counts for in a prompt: its text, its tool calls, its images and its role."""
-    size = text_bytes(message.text) + sum(len(call.arguments) for call in message.tool_calls)
-    images = len(message.images) if message.role == "user" else 0
-    return size + (IMAGE_TOKENS * images + MESSAGE_TOKENS) * BYTES_PER_TOKEN
+    size = MESSAGE_TOKENS * BYTES_PER_TOKEN
+    for part in message.parts:
+        if isinstance(part, TextPart):
+            size += text_bytes(part.text)
+        elif message.role == "user":
+            size += IMAGE_TOKENS * BYTES_PER_TOKEN
+    for call in message.tool_calls:
+        size += len(call.arguments)
+    return size
 
 
 def frame_size(request: ModelRequest) -> int:
     """Return how many bytes all but the messages counts for in a prompt: the tools, and the output schema."""
-    size = sum(len(tool.description) + len(to_json(tool.parameters)) for tool in request.tools)
+    size = sum([len(tool.description) + len(to_json(tool.parameters)) for tool in request.tools])
     return size if request.output_schema is None else size + len(to_json(request.output_schema.schema))

@@ -1,14 +1,15 @@
 """What of a run is under way, as a tree, and when nothing of it can go on before the world answers.
 
-The tree holds runs, their planners, aggregators and tasks, and the calls that these make. Whatever has something under
-way below it waits for that; what has nothing below it moves, unless it says what it waits for. So code that waits for
-anything unknown counts as moving: a run is never suspended while something might still happen.
+The tree holds runs, their planners, aggregators and tasks, and the calls that these make, of which those of models are
+only counted. Whatever has something under way below it waits for that; what has nothing below it moves, unless it says
+what it waits for. So code that waits for anything unknown counts as moving: a run is never suspended while something
+might still happen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import anyio.lowlevel
 from anyio.abc import TaskGroup
@@ -82,12 +83,13 @@ class Activity:
         repeated: whether something else does the same in parallel, such as another candidate.
     """
 
-    __slots__ = ("_decided_elsewhere", "_inner", "_waits", "outer", "repeated", "waiting")
+    __slots__ = ("_calls", "_decided_elsewhere", "_inner", "_waits", "outer", "repeated", "waiting")
 
     def __init__(self, outer: Activity | None = None, *, repeated: bool = False) -> None:
         self.outer = outer
         self.waiting: Waiting = Waiting() if outer is None else outer.waiting
         self.repeated: bool = repeated or (outer is not None and outer.repeated)
+        self._calls = 0
         self._inner: set[Activity] = set()
         self._waits: list[Callable[[], bool]] = []
         self._decided_elsewhere: str | None = None
@@ -105,23 +107,29 @@ class Activity:
             self.outer._inner.discard(self)
             self.waiting.changed()
 
+    def call_began(self) -> None:
+        """Record that a model call of it is under way. A call is a part that moves, to its end."""
+        self._calls += 1
+        self.waiting.changed()
+
+    def call_ended(self) -> None:
+        """Record that a model call of it is over."""
+        self._calls -= 1
+        self.waiting.changed()
+
     def still(self, *, asked: bool = False) -> bool:
         """Return whether it can only go on once a pending call is decided; with `asked`, one that is asked for, too."""
         if self._decided_elsewhere is not None:
             return asked or self._decided_elsewhere == "pending"
+        if self._calls:
+            return False
         if self._inner:
             return all(each.still(asked=asked) for each in self._inner)
         return bool(self._waits) and all(waits() for waits in self._waits)
 
-    @contextmanager
-    def waits_while(self, waits: Callable[[], bool]) -> Iterator[None]:
+    def waits_while(self, waits: Callable[[], bool]) -> AbstractContextManager[None]:
         """Record that the code of the block waits for others of the run, while `waits()`."""
-        self._waits.append(waits)
-        self.waiting.changed()
-        try:
-            yield
-        finally:
-            self._waits.remove(waits)
+        return _WaitsWhile(self, waits)
 
     @contextmanager
     def asks(self) -> Iterator[None]:
@@ -150,17 +158,28 @@ class Activity:
                 del self.waiting.pending[call.id]
 
 
+class _WaitsWhile:
+    # A class, as the aggregator waits once for each result.
+    __slots__ = ("_activity", "_waits")
+
+    def __init__(self, activity: Activity, waits: Callable[[], bool]) -> None:
+        self._activity = activity
+        self._waits = waits
+
+    def __enter__(self) -> None:
+        self._activity._waits.append(self._waits)
+        self._activity.waiting.changed()
+
+    def __exit__(self, *raised: object) -> None:
+        self._activity._waits.remove(self._waits)
+
+
 def current_activity() -> Activity | None:
     """Return what the current code is a part of; None outside every run in progress."""
     return getattr(current_run.get(), "activity", None)
 
 
-@contextmanager
-def waits_while(waits: Callable[[], bool]) -> Iterator[None]:
+def waits_while(waits: Callable[[], bool]) -> AbstractContextManager[None]:
     """Record that the code of the block waits for others of its run, while `waits()`."""
     activity = current_activity()
-    if activity is None:
-        yield
-        return
-    with activity.waits_while(waits):
-        yield
+    return nullcontext() if activity is None else activity.waits_while(waits)

@@ -46,6 +46,7 @@ class Ledger:
     Attributes:
         limits: what may be spent, apart from budgets.
         shares: what is spent, reserved and left.
+        limits_cost: whether USD are limited, here or in an outer run.
         spared: the tasks that have an answer already, so that their calls can be spared.
         tripped: the first limit that refused a call or cut one short; None if none did.
     """
@@ -63,6 +64,8 @@ class Ledger:
     ) -> None:
         self.limits = limits
         self.draws = draws
+        own = limits.cost_usd is not None or any(each.budget.cost_usd is not None for each in draws)
+        self.limits_cost: bool = own or (outer is not None and outer.limits_cost)
         self._waits = waits
         self._bound: dict[str, Draw] = {}
         self.shares = Shares(self._within_budgets(None), keep_for_aggregator=keep_for_aggregator)
@@ -79,12 +82,6 @@ class Ledger:
     def spent(self) -> Usage:
         """What all calls so far have used."""
         return self.shares.spent
-
-    @property
-    def limits_cost(self) -> bool:
-        """Whether USD are limited, here or in an outer run."""
-        own = self.limits.cost_usd is not None or any(each.budget.cost_usd is not None for each in self.draws)
-        return own or (self._outer is not None and self._outer.limits_cost)
 
     @property
     def limits_tokens(self) -> bool:
@@ -184,18 +181,21 @@ class Ledger:
         ask = Ask(prompt_tokens, output_tokens, role, task, price, spared=spared, more=more)
         while True:
             own = await self._reserve_everywhere(ask)
+            wanted = self._drawn_by(own)
+            if not wanted:
+                return own
             # Last, as whoever waits must hold nothing that other runs may wait for.
             try:
-                drawn = await draw_all(self._drawn_by(own))
+                drawn = await draw_all(wanted)
             except BaseException:
                 self._release_everywhere(own)
                 raise
             if drawn is not None:
-                return replace(own, drawn=drawn)
+                return own._replace(drawn=drawn)
             self._release_everywhere(own)
 
     async def _reserve_everywhere(self, ask: Ask) -> Reservation:
-        own = await self._reserve(ask)
+        own = self._at_once(ask) or await self._in_turn(ask)
         if self._outer is None:
             return own
         theirs = self.shares.outside(ask)
@@ -209,17 +209,18 @@ class Ledger:
             raise
         finally:
             self.shares.inside(ask)
-        return replace(own, outer=outer)
+        return own._replace(outer=outer)
 
-    async def _reserve(self, ask: Ask) -> Reservation:
-        lines = (self._ahead, self._waiting, self._last)
-        place = 0 if ask.role == "aggregator" else 2 if ask.spared else 1
-        if not any(lines[: place + 1]):
-            reservation = self._try(ask)
-            if reservation is not None:
-                return reservation
+    def _at_once(self, ask: Ask) -> Reservation | None:
+        """Reserve here, unless the call is to wait."""
+        if self._ahead or (ask.role != "aggregator" and (self._waiting or (ask.spared and self._last))):
+            return None
+        return self._try(ask)
+
+    async def _in_turn(self, ask: Ask) -> Reservation:
         waiter = _Waiter(ask, anyio.Event())
-        lines[place].append(waiter)
+        line = self._ahead if ask.role == "aggregator" else self._last if ask.spared else self._waiting
+        line.append(waiter)
         try:
             await self._turn_of(waiter)
         except BaseException:
@@ -294,7 +295,8 @@ class Ledger:
         return True
 
     def _try(self, ask: Ask) -> Reservation | None:
-        self._look(ask.prompt, ask.price, open_ended=ask.output is None)
+        if self.draws:
+            self._look(ask.prompt, ask.price, open_ended=ask.output is None)
         try:
             taken = self.shares.take(ask)
         except LimitExceeded as refused:
@@ -306,9 +308,9 @@ class Ledger:
             if not goes_on:
                 self.trip(self._named(refused.limit))
             raise refused if draw is None else draw.refusal(refused.limit) from None
-        if taken is None or taken.limit is None:
+        if taken is None or taken.limit not in self._bound:
             return taken
-        return replace(taken, limit=self._named(taken.limit))
+        return taken._replace(limit=self._bound[taken.limit].name)
 
     # Budgets that runs share
 
@@ -353,8 +355,7 @@ class Ledger:
         return self._bound[limit].name if limit in self._bound else limit
 
     def _drawn_by(self, reservation: Reservation) -> list[tuple[Draw, Amounts]]:
-        amounts = Amounts(1, reservation.tokens, reservation.cost)
-        drawn = [(draw, amounts) for draw in self.draws]
+        drawn = [(draw, Amounts(1, reservation.tokens, reservation.cost)) for draw in self.draws]
         if self._outer is not None and reservation.outer is not None:
             drawn += self._outer._drawn_by(reservation.outer)
         return drawn

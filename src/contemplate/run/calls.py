@@ -9,7 +9,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -67,14 +66,14 @@ class _Name(NamedTuple):
         return self.role if self.task is None else f"task {self.task!r}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A call in the making.
+class _Call(NamedTuple):
+    """A call in the making, with its name in events (`said`), if anybody listens.
 
     It may go on with an answer (`more`), and may want its prompt within a `context`, or read whole or not at all.
     """
 
     name: _Name
+    said: CallName | None
     model: Model
     request: ModelRequest
     meter: Meter
@@ -288,11 +287,12 @@ class Calls(OngoingRun):
         async def call(request: ModelRequest, on_delta: DeltaSink | None, more: More | None) -> ModelResponse:
             turn = self._turns.get((role, task), 0)
             self._turns[role, task] = turn + 1
-            name, meter = _Name(role, task, turn), Meter(on_delta)
+            said = None
             if self.listeners.listening:
-                self.emit(CallStarted(name=self._full(name), model=model.name))
-            request = replace(request, on_again=partial(self._again, name, meter))
-            return await self._call(_Call(name, model, request, meter, more, context, whole))
+                said = CallName(run=self.run_id, path=self.path, role=role, task=task, turn=turn)
+                self.emit(CallStarted(name=said, model=model.name))
+            name = _Name(role, task, turn)
+            return await self._call(_Call(name, said, model, request, Meter(on_delta), more, context, whole))
 
         if role == "planner":
             # Nobody can go on with a plan whose tasks run already.
@@ -305,11 +305,12 @@ class Calls(OngoingRun):
 
     async def _call(self, call: _Call) -> ModelResponse:
         self.stillness.goes_on()
-        activity = (current_activity() or self.activity).begin()
+        activity = current_activity() or self.activity
+        activity.call_began()
         try:
             return await self._journaled(call)
         finally:
-            activity.end()
+            activity.call_ended()
             if call.name.role == "planner":
                 self.planning.call_ended(call.name.turn)
             self.stillness.waits()
@@ -351,7 +352,7 @@ class Calls(OngoingRun):
             self.ledger.book(recording.spent_now(known))
             finish = None if response is None else response.finish
             answered_by = None if response is None else response.answered_by
-            self._report(name, known.name, meter, known.seconds, finish, error, answered_by=answered_by, recorded=True)
+            self._report(call, known.name, known.seconds, finish, error, answered_by=answered_by, recorded=True)
         assert response is not None  # noqa: S101
         return response
 
@@ -360,7 +361,7 @@ class Calls(OngoingRun):
             await self._wait_for_the_rest(call.more)
         if not self.resources.is_connected(call.model):
             await self.resources.connect(call.model)
-        return await self._in_slots(self._slots, call)
+        return await (self._in_slots(self._slots, call) if self._slots else self._request(call))
 
     async def _wait_for_the_rest(self, more: More) -> None:
         """Wait until it is known what is left of the limits.
@@ -373,12 +374,17 @@ class Calls(OngoingRun):
         if waiting.cancelled_caught:
             raise refusal(self.ledger.limits, "seconds")
 
-    async def _in_slots(self, slots: tuple[anyio.Semaphore, ...], call: _Call) -> ModelResponse:
+    async def _in_slots(self, slots: Sequence[anyio.Semaphore], call: _Call) -> ModelResponse:
         """Make the call once it has a slot in each run that limits concurrency, from the innermost to the outermost."""
-        if not slots:
-            return await self._request(call)
-        async with slots[0]:
-            return await self._in_slots(slots[1:], call)
+        innermost, *outer = slots
+        try:
+            innermost.acquire_nowait()
+        except anyio.WouldBlock:
+            await innermost.acquire()
+        try:
+            return await (self._in_slots(outer, call) if outer else self._request(call))
+        finally:
+            innermost.release()
 
     async def _request(self, call: _Call) -> ModelResponse:
         name, model, request, meter, more = call.name, call.model, call.request, call.meter, call.more
@@ -394,9 +400,11 @@ class Calls(OngoingRun):
         )
         if name.role == "planner":
             self.planning.call_began(name.turn)
+        settings = request.settings
         if reservation.output_tokens != wanted:
-            settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
-            request, sent = replace(request, settings=settings), sent.with_settings(settings)
+            settings = settings.model_copy(update={"max_tokens": reservation.output_tokens})
+        request = request.sent_with(settings, partial(self._again, call))
+        sent = sent.within(request)
         started = meter.sent = perf_counter()
         finish, error, answered_by = None, None, None
         meter.spent = ONE_CALL
@@ -412,7 +420,8 @@ class Calls(OngoingRun):
             meter.catch_up(response)
             if response.finish == "length" and reservation.capped_by is not None:
                 response = response.model_copy(update={"capped_by": reservation.capped_by})
-            return told(response, sent, request, name.asker, windows.room(model.name, request))
+            room = windows.room(model.name, request)
+            return response if sent.is_whole and room == math.inf else told(response, sent, request, name.asker, room)
         except BaseException as raised:
             error = raised
             if meter.written or not isinstance(raised, Exception):
@@ -426,17 +435,17 @@ class Calls(OngoingRun):
                 meter.spent = price.priced(meter.spent)
             self.ledger.settle(reservation, meter.spent)
             seconds = perf_counter() - started
-            self._report(name, model.name, meter, seconds, finish, error, answered_by=answered_by)
+            self._report(call, model.name, seconds, finish, error, answered_by=answered_by)
 
     def _fitted(self, call: _Call) -> Shortened:
         """Return what is sent of a request, so that it fits into the context that is wanted, and the one that is known.
 
         Below the journal, which has it in full: a call keeps its name, and so its answer, whatever is known.
         """
-        wanted = shortened(call.request, call.context)
         if call.whole:
-            return wanted
+            return shortened(call.request, call.context)
         known = self.resources.windows.fitted(call.model, call.request)
+        wanted = shortened(call.request, call.context) if call.context < math.inf else known
         if wanted.is_whole or known.is_whole:
             return known if wanted.is_whole else wanted
         return min(wanted, known, key=lambda each: request_tokens(each.request))
@@ -450,9 +459,8 @@ class Calls(OngoingRun):
 
     def _report(
         self,
-        name: _Name,
+        call: _Call,
         model: str,
-        meter: Meter,
         seconds: float,
         finish: str | None,
         error: BaseException | None,
@@ -460,14 +468,15 @@ class Calls(OngoingRun):
         answered_by: str | None,
         recorded: bool = False,
     ) -> None:
+        name, meter = call.name, call.meter
         self.book_on(name.task, meter.spent)
         if answered_by is not None and name.task is not None and name.role == "subagent":
             self._answered_by[name.task] = answered_by
-        if self.listeners.listening:
+        if call.said is not None and self.listeners.listening:
             course = NOT_MADE if recorded else meter.course
             self.emit(
                 ModelCalled(
-                    name=self._full(name),
+                    name=call.said,
                     model=answered_by or model,
                     usage=meter.spent,
                     seconds=seconds,
@@ -479,14 +488,11 @@ class Calls(OngoingRun):
                 )
             )
 
-    def _again(self, name: _Name, meter: Meter, reason: Again, message: str) -> None:
+    def _again(self, call: _Call, reason: Again, message: str) -> None:
         message = redact(message)[:MOST_TOLD]
-        meter.add_again(reason, message)
-        if self.listeners.listening:
-            self.emit(CallRepeated(name=self._full(name), reason=reason, message=message))
-
-    def _full(self, name: _Name) -> CallName:
-        return CallName(run=self.run_id, path=self.path, role=name.role, task=name.task, turn=name.turn)
+        call.meter.add_again(reason, message)
+        if call.said is not None and self.listeners.listening:
+            self.emit(CallRepeated(name=call.said, reason=reason, message=message))
 
     def book_on(self, task: str | None, usage: Usage) -> None:
         """Add `usage` to a task, and to the tasks of the outer runs around it."""

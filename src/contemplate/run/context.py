@@ -295,16 +295,17 @@ class RunContext:
             as_chat: whether the history is shown as messages, as to who answers the user; if not, as a transcript.
             tools: whether the request has tools.
         """
+        if not self.history:
+            told = (self._history.told(system),) if system else ()
+            return (*told, Message.user(text, self.images_for(role)))
         instructions, last = self._history.instructions, ""
         if instructions and system:
-            told = self.prompts.render("history_instructions", instructions=instructions)
+            theirs = self.prompts.render("history_instructions", instructions=instructions)
             # Who writes the answer from what others found is told its form last.
-            system, last = (system, told) if role == "aggregator" else (f"{system}\n\n{told}", "")
-        first = (Message.system(system or instructions),) if system or instructions else ()
-        room, seen = (
-            self._room_for_history(ROOM_FOR_CHAT if as_chat else ROOM_FOR_TRANSCRIPT[role]),
-            role in self.images_to,
-        )
+            system, last = (system, theirs) if role == "aggregator" else (f"{system}\n\n{theirs}", "")
+        first = (self._history.told(system or instructions),) if system or instructions else ()
+        room = self._room_for_history(ROOM_FOR_CHAT if as_chat else ROOM_FOR_TRANSCRIPT[role])
+        seen = role in self.images_to
         if as_chat:
             shown = self._history.as_messages(room, images=seen, tools=tools)
         else:
@@ -443,7 +444,8 @@ class RunContext:
         chosen = self.model(model)
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
-        request = self._in_own_words(request)
+        if self.prompts is not DEFAULTS and self.prompts is not request.prompts:
+            request = replace(request, prompts=self.prompts)
         if role in self.instructions:
             request = replace(request, messages=instructed(request.messages, self.instructions[role]))
         response = await self._calls.call(
@@ -452,9 +454,6 @@ class RunContext:
         for note in response.notes:
             self._tell_shortened(f"{chosen.name}: {note}", unread=response.shortened)
         return response
-
-    def _in_own_words(self, request: ModelRequest) -> ModelRequest:
-        return request if self.prompts is DEFAULTS else replace(request, prompts=self.prompts)
 
     @asynccontextmanager
     async def stream(

@@ -34,6 +34,7 @@ from ..tools.user_code import contained
 from .activity import Activity
 from .context import RunContext
 from .current_run import RunScope
+from .event_loops import time_in
 from .graph import TaskGraph
 from .protocols import AgentFunction, Aggregator, Answer, Planner, needs_a_share, prepare
 from .return_values import as_answer, as_conclusion, as_contemplate_error, as_task, closing_planner
@@ -212,7 +213,8 @@ class _Run:
         self._graph = TaskGraph()
         self._activity = state.activity.begin()
         self._activities: dict[str, Activity] = {}
-        self._began = anyio.current_time()
+        self._time = time_in(anyio.lowlevel.current_token())
+        self._began = self._time()
         self._end = end
         # The scopes that end when the time for the work is over.
         self._in_time: list[anyio.CancelScope] = []
@@ -375,7 +377,7 @@ class _Run:
         model = self._ctx.model_name(task) if task.answer is None else "planner"
         if self._ctx.listening:
             self._ctx.emit(TaskStarted(task_id=task.id, model=model))
-        started = anyio.current_time()
+        started = self._time()
         outcome: Outcome = "cancelled"
         answer: Answer | None = None
         error: BaseException | None = None
@@ -414,7 +416,7 @@ class _Run:
                     model=self._ctx.answered_by(task.id) or model,
                     index=self._state.places[task.id],
                     started=started - self._began,
-                    seconds=anyio.current_time() - started,
+                    seconds=self._time() - started,
                     messages=ctx.messages,
                     support=reached.support,
                     dissent=reached.dissent,

@@ -1,4 +1,4 @@
-"""Event loops, as other threads reach them."""
+"""Event loops: their time, and how other threads reach them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import anyio
 from anyio.lowlevel import EventLoopToken
+
+
+def time_in(token: EventLoopToken) -> Callable[[], float]:
+    """Return what tells the time in an event loop, in seconds, as `anyio.current_time` does from within it."""
+    # That one looks for the event loop each time.
+    told: Callable[[], float] = getattr(token.native_token, "time", anyio.current_time)
+    return told
 
 
 def call_soon(token: EventLoopToken, function: Callable[..., object], *args: Any) -> None:

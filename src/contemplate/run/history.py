@@ -46,20 +46,30 @@ class Shown:
     shortened: int = 0
 
 
+_NOTHING = Shown()
+
+
 class History:
-    """The conversation before a question, oldest message first."""
+    """The conversation before a question, oldest message first.
+
+    Attributes:
+        instructions: those that the conversation came with: its system messages.
+    """
 
     def __init__(self, messages: Sequence[Message], prompts: Prompts) -> None:
         self._prompts = prompts
         self._said = tuple(each for each in messages if each.role != "system")
-        self._system = tuple(each.text for each in messages if each.role == "system")
+        system = [each.text for each in messages if each.role == "system"]
+        self.instructions = "\n\n".join(filter(str.strip, system))
         self._transcripts: dict[tuple[int, bool], Shown] = {}
+        self._told: tuple[str, Message] | None = None
         self._names = {call.id: call.name for each in messages for call in each.tool_calls}
 
-    @property
-    def instructions(self) -> str:
-        """The instructions that the conversation came with: its system messages."""
-        return "\n\n".join(filter(str.strip, self._system))
+    def told(self, instructions: str) -> Message:
+        """Return the system message that says `instructions`: the same one as long as they are the same."""
+        if self._told is None or self._told[0] != instructions:
+            self._told = instructions, Message.system(instructions)
+        return self._told[1]
 
     def as_messages(self, room: int, *, images: bool, tools: bool) -> Shown:
         """Return the conversation as messages.
@@ -69,6 +79,8 @@ class History:
             images: whether images are shown; if not, words stand in their place.
             tools: whether tool calls are shown as such, or in words: servers refuse them where a request has no tools.
         """
+        if not self._said:
+            return _NOTHING
         said = self._said if tools else tuple(self._with_tools_in_words())
         if not images:
             said = tuple(map(_without_images, said))
@@ -93,7 +105,7 @@ class History:
             images: whether images are shown beside it; in the text, words stand in their place.
         """
         if not self._said:
-            return Shown()
+            return _NOTHING
         # All parts of a question are shown the same one.
         if (room, images) not in self._transcripts:
             self._transcripts[room, images] = self._transcript(room, images)

@@ -19,6 +19,9 @@ class Listeners:
         listeners: the run's own.
         outer: those of the run around it.
         on_output: receives each piece of the answer, in place of `outer`.
+
+    Attributes:
+        listening: whether anybody may listen; if not, events need not be built.
     """
 
     def __init__(
@@ -30,10 +33,9 @@ class Listeners:
         self._listeners = list(listeners)
         self._outer = outer
         self._on_output = on_output
+        self.listening = self._any_listens()
 
-    @property
-    def listening(self) -> bool:
-        """Whether anybody listens; if not, events need not be built."""
+    def _any_listens(self) -> bool:
         return bool(self._listeners) or (self._outer is not None and self._outer.listening)
 
     def emit(self, event: Event) -> None:
@@ -45,6 +47,7 @@ class Listeners:
                     _refuse_coroutine(returned)
             except Exception as error:
                 self._listeners.remove(listener)
+                self.listening = self._any_listens()
                 _warn_of_dropped(listener, error)
         if self._outer is None:
             return

@@ -62,7 +62,7 @@ class Meter:
 
     def catch_up(self, response: ModelResponse) -> None:
         """Pass on the whole text as one delta, if the model did not stream it."""
-        if response.message.text and not self._texts and self.on_delta is not None:
+        if self.on_delta is not None and not self._texts and response.message.text:
             self.on_delta(Delta(response.message.text))
 
     def usage(self, prompt_tokens: int) -> Usage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
+from operator import attrgetter
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +17,8 @@ from .output_type import OutputType
 from .protocols import Answer, ParsedAnswer
 
 _ANSWER = TypeAdapter(Answer)
+_FIELDS = tuple(each.name for each in fields(Answer))
+_values_of = attrgetter(*_FIELDS)
 
 
 def as_conclusion(returned: object) -> Conclusion:
@@ -48,7 +51,7 @@ def as_answer(returned: object, output: OutputType[Any] | None) -> Answer:
     if not isinstance(returned, Answer):
         raise TypeError(f"the agent returned {_shown(returned)}, which is not an Answer")
     try:
-        answer = _ANSWER.validate_python({each.name: getattr(returned, each.name) for each in fields(Answer)})
+        answer = _ANSWER.validate_python(dict(zip(_FIELDS, _values_of(returned), strict=True)))
     except ValidationError as error:
         raise TypeError(f"the agent returned an Answer that cannot be used: {validation_problems(error)}") from None
     if output is None or answer.outcome != "answered" or isinstance(returned, ParsedAnswer):

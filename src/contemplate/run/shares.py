@@ -59,8 +59,7 @@ class More(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
+class Reservation(NamedTuple):
     """The budget reserved for one call: `tokens` in all, of which at most `written` are output.
 
     Without a limit on tokens these are 0 and None. `cost` is in USD; `outer` is the reservation in the outer run. An
@@ -134,8 +133,9 @@ class Ask:
     @property
     def replaces(self) -> bool:
         """Whether nobody is to read what its task has written before: an answer is that of the last turn."""
-        goes_on = self.more is not None and not self.more.again
-        return self.for_task and not (self.read_again or self.merges or goes_on)
+        if self.read_again or self.merges or (self.more is not None and not self.more.again):
+            return False
+        return self.for_task
 
 
 class _Room(NamedTuple):
@@ -335,7 +335,7 @@ class Shares:
         """Return among how many calls what is left is to be divided, this one included."""
         if not ask.for_task:
             return ONE
-        parts, others = ask.parts(), len(self._tasks_out) + (0 if ask.task in self._tasks_out else 1)
+        parts, others = ask.parts(), len(self._tasks_out) + (ask.task not in self._tasks_out)
         if ask.more is not None:
             # Those that nobody has asked for yet may get nothing: fewer then have more.
             known = max(0, self.planned_tasks() - others) + parts.known
@@ -377,19 +377,19 @@ class Shares:
         """Return what each limit has for a call."""
         rooms: list[_Room] = []
         limits, kept = self.limits, 0 if ask.role == "aggregator" else 1
-        to_come = self.to_come(ask)
+        known, most = self.to_come(ask)
+        share = PLANNER_SHARE if ask.role == "planner" else 1.0
 
         def add(limit: str, left: float, part: Callable[[int], float]) -> None:
-            known, most = map(part, to_come)
-            share = PLANNER_SHARE if ask.role == "planner" else 1.0
-            rooms.append(_Room(known * share, most * share, part(1), left, limit))
+            each = part(known) * share
+            rooms.append(_Room(each, each if most == known else part(most) * share, part(1), left, limit))
 
         if limits.total_tokens is not None:
             left = limits.total_tokens - self.spent.total_tokens - self.tokens_out - kept * self._kept_tokens
             if kept:
                 left -= math.ceil(READ_AGAIN * (self._to_read_in_all + self._read_again_out))
             own = 0.0
-            if (ask.merges or ask.replaces) and ask.task is not None:
+            if ask.task is not None and ask.task in self._to_read and (ask.merges or ask.replaces):
                 own = READ_AGAIN * self._to_read[ask.task]
             again = 1 + READ_AGAIN if self._is_read_again(ask) else 1.0
             add("total_tokens", left + own - ask.prompt, lambda number: (left / number + own - ask.prompt) / again)
@@ -405,7 +405,7 @@ class Shares:
         return rooms
 
     def _is_read_again(self, ask: Ask) -> bool:
-        return ask.for_task and (self._keeps or ask.read_again)
+        return (self._keeps or ask.read_again) and ask.for_task
 
     def _capped(self, ask: Ask, allowed: float, limit: str) -> Reservation:
         """Reserve for at most `allowed` tokens of output; infinitely many, where it costs nothing."""
@@ -422,13 +422,13 @@ class Shares:
         self.tokens_out += tokens
         self._output_out += written
         self.cost_out += cost
-        task = ask.task if ask.for_task else None
-        if task is not None:
+        task, read_again = None, False
+        if ask.for_task and ask.task is not None:
+            task, read_again = ask.task, self._is_read_again(ask)
             self._tasks_out[task] += 1
-        read_again = self._is_read_again(ask)
-        self._read_again_out += written if read_again else 0
-        if ask.replaces and task is not None:
-            self._read(task)
+            self._read_again_out += written if read_again else 0
+            if ask.replaces:
+                self._read(task)
         ask.granted()
         return Reservation(tokens, output, cost, task, read_again, ask.merges, limit)
 

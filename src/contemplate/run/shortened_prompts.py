@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ..messages import Message, TextPart
 from ..models import Condensed, ModelRequest
 from ..models.tokens import BYTES_PER_TOKEN, request_tokens, text_bytes
 from ..prompts import Prompts
 from ..prompts.abridged_text import fenced_places, without_middle
-from ..settings import ModelSettings
 from .condensed_turns import condensed
 
 # Bytes that are kept of a text that others need, and of an old result of a tool; then, only what says how long it was.
@@ -19,8 +19,7 @@ LEAST_BYTES = 480
 BRIEF_BYTES = 240
 
 
-@dataclass(frozen=True, slots=True)
-class Shortened:
+class Shortened(NamedTuple):
     """A request in which texts may be shortened.
 
     Args:
@@ -40,9 +39,11 @@ class Shortened:
         """Whether nothing is left out."""
         return not self.texts and self.condensed is None
 
-    def with_settings(self, settings: ModelSettings) -> Shortened:
-        """Return the same request with other settings."""
-        return replace(self, request=replace(self.request, settings=settings))
+    def within(self, request: ModelRequest) -> Shortened:
+        """Return the same messages in `request`, which has others only where these are shortened."""
+        if self.is_whole:
+            return Shortened(request)
+        return self._replace(request=replace(request, messages=self.request.messages))
 
 
 @dataclass(slots=True)
@@ -77,9 +78,8 @@ def shortened(request: ModelRequest, room: float) -> Shortened:
     sent = _cut_texts(briefer, room)
     if not turns:
         return sent
-    return replace(
-        sent, condensed=Condensed(turns=turns, tokens_before=before, tokens_after=request_tokens(sent.request))
-    )
+    after = request_tokens(sent.request)
+    return sent._replace(condensed=Condensed(turns=turns, tokens_before=before, tokens_after=after))
 
 
 def _cut_texts(request: ModelRequest, room: float) -> Shortened:

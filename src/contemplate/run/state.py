@@ -33,6 +33,8 @@ class _Outbox(Mailbox[TaskResult]):
     """The results for the aggregator, which waits for the run's tasks while it waits for them."""
 
     async def __anext__(self) -> TaskResult:
+        if not self.is_empty:
+            return await super().__anext__()
         with waits_while(lambda: self.is_empty):
             return await super().__anext__()
 
@@ -120,7 +122,7 @@ class RunState:
     @property
     def tasks_to_come(self) -> int:
         """How many tasks are not done at most, those included that the planner may hand out before it waits."""
-        return max(self.open_tasks, self.most_tasks - len(self._results) if self.planning else 0)
+        return max(self.open_tasks, self.most_tasks - len(self._results)) if self.planning else self.open_tasks
 
     # For the engine
 

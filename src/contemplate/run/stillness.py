@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import anyio
 
@@ -31,18 +31,18 @@ class Stillness:
 
     def goes_on(self) -> None:
         """Record that something moves."""
-        if not self.matters:
-            return
-        for each in self._with_outer():
+        each: Stillness | None = self if self.matters else None
+        while each is not None:
             each._moving += 1
+            each = each._outer
 
     def waits(self) -> None:
         """Record that something does not move any more."""
-        if not self.matters:
-            return
-        for each in self._with_outer():
+        each: Stillness | None = self if self.matters else None
+        while each is not None:
             each._moving -= 1
             each.check()
+            each = each._outer
 
     def check(self) -> None:
         """Let those go on who wait for stillness, if the run is still."""
@@ -55,8 +55,10 @@ class Stillness:
         """Wait, as something that moved, until the run and those around it are still."""
         self.waits()
         try:
-            for each in self._with_outer():
+            each: Stillness | None = self
+            while each is not None:
                 await each._still()
+                each = each._outer
         finally:
             self.goes_on()
 
@@ -69,9 +71,3 @@ class Stillness:
         finally:
             if event in self._waiting:
                 self._waiting.remove(event)
-
-    def _with_outer(self) -> Iterator[Stillness]:
-        each: Stillness | None = self
-        while each is not None:
-            yield each
-            each = each._outer

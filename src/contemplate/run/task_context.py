@@ -166,7 +166,6 @@ class TaskContext:
             LimitExceeded: a limit does not allow another call.
         """
         reached = self._reached
-        request = self._run._in_own_words(request)
         streaming = self._run.streaming and self._role == "subagent"
         if reached.written and streaming and request.messages[-1].role != "tool":
             # The last turn again, not the next one.
@@ -197,15 +196,15 @@ class TaskContext:
             reached.written[:] = [before]
             raise
         keep(response)
-        self._tell_condensed(response.condensed)
+        if response.condensed is not None:
+            self._tell_condensed(response.condensed)
         return response
 
-    def _tell_condensed(self, condensed: Condensed | None) -> None:
+    def _tell_condensed(self, condensed: Condensed) -> None:
         """Tell, once for each time that more turns were condensed."""
-        turns = 0 if condensed is None else condensed.turns
-        if condensed is not None and turns > self._reached.condensed and self._run.listening:
+        if condensed.turns > self._reached.condensed and self._run.listening:
             self._run.emit(ContextCondensed(task_id=self._task.id, **condensed.model_dump()))
-        self._reached.condensed = max(turns, self._reached.condensed)
+        self._reached.condensed = max(condensed.turns, self._reached.condensed)
 
     def hear(self, delta: Delta) -> None:
         """Add a delta to what the task has written, and send it to the listeners."""

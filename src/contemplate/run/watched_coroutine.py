@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from types import coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -19,19 +19,11 @@ class Follower(Protocol):
         """Record that it has control again."""
 
 
-async def followed(awaitable: Awaitable[T], follower: Follower) -> T:
-    """Return what `awaitable` returns, and tell `follower` of its steps."""
-    return await _steps(_whole(awaitable).__await__(), follower)
-
-
-async def _whole(step: Awaitable[T]) -> T:
-    # The steps of a coroutine can always be sent to, those of another awaitable perhaps not.
-    return await step
-
-
 @coroutine
-def _steps(steps: Generator[Any, Any, T], follower: Follower) -> Generator[Any, Any, T]:
-    """Take the steps of an awaitable, as `await` does, and tell when it gives control to the event loop."""
+def followed(awaitable: Awaitable[T], follower: Follower) -> Generator[Any, Any, T]:
+    """Return what `awaitable` returns, taking its steps as `await` does, and tell `follower` of them."""
+    # The steps of a coroutine can always be sent to, those of another awaitable perhaps not.
+    steps = awaitable if isinstance(awaitable, Coroutine) else _whole(awaitable)
     sent: Any = None
     thrown: BaseException | None = None
     while True:
@@ -47,3 +39,7 @@ def _steps(steps: Generator[Any, Any, T], follower: Follower) -> Generator[Any, 
         except BaseException as error:
             thrown = error
         follower.goes_on()
+
+
+async def _whole(step: Awaitable[T]) -> T:
+    return await step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -59,20 +59,25 @@ async def in_thread(function: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
 
 
-@contextmanager
-def contained() -> Iterator[None]:
+class _Contained:
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, raised: BaseException | None, traceback: object) -> None:
+        if raised is None or isinstance(raised, Exception) or _is_interrupt(raised) or _is_cancellation(raised):
+            return
+        raise _as_exception(raised) from raised
+
+
+_CONTAINED = _Contained()
+
+
+def contained() -> AbstractContextManager[None, None]:
     """Turn an exception that would end more than the block, such as `SystemExit`, into a `RuntimeError`.
 
     The cancellation of the current task remains what it is, and so does `KeyboardInterrupt`: it is the user's.
     """
-    try:
-        yield
-    except Exception:
-        raise
-    except BaseException as raised:
-        if _is_interrupt(raised) or _is_cancellation(raised):
-            raise
-        raise _as_exception(raised) from raised
+    return _CONTAINED
 
 
 def _is_interrupt(raised: BaseException) -> bool:
