@@ -15,6 +15,7 @@ from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import BrokenBody, ChatAnswer, Exchange, HttpError, Reply
 
 from .asking import MERGED, command, contemplating, merges, model, on_terminal, on_terminal_here, plan
+from .screen import Screen
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 TITLES = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta")
@@ -26,9 +27,12 @@ def six(exchange: Exchange) -> Reply | str:
     return ChatAnswer(MERGED, first_token_delay=0.3) if merges(exchange) else ChatAnswer("word " * 20, gap=0.05)
 
 
-def left_at_the_end(shown: str) -> str:
-    """What was written after the live part was erased for the last time; who is quick erases nothing."""
-    return ESCAPES.sub("", shown[max(0, shown.rfind("\x1b[2K")) :])
+def left(shown: str, columns: int = 80, lines: int = 24) -> str:
+    """What is on a terminal in the end, with what has scrolled out of it."""
+    screen = Screen(columns, lines)
+    screen.feed(shown.replace("\n", "\r\n"))
+    assert screen.cursor_shown
+    return screen.text
 
 
 @pytest.mark.parametrize(("columns", "lines"), [(250, 50), (200, 50), (80, 24), (60, 20), (40, 6), (20, 4)])
@@ -36,18 +40,18 @@ def test_rows_and_answer_stay_in_the_scrollback(columns: int, lines: int) -> Non
     with FaultyServer(six) as server:
         code, shown = on_terminal_here("ask", "Why?", *model(server), columns=columns, lines=lines)
     assert code == 0
-    left = left_at_the_end(shown)
-    rows = [line.split() for line in left.splitlines() if line.startswith("✓")]
+    seen = left(shown, columns, lines)
+    rows = [line.split() for line in seen.splitlines() if line.startswith("✓")]
     label = max(5, columns // 3)
     assert [row[1] for row in rows] == [t if len(t) <= label else t[: label - 1] + "…" for t in TITLES]
-    assert f"\n\n{MERGED}\n" in left
-    assert "8 calls" in left.replace("\n", " ")
+    answer = " ".join(seen[seen.index("\n\n") :].split())
+    assert answer.startswith(f"{MERGED} 8 calls")
 
 
 def test_a_line_never_fills_the_terminal_while_it_is_redrawn() -> None:
     with FaultyServer(six) as server:
         _, shown = on_terminal_here("ask", "Why?", *model(server), columns=40, lines=10)
-    drawn = ESCAPES.sub("", shown[: shown.rindex("\x1b[2K")])
+    drawn = ESCAPES.sub("", shown[: shown.rindex("merging")])
     # What is expected is told beforehand, and stays where it is.
     lines = [line for line in re.split("[\r\n]", drawn) if not line.startswith("Expected: ")]
     assert max(map(len, lines)) < 40
@@ -119,7 +123,7 @@ def test_without_a_plan_it_is_the_answer_as_it_streams() -> None:
         code, shown = on_terminal_here(*ask, gates={"thinking Hmm.": thought})
     assert code == 0
     assert "thinking Hmm." in ESCAPES.sub("", shown)
-    assert left_at_the_end(shown).startswith("Because.\n1 call · ")
+    assert left(shown).splitlines()[-2] == "Because."
 
 
 def test_why_a_task_failed_is_told_in_full() -> None:
@@ -131,9 +135,9 @@ def test_why_a_task_failed_is_told_in_full() -> None:
     with FaultyServer(script) as server:
         code, shown = on_terminal_here("ask", "Why?", *model(server), columns=60)
     assert code == 3, "the answer is there, and something is missing from it"
-    left = " ".join(left_at_the_end(shown).split())
-    assert message in left
-    assert "missing: 2" in left
+    seen = " ".join(left(shown, 60).split())
+    assert message in seen
+    assert "missing: 2" in seen
 
 
 def test_an_answer_that_starts_over_says_so() -> None:
@@ -147,7 +151,7 @@ def test_an_answer_that_starts_over_says_so() -> None:
     with FaultyServer(script) as server:
         code, shown = on_terminal_here("ask", "Why?", *model(server))
     assert code == 0
-    assert f"the answer starts over]\n{MERGED}\n" in left_at_the_end(shown)
+    assert f"the answer starts over]\n{MERGED}\n" in left(shown)
 
 
 def test_a_failure_shows_what_was_finished() -> None:
@@ -157,9 +161,9 @@ def test_a_failure_shows_what_was_finished() -> None:
     with FaultyServer(script) as server:
         code, shown = on_terminal_here("ask", "Why?", *model(server))
     assert code == 3
-    left = left_at_the_end(shown)
-    assert "## One\n\nResult: One.\n" in left
-    assert left.index("Result: Two.") < left.index("incomplete")
+    seen = left(shown)
+    assert "One\n\nResult: One.\n" in seen
+    assert seen.index("Result: Two.") < seen.index("incomplete")
     assert "no merging today" in ESCAPES.sub("", shown)
 
 

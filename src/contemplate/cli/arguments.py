@@ -69,13 +69,20 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     ask.add_argument("--json", action="store_true", help="print one JSON document: output, plan, tasks, usage, ...")
     ask.add_argument("--events", action="store_true", help="print the run's events as JSON lines, as they happen")
     ask.add_argument("--estimate", action="store_true", help="print what the run may take, and make no call")
-    ask.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    _add_look(ask)
     ask.add_argument("--run-id", metavar="ID", help="what to call the run; one of that name goes on")
     _add_tools(ask)
     ask.add_argument("--no-journal", action="store_true", help="write nothing down")
     _add_journal(ask)
     _add_limits(ask)
     _add_debugging(ask)
+
+
+def _add_look(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    parser.add_argument(
+        "--plain", action="store_true", help="on a terminal as in a pipe: lines, and the answer as the model wrote it"
+    )
 
 
 def _add_tools(parser: argparse.ArgumentParser) -> None:
@@ -167,7 +174,7 @@ def _add_reruns(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
             _add_model(parser)
         _add_own_prompts(parser)
         parser.add_argument("--json", action="store_true", help="print one JSON document")
-        parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
+        _add_look(parser)
         parser.set_defaults(events=False)
         _add_journal(parser)
         if parser is resume:

@@ -58,7 +58,7 @@ def _dispatch(options: argparse.Namespace) -> int:
 
             return view(options)
         case "completion":
-            from .completion import completion
+            from .shell_completion import completion
 
             return completion(options)
         case "prompts":

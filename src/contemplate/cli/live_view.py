@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
-import rich.live
-from rich.console import Console, Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.spinner import Spinner
 from rich.text import Text
 
-from ..events import Event, LimitReached, Noted, OutputDelta, PlanDelta, PlanReady, RunStarted
+from ..events import Event, LimitReached, Noted, OutputDelta, PlanDelta, PlanReady, RunStarted, VoteCounted
+from ..progress import ProgressMeter
 from ..result import ErrorInfo, RunResult
 from ..views.event_lines import limit_reached, note
 from ..views.printable import printable
-from ..views.summary import partial_text, summary_line
-from .console import write_readable
+from ..views.summary import majority, partial_text, summary_line
+from .answer import Answer, new_answer, show_whole
+from .live_area import LiveArea
 from .pace import Pace
 from .task_rows import TAIL, TaskRows
 
-REFRESHES_PER_SECOND = 12
 # Lines of the terminal that are left to what is below the rows.
-SPARE_LINES = 3
+SPARE_LINES = 4
+FOOTER_LINES = 2
+SEPARATOR = " · "
 PLAN_TAIL = 4000
 _TITLE = re.compile(r'"title"\s*:\s*"((?:[^"\\]|\\.)*)')
 
 
 class LiveView:
-    """Shows a run in place while it works, and leaves the finished rows and the answer in the scrollback."""
+    """Shows a run in place while it works, and leaves the finished rows and the answer in the scrollback.
 
-    def __init__(self) -> None:
+    Args:
+        markdown: whether the answer is shown as Markdown, or as the model wrote it.
+    """
+
+    def __init__(self, *, markdown: bool) -> None:
+        self._markdown = markdown
         self._console = Console(highlight=False)
-        self._live: rich.live.Live | None = None
+        self._area: LiveArea | None = None
         self._rows = TaskRows(self._console)
         self._spinner = Spinner("dots")
         self._pace = Pace()
+        self._meter = ProgressMeter()
+        self._vote = ""
+        self._answer: Answer | None = None
         self._model = ""
         self._plan: str | None = None
         self._thought = ""
@@ -44,8 +57,10 @@ class LiveView:
     def show(self, event: Event) -> None:
         """Show an event."""
         self._pace.add(event)
+        self._meter.add(event)
         if event.path:
-            # A run within a task is shown by its task's row.
+            # A run within a task is counted in its task's row.
+            self._rows.show(event)
             return
         match event:
             case RunStarted(model=model):
@@ -58,8 +73,10 @@ class LiveView:
                 self._line(note(message))
             case LimitReached(limit=limit):
                 self._line(limit_reached(limit))
+            case VoteCounted(votes=votes) if votes:
+                self._vote = majority(*next(iter(votes.items())), sum(votes.values()))
             case OutputDelta():
-                self._answer(event)
+                self._show_answer(event)
             case _:
                 self._rows.show(event)
         self._refresh()
@@ -67,57 +84,57 @@ class LiveView:
     def finish(self, result: RunResult[str]) -> None:
         """Show the answer, unless it has streamed, and what it cost."""
         self._close()
-        self._end_line()
+        self._end_answer()
         if not result.pending and self._written.strip() != result.text.strip():
-            write_readable(result.text.strip() + "\n")
+            show_whole(result.text.strip() + "\n", markdown=self._markdown)
         self._console.print(Text(summary_line(result), style="dim"))
 
     def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
         """Show what there is, unless the answer had begun to stream."""
         self._rows.stop()
         self._close()
-        self._end_line()
+        self._end_answer()
         texts = partial_text(partial) if partial is not None and not self._written else ""
         if texts:
-            write_readable(f"\n{texts}\n")
+            self._console.print()
+            show_whole(f"{texts}\n", markdown=self._markdown)
 
-    def _answer(self, event: OutputDelta) -> None:
+    def _show_answer(self, event: OutputDelta) -> None:
         if event.restart and self._written:
-            self._end_line()
+            self._end_answer()
             self._console.print(Text("[the connection broke off; the answer starts over]", style="yellow"))
             self._written = ""
         if not event.text:
             self._thought = (self._thought + event.reasoning)[-TAIL:]
             return
-        if self._live is not None:
+        if self._area is not None:
             self._close()
             if self._rows:
                 self._console.print()
         self._written += event.text
-        write_readable(event.text)
+        if self._answer is None:
+            self._answer = new_answer(markdown=self._markdown)
+        self._answer.write(event.text)
 
     def _line(self, text: str) -> None:
-        self._console.print(Text(printable(text), style="yellow"))
+        with nullcontext(self._console) if self._area is None else self._area.above() as console:
+            console.print(Text(printable(text), style="yellow"))
 
-    def _end_line(self) -> None:
-        if self._written and not self._written.endswith("\n"):
-            self._console.print()
+    def _end_answer(self) -> None:
+        if self._answer is not None:
+            self._answer.end()
+            self._answer = None
 
     def _refresh(self) -> None:
-        if self._live is None and not self._over:
-            self._live = rich.live.Live(
-                console=self._console,
-                refresh_per_second=REFRESHES_PER_SECOND,
-                vertical_overflow="crop",
-                get_renderable=self._shown,
-            )
-            self._live.start()
+        if self._area is None and not self._over:
+            self._area = LiveArea(self._console, _Shown(self._shown))
+            self._area.start()
 
     def _close(self) -> None:
         self._over = True
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        if self._area is not None:
+            self._area.stop()
+            self._area = None
 
     def _shown(self) -> RenderableType:
         if self._over:
@@ -137,11 +154,41 @@ class LiveView:
         else:
             doing = "merging" if self._rows.done else ""
         wheel = self._spinner.render(self._console.get_time())
-        said = " · ".join(filter(None, (self._pace.text(), printable(doing).strip())))
-        line = Text.assemble((str(wheel), "cyan"), " ", (said, "dim"), no_wrap=True)
+        usage = self._meter.progress.usage
+        calls = f"{usage.calls:,} call{'s' if usage.calls > 1 else ''}" if usage.calls else ""
+        cost = f"${usage.cost_usd:.4f}" if usage.cost_usd else ""
+        doing = " ".join(printable(doing).split())
+        parts = [*self._pace.text().split(SEPARATOR), calls, cost, printable(self._vote), doing]
         # A line that is full would break where ^C is echoed.
-        line.truncate(self._console.width - 3, overflow="ellipsis")
-        return [line]
+        lines = _filled([each for each in parts if each], self._console.width - 5)
+        marks = (str(wheel), *" " * FOOTER_LINES)
+        return [Text.assemble((mark, "cyan"), " ", (line, "dim")) for mark, line in zip(marks, lines, strict=False)]
+
+
+class _Shown:
+    """What a function returns whenever it is drawn."""
+
+    def __init__(self, shown: Callable[[], RenderableType]) -> None:
+        self._shown = shown
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._shown()
+
+
+def _filled(parts: Sequence[str], width: int) -> list[str]:
+    """Return parts in lines of so many cells, two at most; the last is cut where it does not fit."""
+    lines = [""]
+    for part in parts:
+        line = SEPARATOR.join(filter(None, (lines[-1], part)))
+        if cell_len(line) > width and lines[-1] and len(lines) < FOOTER_LINES:
+            lines.append(part)
+        else:
+            lines[-1] = line
+    for place, line in enumerate(lines):
+        cut = Text(line)
+        cut.truncate(max(1, width), overflow="ellipsis")
+        lines[place] = cut.plain
+    return lines
 
 
 def _last_title(plan: str) -> str:

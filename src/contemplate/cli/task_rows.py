@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -13,6 +13,8 @@ from ..events import Event, TaskDelta, TaskFinished, TaskPlanned, TaskStarted, T
 from ..plan import Task
 from ..views.event_lines import task_end, tool_progress, tool_use
 from ..views.printable import printable
+from .inner_runs import InnerRuns
+from .plan_tree import PlanTree
 
 WAITING, AT_WORK, STOPPED = ("·", "dim"), ("▸", "cyan"), ("-", "dim")
 MARKS = {
@@ -23,6 +25,9 @@ MARKS = {
     "suspended": STOPPED,
 }
 TAIL = 400
+# So many rows stay in the scrollback; who wants to see more of a run has `show` and `view`.
+MOST_ROWS = 100
+BRANCH = "└ "
 
 
 @dataclass(eq=False)
@@ -38,11 +43,13 @@ class _Row:
 
 
 class TaskRows:
-    """The rows of a run's tasks, in the order in which they were planned."""
+    """The rows of a run's tasks as a tree: each task stands below one that it needs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._rows: dict[str, _Row] = {}
+        self._tree = PlanTree()
+        self._within = InnerRuns()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -53,10 +60,14 @@ class TaskRows:
         return all(row.rank == 2 for row in list(self._rows.values()))
 
     def show(self, event: Event) -> None:
-        """Show what an event says of a task."""
+        """Show what an event says of a task; what happens in a run within one is counted in its row."""
+        self._within.add(event)
+        if event.path:
+            return
         match event:
             case TaskPlanned(task=task) if task.kind != "answer":
                 self._rows[task.id] = _Row(task, said=self._waiting(task))
+                self._tree.add(task)
             case TaskStarted(task_id=task_id) if task_id in self._rows:
                 self._rows[task_id].mark, self._rows[task_id].said = AT_WORK, ""
             case TaskDelta(task_id=task_id) if task_id in self._rows:
@@ -71,7 +82,8 @@ class TaskRows:
                 row = self._rows[result.id]
                 row.mark = MARKS[result.outcome]
                 written = f", {result.usage.output_tokens:,} tokens" if result.error is None else ""
-                row.said = f"{task_end(result)}{written}"
+                within = self._within.text(result.id)
+                row.said = f"{task_end(result)}{written}{f' ({within})' if within else ''}"
             case _:
                 pass
 
@@ -87,16 +99,21 @@ class TaskRows:
                 row.mark, row.said = STOPPED, "stopped" if row.mark == AT_WORK else "not started"
 
     def table(self) -> RenderableType:
-        """Return all rows, in full."""
-        return self._table(list(self._rows.values()), cut=False)
+        """Return the rows in full, and how many more there are if they are too many."""
+        return Group(*self._some(MOST_ROWS, cut=False))
 
     def lines(self, room: int) -> list[RenderableType]:
         """Return at most `room` rows of one line each, and then how many more there are."""
-        rows = list(self._rows.values())
-        first = set(sorted(rows, key=lambda row: row.rank)[:room])
-        lines = [self._table([row for row in rows if row in first], cut=True)] if rows else []
+        return self._some(room, cut=True)
+
+    def _some(self, room: int, *, cut: bool) -> list[RenderableType]:
+        rows = [self._rows[each] for each in self._tree.order]
+        # Of those that are over, first those of which something is missing.
+        first = set(sorted(rows, key=lambda row: (row.rank, row.mark == MARKS["answered"]))[:room])
+        lines = [self._table([row for row in rows if row in first], cut=cut)] if rows else []
         if len(rows) > room:
-            lines.append(Text(f"  and {len(rows) - room} more", "dim"))
+            done = sum(row.rank == 2 for row in rows)
+            lines.append(Text(f"  and {len(rows) - room} more; {done} of {len(rows)} are done", "dim"))
         return lines
 
     def end_of(self, text: str) -> str:
@@ -117,14 +134,21 @@ class TaskRows:
         table.add_column()
         for row in rows:
             sign, style = row.mark
-            label, said = Text(printable(row.task.label)), Text(printable(row.said), style)
+            said = Text(printable(row.said), style)
             if row.mark == AT_WORK:
-                said = Text(self.end_of(row.said), "dim")
-            label.truncate(self._label_width, overflow="ellipsis")
+                said = Text(self.end_of(" · ".join(filter(None, (self._within.text(row.task.id), row.said)))), "dim")
             if cut:
                 said.truncate(self._room, overflow="ellipsis")
-            table.add_row(Text(sign, style), label, said)
+            table.add_row(Text(sign, style), self._label(row.task), said)
         return table
+
+    def _label(self, task: Task) -> Text:
+        # Below a third of its width, a tree says nothing more.
+        depth = min(self._tree.depth(task.id), self._label_width // (3 * len(BRANCH)))
+        branch = "" if not depth else " " * len(BRANCH) * (depth - 1) + BRANCH
+        label = Text.assemble((branch, "dim"), printable(" ".join(task.label.split())))
+        label.truncate(self._label_width, overflow="ellipsis")
+        return label
 
     @property
     def _label_width(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import Any, Protocol
 
@@ -31,13 +32,25 @@ def view_for(options: argparse.Namespace) -> View:
         return JsonEventsView()
     if options.json:
         return JsonView(quiet=options.quiet)
+    drawn = is_drawn_on() and not options.plain
+    markdown = drawn and not os.environ.get("NO_COLOR")
     # Log lines, and questions about tool calls, would be written over the live view.
     asks = bool(getattr(options, "mcp", ()))
-    if sys.stdout.isatty() and not (options.quiet or asks) and options.log_level is None:
-        try:
-            from .live_view import LiveView
-        except ImportError:
-            pass
-        else:
-            return LiveView()
-    return PlainView(quiet=options.quiet)
+    if drawn and not (options.quiet or asks) and options.log_level is None:
+        from .live_view import LiveView
+
+        return LiveView(markdown=markdown)
+    return PlainView(quiet=options.quiet, markdown=markdown)
+
+
+def is_drawn_on() -> bool:
+    """Return whether standard output is a terminal on which anything can be drawn, and there is what draws."""
+    if not sys.stdout.isatty():
+        return False
+    try:
+        from rich.console import Console
+    except ImportError:
+        return False
+    console = Console()
+    # Neither moves its cursor by what is written there.
+    return not (console.is_dumb_terminal or console.legacy_windows)

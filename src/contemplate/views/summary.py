@@ -40,10 +40,15 @@ def _limit(limit: str) -> str:
 def _vote(result: RunResult[Any]) -> list[str]:
     if result.answer is None or not result.votes:
         return []
-    answer = " ".join(redact(result.answer).split())
+    return [majority(result.answer, next(iter(result.votes.values())), sum(result.votes.values()))]
+
+
+def majority(answer: str, votes: int, of: int) -> str:
+    """Return how many votes an answer has, such as "3 of 4 said 42"."""
+    answer = " ".join(redact(answer).split())
     if len(answer) > MAX_ANSWER:
         answer = answer[: MAX_ANSWER - 3] + "..."
-    return [f"{next(iter(result.votes.values()))} of {sum(result.votes.values())} said {answer}"]
+    return f"{votes} of {of} said {answer}"
 
 
 def usage_text(usage: Usage) -> str:
