@@ -18,7 +18,7 @@ from ..result import ErrorInfo, RunResult
 from ..views.event_lines import limit_reached, note
 from ..views.printable import printable
 from ..views.summary import majority, partial_text, summary_line
-from .answer import Answer, new_answer, show_whole
+from .answer_view import AnswerView, new_answer, show_whole
 from .live_area import LiveArea
 from .pace import Pace
 from .task_rows import TAIL, TaskRows
@@ -47,7 +47,7 @@ class LiveView:
         self._pace = Pace()
         self._meter = ProgressMeter()
         self._vote = ""
-        self._answer: Answer | None = None
+        self._answer: AnswerView | None = None
         self._model = ""
         self._plan: str | None = None
         self._thought = ""

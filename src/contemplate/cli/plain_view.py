@@ -8,7 +8,7 @@ from ..events import CallWaiting, Event, LimitReached, Noted, RunStarted, TaskFi
 from ..result import ErrorInfo, RunResult
 from ..views.event_lines import EventLines
 from ..views.summary import partial_text, summary_line
-from .answer import show_whole
+from .answer_view import show_whole
 from .console import say
 from .heartbeat import Heartbeat
 from .inner_runs import InnerRuns

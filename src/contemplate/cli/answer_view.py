@@ -7,7 +7,7 @@ from typing import Protocol
 from .console import write_readable
 
 
-class Answer(Protocol):
+class AnswerView(Protocol):
     """An answer that is being shown. `end` is the last thing that it is told."""
 
     def write(self, text: str) -> None:
@@ -36,7 +36,7 @@ class AnswerAsWritten:
             self._ends_a_line = True
 
 
-def new_answer(*, markdown: bool, live: bool = True) -> Answer:
+def new_answer(*, markdown: bool, live: bool = True) -> AnswerView:
     """Return an answer that is to be shown as Markdown, while it is written or when it is whole, or as it is."""
     if not markdown:
         return AnswerAsWritten()
