@@ -80,3 +80,20 @@ def test_a_run_without_a_network_needs_no_client() -> None:
         "assert ask_sync('q', model=testing.ScriptedModel('a'), mode='instant').output == 'a'"
     )
     assert not loaded_by(code) & HEAVY
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_no_call_but_openais_own_needs_its_package(backend: str) -> None:
+    code = """
+import anyio
+from contemplate.models import ModelRequest, OpenAIModel
+from contemplate.messages import Message
+from contemplate.testing import FaultyServer
+with FaultyServer(script=lambda exchange: "a") as server:
+    model = OpenAIModel("m", base_url=server.url)
+    answer = anyio.run(model.request, ModelRequest((Message.user("q"),)), backend="%s")
+assert answer.message.text == "a"
+"""
+    loaded = loaded_by(code % backend)
+    assert "httpx2" in loaded
+    assert "openai" not in loaded

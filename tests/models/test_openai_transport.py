@@ -60,13 +60,25 @@ async def ask(url: str, *, stream: bool = False) -> str:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_requests_have_the_headers_of_the_package(transport: str) -> None:
+async def test_openai_gets_the_headers_of_the_package() -> None:
     with FaultyServer() as server:
-        await ask(server.url)
         async with openai.AsyncOpenAI(api_key=KEY, base_url=server.url) as client:
             await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}])
-        ours, theirs = (_without(exchange.headers) for exchange in server.exchanges)
-    assert ours == theirs
+        theirs = _without(server.exchanges[0].headers)
+    ours = {name.lower(): value for name, value in address_of(Account("https://api.openai.com/v1", KEY)).headers.items()}
+    assert _without(ours) | {"authorization": f"Bearer {KEY}"} == theirs
+
+
+async def test_others_know_the_client_by_its_name_and_nothing_else(transport: str) -> None:
+    with FaultyServer() as server:
+        await ask(server.url)
+        (exchange,) = server.exchanges
+    assert _without(exchange.headers) == {
+        "accept": "application/json",
+        "authorization": f"Bearer {KEY}",
+        "content-type": "application/json",
+        "user-agent": f"AsyncOpenAI/Python {openai.__version__}",
+    }
 
 
 FOR_OPENAI = {

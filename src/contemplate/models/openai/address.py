@@ -1,16 +1,16 @@
-"""The URL and headers that the `openai` package uses for an account.
+"""The URLs and headers of an account's requests.
 
-They are read from the package once. Having it build each request takes several times as long as the rest of a call, as
-it copies options, merges headers and parses URLs that never change.
+They are made once for each account. Having the `openai` package build each request takes several times as long as the
+rest of a call, as it copies options, merges headers and parses URLs that never change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import httpx2
-import openai
 
 from ...errors import ConfigurationError
 from .account import Account
@@ -34,30 +34,39 @@ def address_of(account: Account) -> Address:
     Raises:
         ConfigurationError: its URL is not valid.
     """
-    # It never connects, so it need not be closed.
-    unused = httpx2.AsyncClient(verify=tls_context(), trust_env=False)
     try:
-        client = openai.AsyncOpenAI(api_key="sent with each request", base_url=account.base_url, http_client=unused)
+        base = httpx2.URL(account.base_url)
     except httpx2.InvalidURL as error:
         raise ConfigurationError(f"{account.place!r} is not the URL of an endpoint: {error}") from None
-    headers = client.default_headers if account.is_openai else _plain_headers(client)
+    headers = _openai_headers(account) if account.is_openai else _plain_headers()
     own = account.connection.headers
     replaced = {name.lower() for name in own}
-    theirs = {name: value for name, value in headers.items() if isinstance(value, str) and name.lower() not in replaced}
-    urls = {api: _url(client.base_url, path, account) for api, path in _PATHS.items()}
-    return Address(urls, theirs | dict(own))
+    theirs = {name: value for name, value in headers.items() if name.lower() not in replaced}
+    return Address({api: _url(base, path, account) for api, path in _PATHS.items()}, theirs | dict(own))
 
 
 def _url(base: httpx2.URL, path: str, account: Account) -> str:
-    url = base.copy_with(path=f"{base.path}{path}")
+    url = base.copy_with(path=f"{base.path.removesuffix('/')}/{path}")
     query = account.connection.query
     return str(url.copy_merge_params(dict(query)) if query else url)
 
 
-def _plain_headers(client: openai.AsyncOpenAI) -> dict[str, str]:
-    """Return the headers without what the environment says to OpenAI.
+def _openai_headers(account: Account) -> dict[str, str]:
+    """Return the headers that the `openai` package sends to OpenAI, with what the environment says to it."""
+    # Half a second of imports, which calls of other endpoints do without.
+    import openai
 
-    `OPENAI_ORG_ID`, `OPENAI_PROJECT_ID` and `OPENAI_CUSTOM_HEADERS` may hold keys, and are no other server's business.
+    # It never connects, so it need not be closed.
+    unused = httpx2.AsyncClient(verify=tls_context(), trust_env=False)
+    client = openai.AsyncOpenAI(api_key="sent with each request", base_url=account.base_url, http_client=unused)
+    return {name: value for name, value in client.default_headers.items() if isinstance(value, str)}
+
+
+def _plain_headers() -> dict[str, str]:
+    """Return the headers for other servers, some of which know the client by its name.
+
+    `OPENAI_ORG_ID`, `OPENAI_PROJECT_ID` and `OPENAI_CUSTOM_HEADERS` may hold keys, and are no other server's business,
+    nor is what runs here, of which the `openai` package tells.
     """
-    plain = {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": client.user_agent}
-    return plain | client.platform_headers()
+    name = f"AsyncOpenAI/Python {version('openai')}"
+    return {"Accept": "application/json", "Content-Type": "application/json", "User-Agent": name}

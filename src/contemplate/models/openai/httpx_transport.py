@@ -1,4 +1,4 @@
-"""Requests with the `openai` package's own httpx2 client: on every event loop, and through a proxy."""
+"""Requests with httpx2: on every event loop, and through a proxy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import cast
 
 import anyio
 import httpx2
-import openai
 
 from .address import Address
 from .connection import Connection
@@ -18,7 +17,7 @@ from .profile import Api
 from .redirects import redirect_target
 from .transport import BadStatus, ConnectionLost, NotConnected, Stream, TransportFailure
 
-# The package's own default: httpx2 scans all of them on every request.
+# As the `openai` package has it: httpx2 scans all of them on every request.
 _MOST_CONNECTIONS = 1000
 
 
@@ -78,7 +77,7 @@ def _new_client(connection: Connection, proxy: str | None) -> httpx2.AsyncClient
     tls = connection.tls()
     through = httpx2.Proxy(proxy, ssl_context=tls) if proxy and proxy.lower().startswith("https:") else proxy
     # The client would read the environment differently, and refuse all calls for a proxy that it cannot use.
-    return openai.DefaultAsyncHttpxClient(limits=limits, verify=tls, trust_env=False, proxy=through)
+    return httpx2.AsyncClient(limits=limits, verify=tls, trust_env=False, proxy=through)
 
 
 async def _pieces(response: httpx2.Response) -> AsyncIterator[bytes]:

@@ -38,7 +38,7 @@ _UNSAID = frozenset({"stop"})
 class OpenAIModel:
     """A model behind an OpenAI-compatible chat completions endpoint.
 
-    The `openai` package determines the URL and headers; connections are kept for each account and event loop.
+    The `openai` package determines OpenAI's headers; connections are kept for each account and event loop.
 
     Args:
         model: the server's name for the model, such as "gpt-5".
