@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -53,10 +54,20 @@ def is_render(function: ast.expr) -> bool:
     return False
 
 
+@cache
+def tree_of(module: Path) -> ast.Module:
+    return ast.parse(module.read_text("utf-8"))
+
+
+@cache
+def calls() -> list[tuple[set[str], set[str]]]:
+    """Each call of `render`: the prompts that it may mean, and the values that it gives."""
+    return list(calls_of_render())
+
+
 def calls_of_render() -> Iterator[tuple[set[str], set[str]]]:
-    """For each call: the prompts that it may mean, and the values that it gives."""
     for module in MODULES:
-        tree = ast.parse(module.read_text("utf-8"))
+        tree = tree_of(module)
         strings = {
             node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
@@ -69,12 +80,9 @@ def calls_of_render() -> Iterator[tuple[set[str], set[str]]]:
                 yield {str(each) for each in named}, given_names
 
 
-CALLS = list(calls_of_render())
-
-
 @pytest.mark.parametrize("name", FILES)
 def test_each_file_is_used_and_given_all_that_it_wants(name: str) -> None:
-    uses = [values for names, values in CALLS if name in names]
+    uses = [values for names, values in calls() if name in names]
     assert uses
     assert all(placeholders(FILES[name]) <= values for values in uses)
     assert Template(FILES[name]).is_valid()
@@ -90,8 +98,8 @@ def test_each_file_can_be_rendered(name: str) -> None:
 
 
 def test_each_call_means_a_file() -> None:
-    assert len(CALLS) >= len(FILES) - 2
-    assert all(names and names <= set(FILES) for names, _ in CALLS)
+    assert len(calls()) >= len(FILES) - 2
+    assert all(names and names <= set(FILES) for names, _ in calls())
 
 
 def test_a_value_that_is_missing_is_an_error() -> None:
@@ -106,7 +114,7 @@ def test_a_value_is_not_looked_at_for_placeholders(question: str) -> None:
 
 def strings_of_code() -> Iterator[tuple[str, int, str]]:
     for module in MODULES:
-        tree = ast.parse(module.read_text("utf-8"))
+        tree = tree_of(module)
         told = {
             id(node.body[0].value)
             for node in ast.walk(tree)
