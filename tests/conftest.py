@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterator
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio._core._run
@@ -27,6 +31,10 @@ LONG = (
     *("cli/test_output.py", "cli/test_signals.py", "models/test_pull.py", "server/test_server_serving.py"),
 )
 
+# What is compiled is kept, whatever the environment says: each process that a test starts would compile all of it anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Tests make and drop much: to look for what holds itself as often as usual takes a twentieth of their time.
 gc.set_threshold(20_000, 50, 100)
 
@@ -42,6 +50,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--real", action="store_true", help="try docs and examples on the real local model")
     group.addoption("--trio-seed", default="0", help="the order in which trio's tasks run: another one for each seed")
     group.addoption("--record", action="store_true", help="record what the local model answers to them")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the tests together: of what nobody has compiled yet, as in a fresh clone, each worker begins elsewhere."""
+    worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+    if worker is None:
+        return
+    places = [Path(session.config.invocation_params.dir, arg.partition("::")[0]) for arg in session.config.args]
+    files = sorted({each for place in places for each in place.rglob("test_*.py")})
+    for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        if any(file.parent.joinpath("__pycache__").glob(f"{file.stem}.*pytest*")):
+            continue
+        # What is wrong with it, its collection says.
+        with suppress(Exception, pytest.skip.Exception):
+            import_module(".".join(file.relative_to(Path(__file__).parent.parent).with_suffix("").parts))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
