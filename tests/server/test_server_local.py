@@ -10,11 +10,11 @@ import pytest
 
 from contemplate import Contemplator, ModelSettings, aggregators, planners
 
-from ..local_model import on_one_thread
+from ..local_model import SHORT_QUESTION, on_one_thread
 from .conftest import Serve
 
 PATIENCE = 300.0
-QUESTION: Any = [{"role": "user", "content": "Compare cats and dogs as pets for a small flat. Be brief."}]
+QUESTION: Any = [{"role": "user", "content": SHORT_QUESTION}]
 FOLLOW_UP: Any = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "My dog is called Bruno."},
