@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Compile the tests together: of what nobody has compiled yet, as in a fresh clone, each worker begins elsewhere."""
+    """Compile the tests together: in a fresh clone, where nobody has compiled them, each worker begins elsewhere."""
     worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
     if worker is None:
         return

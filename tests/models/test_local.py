@@ -1,4 +1,4 @@
-"""The whole path on a real model, in-process: no script, no server of somebody else's."""
+"""A real model, in-process: no script, no server of somebody else's. A whole run of it: server/test_server_local.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from pydantic import BaseModel, Field
 
 from contemplate import (
     Contemplator,
-    Limits,
     Message,
     ModelSettings,
     RunContext,
@@ -31,7 +30,7 @@ from contemplate import (
     tool,
 )
 from contemplate.errors import ConfigurationError
-from contemplate.events import Event, ModelCalled, PlanReady, TaskStarted
+from contemplate.events import Event, ModelCalled
 from contemplate.models import Delta, LocalModel, ModelRequest, OutputSchema
 from contemplate.models.local.server import local_server
 
@@ -43,37 +42,10 @@ pytestmark = pytest.mark.anyio
 # A real model takes long, and what these try is the same on both event loops; the others run on trio, too.
 ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
-# Room for the longest plan that the schema allows.
-PLANNING = ModelSettings(temperature=0, max_tokens=1000)
-
 
 @pytest.fixture(scope="module")
 def model() -> LocalModel:
     return local_model.on_one_thread(ModelSettings(max_tokens=60))
-
-
-@ON_ASYNCIO
-async def test_plan_parallel_tasks_and_synthesis(model: LocalModel) -> None:
-    brief = ModelSettings(max_tokens=20)
-    mind = Contemplator(
-        model,
-        planner=planners.model(2, settings=PLANNING),
-        aggregator=aggregators.synthesize(settings=brief),
-        settings=brief,
-        limits=Limits(calls=8),
-    )
-    order: list[str] = []
-    async with mind.stream(local_model.SHORT_QUESTION) as run:
-        async for event in run:
-            if isinstance(event, PlanReady | TaskStarted):
-                order.append(event.kind)
-    result = run.result
-    assert len(result.plan.tasks) >= 2
-    assert order.index("task_started") < order.index("plan_ready"), "work begins while the plan is being written"
-    assert sum(task.outcome in ("answered", "capped") for task in result.tasks) >= 2
-    assert result.text.strip()
-    assert result.usage.calls >= 4
-    assert result.usage.output_tokens > 50
 
 
 @ON_ASYNCIO

@@ -65,8 +65,11 @@ async def test_openai_gets_the_headers_of_the_package() -> None:
         async with openai.AsyncOpenAI(api_key=KEY, base_url=server.url) as client:
             await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hello"}])
         theirs = _without(server.exchanges[0].headers)
-    ours = {name.lower(): value for name, value in address_of(Account("https://api.openai.com/v1", KEY)).headers.items()}
-    assert _without(ours) | {"authorization": f"Bearer {KEY}"} == theirs
+    headers = address_of(Account("https://api.openai.com/v1", KEY)).headers
+    assert (
+        _without({name.lower(): value for name, value in headers.items()}) | {"authorization": f"Bearer {KEY}"}
+        == theirs
+    )
 
 
 async def test_others_know_the_client_by_its_name_and_nothing_else(transport: str) -> None:

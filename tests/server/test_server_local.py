@@ -1,4 +1,4 @@
-"""The official client over a real model."""
+"""The official client over a real model, which plans, answers in parallel, and merges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import openai
 import pytest
 
-from contemplate import Contemplator, ModelSettings, aggregators, planners
+from contemplate import Contemplator, Limits, ModelSettings, aggregators, planners
+from contemplate.events import Event, PlanReady, RunFinished, TaskFinished, TaskStarted
 
 from ..local_model import SHORT_QUESTION, on_one_thread
 from .conftest import Serve
@@ -24,16 +25,25 @@ FOLLOW_UP: Any = [
 
 
 @pytest.fixture
-def api(serve: Serve) -> Iterator[openai.OpenAI]:
+def told() -> list[Event]:
+    """The events of the runs."""
+    return []
+
+
+@pytest.fixture
+def api(serve: Serve, told: list[Event]) -> Iterator[openai.OpenAI]:
     """A client of contemplators on the small local model."""
     greedy = ModelSettings(temperature=0, max_tokens=60)
     brief = ModelSettings(temperature=0, max_tokens=20)
     model = on_one_thread(greedy)
     contemplating = Contemplator(
         model,
-        planner=planners.model(max_tasks=2, settings=ModelSettings(temperature=0, max_tokens=400)),
+        # Room for the longest plan that the schema allows.
+        planner=planners.model(2, settings=ModelSettings(temperature=0, max_tokens=1000)),
         aggregator=aggregators.synthesize(settings=brief),
         settings=brief,
+        limits=Limits(calls=8),
+        on_event=told.append,
     )
     instant = Contemplator(model, mode="instant", settings=greedy)
     url = serve({"contemplate": contemplating, "contemplate-instant": instant})
@@ -41,7 +51,7 @@ def api(serve: Serve) -> Iterator[openai.OpenAI]:
         yield client
 
 
-def test_a_contemplated_answer_streams(api: openai.OpenAI) -> None:
+def test_a_contemplated_answer_streams(api: openai.OpenAI, told: list[Event]) -> None:
     options: Any = {"include_usage": True}
     content, reasoning, finish, usage = "", "", None, None
     pieces = 0
@@ -63,6 +73,21 @@ def test_a_contemplated_answer_streams(api: openai.OpenAI) -> None:
     assert usage is not None
     assert usage.prompt_tokens > 100
     assert usage.completion_tokens >= pieces
+    _is_whole(told)
+
+
+def _is_whole(told: list[Event]) -> None:
+    """Assert that parts of the plan were worked on while it was written, and merged."""
+    order = [each.kind for each in told if isinstance(each, PlanReady | TaskStarted)]
+    assert order.index("task_started") < order.index("plan_ready"), "work begins while the plan is being written"
+    (plan,) = [each.plan for each in told if isinstance(each, PlanReady)]
+    assert len(plan.tasks) >= 2
+    outcomes = [each.result.outcome for each in told if isinstance(each, TaskFinished)]
+    assert sum(outcome in ("answered", "capped") for outcome in outcomes) >= 2
+    (finished,) = [each for each in told if isinstance(each, RunFinished)]
+    assert finished.text.strip()
+    assert finished.usage.calls >= 4
+    assert finished.usage.output_tokens > 50
 
 
 def test_a_conversation_is_answered_whole(api: openai.OpenAI) -> None:
