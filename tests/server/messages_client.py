@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -16,9 +17,12 @@ HEADERS = {"anthropic-version": "2023-06-01", "x-api-key": "none"}
 # What is added to the API on purpose.
 ADDED = {"contemplate"}
 
-_EVENTS: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
-
 Body = Mapping[str, Any]
+
+
+@cache
+def _events() -> TypeAdapter[Any]:
+    return TypeAdapter(RawMessageStreamEvent)
 
 
 def post(url: str, body: Body, path: str = "/v1/messages") -> httpx2.Response:
@@ -95,7 +99,7 @@ def _event(name: str, data: str) -> Any:
     assert json.loads(data)["type"] == name
     if name == "error":
         return ErrorResponse.model_validate_json(data, strict=True)
-    event = _EVENTS.validate_json(data, strict=True)
+    event = _events().validate_json(data, strict=True)
     check_known(event)
     return event
 

@@ -22,9 +22,7 @@ from contemplate.server.responses.parts import Api
 from contemplate.testing import ScriptedModel
 
 from ..conftest import Minds, Serve
-from .conftest import MERGED, PATIENCE, expert
-
-EVENT: TypeAdapter[Any] = TypeAdapter(BetaResponseStreamEvent)
+from .conftest import MERGED, PATIENCE, expert, reader_of
 
 
 @pytest.fixture
@@ -66,7 +64,9 @@ def test_tasks_are_agents(serve: Serve, minds: Minds) -> None:
 def test_events_say_whose_they_are(serve: Serve, minds: Minds) -> None:
     *frames, done, _ = post(serve(minds), stream=True).text.split("\n\n")
     assert done == "data: [DONE]"
-    events = [EVENT.validate_json(each.partition("data: ")[2], strict=True) for each in frames]
+    events = [
+        reader_of(BetaResponseStreamEvent).validate_json(each.partition("data: ")[2], strict=True) for each in frames
+    ]
     assert {each.agent.agent_name for each in events} == {"/root", "/root/cost", "/root/risk"}
     added = [each.item for each in events if each.type == "response.output_item.added"]
     ended = [each.item for each in events if each.type == "response.output_item.done"]

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from openai._types import omit
 from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent
-from pydantic import TypeAdapter
 
 from contemplate import ImagePart, RunResult, Usage
 from contemplate.decisions import PendingCall
@@ -25,7 +24,7 @@ from contemplate.server.responses.requests import ResponsesRequest
 from contemplate.server.responses.resource import Response, new_response
 from contemplate.server.responses.writer import ResponseWriter
 
-EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+from .conftest import reader_of
 
 deltas = st.lists(
     st.builds(
@@ -55,7 +54,7 @@ def read(told: Iterable[Event]) -> list[Any]:
     state: ResponseStreamState[Any] = ResponseStreamState(input_tools=omit, text_format=omit)
     read: list[Any] = []
     for each in told:
-        event = EVENT.validate_json(each.model_dump_json(by_alias=True), strict=True)
+        event = reader_of(ResponseStreamEvent).validate_json(each.model_dump_json(by_alias=True), strict=True)
         state.handle_event(event)
         read.append(event)
     assert [each.sequence_number for each in read] == list(range(len(read)))
