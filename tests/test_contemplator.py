@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import subprocess
-import sys
 
 import anyio
 import pytest
@@ -207,27 +205,6 @@ def test_logs_are_silent_until_asked_for_and_hold_no_prompt(caplog: pytest.LogCa
     everything = " ".join(str(vars(record)) for record in caplog.records)
     assert "the question" not in everything
     assert "the answer" not in everything
-
-
-LISTED = (
-    "import sys; before = set(sys.modules); {}; print(*sorted({{m.split('.')[0] for m in set(sys.modules) - before}}))"
-)
-
-
-def loaded_by(statement: str) -> set[str]:
-    command = [sys.executable, "-c", LISTED.format(statement)]
-    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
-
-
-def test_importing_the_package_loads_nothing_else() -> None:
-    third_party = {name for name in loaded_by("import contemplate") if name not in sys.stdlib_module_names}
-    assert third_party == {"contemplate"}
-
-
-def test_a_contemplator_loads_neither_openai_nor_structlog() -> None:
-    loaded = loaded_by("from contemplate import Contemplator, Limits, planners, aggregators, tool")
-    assert "pydantic" in loaded
-    assert not loaded & {"openai", "httpx2", "structlog", "tenacity", "aiohttp", "rich", "starlette", "xllamacpp"}
 
 
 def test_every_public_name_is_there_and_documented() -> None:
