@@ -37,6 +37,20 @@ def on_one_thread(settings: ModelSettings) -> LocalModel:
     return LocalModel(name().removeprefix("local:"), threads=1, settings=settings)
 
 
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """What is started here has one core: beside other tests, its threads would wait for each other by spinning."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
 def name() -> str:
     """The small local model's name, fetched if need be; skips where that was forbidden."""
     if os.environ.get("CONTEMPLATE_SKIP_LOCAL"):

@@ -199,7 +199,9 @@ def test_a_model_is_fetched_when_it_is_asked(cache: Path) -> None:
 
 @local_model.alone
 def test_the_real_thing_answers() -> None:
-    done = run(command("ask", "Write the word hello.", "--mode", "instant", "--json", "--model", local_model.name()))
+    words = ("ask", "Write the word hello.", "--mode", "instant", "--json", "--model", local_model.name())
+    with local_model.on_one_core():
+        done = run(command(*words))
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["text"]
