@@ -27,10 +27,10 @@ from ..asked import Asked
 from ..event_stream import STREAM_HEADERS
 from ..served import Served
 from ..settings import ServerSettings
-from ..visits import Visit
+from ..visits import Count, Visit
 from .agents import BETA, MultiAgentWriter, without_agents
 from .asking import asked_of, messages_of, offered
-from .background import BackgroundRuns, Count, KeptReply
+from .background import BackgroundRuns, KeptReply
 from .compaction import compacted
 from .conversation_routes import ConversationRoutes
 from .items import Item, with_id
