@@ -53,6 +53,9 @@ export interface CallName {
   turn: number;
 }
 
+/** What a call waits behind. */
+export type Behind = "connection" | "concurrency" | "limits" | "rate" | "prefix";
+
 export interface PendingCall {
   id: string;
   task?: string;
@@ -93,6 +96,7 @@ export type Event = Base &
     | { kind: "task_finished"; result: ResultData }
     | { kind: "vote_counted"; task_id: string; votes: Record<string, number>; decided: boolean }
     | { kind: "call_started"; name: CallName; model: string }
+    | { kind: "call_queued"; name: CallName; behind?: Behind }
     | { kind: "call_repeated"; name: CallName; reason: "retried" | "hedged" | "replaced"; message?: string }
     | {
         kind: "model_called";

@@ -21,7 +21,7 @@ from anyio.abc import TaskGroup
 from ..budget import Budget
 from ..decisions import Approve
 from ..errors import ConfigurationError, ModelContextError, error_info
-from ..events import NOT_MADE, Again, CallName, CallRepeated, CallStarted, Event, ModelCalled, Speaker
+from ..events import NOT_MADE, Again, CallName, CallQueued, CallRepeated, CallStarted, Event, ModelCalled, Queue, Speaker
 from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.accounting import accounted
@@ -291,7 +291,8 @@ class Calls(OngoingRun):
             name, meter = _Name(role, task, turn), Meter(on_delta)
             if self.listeners.listening:
                 self.emit(CallStarted(name=self._full(name), model=model.name))
-            request = replace(request, on_again=partial(self._again, name, meter))
+            again, queue = partial(self._again, name, meter), partial(self._queue, name, meter)
+            request = replace(request, on_again=again, on_queue=queue)
             return await self._call(_Call(name, model, request, meter, more, context, whole))
 
         if role == "planner":
@@ -357,8 +358,10 @@ class Calls(OngoingRun):
 
     async def _make(self, call: _Call) -> ModelResponse:
         if call.more is not None:
+            call.request.on_queue("limits")
             await self._wait_for_the_rest(call.more)
         if not self.resources.is_connected(call.model):
+            call.request.on_queue("connection")
             await self.resources.connect(call.model)
         return await self._in_slots(self._slots, call)
 
@@ -377,6 +380,8 @@ class Calls(OngoingRun):
         """Make the call once it has a slot in each run that limits concurrency, from the innermost to the outermost."""
         if not slots:
             return await self._request(call)
+        if not slots[0].value:
+            call.request.on_queue("concurrency")
         async with slots[0]:
             return await self._in_slots(slots[1:], call)
 
@@ -390,14 +395,20 @@ class Calls(OngoingRun):
         wanted = request.settings.max_tokens
         price = self._price(model)
         reservation = await self.ledger.reserve(
-            prompt_tokens, wanted, role=name.role, task=name.task, price=price, more=more
+            prompt_tokens,
+            wanted,
+            role=name.role,
+            task=name.task,
+            price=price,
+            more=more,
+            on_wait=partial(request.on_queue, "limits"),
         )
         if name.role == "planner":
             self.planning.call_began(name.turn)
         if reservation.output_tokens != wanted:
             settings = request.settings.model_copy(update={"max_tokens": reservation.output_tokens})
             request, sent = replace(request, settings=settings), sent.with_settings(settings)
-        started = meter.sent = perf_counter()
+        request.on_queue(None)
         finish, error, answered_by = None, None, None
         meter.spent = ONE_CALL
         try:
@@ -425,8 +436,7 @@ class Calls(OngoingRun):
             if price is not None:
                 meter.spent = price.priced(meter.spent)
             self.ledger.settle(reservation, meter.spent)
-            seconds = perf_counter() - started
-            self._report(name, model.name, meter, seconds, finish, error, answered_by=answered_by)
+            self._report(name, model.name, meter, meter.seconds, finish, error, answered_by=answered_by)
 
     def _fitted(self, call: _Call) -> Shortened:
         """Return what is sent of a request, so that it fits into the context that is wanted, and the one that is known.
@@ -478,6 +488,10 @@ class Calls(OngoingRun):
                     first=course.first,
                 )
             )
+
+    def _queue(self, name: _Name, meter: Meter, behind: Queue | None) -> None:
+        if meter.queue(behind) and self.listeners.listening:
+            self.emit(CallQueued(name=self._full(name), behind=behind))
 
     def _again(self, name: _Name, meter: Meter, reason: Again, message: str) -> None:
         message = redact(message)[:MOST_TOLD]
