@@ -18,9 +18,9 @@ from .usage import Usage
 Speaker = Literal["planner", "subagent", "aggregator"]
 # Why a call is made once more: after an error, beside one that is late, or of another model.
 Again = Literal["retried", "hedged", "replaced"]
-# What a call waits behind: its model's being loaded or connected to; other calls of the run; those that a limit or a
-# budget leaves nothing for; others of the account (`Limit`); one with the same beginning (`Warm`).
-Queue = Literal["connection", "concurrency", "limits", "rate", "prefix"]
+# What a call waits behind: other calls of the run; those to which a limit or a budget gave what is left; others of the
+# account (`Limit`); one with the same beginning (`Warm`).
+Queue = Literal["concurrency", "limits", "rate", "prefix"]
 EVERYONE: frozenset[Speaker] = frozenset({"planner", "subagent", "aggregator"})
 
 
@@ -249,9 +249,9 @@ class CallStarted(RunEvent):
 
 
 class CallQueued(RunEvent):
-    """A model call has to wait for its turn, and `behind` what; with None, it waits no more. Told only of those that do.
+    """A model call has to wait for its turn, and `behind` what; with None, it waits no more.
 
-    A call that is made once more is not told of: it had its turn.
+    Only those that wait are told of, and none that is made once more: it had its turn.
     """
 
     kind: Literal["call_queued"] = "call_queued"

@@ -54,7 +54,7 @@ export interface CallName {
 }
 
 /** What a call waits behind. */
-export type Behind = "connection" | "concurrency" | "limits" | "rate" | "prefix";
+export type Behind = "concurrency" | "limits" | "rate" | "prefix";
 
 export interface PendingCall {
   id: string;

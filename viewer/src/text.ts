@@ -41,7 +41,6 @@ export const oneLine = (text: string, most = 200): string => text.slice(0, most 
 
 /** What a call waits for that has not had its turn. */
 export const BEHIND: Record<Behind, string> = {
-  connection: "for its model to be there",
   concurrency: "for other calls of the run",
   limits: "for its share of a limit",
   rate: "for its turn at the server",

@@ -21,7 +21,18 @@ from anyio.abc import TaskGroup
 from ..budget import Budget
 from ..decisions import Approve
 from ..errors import ConfigurationError, ModelContextError, error_info
-from ..events import NOT_MADE, Again, CallName, CallQueued, CallRepeated, CallStarted, Event, ModelCalled, Queue, Speaker
+from ..events import (
+    NOT_MADE,
+    Again,
+    CallName,
+    CallQueued,
+    CallRepeated,
+    CallStarted,
+    Event,
+    ModelCalled,
+    Queue,
+    Speaker,
+)
 from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.accounting import accounted
@@ -361,7 +372,6 @@ class Calls(OngoingRun):
             call.request.on_queue("limits")
             await self._wait_for_the_rest(call.more)
         if not self.resources.is_connected(call.model):
-            call.request.on_queue("connection")
             await self.resources.connect(call.model)
         return await self._in_slots(self._slots, call)
 
