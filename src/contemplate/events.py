@@ -12,7 +12,7 @@ from pydantic import Field
 from .data import Data, Text
 from .decisions import PendingCall
 from .plan import Plan, Task
-from .result import Dissent, ErrorInfo, TaskResult
+from .result import Citation, Dissent, ErrorInfo, TaskResult
 from .usage import Usage
 
 Speaker = Literal["planner", "subagent", "aggregator"]
@@ -320,7 +320,7 @@ class OutputDelta(RunEvent):
 
 
 class RunFinished(RunEvent):
-    """The run ended with an answer. `support`, `dissent`, `answer` and `votes` are those of its `RunResult`."""
+    """The run ended with an answer. Those of its `RunResult`: `support`, `dissent`, `answer`, `votes`, `citations`."""
 
     kind: Literal["run_finished"] = "run_finished"
     text: Text
@@ -332,6 +332,7 @@ class RunFinished(RunEvent):
     dissent: tuple[Dissent, ...] = ()
     answer: Text | None = None
     votes: dict[Text, int] = Field(default={})
+    citations: tuple[Citation, ...] = ()
 
 
 class RunSuspended(RunEvent):

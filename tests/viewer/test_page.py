@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +13,7 @@ import anyio
 import httpx2
 import pytest
 
-from contemplate import Contemplator, Limits, Message, aggregators, planners, tool
+from contemplate import Contemplator, Limits, Message, RunContext, Task, aggregators, planners, tool
 from contemplate.journal import Journal
 from contemplate.messages import ToolCall
 from contemplate.models import Delta, DeltaSink, Hedge, ModelRequest, ModelResponse
@@ -210,6 +211,35 @@ async def test_a_recorded_run_shows_its_tools_votes_and_costs(journal: Journal, 
         await page.run("location.hash = '#/compare/treaty/vote'")
         await page.wait("document.querySelectorAll('.compare .answer').length === 2")
         await page.wait("document.querySelectorAll('.compare .name').length === 10")
+        await well(page)
+
+
+async def test_each_sentence_leads_to_the_tasks_on_which_it_rests(journal: Journal, show: Show) -> None:
+    parts = [Task(id=each, prompt=f"What of {each}?", title=each.title()) for each in ("rent", "buy")]
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        for each in parts:
+            yield each
+
+    answer = f"🚲 {SCRIPT} Rent it [1]. Both are fine [1, 2]. So be it."
+    mind = Contemplator(
+        ScriptedModel(["r", "b", answer]),
+        planner=plan,
+        aggregator=aggregators.synthesize(cite=True),
+        journal=journal,
+    )
+    await mind.run("Rent or buy?", run_id="cited")
+    url = show(ShownRuns((journal,), LiveRuns()))
+    async with chromium() as page:
+        await opened(page, url, "/runs/cited")
+        await page.wait("document.querySelectorAll('.cite').length === 3")
+        passages = await page.run("[...document.querySelectorAll('.passage')].map(e => e.textContent)")
+        assert passages == [f"🚲 {SCRIPT} Rent it", "Both are fine"]
+        assert "[1" not in await page.text(".cited")
+        assert (await page.text(".cited")).endswith("So be it.")
+        await page.click(".cite:last-of-type")
+        await page.wait("location.hash === '#/runs/cited/tasks/buy'")
+        await page.wait("document.querySelector('.task h2').innerText === 'Buy'")
         await well(page)
 
 

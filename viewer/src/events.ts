@@ -47,6 +47,14 @@ export interface Dissent {
   tasks: string[];
 }
 
+/** A passage of an answer, by its characters, and the tasks on which it rests. */
+export interface Citation {
+  start: number;
+  end: number;
+  marks_end: number;
+  tasks: string[];
+}
+
 export interface CallName {
   role: Role;
   task?: string;
@@ -123,6 +131,7 @@ export type Event = Base &
         dissent?: Dissent[];
         answer?: string;
         votes?: Record<string, number>;
+        citations?: Citation[];
       }
     | { kind: "run_suspended"; pending: PendingCall[]; usage: Usage; seconds: number }
     | { kind: "run_failed"; error: Failure; usage: Usage; seconds: number }

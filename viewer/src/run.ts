@@ -1,6 +1,6 @@
 // A run, made of its events one by one: its lanes, their calls, and what became of it. Nothing is ever gone through anew.
 import { signal } from "@preact/signals";
-import type { Behind, CallName, Dissent, Event, Failure, PendingCall, ResultData, Role, TaskData, Usage } from "./events";
+import type { Behind, CallName, Citation, Dissent, Event, Failure, PendingCall, ResultData, Role, TaskData, Usage } from "./events";
 
 export type State = "planned" | "running" | "answered" | "capped" | "failed" | "cancelled" | "suspended";
 export type RunStatus = "running" | "answered" | "partial" | "suspended" | "failed";
@@ -115,6 +115,7 @@ export class Run {
   text = "";
   support: string[] = [];
   dissent: Dissent[] = [];
+  citations: Citation[] = [];
   winner: string | null = null;
   stoppedBy: string | null = null;
   complete = true;
@@ -285,6 +286,7 @@ export class Run {
         this.text = event.text;
         this.support = event.support ?? [];
         this.dissent = event.dissent ?? [];
+        this.citations = event.citations ?? [];
         this.winner = event.answer ?? null;
         this.stoppedBy = event.stopped_by ?? null;
         for (const id of this.support) this.markSupport(id, true);
