@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import anyio
 import httpx2
 import pytest
 
-from contemplate import Contemplator, ModelSettings, RunContext, Task, aggregators, planners, tool
+from contemplate import Agent, Contemplator, ModelSettings, RunContext, Task, aggregators, planners, tool
+from contemplate.models import DeltaSink, Model, ModelRequest, ModelResponse
+from contemplate.models.wrappers.base import Wrapper
 
 from ..browser import PATIENCE, Page, chromium
 from ..local_model import alone, on_one_thread
@@ -20,7 +23,9 @@ from .conftest import needs_chromium
 
 pytestmark = [pytest.mark.anyio, needs_chromium, alone]
 QUESTION = "Compare cats and dogs as pets for a small flat. Be brief."
-BRIEF = ModelSettings(temperature=0, max_tokens=40)
+BRIEF = ModelSettings(temperature=0, max_tokens=30)
+# A model that may write little may be cut short.
+OVER = ".head .chip.answered, .head .chip.partial"
 
 
 @pytest.fixture
@@ -29,9 +34,22 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+class Held(Wrapper):
+    """A model that begins when somebody watches."""
+
+    def __init__(self, inner: Model, watched: threading.Event) -> None:
+        super().__init__(inner)
+        self._watched = watched
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        """Answer."""
+        await anyio.to_thread.run_sync(self._watched.wait)
+        return await self.inner.request(request, on_delta)
+
+
 async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
     """What the model plans, and one task for which it needs a tool."""
-    written = planners.model(max_tasks=2, settings=ModelSettings(temperature=0, max_tokens=300))
+    written = planners.model(max_tasks=2, settings=ModelSettings(temperature=0, max_tokens=200))
     async for task in written(question, ctx):
         yield task
     yield Task(id="sum", title="Multiply", prompt="What is 123 * 456? Use the multiply tool.")
@@ -39,9 +57,10 @@ async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
 
 async def until(page: Page, script: str) -> None:
     """Wait for what a slow model may take long for."""
-    with anyio.fail_after(LONG):
+    with anyio.move_on_after(LONG) as waiting:
         while not await page.run(f"Boolean({script})"):
             await page.run("new Promise((done) => setTimeout(done, 50))")
+    assert not waiting.cancelled_caught, f"{script} did not come true; the page says:\n{await page.text()}"
 
 
 async def exported(page: Page, folder: Path) -> Path:
@@ -63,12 +82,13 @@ async def test_a_run_is_watched_approved_exported_and_opened_alone(serve: Serve,
         multiplied.append(a * b)
         return a * b
 
+    watched = threading.Event()
     mind = Contemplator(
-        on_one_thread(BRIEF),
+        Held(on_one_thread(BRIEF), watched),
         planner=plan,
         aggregator=aggregators.synthesize(settings=BRIEF),
-        tools=[multiply],
-        settings=BRIEF,
+        # A small model does not tire of a tool by itself.
+        agent=Agent(tools=[multiply], max_turns=2, settings=BRIEF),
     )
     url = serve({"m": mind})
     body = {"model": "m", "messages": [{"role": "user", "content": QUESTION}]}
@@ -77,6 +97,8 @@ async def test_a_run_is_watched_approved_exported_and_opened_alone(serve: Serve,
         await page.open(url)
         await page.wait("document.querySelector('.question a')")
         await page.click(".question a")
+        await page.wait("document.querySelector('.head .chip.running')")
+        watched.set()
         # The plan is read as it is written, then the tasks, then what one of them says.
         await until(page, "document.querySelector('.answer .text.live')?.innerText.includes('tasks')")
         await until(page, "document.querySelectorAll('.name').length > 2")
@@ -85,11 +107,11 @@ async def test_a_run_is_watched_approved_exported_and_opened_alone(serve: Serve,
         assert (await asking).status_code == 501
         assert multiplied == []
         await page.key("Escape")
-        while await page.run("document.querySelector('.head .chip.answered') === null"):
+        while await page.run(f"document.querySelector('{OVER}') === null"):
             await until(page, "document.querySelector('.approval .yes')")
             assert '"a"' in await page.text(".approval")
             await page.click(".approval .yes")
-            await until(page, "document.querySelector('.head .chip.running, .head .chip.answered')")
+            await until(page, f"document.querySelector('.head .chip.running, {OVER}')")
             await until(page, "!document.querySelector('.head .chip.running')")
         assert multiplied
         answer = await page.run("document.querySelector('.answer section .text').textContent")
