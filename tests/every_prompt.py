@@ -334,6 +334,8 @@ async def asking_again(told: Told) -> None:
     merging: dict[str, Any] = {"planner": of_tasks(*parts), "aggregator": aggregators.synthesize(ask_again=1)}
     await told.run(["x", "y", "ASK 1, 2: which?", "z", "done"], **merging)
     await told.run(["x", "y", '{"answer": 1}'], output_type=int, **merging)
+    merging["aggregator"] = aggregators.synthesize(ask_again=1, cite=True)
+    await told.run(["x", "y", "ASK 1, 2: which?", "z", "done [1]"], **merging)
 
 
 @tool(approval=True)

@@ -37,7 +37,7 @@ from contemplate.models.openai.profile import Profile
 from contemplate.models.probes.report import Finding, Report
 from contemplate.models.schemas.dialects import Rules
 from contemplate.plan import Program
-from contemplate.result import Conclusion, Dissent, ErrorInfo
+from contemplate.result import Citation, Conclusion, Dissent, ErrorInfo
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 NAMES = st.text("abc123é", min_size=1, max_size=4)
@@ -135,6 +135,7 @@ def plan_of(names: list[str]) -> Plan:
 PLANS = st.lists(NAMES, unique=True, max_size=4).map(plan_of)
 ERRORS = drawn(ErrorInfo, kind=TEXT, message=TEXT, hint=st.none() | TEXT)
 DISSENT = drawn(Dissent, answer=TEXT, tasks=some(NAMES))
+CITATIONS = drawn(Citation, start=COUNTS, end=COUNTS, marks_end=COUNTS, tasks=some(NAMES))
 RESULTS = drawn(
     TaskResult,
     task=TASKS,
@@ -174,6 +175,7 @@ CONCLUSIONS = drawn(
     output=JSON,
     images=some(IMAGES),
     support=some(NAMES),
+    citations=some(CITATIONS),
     dissent=some(DISSENT),
     complete=st.booleans(),
 )
@@ -192,6 +194,7 @@ RUNS = drawn(
     missing=some(NAMES),
     stopped_by=st.none() | TEXT,
     support=some(NAMES),
+    citations=some(CITATIONS),
     dissent=some(DISSENT),
     notes=some(TEXT),
     pending=some(PENDING),
@@ -251,6 +254,9 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
         events.VoteCounted, task_id=TEXT, votes=st.dictionaries(TEXT, COUNTS, max_size=3), decided=st.booleans()
     ),
     events.CallStarted: drawn(events.CallStarted, name=CALL_NAMES, model=TEXT),
+    events.CallQueued: drawn(
+        events.CallQueued, name=CALL_NAMES, behind=st.none() | st.sampled_from(get_args(events.Queue)), at=SECONDS
+    ),
     events.CallRepeated: drawn(
         events.CallRepeated, name=CALL_NAMES, reason=st.sampled_from(get_args(events.Again)), message=TEXT, at=SECONDS
     ),
@@ -278,6 +284,7 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
         support=some(TEXT),
         dissent=some(DISSENT),
         answer=st.none() | TEXT,
+        citations=some(CITATIONS),
         votes=st.dictionaries(TEXT, COUNTS, max_size=3),
     ),
     events.CallWaiting: drawn(events.CallWaiting, run_id=TEXT, call=PENDING),
@@ -306,6 +313,7 @@ VALUES: dict[type[Data], st.SearchStrategy[Any]] = {
     HeldCall: drawn(HeldCall, call=PENDING, decision=st.none() | DECISIONS),
     TaskResult: RESULTS,
     Dissent: DISSENT,
+    Citation: CITATIONS,
     Conclusion: CONCLUSIONS,
     RunResult[str]: RUNS,
     TokenLogprob: LOGPROBS,

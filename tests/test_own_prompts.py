@@ -106,7 +106,7 @@ def test_what_would_break_a_run_is_refused(tmp_path: Path, name: str, text: Any,
 @pytest.mark.parametrize("name", FIXED_WORDS)
 def test_a_prompt_that_lost_a_word_that_code_reads_is_refused(name: str) -> None:
     for words in FIXED_WORDS[name]:
-        lost = template(name).template.replace(words, re.sub("[A-Za-z]{3}", "xyz", words, count=1))
+        lost = template(name).template.replace(words, re.sub(r"[A-Za-z]{3}|\d", "xyz", words, count=1))
         with pytest.raises(ConfigurationError, match=f"'{name}' lacks|'{name}' does not know"):
             own(name, lost)
 

@@ -12,12 +12,15 @@ from pydantic import Field
 from .data import Data, Text
 from .decisions import PendingCall
 from .plan import Plan, Task
-from .result import Dissent, ErrorInfo, TaskResult
+from .result import Citation, Dissent, ErrorInfo, TaskResult
 from .usage import Usage
 
 Speaker = Literal["planner", "subagent", "aggregator"]
 # Why a call is made once more: after an error, beside one that is late, or of another model.
 Again = Literal["retried", "hedged", "replaced"]
+# What a call waits behind: other calls of the run; those to which a limit or a budget gave what is left; others of the
+# account (`Limit`); one with the same beginning (`Warm`).
+Queue = Literal["concurrency", "limits", "rate", "prefix"]
 EVERYONE: frozenset[Speaker] = frozenset({"planner", "subagent", "aggregator"})
 
 
@@ -245,6 +248,17 @@ class CallStarted(RunEvent):
     model: str
 
 
+class CallQueued(RunEvent):
+    """A model call has to wait for its turn, and `behind` what; with None, it waits no more.
+
+    Only those that wait are told of, and none that is made once more: it had its turn.
+    """
+
+    kind: Literal["call_queued"] = "call_queued"
+    name: CallName
+    behind: Queue | None = None
+
+
 class CallRepeated(RunEvent):
     """A model call that goes on is made once more: after an error, beside one that is late, or of another model."""
 
@@ -306,7 +320,7 @@ class OutputDelta(RunEvent):
 
 
 class RunFinished(RunEvent):
-    """The run ended with an answer. `support`, `dissent`, `answer` and `votes` are those of its `RunResult`."""
+    """The run ended with an answer. Those of its `RunResult`: `support`, `dissent`, `answer`, `votes`, `citations`."""
 
     kind: Literal["run_finished"] = "run_finished"
     text: Text
@@ -318,6 +332,7 @@ class RunFinished(RunEvent):
     dissent: tuple[Dissent, ...] = ()
     answer: Text | None = None
     votes: dict[Text, int] = Field(default={})
+    citations: tuple[Citation, ...] = ()
 
 
 class RunSuspended(RunEvent):
@@ -355,6 +370,7 @@ Event = Annotated[
     | TaskFinished
     | VoteCounted
     | CallStarted
+    | CallQueued
     | CallRepeated
     | ModelCalled
     | LimitReached

@@ -67,6 +67,21 @@ class Dissent(Data):
     tasks: tuple[Text, ...]
 
 
+class Citation(Data):
+    """A passage of an answer, and the tasks on which it rests, as the aggregator says.
+
+    Args:
+        start, end: where the passage begins and ends in the text, in characters.
+        marks_end: where the marks behind it end, such as " [1, 3]".
+        tasks: the ids of the tasks.
+    """
+
+    start: int
+    end: int
+    marks_end: int
+    tasks: tuple[Text, ...]
+
+
 class TaskResult(Data):
     """The result of a task.
 
@@ -129,6 +144,7 @@ class Conclusion(Data):
         complete: whether everything that the aggregator needed had arrived.
         answer: for a vote: the answer that won, in the words of the first task that gave it, without its reasons.
         votes: for a vote: how many tasks gave each answer, by its key, the winner first.
+        citations: which passages of the text rest on which tasks, where the aggregator says so.
     """
 
     text: Text
@@ -139,6 +155,7 @@ class Conclusion(Data):
     answer: Text | None = None
     votes: dict[str, int] = Field(default_factory=dict)
     complete: bool = True
+    citations: tuple[Citation, ...] = ()
 
 
 class RunResult(Data, Generic[OutputT]):
@@ -158,6 +175,7 @@ class RunResult(Data, Generic[OutputT]):
         answer: after a vote: the answer that won, in the words of the first task that gave it, without its reasons;
             `output` is all that the task wrote.
         votes: after a vote: how many tasks gave each answer, by its key, the winner first.
+        citations: which passages of `text` rest on which tasks, if the aggregator was to say so.
         notes: what was repaired, dropped or given up, in words.
         history: the conversation with this question and its answer: `run(next_question, history=result.history)`.
         pending: the tool calls for whose decision a suspended run waits: `mind.resume(run_id, {call.id: ...})`.
@@ -179,9 +197,19 @@ class RunResult(Data, Generic[OutputT]):
     dissent: tuple[Dissent, ...] = ()
     answer: Text | None = None
     votes: dict[str, int] = Field(default_factory=dict)
+    citations: tuple[Citation, ...] = Field(default=())
     notes: tuple[Text, ...] = Field(default=())
     history: tuple[Message, ...] = ()
     pending: tuple[PendingCall, ...] = Field(default=())
+
+    @property
+    def uncited(self) -> str:
+        """The text without the marks of its citations."""
+        pieces, begin = [], 0
+        for each in self.citations:
+            pieces.append(self.text[begin : each.end])
+            begin = each.marks_end
+        return "".join((*pieces, self.text[begin:]))
 
     @property
     def status(self) -> RunStatus:

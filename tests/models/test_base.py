@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import fields
 
 from contemplate import Message, Prompts
-from contemplate.events import Again
+from contemplate.events import Again, Queue
 from contemplate.models import ModelRequest, OutputSchema, ToolSpec
 from contemplate.settings import ModelSettings
 
 
 def heard(reason: Again, message: str) -> None:
     """Hear of a repetition."""
+
+
+def queued(behind: Queue | None) -> None:
+    """Hear of a queue."""
 
 
 def test_what_is_sent_has_everything_else_that_was_asked() -> None:
@@ -25,8 +29,8 @@ def test_what_is_sent_has_everything_else_that_was_asked() -> None:
         Prompts(solver="Solve it."),
     )
     default, settings = ModelRequest(()), ModelSettings(max_tokens=5)
-    sent = asked.sent_with(settings, heard)
-    assert (sent.settings, sent.on_again) == (settings, heard)
-    others = [each.name for each in fields(ModelRequest) if each.name not in ("settings", "on_again")]
+    sent = asked.sent_with(settings, heard, queued)
+    assert (sent.settings, sent.on_again, sent.on_queue) == (settings, heard, queued)
+    others = [each.name for each in fields(ModelRequest) if each.name not in ("settings", "on_again", "on_queue")]
     for name in others:
         assert getattr(sent, name) is getattr(asked, name) != getattr(default, name), name

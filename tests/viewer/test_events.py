@@ -256,12 +256,20 @@ async def test_a_run_goes_on_as_it_was_decided(tmp_path: Path) -> None:
 
     shown = ShownRuns((journal,), LiveRuns(), resume)
     assert await shown.decide("nothing", None, {call.id: Approved()}) is not None
+    watched = await shown.lines("waits", None)
+    assert watched is not None
+    before = list(read_events((await anext(watched)).splitlines()))
+    assert isinstance(before[-1], RunSuspended)
     assert "no call 'other'" in (await shown.decide("waits", None, {"other": Approved()}) or "")
     assert await shown.decide("waits", None, {call.id: Denied("not now")}) is None
     lines = await shown.lines("waits", None)
     assert lines is not None
     told = list(read_events(b"".join([batch async for batch in lines]).splitlines()))
     assert isinstance(told[-1], RunFinished)
+    # Who has watched it wait sees it go on.
+    reset, *rest = b"".join([batch async for batch in watched]).splitlines(keepends=True)
+    assert reset == RESET
+    assert list(read_events(rest)) == told
     assert "not now" in told[-1].text
     # What was told before it went on is told first, once.
     assert told[0].at == 0

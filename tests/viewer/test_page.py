@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,10 +13,11 @@ import anyio
 import httpx2
 import pytest
 
-from contemplate import Contemplator, Message, tool
+from contemplate import Contemplator, Limits, Message, RunContext, Task, aggregators, planners, tool
 from contemplate.journal import Journal
 from contemplate.messages import ToolCall
-from contemplate.models import ModelRequest
+from contemplate.models import Delta, DeltaSink, Hedge, ModelRequest, ModelResponse
+from contemplate.models.wrappers.hedge import OBSERVATIONS_NEEDED
 from contemplate.server import ClientKey, ServerSettings
 from contemplate.server.viewer.live_runs import LiveRuns
 from contemplate.server.viewer.shown_runs import ShownRuns
@@ -96,6 +98,91 @@ async def test_a_live_run_is_watched_from_plan_to_answer(serve: Serve) -> None:
         assert (await asking).status_code == 200
 
 
+async def marked(page: Page, tone: str) -> bool:
+    """Whether anything in the timeline is drawn in a color of the page, by its name."""
+    drawn = f"""(() => {{
+        const probe = document.createElement('canvas').getContext('2d');
+        probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue('--{tone}').trim();
+        probe.fillRect(0, 0, 1, 1);
+        const [r, g, b] = probe.getImageData(0, 0, 1, 1).data;
+        const field = document.querySelector('.field canvas');
+        const all = field.getContext('2d').getImageData(0, 0, field.width, field.height).data;
+        for (let i = 0; i < all.length; i += 4) if (all[i] === r && all[i + 1] === g && all[i + 2] === b) return true;
+    }})()"""
+    return bool(await page.wait(drawn))
+
+
+class _Late:
+    """A model whose second call of a question writes at once, and whose first not before it may."""
+
+    name = "late"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        """Answer."""
+        self.calls += 1
+        if self.calls == OBSERVATIONS_NEEDED + 1:
+            await anyio.sleep_forever()
+        response = await ScriptedModel("yes").request(request)
+        if on_delta is not None:
+            on_delta(Delta("yes"))
+        return response
+
+
+async def test_calls_that_wait_and_calls_that_are_hedged_are_seen_live_and_recorded(
+    serve: Serve, journal: Journal, show: Show
+) -> None:
+    gate, hedge = threading.Event(), Hedge(_Late())
+    for _ in range(OBSERVATIONS_NEEDED):
+        await hedge.request(ModelRequest((Message.user("?"),)))
+
+    class Gated:
+        name = "gated"
+
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+            response = await hedge.request(request, on_delta)
+            await anyio.to_thread.run_sync(gate.wait)
+            return response
+
+    mind = Contemplator(
+        Gated(),
+        planner=planners.sample(2),
+        aggregator=aggregators.vote(),
+        limits=Limits(concurrency=1),
+        journal=journal,
+    )
+    url = serve({"m": mind})
+    body = {"model": "m", "messages": [{"role": "user", "content": "Why?"}]}
+    asking = asyncio.create_task(asyncio.to_thread(httpx2.post, url + CHAT, json=body, timeout=60))
+    try:
+        async with chromium() as page:
+            await page.open(url)
+            await page.click(".question a")
+            await page.wait("document.querySelector('[aria-label*=\"hedged\"]')")
+            await page.wait("document.querySelector('[aria-label*=\"waits for other calls of the run\"]')")
+            assert await marked(page, "hedge")
+            await page.click("[aria-label*='waits for other calls']")
+            assert "waits for other calls of the run" in await page.wait("document.querySelector('.waits').innerText")
+            gate.set()
+            await page.wait("document.querySelector('.head .chip.answered')")
+            assert await page.run("document.querySelector('.waits') === null")
+            assert "queued" in await page.text(".task .call")
+            await well(page)
+            # And once more, as it was written down.
+            (run,) = await asyncio.to_thread(lambda: httpx2.get(f"{url}/viewer/runs").json()["runs"])
+            await opened(page, show(ShownRuns((journal,), LiveRuns())), f"/runs/{run['run_id']}")
+            await page.wait("document.querySelector('[aria-label*=\"hedged\"]')")
+            assert await marked(page, "hedge")
+            await page.click("[aria-label*='hedged']")
+            await page.wait("document.querySelector('.again').innerText.includes('no token came')")
+            await well(page)
+    finally:
+        gate.set()
+        assert (await asking).status_code == 200
+
+
 async def test_a_recorded_run_shows_its_tools_votes_and_costs(journal: Journal, show: Show) -> None:
     await contemplating(journal).run(QUESTION, run_id="treaty")
     await voting(journal).run("What is 6 * 7?", run_id="vote")
@@ -124,6 +211,35 @@ async def test_a_recorded_run_shows_its_tools_votes_and_costs(journal: Journal, 
         await page.run("location.hash = '#/compare/treaty/vote'")
         await page.wait("document.querySelectorAll('.compare .answer').length === 2")
         await page.wait("document.querySelectorAll('.compare .name').length === 10")
+        await well(page)
+
+
+async def test_each_sentence_leads_to_the_tasks_on_which_it_rests(journal: Journal, show: Show) -> None:
+    parts = [Task(id=each, prompt=f"What of {each}?", title=each.title()) for each in ("rent", "buy")]
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        for each in parts:
+            yield each
+
+    answer = f"🚲 {SCRIPT} Rent it [1]. Both are fine [1, 2]. So be it."
+    mind = Contemplator(
+        ScriptedModel(["r", "b", answer]),
+        planner=plan,
+        aggregator=aggregators.synthesize(cite=True),
+        journal=journal,
+    )
+    await mind.run("Rent or buy?", run_id="cited")
+    url = show(ShownRuns((journal,), LiveRuns()))
+    async with chromium() as page:
+        await opened(page, url, "/runs/cited")
+        await page.wait("document.querySelectorAll('.cite').length === 3")
+        passages = await page.run("[...document.querySelectorAll('.passage')].map(e => e.textContent)")
+        assert passages == [f"🚲 {SCRIPT} Rent it", "Both are fine"]
+        assert "[1" not in await page.text(".cited")
+        assert (await page.text(".cited")).endswith("So be it.")
+        await page.click(".cite:last-of-type")
+        await page.wait("location.hash === '#/runs/cited/tasks/buy'")
+        await page.wait("document.querySelector('.task h2').innerText === 'Buy'")
         await well(page)
 
 

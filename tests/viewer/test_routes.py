@@ -174,7 +174,11 @@ def test_each_key_sees_its_own_runs(serve: Serve, tmp_path: Path, keys: tuple[Cl
 
 
 @pytest.mark.parametrize("journal", [None, "memory:"])
-def test_a_run_that_goes_on_by_a_click_is_paid_by_the_key(serve: Serve, journal: str | None) -> None:
+def test_a_run_that_goes_on_by_a_click_is_paid_by_the_key_and_counted(
+    serve: Serve, journal: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="contemplate.server")
+
     @tool(approval=True)
     def mail() -> str:
         return "sent"
@@ -196,6 +200,23 @@ def test_a_run_that_goes_on_by_a_click_is_paid_by_the_key(serve: Serve, journal:
         assert httpx2.post(f"{at}/decisions", json=decision, headers=headers).status_code == 200
         assert any(each["kind"] == "run_finished" for each in map(json.loads, filter(None, lines)))
     assert budget.left().calls == 3
+    # The request of the click is counted when it is answered, and the run that went on when that is over.
+    said = 'contemplate_model_calls_total{key="ann",model="m"} 2.0'
+    while said not in (shown := httpx2.get(f"{url}/metrics", headers=headers).text):
+        pass
+    for outcome in ("suspended", "answered"):
+        assert f'contemplate_runs_total{{key="ann",model="m",outcome="{outcome}"}} 1.0' in shown
+    (line,) = [each for each in caplog.records if each.message == f"run {run['run_id']}"]
+    facts = line.__dict__
+    assert (facts["key"], facts["model"], facts["outcome"], facts["run"]) == ("ann", "m", "answered", run["run_id"])
+    assert facts["output_tokens"] > 0
+    # What is refused is no run.
+    other = decision | {"call": "other"}
+    assert httpx2.post(f"{at}/decisions", json=other, headers=headers).status_code == 400
+    counted = httpx2.get(f"{url}/metrics", headers=headers).text
+    assert [each for each in counted.splitlines() if each.startswith("contemplate_runs_total")] == [
+        each for each in shown.splitlines() if each.startswith("contemplate_runs_total")
+    ]
 
 
 def test_a_server_can_do_without(serve: Serve) -> None:

@@ -1,5 +1,7 @@
 // What came of a run: what waits for a decision, the answer and who stands behind it, votes, and notes.
 import { useSignal } from "@preact/signals";
+import { Fragment } from "preact";
+import { useMemo } from "preact/hooks";
 import { decide } from "./feed";
 import { linkTo, type View } from "./place";
 import type { Run } from "./run";
@@ -28,7 +30,13 @@ export function Answer({ run, id, view, decides }: Props) {
         <section>
           <h2>{run.status === "running" ? "Answer so far" : "Answer"}</h2>
           {run.winner && run.winner !== text && <p class="winner">{run.winner}</p>}
-          {text ? <Text text={text} live={run.status === "running"} /> : <p class="quiet">There is none.</p>}
+          {run.text && run.citations.length > 0 ? (
+            <Cited run={run} id={id} view={view} />
+          ) : text ? (
+            <Text text={text} live={run.status === "running"} />
+          ) : (
+            <p class="quiet">There is none.</p>
+          )}
           {run.stoppedBy && <p class="note limit">Stopped by the limit: {run.stoppedBy}</p>}
           {!run.complete && !run.stoppedBy && <p class="note limit">Something is missing from this answer.</p>}
         </section>
@@ -79,6 +87,36 @@ export function Answer({ run, id, view, decides }: Props) {
         </section>
       )}
     </article>
+  );
+}
+
+/** The answer, each of whose passages leads to the tasks on which it rests. */
+function Cited({ run, id, view }: { run: Run; id: string; view: View }) {
+  // Places are counted in characters, which JavaScript may hold in two.
+  const letters = useMemo(() => Array.from(run.text), [run.text]);
+  const piece = (from: number, to: number): string => letters.slice(from, to).join("");
+  const title = (task: string): string => oneLine(run.lanes.get(task)?.title ?? task, 60);
+  let before = 0;
+  const passages = run.citations.map((each) => {
+    const plain = piece(before, each.start);
+    before = each.marks_end;
+    return (
+      <Fragment key={each.start}>
+        {plain}
+        <span class="passage">{piece(each.start, each.end)}</span>
+        {each.tasks.map((task) => (
+          <a class="cite" key={task} href={linkTo(id, { task, view })} title={title(task)}>
+            {title(task)}
+          </a>
+        ))}
+      </Fragment>
+    );
+  });
+  return (
+    <div class="text cited" dir="auto">
+      {passages}
+      {piece(before, letters.length)}
+    </div>
   );
 }
 

@@ -1,5 +1,5 @@
 // What is drawn of the lanes in view: bars of calls in three tones, tools, and marks for what happened to a call.
-import type { Call, Lane, Run } from "./run";
+import { waitedOf, type Call, type Lane, type Run } from "./run";
 
 export const ROW = 26;
 const LEFT = 4;
@@ -131,7 +131,7 @@ function drawCall(
   chosen: boolean,
 ): void {
   const end = call.end ?? now;
-  const sent = Math.min(call.start + call.queued, end);
+  const sent = Math.min(call.start + waitedOf(call, now), end);
   const first = call.first === null ? (call.end === null ? end : sent) : Math.min(sent + call.first, end);
   const [a, b, c, d] = [x(call.start), x(sent), x(first), Math.max(x(end), x(call.start) + 2)];
   const cancelled = call.error?.kind.includes("Cancel") ?? false;

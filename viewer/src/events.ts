@@ -47,11 +47,22 @@ export interface Dissent {
   tasks: string[];
 }
 
+/** A passage of an answer, by its characters, and the tasks on which it rests. */
+export interface Citation {
+  start: number;
+  end: number;
+  marks_end: number;
+  tasks: string[];
+}
+
 export interface CallName {
   role: Role;
   task?: string;
   turn: number;
 }
+
+/** What a call waits behind. */
+export type Behind = "concurrency" | "limits" | "rate" | "prefix";
 
 export interface PendingCall {
   id: string;
@@ -93,6 +104,7 @@ export type Event = Base &
     | { kind: "task_finished"; result: ResultData }
     | { kind: "vote_counted"; task_id: string; votes: Record<string, number>; decided: boolean }
     | { kind: "call_started"; name: CallName; model: string }
+    | { kind: "call_queued"; name: CallName; behind?: Behind }
     | { kind: "call_repeated"; name: CallName; reason: "retried" | "hedged" | "replaced"; message?: string }
     | {
         kind: "model_called";
@@ -119,6 +131,7 @@ export type Event = Base &
         dissent?: Dissent[];
         answer?: string;
         votes?: Record<string, number>;
+        citations?: Citation[];
       }
     | { kind: "run_suspended"; pending: PendingCall[]; usage: Usage; seconds: number }
     | { kind: "run_failed"; error: Failure; usage: Usage; seconds: number }

@@ -1,6 +1,6 @@
 // A run, made of its events one by one: its lanes, their calls, and what became of it. Nothing is ever gone through anew.
 import { signal } from "@preact/signals";
-import type { CallName, Dissent, Event, Failure, PendingCall, ResultData, Role, TaskData, Usage } from "./events";
+import type { Behind, CallName, Citation, Dissent, Event, Failure, PendingCall, ResultData, Role, TaskData, Usage } from "./events";
 
 export type State = "planned" | "running" | "answered" | "capped" | "failed" | "cancelled" | "suspended";
 export type RunStatus = "running" | "answered" | "partial" | "suspended" | "failed";
@@ -18,6 +18,8 @@ export interface Call {
   model: string;
   start: number;
   queued: number;
+  /** What it waits behind now. */
+  behind: Behind | null;
   first: number | null;
   end: number | null;
   again: Again[];
@@ -113,6 +115,7 @@ export class Run {
   text = "";
   support: string[] = [];
   dissent: Dissent[] = [];
+  citations: Citation[] = [];
   winner: string | null = null;
   stoppedBy: string | null = null;
   complete = true;
@@ -211,6 +214,13 @@ export class Run {
       case "call_started":
         this.callStarted(path, event.name, event.model, at);
         break;
+      case "call_queued": {
+        const call = this.callOf(path, event.name);
+        if (!call || call.redo) break;
+        call.behind = event.behind ?? null;
+        call.queued = at - call.start;
+        break;
+      }
       case "call_repeated": {
         const call = this.callOf(path, event.name);
         call?.again.push({ at, reason: event.reason, message: event.message ?? "" });
@@ -276,6 +286,7 @@ export class Run {
         this.text = event.text;
         this.support = event.support ?? [];
         this.dissent = event.dissent ?? [];
+        this.citations = event.citations ?? [];
         this.winner = event.answer ?? null;
         this.stoppedBy = event.stopped_by ?? null;
         for (const id of this.support) this.markSupport(id, true);
@@ -323,7 +334,7 @@ export class Run {
     // The run's own sum counts what no event told.
     if (usage.calls) this.spent = usage;
     for (const lane of this.lanes.values()) {
-      for (const call of lane.calls) if (call.end === null) call.end = this.last;
+      for (const call of lane.calls) end(call, this.last);
       if (lane.state === "running" && this.status !== "suspended") {
         this.setState(lane, lane.role === "subagent" ? "cancelled" : "answered");
         lane.end ??= this.last;
@@ -440,6 +451,7 @@ export class Run {
       model,
       start: at,
       queued: 0,
+      behind: null,
       first: null,
       end: null,
       again: [],
@@ -463,7 +475,7 @@ export class Run {
 
   private openCall(lane: Lane, at: number): Call | undefined {
     const call = lane.calls.findLast((each) => each.end === null || each.redo);
-    if (call && !call.redo && call.first === null) call.first = Math.max(0, at - call.start);
+    if (call && !call.redo && call.first === null) call.first = Math.max(0, at - call.start - call.queued);
     return call;
   }
 
@@ -480,6 +492,7 @@ export class Run {
     if (event.recorded) call.start = Math.min(call.start, at);
     call.model = event.model;
     call.end = at;
+    call.behind = null;
     call.queued = event.queued ?? 0;
     call.first = event.first ?? null;
     call.finish = event.finish ?? "";
@@ -511,7 +524,7 @@ export class Run {
       lane.notes.push(note);
       this.notes.push(note);
     }
-    for (const call of lane.calls) call.end ??= at;
+    for (const call of lane.calls) end(call, at);
     for (const tool of lane.tools) if (result.outcome !== "suspended") tool.end ??= at;
   }
 
@@ -541,6 +554,17 @@ function clear(call: Call): void {
   to.text = "";
   to.thought = "";
 }
+
+/** End a call of which nothing more is told. */
+function end(call: Call, at: number): void {
+  if (call.end !== null) return;
+  call.queued = waitedOf(call, at);
+  call.behind = null;
+  call.end = at;
+}
+
+/** How long a call waited for its turn, or has been waiting. */
+export const waitedOf = (call: Call, now: number): number => (call.behind ? now - call.start : call.queued);
 
 /** What a call says, or has said. */
 export function said(call: Call): { text: string; thought: string } {

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { linkTo, type View } from "./place";
 import { Rows } from "./rows";
-import type { Call, Lane, Run } from "./run";
+import { waitedOf, type Call, type Lane, type Run } from "./run";
 import type { Usage } from "./events";
 import { count, money, oneLine, seconds } from "./text";
 
@@ -44,6 +44,7 @@ function CallRow({ call, id, view, run }: { call: Call; id: string; view: View; 
   const cancelled = call.error?.kind.includes("Cancel");
   const end = cancelled ? "stopped" : call.error ? call.error.kind : call.end === null ? "running" : call.finish;
   const again = call.again.map((each) => each.reason).join(", ");
+  const waited = waitedOf(call, run.now());
   return (
     <>
       <span role="cell">
@@ -54,9 +55,9 @@ function CallRow({ call, id, view, run }: { call: Call; id: string; view: View; 
       </span>
       <span role="cell">{oneLine(call.model, 60)}</span>
       <span role="cell">{seconds(call.start)}</span>
-      <span role="cell">{call.queued > 0.0005 ? seconds(call.queued) : ""}</span>
+      <span role="cell">{waited > 0.0005 ? seconds(waited) : ""}</span>
       <span role="cell">{call.first === null ? "" : seconds(call.first)}</span>
-      <span role="cell">{seconds((call.end ?? run.now()) - call.start - call.queued)}</span>
+      <span role="cell">{seconds((call.end ?? run.now()) - call.start - waited)}</span>
       <span role="cell">{call.usage ? count(call.usage.input_tokens) : ""}</span>
       <span role="cell">{call.usage ? count(call.usage.output_tokens) : ""}</span>
       <span role="cell">{call.usage ? money(call.usage.cost_usd) : ""}</span>

@@ -2,8 +2,8 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { linkTo, type View } from "./place";
-import { said, type Call, type Lane, type Run, type ToolUse } from "./run";
-import { count, money, oneLine, seconds, STATES } from "./text";
+import { said, waitedOf, type Call, type Lane, type Run, type ToolUse } from "./run";
+import { BEHIND, count, money, oneLine, seconds, STATES } from "./text";
 
 // Characters of a text that are shown before one asks for all.
 const MOST = 20_000;
@@ -138,6 +138,7 @@ function CallPart({ call, number, link, chosen, run }: CallProps) {
   }, [chosen]);
   const { text, thought } = said(call);
   const live = call.end === null || call.redo !== null;
+  const waited = waitedOf(call, run.now());
   const cancelled = call.error?.kind.includes("Cancel");
   return (
     <section ref={here} class={`call${chosen ? " chosen" : ""}`}>
@@ -147,9 +148,10 @@ function CallPart({ call, number, link, chosen, run }: CallProps) {
           {live ? <span class="chip running">running</span> : null}
           {call.error && <span class={`chip ${cancelled ? "cancelled" : "failed"}`}>{cancelled ? "stopped" : "failed"}</span>}
           {call.finish === "length" && <span class="chip capped">cut short</span>}
-          {call.queued > 0.0005 && <span>queued {seconds(call.queued)}</span>}
+          {call.behind && <span class="waits">waits {BEHIND[call.behind]}</span>}
+          {waited > 0.0005 && <span>queued {seconds(waited)}</span>}
           {call.first !== null && <span>first token {seconds(call.first)}</span>}
-          <span>{seconds((call.end ?? run.now()) - call.start - call.queued)}</span>
+          <span>{seconds((call.end ?? run.now()) - call.start - waited)}</span>
           {call.usage && (
             <span>
               {count(call.usage.input_tokens)} → {count(call.usage.output_tokens)} tokens

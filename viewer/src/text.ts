@@ -1,4 +1,5 @@
 // Numbers and times as people read them.
+import type { Behind } from "./events";
 
 export function seconds(value: number): string {
   if (value < 0.0995) return `${Math.round(value * 1000)} ms`;
@@ -37,6 +38,14 @@ export function when(created: number): string {
 const two = (value: number): string => String(value).padStart(2, "0");
 
 export const oneLine = (text: string, most = 200): string => text.slice(0, most * 2).replace(/\s+/g, " ").slice(0, most);
+
+/** What a call waits for that has not had its turn. */
+export const BEHIND: Record<Behind, string> = {
+  concurrency: "for other calls of the run",
+  limits: "for its share of a limit",
+  rate: "for its turn at the server",
+  prefix: "for a prompt that begins like its own",
+};
 
 export const STATES: Record<string, string> = {
   planned: "to come",

@@ -2,8 +2,8 @@
 import { signal, useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { draw, type Scale, ROW } from "./draw";
-import type { Call, Lane, Run } from "./run";
-import { count, money, oneLine, plural, seconds, STATES } from "./text";
+import { waitedOf, type Call, type Lane, type Run } from "./run";
+import { BEHIND, count, money, oneLine, plural, seconds, STATES } from "./text";
 
 // Rows that are drawn above and below those in view, so that scrolling is the browser's alone.
 const MARGIN = 12;
@@ -392,6 +392,8 @@ export function told(lane: Lane): string {
   const again = lane.calls.flatMap((call) => call.again.map((each) => each.reason));
   if (again.length) parts.push(again.join(", "));
   if (lane.supports !== null) parts.push(lane.supports ? "supports the answer" : "dissents");
+  const waiting = lane.calls.at(-1)?.behind;
+  if (waiting) parts.push(`waits ${BEHIND[waiting]}`);
   if (lane.waits && lane.state !== "answered") parts.push(`${lane.waits.tool} waits for a decision`);
   return parts.join(", ");
 }
@@ -399,7 +401,9 @@ export function told(lane: Lane): string {
 function callLine(call: Call, run: Run): string {
   const end = call.end ?? run.now();
   const parts = [`${call.model} · ${seconds(end - call.start)}`];
-  if (call.queued > 0.0005) parts.push(`queued ${seconds(call.queued)}`);
+  const waited = waitedOf(call, run.now());
+  if (waited > 0.0005) parts.push(`queued ${seconds(waited)}`);
+  if (call.behind) parts.push(`waits ${BEHIND[call.behind]}`);
   if (call.first !== null) parts.push(`first token ${seconds(call.first)}`);
   if (call.usage) parts.push(`${count(call.usage.input_tokens)} → ${count(call.usage.output_tokens)} tokens`);
   if (call.usage?.cost_usd) parts.push(money(call.usage.cost_usd));

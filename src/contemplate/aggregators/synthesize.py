@@ -18,6 +18,7 @@ from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..run.context_windows import room_after
 from ..settings import ModelSettings
+from .citations import citations_in
 from .conclusions import conclusion_of, images_of, nothing_answered, shuffled
 from .hierarchical_summary import FENCE_TOKENS, MIN_ROOM_TOKENS, Material, Summarise, calls_for, condense, shorten
 from .open_points import (
@@ -60,11 +61,13 @@ class _Synthesize:
         context: int | None,
         ask_again: int,
         ask_instructions: str | None,
+        cite: bool,
     ) -> None:
         if context is None:
             self.model_calls = 2 if ask_again else 1
         if ask_again:
             self.more_tasks = ask_again
+        self._cite = cite or None
         self._ask_again = ask_again or None
         self._ask_instructions = ask_instructions
         self._model = model
@@ -125,7 +128,12 @@ class _Synthesize:
             images=response.message.images or images_of(each for each in usable if each.id in read),
             support=tuple(each.id for each in usable if each.id in read),
             complete=complete and not cut and response.finish != "length",
+            citations=citations_in(text, prompt.material, prompt.found, ctx) if self._cites(ctx) else (),
         )
+
+    def _cites(self, ctx: RunContext) -> bool:
+        """Return whether the answer is to say on what it rests; a value of a type has no place for that."""
+        return bool(self._cite) and ctx.output is None
 
     def _fitted(self, prompt: _Prompt, ctx: RunContext) -> _Prompt | None:
         """Return `prompt` with what the limits leave room for; None, with a note, if that is too little."""
@@ -223,6 +231,10 @@ class _Synthesize:
             missing = "; ".join(each.task.label for each in prompt.missing)
             parts.append(prompts.render("synthesis_missing", missing=missing))
         parts.append(prompt.closing)
+        if self._cites(ctx):
+            parts.append(prompts.render("synthesis_cite"))
+            if prompt.found:
+                parts.append(prompts.render("synthesis_cite_found"))
         if self._instructions:
             parts.append(self._instructions)
         if prompt.asks:
@@ -282,6 +294,7 @@ def synthesize(
     context: int | None = None,
     ask_again: int = 0,
     ask_instructions: str | None = None,
+    cite: bool = False,
 ) -> _Synthesize:
     """Wait for all results, and let a model merge them into one answer. Costs one call.
 
@@ -304,6 +317,10 @@ def synthesize(
     none, that costs nothing; else a call for each point and one more to conclude, of depth two. Nothing is asked again
     where the limits leave no room for it, with a note.
 
+    With `cite`, the model marks each sentence with the numbers of the texts on which it rests, such as [1, 3], and
+    `result.citations` says which tasks these are. The marks stay in the text, as it streams; `result.uncited` is the
+    text without them. Numbers that no text has are dropped, with a note. Answers of an output type cite nothing.
+
     Args:
         model: the merging model; the run's model if None.
         settings: settings of its calls.
@@ -311,13 +328,14 @@ def synthesize(
         context: maximum tokens of a prompt; leave room for the answer. If None, as many as the model takes.
         ask_again: maximum number of points.
         ask_instructions: added to the tasks for points, such as how long their answers may be.
+        cite: whether the answer says on which tasks its sentences rest.
 
     Raises:
         ConfigurationError: `ask_again` is negative.
     """
     if ask_again < 0:
         raise ConfigurationError(f"synthesize({ask_again=}): it must be at least 0")
-    return _Synthesize(model, settings, instructions, context, ask_again, ask_instructions)
+    return _Synthesize(model, settings, instructions, context, ask_again, ask_instructions, cite)
 
 
 def _material(usable: Sequence[TaskResult], ctx: RunContext) -> tuple[list[Material], str]:

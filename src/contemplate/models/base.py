@@ -22,7 +22,7 @@ from ..settings import ModelSettings
 from ..usage import Price, Usage
 
 if TYPE_CHECKING:
-    from ..events import Again
+    from ..events import Again, Queue
 
 
 class RunMark:
@@ -85,6 +85,10 @@ def _unheard(reason: Again, message: str) -> None:
     """Tell nobody."""
 
 
+def _unseen(behind: Queue | None) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """A complete model call. With `tool_choice` "required", the model must call a tool.
@@ -92,7 +96,7 @@ class ModelRequest:
     `earlier` is how many of the messages, after that of the system, are a conversation before what is asked: where the
     prompt does not fit into the model's context, they are shortened. `prompts` are what the model is told in words
     where its server has no field for it, and where texts are shortened. `on_again` is told by wrappers when they make
-    the call once more, and why.
+    the call once more, and why; `on_queue`, when they have it wait, and behind what, and with None when its turn came.
     """
 
     messages: tuple[Message, ...]
@@ -103,9 +107,15 @@ class ModelRequest:
     earlier: int = 0
     prompts: Prompts = field(default=DEFAULTS, repr=False)
     on_again: Callable[[Again, str], None] = field(default=_unheard, repr=False, compare=False)
+    on_queue: Callable[[Queue | None], None] = field(default=_unseen, repr=False, compare=False)
 
-    def sent_with(self, settings: ModelSettings, on_again: Callable[[Again, str], None]) -> ModelRequest:
-        """Return the same request with these two."""
+    def sent_with(
+        self,
+        settings: ModelSettings,
+        on_again: Callable[[Again, str], None],
+        on_queue: Callable[[Queue | None], None],
+    ) -> ModelRequest:
+        """Return the same request with these three."""
         # Each call is sent so, and `replace` takes more than twice as long.
         return ModelRequest(
             self.messages,
@@ -116,6 +126,7 @@ class ModelRequest:
             self.earlier,
             self.prompts,
             on_again,
+            on_queue,
         )
 
 

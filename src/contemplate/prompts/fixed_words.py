@@ -30,6 +30,8 @@ FIXED_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "repair_plan": ('"tasks"', *_PLAN),
     "same_meaning": ('"same"', "true", "false"),
     "synthesis_ask": ("ASK 1, 2:",),
+    "synthesis_cite": ("[1]", "[1, 3]"),
+    "synthesis_cite_found": ("[point 1]",),
     "synthesis_ask_in_form": ('"ask"', '"answer"'),
     "strategy_code": _PROGRAM,
     "strategy_code_output": ("json.dumps",),

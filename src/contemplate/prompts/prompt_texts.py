@@ -87,6 +87,8 @@ class PromptTexts(TypedDict, total=False):
     synthesis_ask: str
     synthesis_ask_in_form: str
     synthesis_candidates: str
+    synthesis_cite: str
+    synthesis_cite_found: str
     synthesis_found: str
     synthesis_material: str
     synthesis_missing: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -162,6 +162,7 @@ class Ledger:
         task: str | None = None,
         price: Price | None = None,
         more: More | None = None,
+        on_wait: Callable[[], None] = lambda: None,
     ) -> Reservation:
         """Reserve the budget of one call; wait while it does not fit until others have settled.
 
@@ -172,13 +173,14 @@ class Ledger:
             task: the task that the call is for.
             price: the model's; required where USD are limited.
             more: what the call needs to go on with an answer that was cut off.
+            on_wait: called if it has to wait.
 
         Raises:
             LimitExceeded: the call does not fit into what is left, and never will fit.
             JournalError: a budget's journal is locked or broken.
         """
         spared = role == "subagent" and task in self.spared
-        ask = Ask(prompt_tokens, output_tokens, role, task, price, spared=spared, more=more)
+        ask = Ask(prompt_tokens, output_tokens, role, task, price, spared=spared, more=more, on_wait=on_wait)
         while True:
             own = await self._reserve_everywhere(ask)
             wanted = self._drawn_by(own)
@@ -221,6 +223,7 @@ class Ledger:
         waiter = _Waiter(ask, anyio.Event())
         line = self._ahead if ask.role == "aggregator" else self._last if ask.spared else self._waiting
         line.append(waiter)
+        ask.on_wait()
         try:
             await self._turn_of(waiter)
         except BaseException:

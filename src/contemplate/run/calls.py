@@ -20,7 +20,18 @@ from anyio.abc import TaskGroup
 from ..budget import Budget
 from ..decisions import Approve
 from ..errors import ConfigurationError, ModelContextError, error_info
-from ..events import NOT_MADE, Again, CallName, CallRepeated, CallStarted, Event, ModelCalled, Speaker
+from ..events import (
+    NOT_MADE,
+    Again,
+    CallName,
+    CallQueued,
+    CallRepeated,
+    CallStarted,
+    Event,
+    ModelCalled,
+    Queue,
+    Speaker,
+)
 from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.accounting import accounted
@@ -358,6 +369,7 @@ class Calls(OngoingRun):
 
     async def _make(self, call: _Call) -> ModelResponse:
         if call.more is not None:
+            self._queue(call, "limits")
             await self._wait_for_the_rest(call.more)
         if not self.resources.is_connected(call.model):
             await self.resources.connect(call.model)
@@ -380,6 +392,7 @@ class Calls(OngoingRun):
         try:
             innermost.acquire_nowait()
         except anyio.WouldBlock:
+            self._queue(call, "concurrency")
             await innermost.acquire()
         try:
             return await (self._in_slots(outer, call) if outer else self._request(call))
@@ -396,16 +409,22 @@ class Calls(OngoingRun):
         wanted = request.settings.max_tokens
         price = self._price(model)
         reservation = await self.ledger.reserve(
-            prompt_tokens, wanted, role=name.role, task=name.task, price=price, more=more
+            prompt_tokens,
+            wanted,
+            role=name.role,
+            task=name.task,
+            price=price,
+            more=more,
+            on_wait=partial(self._queue, call, "limits"),
         )
         if name.role == "planner":
             self.planning.call_began(name.turn)
         settings = request.settings
         if reservation.output_tokens != wanted:
             settings = settings.model_copy(update={"max_tokens": reservation.output_tokens})
-        request = request.sent_with(settings, partial(self._again, call))
+        request = request.sent_with(settings, partial(self._again, call), partial(self._queue, call))
         sent = sent.within(request)
-        started = meter.sent = perf_counter()
+        self._queue(call, None)
         finish, error, answered_by = None, None, None
         meter.spent = ONE_CALL
         try:
@@ -434,8 +453,7 @@ class Calls(OngoingRun):
             if price is not None:
                 meter.spent = price.priced(meter.spent)
             self.ledger.settle(reservation, meter.spent)
-            seconds = perf_counter() - started
-            self._report(call, model.name, seconds, finish, error, answered_by=answered_by)
+            self._report(call, model.name, meter.seconds, finish, error, answered_by=answered_by)
 
     def _fitted(self, call: _Call) -> Shortened:
         """Return what is sent of a request, so that it fits into the context that is wanted, and the one that is known.
@@ -487,6 +505,10 @@ class Calls(OngoingRun):
                     first=course.first,
                 )
             )
+
+    def _queue(self, call: _Call, behind: Queue | None) -> None:
+        if call.meter.queue(behind) and call.said is not None and self.listeners.listening:
+            self.emit(CallQueued(name=call.said, behind=behind))
 
     def _again(self, call: _Call, reason: Again, message: str) -> None:
         message = redact(message)[:MOST_TOLD]

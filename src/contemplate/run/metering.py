@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from ..events import Again, Course
+from ..events import Again, Course, Queue
 from ..models import Delta, DeltaSink, ModelResponse
 from ..models.tokens import BYTES_PER_TOKEN, text_bytes
 from ..usage import NOTHING, Usage
@@ -22,6 +22,7 @@ class Meter:
     def __init__(self, on_delta: DeltaSink | None) -> None:
         self.on_delta = on_delta
         self.sent: float | None = None
+        self._behind: Queue | None = None
         self._asked = perf_counter()
         self._first: float | None = None
         self._again: list[tuple[float, Again, str]] = []
@@ -42,6 +43,21 @@ class Meter:
         sent = now if self.sent is None else self.sent
         first = None if self._first is None else max(self._first - sent, 0.0)
         return Course(sent - self._asked, first, tuple(self._again))
+
+    def queue(self, behind: Queue | None) -> bool:
+        """Note behind what the call waits, or that its turn came, and return whether that is news."""
+        if self._again or self._first is not None:
+            # It had its turn.
+            return False
+        if behind is None:
+            self.sent = perf_counter()
+        news, self._behind = behind != self._behind, behind
+        return news
+
+    @property
+    def seconds(self) -> float:
+        """How long the call takes, since it was made; 0 before."""
+        return 0.0 if self.sent is None else perf_counter() - self.sent
 
     def add_again(self, reason: Again, message: str) -> None:
         """Add that the call is made once more."""

@@ -353,6 +353,7 @@ class _Run:
                     dissent=result.dissent,
                     answer=result.answer,
                     votes=result.votes,
+                    citations=result.citations,
                 )
             )
         return Ended(result, self._state.stopped_by)
@@ -427,4 +428,5 @@ def _answer_fields(output_type: OutputType[Any] | None, conclusion: Conclusion) 
         "dissent": conclusion.dissent,
         "answer": conclusion.answer,
         "votes": conclusion.votes,
+        "citations": conclusion.citations,
     }

@@ -106,6 +106,7 @@ class Ask:
         spared: whether its task has an answer without it, so that other tasks' calls go first.
         more: what it needs to go on, if it was cut off.
         granted: called when it has its reservation.
+        on_wait: called if it has to wait for it.
     """
 
     prompt: int
@@ -119,6 +120,7 @@ class Ask:
     spared: bool = False
     more: More | None = None
     granted: Callable[[], None] = lambda: None
+    on_wait: Callable[[], None] = lambda: None
 
     @property
     def for_task(self) -> bool:

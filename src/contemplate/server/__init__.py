@@ -1,6 +1,7 @@
 """A backend for clients of OpenAI and Anthropic: contemplators behind their APIs. Needs the extra `server`.
 
 uvicorn_server     the server on a port, until a signal stops it
+announced_server   uvicorn, as this server and the viewer's start and end it
 app                the routes, and what stands before all of them
 settings           who may ask, how much, how many at once, and how long is waited for whom
 keys, key_texts    keys of clients, and how they are written

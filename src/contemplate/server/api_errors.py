@@ -15,6 +15,7 @@ from ..models.redaction import redact
 from ..result import ErrorInfo
 
 SERVER_STOPPED = "server_stopped"
+SUSPENDED = "run_suspended"
 INTERNAL = "the server failed; its log says why"
 
 # Of errors that a model's server did not give a status. All others of a run are those of what stands behind it.
@@ -109,7 +110,7 @@ def waits(pending: Sequence[PendingCall]) -> Failure:
     """Return the error for a run that waits for decisions on tool calls, which no client can give here."""
     calls = "; ".join(f"{call.tool} ({call.id})" for call in pending)
     message = f"run {pending[0].run_id} waits for decisions on tool calls, which this endpoint cannot take: {calls}"
-    return server_error(redact(message), status=501, code="run_suspended")
+    return server_error(redact(message), status=501, code=SUSPENDED)
 
 
 def key_refused(why: str) -> Failure:

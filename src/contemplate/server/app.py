@@ -46,8 +46,8 @@ from .settings import ServerSettings
 from .viewer.operations import OPERATIONS as VIEWER
 from .viewer.routes import ViewerRoutes
 from .viewer.served_runs import shown_runs
-from .visit_book import VisitBook
-from .visits import Visit
+from .visit_book import VisitBook, write_run
+from .visits import Count, Visit
 
 # What the OpenAPI document tells, in the order in which it does.
 OPERATIONS = (*CHAT, *RESPONSES, *MESSAGES, *HEALTH, *VIEWER)
@@ -113,7 +113,7 @@ def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Sta
         Route("/v1/chat/completions", backend.chat, methods=["POST"]),
         *messages_routes(backend.mind, served.with_effort, read, runs),
         *responses.routes(),
-        *_viewer(served, settings, runs),
+        *_viewer(served, settings, runs, backend.count_run),
     ]
     backend.counted = ServerMetrics(runs, routes, served.label)
     app = Starlette(
@@ -126,8 +126,8 @@ def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Sta
     return app
 
 
-def _viewer(served: Served, settings: ServerSettings, runs: ActiveRuns) -> list[Route]:
-    shown = shown_runs(served, runs, keys=bool(settings.keys))
+def _viewer(served: Served, settings: ServerSettings, runs: ActiveRuns, count: Count) -> list[Route]:
+    shown = shown_runs(served, runs, count, keys=bool(settings.keys))
     return ViewerRoutes(shown, settings).routes if settings.viewer else []
 
 
@@ -179,7 +179,7 @@ class _Backend:
         self._created = int(time())
 
     def count_run(self, visit: Visit, seconds: float) -> None:
-        self.counted.count_run(visit, seconds)
+        write_run(self.counted, visit, seconds)
 
     async def health(self, request: Request) -> Response:
         return _json(Health(status="ok"))

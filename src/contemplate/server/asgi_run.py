@@ -14,7 +14,7 @@ from ..errors import ContemplateError, LimitExceeded
 from ..limits import BUDGET
 from .active_runs import ActiveRuns
 from .answer_runs import answer
-from .api_errors import INTERNAL, Failure, RequestError, budget_spent, run_error, server_error
+from .api_errors import INTERNAL, SUSPENDED, Failure, RequestError, budget_spent, run_error, server_error
 from .neutral_request import Asked, ReplyWriter
 from .outbox import Unread
 from .visits import Visit
@@ -48,9 +48,10 @@ class AsgiRun(Generic[ReplyT]):
             except Unread:
                 _log.info("a client read nothing for too long", extra={"request": visit.id})
             except Exception as error:
-                visit.outcome = "failed"
+                failure = _failure(error, visit)
+                visit.outcome = "suspended" if failure.code == SUSPENDED else "failed"
                 with anyio.move_on_after(visit.settings.unread_seconds):
-                    await reply.fail(_failure(error, visit))
+                    await reply.fail(failure)
             group.cancel_scope.cancel()
 
     async def answer(self, reply: ReplyT, visit: Visit) -> None:

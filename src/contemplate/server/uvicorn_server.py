@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import anyio
-import uvicorn
+from starlette.applications import Starlette
 
 from ..contemplator import Contemplator
 from ..errors import ConfigurationError
@@ -23,19 +23,17 @@ from ..models.redaction import redact
 from ..modes import Mode
 from ..prompts import DEFAULTS, Prompts
 from .active_runs import ActiveRuns
+from .announced_server import AnnouncedServer, listen
 from .app import build_app, keep_connections
 from .effort import LESS_EFFORT, Served, SmallCalls
 from .model_names import Minds, shown_names
 from .settings import ServerSettings
-from .uvicorn_connections import guarded
 
 if TYPE_CHECKING:
     from ..journal import Journal
 
 # For responses that cannot be sent because the client does not read them.
 SECONDS_TO_STOP = 5
-# Longer than clients keep idle connections: else one closes a connection while the other sends on it.
-KEEP_ALIVE_SECONDS = 75
 MAX_PORT = 65_535
 
 _MODES: dict[str, Mode] = {
@@ -97,7 +95,8 @@ def serve(
     if address.is_loopback:
         hosts = (*_LOOPBACK_NAMES, host, *(settings.allowed_hosts or ()))
         settings = replace(settings, allowed_hosts=tuple(dict.fromkeys(hosts)))
-    with closing(_listen(address, host, port)) as listener:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    with closing(listen(str(address), port, family=family)) as listener:
         models = ", ".join(dict.fromkeys(redact(mind.model.name) for mind in minds.values()))
         names = ", ".join(shown_names(minds))
         line = f"Serving at {_url(listener)}/v1 as {names}, on {models}. Ctrl-C stops it."
@@ -108,56 +107,34 @@ async def _serve(minds: Minds, settings: ServerSettings, listener: socket.socket
     runs = ActiveRuns(settings.max_runs, settings.max_queued)
     served = Served(minds, LESS_EFFORT, SmallCalls())
     app = build_app(served, settings, runs)
-    config = uvicorn.Config(
-        app,
-        http=guarded(settings),
-        # Entered here instead: an error then comes out as it is, and not as a traceback in a log.
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=SECONDS_TO_STOP,
-    )
     async with keep_connections(served, app):
-        await _Server(config, runs, settings.drain_seconds, on_start).serve(sockets=[listener])
+        await _Server(app, settings, on_start, runs).serve(sockets=[listener])
 
 
-class _Server(uvicorn.Server):
+class _Server(AnnouncedServer):
     def __init__(
-        self, config: uvicorn.Config, runs: ActiveRuns, drain_seconds: float, on_start: Callable[[], None]
+        self, app: Starlette, settings: ServerSettings, on_start: Callable[[], None], runs: ActiveRuns
     ) -> None:
-        super().__init__(config)
+        super().__init__(app, settings, on_start, seconds_to_stop=SECONDS_TO_STOP)
         self._runs = runs
-        self._drain_seconds = drain_seconds
+        self._drain_seconds = settings.drain_seconds
         self._drained_at: float | None = None
-        self._on_start = on_start
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_start()
 
     async def on_tick(self, counter: int) -> bool:
         if self._drained_at is not None and (not self._runs.active or monotonic() >= self._drained_at):
             self.should_exit = True
         return await super().on_tick(counter)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # First of all: uvicorn waits until every request is answered.
+    async def end(self) -> None:
         self._runs.stop()
-        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # uvicorn's own raises the signal again when all is over, and so ends the process instead of returning.
         self.force_exit = self.should_exit and sig == signal.SIGINT
         if sig == signal.SIGTERM and self._runs.ready and self._drain_seconds:
             self._runs.drain()
             self._drained_at = monotonic() + self._drain_seconds
         else:
-            self.should_exit = True
+            super().handle_exit(sig, frame)
 
 
 def check_address(host: str, port: int, *, allow_remote: bool = False) -> IPv4Address | IPv6Address:
@@ -182,14 +159,6 @@ def check_address(host: str, port: int, *, allow_remote: bool = False) -> IPv4Ad
             f"cannot listen on {host}:{port}", hint=f"a port is at most {MAX_PORT}; 0 is a free one"
         )
     return address
-
-
-def _listen(address: IPv4Address | IPv6Address, host: str, port: int) -> socket.socket:
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    try:
-        return socket.create_server((str(address), port), family=family)
-    except OSError as error:
-        raise ConfigurationError(f"cannot listen on {host}:{port}: {error}", hint="choose another port") from None
 
 
 def _url(listener: socket.socket) -> str:

@@ -66,17 +66,28 @@ class VisitBook:
 
     def _write(self, scope: Scope, visit: Visit, seconds: float) -> None:
         self._metrics.count(scope, visit, seconds)
-        if not _log.isEnabledFor(logging.INFO):
-            return
-        said = {
-            "request": visit.id,
-            "key": visit.key and visit.key.name,
-            "model": visit.model,
-            "run": visit.run_id,
-            "seconds": round(seconds, 3),
-            "outcome": visit.outcome,
-        }
-        if visit.usage.calls:
-            used = visit.usage
-            said |= {"input_tokens": used.input_tokens, "output_tokens": used.output_tokens, "cost_usd": used.cost_usd}
-        _log.info("%s %s %d", scope["method"], quote(scope["path"], safe="/:"), visit.status, extra=said)
+        _say(visit, seconds, "%s %s %d", scope["method"], quote(scope["path"], safe="/:"), visit.status)
+
+
+def write_run(metrics: ServerMetrics, visit: Visit, seconds: float) -> None:
+    """Log and count the run of a visit whose request was over long before."""
+    metrics.count_run(visit, seconds)
+    if visit.outcome is not None:
+        _say(visit, seconds, "run %s", visit.run_id)
+
+
+def _say(visit: Visit, seconds: float, message: str, *words: object) -> None:
+    if not _log.isEnabledFor(logging.INFO):
+        return
+    said = {
+        "request": visit.id,
+        "key": visit.key and visit.key.name,
+        "model": visit.model,
+        "run": visit.run_id,
+        "seconds": round(seconds, 3),
+        "outcome": visit.outcome,
+    }
+    if visit.usage.calls:
+        used = visit.usage
+        said |= {"input_tokens": used.input_tokens, "output_tokens": used.output_tokens, "cost_usd": used.cost_usd}
+    _log.info(message, *words, extra=said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import uuid4
@@ -16,7 +17,9 @@ from .request_limits import lowered
 from .settings import ClientKey, ServerSettings
 
 _KEY = "contemplate.visit"
-Outcome = Literal["answered", "failed", "left"]
+Outcome = Literal["answered", "suspended", "failed", "left"]
+# Is told of each run that is over after its request, and how many seconds it took.
+Count = Callable[["Visit", float], None]
 
 
 @dataclass(slots=True)
@@ -33,8 +36,8 @@ class Visit:
         usage: of all model calls of its run so far.
         status: of the answer; 0 before it has begun.
         streams: whether the answer is a stream of events.
-        outcome: of its run: answered, also with calls of the client's tools; failed; or left by the client. None
-            without a run.
+        outcome: of its run: answered, also with calls of the client's tools; suspended, until somebody decides; failed;
+            or left by the client. None without a run.
     """
 
     id: str = field(default_factory=lambda: f"req_{uuid4().hex}")

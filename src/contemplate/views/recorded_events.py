@@ -212,6 +212,7 @@ class _Told:
                     dissent=result.dissent,
                     answer=result.answer,
                     votes=result.votes,
+                    citations=result.citations,
                 ),
             )
         elif result is not None and run.status == "suspended":

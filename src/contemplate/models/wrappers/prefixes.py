@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2s
 from math import inf
@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import anyio
 from pydantic_core import to_json
 
+from ...events import Queue
 from ...messages import ImagePart
 from ..base import ModelRequest
 from ..per_loop import PerLoop
@@ -66,10 +67,13 @@ class Beginnings:
         self._warm: dict[bytes, float] = {}
         self._lines: dict[bytes, dict[_Waiter, None]] = {}
 
-    async def leads(self, key: bytes, patience: float = inf) -> bool:
+    async def leads(
+        self, key: bytes, patience: float = inf, on_queue: Callable[[Queue | None], None] = lambda _: None
+    ) -> bool:
         """Return whether the caller must warm `key`. False if it is warm, or after waiting `patience` seconds.
 
-        A caller that leads must call `warmed` or `given_up` in any case.
+        A caller that leads must call `warmed` or `given_up` in any case. `on_queue` is told if it waits, and when not
+        any more.
         """
         if self._is_warm(key):
             return False
@@ -79,6 +83,7 @@ class Beginnings:
             return True
         waiter = _Waiter()
         line[waiter] = None
+        on_queue("prefix")
         try:
             with anyio.move_on_after(patience):
                 await waiter.over.wait()
@@ -88,6 +93,7 @@ class Beginnings:
             raise
         finally:
             line.pop(waiter, None)
+        on_queue(None)
         return waiter.leads
 
     def waiting(self, key: bytes) -> int:

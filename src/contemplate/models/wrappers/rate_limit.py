@@ -142,6 +142,9 @@ class Gate:
         waiter = _Waiter(run, self._estimate(request))
         self._line.join(run, waiter)
         self._serve()
+        waits = waiter.permit is None
+        if waits:
+            request.on_queue("rate")
         try:
             while waiter.permit is None:
                 await self._wait(waiter)
@@ -155,6 +158,8 @@ class Gate:
         finally:
             if self._keeper is waiter:
                 self._hand_over()
+        if waits:
+            request.on_queue(None)
         return waiter.permit
 
     def heard(self, permit: Pass) -> None:

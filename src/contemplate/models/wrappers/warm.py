@@ -65,7 +65,7 @@ class Warm(Wrapper):
         if key is None:
             return await self.inner.request(request, on_delta)
         beginnings = beginnings_of(self, WARM_SECONDS)
-        if not await beginnings.leads(key, self._longest_wait):
+        if not await beginnings.leads(key, self._longest_wait, request.on_queue):
             return await self.inner.request(request, on_delta)
         leader = _Leader(beginnings, key, on_delta)
         try:

@@ -22,12 +22,11 @@ from ..asgi_run import AsgiRun
 from ..deltas import FinishReason, ReplyDelta
 from ..event_stream import KEEP_ALIVE_SECONDS
 from ..neutral_request import Asked
-from ..visits import Visit
+from ..visits import Count, Visit
 from .events import Event, frame
 from .resource import Response
 from .writer import ResponseWriter
 
-Count = Callable[[Visit, float], None]
 KeepEvents = Callable[[Response, tuple[str, ...]], Awaitable[None]]
 
 

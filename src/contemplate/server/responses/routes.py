@@ -27,9 +27,9 @@ from ..effort import Served
 from ..event_stream import STREAM_HEADERS
 from ..neutral_request import Asked
 from ..settings import ServerSettings
-from ..visits import Visit
+from ..visits import Count, Visit
 from .agents import BETA, MultiAgentWriter, without_agents
-from .background import BackgroundRuns, Count, KeptReply
+from .background import BackgroundRuns, KeptReply
 from .compaction import compacted
 from .conversation_routes import ConversationRoutes
 from .items import Item, with_id

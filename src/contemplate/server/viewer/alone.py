@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from contextlib import closing
 from secrets import token_urlsafe
-from types import FrameType
 
 import anyio
-import uvicorn
 from starlette.applications import Starlette
 
-from ...errors import ConfigurationError
 from ..active_runs import ActiveRuns
+from ..announced_server import AnnouncedServer, listen
 from ..app import exception_handlers, middleware_of
 from ..metrics import ServerMetrics
 from ..settings import ClientKey, ServerSettings
-from ..uvicorn_connections import guarded
 from .routes import ViewerRoutes
 from .shown_runs import ShownRuns
 
@@ -57,48 +53,19 @@ def serve_viewer(shown: ShownRuns, port: int, place: str, announce: Callable[[st
     Raises:
         ConfigurationError: the port is taken.
     """
-    try:
-        listener = socket.create_server((HOST, port))
-    except OSError as error:
-        raise ConfigurationError(f"cannot listen on {HOST}:{port}: {error}", hint="choose another --port") from None
-    with closing(listener):
+    with closing(listen(HOST, port)) as listener:
         found, key = listener.getsockname()[1], new_key()
         # After the "#": what stands there is not sent to any server, and so in no log.
         address = f"http://{HOST}:{found}/#key={key}{place and f'&to={place}'}"
-        anyio.run(_serve, shown, key, found, listener, lambda: announce(address))
+        server = _Server(shown, key, found, lambda: announce(address))
+        anyio.run(server.serve, [listener])
 
 
-async def _serve(shown: ShownRuns, key: str, port: int, listener: socket.socket, on_start: Callable[[], None]) -> None:
-    config = uvicorn.Config(
-        viewer_app(shown, key, port),
-        http=guarded(viewer_settings(key, port)),
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=SECONDS_TO_STOP,
-    )
-    await _Server(config, shown, on_start).serve(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, shown: ShownRuns, on_start: Callable[[], None]) -> None:
-        super().__init__(config)
+class _Server(AnnouncedServer):
+    def __init__(self, shown: ShownRuns, key: str, port: int, on_start: Callable[[], None]) -> None:
+        app, settings = viewer_app(shown, key, port), viewer_settings(key, port)
+        super().__init__(app, settings, on_start, seconds_to_stop=SECONDS_TO_STOP)
         self._shown = shown
-        self._on_start = on_start
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_start()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # First of all: uvicorn waits until every request is answered.
+    async def end(self) -> None:
         await self._shown.end()
-        await super().shutdown(sockets)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # uvicorn's own raises the signal again when all is over, and so ends the process instead of returning.
-        self.should_exit = True

@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from ...errors import ConfigurationError
 from ...events import (
+    CallQueued,
     CallRepeated,
     CallStarted,
     Event,
@@ -140,10 +141,9 @@ def _about(event: Event) -> tuple[str, ...]:
             return event.path, task.id
         case TaskFinished(result=result):
             return event.path, result.id
-        case CallStarted(name=name) | CallRepeated(name=name) | ModelCalled(name=name) if name.role == "subagent":
-            return event.path, name.task or ""
-        case CallStarted(name=name) | CallRepeated(name=name) | ModelCalled(name=name) if name.role == "planner":
-            return event.path, "", "planner"
+        case CallStarted(name=name) | CallQueued(name=name) | CallRepeated(name=name) | ModelCalled(name=name):
+            if name.role != "aggregator":
+                return (event.path, name.task or "") if name.role == "subagent" else (event.path, "", "planner")
     return ()
 
 

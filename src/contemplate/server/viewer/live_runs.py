@@ -159,11 +159,12 @@ class LiveRuns:
     """The runs that are watched; of those that are over, the oldest are forgotten first.
 
     Attributes:
-        closed: set when nobody is told any more.
+        closed: whether nobody is told any more.
     """
 
     def __init__(self) -> None:
-        self.closed = anyio.Event()
+        self.closed = False
+        self._news = anyio.Event()
         self._runs: dict[str, LiveRun] = {}
 
     def __iter__(self) -> Iterator[LiveRun]:
@@ -178,13 +179,24 @@ class LiveRuns:
         if run_id not in self._runs:
             self._runs[run_id] = LiveRun(run_id, contemplator, client, before)
             self._forget()
+            self._tell()
         return self._runs[run_id]
+
+    async def news(self) -> None:
+        """Wait until another run is watched, or none is any more."""
+        if not self.closed:
+            await self._news.wait()
 
     def close(self) -> None:
         """End all that wait for more."""
-        self.closed.set()
+        self.closed = True
         for each in self._runs.values():
             each.close()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
 
     def _forget(self) -> None:
         size = sum(each.size for each in self._runs.values())

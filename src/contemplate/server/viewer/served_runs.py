@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from ...budget import Budget
 from ...contemplator import Contemplator
 from ...decisions import Decision
 from ...errors import ConfigurationError
+from ...events import Event
 from ...journal import RunRecord
-from ...limits import Limits
+from ...result import RunResult
 from ...run.listeners import Listener
-from ..visits import Visit
+from ..visits import Count, Visit
 from .shown_runs import ShownRuns
 
 if TYPE_CHECKING:
     from ..active_runs import ActiveRuns
     from ..effort import Served
+    from ..waiting_runs import WaitingRun
 
 
-def shown_runs(served: Served, runs: ActiveRuns, *, keys: bool) -> ShownRuns:
-    """Return what the viewer of a server shows.
+def shown_runs(served: Served, runs: ActiveRuns, count: Count, *, keys: bool) -> ShownRuns:
+    """Return what the viewer of a server shows; `count` is told of each run that went on by a decision.
 
     Without `keys`, that is what was asked since it began: a journal is its owner's, and everybody may reach the server.
     """
     journals = [mind.journal for mind in _minds(served) if mind.journal is not None]
     # One file may be that of several.
     by_file = {each.path or id(each): each for each in journals}
-    return ShownRuns(tuple(by_file.values()) if keys else (), runs.live, _GoOn(served, runs).resume, served=True)
+    return ShownRuns(tuple(by_file.values()) if keys else (), runs.live, _GoOn(served, runs, count).resume, served=True)
 
 
 def _minds(served: Served) -> list[Contemplator[Any]]:
@@ -37,14 +39,11 @@ def _minds(served: Served) -> list[Contemplator[Any]]:
     return [*served.minds.values(), *by_effort]
 
 
-def _allowed(mind: Contemplator[Any], visit: Visit | None) -> tuple[Limits, Sequence[Budget]]:
-    return (mind.limits, ()) if visit is None else (visit.limits(mind.limits), visit.budgets)
-
-
 @dataclass(frozen=True)
 class _GoOn:
     served: Served
     runs: ActiveRuns
+    count: Count
 
     async def resume(
         self,
@@ -60,31 +59,62 @@ class _GoOn:
             ContemplateError: it cannot go on, or there is no answer.
             RequestError: the server is stopping.
         """
-        async with self.runs.hold():
-            waiting = self.runs.waiting.find(run_id)
-            if waiting is None:
-                mind = self._mind_of(record, run_id)
-                limits, budgets = _allowed(mind, visit)
-                await mind.resume(run_id, decisions, limits=limits, budget=budgets, on_event=hear)
-                return
-            asked = waiting.asked
-            limits, budgets = _allowed(asked.mind, visit)
-            await asked.mind.resume(
-                run_id,
-                decisions,
-                output_type=asked.output_type,
-                mode=asked.mode,
-                answer_settings=asked.settings,
-                seed=asked.seed,
-                tools=asked.tools,
-                limits=limits,
-                budget=budgets,
-                on_event=hear,
-            )
+        waiting = self.runs.waiting.find(run_id)
+        name = waiting.asked.model if waiting is not None else _name_of(record)
+        # The request is over, and counted, long before its run.
+        visit = replace(visit or Visit(), model=name, run_id=run_id)
+        began = perf_counter()
 
-    def _mind_of(self, record: RunRecord | None, run_id: str) -> Contemplator[Any]:
-        name = None if record is None else record.labels.get("contemplator")
-        mind = self.served.mind(name) if isinstance(name, str) else None
+        def hear_and_count(event: Event) -> None:
+            # What is refused before it begins is no run.
+            visit.outcome = visit.outcome or "left"
+            visit.see(event)
+            hear(event)
+
+        try:
+            async with self.runs.hold():
+                result = await self._resume(waiting, name, run_id, decisions, hear_and_count, visit)
+            visit.outcome = "suspended" if result.pending else "answered"
+        except Exception:
+            visit.outcome = visit.outcome and "failed"
+            raise
+        finally:
+            self.count(visit, perf_counter() - began)
+
+    async def _resume(
+        self,
+        waiting: WaitingRun | None,
+        name: str | None,
+        run_id: str,
+        decisions: Mapping[str, Decision],
+        hear: Listener,
+        visit: Visit,
+    ) -> RunResult[Any]:
+        if waiting is None:
+            mind = self._mind_of(name, run_id)
+            limits, budgets = visit.limits(mind.limits), visit.budgets
+            return await mind.resume(run_id, decisions, limits=limits, budget=budgets, on_event=hear)
+        asked = waiting.asked
+        return await asked.mind.resume(
+            run_id,
+            decisions,
+            output_type=asked.output_type,
+            mode=asked.mode,
+            answer_settings=asked.settings,
+            seed=asked.seed,
+            tools=asked.tools,
+            limits=visit.limits(asked.mind.limits),
+            budget=visit.budgets,
+            on_event=hear,
+        )
+
+    def _mind_of(self, name: str | None, run_id: str) -> Contemplator[Any]:
+        mind = None if name is None else self.served.mind(name)
         if mind is None:
             raise ConfigurationError(f"run {run_id!r}: there is no contemplator {name!r} here to go on with it")
         return mind
+
+
+def _name_of(record: RunRecord | None) -> str | None:
+    name = None if record is None else record.labels.get("contemplator")
+    return name if isinstance(name, str) else None

@@ -12,6 +12,7 @@ from ...decisions import Decision
 from ...errors import error_info
 from ...events import Event
 from ...journal import Journal, RunRecord
+from ...journal.entries import Status
 from ...journal.overview import RunFilter, RunOverview, calls_recorded, overview
 from ...journal.recording import in_thread
 from ...run.detached_task import OwnTask
@@ -160,19 +161,26 @@ class ShownRuns:
         return None, None
 
     async def _recorded_lines(self, journal: Journal, record: RunRecord, after: int) -> AsyncIterator[bytes]:
-        seen = -1
+        seen: tuple[int, Status] | None = None
         while True:
-            calls = await in_thread(calls_recorded, journal, record.run_id)
-            if calls != seen or record.status != "running":
+            going_on = self.live.get(record.run_id)
+            if going_on is not None:
+                # Somebody has decided meanwhile.
+                start = RESET
+                async for batch in going_on.follow(0):
+                    yield start + batch
+                    start = b""
+                return
+            found = await in_thread(calls_recorded, journal, record.run_id), record.status
+            if found != seen:
                 lines = await in_thread(lambda: lines_of(events_of(journal, record)))  # noqa: B023
-                yield b"".join(lines[after:] if seen < 0 else [RESET, *lines])
-                seen = calls
-            if record.status != "running":
+                yield b"".join(lines[after:] if seen is None else [RESET, *lines])
+                seen = found
+            if record.status not in ("running", "suspended"):
                 return
             with anyio.move_on_after(LOOK_SECONDS):
-                await self.live.closed.wait()
-                return
-            now = await in_thread(journal.load, record.run_id)
+                await self.live.news()
+            now = None if self.live.closed else await in_thread(journal.load, record.run_id)
             if now is None:
                 return
             record = now
