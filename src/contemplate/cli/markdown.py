@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from markdown_it.token import Token
 from rich import markdown
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.measure import Measurement
 from rich.rule import Rule
 from rich.segment import Segment
 from rich.syntax import Syntax
@@ -19,7 +20,9 @@ from .markdown_blocks import Block
 # The terminal's own colours, whether its background is light or dark.
 CODE_THEME = "ansi_dark"
 # So many columns, and no more, each level of lists and quotes takes from what is within.
-INDENT = 3
+INDENT = 4
+# Columns of a table are so far from each other.
+SPACE = 2
 
 
 def print_block(console: Console, block: Block) -> None:
@@ -29,10 +32,15 @@ def print_block(console: Console, block: Block) -> None:
         if first.info.strip():
             console.print(Text(first.info.strip(), "dim"))
         console.print(_coloured(first.content, first.info), soft_wrap=True)
-    elif max(token.level for token in block.tokens) * INDENT > console.width // 2:
+    elif _depth(block.tokens) * INDENT > console.width // 2:
         print_as_written(console, block.text)
     else:
         console.print(_Markdown(block.tokens))
+
+
+def _depth(tokens: Sequence[Token]) -> int:
+    """Return how many lists and quotes there are within each other."""
+    return max(accumulate(token.nesting * token.type.startswith(("list_item", "blockquote")) for token in tokens))
 
 
 def print_as_written(console: Console, text: str) -> None:
@@ -54,13 +62,14 @@ class _Heading(markdown.Heading):
 
 class _Code(markdown.CodeBlock):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield _coloured(str(self.text), self.lexer_name)
+        code = _coloured(str(self.text), self.lexer_name)
+        code.no_wrap, code.overflow = False, "fold"
+        yield code
 
 
 class _Item(markdown.ListItem):
-    """An item, with the number that it was given."""
-
     number = ""
+    filled = False
 
     @classmethod
     def create(cls, markdown: markdown.Markdown, token: Token) -> _Item:
@@ -68,9 +77,24 @@ class _Item(markdown.ListItem):
         item.number = token.info
         return item
 
-    def render_number(self, console: Console, options: ConsoleOptions, number: int, last_number: int) -> RenderResult:
-        given = int(self.number) if self.number.isdecimal() else number
-        return super().render_number(console, options, given, max(given, last_number))
+    def on_child_close(self, context: markdown.MarkdownContext, child: markdown.MarkdownElement) -> bool:
+        self.filled = True
+        return super().on_child_close(context, child)
+
+
+class _List(markdown.ListElement):
+    """A list, whose items have the numbers that they were given."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for item in self.items:
+            # An item that is empty is there, too.
+            if isinstance(item, _Item) and not item.filled:
+                item.elements.append(Text())
+        numbers = [int(item.number) for item in self.items if isinstance(item, _Item) and item.number]
+        if not numbers:
+            yield from super().__rich_console__(console, options)
+        for item, number in zip(self.items, numbers, strict=False):
+            yield from item.render_number(console, options, number, max(numbers))
 
 
 class _Table(markdown.TableElement):
@@ -81,10 +105,17 @@ class _Table(markdown.TableElement):
             if not isinstance(table, Table):
                 continue
             table.show_edge = False
-            if Measurement.get(console, options, table).minimum <= options.max_width:
+            if self._narrowest() <= options.max_width:
                 yield table
             else:
                 yield from self._rows()
+
+    def _narrowest(self) -> int:
+        """Return how many columns of the terminal it takes to break no word."""
+        rows = [self.header and self.header.row, *(self.body.rows if self.body else [])]
+        columns = zip(*(row.cells for row in rows if row), strict=False)
+        longest = [max(_longest_word(cell.content.plain) for cell in column) for column in columns]
+        return sum(longest) + SPACE * (len(longest) - 1)
 
     def _rows(self) -> Sequence[RenderableType]:
         heads = [] if self.header is None or self.header.row is None else self.header.row.cells
@@ -95,6 +126,11 @@ class _Table(markdown.TableElement):
                 named = Text.assemble((head.content.plain, "bold"), ": ") if head.content.plain else Text()
                 lines.append(named + cell.content)
         return lines or [Text(" · ").join(head.content for head in heads)]
+
+
+def _longest_word(text: str) -> int:
+    # Where letters are wide, there is a break between any two.
+    return max((cell_len(word) if cell_len(word) == len(word) else 2 for word in text.split()), default=1)
 
 
 class _Rule(markdown.HorizontalRule):
@@ -109,6 +145,8 @@ class _Markdown(markdown.Markdown):
         "code_block": _Code,
         "hr": _Rule,
         "list_item_open": _Item,
+        "bullet_list_open": _List,
+        "ordered_list_open": _List,
         "table_open": _Table,
     }
 
@@ -118,7 +156,8 @@ class _Markdown(markdown.Markdown):
         self.parsed = list(tokens)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = [_without_padding(line) for line in Segment.split_lines(super().__rich_console__(console, options))]
+        segments = (each for each in super().__rich_console__(console, options) if isinstance(each, Segment))
+        lines = [_without_padding(line) for line in Segment.split_lines(segments)]
         filled = [number for number, line in enumerate(lines) if line]
         # What stands between blocks is told by who prints them.
         for line in lines[filled[0] : filled[-1] + 1] if filled else []:

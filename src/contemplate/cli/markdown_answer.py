@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
@@ -12,6 +14,7 @@ from .markdown_blocks import Block, MarkdownBlocks
 
 # Lines of the terminal that are left to what is above.
 SPARE_LINES = 2
+_JSON = re.compile(r"""\s*(\{|\[\s*([\[\]{"\d-]|true|false|null))""")
 
 
 class MarkdownAnswer:
@@ -52,7 +55,7 @@ class MarkdownAnswer:
         for block in blocks:
             if not self._begun:
                 # What programs are to read stays as it is.
-                self._is_json = block.text.lstrip().startswith(("{", "["))
+                self._is_json = _JSON.match(block.text) is not None
             elif block.apart:
                 self._console.print()
             self._begun = True

@@ -16,6 +16,8 @@ NEW_SHARE = 16
 TEX = frozenset("()[]{}\\,;:!%&=")
 _EMPHASIS = ("em", "strong", "s")
 _GLUED_BEFORE, _GLUED_AFTER = re.compile(r"[A-Za-z0-9)\]}]\Z"), re.compile(r"[A-Za-z0-9(\[{]")
+# A line that is not whole may turn out to be anything, unless it begins like this.
+_CERTAIN = re.compile(r"(?:#{1,6} |(?:[-*+]|\d{1,9}[.)]) )?(?:\*\*|__)?[^\W\d_]")
 
 
 class Block(NamedTuple):
@@ -46,8 +48,8 @@ class MarkdownBlocks:
     def add(self, text: str) -> list[Block]:
         """Add a piece, and return the blocks that are whole by now."""
         self.rest += text
-        # A line that is not whole may turn out to be anything.
-        lines = self.rest[: self.rest.rfind("\n") + 1]
+        end = self.rest.rfind("\n") + 1
+        lines = self.rest if _CERTAIN.match(self.rest, end) else self.rest[:end]
         if (len(lines) - self._parsed) * NEW_SHARE <= len(lines):
             return []
         self._parsed = len(lines)
