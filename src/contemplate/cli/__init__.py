@@ -11,7 +11,11 @@ viewer           runs in a browser
 serve            the server
 
 watch            making a run, and showing it
-view             which view shows a run: live_view (and its task_rows) on a terminal, plain_view elsewhere, json_view
+view             which view shows a run: live_view on a terminal, plain_view elsewhere, json_view
+task_rows        the rows of the live view; plan_tree, where they stand, and inner_runs, what goes on within a task
+live_area        what is drawn in place, with what is printed above it
+answer           the answer while it is written: as it is, or as Markdown (markdown_answer)
+markdown         how a block looks; markdown_blocks, which takes a text apart while it is written
 pace             a clock, how fast models write, and how long it will still take
 heartbeat        a line every few seconds, where nothing else shows that a run goes on
 run_options      the model and the limits that the options name

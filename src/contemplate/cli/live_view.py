@@ -157,13 +157,8 @@ class LiveView:
         usage = self._meter.progress.usage
         calls = f"{usage.calls:,} call{'s' if usage.calls > 1 else ''}" if usage.calls else ""
         cost = f"${usage.cost_usd:.4f}" if usage.cost_usd else ""
-        parts = [
-            *self._pace.text().split(SEPARATOR),
-            calls,
-            cost,
-            printable(self._vote),
-            " ".join(printable(doing).split()),
-        ]
+        doing = " ".join(printable(doing).split())
+        parts = [*self._pace.text().split(SEPARATOR), calls, cost, printable(self._vote), doing]
         # A line that is full would break where ^C is echoed.
         lines = _filled([each for each in parts if each], self._console.width - 5)
         marks = (str(wheel), *" " * FOOTER_LINES)
