@@ -23,7 +23,7 @@ from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import Exchange, HttpError, Reply
 
 from ..patience import PATIENCE
-from .asking import MERGED, command, contemplating, here, merges, model, process, run
+from .asking import MERGED, command, contemplating, here, merges, model, on_terminal_here, process, run
 
 
 @pytest.fixture
@@ -350,3 +350,17 @@ def test_what_a_run_was_made_of_and_a_record_that_is_damaged(
     assert main(["show", "bad", *named]) == 1
     assert "the record of run 'bad'" in capsys.readouterr().err
     assert main(["show", "good", *named]) == 0
+
+
+def test_at_forty_columns_no_word_is_broken(tmp_path: Path) -> None:
+    named = ["--journal", str(tmp_path / "runs.db")]
+    question = "Should a small web shop use SQLite or PostgreSQL?"
+    with FaultyServer("A word, and another one, and more of them than fit in a line.") as server:
+        assert here("ask", question, "--mode", "instant", "--run-id", "r", *model(server), *named).returncode == 0
+    _, listed = on_terminal_here("runs", *named, columns=40)
+    first, second = listed.splitlines()
+    assert first == "r             answered"
+    assert second.endswith("  Should a small web…")
+    _, shown = on_terminal_here("show", "r", *named, columns=40)
+    assert max(map(len, shown.splitlines())) < 40
+    assert "    A word, and another one, and more\n    of them than fit in a line.\n" in shown

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contemplate import Task, TaskResult
-from contemplate.cli.timeline import MOST_LANES, fitted, timeline
+from contemplate.cli.timeline import MOST_LANES, fitted, timeline, wrapped
 from contemplate.events import Speaker
 from contemplate.journal import Entry
 from contemplate.usage import Usage
@@ -123,3 +123,16 @@ def test_a_text_is_as_wide_as_it_may_be(text: str, columns: int) -> None:
 )
 def test_wide_letters_take_two_columns(text: str, fits: str) -> None:
     assert fitted(text, 5) == fits
+
+
+def test_a_long_line_is_broken_between_words_behind_its_margin() -> None:
+    assert [*wrapped("  one two three", 9)] == ["  one two", "  three"]
+    assert [*wrapped("    " + "x" * 30 + " y", 9)] == ["    " + "x" * 30, "    y"]
+    assert [*wrapped("日本 日本 日本", 9)] == ["日本 日本", "日本"]
+    assert [*wrapped("", 9)] == [""]
+
+
+@given(st.text("ab 日", max_size=40), st.integers(1, 20))
+def test_however_a_line_is_broken_its_words_stay(line: str, columns: int) -> None:
+    assert " ".join(wrapped(line, columns)).split() == line.split()
+    assert [*wrapped(line, 1000)] == [line] or not line.strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,9 +19,9 @@ from .call_tree import INDENT, call_tree, indented
 from .console import say, write
 from .exit_codes import ANSWERED
 from .journal_file import find_run, open_journal
-from .timeline import fitted, timeline, width
+from .timeline import fitted, timeline, width, wrapped
 
-# A question is not cut to less, however narrow the terminal is.
+# Where there are fewer columns for a question, it stands in a line of its own.
 QUESTION_WIDTH = 24
 
 
@@ -32,7 +33,9 @@ def runs(options: argparse.Namespace) -> int:
         return ANSWERED
     for run in listed:
         head = f"{run.run_id:12}  {_when(run)}  {run.status:11}  "
-        question = fitted(run.question, max(QUESTION_WIDTH, width() - len(head)))
+        if width() - len(head) < QUESTION_WIDTH:
+            head = f"{run.run_id:12}  {run.status}\n  {_when(run)}  "
+        question = fitted(run.question, width() - len(head.rpartition("\n")[2]))
         write(printable(head + question).rstrip() + "\n")
     if not listed:
         say("no run was written down yet")
@@ -51,8 +54,14 @@ def show(options: argparse.Namespace) -> int:
     results = {} if run.result is None else {result.id: result for result in run.result.tasks}
     bars = timeline(entries, results, width() - len(INDENT))
     lines = [*_head(run), *call_tree(entries, results, requests), *_section("timeline", bars), *_end(run)]
-    write(printable("\n".join(lines)) + "\n")
+    write("\n".join(_shown(printable("\n".join(lines)).split("\n"))) + "\n")
     return ANSWERED
+
+
+def _shown(lines: Sequence[str]) -> Iterator[str]:
+    """Yield lines as a terminal shows them best; elsewhere they are whole."""
+    for line in lines:
+        yield from wrapped(line, width()) if sys.stdout.isatty() else (line,)
 
 
 def _section(head: str, lines: Iterator[str]) -> Iterator[str]:

@@ -95,6 +95,22 @@ def fitted(text: str, columns: int) -> str:
     return cut + " " * (columns - used)
 
 
+def wrapped(line: str, columns: int) -> Iterator[str]:
+    """Yield a line in lines of so many columns, broken between words, behind its margin; a long word is not broken."""
+    words = line.split(" ")
+    margin = next((at for at, word in enumerate(words) if word), 0)
+    text, used = " " * margin, margin
+    begun = False
+    for word in words[margin:]:
+        wide = sum(map(_columns, word))
+        if begun and used + 1 + wide > columns:
+            yield text
+            text, used, begun = " " * margin, margin, False
+        text, used = f"{text} {word}" if begun else text + word, used + wide + begun
+        begun = True
+    yield text
+
+
 def _columns(letter: str) -> int:
     if unicodedata.combining(letter) or unicodedata.category(letter) in ("Mn", "Me", "Cf"):
         return 0
