@@ -24,13 +24,8 @@ LONG = (
     *("models/test_local.py", "server/test_server_local.py", "test_deadline.py", "test_mcp.py"),
     *("models/test_providers.py", "test_faults.py", "journal/test_journal_machine.py", "test_gsm8k.py"),
     *("models/test_pydantic_ai.py", "suspension/test_schedules.py", "journal/test_store.py", "cli/test_live.py"),
-    *(
-        "cli/test_output.py",
-        "cli/test_signals.py",
-        "cli/test_terminal.py",
-        "models/test_pull.py",
-        "server/test_server_serving.py",
-    ),
+    *("cli/test_output.py", "cli/test_signals.py", "cli/test_terminal.py", "models/test_pull.py"),
+    "server/test_server_serving.py",
 )
 
 # Tests make and drop much: to look for what holds itself as often as usual takes a twentieth of their time.

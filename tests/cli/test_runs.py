@@ -360,7 +360,7 @@ def test_at_forty_columns_no_word_is_broken(tmp_path: Path) -> None:
     _, listed = on_terminal_here("runs", *named, columns=40)
     first, second = listed.splitlines()
     assert first == "r             answered"
-    assert second.endswith("  Should a small web…")
+    assert second.endswith("  Should a small web …")
     _, shown = on_terminal_here("show", "r", *named, columns=40)
     assert max(map(len, shown.splitlines())) < 40
     assert "    A word, and another one, and more\n    of them than fit in a line.\n" in shown

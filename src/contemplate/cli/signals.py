@@ -39,6 +39,6 @@ def cancel_on_signal(scope: anyio.CancelScope) -> Iterator[list[signal.Signals]]
 
 def _end_process(code: int) -> None:
     # Whatever holds up the orderly end is not waited for; the live view has hidden the cursor.
-    if os.isatty(1):
+    if os.isatty(1) and os.environ.get("TERM") not in ("dumb", "unknown"):
         os.write(1, SHOW_CURSOR)
     os._exit(code)
