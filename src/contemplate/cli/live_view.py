@@ -86,6 +86,8 @@ class LiveView:
         self._close()
         self._end_answer()
         if not result.pending and self._written.strip() != result.text.strip():
+            if self._rows and not self._written:
+                self._console.print()
             show_whole(result.text.strip() + "\n", markdown=self._markdown)
         self._console.print(Text(summary_line(result), style="dim"))
 
