@@ -84,7 +84,7 @@ def _is_half_done(screen: Screen) -> bool:
 def masked(text: str) -> str:
     """Return a capture without what differs from run to run: times, numbers of tokens, and where they break lines."""
     text = re.sub("[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]", "*", text)
-    return " ".join(re.sub(r"\d[\d:.,]*|calls?\b", "0", text).replace(" · ", " ").split())
+    return " ".join(re.sub(r"\d[\d:.,]*|calls?\b", "0", text).replace("·", " ").split())
 
 
 def captures(page: str) -> Iterator[tuple[int, str, str]]:

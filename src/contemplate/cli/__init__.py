@@ -13,6 +13,7 @@ serve            the server
 watch            making a run, and showing it
 view             which view shows a run: live_view on a terminal, plain_view elsewhere, json_view
 task_rows        the rows of the live view; plan_tree, where they stand, and inner_runs, what goes on within a task
+footer           the lines below the rows
 live_area        what is drawn in place, with what is printed above it
 answer_view      the answer while it is written: as it is, or as Markdown (markdown_answer)
 markdown         how a block looks; markdown_blocks, which takes a text apart while it is written

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import rich.live
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 from .heartbeat import Heartbeat
 
@@ -22,13 +22,13 @@ class LiveArea:
 
     Args:
         console: where to.
-        shown: asked for its lines each time that it is drawn, so that nothing stands there longer than it should.
+        shown: called for what stands there each time, so that nothing stands there longer than it should.
         transient: whether it is erased at the end.
     """
 
-    def __init__(self, console: Console, shown: RenderableType, *, transient: bool = False) -> None:
+    def __init__(self, console: Console, shown: Callable[[], RenderableType], *, transient: bool = False) -> None:
         self._console = console
-        self._live = rich.live.Live(shown, console=console, auto_refresh=False, transient=transient)
+        self._live = rich.live.Live(_Shown(shown), console=console, auto_refresh=False, transient=transient)
         self._live.vertical_overflow = "crop"
         self._lock = threading.Lock()
         self._clock = Heartbeat(SECONDS, self._draw)
@@ -52,3 +52,11 @@ class LiveArea:
     def _draw(self) -> None:
         with self._lock:
             self._live.refresh()
+
+
+class _Shown:
+    def __init__(self, shown: Callable[[], RenderableType]) -> None:
+        self._shown = shown
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._shown()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, Group, RenderableType
 from rich.spinner import Spinner
 from rich.text import Text
 
@@ -19,14 +17,13 @@ from ..views.event_lines import limit_reached, note
 from ..views.printable import printable
 from ..views.summary import majority, partial_text, summary_line
 from .answer_view import AnswerView, new_answer, show_whole
+from .footer import FOOTER_LINES, SEPARATOR, filled
 from .live_area import LiveArea
 from .pace import Pace
 from .task_rows import TAIL, TaskRows
 
 # Lines of the terminal that are left to what is below the rows.
 SPARE_LINES = 4
-FOOTER_LINES = 2
-SEPARATOR = " · "
 PLAN_TAIL = 4000
 _TITLE = re.compile(r'"title"\s*:\s*"((?:[^"\\]|\\.)*)')
 
@@ -86,6 +83,8 @@ class LiveView:
         self._close()
         self._end_answer()
         if not result.pending and self._written.strip() != result.text.strip():
+            if self._rows and not self._written:
+                self._console.print()
             show_whole(result.text.strip() + "\n", markdown=self._markdown)
         self._console.print(Text(summary_line(result), style="dim"))
 
@@ -127,7 +126,7 @@ class LiveView:
 
     def _refresh(self) -> None:
         if self._area is None and not self._over:
-            self._area = LiveArea(self._console, _Shown(self._shown))
+            self._area = LiveArea(self._console, self._shown)
             self._area.start()
 
     def _close(self) -> None:
@@ -160,35 +159,9 @@ class LiveView:
         doing = " ".join(printable(doing).split())
         parts = [*self._pace.text().split(SEPARATOR), calls, cost, printable(self._vote), doing]
         # A line that is full would break where ^C is echoed.
-        lines = _filled([each for each in parts if each], self._console.width - 5)
+        lines = filled([each for each in parts if each], self._console.width - 5)
         marks = (str(wheel), *" " * FOOTER_LINES)
         return [Text.assemble((mark, "cyan"), " ", (line, "dim")) for mark, line in zip(marks, lines, strict=False)]
-
-
-class _Shown:
-    """What a function returns whenever it is drawn."""
-
-    def __init__(self, shown: Callable[[], RenderableType]) -> None:
-        self._shown = shown
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield self._shown()
-
-
-def _filled(parts: Sequence[str], width: int) -> list[str]:
-    """Return parts in lines of so many cells, two at most; the last is cut where it does not fit."""
-    lines = [""]
-    for part in parts:
-        line = SEPARATOR.join(filter(None, (lines[-1], part)))
-        if cell_len(line) > width and lines[-1] and len(lines) < FOOTER_LINES:
-            lines.append(part)
-        else:
-            lines[-1] = line
-    for place, line in enumerate(lines):
-        cut = Text(line)
-        cut.truncate(max(1, width), overflow="ellipsis")
-        lines[place] = cut.plain
-    return lines
 
 
 def _last_title(plan: str) -> str:

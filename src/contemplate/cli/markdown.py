@@ -61,8 +61,18 @@ class _Heading(markdown.Heading):
 
 
 class _Code(markdown.CodeBlock):
+    info = ""
+
+    @classmethod
+    def create(cls, markdown: markdown.Markdown, token: Token) -> _Code:
+        block = cls("text", markdown.code_theme)
+        block.info = token.info.strip()
+        return block
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        code = _coloured(str(self.text), self.lexer_name)
+        if self.info:
+            yield Text(self.info, "dim")
+        code = _coloured(str(self.text), self.info)
         code.no_wrap, code.overflow = False, "fold"
         yield code
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from ..views.printable import printable
@@ -37,7 +37,7 @@ class MarkdownAnswer:
             self._print(self._blocks.add(printable(text)))
             return
         if self._area is None:
-            self._area = LiveArea(self._console, _Unfinished(self._blocks), transient=True)
+            self._area = LiveArea(self._console, self._unfinished, transient=True)
             self._area.start()
         # Under its lock: nothing is ever seen both above and below.
         with self._area.above():
@@ -64,16 +64,11 @@ class MarkdownAnswer:
             elif block.text:
                 print_block(self._console, block)
 
-
-class _Unfinished:
-    """What is in no block yet, as it is when it is drawn."""
-
-    def __init__(self, blocks: MarkdownBlocks) -> None:
-        self._blocks = blocks
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def _unfinished(self) -> RenderableType:
+        """Return the end of what is in no block yet, as much as fits."""
+        console = self._console
         room = max(1, console.height - SPARE_LINES)
         # A line that is full would break where ^C is echoed.
-        width = max(1, options.max_width - 3)
+        width = max(1, console.width - 3)
         lines = Text(self._blocks.rest.rstrip("\n")[-room * width :]).wrap(console, width)
-        yield Text("\n").join([*([Text()] if self._blocks.apart else []), *lines][-room:])
+        return Text("\n").join([*([Text()] if self._blocks.apart else []), *lines][-room:])

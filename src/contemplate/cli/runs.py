@@ -61,6 +61,12 @@ def show(options: argparse.Namespace) -> int:
     return ANSWERED
 
 
+def _shown(lines: Sequence[str]) -> Iterator[str]:
+    """Yield lines as a terminal shows them best; elsewhere they are whole."""
+    for line in lines:
+        yield from wrapped(line, width()) if sys.stdout.isatty() else (line,)
+
+
 def _show_program(run: RunRecord) -> int:
     code = None if run.result is None else run.result.program
     if code is None:
@@ -69,12 +75,6 @@ def _show_program(run: RunRecord) -> int:
         )
     write(code.rstrip() + "\n")
     return ANSWERED
-
-
-def _shown(lines: Sequence[str]) -> Iterator[str]:
-    """Yield lines as a terminal shows them best; elsewhere they are whole."""
-    for line in lines:
-        yield from wrapped(line, width()) if sys.stdout.isatty() else (line,)
 
 
 def _section(head: str, lines: Iterator[str]) -> Iterator[str]:
