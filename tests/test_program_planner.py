@@ -38,7 +38,7 @@ def asked(request: ModelRequest) -> str:
 
 
 def is_for_a_program(request: ModelRequest) -> bool:
-    return request.messages[0].text.startswith("You write a Python program")
+    return request.messages[0].text.startswith("You write a short Python program")
 
 
 def is_merge(request: ModelRequest) -> bool:

@@ -24,7 +24,7 @@ FIXED_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "program_judge": ('"why"', '"best"'),
     "program_mend": _PROGRAM,
     "program_missing": _PROGRAM,
-    "program_plan": (*_PROGRAM, "ask(", "parallel(", "check(", "judge(", "vote(", "note(", "answer("),
+    "program_plan": (*_PROGRAM, "from tools import ask, parallel, vote, check, judge, note, answer"),
     "prompted_tools": ('"tool"', '"arguments"', '"answer"'),
     "refine": ("NO CHANGE",),
     "repair_plan": ('"tasks"', *_PLAN),
