@@ -98,7 +98,7 @@ class Measured:
 
 
 def count(question: Question, seeds: int) -> Tries:
-    """Vote on a question in `seeds` orders: in full, with the exact stop, with the Beta stop, and with a certificate."""
+    """Vote on a question in `seeds` orders: in full, and with each stop: exact, Beta, certificate."""
     total = Tries()
     given = [sample.answer for sample in question.samples]
     arrivals = list(range(len(given)))
@@ -332,7 +332,10 @@ def main() -> int:
 
 def show(results: Mapping[str, Measured]) -> None:
     """Print the tables, as markdown."""
-    print("\n| Set | Questions | Samples | Single | Vote | Exact stop: samples | other answers | Beta 0.95 | samples |", end="")
+    print(
+        "\n| Set | Questions | Samples | Single | Vote | Exact stop: samples | other answers | Beta 0.95 | samples |",
+        end="",
+    )
     print(" Certificate 0.05 | samples | certified | wrongly |")
     print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for name, each in results.items():

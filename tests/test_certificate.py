@@ -41,8 +41,9 @@ def evidence(first: int, second: int) -> Fraction:
     total = Fraction(0)
     for j in range(second + 1):
         power = first + j + 1
-        total += (-1) ** j * comb(second, j) * (1 - Fraction(1, 2**power)) / power
-    return 2 * total * 2 ** (first + second)
+        term = comb(second, j) * (1 - Fraction(1, 2**power)) / power
+        total += -term if j % 2 else term
+    return 2 * total * Fraction(2 ** (first + second))
 
 
 def votes_of(first: int, second: int) -> str:

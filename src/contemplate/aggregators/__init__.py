@@ -17,6 +17,7 @@ from .judge import judge
 from .missed_form import NAMED
 from .quorum import quorum
 from .synthesize import synthesize
+from .tournament import tournament
 from .vote import vote
 from .weights import Weights, by_accuracy, by_confidence
 
@@ -34,5 +35,6 @@ __all__ = [
     "judge",
     "quorum",
     "synthesize",
+    "tournament",
     "vote",
 ]

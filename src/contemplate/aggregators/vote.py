@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Iterator
+from typing import Literal
 
 import anyio
 
-from .. import answers
 from ..arguments import checked_arguments
 from ..errors import AggregationError, ConfigurationError
 from ..events import VoteCounted
@@ -15,12 +14,12 @@ from ..models import Model
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..settings import ModelSettings
+from .answer_keys import Key, key_of, value_of
 from .certificate import Certificate
 from .meaning import Meanings
 from .vote_count import Count
 from .weights import Weights
 
-Key = Callable[[Any], object]
 Stop = Literal["exact", "beta", "certificate"]
 
 
@@ -137,7 +136,7 @@ class _Vote:
         """Count the results that are due; return whether the vote is decided."""
         decided = False
         for result in due:
-            key = self._key_of(result, ctx)
+            key = key_of(result, self._key, ctx)
             if key is not None and meanings is not None:
                 key = await meanings.group(key, result)
             self._cast(result, key, count, ctx)
@@ -153,7 +152,7 @@ class _Vote:
     ) -> Conclusion:
         """Conclude without model calls when time is up: queued results count by their keys."""
         for result in queue.rest():
-            key = self._key_of(result, ctx)
+            key = key_of(result, self._key, ctx)
             self._cast(result, key if key is None or meanings is None else meanings.known(key), count, ctx)
         return self._conclusion(count, ctx)
 
@@ -161,27 +160,13 @@ class _Vote:
         weight = 1.0
         try:
             if key is not None and self._weights is not None:
-                weight = self._weights.weigh(_value_of(result, ctx), result)
+                weight = self._weights.weigh(value_of(result, ctx), result)
             count.cast(result, key, weight)
         except Exception as error:
             raise AggregationError(
                 f"the answer of task {result.id!r} cannot be weighed: {type(error).__name__}: {error}",
                 hint="return None for an answer without a score, and pass highest= if scores exceed 1",
             ) from error
-
-    def _key_of(self, result: TaskResult, ctx: RunContext) -> str | None:
-        if not result.answered:
-            return None
-        value = _value_of(result, ctx)
-        key: Key = self._key or (answers.final if value is result.text else answers.typed)
-        try:
-            found = key(value)
-        except Exception as error:
-            raise AggregationError(
-                f"the vote's key function raised {type(error).__name__} on the answer of task {result.id!r}: {error}",
-                hint="return None for an answer that cannot be parsed",
-            ) from error
-        return found if found is None or isinstance(found, str) else answers.typed(found)
 
     def _decided(self, count: Count, ctx: RunContext) -> bool:
         if self._stop is None or count.counted < self._quorum:
@@ -200,13 +185,6 @@ class _Vote:
 def _all_known(ctx: RunContext) -> bool:
     """Return whether it is known how many tasks there will be."""
     return ctx.plan_done or ctx.expected is not None
-
-
-def _value_of(result: TaskResult, ctx: RunContext) -> object:
-    """Return the answer for keys and weights: its text, or its value if the run has an output type."""
-    if ctx.output is not None and result.task.kind != "part":
-        return result.output
-    return result.text
 
 
 class _Queue:
