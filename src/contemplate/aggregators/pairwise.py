@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ConfigDict
 
 from ..agents.output import parse_with_repair, with_schema
 from ..data import Data
@@ -30,13 +30,15 @@ _SCORES = {"1": 1.0, "2": 0.0, "equal": 0.5}
 _VERDICT = re.compile(r'"better"\s*:\s*"?\s*(?=1|2|equal)', re.IGNORECASE)
 
 
-class _Verdict(Data):
+class _Preference(Data):
+    model_config = ConfigDict(extra="ignore")
+
     # The reason comes first, so that it can still change the verdict.
     reason: str
     better: Annotated[Literal["1", "2", "equal"], BeforeValidator(lambda said: str(said).strip().lower())]
 
 
-_OUTPUT = OutputType(_Verdict)
+_OUTPUT = OutputType(_Preference)
 
 
 @dataclass(frozen=True, slots=True)
