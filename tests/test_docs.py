@@ -185,6 +185,7 @@ class TestCosts:
             (aggregators.vote(), 0, 0),
             (aggregators.vote(by_meaning=True, stop=None), 4 * 3 // 2, 4 * 3 // 2),
             (aggregators.check(lambda result: result.id == "sample-4"), 0, 0),
+            (aggregators.majority_of_bests(lambda result: 1), 0, 0),
             (aggregators.judge(), 1, 1),
             (aggregators.judge(both_orders=True), 2, 1),
             (aggregators.tournament(), 4 * 3, 3),

@@ -14,6 +14,7 @@ from .by_kind import by_kind
 from .check import check
 from .first import first
 from .judge import judge
+from .majority_of_bests import majority_of_bests
 from .missed_form import NAMED
 from .quorum import quorum
 from .synthesize import synthesize
@@ -33,6 +34,7 @@ __all__ = [
     "check",
     "first",
     "judge",
+    "majority_of_bests",
     "quorum",
     "synthesize",
     "tournament",

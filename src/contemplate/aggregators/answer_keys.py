@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import answers
+from ..answers.equivalent_symbols import unwrapped
+from ..answers.markers import marked_answer
 from ..errors import AggregationError
 from ..result import TaskResult
 from ..run.context import RunContext
@@ -44,3 +46,9 @@ def value_of(result: TaskResult, ctx: RunContext) -> object:
     if ctx.output is not None and result.task.kind != "part":
         return result.output
     return result.text
+
+
+def bare_answer(result: TaskResult, ctx: RunContext) -> str:
+    """Return the answer of a result in its own words, without its reasons."""
+    marked = None if ctx.output is not None else marked_answer(result.text)
+    return unwrapped(marked or result.text)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ..answers.equivalent_symbols import unwrapped
-from ..answers.markers import marked_answer
 from ..errors import ModelRefusalError, QuorumNotReached
 from ..plan import Task
 from ..result import Conclusion, Dissent, TaskResult
 from ..run.context import RunContext
+from .answer_keys import bare_answer
 from .certificate import Certificate
 from .conclusions import conclusion_of, nothing_answered
 from .early_stopping import Ballot
@@ -119,12 +118,7 @@ class Count:
         weights = self.ballot.votes
         others = sorted((key for key in self._supporters if key != winner), key=lambda key: -weights[key])
         votes = {key: len(self._supporters[key]) for key in (winner, *others)}
-        return conclusion.model_copy(update={"answer": self._words(support[0]), "votes": votes})
-
-    def _words(self, result: TaskResult) -> str:
-        """Return the answer of a result without its reasons."""
-        marked = None if self._ctx.output is not None else marked_answer(result.text)
-        return unwrapped(marked or result.text)
+        return conclusion.model_copy(update={"answer": bare_answer(support[0], self._ctx), "votes": votes})
 
 
 def _is_refusal(result: TaskResult) -> bool:
