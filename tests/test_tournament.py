@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -31,10 +33,12 @@ from contemplate import (
 from contemplate.aggregators.pairwise import expected_score
 from contemplate.aggregators.standings import EVEN, Knockout, Pair, Standings, Swiss, swiss_rounds
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError
+from contemplate.journal import Journal
 from contemplate.messages import TokenLogprob
 from contemplate.models import ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
+from .patience import PATIENCE
 from .still_clock import on_a_still_clock, outlast
 
 pytestmark = pytest.mark.anyio
@@ -327,6 +331,34 @@ async def test_the_same_run_asks_the_same() -> None:
         await play_run(model, 6, run_id="fixed")
         prompts.append(sorted(each.messages[1].text for each in model.requests if each.output_schema is not None))
     assert prompts[0] == prompts[1]
+
+
+async def test_a_tournament_that_was_cancelled_goes_on_and_asks_nothing_twice() -> None:
+    """Cancelled in its second round."""
+    journal, asked = Journal(None), Counter[str]()
+    stalled, resumed = anyio.Event(), False
+
+    async def script(request: ModelRequest) -> str:
+        if request.output_schema is None:
+            return "abcdefgh"[request.settings.seed or 0]
+        if len(asked) == 8 and not resumed:
+            stalled.set()
+            await anyio.sleep_forever()
+        asked[request.messages[1].text] += 1
+        return json.dumps(the_greater(*candidates_in(request)))
+
+    mind = Contemplator(
+        ScriptedModel(script), planner=planners.sample(8), aggregator=aggregators.tournament(), journal=journal
+    )
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(mind.run, "q?", run_id="r"))
+        with anyio.fail_after(PATIENCE):
+            await stalled.wait()
+        group.cancel_scope.cancel()
+    resumed = True
+    result = await mind.run("q?", run_id="r")
+    assert (result.output, result.complete) == ("h", True)
+    assert set(asked.values()) == {1}
 
 
 # Expected scores
