@@ -82,7 +82,9 @@ def vote(
     for name, given in (("model", model), ("settings", settings)):
         if given is not None and not by_meaning:
             raise ConfigurationError(f"vote({name}=...) requires by_meaning=True", hint="pass by_meaning=True")
-    return _Vote(key, stop, confidence, error, quorum, weights, by_meaning, model, settings)
+    return _Vote(
+        key, stop, confidence, error if stop == "certificate" else None, quorum, weights, by_meaning, model, settings
+    )
 
 
 class _Vote:
@@ -91,7 +93,7 @@ class _Vote:
         key: Key | None,
         stop: Stop | None,
         confidence: float,
-        error: float,
+        error: float | None,
         quorum: int,
         weights: Weights | None,
         by_meaning: bool,
@@ -111,7 +113,7 @@ class _Vote:
         self._settings = settings or ModelSettings()
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
-        certificate = Certificate(self._error) if self._stop == "certificate" else None
+        certificate = None if self._error is None else Certificate(self._error)
         count = Count(ctx, self._weights, certificate)
         meanings = Meanings(question, ctx, self._model, self._settings) if self._by_meaning else None
         queue = _Queue(count, in_order=self._by_meaning)
