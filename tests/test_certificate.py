@@ -78,6 +78,14 @@ def test_how_many_equal_answers_are_enough(error: float, votes: int) -> None:
     assert after("a" * votes, error).certified == "a"
 
 
+@pytest.mark.parametrize(("others", "votes"), [(0, 9), (1, 12), (2, 14), (3, 17), (5, 21), (10, 30)])
+def test_how_many_are_enough_against_others(others: int, votes: int) -> None:
+    assert evidence(votes, others) >= 60 > evidence(votes - 1, others)
+    keys = "a" + "b" * others + "a" * (votes - 1)
+    assert after(keys[:-1]).certified is None
+    assert after(keys).certified == "a"
+
+
 def test_an_error_is_taken_as_it_is_written() -> None:
     """511 / 9 * 0.05 * 2 is less than 6; with 0.06, more, but not for an answer that appeared second."""
     assert after("a" * 8, 0.06).certified == "a"

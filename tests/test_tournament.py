@@ -126,6 +126,15 @@ def test_the_weakest_of_a_knockout_meets_the_strongest() -> None:
     assert standings.ranking() == [4, 1, 3, 0, 2]
 
 
+def test_who_lost_later_is_better() -> None:
+    standings, rounds = play(Knockout.of([1] * 8), lambda pair: 1)
+    assert rounds == [[(0, 7), (1, 6), (2, 5), (3, 4)], [(0, 3), (1, 2)], [(0, 1)]]
+    assert standings.ranking() == list(range(8))
+    standings, rounds = play(Knockout.of([1] * 8), better_number)
+    assert rounds[1:] == [[(4, 7), (5, 6)], [(6, 7)]]
+    assert standings.ranking() == [7, 6, 4, 5, 0, 1, 2, 3]
+
+
 def test_walkovers_are_no_rounds() -> None:
     standings, rounds = play(Knockout.of([5, 1, 5, 1]), better_number)
     assert rounds == [[(0, 2)]]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import groupby
 from numbers import Real
 
 import anyio
@@ -63,12 +64,11 @@ def chances(scores: Sequence[float], subset: int) -> list[Fraction]:
     ranked = sorted(range(n), key=scores.__getitem__)
     found = [Fraction(0)] * n
     lower = 0
-    while lower < n:
-        upper = lower + 1
-        while upper < n and scores[ranked[upper]] == scores[ranked[lower]]:
-            upper += 1
-        share = Fraction(upper**subset - lower**subset, n**subset * (upper - lower))
-        for place in ranked[lower:upper]:
+    for _, group in groupby(ranked, key=scores.__getitem__):
+        equal = list(group)
+        upper = lower + len(equal)
+        share = Fraction(upper**subset - lower**subset, n**subset * len(equal))
+        for place in equal:
             found[place] = share
         lower = upper
     return found
