@@ -1,7 +1,7 @@
 """The library's vote over recorded answers of real models: `python -m benchmarks.recorded_votes FOLDER`.
 
-Needs no model. What is claimed of the exact early stop, the Beta stop, the weights, the keys and a checker is measured
-here, each question in many orders, and compared with what is known of the same recordings.
+Needs no model. What is claimed of the exact early stop, the Beta stop, the certificate, the weights, the keys and a
+checker is measured here, each question in many orders, and compared with what is known of the same recordings.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 import anyio
 
 from contemplate import Answer, Contemplator, RunContext, Task, TaskContext, TaskResult, aggregators, answers
+from contemplate.aggregators.certificate import Certificate
 from contemplate.aggregators.early_stopping import Ballot
 from contemplate.aggregators.weights import log_odds
 from contemplate.errors import AggregationError
@@ -31,6 +32,7 @@ from .recordings import Question, load
 
 BETA_CONFIDENCE = 0.95
 BETA_CAP = 40
+CERTIFIED_ERROR = 0.05
 WEIGHTED_SEEDS = 40
 
 # Accuracy in per cent and samples used, measured independently of this library; and how far off is still the same.
@@ -58,6 +60,10 @@ class Tries:
     other_answer: int = 0
     beta_right: int = 0
     beta_used: int = 0
+    certified: int = 0
+    certified_wrong: int = 0
+    certificate_right: int = 0
+    certificate_used: int = 0
 
     def add(self, other: Tries) -> None:
         """Add to each sum that of `other`."""
@@ -77,6 +83,10 @@ class Measured:
     exact_other_answers: int
     beta: float
     beta_used: float
+    certificate: float
+    certificate_used: float
+    certified: float
+    certified_wrong: float
     weighted: float | None = None
     weighted_used: float | None = None
     weighted_other_answers: int | None = None
@@ -88,7 +98,7 @@ class Measured:
 
 
 def count(question: Question, seeds: int) -> Tries:
-    """Vote on a question in `seeds` orders: in full, with the exact stop, and with the Beta stop."""
+    """Vote on a question in `seeds` orders: in full, and with each stop: exact, Beta, certificate."""
     total = Tries()
     given = [sample.answer for sample in question.samples]
     arrivals = list(range(len(given)))
@@ -102,7 +112,28 @@ def count(question: Question, seeds: int) -> Tries:
         ballot = Ballot()
         ballot.launch(len(given))
         total.add(_exact(ballot, [(answer, 1) for answer in given], arrivals, question.right))
+        total.add(_certificate(given, ballot, question.right))
     return total
+
+
+def _certificate(given: Sequence[str | None], full: Ballot, right: frozenset[str]) -> Tries:
+    """The stop with a certificate, or with a decided vote; as they come in the order of launch, nothing is random."""
+    ballot, certificate = Ballot(), Certificate(CERTIFIED_ERROR)
+    ballot.launch(len(given))
+    for call, answer in enumerate(given):
+        ballot.cast(call, answer)
+        certificate.cast(call, answer)
+        if certificate.certified is not None or ballot.decided():
+            break
+    votes, winner = full.votes, ballot.leader()
+    certified = certificate.certified
+    return Tries(
+        certified=certified is not None,
+        # Of two answers with as many votes, neither is the more probable one.
+        certified_wrong=certified is not None and votes[certified] < max(votes.values()),
+        certificate_right=winner in right,
+        certificate_used=len(given) - ballot.out,
+    )
 
 
 def _exact(
@@ -241,6 +272,10 @@ def measure(name: str, questions: Sequence[Question], tries: Tries) -> Measured:
         exact_other_answers=tries.other_answer,
         beta=100 * tries.beta_right / tries.tries,
         beta_used=tries.beta_used / tries.tries,
+        certificate=100 * tries.certificate_right / tries.tries,
+        certificate_used=tries.certificate_used / tries.tries,
+        certified=100 * tries.certified / tries.tries,
+        certified_wrong=100 * tries.certified_wrong / tries.tries,
     )
     if name in KNOWN_WEIGHTED:
         measured.weighted, weighted = weigh(questions, min(WEIGHTED_SEEDS, tries.tries // len(questions)))
@@ -258,6 +293,8 @@ def _failures(name: str, measured: Measured) -> list[str]:
     failures = []
     if measured.exact_other_answers or measured.weighted_other_answers:
         failures.append("the exact stop gave another answer than the full vote")
+    if measured.certified_wrong > 100 * CERTIFIED_ERROR:
+        failures.append(f"the certificate was wrong in {measured.certified_wrong:.2f} % of the votes")
     if name in KNOWN_BETA:
         accuracy, used, tolerance = KNOWN_BETA[name]
         if abs(measured.beta - accuracy) > tolerance or abs(measured.beta_used - used) > SAMPLES_TOLERANCE:
@@ -295,12 +332,18 @@ def main() -> int:
 
 def show(results: Mapping[str, Measured]) -> None:
     """Print the tables, as markdown."""
-    print("\n| Set | Questions | Samples | Single | Vote | Exact stop: samples | other answers | Beta 0.95 | samples |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|")
+    print(
+        "\n| Set | Questions | Samples | Single | Vote | Exact stop: samples | other answers | Beta 0.95 | samples |",
+        end="",
+    )
+    print(" Certificate 0.05 | samples | certified | wrongly |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
     for name, each in results.items():
         print(
             f"| {name} | {each.questions} | {each.samples:.1f} | {each.single:.2f} % | {each.vote:.2f} % "
-            f"| {each.exact_used:.2f} | {each.exact_other_answers} | {each.beta:.2f} % | {each.beta_used:.2f} |"
+            f"| {each.exact_used:.2f} | {each.exact_other_answers} | {each.beta:.2f} % | {each.beta_used:.2f} "
+            f"| {each.certificate:.2f} % | {each.certificate_used:.2f} | {each.certified:.2f} % "
+            f"| {each.certified_wrong:.3f} % |"
         )
     print()
     for name, each in results.items():

@@ -172,6 +172,8 @@ async def merging(told: Told) -> None:
 async def choosing(told: Told) -> None:
     some: list[Reply] = ["a", "b", "no number", '{"reason": "", "best": "1"}']
     await told.run(some, planner=planners.sample(2), aggregator=aggregators.judge())
+    pair: list[Reply] = ["a", "b", *['{"reason": "", "better": "1"}'] * 2]
+    await told.run(pair, planner=planners.sample(2), aggregator=aggregators.tournament())
     await told.run(
         ["Answer: red", "Answer: blue", "Answer: green", *['{"same": false}'] * 3],
         planner=planners.sample(3),

@@ -6,13 +6,25 @@ import json
 import logging
 import os
 import random
+import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks import cancellations, critical_path, fuzz, layer, long_work, prefix_cache, refine, tail
+from benchmarks import (
+    cancellations,
+    certified_votes,
+    choices,
+    critical_path,
+    fuzz,
+    layer,
+    long_work,
+    prefix_cache,
+    refine,
+    tail,
+)
 from benchmarks.speed import contenders, goals, profile, reporting, rooms, running, scenarios, worker
 from benchmarks.speed.peers import contemplated, model_alone, openai_gather
 from contemplate.messages import Message, ToolCall
@@ -41,6 +53,26 @@ def test_nothing_is_left_wherever_a_run_is_cancelled() -> None:
     report = cancellations.measured(100, 10, seed=1)
     assert cancellations.show(report, 0.0), report
     assert report.endings["cancelled"] >= 100
+
+
+@pytest.mark.parametrize("name", ["clear: 70, 20, 10 %", "nearly tied: 50.5, 49.5 %"])
+def test_certified_answers_are_wrong_at_most_as_often_as_stated(name: str) -> None:
+    certified, beta = certified_votes.measure(certified_votes.DISTRIBUTIONS[name], 60, 120, 0.05, "test")
+    assert certified.votes == beta.votes == 60
+    assert certified.wrong <= 3
+    assert beta.stopped > certified.stopped or certified.stopped == 60
+    assert beta.draws < certified.draws <= 60 * 120
+
+
+def test_a_judge_and_scores_find_what_a_vote_misses(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "mostly wrong: 25, 30, 15, 15, 15 %"
+    choices.tournaments(60, 8, {name: choices.QUESTIONS[name]})
+    choices.scores(60, 32, {name: choices.QUESTIONS[name]})
+    judged, by_score = (line for line in capsys.readouterr().out.splitlines() if line.startswith(f"| {name}"))
+    vote, *others = (float(cell) for cell in re.findall(r"([\d.]+) %", judged.removeprefix(f"| {name}")))
+    assert max(others) > vote
+    vote, *others = (float(cell) for cell in re.findall(r"([\d.]+) %", by_score.removeprefix(f"| {name}")))
+    assert others[1] > vote, "scores that err are enough"
 
 
 @pytest.mark.anyio

@@ -85,6 +85,7 @@ class Way:
 WAYS = {
     "exact stop": Way(lambda n: aggregators.vote(), different),
     "beta stop": Way(lambda n: aggregators.vote(stop="beta"), different),
+    "stop with a certificate": Way(lambda n: aggregators.vote(stop="certificate"), different),
     "full vote in waves": Way(lambda n: aggregators.vote(stop=None), waves=2, concurrency=1),
     "quorum": Way(lambda n: aggregators.quorum(aggregators.vote(), enough=n)),
     "synthesis": Way(lambda n: aggregators.synthesize()),

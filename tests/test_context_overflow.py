@@ -163,11 +163,13 @@ async def test_typed_answers_from_long_inputs() -> None:
     assert small.refused
 
 
-@pytest.mark.parametrize("aggregator", ["judge", "agentic", "meaning", "refine"])
+@pytest.mark.parametrize("aggregator", ["judge", "tournament", "agentic", "meaning", "refine"])
 async def test_every_prompt_with_material_is_shortened(aggregator: str) -> None:
     def answer(exchange: Exchange) -> Reply | str:
         if exchange.schema == "Choice":
             return '{"reason": "so", "best": "1"}'
+        if exchange.schema == "_Preference":
+            return '{"reason": "so", "better": "1"}'
         if exchange.schema == "Finish":
             if exchange.body.get("tool_choice") != "none" and len(exchange.messages) < 4:
                 return ChatAnswer("", finish="tool_calls", tool_calls=[("get_solution", '{"trajectory": 1}')])
@@ -180,6 +182,7 @@ async def test_every_prompt_with_material_is_shortened(aggregator: str) -> None:
     planner = planners.sample(3)
     chosen: Any = {
         "judge": aggregators.judge(),
+        "tournament": aggregators.tournament(),
         "agentic": aggregators.agentic(),
         "meaning": aggregators.vote(by_meaning=True) if aggregator == "meaning" else None,
         "refine": aggregators.first(),

@@ -185,8 +185,11 @@ class TestCosts:
             (aggregators.vote(), 0, 0),
             (aggregators.vote(by_meaning=True, stop=None), 4 * 3 // 2, 4 * 3 // 2),
             (aggregators.check(lambda result: result.id == "sample-4"), 0, 0),
+            (aggregators.majority_of_bests(lambda result: 1), 0, 0),
             (aggregators.judge(), 1, 1),
             (aggregators.judge(both_orders=True), 2, 1),
+            (aggregators.tournament(), 4 * 3, 3),
+            (aggregators.tournament(system="knockout"), 2 * 3, 2),
             (aggregators.synthesize(), 1, 1),
             (aggregators.by_kind(candidates=aggregators.judge(), others=aggregators.first()), 1, 1),
             (aggregators.quorum(aggregators.synthesize(), enough=2), 1, 1),
@@ -197,7 +200,7 @@ class TestCosts:
             said = f"answer {len(model.requests)}"
             if request.output_schema is not None:
                 same = "same" in str(request.output_schema.schema)
-                said = '{"same": false}' if same else '{"reason": "", "best": "1"}'
+                said = '{"same": false}' if same else '{"reason": "", "best": "1", "better": "1"}'
             await anyio.sleep(1)
             return said
 

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.game24 import makes_24
 from benchmarks.recorded_votes import (
+    CERTIFIED_ERROR,
     KNOWN_BETA,
     KNOWN_CHECKED,
     KNOWN_WEIGHTED,
@@ -45,6 +46,8 @@ def test_the_exact_stop_gives_the_full_votes_answer(name: str) -> None:
     assert tries.other_answer == 0
     assert tries.used < tries.samples
     assert tries.beta_used <= tries.samples
+    assert tries.certificate_used < tries.samples
+    assert tries.certified_wrong <= CERTIFIED_ERROR * tries.tries
 
 
 @pytest.mark.parametrize("name", KNOWN_BETA)

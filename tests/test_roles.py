@@ -37,10 +37,11 @@ def leading(request: ModelRequest) -> str | Message:
     [
         (aggregators.synthesize, "concluded"),
         (aggregators.judge, '{"reason": "", "best": "1"}'),
+        (aggregators.tournament, '{"reason": "", "better": "1"}'),
         (aggregators.agentic, FINISH),
         (lambda **role: aggregators.vote(by_meaning=True, stop=None, **role), '{"same": true}'),
     ],
-    ids=["synthesize", "judge", "agentic", "vote"],
+    ids=["synthesize", "judge", "tournament", "agentic", "vote"],
 )
 async def test_each_is_asked_as_it_was_set_up(
     planner: Callable[..., Planner], plans: Any, aggregator: Callable[..., Aggregator], concludes: str, fails: bool

@@ -9,7 +9,7 @@ from .messages import Message
 from .models import ModelRequest, price_of
 from .models.tokens import request_tokens
 from .planners.planner_size import Sized, Span
-from .run.protocols import more_tasks
+from .run.protocols import more_tasks, most_model_calls
 from .run.run import Job, Parts
 from .samples import Sampled
 from .usage import Usage
@@ -59,11 +59,13 @@ def estimated(parts: Parts, job: Job) -> Estimate:
         least, most_each = agent.calls
         each = least + (times > 1), most_each * times
     longest = agent.max_tokens if isinstance(agent, Agent) else None
-    concluding, again = getattr(parts.aggregator, "model_calls", None), more_tasks(parts.aggregator)
+    concluding, again = most_model_calls(parts.aggregator, tasks[1]), more_tasks(parts.aggregator)
+    # Who makes the more calls the more answers there are makes none if all are equal.
+    comparing = concluding != most_model_calls(parts.aggregator, 1)
     # A single result is returned without a call; an aggregating agent may finish after one call.
-    merges_at_least = 1 if concluding and tasks[0] > 1 else 0
+    merges_at_least = 1 if concluding and tasks[0] > 1 and not comparing else 0
     # Who makes no call to conclude may do so from the first answers.
-    low: float = planning[0] + (tasks[0] if merges_at_least else min(1, tasks[0])) * each[0] + merges_at_least
+    low: float = planning[0] + (tasks[0] if concluding else min(1, tasks[0])) * each[0] + merges_at_least
     high: float | None = None
     if planning[1] is not None and tasks[1] is not None and each[1] is not None and concluding is not None:
         samples, repairs = (sized.samples, sized.repairs) if sized else (1, 0)
@@ -72,7 +74,8 @@ def estimated(parts: Parts, job: Job) -> Estimate:
         # What an aggregator asks again is answered in text, once.
         high += again * each[1]
     # Where it asks, it also concludes once more.
-    merges = again * each[0] + (2 if again else 1) if concluding else 0
+    once = concluding if concluding and comparing else 1
+    merges = again * each[0] + (2 * once if again else once) if concluding else 0
     likely = _likely(sized, each[0], merges_at_least, merges, Range(low=low, high=high))
     if job.limits.calls is not None:
         most = job.limits.calls

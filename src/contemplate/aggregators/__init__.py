@@ -14,9 +14,11 @@ from .by_kind import by_kind
 from .check import check
 from .first import first
 from .judge import judge
+from .majority_of_bests import majority_of_bests
 from .missed_form import NAMED
 from .quorum import quorum
 from .synthesize import synthesize
+from .tournament import tournament
 from .vote import vote
 from .weights import Weights, by_accuracy, by_confidence
 
@@ -32,7 +34,9 @@ __all__ = [
     "check",
     "first",
     "judge",
+    "majority_of_bests",
     "quorum",
     "synthesize",
+    "tournament",
     "vote",
 ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from ..arguments import checked_arguments
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator, more_tasks
+from ..run.protocols import Aggregator, more_tasks, most_model_calls
 
 
 @checked_arguments
@@ -21,11 +21,15 @@ def by_kind(*, candidates: Aggregator, others: Aggregator) -> _ByKind:
 
 class _ByKind:
     def __init__(self, candidates: Aggregator, others: Aggregator) -> None:
-        self.model_calls = max(int(getattr(each, "model_calls", 1)) for each in (candidates, others))
+        calls = [getattr(each, "model_calls", 1) for each in (candidates, others)]
+        self.model_calls: int | Callable[[int], int] = max(calls) if not any(map(callable, calls)) else self._most_calls
         if more := max(map(more_tasks, (candidates, others))):
             self.more_tasks = more
         self._candidates = candidates
         self._others = others
+
+    def _most_calls(self, tasks: int) -> int:
+        return max(most_model_calls(each, tasks) or 0 for each in (self._candidates, self._others))
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
         first = await anext(results, None)

@@ -21,8 +21,9 @@ class FormMissed(Exception):
 
 
 def model_calls_of(or_else: OrElse) -> int:
-    """Return how many model calls `or_else` may make: one, if it does not say."""
-    return int(getattr(_aggregator(or_else), "model_calls", 1))
+    """Return how many model calls `or_else` may make: one, if it does not say, or that depends on the answers."""
+    calls = getattr(_aggregator(or_else), "model_calls", 1)
+    return calls if isinstance(calls, int) else 1
 
 
 async def conclude_instead(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 
 import anyio
 
@@ -39,7 +39,7 @@ def quorum(inner: Aggregator, *, enough: int | None = None, required: str | Coll
 class _Quorum:
     def __init__(self, inner: Aggregator, enough: int, required: tuple[str, ...]) -> None:
         if hasattr(inner, "model_calls"):
-            self.model_calls: int = inner.model_calls
+            self.model_calls: int | Callable[[int], int] = inner.model_calls
         if more := more_tasks(inner):
             self.more_tasks = more
         self._inner = inner

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, Literal
+from collections.abc import AsyncIterator, Iterator
+from typing import Literal
 
 import anyio
 
-from .. import answers
 from ..arguments import checked_arguments
 from ..errors import AggregationError, ConfigurationError
 from ..events import VoteCounted
@@ -15,12 +14,13 @@ from ..models import Model
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
 from ..settings import ModelSettings
+from .answer_keys import Key, key_of, value_of
+from .certificate import Certificate
 from .meaning import Meanings
 from .vote_count import Count
 from .weights import Weights
 
-Key = Callable[[Any], object]
-Stop = Literal["exact", "beta"]
+Stop = Literal["exact", "beta", "certificate"]
 
 
 @checked_arguments
@@ -29,6 +29,7 @@ def vote(
     key: Key | None = None,
     stop: Stop | None = "exact",
     confidence: float = 0.95,
+    error: float = 0.05,
     quorum: int = 1,
     weights: Weights | None = None,
     by_meaning: bool = False,
@@ -40,7 +41,10 @@ def vote(
     With `stop="exact"` it returns, and running tasks are cancelled, as soon as no pending answer can change the winner:
     the result equals that of the full vote. With `stop="beta"` it also returns once the leader is likely enough
     (Adaptive-Consistency, https://arxiv.org/abs/2305.11860): cheaper, not exact, and biased towards short answers,
-    because those arrive first.
+    because those arrive first. With `stop="certificate"` it also returns once the leader is certified as the model's
+    most probable answer: the probability that it is not is at most `error`, however often one looks. That holds for
+    samples of one model and one prompt; votes are counted towards it in the order of launch, so that a late call
+    delays it.
 
     A call that failed or was cut short might have changed the winner: the result is complete only if it could not have,
     by the same exact rule. An answer that the key cannot read is an abstention, and changes nothing.
@@ -55,6 +59,7 @@ def vote(
             answer like any other.
         stop: when to return; None waits for all results.
         confidence: for `stop="beta"`: required probability of the leader, in (0.5, 1).
+        error: for `stop="certificate"`: maximum probability that the answer is not the most probable one, in (0, 1).
         quorum: minimum number of counted answers, abstentions excluded.
         weights: `by_confidence()`, `by_accuracy(...)` or your own; all votes weigh the same if None.
         by_meaning: whether to group answers with different keys by meaning.
@@ -63,19 +68,23 @@ def vote(
             verdicts repeatable.
 
     Raises:
-        ConfigurationError: `confidence` or `quorum` is out of range, `stop="beta"` is given with `weights`, or `model`
-            or `settings` without `by_meaning`.
+        ConfigurationError: `confidence`, `error` or `quorum` is out of range, `stop="beta"` or `stop="certificate"` is
+            given with `weights`, or `model` or `settings` without `by_meaning`.
     """
     if not 0.5 < confidence < 1:
         raise ConfigurationError(f"vote({confidence=}): confidence must be between 0.5 and 1")
+    if not 0 < error < 1:
+        raise ConfigurationError(f"vote({error=}): error must be between 0 and 1")
     if quorum < 1:
         raise ConfigurationError(f"vote({quorum=}): quorum must be at least 1")
-    if weights is not None and stop == "beta":
-        raise ConfigurationError('vote(stop="beta") counts votes and cannot weigh them', hint='use stop="exact"')
+    if weights is not None and stop in ("beta", "certificate"):
+        raise ConfigurationError(f'vote(stop="{stop}") counts votes and cannot weigh them', hint='use stop="exact"')
     for name, given in (("model", model), ("settings", settings)):
         if given is not None and not by_meaning:
             raise ConfigurationError(f"vote({name}=...) requires by_meaning=True", hint="pass by_meaning=True")
-    return _Vote(key, stop, confidence, quorum, weights, by_meaning, model, settings)
+    return _Vote(
+        key, stop, confidence, error if stop == "certificate" else None, quorum, weights, by_meaning, model, settings
+    )
 
 
 class _Vote:
@@ -84,6 +93,7 @@ class _Vote:
         key: Key | None,
         stop: Stop | None,
         confidence: float,
+        error: float | None,
         quorum: int,
         weights: Weights | None,
         by_meaning: bool,
@@ -95,6 +105,7 @@ class _Vote:
         self._key = key
         self._stop = stop
         self._confidence = confidence
+        self._error = error
         self._quorum = quorum
         self._weights = weights
         self._by_meaning = by_meaning
@@ -102,7 +113,8 @@ class _Vote:
         self._settings = settings or ModelSettings()
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
-        count = Count(ctx, self._weights)
+        certificate = None if self._error is None else Certificate(self._error)
+        count = Count(ctx, self._weights, certificate)
         meanings = Meanings(question, ctx, self._model, self._settings) if self._by_meaning else None
         queue = _Queue(count, in_order=self._by_meaning)
         ctx.offer(lambda: self._conclude_without_calls(count, queue, meanings, ctx))
@@ -126,7 +138,7 @@ class _Vote:
         """Count the results that are due; return whether the vote is decided."""
         decided = False
         for result in due:
-            key = self._key_of(result, ctx)
+            key = key_of(result, self._key, ctx)
             if key is not None and meanings is not None:
                 key = await meanings.group(key, result)
             self._cast(result, key, count, ctx)
@@ -142,7 +154,7 @@ class _Vote:
     ) -> Conclusion:
         """Conclude without model calls when time is up: queued results count by their keys."""
         for result in queue.rest():
-            key = self._key_of(result, ctx)
+            key = key_of(result, self._key, ctx)
             self._cast(result, key if key is None or meanings is None else meanings.known(key), count, ctx)
         return self._conclusion(count, ctx)
 
@@ -150,27 +162,13 @@ class _Vote:
         weight = 1.0
         try:
             if key is not None and self._weights is not None:
-                weight = self._weights.weigh(_value_of(result, ctx), result)
+                weight = self._weights.weigh(value_of(result, ctx), result)
             count.cast(result, key, weight)
         except Exception as error:
             raise AggregationError(
                 f"the answer of task {result.id!r} cannot be weighed: {type(error).__name__}: {error}",
                 hint="return None for an answer without a score, and pass highest= if scores exceed 1",
             ) from error
-
-    def _key_of(self, result: TaskResult, ctx: RunContext) -> str | None:
-        if not result.answered:
-            return None
-        value = _value_of(result, ctx)
-        key: Key = self._key or (answers.final if value is result.text else answers.typed)
-        try:
-            found = key(value)
-        except Exception as error:
-            raise AggregationError(
-                f"the vote's key function raised {type(error).__name__} on the answer of task {result.id!r}: {error}",
-                hint="return None for an answer that cannot be parsed",
-            ) from error
-        return found if found is None or isinstance(found, str) else answers.typed(found)
 
     def _decided(self, count: Count, ctx: RunContext) -> bool:
         if self._stop is None or count.counted < self._quorum:
@@ -179,7 +177,7 @@ class _Vote:
         return self._likely(count) or (_all_known(ctx) and count.ballot.certain())
 
     def _likely(self, count: Count) -> bool:
-        return self._stop == "beta" and count.ballot.confidence() >= self._confidence
+        return count.certified or (self._stop == "beta" and count.ballot.confidence() >= self._confidence)
 
     def _conclusion(self, count: Count, ctx: RunContext) -> Conclusion:
         complete = self._likely(count) or (_all_known(ctx) and count.ballot.certain(cut_off=True))
@@ -189,13 +187,6 @@ class _Vote:
 def _all_known(ctx: RunContext) -> bool:
     """Return whether it is known how many tasks there will be."""
     return ctx.plan_done or ctx.expected is not None
-
-
-def _value_of(result: TaskResult, ctx: RunContext) -> object:
-    """Return the answer for keys and weights: its text, or its value if the run has an output type."""
-    if ctx.output is not None and result.task.kind != "part":
-        return result.output
-    return result.text
 
 
 class _Queue:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..answers.equivalent_symbols import unwrapped
-from ..answers.markers import marked_answer
 from ..errors import ModelRefusalError, QuorumNotReached
 from ..plan import Task
 from ..result import Conclusion, Dissent, TaskResult
 from ..run.context import RunContext
+from .answer_keys import bare_answer
+from .certificate import Certificate
 from .conclusions import conclusion_of, nothing_answered
 from .early_stopping import Ballot
 from .weights import Weights
@@ -22,13 +22,14 @@ class Count:
         counted: number of counted answers, abstentions excluded.
     """
 
-    def __init__(self, ctx: RunContext, weights: Weights | None) -> None:
+    def __init__(self, ctx: RunContext, weights: Weights | None, certificate: Certificate | None = None) -> None:
         self.ballot = Ballot()
         self.seen: list[TaskResult] = []
         self.counted = 0
         self._supporters: dict[str, list[TaskResult]] = {}
         self._ctx = ctx
         self._weights = weights
+        self._certificate = certificate
         self._read = 0
         self._numbers: dict[str, int] = {}
 
@@ -68,14 +69,24 @@ class Count:
         Raises:
             ValueError: the weight is not finite, or exceeds the declared maximum.
         """
+        number = self.number(result)
         if result.outcome in ("failed", "capped") and not _is_refusal(result):
-            self.ballot.lose(self.number(result), cut_off=result.outcome == "capped")
+            self.ballot.lose(number, cut_off=result.outcome == "capped")
         else:
-            self.ballot.cast(self.number(result), key, weight)
+            self.ballot.cast(number, key, weight)
+        if self._certificate is not None:
+            self._certificate.cast(number, key)
         self.seen.append(result)
         if key is not None and weight > 0:
             self.counted += 1
             self._supporters.setdefault(key, []).append(result)
+
+    @property
+    def certified(self) -> bool:
+        """Whether the leader is certified as the most probable answer, if there is a certificate."""
+        certified = None if self._certificate is None else self._certificate.certified
+        # Votes that came out of turn may have another leader: then the certified answer is not the one to conclude.
+        return certified is not None and certified == self.ballot.leader()
 
     def conclusion(self, *, quorum: int, complete: bool) -> Conclusion:
         """Return the winner, with its supporters and the dissent.
@@ -107,12 +118,7 @@ class Count:
         weights = self.ballot.votes
         others = sorted((key for key in self._supporters if key != winner), key=lambda key: -weights[key])
         votes = {key: len(self._supporters[key]) for key in (winner, *others)}
-        return conclusion.model_copy(update={"answer": self._words(support[0]), "votes": votes})
-
-    def _words(self, result: TaskResult) -> str:
-        """Return the answer of a result without its reasons."""
-        marked = None if self._ctx.output is not None else marked_answer(result.text)
-        return unwrapped(marked or result.text)
+        return conclusion.model_copy(update={"answer": bare_answer(support[0], self._ctx), "votes": votes})
 
 
 def _is_refusal(result: TaskResult) -> bool:

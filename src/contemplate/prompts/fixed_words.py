@@ -12,6 +12,7 @@ FIXED_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "agentic_question": ('"reason"', '"support"', '"solution"'),
     "answer_line": ("Answer:",),
     "judge_candidates": ('"reason"', '"best"'),
+    "judge_pair": ('"reason"', '"better"', '"equal"'),
     "kept_aside": ("read_result", "search_result"),
     "plan": _PLAN,
     "plan_format": ('"tasks"', *_PLAN),

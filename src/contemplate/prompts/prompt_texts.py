@@ -35,6 +35,7 @@ class PromptTexts(TypedDict, total=False):
     judge: str
     judge_candidates: str
     judge_criteria: str
+    judge_pair: str
     kept_aside: str
     left_out: str
     message_from_planner: str

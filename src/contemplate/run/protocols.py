@@ -105,8 +105,9 @@ class Aggregator(Protocol):
     out before the function returns, what it set with `ctx.offer` is used.
 
     A function that makes no model calls may say so with an attribute `model_calls = 0`; then no share of the limits is
-    kept for it. One that adds tasks to the run (`ctx.run_tasks`) may say how many at most with an attribute
-    `more_tasks`, for estimates.
+    kept for it. For estimates, the attribute is how many it makes at most, without repairs, or a function that returns
+    this for a number of tasks. One that adds tasks to the run (`ctx.run_tasks`) may say how many at most with an
+    attribute `more_tasks`, also for estimates.
     """
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
@@ -117,6 +118,14 @@ class Aggregator(Protocol):
 def needs_a_share(aggregator: Aggregator) -> bool:
     """Return whether to keep a share of the limits for `aggregator`: it makes model calls, or does not say."""
     return bool(getattr(aggregator, "model_calls", 1))
+
+
+def most_model_calls(aggregator: Aggregator, tasks: int | None) -> int | None:
+    """Return how many calls `aggregator` makes at most to conclude from so many tasks; None if that is not known."""
+    calls = getattr(aggregator, "model_calls", None)
+    if callable(calls):
+        calls = None if tasks is None else calls(tasks)
+    return None if calls is None else int(calls)
 
 
 def more_tasks(aggregator: Aggregator) -> int:
