@@ -17,7 +17,7 @@ from .run.context import RunContext
 from .run.protocols import Aggregator, Planner
 from .settings import ModelSettings
 
-Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council"]
+Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "verify"]
 
 _STRATEGIES = (strategies.step_by_step, strategies.work_backwards, strategies.critique_and_revise, strategies.analogy)
 
@@ -111,6 +111,8 @@ def preset(mode: Mode | Preset, model: Model | None = None, prompts: Prompts = D
         return Preset(planners.rounds(n=1, k=1, rounds=2), aggregators.first())
     if mode == "council":
         return council()
+    if mode == "verify":
+        return Preset(planners.verified(), aggregators.first())
     raise ConfigurationError(f"there is no mode {mode!r}", hint=f"modes: {', '.join(get_args(Mode))}")
 
 

@@ -8,6 +8,7 @@ Example:
 
 from __future__ import annotations
 
+from ..agents.verifiers import Fault, Verdict
 from ..run.protocols import Planner
 from .as_needed import as_needed
 from .direct import direct
@@ -16,5 +17,20 @@ from .orchestrate import orchestrate
 from .rounds import rounds
 from .router import Probe, Route, router
 from .sample import sample
+from .verified import verified
 
-__all__ = ["Planner", "Probe", "Route", "as_needed", "direct", "model", "orchestrate", "rounds", "router", "sample"]
+__all__ = [
+    "Fault",
+    "Planner",
+    "Probe",
+    "Route",
+    "Verdict",
+    "as_needed",
+    "direct",
+    "model",
+    "orchestrate",
+    "rounds",
+    "router",
+    "sample",
+    "verified",
+]

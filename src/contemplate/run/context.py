@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,6 +24,7 @@ from ..settings import ModelSettings, derived_seed
 from ..tools.tool import Tool
 from ..tools.toolset import Toolset
 from ..usage import Usage
+from .answer import Answer
 from .call_stream import CallStream
 from .calls import Calls
 from .history import History
@@ -132,6 +133,14 @@ class RunContext:
         """
         return await self._state.finished(task_id)
 
+    async def first_finished(self, task_ids: Collection[str]) -> TaskResult:
+        """Wait until any of these planned tasks has a result, and return the one that arrived first.
+
+        Raises:
+            PlanError: one of them has not been planned, or there are none.
+        """
+        return await self._state.first_finished(task_ids)
+
     def when_planned(self, call: Callable[[], None]) -> None:
         """Call `call` when the planner finishes; never, if it has finished already."""
         self._state.when_planned(call)
@@ -146,6 +155,10 @@ class RunContext:
     def expect(self, tasks: int) -> None:
         """Declare the most tasks that there will be, so that a vote can be decided before all are planned."""
         self._state.expected = tasks
+
+    def assign(self, task_id: str, agent: Callable[..., Coroutine[Any, Any, Answer]]) -> None:
+        """Have `agent`, an `AgentFunction`, answer a task that is not yielded yet, in place of the run's agent."""
+        self._state.assigned[task_id] = agent
 
     async def undecided(self) -> None:
         """Wait until the aggregator has read all results and wants more; if it returns instead, the planner ends."""

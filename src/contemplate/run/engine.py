@@ -377,7 +377,7 @@ class _Run:
         error: BaseException | None = None
         try:
             with contained():
-                work = self._agent(task, ctx)
+                work = self._state.assigned.get(task.id, self._agent)(task, ctx)
                 if self._state.stillness.matters:
                     work = followed(work, self._state.stillness)
                 answer = as_answer(await work, None if task.kind == "part" else self._ctx.output)

@@ -17,6 +17,7 @@ from ..models import ToolSpec
 from ..plan import Task
 from ..result import Conclusion, TaskResult
 from .activity import Activity, waits_while
+from .answer import Answer
 from .clock import RunClock
 from .mailbox import Mailbox
 from .planner_steps import Planning
@@ -27,6 +28,8 @@ MANY_TASKS = 16
 
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 RunTasks = Callable[[Iterable[Task]], Awaitable[tuple[TaskResult, ...]]]
+# An agent, of a task and its context: what that is, is known further up only.
+Assigned = Callable[..., Coroutine[Any, Any, Answer]]
 
 
 class _Outbox(Mailbox[TaskResult]):
@@ -53,6 +56,7 @@ class RunState:
         side_effects: the names of the subagents' tools that must not be called for each of several attempts.
         outbox: the results for the aggregator.
         running: the cancel scopes of running tasks, by id.
+        assigned: the agents of tasks that the run's agent does not answer, by id.
         tools: the subagents' tools, if the agent declared them.
         notes: what was repaired, dropped or given up.
         best: the conclusion to use if the aggregator does not return in time.
@@ -73,6 +77,7 @@ class RunState:
         self.stillness = Stillness()
         self.outbox: Mailbox[TaskResult] = _Outbox()
         self.running: dict[str, anyio.CancelScope] = {}
+        self.assigned: dict[str, Assigned] = {}
         self.tools: Sequence[ToolSpec] = ()
         self.notes: list[str] = []
         self.best: Callable[[], Conclusion] | None = None
@@ -90,6 +95,7 @@ class RunState:
         self._waits = 0
         self._attempts = 0
         self._finished: dict[str, anyio.Event] = {}
+        self._arrival = anyio.Event()
         self._messages: dict[str, list[str]] = {}
 
     @property
@@ -135,6 +141,7 @@ class RunState:
         waiter = self._finished.pop(result.id, None)
         if waiter is not None:
             waiter.set()
+        self._arrival.set()
         if not result.task.held:
             self.outbox.put(result)
 
@@ -191,11 +198,33 @@ class RunState:
             PlanError: no task with this id has been planned, so that its result might never come.
         """
         if task_id not in self._results:
-            if task_id not in self.places:
-                raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
+            self._check_planned(task_id)
             with self._waiting(lambda: task_id not in self._results):
                 await self.done(task_id)
         return self._results[task_id]
+
+    async def first_finished(self, task_ids: Collection[str]) -> TaskResult:
+        """Wait until there is a result of any of these planned tasks, and return the one that arrived first.
+
+        Raises:
+            PlanError: one of them has not been planned, or there are none, so that there might never be a result.
+        """
+        if not task_ids:
+            raise PlanError("there are no tasks to wait for", hint="name the tasks that were yielded")
+        for task_id in task_ids:
+            self._check_planned(task_id)
+        while True:
+            for task_id, result in self._results.items():
+                if task_id in task_ids:
+                    return result
+            if self._arrival.is_set():
+                self._arrival = anyio.Event()
+            with self._waiting(lambda: self._results.keys().isdisjoint(task_ids)):
+                await self._arrival.wait()
+
+    def _check_planned(self, task_id: str) -> None:
+        if task_id not in self.places:
+            raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
 
     async def done(self, task_id: str) -> None:
         """Wait until there is a result of a planned task, as one who is not the planner."""

@@ -1,0 +1,219 @@
+"""Verifiers: whoever lists the faults of a solution, be it a model, a program that one writes, a function or a tool.
+
+A verifier is an agent whose task needs one other, the solution. It sees that and the question, and nothing else: not who
+solved it, nor how often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, Field
+from pydantic_core import from_json, to_json
+from typing_extensions import TypeIs
+
+from ..answers.markers import marked_answer
+from ..data import Data, Text
+from ..errors import ConfigurationError, revived
+from ..messages import ToolCall
+from ..models import Model
+from ..plan import Program, Task
+from ..prompts import Prompts, fence_mark, fenced
+from ..prompts.results import result_text
+from ..result import TaskResult
+from ..run.output_type import OutputType
+from ..run.protocols import AgentFunction, Answer
+from ..run.task_context import TaskContext
+from ..settings import ModelSettings
+from ..tools.sandbox import require
+from ..tools.tool import Tool
+from ..tools.tool_context import ToolContext
+from ..tools.user_code import call_function
+from .agent import Agent
+from .tool_use import ToolOutput, run_tool_call
+
+
+class Fault(Data):
+    """A fault of a solution. One that is not `critical` is a gap: a step that may be right, but is not shown to be."""
+
+    what: Text
+    critical: bool = True
+
+
+class Verdict(Data):
+    """What a verifier found: the faults of a solution, none if it found none."""
+
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def critical(self) -> tuple[Fault, ...]:
+        """The faults for which the solution is not accepted."""
+        return tuple(each for each in self.faults if each.critical)
+
+    @property
+    def gaps(self) -> tuple[Fault, ...]:
+        """The other faults."""
+        return tuple(each for each in self.faults if not each.critical)
+
+    def text(self, prompts: Prompts) -> str:
+        """Return it as a text, for whoever mends the solution and for people."""
+        if not self.faults:
+            return prompts.render("verify_no_faults")
+        names = {True: "verify_critical", False: "verify_gap"}
+        return "\n".join(prompts.render(names[each.critical], fault=each.what) for each in self.faults)
+
+
+Found = bool | str | Sequence[str | Fault]
+"""What a function says of a solution: whether it is good, what is wrong, or a list of faults, empty if there are none."""
+
+VerifierFunction = Callable[[TaskResult], Found | Awaitable[Found]]
+Verifier = str | Model | Program | Tool | VerifierFunction
+
+# Of a model's verdict that does not fit its form.
+REPAIRS = 2
+
+
+def asks_a_model(verifier: Verifier | None) -> TypeIs[str | Model | Program | None]:
+    """Return whether a verdict costs a model call: that of a model, or of a program that one writes."""
+    return verifier is None or isinstance(verifier, str | Program) or hasattr(verifier, "request")
+
+
+def verifying_agent(verifier: Verifier | None) -> AgentFunction:
+    """Return the agent that lists the faults of the solution which its task needs, as a `Verdict`, its `output`.
+
+    Raises:
+        ConfigurationError: a tool wants more than a `question` and a `solution`.
+        MissingDependencyError: it is to write a program, and the extra "code" is not installed.
+    """
+    if isinstance(verifier, Program):
+        require()
+        return _by_program
+    if asks_a_model(verifier):
+        return _by_model
+    return _ToolVerifier(verifier) if isinstance(verifier, Tool) else _FunctionVerifier(verifier)
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().casefold() if isinstance(value, str) else value
+
+
+class CheckedStep(BaseModel):
+    """A step of a solution, as a model checked it; the reason comes first, so that the verdict can follow from it."""
+
+    step: str
+    why: str
+    fault: Annotated[Literal["none", "gap", "critical"], BeforeValidator(_lower)]
+
+
+class CheckedSteps(BaseModel):
+    """The steps of a solution, as a model checked them."""
+
+    steps: Annotated[list[CheckedStep], Field(min_length=1)]
+
+
+async def _by_model(task: Task, ctx: TaskContext) -> Answer:
+    """Ask a model, which goes through the solution step by step."""
+    prompts = ctx.run.prompts
+    texts = [("solution", result_text(ctx.inputs[0], prompts))]
+    mark = fence_mark(texts)
+    asked = prompts.render("verify_question", question=ctx.run.question, mark=mark, solution=fenced(texts, mark))
+    messages = ctx.run.opening("subagent", prompts.render("verify"), asked)
+    output = OutputType(CheckedSteps)
+    answer = await Agent(max_repairs=REPAIRS).converse(messages, ctx, settings=task.settings or ModelSettings(), output=output)
+    if not isinstance(answer.output, CheckedSteps):
+        # It was cut off.
+        return answer
+    found = [each for each in answer.output.steps if each.fault != "none"]
+    return _answer(
+        Verdict(
+            faults=tuple(Fault(what=f"{each.step}: {each.why}", critical=each.fault == "critical") for each in found)
+        ),
+        ctx,
+    )
+
+
+async def _by_program(task: Task, ctx: TaskContext) -> Answer:
+    """Ask a model for a program that checks the solution, whose last line says whether it is good."""
+    answer = await Agent()(task, ctx)
+    if answer.outcome != "answered":
+        return answer
+    printed = (marked_answer(answer.text) or "").strip()
+    return _answer(Verdict() if printed.rstrip(".").casefold() == "ok" else _failed(printed, ctx), ctx)
+
+
+class _FunctionVerifier:
+    def __init__(self, function: VerifierFunction) -> None:
+        self._function = function
+
+    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
+        solution = ctx.inputs[0]
+        try:
+            found = await call_function(self._function, solution)
+        except Exception as error:
+            raise ConfigurationError(
+                f"the verifier raised {type(error).__name__} on the answer of task {solution.id!r}: {error}",
+                hint="return False, or what is wrong, for an answer that cannot be checked",
+            ) from error
+        return _answer(_verdict(found, ctx), ctx)
+
+
+class _ToolVerifier:
+    def __init__(self, tool: Tool) -> None:
+        properties, required = tool.parameters.get("properties"), tool.parameters.get("required")
+        self._wanted = list(properties) if isinstance(properties, dict) else []
+        others = set(required if isinstance(required, list) else ()) - {"question", "solution"}
+        if others or "solution" not in self._wanted:
+            raise ConfigurationError(
+                f"verifier={tool!r} has the parameters {', '.join(self._wanted) or '(none)'}",
+                hint="a tool that verifies takes a `solution`, and may take the `question`: both are texts",
+            )
+        self._tool = tool
+
+    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
+        known = {"question": ctx.run.question, "solution": result_text(ctx.inputs[0], ctx.run.prompts)}
+        given = {name: text for name, text in known.items() if name in self._wanted}
+        call = ToolCall(id=f"verify-{task.id}", name=self._tool.name, arguments=to_json(given).decode())
+
+        async def use(context: ToolContext[Any]) -> ToolOutput:
+            return await self._tool.within(context).call(call.arguments)
+
+        made = await run_tool_call(call, ctx.run, task, use, self._tool)
+        if made.error is not None:
+            raise revived(made.error)
+        return _answer(_verdict(_returned(made.text), ctx), ctx)
+
+
+def _returned(text: str) -> Any:
+    """Return what a tool returned, of which there is only the text."""
+    try:
+        found = from_json(text)
+    except ValueError:
+        return text
+    return found if isinstance(found, bool | list) else text
+
+
+def _verdict(found: object, ctx: TaskContext) -> Verdict:
+    """Return the verdict that `found` is.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if isinstance(found, bool):
+        return Verdict() if found else _failed("", ctx)
+    if isinstance(found, str):
+        return _failed(found, ctx)
+    if not isinstance(found, Sequence) or not all(isinstance(each, str | Fault) for each in found):
+        raise ConfigurationError(
+            f"the verifier returned {found!r:.100}",
+            hint="return True, False, a text that says what is wrong, or a list of texts or `planners.Fault`",
+        )
+    return Verdict(faults=tuple(each if isinstance(each, Fault) else Fault(what=each) for each in found))
+
+
+def _failed(problem: str, ctx: TaskContext) -> Verdict:
+    return Verdict(faults=(Fault(what=problem.strip() or ctx.run.prompts.render("check_failed")),))
+
+
+def _answer(verdict: Verdict, ctx: TaskContext) -> Answer:
+    return Answer(verdict.text(ctx.run.prompts), output=verdict)
