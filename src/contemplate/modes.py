@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Literal, NamedTuple, get_args
 
 from . import aggregators, planners, strategies
@@ -95,25 +95,23 @@ def preset(mode: Mode | Preset, model: Model | None = None, prompts: Prompts = D
     brevity = None if model is None else brevity_of(model)
     if isinstance(mode, Preset):
         return mode if brevity is None or mode.brief is None else mode.brief(brevity, prompts)
-    if mode == "instant":
-        return Preset(planners.direct(), aggregators.first())
-    if mode == "thinking":
-        return Preset(planners.direct(instructions=prompts.render("thinking")), aggregators.first())
     if brevity is not None and mode in ("contemplating", "auto"):
         return _brief(brevity, prompts)
-    if mode == "contemplating":
-        return Preset(planners.model(), aggregators.synthesize())
-    if mode == "auto":
-        return Preset(planners.model(min_tasks=1), aggregators.synthesize())
-    if mode == "vote":
-        return Preset(planners.sample(5, wave=3), aggregators.vote())
-    if mode == "refine":
-        return Preset(planners.rounds(n=1, k=1, rounds=2), aggregators.first())
-    if mode == "council":
-        return council()
-    if mode == "verify":
-        return Preset(planners.verified(), aggregators.first())
+    if mode in _READY:
+        return _READY[mode](prompts)
     raise ConfigurationError(f"there is no mode {mode!r}", hint=f"modes: {', '.join(get_args(Mode))}")
+
+
+_READY: Mapping[Mode, Callable[[Prompts], Preset]] = {
+    "instant": lambda _: Preset(planners.direct(), aggregators.first()),
+    "thinking": lambda prompts: Preset(planners.direct(instructions=prompts.render("thinking")), aggregators.first()),
+    "contemplating": lambda _: Preset(planners.model(), aggregators.synthesize()),
+    "auto": lambda _: Preset(planners.model(min_tasks=1), aggregators.synthesize()),
+    "vote": lambda _: Preset(planners.sample(5, wave=3), aggregators.vote()),
+    "refine": lambda _: Preset(planners.rounds(n=1, k=1, rounds=2), aggregators.first()),
+    "council": lambda _: council(),
+    "verify": lambda _: Preset(planners.verified(), aggregators.first()),
+}
 
 
 def _brief(brevity: Brevity, prompts: Prompts, refine: int = 0, ask_again: int = 0) -> Preset:

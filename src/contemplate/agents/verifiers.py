@@ -1,12 +1,13 @@
 """Verifiers: whoever lists the faults of a solution, be it a model, a program that one writes, a function or a tool.
 
-A verifier is an agent whose task needs one other, the solution. It sees that and the question, and nothing else: not who
-solved it, nor how often.
+A verifier is an agent whose task needs one other, the solution. It sees that and the question, and nothing else: not
+who solved it, nor how often.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
@@ -26,7 +27,7 @@ from ..run.output_type import OutputType
 from ..run.protocols import AgentFunction, Answer
 from ..run.task_context import TaskContext
 from ..settings import ModelSettings
-from ..tools.sandbox import require
+from ..tools.sandbox import require, run_program
 from ..tools.tool import Tool
 from ..tools.tool_context import ToolContext
 from ..tools.user_code import call_function
@@ -64,12 +65,29 @@ class Verdict(Data):
         return "\n".join(prompts.render(names[each.critical], fault=each.what) for each in self.faults)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckingProgram:
+    """A program that verifies, in the sandbox: its variables `question` and `solution` are there when it begins.
+
+    The last line that it prints is OK if nothing is wrong; else each line is a fault.
+
+    Args:
+        source: the program, in Python.
+        limits: those of the sandbox.
+    """
+
+    source: str
+    limits: Program = field(default_factory=Program)
+
+
 Found = bool | str | Sequence[str | Fault]
-"""What a function says of a solution: whether it is good, what is wrong, or a list of faults, empty if there are none."""
+"""What a function says of a solution: whether it is good, what is wrong, or a list of faults, perhaps empty."""
 
 VerifierFunction = Callable[[TaskResult], Found | Awaitable[Found]]
-Verifier = str | Model | Program | Tool | VerifierFunction
+Verifier = str | Model | Program | CheckingProgram | Tool | VerifierFunction
 
+# What a program prints of a solution without faults.
+GOOD = "ok"
 # Of a model's verdict that does not fit its form.
 REPAIRS = 2
 
@@ -80,15 +98,18 @@ def asks_a_model(verifier: Verifier | None) -> TypeIs[str | Model | Program | No
 
 
 def verifying_agent(verifier: Verifier | None) -> AgentFunction:
-    """Return the agent that lists the faults of the solution which its task needs, as a `Verdict`, its `output`.
+    """Return the agent that lists the faults of the solution which its task needs: a `Verdict` is its `output`.
 
     Raises:
         ConfigurationError: a tool wants more than a `question` and a `solution`.
-        MissingDependencyError: it is to write a program, and the extra "code" is not installed.
+        MissingDependencyError: it is a program, and the extra "code" is not installed.
     """
     if isinstance(verifier, Program):
         require()
-        return _by_program
+        return _by_written_program
+    if isinstance(verifier, CheckingProgram):
+        require()
+        return _ProgramVerifier(verifier)
     if asks_a_model(verifier):
         return _by_model
     return _ToolVerifier(verifier) if isinstance(verifier, Tool) else _FunctionVerifier(verifier)
@@ -115,12 +136,14 @@ class CheckedSteps(BaseModel):
 async def _by_model(task: Task, ctx: TaskContext) -> Answer:
     """Ask a model, which goes through the solution step by step."""
     prompts = ctx.run.prompts
-    texts = [("solution", result_text(ctx.inputs[0], prompts))]
+    texts = [("solution", _solution_text(ctx))]
     mark = fence_mark(texts)
     asked = prompts.render("verify_question", question=ctx.run.question, mark=mark, solution=fenced(texts, mark))
     messages = ctx.run.opening("subagent", prompts.render("verify"), asked)
     output = OutputType(CheckedSteps)
-    answer = await Agent(max_repairs=REPAIRS).converse(messages, ctx, settings=task.settings or ModelSettings(), output=output)
+    answer = await Agent(max_repairs=REPAIRS).converse(
+        messages, ctx, settings=task.settings or ModelSettings(), output=output
+    )
     if not isinstance(answer.output, CheckedSteps):
         # It was cut off.
         return answer
@@ -133,13 +156,30 @@ async def _by_model(task: Task, ctx: TaskContext) -> Answer:
     )
 
 
-async def _by_program(task: Task, ctx: TaskContext) -> Answer:
+async def _by_written_program(task: Task, ctx: TaskContext) -> Answer:
     """Ask a model for a program that checks the solution, whose last line says whether it is good."""
     answer = await Agent()(task, ctx)
     if answer.outcome != "answered":
         return answer
-    printed = (marked_answer(answer.text) or "").strip()
-    return _answer(Verdict() if printed.rstrip(".").casefold() == "ok" else _failed(printed, ctx), ctx)
+    return _answer(_printed((marked_answer(answer.text) or "").strip(), ctx), ctx)
+
+
+class _ProgramVerifier:
+    def __init__(self, program: CheckingProgram) -> None:
+        self._program = program
+
+    async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
+        values = {"question": ctx.run.question, "solution": _solution_text(ctx)}
+        given = "\n".join(f"{name} = {text!r}" for name, text in values.items())
+        code = f"{given}\n{self._program.source}"
+
+        async def use(context: ToolContext[Any]) -> ToolOutput:
+            return await run_program(code, self._program.limits, {})
+
+        made = await run_tool_call(ToolCall(id=f"verify-{task.id}", name="program", arguments=code), ctx.run, task, use)
+        if made.error is not None:
+            raise revived(made.error)
+        return _answer(_printed(made.text, ctx), ctx)
 
 
 class _FunctionVerifier:
@@ -171,7 +211,7 @@ class _ToolVerifier:
         self._tool = tool
 
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
-        known = {"question": ctx.run.question, "solution": result_text(ctx.inputs[0], ctx.run.prompts)}
+        known = {"question": ctx.run.question, "solution": _solution_text(ctx)}
         given = {name: text for name, text in known.items() if name in self._wanted}
         call = ToolCall(id=f"verify-{task.id}", name=self._tool.name, arguments=to_json(given).decode())
 
@@ -209,6 +249,18 @@ def _verdict(found: object, ctx: TaskContext) -> Verdict:
             hint="return True, False, a text that says what is wrong, or a list of texts or `planners.Fault`",
         )
     return Verdict(faults=tuple(each if isinstance(each, Fault) else Fault(what=each) for each in found))
+
+
+def _printed(text: str, ctx: TaskContext) -> Verdict:
+    """Return the verdict that a program printed."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if lines and lines[-1].rstrip(".!").casefold() == GOOD:
+        return Verdict()
+    return Verdict(faults=tuple(Fault(what=line) for line in lines)) if lines else _failed("", ctx)
+
+
+def _solution_text(ctx: TaskContext) -> str:
+    return result_text(ctx.inputs[0], ctx.run.prompts)
 
 
 def _failed(problem: str, ctx: TaskContext) -> Verdict:

@@ -8,7 +8,7 @@ Example:
 
 from __future__ import annotations
 
-from ..agents.verifiers import Fault, Verdict
+from ..agents.verifiers import CheckingProgram, Fault, Verdict
 from ..run.protocols import Planner
 from .as_needed import as_needed
 from .direct import direct
@@ -20,6 +20,7 @@ from .sample import sample
 from .verified import verified
 
 __all__ = [
+    "CheckingProgram",
     "Fault",
     "Planner",
     "Probe",

@@ -95,20 +95,26 @@ class Lines:
         """Return the task of `line` after the one with this result; None if it is at its end."""
         if result.task.kind == "candidate":
             if not result.answered:
-                return self._end(line, f"its solution was not written: {_why(result)}")
+                self._end(line, f"its solution was not written: {_why(result)}")
+                return None
             line.solution, line.checks = _Solution(result), 0
             self._solutions.append(line.solution)
             return self._checking(line, line.solution)
         solution, verdict = line.solution, result.output
         if solution is None or not result.answered or not isinstance(verdict, Verdict):
-            return self._end(line, f"its solution could not be checked: {_why(result)}")
+            self._end(line, f"its solution could not be checked: {_why(result)}")
+            return None
         solution.faults += [each for each in verdict.faults if each not in solution.faults]
         if not verdict.critical:
             solution.passes += 1
-            return self._checking(line, solution) if solution.passes < self._rules.passes else self._accept(solution)
+            if solution.passes < self._rules.passes:
+                return self._checking(line, solution)
+            self._accept(solution)
+            return None
         line.rejections += 1
         if line.rejections == self._rules.rejections:
-            return self._end(line, f"given up after {line.rejections} rejections")
+            self._end(line, f"given up after {line.rejections} rejections")
+            return None
         return self._mending(line, solution, result)
 
     def _end(self, line: _Line, why: str) -> None:

@@ -41,9 +41,9 @@ def verified(
 
     Args:
         verifier: who lists the faults: a model or its name, the run's model if None; a `strategies.Program`, with which
-            the run's model writes a program that checks; a function of the solution's `TaskResult`, which may be async
-            and returns True, False, what is wrong, or a list of texts and `planners.Fault`; or a tool with a parameter
-            `solution`, and perhaps `question`, that returns the same.
+            the run's model writes a program that checks; a `planners.CheckingProgram` of your own; a function of the
+            solution's `TaskResult`, which may be async and returns True, False, what is wrong, or a list of texts and
+            `planners.Fault`; or a tool with a parameter `solution`, and perhaps `question`, that returns the same.
         passes: verdicts that a solution must pass; if None two, and one where no model is asked.
         rejections: verdicts with a critical fault after which a line is given up.
         lines: how many solutions are worked on at the same time.
