@@ -347,7 +347,7 @@ async def verifying(told: Told) -> None:
 
     faults = iter([["gap", "critical"], ["none"]])
     await told.run(judge, planner=planners.verified(lines=1, passes=1), aggregator=aggregators.first())
-    written: list[Reply] = ["a solution", "```python\nprint('OK')\n```"]
+    written: list[Reply] = ["a solution", "```python\nprint('CORRECT')\n```"]
     planner = planners.verified(strategies.code, lines=1, passes=1)
     await told.run(written, planner=planner, aggregator=aggregators.first())
 

@@ -119,9 +119,10 @@ class TestCosts:
         seen: Counter[str] = Counter()
 
         async def reply(request: ModelRequest) -> str:
+            number = len(model.requests)
             await anyio.sleep(1)
             if request.output_schema is None:
-                return f"solution {len(model.requests)}"
+                return f"solution {number}"
             asked = request.messages[-1].text
             seen[asked] += 1
             fault = "none" if good or seen[asked] == 1 else "critical"

@@ -292,7 +292,7 @@ async def test_a_tool_that_fails_ends_the_line() -> None:
 
 async def test_programs_verify() -> None:
     pytest.importorskip("pydantic_monty")
-    own = CheckingProgram("print('OK' if '2' in solution and 'primes' in question else 'no two\\nat all')")
+    own = CheckingProgram("print('CORRECT' if '2' in solution and 'primes' in question else 'no two\\nat all')")
     model = Solver(lambda *_: "unused")
     result = await run(model, own, lines=1)
     assert (result.text, result.usage.calls) == ("solution no. 2.", 2)
@@ -303,7 +303,7 @@ async def test_programs_verify() -> None:
 
 async def test_a_model_may_write_the_program() -> None:
     pytest.importorskip("pydantic_monty")
-    written = iter(["print('it is 3')", "print('OK')"])
+    written = iter(["print('it is 3')", "print('CORRECT')"])
 
     def reply(request: ModelRequest) -> str:
         writes = "Check it with a program" in request.messages[-1].text

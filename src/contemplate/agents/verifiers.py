@@ -69,7 +69,7 @@ class Verdict(Data):
 class CheckingProgram:
     """A program that verifies, in the sandbox: its variables `question` and `solution` are there when it begins.
 
-    The last line that it prints is OK if nothing is wrong; else each line is a fault.
+    The last line that it prints is CORRECT if nothing is wrong; else each line is a fault.
 
     Args:
         source: the program, in Python.
@@ -87,7 +87,7 @@ VerifierFunction = Callable[[TaskResult], Found | Awaitable[Found]]
 Verifier = str | Model | Program | CheckingProgram | Tool | VerifierFunction
 
 # What a program prints of a solution without faults.
-GOOD = "ok"
+GOOD = "correct"
 # Of a model's verdict that does not fit its form.
 REPAIRS = 2
 

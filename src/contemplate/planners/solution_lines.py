@@ -17,7 +17,7 @@ MOST_SHOWN = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class LineRules:
     """How solutions are made and checked; `planners.verified` says what each of these is."""
 
     agent: AgentFunction
@@ -59,7 +59,7 @@ class _Line:
 class Lines:
     """The lines of one run."""
 
-    def __init__(self, rules: Rules, question: str, ctx: RunContext) -> None:
+    def __init__(self, rules: LineRules, question: str, ctx: RunContext) -> None:
         self._rules = rules
         self._question = question
         self._ctx = ctx

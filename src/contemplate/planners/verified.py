@@ -12,7 +12,7 @@ from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
 from .planner_size import Sized
-from .solution_lines import Lines, Rules
+from .solution_lines import LineRules, Lines
 
 
 @checked_arguments
@@ -60,7 +60,7 @@ def verified(
         passes = 2 if asks_a_model(verifier) else 1
     if passes < 1 or rejections < 1 or lines < 1:
         raise ConfigurationError(f"planners.verified({passes=}, {rejections=}, {lines=}): all must be at least 1")
-    rules = Rules(
+    rules = LineRules(
         agent=verifying_agent(verifier),
         model=None if isinstance(verifier, Program) or not asks_a_model(verifier) else verifier,
         program=verifier if isinstance(verifier, Program) else None,
