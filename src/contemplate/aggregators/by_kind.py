@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from ..arguments import checked_arguments
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator, more_tasks
+from ..run.protocols import Aggregator, more_tasks, subagent_settings
 
 
 @checked_arguments
@@ -24,6 +24,8 @@ class _ByKind:
         self.model_calls = max(int(getattr(each, "model_calls", 1)) for each in (candidates, others))
         if more := max(map(more_tasks, (candidates, others))):
             self.more_tasks = more
+        settings = [each for each in map(subagent_settings, (candidates, others)) if each is not None]
+        self.subagent_settings = settings[0].over(settings[-1]) if settings else None
         self._candidates = candidates
         self._others = others
 

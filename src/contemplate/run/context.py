@@ -16,7 +16,7 @@ from ..data import readable
 from ..errors import ConfigurationError
 from ..events import EVERYONE, Event, Noted, Speaker, TaskTold
 from ..messages import ImagePart, Message, ToolCall, instructed
-from ..models import DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
+from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
 from ..plan import Task
 from ..prompts import DEFAULTS, Prompts
 from ..result import Conclusion, TaskResult
@@ -55,6 +55,7 @@ class RunContext:
         seed: the seed given to the contemplator, or to the run around this one, from which all others are derived; None
             without one.
         settings: settings of all calls of the run, where a call has none of its own.
+        subagent_settings: those that the aggregator needs for the subagents' calls, where nobody says otherwise.
         prompts: the prompts of the run; `ctx.prompts.render(name, ...)` is one with its placeholders filled in.
         instructions: what is added to the system messages of planners and aggregators, by role.
         answer_settings: settings of the calls that write an answer to the whole question, over their own.
@@ -71,6 +72,7 @@ class RunContext:
     streaming: bool = False
     seed: int | None = None
     settings: ModelSettings | None = None
+    subagent_settings: ModelSettings | None = None
     prompts: Prompts = DEFAULTS
     instructions: Mapping[Speaker, str] = field(default_factory=dict)
     answer_settings: ModelSettings | None = None
@@ -369,6 +371,13 @@ class RunContext:
 
     # For aggregators
 
+    def watch(self, sink: Callable[[str, Delta], None]) -> None:
+        """Call `sink` with the task's id and each piece that a subagent's model writes; its calls are streamed for it.
+
+        A piece that restarts also comes before each of a task's calls. `sink` may `interrupt` the task.
+        """
+        self._state.watchers.append(sink)
+
     async def run_tasks(self, tasks: Iterable[Task]) -> tuple[TaskResult, ...]:
         """Add tasks to the run, also when the planner has finished, and return their results in the order of `tasks`.
 
@@ -452,6 +461,8 @@ class RunContext:
         chosen = self.model(model)
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
+        if self.subagent_settings is not None and role == "subagent":
+            request = replace(request, settings=request.settings.over(self.subagent_settings))
         request = self._in_own_words(request)
         if role in self.instructions:
             request = replace(request, messages=instructed(request.messages, self.instructions[role]))

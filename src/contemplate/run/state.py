@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 
 from ..errors import PlanError, SideEffectsError
-from ..models import ToolSpec
+from ..models import Delta, ToolSpec
 from ..plan import Task
 from ..result import Conclusion, TaskResult
 from .activity import Activity, waits_while
@@ -56,6 +56,7 @@ class RunState:
         side_effects: the names of the subagents' tools that must not be called for each of several attempts.
         outbox: the results for the aggregator.
         running: the cancel scopes of running tasks, by id.
+        watchers: who is told of each piece that a subagent's model writes.
         assigned: the agents of tasks that the run's agent does not answer, by id.
         tools: the subagents' tools, if the agent declared them.
         notes: what was repaired, dropped or given up.
@@ -77,6 +78,7 @@ class RunState:
         self.stillness = Stillness()
         self.outbox: Mailbox[TaskResult] = _Outbox()
         self.running: dict[str, anyio.CancelScope] = {}
+        self.watchers: list[Callable[[str, Delta], None]] = []
         self.assigned: dict[str, Assigned] = {}
         self.tools: Sequence[ToolSpec] = ()
         self.notes: list[str] = []
