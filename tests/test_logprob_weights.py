@@ -135,12 +135,13 @@ async def test_sure_answers_weigh_more_and_are_asked_for_their_log_probabilities
     assert {each.settings.logprobs for each in model.requests} == {5}
 
 
-async def test_what_a_user_says_of_log_probabilities_holds() -> None:
-    for options in ({"settings": ModelSettings(logprobs=20)}, {"all_settings": ModelSettings(logprobs=20)}):
-        model = by_seed(said("1", 2))
-        aggregator = aggregators.vote(weights=aggregators.by_logprobs(top=3))
-        await Contemplator(model, planner=planners.sample(1), aggregator=aggregator, **options).run("q")  # type: ignore[arg-type]
-        assert model.requests[0].settings.logprobs == 20
+@pytest.mark.parametrize("option", ["settings", "all_settings"])
+async def test_what_a_user_says_of_log_probabilities_holds(option: str) -> None:
+    model = by_seed(said("1", 2))
+    aggregator = aggregators.vote(weights=aggregators.by_logprobs(top=3))
+    given: Any = {option: ModelSettings(logprobs=20)}
+    await Contemplator(model, planner=planners.sample(1), aggregator=aggregator, **given).run("q")
+    assert model.requests[0].settings.logprobs == 20
 
 
 @pytest.mark.parametrize(
@@ -208,6 +209,7 @@ async def test_only_the_surest_share_counts() -> None:
 def test_who_counts_does_not_depend_on_a_warmup_of_all(sure: list[int], keep: float) -> None:
     model = by_seed(*(said(str(each), each) for each in sure))
     least = threshold(map(float, sure), keep)
+    assert least is not None
     for more in ({}, {"warmup": max(2, len(sure))}):
         aggregator = aggregators.vote(weights=aggregators.by_logprobs(keep=keep, **more), stop=None)  # type: ignore[arg-type]
         result = Contemplator(model, planner=planners.sample(len(sure)), aggregator=aggregator).run_sync("q")

@@ -32,7 +32,8 @@ class Count:
         self._weights = weights
         self._read = 0
         self._numbers: dict[str, int] = {}
-        self.selection = weights.selection(ctx, self.number_of) if isinstance(weights, Selective) else None
+        selective: object = weights
+        self.selection = selective.selection(ctx, self.number_of) if isinstance(selective, Selective) else None
 
     @property
     def votes(self) -> dict[str, int]:
