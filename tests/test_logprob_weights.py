@@ -18,8 +18,9 @@ from contemplate.errors import ConfigurationError
 from contemplate.events import TaskDelta
 from contemplate.journal import Journal
 from contemplate.messages import TokenLogprob
-from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
-from contemplate.testing import ScriptedModel
+from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse, OpenAIModel
+from contemplate.testing import ScriptedModel, providers
+from contemplate.testing.providers import Provider, ProviderDialect
 from contemplate.usage import Usage
 
 from .patience import PATIENCE
@@ -190,6 +191,17 @@ async def test_without_log_probabilities_answers_weigh_little_and_that_is_told_o
     assert note.startswith("scripted gave no log-probabilities")
     alone = await voted(by_seed(without("1"), without("2"), without("2")), 3, keep=0.5, stop="exact")
     assert (alone.answer, alone.complete, len(alone.notes)) == ("2", True, 1)
+
+
+@pytest.mark.parametrize("dialect", [providers.LLAMA_CPP, providers.GROQ], ids=lambda dialect: dialect.name)
+async def test_over_the_wire_servers_that_give_none_are_told_of_once(dialect: ProviderDialect) -> None:
+    """One imitation gives no alternatives, the other refuses to be asked."""
+    with Provider(dialect, "Answer: 1") as server:
+        model = OpenAIModel(server.model, base_url=server.url, api_key="k")
+        result = await voted(model, 3)
+    assert (result.answer, result.votes) == ("1", {"1": 3})
+    (note,) = [each for each in result.notes if "no log-probabilities" in each]
+    assert server.model in note
 
 
 # Filters
