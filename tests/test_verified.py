@@ -290,6 +290,26 @@ async def test_a_tool_that_fails_ends_the_line() -> None:
     assert "no disk" in result.notes[0]
 
 
+async def test_a_tool_that_verifies_may_wait_for_an_approval(tmp_path: Path) -> None:
+    @tool(approval=True)
+    def people(solution: str) -> str | bool:
+        """Ask people, who cost much."""
+        return "2" in solution or "no two"
+
+    planner = planners.verified(people, lines=1)
+    model = Solver(lambda *_: "unused")
+    journal = Journal(tmp_path / "runs.db")
+    mind = Contemplator(model, planner=planner, aggregator=aggregators.first(), journal=journal)
+    with anyio.fail_after(PATIENCE):
+        result = await mind.run(QUESTION)
+        for text in ("no. 1.", "no. 2."):
+            (call,) = result.pending
+            assert text in str(call.arguments)
+            result = await mind.resume(result.run_id, {call.id: True})
+    assert (result.text, result.complete, result.notes) == ("solution no. 2.", True, ())
+    assert model.solutions == 2
+
+
 async def test_programs_verify() -> None:
     pytest.importorskip("pydantic_monty")
     own = CheckingProgram("print('CORRECT' if '2' in solution and 'primes' in question else 'no two\\nat all')")
