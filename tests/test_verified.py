@@ -31,11 +31,13 @@ from contemplate import (
 from contemplate.errors import ConfigurationError, ModelServerError, PlanError, ToolError
 from contemplate.events import ToolFinished
 from contemplate.journal import Journal
+from contemplate.messages import Message
 from contemplate.models import ModelRequest, ModelResponse
 from contemplate.planners import CheckingProgram, Fault, Verdict
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
 from contemplate.tools.tool import Tool
+from contemplate.usage import Usage
 
 from .patience import PATIENCE
 from .still_clock import on_a_still_clock, outlast
@@ -201,6 +203,27 @@ async def test_a_verdict_in_no_form_is_asked_for_again() -> None:
     replies = iter(["It looks fine to me.", steps("none")])
     result = await run(Solver(lambda *_: next(replies)), lines=1, passes=1)
     assert (result.complete, result.usage.calls) == (True, 3)
+
+
+async def test_the_number_of_steps_has_a_bound_and_who_writes_on_is_cut_off() -> None:
+    """Small models repeat a step until their tokens are used up."""
+    model = Solver(lambda *_: steps("none"))
+    usual = model._reply
+
+    async def reply(request: ModelRequest) -> Reply:
+        text = await usual(request)
+        assert isinstance(text, str)
+        usage = Usage(calls=1, input_tokens=1, output_tokens=1)
+        finish: Any = "stop" if request.output_schema is None else "length"
+        return ModelResponse(message=Message.assistant(text), finish=finish, usage=usage, model="m")
+
+    result = await run(ScriptedModel(reply), lines=1)
+    assert (result.text, result.complete) == ("solution no. 1.", False)
+    assert "could not be checked: it was capped" in result.notes[0]
+    schema = model.verifying[0].output_schema
+    assert schema is not None
+    assert '"maxItems": 24' in json.dumps(schema.schema)
+    assert "more than 24" in model.verifying[0].messages[1].text
 
 
 async def test_another_model_may_verify() -> None:

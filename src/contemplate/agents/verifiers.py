@@ -88,6 +88,8 @@ Verifier = str | Model | Program | CheckingProgram | Tool | VerifierFunction
 
 # What a program prints of a solution without faults.
 GOOD = "correct"
+# Small models may find no end of them where a grammar lets them go on.
+MOST_STEPS = 24
 # Of a model's verdict that does not fit its form.
 REPAIRS = 2
 
@@ -130,7 +132,7 @@ class CheckedStep(BaseModel):
 class CheckedSteps(BaseModel):
     """The steps of a solution, as a model checked them."""
 
-    steps: Annotated[list[CheckedStep], Field(min_length=1)]
+    steps: Annotated[list[CheckedStep], Field(min_length=1, max_length=MOST_STEPS)]
 
 
 async def _by_model(task: Task, ctx: TaskContext) -> Answer:
@@ -138,7 +140,8 @@ async def _by_model(task: Task, ctx: TaskContext) -> Answer:
     prompts = ctx.run.prompts
     texts = [("solution", _solution_text(ctx))]
     mark = fence_mark(texts)
-    asked = prompts.render("verify_question", question=ctx.run.question, mark=mark, solution=fenced(texts, mark))
+    shown = {"mark": mark, "solution": fenced(texts, mark)}
+    asked = prompts.render("verify_question", question=ctx.run.question, most=str(MOST_STEPS), **shown)
     messages = ctx.run.opening("subagent", prompts.render("verify"), asked)
     output = OutputType(CheckedSteps)
     answer = await Agent(max_repairs=REPAIRS).converse(

@@ -182,7 +182,7 @@ class Lines:
 
 
 def _why(result: TaskResult) -> str:
-    return result.outcome if result.error is None else result.error.message
+    return f"it was {result.outcome}" if result.error is None else result.error.message
 
 
 def _shown(faults: list[Fault]) -> str:
