@@ -140,8 +140,13 @@ async def _by_model(task: Task, ctx: TaskContext) -> Answer:
     prompts = ctx.run.prompts
     texts = [("solution", _solution_text(ctx))]
     mark = fence_mark(texts)
-    shown = {"mark": mark, "solution": fenced(texts, mark)}
-    asked = prompts.render("verify_question", question=ctx.run.question, most=str(MOST_STEPS), **shown)
+    asked = prompts.render(
+        "verify_question",
+        question=ctx.run.question,
+        most=str(MOST_STEPS),
+        mark=mark,
+        solution=fenced(texts, mark),
+    )
     messages = ctx.run.opening("subagent", prompts.render("verify"), asked)
     output = OutputType(CheckedSteps)
     answer = await Agent(max_repairs=REPAIRS).converse(
