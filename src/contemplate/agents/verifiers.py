@@ -6,21 +6,20 @@ who solved it, nor how often.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from typing_extensions import TypeIs
 
 from ..answers.markers import marked_answer
-from ..data import Data, Text
 from ..errors import ConfigurationError, revived
 from ..messages import ToolCall
 from ..models import Model
 from ..plan import Program, Task
-from ..prompts import Prompts, fence_mark, fenced
+from ..prompts import fence_mark, fenced
 from ..prompts.results import result_text
 from ..result import TaskResult
 from ..run.output_type import OutputType
@@ -33,36 +32,7 @@ from ..tools.tool_context import ToolContext
 from ..tools.user_code import call_function
 from .agent import Agent
 from .tool_use import ToolOutput, run_tool_call
-
-
-class Fault(Data):
-    """A fault of a solution. One that is not `critical` is a gap: a step that may be right, but is not shown to be."""
-
-    what: Text
-    critical: bool = True
-
-
-class Verdict(Data):
-    """What a verifier found: the faults of a solution, none if it found none."""
-
-    faults: tuple[Fault, ...] = ()
-
-    @property
-    def critical(self) -> tuple[Fault, ...]:
-        """The faults for which the solution is not accepted."""
-        return tuple(each for each in self.faults if each.critical)
-
-    @property
-    def gaps(self) -> tuple[Fault, ...]:
-        """The other faults."""
-        return tuple(each for each in self.faults if not each.critical)
-
-    def text(self, prompts: Prompts) -> str:
-        """Return it as a text, for whoever mends the solution and for people."""
-        if not self.faults:
-            return prompts.render("verify_no_faults")
-        names = {True: "verify_critical", False: "verify_gap"}
-        return "\n".join(prompts.render(names[each.critical], fault=each.what) for each in self.faults)
+from .verdicts import Fault, Found, Verdict, program_verdict, tool_verdict, verdict_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +50,9 @@ class CheckingProgram:
     limits: Program = field(default_factory=Program)
 
 
-Found = bool | str | Sequence[str | Fault]
-"""What a function says of a solution: whether it is good, what is wrong, or a list of faults, perhaps empty."""
-
 VerifierFunction = Callable[[TaskResult], Found | Awaitable[Found]]
 Verifier = str | Model | Program | CheckingProgram | Tool | VerifierFunction
 
-# What a program prints of a solution without faults.
-GOOD = "correct"
 # Small models may find no end of them where a grammar lets them go on.
 MOST_STEPS = 24
 # Of a model's verdict that does not fit its form.
@@ -135,6 +100,9 @@ class CheckedSteps(BaseModel):
     steps: Annotated[list[CheckedStep], Field(min_length=1, max_length=MOST_STEPS)]
 
 
+CHECKED_STEPS = OutputType(CheckedSteps)
+
+
 async def _by_model(task: Task, ctx: TaskContext) -> Answer:
     """Ask a model, which goes through the solution step by step."""
     prompts = ctx.run.prompts
@@ -148,20 +116,17 @@ async def _by_model(task: Task, ctx: TaskContext) -> Answer:
         solution=fenced(texts, mark),
     )
     messages = ctx.run.opening("subagent", prompts.render("verify"), asked)
-    output = OutputType(CheckedSteps)
-    answer = await Agent(max_repairs=REPAIRS).converse(
-        messages, ctx, settings=task.settings or ModelSettings(), output=output
-    )
+    settings = task.settings or ModelSettings()
+    answer = await Agent(max_repairs=REPAIRS).converse(messages, ctx, settings=settings, output=CHECKED_STEPS)
     if not isinstance(answer.output, CheckedSteps):
         # It was cut off.
         return answer
-    found = [each for each in answer.output.steps if each.fault != "none"]
-    return _answer(
-        Verdict(
-            faults=tuple(Fault(what=f"{each.step}: {each.why}", critical=each.fault == "critical") for each in found)
-        ),
-        ctx,
+    faults = (
+        Fault(what=f"{each.step}: {each.why}", critical=each.fault == "critical")
+        for each in answer.output.steps
+        if each.fault != "none"
     )
+    return _answer(Verdict(faults=tuple(faults)), ctx)
 
 
 async def _by_written_program(task: Task, ctx: TaskContext) -> Answer:
@@ -169,7 +134,7 @@ async def _by_written_program(task: Task, ctx: TaskContext) -> Answer:
     answer = await Agent()(task, ctx)
     if answer.outcome != "answered":
         return answer
-    return _answer(_printed((marked_answer(answer.text) or "").strip(), ctx), ctx)
+    return _answer(program_verdict(marked_answer(answer.text) or "", ctx.run.prompts), ctx)
 
 
 class _ProgramVerifier:
@@ -187,7 +152,7 @@ class _ProgramVerifier:
         made = await run_tool_call(ToolCall(id=f"verify-{task.id}", name="program", arguments=code), ctx.run, task, use)
         if made.error is not None:
             raise revived(made.error)
-        return _answer(_printed(made.text, ctx), ctx)
+        return _answer(program_verdict(made.text, ctx.run.prompts), ctx)
 
 
 class _FunctionVerifier:
@@ -203,7 +168,7 @@ class _FunctionVerifier:
                 f"the verifier raised {type(error).__name__} on the answer of task {solution.id!r}: {error}",
                 hint="return False, or what is wrong, for an answer that cannot be checked",
             ) from error
-        return _answer(_verdict(found, ctx), ctx)
+        return _answer(verdict_of(found, ctx.run.prompts), ctx)
 
 
 class _ToolVerifier:
@@ -229,50 +194,11 @@ class _ToolVerifier:
         made = await run_tool_call(call, ctx.run, task, use, self._tool)
         if made.error is not None:
             raise revived(made.error)
-        return _answer(_verdict(_returned(made.text), ctx), ctx)
-
-
-def _returned(text: str) -> Any:
-    """Return what a tool returned, of which there is only the text."""
-    try:
-        found = from_json(text)
-    except ValueError:
-        return text
-    return found if isinstance(found, bool | list) else text
-
-
-def _verdict(found: object, ctx: TaskContext) -> Verdict:
-    """Return the verdict that `found` is.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    if isinstance(found, bool):
-        return Verdict() if found else _failed("", ctx)
-    if isinstance(found, str):
-        return _failed(found, ctx)
-    if not isinstance(found, Sequence) or not all(isinstance(each, str | Fault) for each in found):
-        raise ConfigurationError(
-            f"the verifier returned {found!r:.100}",
-            hint="return True, False, a text that says what is wrong, or a list of texts or `planners.Fault`",
-        )
-    return Verdict(faults=tuple(each if isinstance(each, Fault) else Fault(what=each) for each in found))
-
-
-def _printed(text: str, ctx: TaskContext) -> Verdict:
-    """Return the verdict that a program printed."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if lines and lines[-1].rstrip(".!").casefold() == GOOD:
-        return Verdict()
-    return Verdict(faults=tuple(Fault(what=line) for line in lines)) if lines else _failed("", ctx)
+        return _answer(tool_verdict(made.text, ctx.run.prompts), ctx)
 
 
 def _solution_text(ctx: TaskContext) -> str:
     return result_text(ctx.inputs[0], ctx.run.prompts)
-
-
-def _failed(problem: str, ctx: TaskContext) -> Verdict:
-    return Verdict(faults=(Fault(what=problem.strip() or ctx.run.prompts.render("check_failed")),))
 
 
 def _answer(verdict: Verdict, ctx: TaskContext) -> Answer:

@@ -8,7 +8,8 @@ Example:
 
 from __future__ import annotations
 
-from ..agents.verifiers import CheckingProgram, Fault, Verdict
+from ..agents.verdicts import Fault, Verdict
+from ..agents.verifiers import CheckingProgram
 from ..run.protocols import Planner
 from .as_needed import as_needed
 from .direct import direct

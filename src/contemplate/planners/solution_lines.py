@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from ..agents.verifiers import Fault, Verdict
+from ..agents.verdicts import Fault, Verdict
 from ..models import Model
 from ..plan import Program, Task
 from ..result import TaskResult
