@@ -126,6 +126,29 @@ async def test_what_is_wrong_is_mended_with_the_list() -> None:
     assert (verdict.critical, verdict.gaps) == (verdict.faults[:1], verdict.faults[1:])
 
 
+@pytest.mark.parametrize(
+    ("instructions", "told"), [(None, "Give every step with its reason"), ("Be brief.", "Be brief.")]
+)
+async def test_solvers_are_told_how_to_state_a_solution(instructions: str | None, told: str) -> None:
+    model = Solver(lambda number, _: steps("critical" if number == 1 else "none"))
+    given = ModelSettings(temperature=0.5)
+    await run(model, lines=1, passes=1, instructions=instructions, settings=given, seed=7)
+    assert [each.messages[-1].text.count(told) for each in model.solving] == [1, 1]
+    assert all(("by itself" in each.messages[-1].text) == (instructions is None) for each in model.solving)
+    assert {each.settings.temperature for each in model.solving} == {0.5}
+    seeds = [each.settings.seed for each in (*model.solving, *model.verifying)]
+    assert len(set(seeds)) == 4
+    again = Solver(lambda number, _: steps("critical" if number == 1 else "none"))
+    await run(again, lines=1, passes=1, settings=ModelSettings(seed=7))
+    assert [each.settings.seed for each in again.solving] == seeds[:2]
+
+
+async def test_without_instructions_nothing_is_added() -> None:
+    model = Solver(lambda *_: steps("none"))
+    await run(model, lines=1, instructions="")
+    assert model.solving[0].messages[-1].text == QUESTION
+
+
 async def test_gaps_alone_do_not_reject_and_are_told() -> None:
     result = await run(Solver(lambda *_: steps("gap")), lines=1)
     assert (result.text, result.complete) == ("solution no. 1.", True)
