@@ -355,6 +355,20 @@ async def waiting(told: Told) -> None:
     await told.run([once, "x"], planner=planners.direct(), aggregator=aggregators.first(), tools=[mail], approve=decide)
 
 
+async def verifying(told: Told) -> None:
+    def judge(request: ModelRequest) -> Reply:
+        if request.output_schema is None:
+            return "a solution"
+        found = next(faults)
+        return json.dumps({"steps": [{"step": "s", "why": "w", "fault": each} for each in found]})
+
+    faults = iter([["gap", "critical"], ["none"]])
+    await told.run(judge, planner=planners.verified(lines=1, passes=1), aggregator=aggregators.first())
+    written: list[Reply] = ["a solution", "```python\nprint('CORRECT')\n```"]
+    planner = planners.verified(strategies.code, lines=1, passes=1)
+    await told.run(written, planner=planner, aggregator=aggregators.first())
+
+
 async def long_work(told: Told) -> None:
     turns = [each for n in range(60) for each in (calls(("f", {"n": n})), Message.tool("c0", "r" * 900))]
     request = ModelRequest((Message.user("q"), *turns), prompts=told.prompts)
@@ -393,6 +407,7 @@ RUNS = (
     revising,
     asking_again,
     waiting,
+    verifying,
     long_work,
     conversations,
 )

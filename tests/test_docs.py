@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import get_args
@@ -109,6 +111,28 @@ class TestCosts:
         result = await Contemplator(model, mode=mode).run("q")
         assert result.usage.calls == numbers(row["calls"])[0 if agree else 1]
         assert result.seconds == pytest.approx(numbers(row["depth"])[0 if agree else 1], abs=0.1)
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize("good", [True, False])
+    async def test_with_a_verifier_they_do_too(self, good: bool) -> None:
+        """At worst, each solution is rejected by the last verdict that it needs."""
+        seen: Counter[str] = Counter()
+
+        async def reply(request: ModelRequest) -> str:
+            number = len(model.requests)
+            await anyio.sleep(1)
+            if request.output_schema is None:
+                return f"solution {number}"
+            asked = request.messages[-1].text
+            seen[asked] += 1
+            fault = "none" if good or seen[asked] == 1 else "critical"
+            return json.dumps({"steps": [{"step": "s", "why": "w", "fault": fault}]})
+
+        model = ScriptedModel(reply)
+        (row,) = (row for row in rows(PAGES[ROOT / "docs" / "modes.md"]) if row["name"] == "`verify`")
+        result = await Contemplator(model, mode="verify").run("q")
+        assert result.usage.calls == numbers(row["calls"])[0 if good else 1]
+        assert result.seconds == pytest.approx(numbers(row["depth"])[0 if good else 1], abs=0.1)
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("tasks", [1, 2, 6])

@@ -126,7 +126,7 @@ async def test_what_users_say_comes_before_brevity() -> None:
     assert "In French." in part.messages[0].text
 
 
-@pytest.mark.parametrize("mode", ["instant", "thinking", "vote", "refine", "council"])
+@pytest.mark.parametrize("mode", ["instant", "thinking", "vote", "refine", "council", "verify"])
 async def test_other_modes_are_as_long_as_ever(mode: modes.Mode) -> None:
     model = Slow("Answer: 1")
     await Contemplator(model, mode=mode).run("Why?")

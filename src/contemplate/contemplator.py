@@ -65,8 +65,9 @@ class Contemplator(Generic[OutputT]):
         mode: a ready pair of planner and aggregator: "instant" (one plain call), "thinking" (one call with more
             reasoning), "contemplating" (plan, fan out, merge), "auto" (the planner decides whether to fan out), "vote"
             (at most five samples), "refine" (an answer, criticised and rewritten), "council" (four strategies, and a
-            chair; `modes.council(...)` makes one of several models), or "program" (the model writes a program that
-            organises the subagents; `modes.program(...)` runs one of yours).
+            chair; `modes.council(...)` makes one of several models), "verify" (solutions that are checked step by step,
+            and mended until they pass), or "program" (the model writes a program that organises the subagents;
+            `modes.program(...)` runs one of yours).
         planner, aggregator: replace those of the mode.
         agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None. It may be another
             contemplator: each task is then a run of its own, within the limits of the outer one.

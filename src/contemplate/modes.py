@@ -18,7 +18,7 @@ from .run.context import RunContext
 from .run.protocols import Aggregator, Planner
 from .settings import ModelSettings
 
-Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "program"]
+Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "verify", "program"]
 
 _STRATEGIES = (strategies.step_by_step, strategies.work_backwards, strategies.critique_and_revise, strategies.analogy)
 
@@ -170,6 +170,7 @@ _READY: Final[Mapping[str, Callable[[Prompts], Preset]]] = {
     "vote": lambda _: Preset(planners.sample(5, wave=3), aggregators.vote()),
     "refine": lambda _: Preset(planners.rounds(n=1, k=1, rounds=2), aggregators.first()),
     "council": lambda _: council(),
+    "verify": lambda _: Preset(planners.verified(), aggregators.first()),
     "program": lambda _: program(),
 }
 

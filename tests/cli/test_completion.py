@@ -24,7 +24,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     [
         ("contemplate sh", {"show"}),
         ("contemplate ask --mo", {"--mode", "--model"}),
-        ("contemplate ask --mode v", {"vote"}),
+        ("contemplate ask --mode v", {"verify", "vote"}),
         ("contemplate completion z", {"zsh"}),
     ],
 )

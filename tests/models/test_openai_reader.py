@@ -710,6 +710,29 @@ class TestTheRest:
             assert response.message.text == text
             assert [each.logprob for each in response.logprobs or ()] == [each["logprob"] for each in tokens[kept]]
 
+    def test_log_probabilities_come_with_the_pieces(self) -> None:
+        """Those of thoughts do not, as they are not part of the answer; the form is that of llama.cpp's server."""
+        said = [("reasoning_content", "hm"), ("content", "It"), ("content", " is")]
+        pieces: list[dict[str, Any]] = []
+        for field, text in said:
+            others = [
+                {"id": number, "token": other, "bytes": [97], "logprob": logprob}
+                for number, (other, logprob) in enumerate([(text, -0.25), ("x", -1.5)])
+            ]
+            found = {"id": 0, "token": text, "bytes": [97], "logprob": -0.25, "top_logprobs": others}
+            choice = {"index": 0, "finish_reason": None, "delta": {field: text}, "logprobs": {"content": [found]}}
+            pieces.append({"choices": [choice], "object": "chat.completion.chunk"})
+        collector = ResponseCollector(ASKED, model="m")
+        deltas = [delta for piece in pieces for delta in collector.add(json.dumps(piece).encode())]
+        told = [token for delta in deltas for token in delta.logprobs]
+        assert [(each.token, each.logprob, each.top) for each in told] == [
+            ("It", -0.25, {"It": -0.25, "x": -1.5}),
+            (" is", -0.25, {" is": -0.25, "x": -1.5}),
+        ]
+        assert "".join(delta.text for delta in deltas) == "It is"
+        collector.add(json.dumps(chunk({}, "stop")).encode())
+        assert all(not delta.logprobs for delta in collector.end())
+
     def test_log_probabilities_of_the_older_form(self) -> None:
         logprobs = {"tokens": ["a", "b"], "token_logprobs": [-1, -2.5], "top_logprobs": [{}, {}]}
         body = {"choices": [{"message": {"content": "ab"}, "finish_reason": "stop", "logprobs": logprobs}]}

@@ -12,6 +12,7 @@ from contemplate import Contemplator, Message, ModelSettings
 from contemplate.errors import ModelConnectionError, ModelError, ModelRateLimitError, ModelRequestError
 from contemplate.models import Delta, ModelRequest, ModelResponse, OpenAIModel, OutputSchema, ToolSpec
 from contemplate.models.openai.hosts import profile_at
+from contemplate.models.openai.responses.collector import ResponsesCollector
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, HttpError, Reply
 
@@ -274,3 +275,14 @@ async def test_an_unsupported_field_is_learnt_there_too() -> None:
 def test_which_api_openai_is_asked_in(model: str, api: str) -> None:
     assert profile_at("https://api.openai.com/v1", model).api == api
     assert profile_at("https://gateway.example/v1", model).api == "chat"
+
+
+@pytest.mark.parametrize(("told", "heard"), [("logprobs", [("It", {"It": -0.25, "He": -1.5})]), ("else", [])])
+def test_log_probabilities_come_with_the_pieces(told: str, heard: list[Any]) -> None:
+    others = [{"token": token, "logprob": logprob} for token, logprob in (("It", -0.25), ("He", -1.5))]
+    entry = {"token": "It", "logprob": -0.25, "top_logprobs": others} if told == "logprobs" else {"odd": True}
+    event = {"type": "response.output_text.delta", "delta": "It", "logprobs": [entry]}
+    collector = ResponsesCollector(ModelRequest((Message.user("q"),)), model="m")
+    deltas = list(collector.add_value(event))
+    assert "".join(delta.text for delta in deltas) == "It"
+    assert [(token.token, token.top) for delta in deltas for token in delta.logprobs] == heard

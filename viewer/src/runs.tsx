@@ -15,6 +15,7 @@ const MODES = [
   "vote",
   "refine",
   "council",
+  "verify",
   "contemplate",
   "contemplate-auto",
   "contemplate-thinking",

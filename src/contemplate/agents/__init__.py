@@ -6,6 +6,7 @@ tool_calls    one tool call: its events, journal entry and error
 output        typed answers, with bounded repair
 program       answers computed by a program that the model writes
 checks        answers that must pass a user-defined check
+verifiers     agents that list the faults of a solution; verdicts: these lists
 refined       answers that are revised before they count
 """
 

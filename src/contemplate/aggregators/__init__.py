@@ -14,6 +14,7 @@ from .by_kind import by_kind
 from .check import check
 from .first import first
 from .judge import judge
+from .logprob_weights import by_logprobs
 from .majority_of_bests import majority_of_bests
 from .missed_form import NAMED
 from .quorum import quorum
@@ -31,6 +32,7 @@ __all__ = [
     "by_accuracy",
     "by_confidence",
     "by_kind",
+    "by_logprobs",
     "check",
     "first",
     "judge",

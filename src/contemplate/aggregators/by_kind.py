@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from ..arguments import checked_arguments
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator, more_tasks, most_model_calls
+from ..run.protocols import Aggregator, more_tasks, most_model_calls, subagent_settings
 
 
 @checked_arguments
@@ -25,6 +25,8 @@ class _ByKind:
         self.model_calls: int | Callable[[int], int] = max(calls) if not any(map(callable, calls)) else self._most_calls
         if more := max(map(more_tasks, (candidates, others))):
             self.more_tasks = more
+        settings = [each for each in map(subagent_settings, (candidates, others)) if each is not None]
+        self.subagent_settings = settings[0].over(settings[-1]) if settings else None
         self._candidates = candidates
         self._others = others
 

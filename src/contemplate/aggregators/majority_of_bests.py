@@ -16,9 +16,9 @@ from ..arguments import checked_arguments
 from ..errors import AggregationError, ConfigurationError
 from ..events import VoteCounted
 from ..result import Conclusion, Dissent, TaskResult
+from ..run.answer_keys import Key, bare_answer, key_of, value_of
 from ..run.context import RunContext
 from ..tools.user_code import call_function
-from .answer_keys import Key, bare_answer, key_of, value_of
 from .conclusions import NoModelCalls, conclusion_of, nothing_answered
 from .early_stopping import STRONGEST
 from .weights import Weights

@@ -11,7 +11,7 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError, QuorumNotReached
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator, more_tasks
+from ..run.protocols import Aggregator, more_tasks, subagent_settings
 
 
 @checked_arguments
@@ -42,6 +42,7 @@ class _Quorum:
             self.model_calls: int | Callable[[int], int] = inner.model_calls
         if more := more_tasks(inner):
             self.more_tasks = more
+        self.subagent_settings = subagent_settings(inner)
         self._inner = inner
         self._enough = enough
         self._required = required

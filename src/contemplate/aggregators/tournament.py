@@ -10,9 +10,9 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..models import Model
 from ..result import Conclusion, Dissent, TaskResult
+from ..run.answer_keys import Key, key_of
 from ..run.context import RunContext
 from ..settings import ModelSettings
-from .answer_keys import Key, key_of
 from .conclusions import conclusion_of, in_launch_order, nothing_answered
 from .pairwise import Comparison, PairJudge
 from .parallel import run_in_parallel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Literal
 
 import anyio
@@ -12,9 +12,9 @@ from ..errors import AggregationError, ConfigurationError
 from ..events import VoteCounted
 from ..models import Model
 from ..result import Conclusion, TaskResult
+from ..run.answer_keys import Key, key_of, value_of
 from ..run.context import RunContext
 from ..settings import ModelSettings
-from .answer_keys import Key, key_of, value_of
 from .certificate import Certificate
 from .meaning import Meanings
 from .vote_count import Count
@@ -61,7 +61,7 @@ def vote(
         confidence: for `stop="beta"`: required probability of the leader, in (0.5, 1).
         error: for `stop="certificate"`: maximum probability that the answer is not the most probable one, in (0, 1).
         quorum: minimum number of counted answers, abstentions excluded.
-        weights: `by_confidence()`, `by_accuracy(...)` or your own; all votes weigh the same if None.
+        weights: `by_confidence()`, `by_accuracy(...)`, `by_logprobs()` or your own; all votes weigh the same if None.
         by_meaning: whether to group answers with different keys by meaning.
         model: for `by_meaning`: the model that compares; the run's model if None.
         settings: for `by_meaning`: settings of these calls. A temperature of 0, if the model supports it, makes the
@@ -102,6 +102,7 @@ class _Vote:
     ) -> None:
         if not by_meaning:
             self.model_calls = 0
+        self.subagent_settings: ModelSettings | None = getattr(weights, "subagent_settings", None)
         self._key = key
         self._stop = stop
         self._confidence = confidence
@@ -138,7 +139,7 @@ class _Vote:
         """Count the results that are due; return whether the vote is decided."""
         decided = False
         for result in due:
-            key = key_of(result, self._key, ctx)
+            key = self._key_of(result, count, ctx)
             if key is not None and meanings is not None:
                 key = await meanings.group(key, result)
             self._cast(result, key, count, ctx)
@@ -154,7 +155,7 @@ class _Vote:
     ) -> Conclusion:
         """Conclude without model calls when time is up: queued results count by their keys."""
         for result in queue.rest():
-            key = key_of(result, self._key, ctx)
+            key = self._key_of(result, count, ctx)
             self._cast(result, key if key is None or meanings is None else meanings.known(key), count, ctx)
         return self._conclusion(count, ctx)
 
@@ -169,6 +170,11 @@ class _Vote:
                 f"the answer of task {result.id!r} cannot be weighed: {type(error).__name__}: {error}",
                 hint="return None for an answer without a score, and pass highest= if scores exceed 1",
             ) from error
+
+    def _key_of(self, result: TaskResult, count: Count, ctx: RunContext) -> str | None:
+        if result.answered and count.selection is not None and not count.selection.counts(result):
+            return None
+        return key_of(result, self._key, ctx)
 
     def _decided(self, count: Count, ctx: RunContext) -> bool:
         if self._stop is None or count.counted < self._quorum:
@@ -200,12 +206,16 @@ class _Queue:
 
     def add(self, result: TaskResult) -> None:
         """Add a result."""
-        self._waiting[self._count.number(result)] = result
+        selection = self._count.selection
+        self._keep((result,) if selection is None else selection.add(result))
+
+    def _keep(self, results: Iterable[TaskResult]) -> None:
+        self._waiting |= {self._count.number(each): each for each in results}
 
     def due(self) -> Iterator[TaskResult]:
         """Yield the results that can be counted now."""
         if not self._in_order:
-            yield from self.rest()
+            yield from self._all()
         while self._next in self._waiting:
             yield self._waiting[self._next]
             self._waiting.pop(self._next)
@@ -213,6 +223,11 @@ class _Queue:
 
     def rest(self) -> Iterator[TaskResult]:
         """Yield all remaining results in the order of launch."""
+        if self._count.selection is not None:
+            self._keep(self._count.selection.rest())
+        yield from self._all()
+
+    def _all(self) -> Iterator[TaskResult]:
         for number in sorted(self._waiting):
             yield self._waiting[number]
             self._waiting.pop(number)

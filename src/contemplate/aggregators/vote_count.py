@@ -5,12 +5,12 @@ from __future__ import annotations
 from ..errors import ModelRefusalError, QuorumNotReached
 from ..plan import Task
 from ..result import Conclusion, Dissent, TaskResult
+from ..run.answer_keys import bare_answer
 from ..run.context import RunContext
-from .answer_keys import bare_answer
 from .certificate import Certificate
 from .conclusions import conclusion_of, nothing_answered
 from .early_stopping import Ballot
-from .weights import Weights
+from .weights import Selective, Weights
 
 
 class Count:
@@ -20,6 +20,7 @@ class Count:
         ballot: the votes.
         seen: all counted results, including abstentions and failures.
         counted: number of counted answers, abstentions excluded.
+        selection: which answers count; all if None.
     """
 
     def __init__(self, ctx: RunContext, weights: Weights | None, certificate: Certificate | None = None) -> None:
@@ -32,6 +33,8 @@ class Count:
         self._certificate = certificate
         self._read = 0
         self._numbers: dict[str, int] = {}
+        selective: object = weights
+        self.selection = selective.selection(ctx, self.number_of) if isinstance(selective, Selective) else None
 
     @property
     def votes(self) -> dict[str, int]:
@@ -51,6 +54,11 @@ class Count:
         """Return the number of the vote of `result`, in the order of launch."""
         self.launch()
         return self._number(result.task)
+
+    def number_of(self, task_id: str) -> int | None:
+        """Return the number of the vote of a task; None if it has none."""
+        self.launch()
+        return self._numbers.get(task_id)
 
     def _number(self, task: Task) -> int:
         if task.id not in self._numbers:
@@ -95,6 +103,8 @@ class Count:
             QuorumNotReached: fewer than `quorum` answers were counted.
             AggregationError: no task was answered.
         """
+        if self.selection is not None:
+            self.selection.tell()
         winner = self.ballot.leader()
         if winner is None:
             answered = sum(result.answered for result in self.seen)

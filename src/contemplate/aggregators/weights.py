@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..result import TaskResult
+from ..run.context import RunContext
 
 # "Confidence: 85", "confidence = 0.85", "**Confidence**: 85 %", "Confidence: 8/10" or "8 out of 10", "confidence: 0,85"
 _STATED = re.compile(
@@ -31,6 +32,35 @@ class Weights(Protocol):
 
     def heaviest(self, model: str | None) -> float:
         """Return the maximum weight of a vote from `model`; None means any model."""
+        ...
+
+
+class Selection(Protocol):
+    """Which answers of one vote count. Each result is counted when it is returned here."""
+
+    def add(self, result: TaskResult) -> Sequence[TaskResult]:
+        """Add a result, and return those that can be counted now."""
+        ...
+
+    def rest(self) -> Sequence[TaskResult]:
+        """Return all results that were held back: no more are waited for."""
+        ...
+
+    def counts(self, result: TaskResult) -> bool:
+        """Return whether the answer counts; else it is an abstention."""
+        ...
+
+    def tell(self) -> None:
+        """Note which answers did not count."""
+        ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """Weights of votes of which some do not count at all, as others show."""
+
+    def selection(self, ctx: RunContext, number_of: Callable[[str], int | None]) -> Selection:
+        """Return the selection for one vote; `number_of` is the place of a task in the order of launch."""
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from .serve_options import DESCRIPTION, add_serve_options
 
-MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "program")
+MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "verify", "program")
 AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, or http://host/v1#NAME"
 LAST_PORT = 65_535

@@ -13,7 +13,7 @@ from pydantic_core import to_json, to_jsonable_python
 from ..data import Data
 from ..decisions import Decision, HeldCall, PendingCall
 from ..events import Again
-from ..messages import ImagePart, Message, ToolCall
+from ..messages import ImagePart, Message, TokenLogprob, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
 from ..usage import Usage
@@ -71,6 +71,7 @@ class Entry(Data):
         nth: the number of earlier calls that are equal to it.
         name: the name of the model or the tool.
         text, images: what the tool returned; or what a model had written when its call was cut off.
+        logprobs: the tokens that a model had written, as far as it told them, when its call was cut off.
         seen: images that a tool returned for the model.
         sizes: of a prompt that did not fit: the tokens that do, and those that it has, where the server named them.
         usage: its usage, including earlier attempts that failed or were cut off.
@@ -89,6 +90,7 @@ class Entry(Data):
     outcome: CallOutcome
     response: ModelResponse | None = None
     text: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
     images: tuple[ImagePart, ...] = ()
     seen: tuple[ImagePart, ...] = ()
     error: ErrorInfo | None = None

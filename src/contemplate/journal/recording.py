@@ -17,7 +17,7 @@ import anyio.to_thread
 from ..decisions import Decision, HeldCall, PendingCall
 from ..errors import JournalBusy, JournalError, ModelContextError, error_info
 from ..events import NOT_MADE, Course
-from ..messages import ImagePart, ToolCall
+from ..messages import ImagePart, TokenLogprob, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
 from ..usage import NOTHING, Price, Usage
@@ -211,11 +211,12 @@ class Recording:
         text: str,
         usage: Usage,
         course: Course = NOT_MADE,
+        logprobs: tuple[TokenLogprob, ...] = (),
     ) -> None:
         """Record that a call failed or was cancelled: now if nobody else is writing, else with the next call."""
         outcome: CallOutcome = "failed" if isinstance(error, Exception) else "cancelled"
         sizes = (error.context_tokens, error.prompt_tokens) if isinstance(error, ModelContextError) else None
-        told: dict[str, Any] = {"text": text, "error": error_info(error), "sizes": sizes}
+        told: dict[str, Any] = {"text": text, "error": error_info(error), "sizes": sizes, "logprobs": logprobs}
         entry = self._entry(asked, started, outcome, usage, course, **told)
         self._pending.append((entry, asked.pieces))
         self._flush_quickly()

@@ -134,6 +134,8 @@ class ModelRequest:
 class Delta:
     """A piece of a response: text of the answer, or of the reasoning before it.
 
+    `logprobs` are of tokens written by now, where they were asked for and the server tells them meanwhile.
+
     `restart` invalidates all earlier pieces: the call broke off, and is made again, or what looked like an answer was
     a thought.
     """
@@ -141,6 +143,7 @@ class Delta:
     text: str = ""
     reasoning: str = ""
     restart: bool = False
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class Condensed(Data):

@@ -8,6 +8,8 @@ Example:
 
 from __future__ import annotations
 
+from ..agents.verdicts import Fault, Verdict
+from ..agents.verifiers import CheckingProgram
 from ..run.protocols import Planner
 from .as_needed import as_needed
 from .direct import direct
@@ -18,12 +20,16 @@ from .program import program
 from .rounds import rounds
 from .router import Probe, Route, router
 from .sample import sample
+from .verified import verified
 
 __all__ = [
+    "CheckingProgram",
+    "Fault",
     "Member",
     "Planner",
     "Probe",
     "Route",
+    "Verdict",
     "as_needed",
     "direct",
     "mixture",
@@ -33,4 +39,5 @@ __all__ = [
     "rounds",
     "router",
     "sample",
+    "verified",
 ]

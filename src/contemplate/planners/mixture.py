@@ -10,11 +10,12 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..models import Model
 from ..plan import Task
+from ..run.answer_keys import Key
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
 from ..strategies import Strategy, strategy_parts
-from .agreement import Key, agreement
+from .agreement import agreement
 from .planner_size import Sized, most_repairs
 
 

@@ -210,11 +210,12 @@ class _Work:
     async def _first_of(self, calls: tuple[int, ...]) -> Mapping[int, JsonValue | Exception]:
         """Return the outcomes of those of `calls` that are there; wait until there is one."""
         while True:
-            seen = len(self._ctx.results)
             ready = {call: self._outcome(self._asked.pop(call)) for call in calls if self._is_ready(call)}
             if ready:
                 return ready
-            await self._ctx.more_results(seen)
+            pending = [self._asked[call] for call in calls]
+            tasks = [task.id for each in pending if isinstance(each, PendingValue) for task in each.tasks]
+            await self._ctx.first_finished([each for each in tasks if each not in self._ctx.results])
 
     def _is_ready(self, call: int) -> bool:
         asked = self._asked[call]

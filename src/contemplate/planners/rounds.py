@@ -8,10 +8,11 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..models import Model
 from ..plan import Task
+from ..run.answer_keys import Key
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .agreement import Key, agreement
+from .agreement import agreement
 from .planner_size import Sized
 
 

@@ -10,10 +10,10 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError
 from ..plan import Task
 from ..result import TaskResult
+from ..run.answer_keys import Key, key_of
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .agreement import Key, key_of
 from .planner_size import Sized, most, parts_of
 
 Route = Literal["answer", "vote", "refine", "decompose"]

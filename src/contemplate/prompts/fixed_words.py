@@ -37,5 +37,7 @@ FIXED_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "strategy_code": _PROGRAM,
     "strategy_code_output": ("json.dumps",),
     "strategy_code_tools": ("from tools import $names",),
+    "verify_program": ("CORRECT",),
+    "verify_question": ('"steps"', '"step"', '"why"', '"fault"', '"none"', '"gap"', '"critical"'),
 }
 """The words by the names of the prompts. Placeholders must be kept in all prompts, and are not repeated here."""

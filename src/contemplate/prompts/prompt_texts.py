@@ -108,3 +108,11 @@ class PromptTexts(TypedDict, total=False):
     tool_left_out: str
     tool_no_result: str
     unsolved: str
+    verify: str
+    verify_critical: str
+    verify_gap: str
+    verify_mend: str
+    verify_no_faults: str
+    verify_program: str
+    verify_question: str
+    verify_solve: str

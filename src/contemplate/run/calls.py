@@ -339,7 +339,7 @@ class Calls(OngoingRun):
         try:
             response = await self._make(call)
         except BaseException as error:
-            recording.cut_off(asked, started, error, meter.text, meter.spent, meter.course)
+            recording.cut_off(asked, started, error, meter.text, meter.spent, meter.course, tuple(meter.logprobs))
             raise
         await recording.answered(asked, started, response, meter.spent, meter.course)
         return response
@@ -351,7 +351,10 @@ class Calls(OngoingRun):
         if name.role == "planner":
             self.planning.call_began(name.turn)
         # At once, not in recorded order: the tasks that others wait for may be in what the planner has written.
-        meter(Delta(known.text) if response is None else Delta(response.message.text, response.reasoning))
+        if response is None:
+            meter(Delta(known.text, logprobs=known.logprobs))
+        else:
+            meter(Delta(response.message.text, response.reasoning))
         error: BaseException | None = None
         try:
             await recording.turn(known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,7 +16,7 @@ from ..data import readable
 from ..errors import ConfigurationError
 from ..events import EVERYONE, Event, Noted, Speaker, TaskTold
 from ..messages import ImagePart, Message, ToolCall, instructed
-from ..models import DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
+from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, ToolSpec, resolve
 from ..plan import Task
 from ..prompts import DEFAULTS, Prompts
 from ..result import Conclusion, TaskResult
@@ -24,6 +24,7 @@ from ..settings import ModelSettings, derived_seed
 from ..tools.tool import Tool
 from ..tools.toolset import Toolset
 from ..usage import Usage
+from .answer import Answer
 from .call_stream import CallStream
 from .calls import Calls
 from .history import History
@@ -54,6 +55,7 @@ class RunContext:
         seed: the seed given to the contemplator, or to the run around this one, from which all others are derived; None
             without one.
         settings: settings of all calls of the run, where a call has none of its own.
+        subagent_settings: those that the aggregator needs for the subagents' calls, where nobody says otherwise.
         prompts: the prompts of the run; `ctx.prompts.render(name, ...)` is one with its placeholders filled in.
         instructions: what is added to the system messages of planners and aggregators, by role.
         answer_settings: settings of the calls that write an answer to the whole question, over their own.
@@ -70,6 +72,7 @@ class RunContext:
     streaming: bool = False
     seed: int | None = None
     settings: ModelSettings | None = None
+    subagent_settings: ModelSettings | None = None
     prompts: Prompts = DEFAULTS
     instructions: Mapping[Speaker, str] = field(default_factory=dict)
     answer_settings: ModelSettings | None = None
@@ -132,9 +135,13 @@ class RunContext:
         """
         return await self._state.finished(task_id)
 
-    async def more_results(self, than: int) -> None:
-        """Wait until there are more than so many results (`len(ctx.results)`), held ones included."""
-        await self._state.more_results(than)
+    async def first_finished(self, task_ids: Collection[str]) -> TaskResult:
+        """Wait until any of these planned tasks has a result, and return the one that arrived first.
+
+        Raises:
+            PlanError: one of them has not been planned, or there are none.
+        """
+        return await self._state.first_finished(task_ids)
 
     def when_planned(self, call: Callable[[], None]) -> None:
         """Call `call` when the planner finishes; never, if it has finished already."""
@@ -150,6 +157,10 @@ class RunContext:
     def expect(self, tasks: int) -> None:
         """Declare the most tasks that there will be, so that a vote can be decided before all are planned."""
         self._state.expected = tasks
+
+    def assign(self, task_id: str, agent: Callable[..., Coroutine[Any, Any, Answer]]) -> None:
+        """Have `agent`, an `AgentFunction`, answer a task that is not yielded yet, in place of the run's agent."""
+        self._state.assigned[task_id] = agent
 
     async def undecided(self) -> None:
         """Wait until the aggregator has read all results and wants more; if it returns instead, the planner ends."""
@@ -361,6 +372,13 @@ class RunContext:
 
     # For aggregators
 
+    def watch(self, sink: Callable[[str, Delta], None]) -> None:
+        """Call `sink` with the task's id and each piece that a subagent's model writes; its calls are streamed for it.
+
+        A piece that restarts also comes before each of a task's calls. `sink` may `interrupt` the task.
+        """
+        self._state.watchers.append(sink)
+
     async def run_tasks(self, tasks: Iterable[Task]) -> tuple[TaskResult, ...]:
         """Add tasks to the run, also when the planner has finished, and return their results in the order of `tasks`.
 
@@ -444,6 +462,8 @@ class RunContext:
         chosen = self.model(model)
         if self.settings is not None:
             request = replace(request, settings=request.settings.over(self.settings))
+        if self.subagent_settings is not None and role == "subagent":
+            request = replace(request, settings=request.settings.over(self.subagent_settings))
         if self.prompts is not DEFAULTS and self.prompts is not request.prompts:
             request = replace(request, prompts=self.prompts)
         if role in self.instructions:

@@ -383,7 +383,8 @@ class _Run:
         error: BaseException | None = None
         try:
             with contained():
-                work = self._agent(task, ctx) if task.answer is None else _given(task.answer)
+                agent = self._state.assigned.get(task.id, self._agent)
+                work = agent(task, ctx) if task.answer is None else _given(task.answer)
                 if self._state.stillness.matters:
                     work = followed(work, self._state.stillness)
                 answer = as_answer(await work, ctx.output)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 
 from ..events import Again, Course, Queue
+from ..messages import TokenLogprob
 from ..models import Delta, DeltaSink, ModelResponse
 from ..models.tokens import BYTES_PER_TOKEN, text_bytes
 from ..usage import NOTHING, Usage
@@ -16,6 +17,7 @@ class Meter:
     """Passes deltas on and counts their bytes: a call that is cut off costs tokens that no provider reports.
 
     Attributes:
+        logprobs: of the tokens written so far, since the last restart, as far as they are told.
         sent: when the call was made, after it had waited for its turn; None before.
     """
 
@@ -30,6 +32,7 @@ class Meter:
         self.spent = NOTHING
         self._attempts = 1
         self._texts: list[str] = []
+        self.logprobs: list[TokenLogprob] = []
 
     @property
     def text(self) -> str:
@@ -71,6 +74,8 @@ class Meter:
         if delta.restart:
             self._attempts += 1
             self._texts.clear()
+            self.logprobs.clear()
+        self.logprobs += delta.logprobs
         if delta.text:
             self._texts.append(delta.text)
         if self.on_delta is not None:

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from ..plan import Task
 from ..result import Conclusion, TaskResult
+from ..settings import ModelSettings
 from ..tools.toolset import Toolset
 from .answer import Answer as Answer
 from .answer import ParsedAnswer as ParsedAnswer
@@ -107,7 +108,8 @@ class Aggregator(Protocol):
     A function that makes no model calls may say so with an attribute `model_calls = 0`; then no share of the limits is
     kept for it. For estimates, the attribute is how many it makes at most, without repairs, or a function that returns
     this for a number of tasks. One that adds tasks to the run (`ctx.run_tasks`) may say how many at most with an
-    attribute `more_tasks`, also for estimates.
+    attribute `more_tasks`, also for estimates. One that needs something of the subagents' calls, such as
+    log-probabilities, says so with an attribute `subagent_settings`, which hold where these have none of their own.
     """
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
@@ -131,6 +133,12 @@ def most_model_calls(aggregator: Aggregator, tasks: int | None) -> int | None:
 def more_tasks(aggregator: Aggregator) -> int:
     """Return how many tasks `aggregator` may add to a run, as its attribute of this name says: none without one."""
     return int(getattr(aggregator, "more_tasks", 0))
+
+
+def subagent_settings(aggregator: Aggregator) -> ModelSettings | None:
+    """Return the settings that `aggregator` needs for the subagents' calls, as its attribute of this name says."""
+    settings = getattr(aggregator, "subagent_settings", None)
+    return settings if isinstance(settings, ModelSettings) else None
 
 
 def most_tasks(planner: Planner) -> int | None:

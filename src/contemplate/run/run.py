@@ -47,7 +47,7 @@ from .listeners import Listener, Listeners
 from .log import log_event, wanted
 from .nesting import limits_within
 from .output_type import OutputType
-from .protocols import AgentFunction, Aggregator, Planner, most_tasks, needs_a_share
+from .protocols import AgentFunction, Aggregator, Planner, most_tasks, needs_a_share, subagent_settings
 from .resources import Resources, resources
 from .state import MANY_TASKS, RunState
 
@@ -283,6 +283,7 @@ class _Run:
             streaming=streams if parts.stream is None else parts.stream,
             seed=calls.seed,
             settings=parts.settings,
+            subagent_settings=subagent_settings(parts.aggregator),
             prompts=parts.prompts,
             instructions=parts.instructions,
             _model=parts.model,

@@ -13,10 +13,11 @@ from typing import Any
 import anyio
 
 from ..errors import PlanError, SideEffectsError
-from ..models import ToolSpec
+from ..models import Delta, ToolSpec
 from ..plan import Task
 from ..result import Conclusion, TaskResult
 from .activity import Activity, waits_while
+from .answer import Answer
 from .clock import RunClock
 from .mailbox import Mailbox
 from .planner_steps import Planning
@@ -27,6 +28,8 @@ MANY_TASKS = 16
 
 Spawn = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
 RunTasks = Callable[[Iterable[Task]], Awaitable[tuple[TaskResult, ...]]]
+# An agent, of a task and its context: what that is, is known further up only.
+Assigned = Callable[..., Coroutine[Any, Any, Answer]]
 
 
 class _Outbox(Mailbox[TaskResult]):
@@ -55,6 +58,8 @@ class RunState:
         side_effects: the names of the subagents' tools that must not be called for each of several attempts.
         outbox: the results for the aggregator.
         running: the cancel scopes of running tasks, by id.
+        watchers: who is told of each piece that a subagent's model writes.
+        assigned: the agents of tasks that the run's agent does not answer, by id.
         tools: the subagents' tools, if the agent declared them.
         notes: what was repaired, dropped or given up.
         best: the conclusion to use if the aggregator does not return in time.
@@ -75,6 +80,8 @@ class RunState:
         self.stillness = Stillness()
         self.outbox: Mailbox[TaskResult] = _Outbox()
         self.running: dict[str, anyio.CancelScope] = {}
+        self.watchers: list[Callable[[str, Delta], None]] = []
+        self.assigned: dict[str, Assigned] = {}
         self.tools: Sequence[ToolSpec] = ()
         self.notes: list[str] = []
         self.best: Callable[[], Conclusion] | None = None
@@ -92,7 +99,7 @@ class RunState:
         self._waits = 0
         self._attempts = 0
         self._finished: dict[str, anyio.Event] = {}
-        self._arrived: anyio.Event | None = None
+        self._arrival = anyio.Event()
         self._messages: dict[str, list[str]] = {}
 
     @property
@@ -138,9 +145,7 @@ class RunState:
         waiter = self._finished.pop(result.id, None)
         if waiter is not None:
             waiter.set()
-        if self._arrived is not None:
-            self._arrived.set()
-            self._arrived = None
+        self._arrival.set()
         if not result.task.held:
             self.outbox.put(result)
 
@@ -197,24 +202,39 @@ class RunState:
             PlanError: no task with this id has been planned, so that its result might never come.
         """
         if task_id not in self._results:
-            if task_id not in self.places:
-                raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
+            self._check_planned(task_id)
             with self._waiting(lambda: task_id not in self._results):
                 await self.done(task_id)
         return self._results[task_id]
+
+    async def first_finished(self, task_ids: Collection[str]) -> TaskResult:
+        """Wait until there is a result of any of these planned tasks, and return the one that arrived first.
+
+        Raises:
+            PlanError: one of them has not been planned, or there are none, so that there might never be a result.
+        """
+        if not task_ids:
+            raise PlanError("there are no tasks to wait for", hint="name the tasks that were yielded")
+        for task_id in task_ids:
+            self._check_planned(task_id)
+        while True:
+            for task_id, result in self._results.items():
+                if task_id in task_ids:
+                    return result
+            if self._arrival.is_set():
+                self._arrival = anyio.Event()
+            with self._waiting(lambda: self._results.keys().isdisjoint(task_ids)):
+                await self._arrival.wait()
+
+    def _check_planned(self, task_id: str) -> None:
+        if task_id not in self.places:
+            raise PlanError(f"no task {task_id!r} was planned", hint="yield it before you wait for its result")
 
     async def done(self, task_id: str) -> None:
         """Wait until there is a result of a planned task, as one who is not the planner."""
         if task_id not in self._results:
             with waits_while(lambda: task_id not in self._results):
                 await self._finished.setdefault(task_id, anyio.Event()).wait()
-
-    async def more_results(self, than: int) -> None:
-        """Wait until there are more than so many results."""
-        while len(self._results) <= than:
-            with self._waiting(lambda: len(self._results) <= than):
-                self._arrived = self._arrived or anyio.Event()
-                await self._arrived.wait()
 
     async def undecided(self) -> None:
         """Wait until the aggregator has read every result so far and waits for more."""

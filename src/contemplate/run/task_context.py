@@ -167,6 +167,9 @@ class TaskContext:
         """
         reached = self._reached
         streaming = self._run.streaming and self._role == "subagent"
+        watched = bool(self._run._state.watchers) and self._role == "subagent"
+        if watched:
+            self._tell_watchers(Delta(restart=True))
         if reached.written and streaming and request.messages[-1].role != "tool":
             # The last turn again, not the next one.
             self.hear(Delta(restart=True))
@@ -187,7 +190,7 @@ class TaskContext:
                 request,
                 model=self._model or self._task.model,
                 task=self._task.id if self._role == "subagent" else None,
-                on_delta=self.hear if streaming else None,
+                on_delta=self._receive if streaming or watched else None,
                 on_cut=keep,
                 context=context,
             )
@@ -206,15 +209,32 @@ class TaskContext:
             self._run.emit(ContextCondensed(task_id=self._task.id, **condensed.model_dump()))
         self._reached.condensed = max(condensed.turns, self._reached.condensed)
 
+    def _receive(self, delta: Delta) -> None:
+        """Take in a piece of the task's own call, which need not be streamed to listeners."""
+        self._tell_watchers(delta)
+        if not (delta.text or delta.reasoning or delta.restart):
+            return
+        if self._run.streaming:
+            self.hear(delta)
+        else:
+            self._write(delta)
+
+    def _tell_watchers(self, delta: Delta) -> None:
+        for watch in self._run._state.watchers:
+            watch(self._task.id, delta)
+
     def hear(self, delta: Delta) -> None:
         """Add a delta to what the task has written, and send it to the listeners."""
-        if delta.restart:
-            self._reached.written.clear()
-        if delta.text:
-            self._reached.written.append(delta.text)
+        self._write(delta)
         run = self._run
         if run.listening:
             said = readable(delta.text), readable(delta.reasoning), delta.restart
             run.emit(TaskDelta.of(self._task.id, *said))
             if self._task.kind == "answer":
                 run.emit(OutputDelta.of(*said))
+
+    def _write(self, delta: Delta) -> None:
+        if delta.restart:
+            self._reached.written.clear()
+        if delta.text:
+            self._reached.written.append(delta.text)

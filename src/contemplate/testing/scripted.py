@@ -21,7 +21,7 @@ class ScriptedModel:
     """A model that answers each request with the next reply, or with a function of the request.
 
     A reply is a text, a message (for tool calls and images), a whole response, or an exception to raise. Every four
-    characters count as one token.
+    characters count as one token. A response with log-probabilities is streamed token by token.
 
     Args:
         script: a text for every request, replies in order, or a function, which may be async.
@@ -67,7 +67,12 @@ class ScriptedModel:
             raise reply
         response = reply if isinstance(reply, ModelResponse) else self._response(request, reply)
         text = response.message.text
-        if on_delta is not None:
+        tokens = response.logprobs or ()
+        if on_delta is not None and tokens and "".join(each.token for each in tokens) == text:
+            for token in tokens:
+                await anyio.lowlevel.checkpoint()
+                on_delta(Delta(token.token, logprobs=(token,)))
+        elif on_delta is not None:
             for start in range(0, len(text), self._chunk):
                 await anyio.lowlevel.checkpoint()
                 on_delta(Delta(text[start : start + self._chunk]))

@@ -101,12 +101,11 @@ class ResponseCollector:
             self._finish = finish
         if "usage" in choice:
             self._usage.add(choice)
-        if (logprobs := choice.get("logprobs")) is not None:
-            self._add_logprobs(logprobs)
+        logprobs = () if choice.get("logprobs") is None else self._add_logprobs(choice["logprobs"])
         delta = choice.get("delta")
         if isinstance(delta, dict):
             self._in_deltas = True
-            yield from self._message.add(delta)
+            yield from _with_logprobs(self._message.add(delta), logprobs)
         else:
             yield from self._add_whole(choice)
         if self._finish is not None:
@@ -187,11 +186,14 @@ class ResponseCollector:
             raise bad("choices.0.message", "it should be an object")
         return self._message.add({"content": text})
 
-    def _add_logprobs(self, logprobs: object) -> None:
+    def _add_logprobs(self, logprobs: object) -> tuple[TokenLogprob, ...]:
         try:
-            self._logprobs.extend(read_logprobs(logprobs))
+            found = tuple(read_logprobs(logprobs))
         except ValueError as error:
             self._notes[f"{error}; they were dropped"] = None
+            return ()
+        self._logprobs.extend(found)
+        return found
 
     def _how_it_ended(self, *, calls: bool) -> Finish:
         meaning = ended(self._finish)
@@ -205,3 +207,13 @@ class ResponseCollector:
         if meaning in ("length", "content_filter"):
             return meaning
         return "tool_calls" if calls else "stop"
+
+
+def _with_logprobs(deltas: Iterator[Delta], logprobs: tuple[TokenLogprob, ...]) -> Iterator[Delta]:
+    """Yield `deltas`, and the tokens that they are of, unless those are thoughts, which are not part of the answer."""
+    thinks = False
+    for delta in deltas:
+        thinks = thinks or bool(delta.reasoning)
+        yield delta
+    if logprobs and not thinks:
+        yield Delta(logprobs=logprobs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic_core import to_json
@@ -13,7 +14,7 @@ from ...accounting import plausible
 from ...base import Delta, Finish, ModelRequest, ModelResponse
 from ..answer_text import UNCLOSED, AnswerText
 from ..completion import BadCompletion, CutOff, ReportedError, parsed
-from ..logprobs import tokens_of
+from ..logprobs import read_logprobs, tokens_of
 from ..profile import PLAIN, Profile
 from ..reported_usage import ReportedUsage
 from ..schema_forms import callable_tools
@@ -86,6 +87,7 @@ class ResponsesCollector:
             self.pieces += 1
             if kind == _TEXT_DELTA:
                 yield from self._add_text(piece)
+                yield from _logprobs(event)
             elif kind == _REFUSAL_DELTA:
                 self._declined.append(piece)
                 yield Delta(piece)
@@ -197,3 +199,10 @@ class ResponsesCollector:
         reported = ReportedUsage()
         reported.add(dict(self._last))
         return plausible(reported.usage(reasoning_apart=False), self._request, message, reasoning)
+
+
+def _logprobs(event: Mapping[str, Any]) -> Iterator[Delta]:
+    """Yield the tokens of a piece of text; none if they cannot be read, as the whole answer has them again."""
+    with suppress(ValueError):
+        if tokens := tuple(read_logprobs({"content": event.get("logprobs")})):
+            yield Delta(logprobs=tokens)

@@ -10,7 +10,7 @@ from ..answers.equivalent_symbols import unwrapped
 from ..answers.markers import marked_answer
 from ..errors import AggregationError
 from ..result import TaskResult
-from ..run.context import RunContext
+from .context import RunContext
 
 Key = Callable[[Any], object]
 

@@ -1,0 +1,190 @@
+"""Lines of solutions, each checked and mended until it is accepted or given up."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from ..agents.verdicts import Fault, Verdict
+from ..models import Model
+from ..plan import Program, Task
+from ..result import TaskResult
+from ..run.context import RunContext
+from ..run.protocols import AgentFunction
+from ..settings import ModelSettings
+
+MOST_SHOWN = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineRules:
+    """How solutions are made and checked; `planners.verified` says what each of these is."""
+
+    agent: AgentFunction
+    model: str | Model | None
+    program: Program | None
+    passes: int
+    rejections: int
+    lines: int
+    instructions: str | None
+    settings: ModelSettings | None
+    verifier_settings: ModelSettings | None
+    seed: int | None
+
+
+@dataclass(slots=True, eq=False)
+class _Solution:
+    result: TaskResult
+    passes: int = 0
+    faults: list[Fault] = field(default_factory=list)
+
+    @property
+    def badness(self) -> tuple[int, int, int]:
+        """The less, the better: critical faults, passes that it lacks, gaps. What nobody has checked has no faults."""
+        critical = sum(each.critical for each in self.faults)
+        return critical, -self.passes, len(self.faults) - critical
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    """One line: the solution it has come to, and how many it has made, of which so many were rejected."""
+
+    number: int
+    made: int = 0
+    checks: int = 0
+    rejections: int = 0
+    solution: _Solution | None = None
+
+
+class Lines:
+    """The lines of one run."""
+
+    def __init__(self, rules: LineRules, question: str, ctx: RunContext) -> None:
+        self._rules = rules
+        self._question = question
+        self._ctx = ctx
+        self._solutions: list[_Solution] = []
+        self._accepted = 0
+        self._ends: list[str] = []
+
+    async def tasks(self) -> AsyncIterator[Task]:
+        """Yield the tasks of all lines; each line goes on as soon as its last task is done."""
+        waiting: dict[str, _Line] = {}
+        try:
+            for number in range(1, self._rules.lines + 1):
+                line = _Line(number)
+                task = self._solving(line)
+                waiting[task.id] = line
+                yield task
+            while waiting:
+                result = await self._ctx.first_finished(waiting)
+                line, before = waiting.pop(result.id), self._accepted
+                next_task = self._after(result, line)
+                if next_task is not None:
+                    waiting[next_task.id] = line
+                    yield next_task
+                elif self._accepted > before:
+                    # Who concludes from this one needs nothing more of the others.
+                    await self._ctx.undecided()
+        finally:
+            # Also at the deadline, and where a limit leaves room for no further task.
+            if not self._accepted:
+                self._pass_on_the_best()
+
+    def _after(self, result: TaskResult, line: _Line) -> Task | None:
+        """Return the task of `line` after the one with this result; None if it is at its end."""
+        if result.task.kind == "candidate":
+            if not result.answered:
+                self._end(line, f"its solution was not written: {_why(result)}")
+                return None
+            line.solution, line.checks = _Solution(result), 0
+            self._solutions.append(line.solution)
+            return self._checking(line, line.solution)
+        solution, verdict = line.solution, result.output
+        if solution is None or not result.answered or not isinstance(verdict, Verdict):
+            self._end(line, f"its solution could not be checked: {_why(result)}")
+            return None
+        solution.faults += [each for each in verdict.faults if each not in solution.faults]
+        if not verdict.critical:
+            solution.passes += 1
+            if solution.passes < self._rules.passes:
+                return self._checking(line, solution)
+            self._accept(solution)
+            return None
+        line.rejections += 1
+        if line.rejections == self._rules.rejections:
+            self._end(line, f"given up after {line.rejections} rejections")
+            return None
+        return self._mending(line, solution, result)
+
+    def _end(self, line: _Line, why: str) -> None:
+        self._ends.append(f"line {line.number}: {why}")
+
+    def _accept(self, solution: _Solution) -> None:
+        self._accepted += 1
+        if solution.faults:
+            self._ctx.note(f"{solution.result.id!r} was accepted with gaps: {_shown(solution.faults)}")
+        self._ctx.release(solution.result.id)
+
+    def _pass_on_the_best(self) -> None:
+        if not self._solutions:
+            return
+        # Of equals the last one: it was made with what was found wrong with the others.
+        best = min(reversed(self._solutions), key=lambda each: each.badness)
+        why = "; ".join(self._ends) or "no time or room was left"
+        found = f", with these faults: {_shown(best.faults)}" if best.faults else ", of which no fault is known"
+        self._ctx.give_up(f"no solution was accepted ({why}); the best is given, {best.result.id!r}{found}")
+        self._ctx.release(best.result.id)
+
+    def _solving(self, line: _Line) -> Task:
+        instructions = self._rules.instructions
+        if instructions is None:
+            instructions = self._ctx.prompts.render("verify_solve")
+        line.made += 1
+        return Task(
+            id=f"solution-{line.number}-{line.made}",
+            prompt=self._question,
+            kind="candidate",
+            title=f"Line {line.number}, solution {line.made}",
+            instructions=instructions or None,
+            settings=self._seeded(line, 0, self._rules.settings),
+            held=True,
+        )
+
+    def _mending(self, line: _Line, solution: _Solution, verdict: TaskResult) -> Task:
+        task = self._solving(line)
+        mend = self._ctx.prompts.render("verify_mend")
+        instructions = "\n\n".join(filter(None, (mend, task.instructions)))
+        return task.model_copy(update={"needs": (solution.result.id, verdict.id), "instructions": instructions})
+
+    def _checking(self, line: _Line, solution: _Solution) -> Task:
+        rules = self._rules
+        line.checks += 1
+        task = Task(
+            id=f"check-{line.number}-{line.made}-{line.checks}",
+            prompt=self._question if rules.program is None else self._ctx.prompts.render("verify_program"),
+            needs=(solution.result.id,),
+            title=f"Line {line.number}, solution {line.made}: check {line.checks}",
+            model=None if rules.model is None else self._ctx.use(rules.model),
+            settings=self._seeded(line, line.checks, rules.verifier_settings),
+            program=rules.program,
+            held=True,
+        )
+        self._ctx.assign(task.id, rules.agent)
+        return task
+
+    def _seeded(self, line: _Line, check: int, settings: ModelSettings | None) -> ModelSettings:
+        rules = self._rules
+        given = None if settings is None else settings.seed
+        place = (line.number - 1) * rules.rejections + line.made - 1
+        number = place * (rules.passes + 1) + check
+        return ModelSettings(seed=self._ctx.seed_of(number, rules.seed, given)).over(settings)
+
+
+def _why(result: TaskResult) -> str:
+    return f"it was {result.outcome}" if result.error is None else result.error.message
+
+
+def _shown(faults: list[Fault]) -> str:
+    text = "; ".join(each.what for each in faults)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
