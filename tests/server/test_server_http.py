@@ -162,7 +162,8 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from contemplate import server
 
-    monkeypatch.delitem(sys.modules, "contemplate.server.uvicorn_server", raising=False)
+    for module in ("uvicorn_server", "announced_server"):
+        monkeypatch.delitem(sys.modules, f"contemplate.server.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(MissingDependencyError, match=r"contemplate-ai\[server\]"):
         _ = server.serve

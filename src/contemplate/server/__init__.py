@@ -58,7 +58,7 @@ __all__ = [
 _HOMES = {
     "ClientKey": ".settings",
     "ServerSettings": ".settings",
-    "SmallCalls": ".served",
+    "SmallCalls": ".effort",
     "check_address": ".uvicorn_server",
     "create_app": ".app",
     "read_config": ".config_file",
