@@ -134,5 +134,5 @@ def digest_in(request: ModelRequest, model: LocalModel) -> str:
 def number_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give runs the same ids each time: what is shuffled or fenced by them is asked as it was recorded."""
     numbers = itertools.count(1)
-    for home in ("run", "recorded"):
+    for home in ("run", "journaled_runs"):
         monkeypatch.setattr(f"contemplate.run.{home}.new_run_id", lambda: f"run-{next(numbers)}")
