@@ -84,7 +84,8 @@ async def test_all_capped_says_what_to_raise() -> None:
 
 
 async def test_a_key_function_that_raises_names_the_task() -> None:
-    with pytest.raises(AggregationError, match="key function raised ZeroDivisionError on the answer of task 'sample-"):
+    said = r"key function raised ZeroDivisionError on the answer of task 'sample-.*\(return None for"
+    with pytest.raises(AggregationError, match=said):
         await vote("Answer: 1", key=lambda text: 1 / 0)
 
 
