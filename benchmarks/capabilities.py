@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from contemplate import Contemplator, aggregators, planners, strategies
+from contemplate import Contemplator, aggregators, modes, planners, strategies
 from contemplate.events import OutputDelta
 from contemplate.models import Model
 from contemplate.models.probes.answers import red_square
@@ -53,8 +53,11 @@ def _right(result: RunResult[Any]) -> Usage:
 
 
 def _mode(mode: Mode) -> Capability:
+    # One line of solutions: what a second one costs until it is cancelled can only be estimated.
+    preset = modes.Preset(planners.verified(lines=1), aggregators.first()) if mode == "verify" else mode
+
     async def run(way: Try) -> Usage:
-        return _right(await way.mind(mode=mode).run(QUESTION))
+        return _right(await way.mind(mode=preset).run(QUESTION))
 
     return run
 

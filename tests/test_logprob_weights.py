@@ -305,6 +305,27 @@ async def test_who_was_unsure_before_that_was_known_is_cut_off_then() -> None:
     assert (result.answer, [each.outcome for each in result.tasks]) == ("1", ["answered", "answered", "cancelled"])
 
 
+async def test_it_is_told_once_who_is_cut_off() -> None:
+    """A server may send several pieces at once, the last of them after the call was given up."""
+
+    class AtOnce(Slow):
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+            if (request.settings.seed or 0) < 2:
+                return await super().request(request, on_delta)
+            for _ in range(50):
+                await anyio.lowlevel.checkpoint()
+            assert on_delta is not None
+            for _ in range(8):
+                on_delta(Delta("x", logprobs=(token("x", 1),)))
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    model = AtOnce([said("1", 8, 8, 8, 8, 8), said("1", 8, 8, 8, 8, 8)], early=2)
+    result = await voted(model, 3, keep=0.5, warmup=2, window=4)
+    assert result.notes == ("'sample-3' was cut off: its confidence fell below 8.00",)
+    assert result.tasks[2].text == "x" * 8
+
+
 async def test_who_is_done_before_that_is_known_does_not_count_either() -> None:
     """Whether it is cut off depends on time; whether it counts does not."""
     go = anyio.Event()
@@ -378,8 +399,9 @@ async def test_a_run_with_samples_cut_off_is_replayed_and_goes_on(tmp_path: Path
     ],
 )
 def test_what_cannot_be_is_refused(how: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+    with pytest.raises(ConfigurationError, match=told) as raised:
         aggregators.by_logprobs(**how)
+    assert (raised.value.hint is not None) == ("warmup" in how)
     assert aggregators.by_logprobs(top=2, highest=1.1, window=1, keep=0.01)
 
 

@@ -350,6 +350,7 @@ async def test_a_tool_that_verifies_may_wait_for_an_approval(tmp_path: Path) -> 
         result = await mind.run(QUESTION)
         for text in ("no. 1.", "no. 2."):
             (call,) = result.pending
+            assert result.notes == (), "nothing is given up"
             assert text in str(call.arguments)
             result = await mind.resume(result.run_id, {call.id: True})
     assert (result.text, result.complete, result.notes) == ("solution no. 2.", True, ())

@@ -88,7 +88,7 @@ class Lines:
                     await self._ctx.undecided()
         finally:
             # Also at the deadline, and where a limit leaves room for no further task.
-            if not self._accepted:
+            if not (self._accepted or self._ctx.suspended):
                 self._pass_on_the_best()
 
     def _after(self, result: TaskResult, line: _Line) -> Task | None:

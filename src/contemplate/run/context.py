@@ -123,6 +123,11 @@ class RunContext:
         """The results so far, by task id, in order of arrival."""
         return self._state.results
 
+    @property
+    def suspended(self) -> bool:
+        """Whether the run is ended to wait for decisions, so that what was begun goes on when it is resumed."""
+        return self._state.activity.waiting.suspended
+
     def is_planned(self, task_id: str) -> bool:
         """Return whether a task with this id has been planned."""
         return task_id in self._state.places

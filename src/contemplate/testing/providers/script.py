@@ -183,6 +183,8 @@ def _usual_value(prompt: str, answer: str) -> Any:
         return {"reason": "It is right.", "best": "1"}
     if '"same"' in prompt:
         return {"same": True}
+    if '"steps"' in prompt:
+        return {"steps": [{"step": "The result", "why": "It follows.", "fault": "none"}]}
     if '"solution"' in prompt:
         return {"reason": "All agree.", "support": [1], "solution": f"Answer: {answer}"}
     return {"answer": answer}
