@@ -19,6 +19,7 @@ from contemplate.server import ClientKey, ServerSettings
 from contemplate.server.waiting_runs import OWNER
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Serve, serving
 from .test_server_clients import StepByStep
 
@@ -32,7 +33,7 @@ Ask = Callable[..., httpx2.Response]
 
 @contextmanager
 def asking(url: str, secret: str) -> Iterator[Ask]:
-    with httpx2.Client(base_url=f"{url}/v1", headers={"x-api-key": secret}, timeout=20) as client:
+    with httpx2.Client(base_url=f"{url}/v1", headers={"x-api-key": secret}, timeout=PATIENCE) as client:
         yield lambda method, path, **options: client.request(method, path, **options)
 
 

@@ -28,10 +28,11 @@ from contemplate.server.request_limits import LIMITS_HEADER
 from contemplate.server.responses.store import StoredResponse
 from contemplate.testing import FaultyServer, ScriptedModel, faulty
 
+from ...patience import PATIENCE
 from ..conftest import USUAL, Serve, serving
 from ..test_server_clients import StepByStep
 from ..test_server_disconnect import minds as over
-from .conftest import MERGED, PATIENCE, expert, instant
+from .conftest import MERGED, expert, instant
 
 SECRET = "sk-ann-0123456789"
 
