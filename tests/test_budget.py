@@ -199,6 +199,13 @@ class TestReservations:
         assert await first_of(1, 1000) == 1000
         assert await first_of(16, 500) == MIN_OUTPUT_TOKENS
 
+    async def test_a_plan_gets_a_quarter_of_what_is_left_for_those_who_carry_it_out(self) -> None:
+        book = ledger(total_tokens=4000)
+        plan = await book.reserve(0, None, role="planner")
+        assert plan.output_tokens == 1000
+        book.settle(plan, Usage(calls=1, output_tokens=1000))
+        assert (await book.reserve(0, 9999, role="planner")).output_tokens == 750
+
     async def test_what_one_leaves_is_divided_among_the_others(self) -> None:
         book = ledger(total_tokens=1200)
         book.shares.open_tasks = lambda: 4

@@ -50,6 +50,16 @@ class TestRuns:
         assert caught.value.partial is not None
         assert caught.value.partial.usage.calls == 1
 
+    async def test_the_last_event_says_what_the_result_says(self) -> None:
+        events: list[Event] = []
+        result = await Contemplator(ScriptedModel("Answer: 4"), mode="vote").run("2 + 2?", on_event=events.append)
+        last = events[-1]
+        assert isinstance(last, RunFinished)
+        said = {name: getattr(last, name) for name in RunFinished.model_fields.keys() & RunResult.model_fields.keys()}
+        assert said == {name: getattr(result, name) for name in said}
+        assert {"text", "usage", "support", "dissent", "citations"} < said.keys()
+        assert (last.answer, set(last.votes)) == ("4", {"4"})
+
     async def test_a_listener_that_raises_costs_the_run_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
         def broken(event: object) -> None:
             raise RuntimeError("bad listener")

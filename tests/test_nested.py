@@ -16,6 +16,7 @@ from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
 from contemplate.run.nesting import MAX_DEPTH
 from contemplate.run.protocols import Planner
+from contemplate.settings import ModelSettings
 from contemplate.testing import ScriptedModel
 
 from .patience import PATIENCE
@@ -70,6 +71,19 @@ async def test_a_tasks_instructions_reach_the_contemplator_that_answers_it(kind:
     assert "How far?" in asked
     assert asked.endswith("\n\nAnswer in miles.")
     assert ("the question" in asked) == (kind == "part")
+
+
+@pytest.mark.parametrize(("own", "expected"), [(None, (0.25, 0.5)), (ModelSettings(temperature=0.75), (0.75, 0.5))])
+async def test_the_settings_of_the_run_hold_within_it_but_for_those_of_its_own(
+    own: ModelSettings | None, expected: tuple[float, float]
+) -> None:
+    model = ScriptedModel("here")
+    inner = Contemplator(model, mode="instant", all_settings=own)
+    outer = ModelSettings(temperature=0.25, top_p=0.5)
+    mind = Contemplator(model, planner=parts("a"), agent=inner, aggregator=aggregators.first(), all_settings=outer)
+    await mind.run("the question")
+    (asked,) = model.requests
+    assert (asked.settings.temperature, asked.settings.top_p) == expected
 
 
 async def test_ten_deep() -> None:

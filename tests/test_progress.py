@@ -33,7 +33,7 @@ async def test_the_numbers_of_tasks_follow_the_events() -> None:
     assert [each.done for each in seen] == sorted(each.done for each in seen)
     assert (last.done, last.running, last.over, last.planned) == (len(run.result.tasks), 0, True, True)
     assert last.usage == run.result.usage
-    assert last.seconds == pytest.approx(run.result.seconds, abs=0.5)
+    assert last.seconds == run.result.seconds
 
 
 @pytest.mark.parametrize("make", [contemplating, voting, nested])

@@ -40,6 +40,8 @@ from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 from contemplate.tools.tool import as_tool
 
+from .patience import PATIENCE
+
 pytestmark = pytest.mark.anyio
 
 SECRET = "hunter2-secret"
@@ -529,7 +531,7 @@ async def test_a_thread_that_was_left_behind_says_nothing_more() -> None:
     def look(ctx: ToolContext[None]) -> str:
         ctx.progress("asking")
         started.set()
-        go_on.wait(20)
+        go_on.wait(PATIENCE)
         ctx.progress("too late")
         over.set()
         return "x"
@@ -537,10 +539,10 @@ async def test_a_thread_that_was_left_behind_says_nothing_more() -> None:
     mind = Contemplator(using("look"), mode="instant", tools=[look], on_event=events.append)
     async with anyio.create_task_group() as group:
         group.start_soon(mind.run, "?")
-        assert await anyio.to_thread.run_sync(started.wait, 20)
+        assert await anyio.to_thread.run_sync(started.wait, PATIENCE)
         group.cancel_scope.cancel()
     go_on.set()
-    assert await anyio.to_thread.run_sync(over.wait, 20)
+    assert await anyio.to_thread.run_sync(over.wait, PATIENCE)
     for _ in range(5):
         await anyio.lowlevel.checkpoint()
     assert "too late" not in told(events)

@@ -623,6 +623,20 @@ class TestUsage:
         for response in both({"content": "x"}, **reported):
             assert (response.usage.input_tokens, response.usage.output_tokens) == (10, 5)
 
+    @pytest.mark.parametrize("place", [{"usage": None}, {"x_groq": {"id": "req"}}, {"x_groq": {"usage": None}}])
+    def test_nothing_reported_is_nothing_unreadable(self, place: dict[str, Any]) -> None:
+        for response in both({"content": "x" * 30}, **place):
+            assert (response.usage.output_tokens, response.notes) == (10, ())
+
+    @pytest.mark.parametrize(
+        ("counts", "expected"), [({"prompt_eval_count": 70}, (70, 10)), ({"eval_count": 5}, (None, 5))]
+    )
+    def test_beside_the_answer(self, counts: dict[str, int], expected: tuple[int | None, int]) -> None:
+        for response in both({"content": "x" * 30}, **counts):
+            asked, written = expected
+            assert asked is None or response.usage.input_tokens == asked
+            assert (response.usage.output_tokens, response.notes) == (written, ())
+
     def test_within_a_choice(self) -> None:
         last = chunk({}, "stop")
         last["choices"][0]["usage"] = {"prompt_tokens": 10, "completion_tokens": 5}

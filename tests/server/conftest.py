@@ -19,6 +19,8 @@ from contemplate import Contemplator
 from contemplate.server import ServerSettings, create_app
 from contemplate.server.uvicorn_connections import guarded
 
+from ..patience import PATIENCE
+
 Minds = Mapping[str, Contemplator[Any]]
 USUAL = ServerSettings()
 
@@ -61,7 +63,7 @@ def serving_app(app: Starlette, settings: ServerSettings = USUAL) -> Iterator[st
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(10)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
 
 

@@ -12,7 +12,8 @@ from anthropic.types import Message, RawMessageStreamEvent
 from anthropic.types.shared import ErrorResponse
 from pydantic import BaseModel, TypeAdapter
 
-PATIENCE = 20.0
+from ..patience import PATIENCE
+
 HEADERS = {"anthropic-version": "2023-06-01", "x-api-key": "none"}
 # What is added to the API on purpose.
 ADDED = {"contemplate"}

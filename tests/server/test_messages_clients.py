@@ -18,8 +18,9 @@ from contemplate.models import Delta, ModelResponse
 from contemplate.server.messages import replies
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Minds, Serve
-from .messages_client import PATIENCE, events_of, message_of, post, texts
+from .messages_client import events_of, message_of, post, texts
 from .test_server_clients import MERGED, StepByStep, expert, instant
 
 QUESTION: list[MessageParam] = [{"role": "user", "content": "Why is the sea salty?"}]

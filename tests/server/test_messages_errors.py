@@ -20,8 +20,9 @@ from contemplate.server.api_errors import Failure, server_error
 from contemplate.server.messages.errors import ErrorBody
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Serve
-from .messages_client import PATIENCE, error_of, events_of, post, texts
+from .messages_client import error_of, events_of, post, texts
 from .test_server_clients import StepByStep, instant
 
 BODY: dict[str, Any] = {"model": "m", "max_tokens": 500, "messages": [{"role": "user", "content": "Why?"}]}

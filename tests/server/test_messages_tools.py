@@ -15,8 +15,9 @@ from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Minds, Serve
-from .messages_client import PATIENCE, events_of, message_of, post, texts
+from .messages_client import events_of, message_of, post, texts
 from .test_server_clients import instant
 
 WEATHER: ToolParam = {

@@ -18,9 +18,9 @@ from clients.cells import applies
 from clients.features import FEATURES, Feature
 from clients.minds import minds
 
+from ..patience import PATIENCE
 from .conftest import Serve
 
-PATIENCE = 20.0
 PACKAGES = {
     "openai-python": "openai",
     "openai-python-responses": "openai",

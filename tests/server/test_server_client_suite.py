@@ -19,6 +19,7 @@ from clients.features import FEATURES
 from clients.scripts.given import IMAGE, MODEL
 from clients.server_process import KEY, serving
 
+from ..patience import PATIENCE
 from .conftest import Serve
 
 TEXT = page.PAGE.read_text("utf-8")
@@ -85,7 +86,7 @@ def said() -> list[dict[str, Any]]:
 
 @pytest.fixture
 def client(serve: Serve, said: list[dict[str, Any]]) -> Any:
-    with openai.OpenAI(base_url=f"{serve(minds.minds(said.append))}/v1", api_key="none", timeout=20) as made:
+    with openai.OpenAI(base_url=f"{serve(minds.minds(said.append))}/v1", api_key="none", timeout=PATIENCE) as made:
         yield made
 
 
@@ -142,5 +143,5 @@ def test_the_image_is_one(tmp_path: Path) -> None:
 def test_the_server_of_the_suite_wants_a_key(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         for key, status in (("none", 401), (KEY, 200)):
-            asked = httpx2.get(f"{server.url}/v1/models", headers={"authorization": f"Bearer {key}"}, timeout=20)
+            asked = httpx2.get(f"{server.url}/v1/models", headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE)
             assert asked.status_code == status

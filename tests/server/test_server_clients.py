@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,9 +38,12 @@ def expert(request: ModelRequest) -> str:
 
 @dataclass
 class StepByStep:
-    """Streams its pieces; at an event it waits until the test has set it, at a barrier until all calls are there."""
+    """Streams its pieces; at an event it waits until the test has set it, at a barrier until all calls are there.
 
-    pieces: list[str | Delta | threading.Event | threading.Barrier]
+    At a number, so many seconds pass at once.
+    """
+
+    pieces: list[str | Delta | float | threading.Event | threading.Barrier]
     error: Exception | None = None
     name: str = "step-by-step"
     requests: list[ModelRequest] = field(default_factory=list)
@@ -52,6 +56,9 @@ class StepByStep:
                 reached = await anyio.to_thread.run_sync(piece.wait, PATIENCE, abandon_on_cancel=True)
                 assert reached is not False, "what was written so far did not arrive"
                 continue
+            if isinstance(piece, float):
+                _let_pass(piece)
+                continue
             delta = Delta(piece) if isinstance(piece, str) else piece
             said = delta.text if delta.restart else said + delta.text
             if on_delta is not None:
@@ -59,6 +66,12 @@ class StepByStep:
         if self.error is not None:
             raise self.error
         return await ScriptedModel(said).request(request)
+
+
+def _let_pass(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    loop.time = lambda: now() + seconds  # type: ignore[method-assign]
 
 
 @pytest.fixture
@@ -356,7 +369,9 @@ def test_a_limit_without_an_answer_is_unavailable(client: Any) -> None:
 
 
 def test_a_limit_with_an_answer_so_far_ends_it_with_length(client: Any) -> None:
-    mind = Contemplator(StepByStep(["So far", threading.Event()]), mode="instant", limits=Limits(seconds=1))
+    # A minute is kept for the end.
+    model = StepByStep(["So far", 550.0, threading.Event()])
+    mind = Contemplator(model, mode="instant", limits=Limits(seconds=600))
     api = client({"m": mind})
     (choice,) = api.chat.completions.create(model="m", messages=QUESTION).choices
     assert (choice.message.content, choice.finish_reason) == ("So far", "length")

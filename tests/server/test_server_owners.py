@@ -16,8 +16,10 @@ from contemplate.journal import Journal
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
 from contemplate.server import ClientKey, ServerSettings
+from contemplate.server.waiting_runs import OWNER
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Serve, serving
 from .test_server_clients import StepByStep
 
@@ -31,7 +33,7 @@ Ask = Callable[..., httpx2.Response]
 
 @contextmanager
 def asking(url: str, secret: str) -> Iterator[Ask]:
-    with httpx2.Client(base_url=f"{url}/v1", headers={"x-api-key": secret}, timeout=20) as client:
+    with httpx2.Client(base_url=f"{url}/v1", headers={"x-api-key": secret}, timeout=PATIENCE) as client:
         yield lambda method, path, **options: client.request(method, path, **options)
 
 
@@ -173,6 +175,19 @@ def test_so_it_is_after_a_restart(tmp_path: Path, api: Any) -> None:
         with serving(minds(model), SETTINGS) as url, asking(url, BOB) as bob:
             assert api(bob, (known, "fine")) == (None, "It is fine.")
         assert list(map(goes_on, model.requests)) == [is_own]
+
+
+@pytest.mark.parametrize(("settings", "owner"), [(SETTINGS, {OWNER: "bob"}), (ServerSettings(), {})])
+def test_a_client_labels_its_run_but_says_of_nobody_that_it_is_theirs(
+    serve: Serve, tmp_path: Path, settings: ServerSettings, owner: dict[str, str]
+) -> None:
+    mind = Contemplator(ScriptedModel("yes"), mode="instant", journal=f"sqlite:///{tmp_path / 'runs.db'}")
+    url = serve({"m": mind}, settings)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Why?"}], "user": "eve"}
+    with asking(url, BOB) as bob:
+        bob("POST", "/chat/completions", json=body | {"metadata": {"topic": "trees", OWNER: "ann"}})
+    (run,) = Journal(tmp_path / "runs.db").runs()
+    assert run.labels == {"topic": "trees", "user": "eve", "contemplator": "m"} | owner
 
 
 def test_without_keys_all_is_everybodys(serve: Serve, mind: Any) -> None:

@@ -13,6 +13,7 @@ from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import serving
 
 DATA = "iVBORw0KGgo="
@@ -30,7 +31,7 @@ def looking(request: ModelRequest) -> Message | str:
 
 
 def post(url: str, path: str, **body: Any) -> Any:
-    return httpx2.post(f"{url}/v1/{path}", json={"model": "m"} | body, timeout=20).json()
+    return httpx2.post(f"{url}/v1/{path}", json={"model": "m"} | body, timeout=PATIENCE).json()
 
 
 def chat(url: str, call: str | None = None) -> Any:

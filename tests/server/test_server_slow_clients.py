@@ -21,9 +21,9 @@ from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.server import ServerSettings
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Serve
 
-PATIENCE = 20.0
 CHAT = "/v1/chat/completions"
 BODY: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Why?"}]}
 

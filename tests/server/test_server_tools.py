@@ -24,9 +24,9 @@ from contemplate.models import ModelRequest
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Minds, Serve, serving
 
-PATIENCE = 20.0
 QUESTION = {"role": "user", "content": "What is the weather?"}
 TOOLS = [
     {

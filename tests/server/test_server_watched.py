@@ -13,6 +13,7 @@ from contemplate import Contemplator
 from contemplate.server import ServerSettings
 from contemplate.testing import ScriptedModel
 
+from ..patience import PATIENCE
 from .conftest import Minds, Serve
 from .test_server_slow_clients import BODY, CHAT, Endless
 
@@ -65,7 +66,7 @@ def test_a_client_that_leaves_is_no_error(serve: Serve, caplog: pytest.LogCaptur
     url = serve({"m": Contemplator(model, mode="instant")})
     with httpx2.stream("POST", url + CHAT, json=BODY | {"stream": True}) as answer:
         next(answer.iter_lines())
-    assert model.cancelled.wait(20)
+    assert model.cancelled.wait(PATIENCE)
     while 'outcome="left"} 1.0' not in httpx2.get(url + "/metrics").text:
         pass
     assert all(record.levelno < logging.WARNING for record in caplog.records)

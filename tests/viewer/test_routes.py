@@ -80,7 +80,8 @@ def test_the_list_comes_in_pages(tmp_path: Path, show: Show) -> None:
         return [run["run_id"] for run in body["runs"]], body["more"]
 
     whole, more = page()
-    assert (len(whole), more) == (7, False)
+    # The newest of both journals first, and of one that is in both the newer record.
+    assert (whole, more) == ([f"run-{number}" for number in (2, 1, 0, 6, 5, 4, 3)], False)
     assert page(most="3") == (whole[:3], True)
     assert page(most="3", skip="6") == (whole[6:], False)
     assert page(text="Question 4") == (["run-4"], False)
@@ -217,6 +218,27 @@ def test_a_run_that_goes_on_by_a_click_is_paid_by_the_key_and_counted(
     assert [each for each in counted.splitlines() if each.startswith("contemplate_runs_total")] == [
         each for each in shown.splitlines() if each.startswith("contemplate_runs_total")
     ]
+
+
+def test_a_run_of_a_contemplator_that_is_gone_is_not_gone_on_with(serve: Serve, tmp_path: Path) -> None:
+    @tool(approval=True)
+    def mail() -> str:
+        return "sent"
+
+    call = Message.assistant("", (ToolCall(id="c", name="mail", arguments="{}"),))
+    journal = f"sqlite:///{tmp_path / 'runs.db'}"
+    mind = Contemplator(ScriptedModel([call, "Done."]), mode="instant", tools=[mail], journal=journal)
+    headers, settings = {"x-api-key": ANN.secret}, ServerSettings(keys=(ANN,))
+    url = serve({"old": mind}, settings)
+    body = {"model": "old", "messages": [{"role": "user", "content": "Mail."}]}
+    httpx2.post(url + CHAT, json=body, headers=headers)
+    url = serve({"new": mind}, settings)
+    (run,) = httpx2.get(f"{url}/viewer/runs", headers=headers).json()["runs"]
+    at = f"{url}/viewer/runs/{run['run_id']}"
+    decision = {"call": "c", "decision": "approve"}
+    refused = httpx2.post(f"{at}/decisions", json=decision, headers=headers)
+    assert refused.status_code == 400
+    assert "there is no contemplator 'old' here" in refused.json()["error"]["message"]
 
 
 def test_a_server_can_do_without(serve: Serve) -> None:

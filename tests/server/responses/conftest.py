@@ -17,9 +17,9 @@ from pydantic import Discriminator, TypeAdapter
 from contemplate import Contemplator
 from contemplate.models import ModelRequest
 
+from ...patience import PATIENCE
 from ..conftest import Minds, Serve
 
-PATIENCE = 20.0
 PLAN = '{"tasks":[{"title":"Cost","prompt":"cost?","needs":[]},{"title":"Risk","prompt":"risk?","needs":[1]}]}'
 MERGED = "Because rivers carry salt into it, and only water leaves it again."
 

@@ -21,8 +21,9 @@ from contemplate.server.responses.agents import AGENT_ITEMS, BETA
 from contemplate.server.responses.parts import Api
 from contemplate.testing import ScriptedModel
 
+from ...patience import PATIENCE
 from ..conftest import Minds, Serve
-from .conftest import MERGED, PATIENCE, expert, reader_of
+from .conftest import MERGED, expert, reader_of
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ import pytest
 from contemplate import Contemplator
 from contemplate.testing import ScriptedModel
 
+from ...patience import PATIENCE
 from ..conftest import Serve
 from ..test_server_clients import StepByStep
-from .conftest import MERGED, PATIENCE, expert, instant
+from .conftest import MERGED, expert, instant
 
 pytestmark = pytest.mark.anyio
 

@@ -17,20 +17,22 @@ import httpx2
 import openai
 import pytest
 
-from contemplate import Contemplator
+from contemplate import Contemplator, Limits
 from contemplate.errors import ModelServerError
 from contemplate.journal import Journal
 from contemplate.journal.documents import JournalDocuments
 from contemplate.models import ModelRequest
 from contemplate.modes import Mode
 from contemplate.server import ClientKey, ServerSettings
+from contemplate.server.request_limits import LIMITS_HEADER
 from contemplate.server.responses.store import StoredResponse
 from contemplate.testing import FaultyServer, ScriptedModel, faulty
 
+from ...patience import PATIENCE
 from ..conftest import USUAL, Serve, serving
 from ..test_server_clients import StepByStep
 from ..test_server_disconnect import minds as over
-from .conftest import MERGED, PATIENCE, expert, instant
+from .conftest import MERGED, expert, instant
 
 SECRET = "sk-ann-0123456789"
 
@@ -210,6 +212,18 @@ def test_a_run_goes_on_for_its_own_key_and_its_own_model_only(
         kept = StoredResponse.model_validate_json(JournalDocuments(journal).get(f"ann/{id_}") or "")
     assert (kept.response.status, kept.response.error and said in kept.response.error.message) == ("failed", True)
     assert left(tmp_path / "runs.db") == []
+
+
+@pytest.mark.parametrize(("most", "wanted"), [(Limits(output_tokens=300), ""), (Limits(), "output_tokens=300")])
+def test_the_limits_of_a_run_hold_with_the_next_server_too(tmp_path: Path, most: Limits, wanted: str) -> None:
+    path, settings = tmp_path / "runs.db", ServerSettings(limits=most)
+    with served(StepByStep(["The ", threading.Event()]), path, settings=settings) as api:
+        headers = {LIMITS_HEADER: wanted}
+        id_ = api.responses.create(model="m", input="Why?", background=True, extra_headers=headers).id
+    with served(model := ScriptedModel("yes"), path, settings=settings) as api:
+        assert finished(api, id_).output_text == "yes"
+    (asked,) = model.requests
+    assert 0 < (asked.settings.max_tokens or 0) <= 300
 
 
 def test_of_too_many_runs_that_were_left_some_are_told_as_failed(tmp_path: Path) -> None:

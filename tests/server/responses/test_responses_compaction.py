@@ -26,6 +26,9 @@ def test_a_compacted_conversation_stands_for_the_whole(client: Any) -> None:
     made = api.responses.compact(model="m", previous_response_id=first.id, input=[{"role": "user", "content": "2?"}])
     assert (made.object, made.usage.total_tokens, len(model.requests)) == ("response.compaction", 0, 1)
     assert [each.type for each in made.output] == ["message", "message", "compaction"]
+    # Clients keep items by their ids.
+    assert [each.id.partition("_")[0] for each in made.output] == ["msg", "msg", "cmp"]
+    assert len({each.id for each in made.output}) == 3
     sent = [each.model_dump(exclude_none=True, warnings=False) for each in made.output]
     for given in (sent, sent[-1:]):
         api.responses.create(model="m", input=[*given, {"role": "user", "content": "3?"}])

@@ -11,6 +11,7 @@ from contemplate.errors import ModelRateLimitError, ModelRequestError, ModelServ
 from contemplate.server.responses import replies
 from contemplate.testing import ScriptedModel
 
+from ...patience import PATIENCE
 from ..test_server_clients import StepByStep
 from .conftest import events_of, instant, types
 
@@ -66,7 +67,7 @@ def test_silence_is_filled_with_events(raw: Any, monkeypatch: pytest.MonkeyPatch
     api = raw(instant(StepByStep([gate, "late"]), stream=True))
     body = {"model": "m", "input": "Why?", "stream": True}
     text = ""
-    with httpx2.stream("POST", f"{api.url}/v1/responses", json=body, timeout=20) as sent:
+    with httpx2.stream("POST", f"{api.url}/v1/responses", json=body, timeout=PATIENCE) as sent:
         for piece in sent.iter_text():
             text += piece
             if text.count("event: response.in_progress") >= 4:
