@@ -631,7 +631,7 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("counts", "expected"), [({"prompt_eval_count": 70}, (70, 10)), ({"eval_count": 5}, (None, 5))]
     )
-    def test_beside_the_answer(self, counts: dict[str, int], expected: tuple[int | None, int]) -> None:
+    def test_beside_the_answer(self, counts: dict[str, Any], expected: tuple[int | None, int]) -> None:
         for response in both({"content": "x" * 30}, **counts):
             asked, written = expected
             assert asked is None or response.usage.input_tokens == asked
