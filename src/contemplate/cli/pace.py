@@ -7,8 +7,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 
 from ..events import Event, ModelCalled, OutputDelta, PlanDelta, PlanReady, TaskDelta, TaskFinished, TaskPlanned
+from ..models.tokens import USUAL_BYTES_PER_TOKEN, text_bytes
 
-CHARACTERS_PER_TOKEN = 4
 SPEED_SECONDS = 10.0
 # What a part and an answer usually take: the time left is told as a guess, and gets better as they are written.
 PART_TOKENS = 150
@@ -65,14 +65,14 @@ class Pace:
     @property
     def tokens(self) -> int:
         """About how many tokens were written."""
-        return sum(self._written.copy().values()) // CHARACTERS_PER_TOKEN
+        return sum(self._written.copy().values()) // USUAL_BYTES_PER_TOKEN
 
     @property
     def speed(self) -> float:
         """About how many tokens were written per second, in the last ten."""
         since = self._now() - SPEED_SECONDS
         lately = sum(size for at, size in tuple(self._pieces) if at >= since)
-        return lately / CHARACTERS_PER_TOKEN / max(1.0, min(SPEED_SECONDS, self.seconds))
+        return lately / USUAL_BYTES_PER_TOKEN / max(1.0, min(SPEED_SECONDS, self.seconds))
 
     @property
     def seconds_left(self) -> float | None:
@@ -96,11 +96,11 @@ class Pace:
         return " · ".join(said)
 
     def _add(self, source: str, text: str) -> None:
-        self._written[source] += len(text)
-        now = self._now()
-        self._pieces.append((now, len(text)))
+        size, now = text_bytes(text), self._now()
+        self._written[source] += size
+        self._pieces.append((now, size))
         while self._pieces[0][0] < now - SPEED_SECONDS:
             self._pieces.popleft()
 
     def _tokens_of(self, source: str) -> int:
-        return self._written[source] // CHARACTERS_PER_TOKEN
+        return self._written[source] // USUAL_BYTES_PER_TOKEN

@@ -10,6 +10,8 @@ from .base import ModelRequest
 # English prose has four to five bytes per token, code and JSON three, and a Chinese character, which has three bytes,
 # is often one token. Limits depend on this estimate, so it is rather too high than too low.
 BYTES_PER_TOKEN = 3
+# What prose usually has: for what is shown to people, and for nothing that is limited.
+USUAL_BYTES_PER_TOKEN = 4
 IMAGE_TOKENS = 1000
 MESSAGE_TOKENS = 8
 

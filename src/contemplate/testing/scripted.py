@@ -10,11 +10,10 @@ from ..messages import Message
 from ..models import Delta, DeltaSink, ModelRequest, ModelResponse
 from ..models.base import Finish
 from ..usage import FREE, Price, Usage
+from .token_counts import CHARACTERS_PER_TOKEN, text_tokens
 
 Reply = str | Message | ModelResponse | Exception
 Script = Callable[[ModelRequest], Reply | Awaitable[Reply]]
-
-CHARACTERS_PER_TOKEN = 4
 
 
 class ScriptedModel:
@@ -84,7 +83,7 @@ class ScriptedModel:
         usage = Usage(
             calls=1,
             input_tokens=sum(len(each.text) for each in request.messages) // CHARACTERS_PER_TOKEN,
-            output_tokens=-(-len(message.text) // CHARACTERS_PER_TOKEN),
+            output_tokens=text_tokens(message.text),
             cost_usd=None,
         )
         finish: Finish = "tool_calls" if message.tool_calls else "stop"

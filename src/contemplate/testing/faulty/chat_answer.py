@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..token_counts import CHARACTERS_PER_TOKEN, text_tokens
 from .exchange import Exchange
 from .http import HttpConnection
 
-CHARACTERS_PER_TOKEN = 4
 POLL_SECONDS = 0.001
 
 
@@ -115,7 +115,7 @@ class ChatAnswer:
         if isinstance(self.usage, Mapping):
             return self.usage
         prompt = sum(len(str(message.get("content"))) for message in exchange.messages) // CHARACTERS_PER_TOKEN
-        written = -(-len(self.text) // CHARACTERS_PER_TOKEN)
+        written = text_tokens(self.text)
         return {
             "prompt_tokens": prompt,
             "completion_tokens": written,

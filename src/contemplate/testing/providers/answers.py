@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...usage import Usage
-from .counting import CHARACTERS_PER_TOKEN, text_tokens
+from ..token_counts import CHARACTERS_PER_TOKEN, text_tokens
 from .dialect import AnswerForm, UsageForm
 from .refusals import Body
 from .script import Said

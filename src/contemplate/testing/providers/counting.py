@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import json
 
+from ..token_counts import CHARACTERS_PER_TOKEN
 from .refusals import Body
 
-CHARACTERS_PER_TOKEN = 4
 # OpenAI's prefix cache: 1,024 tokens or more, in steps. https://platform.openai.com/docs/guides/prompt-caching
 CACHED_FROM = 1024
 CACHE_STEP = 128
 IMAGE_TOKENS = 85
-
-
-def text_tokens(text: str) -> int:
-    """Return the tokens of a text, none of an empty one."""
-    return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
 def prompt_tokens(body: Body) -> int:

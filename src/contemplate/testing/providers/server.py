@@ -15,8 +15,9 @@ from ..faulty import Exchange, FaultyServer
 from ..faulty.chat_answer import wait_for_gate
 from ..faulty.exchange import Reply
 from ..faulty.http import HttpConnection
+from ..token_counts import CHARACTERS_PER_TOKEN, text_tokens
 from .answers import ProviderAnswer
-from .counting import CHARACTERS_PER_TOKEN, PrefixCache, prompt_text, prompt_tokens, text_tokens
+from .counting import PrefixCache, prompt_text, prompt_tokens
 from .dialect import ProviderDialect
 from .refusals import Body, Rejection
 from .responses import ENCRYPTED, ResponsesAnswer, chat_body, responses_problems
