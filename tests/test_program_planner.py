@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
@@ -15,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from contemplate import Contemplator, Limits, Task, aggregators, modes, planners
-from contemplate.errors import ConfigurationError, ProgramError
+from contemplate import Contemplator, Limits, RunContext, Task, aggregators, modes, planners
+from contemplate.errors import ConfigurationError, ContemplateError, ProgramError
 from contemplate.journal import Journal
 from contemplate.models import ModelRequest
 from contemplate.plan import Program
@@ -592,3 +593,16 @@ class TestEndings:
             assert len({task.id for task in result.tasks}) == len(prompts) + 1
 
         anyio.run(check)
+
+
+async def test_without_the_extra_a_task_by_a_schema_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        yield Task(id="1", prompt="Which?", output_schema={"type": "object"})
+
+    mind = Contemplator(model := ScriptedModel("{}"), planner=plan, aggregator=aggregators.synthesize())
+    with pytest.raises(ContemplateError, match="JSON schema needs packages that are not installed") as caught:
+        await mind.run("?")
+    assert "contemplate-ai[code]" in str(caught.value)
+    assert model.requests == []

@@ -53,7 +53,15 @@ class StepByStep:
         said = ""
         for piece in self.pieces:
             if isinstance(piece, threading.Event | threading.Barrier):
-                reached = await anyio.to_thread.run_sync(piece.wait, PATIENCE, abandon_on_cancel=True)
+                try:
+                    reached = await anyio.to_thread.run_sync(piece.wait, PATIENCE, abandon_on_cancel=True)
+                except anyio.get_cancelled_exc_class():
+                    # Its thread would wait on, and the process with it.
+                    if isinstance(piece, threading.Event):
+                        piece.set()
+                    else:
+                        piece.abort()
+                    raise
                 assert reached is not False, "what was written so far did not arrive"
                 continue
             if isinstance(piece, float):

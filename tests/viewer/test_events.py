@@ -160,11 +160,11 @@ async def test_a_recorded_run_tells_what_the_run_told(make: Any, tmp_path: Path)
             assert any(isinstance(e, CallStarted) and e.name == event.name for e in before)
             over = [e for e in before if isinstance(e, TaskFinished) and e.path == event.path]
             assert event.name.task not in [e.result.id for e in over]
-    # Also of the tasks of inner runs, of which the journal has the calls only.
+    # Of the tasks of inner runs, the journal has the calls only: one may be cancelled after its last call was answered.
     outcomes = {(e.path, e.result.id): e.result.outcome for e in live if isinstance(e, TaskFinished)}
     for event in told:
         if isinstance(event, TaskFinished):
-            assert event.result.outcome == outcomes[event.path, event.result.id]
+            assert outcomes[event.path, event.result.id] in (event.result.outcome, "cancelled")
     last, end = live[-1], told[-1]
     assert isinstance(last, RunFinished)
     assert isinstance(end, RunFinished)
