@@ -59,8 +59,6 @@ class StepByStep:
                     # Its thread would wait on, and the process with it.
                     if isinstance(piece, threading.Event):
                         piece.set()
-                    else:
-                        piece.abort()
                     raise
                 assert reached is not False, "what was written so far did not arrive"
                 continue
