@@ -18,6 +18,7 @@ from .exchange import Exchange, Reply
 from .http import Hangup, HttpConnection, Malformed, Request
 from .replies import error_body
 
+ACCEPTING_TURNS = 5
 BACKLOG = 4096
 PATHS = ("/v1/chat/completions", "/v1/responses")
 
@@ -98,6 +99,9 @@ class FaultyServer:
         )
         await self._stop.wait()
         server.close()
+        # What was accepted in the last moment becomes a connection within a few turns, and must be closed as well.
+        for _ in range(ACCEPTING_TURNS):
+            await asyncio.sleep(0)
         while self._connections:
             for connection in tuple(self._connections):
                 connection.stop()
