@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,14 +54,8 @@ class StepByStep:
         said = ""
         for piece in self.pieces:
             if isinstance(piece, threading.Event | threading.Barrier):
-                try:
-                    reached = await anyio.to_thread.run_sync(piece.wait, PATIENCE, abandon_on_cancel=True)
-                except anyio.get_cancelled_exc_class():
-                    # Its thread would wait on, and the process with it.
-                    if isinstance(piece, threading.Event):
-                        piece.set()
-                    raise
-                assert reached is not False, "what was written so far did not arrive"
+                reached = await _reached(piece)
+                assert reached, "what was written so far did not arrive"
                 continue
             if isinstance(piece, float):
                 _let_pass(piece)
@@ -72,6 +67,25 @@ class StepByStep:
         if self.error is not None:
             raise self.error
         return await ScriptedModel(said).request(request)
+
+
+async def _reached(piece: threading.Event | threading.Barrier) -> bool:
+    """Wait for `piece` in a thread, which ends when the call is cancelled: else the process would wait for it."""
+    left = threading.Event()
+
+    def wait() -> bool:
+        if isinstance(piece, threading.Barrier):
+            piece.wait(PATIENCE)
+            return True
+        until = time.monotonic() + PATIENCE
+        while not (reached := piece.wait(0.05)) and not left.is_set() and time.monotonic() < until:
+            pass
+        return reached
+
+    try:
+        return await anyio.to_thread.run_sync(wait, abandon_on_cancel=True)
+    finally:
+        left.set()
 
 
 def _let_pass(seconds: float) -> None:
