@@ -389,8 +389,7 @@ def test_a_limit_without_an_answer_is_unavailable(client: Any) -> None:
 
 
 def test_a_limit_with_an_answer_so_far_ends_it_with_length(client: Any) -> None:
-    # A minute is kept for the end.
-    model = StepByStep(["So far", 550.0, threading.Event()])
+    model = StepByStep(["So far", 599.9, threading.Event()])
     mind = Contemplator(model, mode="instant", limits=Limits(seconds=600))
     api = client({"m": mind})
     (choice,) = api.chat.completions.create(model="m", messages=QUESTION).choices
