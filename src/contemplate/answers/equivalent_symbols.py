@@ -75,6 +75,30 @@ _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _ONE_RAISED = re.compile(r"\^\s*\{\s*(-?\w+)\s*\}(?!\s*\w)")
 _ONE_LOWERED = re.compile(r"_\s*\{\s*(\d+)\s*\}(?!\d)")
 _CHEMICAL = re.compile(r"(?<!\w)(?:[A-Z][a-z]?(?:_?\d+)?)+(?!\w)")
+# As keys of mathematics take them, with what only formats an answer left out.
+LOOK_ALIKES: Final = str.maketrans(
+    {
+        "\u2212": "-",
+        "\ufe63": "-",
+        "\u2044": "/",
+        "\u00f7": "/",
+        "\u00d7": "*",
+        "\u00b7": "*",
+        "\u22c5": "*",
+        "\u00a0": " ",
+        "\u202f": " ",
+        "\u2009": " ",
+        "~": " ",
+        "\u00b0": "",
+        "$": "",
+        "%": "",
+        "`": "",
+        "\u03c0": "\\pi ",
+        "\u00b2": "^{2}",
+        "\u00b3": "^{3}",
+    }
+)
+
 _VULGAR = re.compile(r"(\d?)([\u00bc-\u00be\u2150-\u215e])")
 _RAISED = re.compile(r"[\u00b2\u00b3\u00b9\u2070\u2074-\u207b\u207f]+")
 _LOWERED = re.compile(r"[\u2080-\u208b]+")

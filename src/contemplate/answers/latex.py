@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .math_characters import LOOK_ALIKES
+from .equivalent_symbols import LOOK_ALIKES
 from .text import ungrouped
 
 _DROPPED = re.compile(
