@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import trio
 import trio.testing
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contemplate import Message, ModelSettings, Usage
@@ -104,7 +104,8 @@ class Machine:
         else:
             # No lost wake-up: the first has to wait, somebody minds the clock, and for no longer than it must.
             delay = pace.delay(first.tokens, now)
-            assert delay > 0
+            # Where sums of times are rounded apart, the clock is a last bit short of the moment.
+            assert delay > 0 or 0 < self.gate._due - now <= MARGIN
             assert self.gate._keeper is not None
             assert self.gate._due <= now + delay + MARGIN
         for at, _, _ in self.entered:
@@ -152,6 +153,16 @@ async def play(machine: Machine, steps: list[tuple[Any, Any, Any]]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(moves)
+@example(
+    [
+        ("pass", 0.1, 0.0),
+        ("come", "a", 1),
+        ("refused", 0, 30.0),
+        ("come", "a", 2500),
+        ("come", "a", 2500),
+        ("come", "a", 1),
+    ]
+)
 def test_whatever_happens(steps: list[tuple[Any, Any, Any]]) -> None:
     async def main() -> None:
         async with trio.open_nursery() as nursery:
