@@ -28,7 +28,8 @@ MODEL = "local:qwen2.5-coder-1.5b"
 MAX_TASKS = 12
 SECONDS = 400
 WRITING = ModelSettings(temperature=0, seed=0, max_tokens=500)
-ANSWERS = ModelSettings(temperature=0, seed=0, max_tokens=80)
+# A verdict says why, and must not be cut off.
+ANSWERS = ModelSettings(temperature=0, seed=0, max_tokens=160)
 
 QUESTIONS = (
     "Compare paper books and e-books for a student: cost, comfort and environment.",

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import pytest
@@ -25,6 +26,8 @@ from contemplate.planners.program import LIMITS
 from contemplate.planners.program_schemas import schema_of
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
+
+from .support import steps
 
 pytestmark = pytest.mark.anyio
 
@@ -91,7 +94,14 @@ class TestFunctions:
         assert result.text == "FOUND"
         assert result.usage.calls == 1
 
-    async def test_calls_in_parallel_run_at_the_same_time(self) -> None:
+    @pytest.mark.parametrize(
+        ("source", "calls", "answers"),
+        [
+            ("print(parallel(['a', {'prompt': 'b', 'role': 'c'}, 'a']))", 3, "['a', 'c', 'a']"),
+            ("import asyncio\nprint(await asyncio.gather(ask('a'), ask('b')))", 2, "['a', 'b']"),
+        ],
+    )
+    async def test_calls_run_at_the_same_time(self, source: str, calls: int, answers: str) -> None:
         waiting = 0
         together = anyio.Event()
 
@@ -100,32 +110,62 @@ class TestFunctions:
             if is_merge(request):
                 return material(request)
             waiting += 1
-            if waiting == 3:
+            if waiting == calls:
                 together.set()
             await together.wait()
             return asked(request)[-1]
 
-        source = "print(parallel(['a', {'prompt': 'b', 'role': 'c'}, 'a']))"
-        result = await run(source, ScriptedModel(reply))
-        assert waiting == 3
-        assert result.text == "['a', 'c', 'a']"
+        assert (await run(source, ScriptedModel(reply))).text == answers
+        assert waiting == calls
 
-    async def test_awaited_calls_run_at_the_same_time(self) -> None:
-        waiting = 0
-        together = anyio.Event()
+    async def test_nobody_waits_for_what_the_program_does_not_wait_for(self) -> None:
+        async def reply(request: ModelRequest) -> str:
+            if asked(request).endswith("slow"):
+                await anyio.sleep_forever()
+            return "found"
+
+        result = await run("ask('slow')\nanswer(await ask('quick'))", ScriptedModel(reply))
+        assert result.text == "found"
+        assert result.complete
+        assert [each.outcome for each in result.tasks] == ["cancelled", "answered", "answered"]
+
+    async def test_one_that_ends_early_passes_on_what_was_still_being_answered(self) -> None:
+        soon = anyio.Event()
 
         async def reply(request: ModelRequest) -> str:
-            nonlocal waiting
             if is_merge(request):
-                return material(request)
-            waiting += 1
-            if waiting == 2:
-                together.set()
-            await together.wait()
-            return asked(request)[-1]
+                return asked(request)
+            if asked(request).endswith("late"):
+                await soon.wait()
+                await steps(100)
+            soon.set()
+            return f"found {asked(request)[-4:]}"
 
-        source = "import asyncio\nprint(await asyncio.gather(ask('a'), ask('b')))"
-        assert (await run(source, ScriptedModel(reply))).text == "['a', 'b']"
+        result = await run("ask('late')\nawait ask('soon')\n1 / 0", ScriptedModel(reply))
+        assert "found late" in result.text
+        assert "found soon" in result.text
+        assert "ZeroDivisionError" in result.notes[0]
+
+    async def test_words_to_choose_from(self) -> None:
+        model = ScriptedModel(lambda request: '{"value": "no"}' if request.output_schema else "x")
+        assert (await run("answer(ask('Is it?', output=['yes', 'no']))", model)).text == "no"
+
+    async def test_it_does_the_same_when_it_is_run_again(self) -> None:
+        source = "import random\nanswer([random.random(), random.Random().random()])"
+        assert (await run(source)).text == (await run(source)).text
+
+    @pytest.mark.parametrize(
+        "now", ["datetime.datetime.now()", "datetime.date.today()", "time.time()", "time.perf_counter()"]
+    )
+    async def test_it_has_no_clock(self, now: str) -> None:
+        with pytest.raises(ProgramError, match="is not supported"):
+            await run(f"import datetime, time\nanswer(str({now}))")
+
+    async def test_a_thousand_subagents(self) -> None:
+        source = "import asyncio\nanswer(len(await asyncio.gather(*[ask(str(i)) for i in range(1000)])))"
+        result = await run(source, max_tasks=1000)
+        assert result.text == "1000"
+        assert result.usage.calls == 1000
 
     async def test_stages_do_not_wait_for_each_other(self) -> None:
         second = anyio.Event()
@@ -569,8 +609,10 @@ class TestArguments:
         with pytest.raises(ConfigurationError, match="none.py"):
             planners.program(tmp_path / "none.py")
 
-    def test_a_task_that_is_answered_asks_nobody(self) -> None:
-        assert Task(id="a", prompt="p", answer="x").answer == "x"
+    @pytest.mark.parametrize("kind", ["candidate", "answer"])
+    def test_a_schema_is_for_parts(self, kind: Literal["candidate", "answer"]) -> None:
+        with pytest.raises(ValueError, match="output_schema is for parts"):
+            Task(id="a", prompt="p", kind=kind, output_schema={"type": "boolean"})
 
     async def test_the_mode_has_a_name(self) -> None:
         def reply(request: ModelRequest) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
 from .data import Data, Text
 from .settings import ModelSettings
+
+# The task that stands for the program which organised a run (`planners.program`): its prompt is the program.
+PROGRAM_TASK: Final = "program"
 
 TaskKind = Literal["part", "candidate", "answer"]
 
@@ -46,7 +49,6 @@ class Task(Data):
         samples: how many subagents answer it independently; the result is the answer that most of them give.
         tools: the names of the agent's tools that it may use; all of them if None.
         output_schema: the JSON schema of a part's answer: its result's `output` is then JSON. A part is text if None.
-        answer: its answer, where the planner has it already: no subagent is asked.
         held: its result goes to whoever waits for it and to the tasks that need it, but into the aggregator's stream
             only if the planner releases it (`RunContext.release`), or if nothing else was answered; then it is no
             longer held.
@@ -64,8 +66,13 @@ class Task(Data):
     samples: int = Field(default=1, ge=1)
     tools: tuple[str, ...] | None = None
     output_schema: dict[str, JsonValue] | None = None
-    answer: Text | None = None
     held: bool = False
+
+    @model_validator(mode="after")
+    def _check_schema(self) -> Task:
+        if self.output_schema is not None and self.kind != "part":
+            raise ValueError(f"task {self.id!r}: output_schema is for parts; a {self.kind} has the run's output type")
+        return self
 
     @property
     def label(self) -> str:

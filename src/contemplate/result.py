@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 from .data import Data, Text, readable
 from .decisions import PendingCall
 from .messages import ImagePart, Message, TokenLogprob
-from .plan import Plan, Task
+from .plan import PROGRAM_TASK, Plan, Task
 from .usage import Usage
 
 OutputT = TypeVar("OutputT", default=str)
@@ -221,7 +221,7 @@ class RunResult(Data, Generic[OutputT]):
     @property
     def program(self) -> str | None:
         """The program that organised the run (`planners.program`); None if there was none, or it found nothing."""
-        return next((each.prompt for each in self.plan.tasks if each.id == "program" and each.answer is not None), None)
+        return next((each.prompt for each in self.plan.tasks if each.id == PROGRAM_TASK), None)
 
     def __str__(self) -> str:
         """Return the answer, and whether something is missing from it; or what a suspended run waits for."""

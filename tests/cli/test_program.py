@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,17 @@ def test_a_run_goes_on_with_its_program_though_the_file_is_gone(journal: Path, p
         assert resumed.returncode == 0, (first.stderr, resumed.stderr)
         assert resumed.stdout.strip() == MERGED
         assert len(server.exchanges) == asked + 1
+
+
+def test_a_program_may_come_from_a_pipe(journal: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=(SOURCE,))
+    writer.start()
+    with FaultyServer(experts) as server:
+        assert here("ask", "So?", *model(server), "--program", str(pipe)).stdout.strip() == MERGED
+    writer.join()
+    assert here("show", "last", "--program").stdout.strip() == SOURCE.strip()
 
 
 def test_what_is_wrong_is_said(journal: Path, tmp_path: Path) -> None:

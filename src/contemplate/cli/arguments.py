@@ -63,7 +63,11 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _add_model(ask)
     _add_own_prompts(ask)
     ask.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
-    ask.add_argument("--program", metavar="FILE", help="a program that organises the subagents (docs/programs.md)")
+    ask.add_argument(
+        "--program",
+        metavar="FILE",
+        help="a program that organises the subagents, in place of --mode (docs/programs.md)",
+    )
     ask.add_argument("--image", action="append", default=[], metavar="FILE", help="an image file or URL; repeatable")
     ask.add_argument("--save-images", metavar="DIR", help="write the answer's images there; nothing is overwritten")
     ask.add_argument("--json", action="store_true", help="print one JSON document: output, plan, tasks, usage, ...")

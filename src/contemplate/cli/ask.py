@@ -36,7 +36,9 @@ def ask(options: argparse.Namespace) -> int:
         question = _question(options.question)
         model = model_named(options.model)
         limits = limits_in(options)
-        prompts, tools, mode = prompts_in(options), tools_in(options), mode_in(options)
+        prompts, tools = prompts_in(options), tools_in(options)
+        program = program_in(options)
+        mode = mode_in(options, program)
         folder = None if options.save_images is None else ImageFolder(options.save_images)
         if options.estimate:
             mind = Contemplator(model, mode=mode, limits=limits, prompts=prompts, tools=tools)
@@ -44,7 +46,7 @@ def ask(options: argparse.Namespace) -> int:
             return ANSWERED
         fetch_if_local(options.model, quiet=options.quiet)
         journal = journal_or_none(options)
-        labels = _labels(options, limits, [each.name for each in tools])
+        labels = _labels(options, limits, program, [each.name for each in tools])
         goes_on = journal is not None and options.run_id in journal.run_ids(options.run_id or "")
         if not (options.quiet or options.events or goes_on):
             mind = Contemplator(model, mode=mode, limits=limits, prompts=prompts, tools=tools)
@@ -80,16 +82,18 @@ def _say_what_to_expect(mind: Contemplator[str], question: str, options: argpars
     say(expectation(mind.estimate(question, images=options.image), local=local))
 
 
-def _labels(options: argparse.Namespace, limits: Limits, tools: list[JsonValue]) -> Mapping[str, JsonValue]:
+def _labels(
+    options: argparse.Namespace, limits: Limits, program: str | None, tools: list[JsonValue]
+) -> Mapping[str, JsonValue]:
     """Return how the question was asked, so that the run can be resumed."""
     name = options.model or default_name()
     folder = {} if options.prompts is None else {"prompts": os.path.abspath(options.prompts)}
     return folder | {
         "command": "ask",
-        "mode": "program" if options.program is not None else options.mode,
+        "mode": options.mode if program is None else "program",
         "model": shown_url(name) if "://" in name else name,
         "limits": limits.model_dump(mode="json", exclude_none=True),
-        **({} if options.program is None else {"program": program_in(options)}),
+        **({} if program is None else {"program": program}),
         # By their names, which hold no secrets: the commands may.
         **({"tools": tools} if tools else {}),
     }

@@ -40,25 +40,23 @@ def limits_in(options: argparse.Namespace) -> Limits:
     return Limits(**{limit: getattr(options, option) for limit, option in LIMIT_OPTIONS.items()})
 
 
-def program_in(options: argparse.Namespace) -> str:
-    """Return the program that was given.
+def program_in(options: argparse.Namespace) -> str | None:
+    """Return the program that was given; None if none was. Its file may be a pipe, which can be read only once.
 
     Raises:
         ConfigurationError: its file cannot be read.
     """
+    if options.program is None:
+        return None
     try:
         return Path(options.program).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"--program {options.program}: it cannot be read: {error}") from None
 
 
-def mode_in(options: argparse.Namespace) -> Mode | Preset:
-    """Return the mode that was given, or that of the program that was given.
-
-    Raises:
-        ConfigurationError: the program's file cannot be read.
-    """
-    return options.mode if options.program is None else program(program_in(options))
+def mode_in(options: argparse.Namespace, source: str | None) -> Mode | Preset:
+    """Return the mode that was given, or that of the program `source`."""
+    return options.mode if source is None else program(source)
 
 
 def prompts_in(options: argparse.Namespace, labels: Mapping[str, JsonValue] | None = None) -> Prompts:

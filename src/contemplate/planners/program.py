@@ -15,17 +15,17 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError, OutputError, ProgramError, ToolError
 from ..messages import Message
 from ..models import Model, ModelRequest
-from ..plan import Program, Task, TaskKind
+from ..plan import PROGRAM_TASK, Program, Task, TaskKind
 from ..prompts import fence_mark, fenced
 from ..run.context import RunContext
-from ..run.protocols import Planner
+from ..run.protocols import Answer, Planner
+from ..run.task_context import TaskContext
 from ..settings import ModelSettings
 from ..tools.program_steps import ProgramCall, ProgramEnd, ProgramStep, ProgramWait, RunningProgram, require
 from ..tools.sandbox import MODULES, program_in
 from .planner_size import Sized
 from .program_functions import PendingValue, ProgramFunctions, text_of
 
-PROGRAM: Final = "program"
 # Of the sandbox: looking up a name, a call, and waiting for it, for each subagent; notes and counts besides.
 CALLS_PER_TASK = 8
 CALLS_BESIDES = 1000
@@ -90,7 +90,7 @@ def program(
             if work.is_refused:
                 break
             writer.tell(problem)
-        for task in _ended_early(question, problem, code, printed, ctx, own=given is not None):
+        for task in await _ended_early(question, problem, code, printed, ctx, own=given is not None):
             yield task
 
     return Sized(plan, calls=(0, 0) if given is not None else (1, limits.repairs + 1), tasks=(1, max_tasks + 1))
@@ -172,7 +172,12 @@ class _Work:
         given: dict[str, JsonValue] = {"question": question}
         try:
             async with RunningProgram(
-                self._code, limits, ProgramFunctions.NAMES, given=given, max_calls=most
+                self._code,
+                limits,
+                ProgramFunctions.NAMES,
+                given=given,
+                seed=self._ctx.random("program").getrandbits(64),
+                max_calls=most,
             ) as running:
                 try:
                     step = await running.start()
@@ -183,8 +188,15 @@ class _Work:
                 finally:
                     self.printed = running.printed
             self.result = self._found(step)
+            self._interrupt_the_rest()
         except ProgramError as error:
             self.problem = self._functions.refused or error.message
+
+    def _interrupt_the_rest(self) -> None:
+        """Interrupt subagents whose answers the program did not wait for: nobody will read them."""
+        for each in self._asked.values():
+            for task in each.tasks if isinstance(each, PendingValue) else ():
+                self._ctx.interrupt(task.id)
 
     def _ask(self, step: ProgramStep) -> tuple[Task, ...]:
         """Return the tasks that the program asks for, without those that it has asked for before."""
@@ -246,7 +258,7 @@ class _Work:
             raise ProgramError("it printed nothing, and gave no answer")
         if self._functions.refused is not None:
             self._ctx.give_up(f"the program asked for more than it got: {self._functions.refused}")
-        return _program_task(self._code, found, "part" if answer is None else "answer")
+        return _program_task(self._code, found, "part" if answer is None else "answer", self._ctx)
 
 
 def _awaits(code: str) -> bool:
@@ -258,19 +270,26 @@ def _awaits(code: str) -> bool:
         return False
 
 
-def _program_task(code: str, found: str, kind: TaskKind) -> Task:
-    return Task(id=PROGRAM, prompt=code, kind=kind, title="What the program found", answer=found)
+def _program_task(code: str, found: str, kind: TaskKind, ctx: RunContext) -> Task:
+    """Return the task that stands for the program; what it has found is its answer, for which nobody is asked."""
+
+    async def given(task: Task, context: TaskContext) -> Answer:
+        return Answer(found)
+
+    ctx.assign(PROGRAM_TASK, given)
+    return Task(id=PROGRAM_TASK, prompt=code, kind=kind, title="What the program found")
 
 
-def _ended_early(
+async def _ended_early(
     question: str, problem: str, code: str | None, printed: str, ctx: RunContext, *, own: bool
 ) -> list[Task]:
-    """Return the tasks that are left when no program ran to its end; what its subagents found is passed on.
+    """Return the tasks that are left when no program ran to its end; what its subagents find is passed on.
 
     Raises:
         ProgramError: it was the user's `own`, and its subagents found nothing.
     """
-    found = [each.id for each in ctx.results.values() if each.answered]
+    started = [each.id for each in ctx.planned]
+    found = [each.id for each in [await ctx.finished(task) for task in started] if each.answered]
     if not found and own:
         raise ProgramError(f"the program ended early: {problem}")
     if not found:
@@ -279,7 +298,7 @@ def _ended_early(
     ctx.give_up(f"the program ended early: {problem}")
     ctx.release(*found)
     told = ctx.prompts.render("program_ended", problem=problem, printed=printed).strip()
-    return [_program_task(code or "", told, "part")]
+    return [_program_task(code or "", told, "part", ctx)]
 
 
 def _read(path: Path) -> str:

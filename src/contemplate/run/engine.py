@@ -180,10 +180,6 @@ def _fallback_conclusion(run: _Run, state: RunState, limits: Limits, failure: Co
     )
 
 
-async def _given(answer: str) -> Answer:
-    return Answer(answer)
-
-
 def _start(group: TaskGroup, function: Callable[[], Coroutine[Any, Any, None]]) -> None:
     group.start_soon(function)
 
@@ -374,7 +370,7 @@ class _Run:
     async def _answer(self, task: Task) -> None:
         self._at("subagent", task.id, self._activities[task.id]).enter()
         ctx = TaskContext(self._ctx, task, self._state.inputs(task))
-        model = self._ctx.model_name(task) if task.answer is None else "planner"
+        model = self._ctx.model_name(task)
         if self._ctx.listening:
             self._ctx.emit(TaskStarted(task_id=task.id, model=model))
         started = self._time()
@@ -383,8 +379,7 @@ class _Run:
         error: BaseException | None = None
         try:
             with contained():
-                agent = self._state.assigned.get(task.id, self._agent)
-                work = agent(task, ctx) if task.answer is None else _given(task.answer)
+                work = self._state.assigned.get(task.id, self._agent)(task, ctx)
                 if self._state.stillness.matters:
                     work = followed(work, self._state.stillness)
                 answer = as_answer(await work, ctx.output)

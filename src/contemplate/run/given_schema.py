@@ -11,6 +11,9 @@ from pydantic_core import PydanticCustomError
 from ..errors import ConfigurationError, MissingDependencyError
 from .output_type import GivenSchema
 
+# What a schema may say of values that are no objects, without naming their type.
+_OF_VALUES = frozenset({"type", "enum", "const", "anyOf", "oneOf"})
+
 
 def type_by_schema(schema: Mapping[str, JsonValue], name: str) -> Any:
     """Return a type whose values follow `schema`, for `OutputType`.
@@ -42,7 +45,7 @@ def type_by_schema(schema: Mapping[str, JsonValue], name: str) -> Any:
             )
         return value
 
-    if schema.get("type", "object") == "object":
+    if schema.get("type") == "object" or not _OF_VALUES & schema.keys():
         whole = {"title": name, "type": "object", **schema}
         return Annotated[dict[str, Any], GivenSchema(whole), AfterValidator(check)]
     return Annotated[Any, WithJsonSchema({"title": name, **schema}), AfterValidator(check)]

@@ -217,13 +217,14 @@ class RunState:
             raise PlanError("there are no tasks to wait for", hint="name the tasks that were yielded")
         for task_id in task_ids:
             self._check_planned(task_id)
+        wanted = frozenset(task_ids)
         while True:
             for task_id, result in self._results.items():
-                if task_id in task_ids:
+                if task_id in wanted:
                     return result
             if self._arrival.is_set():
                 self._arrival = anyio.Event()
-            with self._waiting(lambda: self._results.keys().isdisjoint(task_ids)):
+            with self._waiting(lambda: self._results.keys().isdisjoint(wanted)):
                 await self._arrival.wait()
 
     def _check_planned(self, task_id: str) -> None:

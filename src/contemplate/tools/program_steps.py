@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         FutureSnapshot,
         Monty,
         MontySession,
+        OSPolicy,
         SyncSnapshot,
     )
 
@@ -88,6 +89,7 @@ class RunningProgram:
         program: the limits.
         functions: the names of what it may call, or import from the module `tools`.
         given: variables that it finds.
+        seed: what its chance is drawn from, so that it does the same when it is run again; it then has no clock either.
         max_calls: how many times it may call or wait.
 
     Raises:
@@ -103,6 +105,7 @@ class RunningProgram:
         functions: Collection[str],
         *,
         given: Mapping[str, JsonValue] | None = None,
+        seed: int | None = None,
         max_calls: int = MAX_CALLS,
     ) -> None:
         require()
@@ -115,6 +118,10 @@ class RunningProgram:
         self._code = code
         self._given = dict(given or {})
         self._max_calls = max_calls
+        self._policy: OSPolicy = {"sleep": "zero"}
+        if seed is not None:
+            # Nobody answers those calls of the system: asking for the time is an error in the program.
+            self._policy |= {"random_start": {"seed": seed}, "datetime": "call_host"}
         self._functions: dict[str, Callable[..., None]] = {name: _named(name) for name in functions}
         self._printed: list[str] = []
         self._output_left = program.output_kib * 1024
@@ -231,7 +238,7 @@ class RunningProgram:
                 "max_recursion_depth": MAX_DEPTH,
                 "max_suspensions": self._max_calls,
             },
-            os_policy={"sleep": "zero"},
+            os_policy=self._policy,
             external_modules={TOOLS: ExternalModule(dict(self._functions))},
         )
         session.__enter__()

@@ -4,6 +4,7 @@
 - `forms`      a row for each form: the marks before a call and after it
 - `payloads`   what stands between the marks: JSON, or parameters in markup
 - `pythonic`   calls written as Python
+- `brackets`   where what stands in brackets ends
 """
 
 from .payloads import Found

@@ -10,14 +10,13 @@ from pydantic import JsonValue
 
 from ...base import JsonSchema
 from ..completion import BadCompletion, parsed
+from .brackets import Bracketed
 
 # A name, and the arguments.
 Found = tuple[str, dict[str, Any]]
 
 # Of "function" some models make the name itself, others an object with the name.
 _NAMES, _ARGUMENTS = ("name", "tool_name", "function"), ("arguments", "parameters")
-
-_SIGN = re.compile(r'[\[\]{}"\\]')
 
 _DSML = "(?:\uff5cDSML\uff5c)?"
 _CLOSING = re.compile(rf"</{_DSML}(?:function|invoke|tool_call)>")
@@ -56,28 +55,11 @@ class JsonPayload:
 
     def __init__(self, name: str | None) -> None:
         self._name = name
-        self._pieces: list[str] = []
-        self._depth = 0
-        self._in_text = self._escaped = False
+        self._json = Bracketed("{[", "}]", '"')
 
     def add(self, text: str) -> str | None:
         """Add text; return what follows the end, and None before it."""
-        place = int(self._escaped and bool(text))
-        self._escaped = self._escaped and not text
-        while sign := _SIGN.search(text, place):
-            place = sign.end()
-            if sign[0] == "\\":
-                self._escaped = place == len(text)
-                place += 1
-            elif sign[0] == '"':
-                self._in_text = not self._in_text
-            elif not self._in_text:
-                self._depth += 1 if sign[0] in "{[" else -1
-                if self._depth <= 0:
-                    self._pieces.append(text[:place])
-                    return text[place:]
-        self._pieces.append(text)
-        return None
+        return self._json.add(text)
 
     def calls(self, tools: Mapping[str, JsonSchema]) -> list[Found]:
         """Return the calls of it, at its end.
@@ -85,7 +67,7 @@ class JsonPayload:
         Raises:
             BadCompletion: it says none.
         """
-        value = _value_of("".join(self._pieces))
+        value = _value_of(self._json.text)
         if self._name is not None:
             return [(self._name, _object(value))]
         return [_call(each) for each in (value if isinstance(value, list) else [value])]

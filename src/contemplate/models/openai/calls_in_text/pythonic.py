@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from ...base import JsonSchema
 from ..completion import BadCompletion, parsed
+from .brackets import Bracketed
 
-_SIGN = re.compile(r"""[\[\](){}"'\\]""")
 # Words are looked at once, from their beginning: they may be long.
 _TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<end>\))|(?<![\w.-])(?:"""
@@ -27,29 +27,11 @@ class PythonicPayload:
     """A list of calls with named arguments. The name in a header is one of those within it."""
 
     def __init__(self, _: str | None) -> None:
-        self._pieces: list[str] = []
-        self._depth = 0
-        self._quote = ""
-        self._escaped = False
+        self._list = Bracketed("[({", "])}", "\"'")
 
     def add(self, text: str) -> str | None:
         """Add text; return what follows the end, and None before it."""
-        place = int(self._escaped and bool(text))
-        self._escaped = self._escaped and not text
-        while sign := _SIGN.search(text, place):
-            place = sign.end()
-            if sign[0] == "\\":
-                self._escaped = place == len(text)
-                place += 1
-            elif sign[0] in "\"'":
-                self._quote = "" if self._quote == sign[0] else self._quote or sign[0]
-            elif not self._quote:
-                self._depth += 1 if sign[0] in "[({" else -1
-                if self._depth <= 0:
-                    self._pieces.append(text[:place])
-                    return text[place:]
-        self._pieces.append(text)
-        return None
+        return self._list.add(text)
 
     def calls(self, tools: Mapping[str, JsonSchema]) -> list[tuple[str, dict[str, object]]]:
         """Return the calls, at the end: they are written as JSON, and read as such.
@@ -57,7 +39,7 @@ class PythonicPayload:
         Raises:
             BadCompletion: it says none.
         """
-        written = "".join(self._pieces)
+        written = self._list.text
         found = parsed(_TOKEN.sub(_as_json, written).encode(errors="replace"))
         # None is within another.
         called = [token["called"] for token in _TOKEN.finditer(written) if token["called"]]
