@@ -128,9 +128,27 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: M.Hedge(5), "inner"),
     (lambda: M.Limit(MODEL, concurrency="3"), "concurrency"),
     (lambda: M.Fallback([5]), "models"),
+    (lambda: G.vote(confidence=0.9), 'confidence=...) is for stop="beta"'),
+    (lambda: G.vote(stop="beta", error=0.1), 'error=...) is for stop="certificate"'),
+    (lambda: P.verified(lambda: True), "verifier=...) is called with 1 argument, but takes ()"),
+    (lambda: P.verified(lambda question, result: True), "takes (question, result)"),
+    (lambda: checked(Agent(), lambda: True), "check=...) is called with 1 argument"),  # type: ignore[arg-type, misc]
+    (lambda: G.majority_of_bests(lambda: 1), "score=...) is called with 1 argument"),
+    (lambda: G.vote(key=lambda a, b: "x"), "key=...) is called with 1 argument, but takes (a, b)"),
+    (lambda: mind(planner=planners.sample), "planner=...) is called with 2 arguments, but takes (n)"),
+    (lambda: mind(aggregator=agg.vote), "aggregator=...) is called with 3 arguments"),
+    (lambda: mind(agent=Agent), "agent=...) is called with 2 arguments"),
+    (lambda: mind(on_event=lambda: None), "on_event=...) is called with 1 argument"),
     (lambda: tool(5), "function"),  # type: ignore[call-overload]
     (lambda: tool(name=5)(len), "name"),  # type: ignore[call-overload]
 ]
+
+
+def test_a_function_that_takes_more_than_it_is_given_is_called_with_what_there_is() -> None:
+    for key in (str, len, lambda text, more=None: text, lambda *texts: texts[0]):
+        G.vote(key=key)
+    for planner in (planners.sample(2), lambda *given: None):
+        mind(planner=planner)
 
 
 @pytest.mark.parametrize(("call", "name"), WRONG)
@@ -160,7 +178,7 @@ def test_what_is_right_passes() -> None:
     for kind in (list[int], int | None, dict[str, float], Limits):
         mind(output_type=kind)
     planners.sample(2, models=[MODEL, "local:qwen2.5-coder-0.5b"])
-    agg.vote(stop=None, confidence=0.9, key=len, weights=agg.by_confidence(temperature=1))
+    agg.vote(stop=None, key=len, weights=agg.by_confidence(temperature=1))
     agg.quorum(agg.vote(), required={"a"})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -95,6 +96,13 @@ async def test_what_a_result_says() -> None:
 async def test_equal_scores_are_a_vote_and_ties_go_to_the_first_launched() -> None:
     assert (await run("Answer: a 1", "Answer: b 1", "Answer: b 1")).output == "Answer: b 1"
     assert (await run("Answer: b 1", "Answer: a 1", "Answer: a 1", "Answer: b 1")).output == "Answer: b 1"
+
+
+@pytest.mark.parametrize("kind", [int, Fraction, Decimal, lambda place: 10**400 + place])
+async def test_any_number_is_a_score(kind: Callable[[int], Any]) -> None:
+    places = iter(range(3))
+    result = await run("Answer: a", "Answer: b", "Answer: c", score=lambda _: kind(next(places)), subset=3, key=None)
+    assert result.complete
 
 
 async def test_without_a_score_or_a_key_an_answer_abstains() -> None:

@@ -88,6 +88,18 @@ class TestMixture:
         assert sorted(shown) == [[], ["look_up"], ["look_up", "sums"]]
         assert "Your own way" in last(other.requests[0])
 
+    async def test_a_tool_that_there_is_not_is_named_before_anybody_is_asked(self) -> None:
+        def look_up(what: str) -> str:
+            """Look something up."""
+            return what
+
+        model = ScriptedModel("Answer: 4")
+        planner = planners.mixture(Member(), Member(tools=["lookup"]))
+        mind = Contemplator(model, planner=planner, aggregator=aggregators.vote(), tools=[look_up])
+        with pytest.raises(ConfigurationError, match="member 2 .* names 'lookup'.*look_up"):
+            await mind.run("q")
+        assert not model.requests
+
     async def test_when_nobody_answers_nobody_is_asked_again(self) -> None:
         model = ScriptedModel(lambda request: ValueError("down"))
         with pytest.raises(Exception, match="down"):

@@ -93,6 +93,8 @@ def _fits(value: Any, kind: Any) -> bool:
         return _fits(value, get_args(kind)[0])
     if kind is None:
         return value is None
+    if origin is Callable:
+        return callable(value) and _takes(value, _arguments_of(kind))
     return _is_a(value, origin or kind, get_args(kind))
 
 
@@ -107,8 +109,42 @@ def _is_a(value: Any, kind: Any, members: tuple[Any, ...]) -> bool:
         return True
     if getattr(kind, "_is_protocol", False):
         wanted = {name for name in dir(kind) if not name.startswith("_")} | ({"__call__"} & set(vars(kind)))
-        return all(hasattr(value, name) for name in wanted)
+        return all(hasattr(value, name) for name in wanted) and _takes(value, _arguments_of(kind))
     return isinstance(value, kind) and _holds(value, kind, members)
+
+
+def _arguments_of(kind: Any) -> int | None:
+    """Return how many arguments what is of this kind is called with; None if it is not called so, or does not say."""
+    if get_origin(kind) is Callable:
+        parameters = get_args(kind)[0]
+        return len(parameters) if isinstance(parameters, list) else None
+    if not getattr(kind, "_is_protocol", False) or "__call__" not in vars(kind):
+        return None
+    _, *parameters = inspect.signature(vars(kind)["__call__"]).parameters.values()
+    positional = all(each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters)
+    return len(parameters) if positional else None
+
+
+def _takes(value: Any, number: int | None) -> bool:
+    """Return whether `value` can be called with so many arguments; True if it does not tell."""
+    if number is None:
+        return True
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*[None] * number)
+    except TypeError:
+        return False
+    return True
+
+
+def _required(function: Callable[..., Any]) -> str:
+    """Return the names of the arguments that a function must be given."""
+    parameters = inspect.signature(function).parameters.values()
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return ", ".join(each.name for each in parameters if each.default is each.empty and each.kind not in variable)
 
 
 def _holds(value: Any, kind: Any, members: tuple[Any, ...]) -> bool:
@@ -125,4 +161,9 @@ def _problem(value: Any, kind: Any) -> str:
     choices = [each for part in (kind, *get_args(kind)) if get_origin(part) is Literal for each in get_args(part)]
     if choices and isinstance(value, str):
         return f"={value!r:.40}): choose from {', '.join(map(repr, choices))}"
-    return "=...) is None" if value is None else f"=...) is a {type(value).__name__}"
+    if value is None:
+        return "=...) is None"
+    wanted = next((number for each in (kind, *get_args(kind)) if (number := _arguments_of(each)) is not None), None)
+    if callable(value) and not _takes(value, wanted):
+        return f"=...) is called with {wanted} argument{'' if wanted == 1 else 's'}, but takes ({_required(value)})"
+    return f"=...) is a {type(value).__name__}"

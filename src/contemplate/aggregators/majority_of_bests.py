@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from itertools import groupby
@@ -121,6 +122,8 @@ class _MajorityOfBests(NoModelCalls):
         function = weights if callable(weights) else partial(_weight, weights, ctx)
         try:
             score: float | None = await call_function(function, result)
+            # It cannot be compared with every other kind of number.
+            score = float(score) if isinstance(score, Decimal) else score
         except Exception as error:
             raise AggregationError(
                 f"the score function raised {type(error).__name__} on the answer of task {result.id!r}: {error}",
@@ -170,4 +173,5 @@ def _weight(weights: Weights, ctx: RunContext, result: TaskResult) -> float | No
 
 
 def _is_number(score: object) -> bool:
-    return isinstance(score, Real) and not math.isnan(score)
+    # Not by `math.isnan`, which cannot read an int beyond all floats.
+    return isinstance(score, Real) and score == score

@@ -21,6 +21,8 @@ from .vote_count import Count
 from .weights import Weights
 
 Stop = Literal["exact", "beta", "certificate"]
+DEFAULT_CONFIDENCE = 0.95
+DEFAULT_ERROR = 0.05
 
 
 @checked_arguments
@@ -28,8 +30,8 @@ def vote(
     *,
     key: Key | None = None,
     stop: Stop | None = "exact",
-    confidence: float = 0.95,
-    error: float = 0.05,
+    confidence: float | None = None,
+    error: float | None = None,
     quorum: int = 1,
     weights: Weights | None = None,
     by_meaning: bool = False,
@@ -58,8 +60,9 @@ def vote(
             abstention. The default is `answers.final` for text, and the whole value for typed output, whose None is an
             answer like any other.
         stop: when to return; None waits for all results.
-        confidence: for `stop="beta"`: required probability of the leader, in (0.5, 1).
-        error: for `stop="certificate"`: maximum probability that the answer is not the most probable one, in (0, 1).
+        confidence: for `stop="beta"`: required probability of the leader, in (0.5, 1); 0.95 if None.
+        error: for `stop="certificate"`: maximum probability that the answer is not the most probable one, in (0, 1);
+            0.05 if None.
         quorum: minimum number of counted answers, abstentions excluded.
         weights: `by_confidence()`, `by_accuracy(...)`, `by_logprobs()` or your own; all votes weigh the same if None.
         by_meaning: whether to group answers with different keys by meaning.
@@ -68,13 +71,17 @@ def vote(
             verdicts repeatable.
 
     Raises:
-        ConfigurationError: `confidence`, `error` or `quorum` is out of range, `stop="beta"` or `stop="certificate"` is
-            given with `weights`, or `model` or `settings` without `by_meaning`.
+        ConfigurationError: `confidence`, `error` or `quorum` is out of range, `confidence` or `error` is given without
+            its `stop`, `stop="beta"` or `stop="certificate"` with `weights`, or `model` or `settings` without
+            `by_meaning`.
     """
-    if not 0.5 < confidence < 1:
+    if confidence is not None and not 0.5 < confidence < 1:
         raise ConfigurationError(f"vote({confidence=}): confidence must be between 0.5 and 1")
-    if not 0 < error < 1:
+    if error is not None and not 0 < error < 1:
         raise ConfigurationError(f"vote({error=}): error must be between 0 and 1")
+    for name, value, of in (("confidence", confidence, "beta"), ("error", error, "certificate")):
+        if value is not None and stop != of:
+            raise ConfigurationError(f'vote({name}=...) is for stop="{of}"', hint=f"leave out {name}, or stop so")
     if quorum < 1:
         raise ConfigurationError(f"vote({quorum=}): quorum must be at least 1")
     if weights is not None and stop in ("beta", "certificate"):
@@ -82,9 +89,9 @@ def vote(
     for name, given in (("model", model), ("settings", settings)):
         if given is not None and not by_meaning:
             raise ConfigurationError(f"vote({name}=...) requires by_meaning=True", hint="pass by_meaning=True")
-    return _Vote(
-        key, stop, confidence, error if stop == "certificate" else None, quorum, weights, by_meaning, model, settings
-    )
+    wrong = (DEFAULT_ERROR if error is None else error) if stop == "certificate" else None
+    sure = DEFAULT_CONFIDENCE if confidence is None else confidence
+    return _Vote(key, stop, sure, wrong, quorum, weights, by_meaning, model, settings)
 
 
 class _Vote:

@@ -76,6 +76,7 @@ def mixture(
     given = None if settings is None else settings.seed
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        _check_tools(team, ctx)
         models = [None if each.model is None else ctx.use(each.model) for each in team]
         ending = instructions
         if ending is None and ctx.output is None:
@@ -109,6 +110,22 @@ def mixture(
     return Sized(
         plan, calls=(0, 0), tasks=(len(team), most), repairs=most_repairs(program for _, program in approaches)
     )
+
+
+def _check_tools(team: Sequence[Member], ctx: RunContext) -> None:
+    """Check the names of the members' tools before anything is paid for.
+
+    Raises:
+        ConfigurationError: the agent has declared its tools, and one that a member names is none of them.
+    """
+    known = [each.name for each in ctx.tools]
+    for i, member in enumerate(team):
+        for name in member.tools or ():
+            if known and name not in known:
+                raise ConfigurationError(
+                    f"member {i + 1} of planners.mixture names {name!r}, which is not a tool",
+                    hint=f"the agent's tools: {', '.join(known)}",
+                )
 
 
 def _name(number: int, i: int) -> str:
