@@ -237,6 +237,10 @@ class LimitExceeded(ContemplateError):
         self.limit = limit
 
 
+class BatchStopped(ContemplateError):
+    """Raised when so many questions of a batch failed in a row that the rest was not asked."""
+
+
 class JournalError(ContemplateError):
     """Raised when a journal cannot be read or written, or when a run in it cannot be continued."""
 
