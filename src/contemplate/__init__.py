@@ -4,6 +4,7 @@ The map of the package, from the roof down; each line imports only from those be
 
     cli, server                    the command line; an OpenAI-compatible backend
     contemplator                   ask(), and Contemplator, which assembles the parts
+    batch                          many questions, a few at a time
     estimate, samples              the expected cost of a run; a task's samples and the vote on them
     modes, stream                  ready pairs of planner and aggregator; a run as a stream of events
     progress                       how far a run is, by its events
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from .agents.agent import Agent
     from .agents.checks import checked
     from .agents.self_refine import refined
+    from .batch import BatchItem, BatchProgress, BatchResult
     from .budget import Budget
     from .contemplator import Contemplator, ask, ask_sync
     from .decisions import Approved, Denied, PendingCall, Returned
@@ -60,6 +62,9 @@ _HOMES = {
     "ask_sync": "contemplator",
     "checked": "agents",
     "refined": "agents",
+    "BatchItem": "batch",
+    "BatchProgress": "batch",
+    "BatchResult": "batch",
     "Budget": "budget",
     "Contemplator": "contemplator",
     "RunContext": "run.context",
@@ -106,6 +111,9 @@ __all__ = [
     "Agent",
     "Answer",
     "Approved",
+    "BatchItem",
+    "BatchProgress",
+    "BatchResult",
     "Budget",
     "Conclusion",
     "ContemplateError",

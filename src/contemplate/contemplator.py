@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
@@ -13,6 +13,9 @@ from anyio.lowlevel import EventLoopToken, current_token
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from .arguments import checked_arguments, is_async
+from .batch.items import BatchItem, BatchResult, checked_name, run_id
+from .batch.mapping import BatchRules, MapOptions, Order, Questions, mapped
+from .batch.meter import BatchProgress
 from .budget import Budget
 from .data import readable
 from .decisions import Approve
@@ -278,6 +281,47 @@ class Contemplator(Generic[OutputT]):
         parts, job = self._prepared(question, output_type, options)
         return stream_of(lambda put: self._run(parts, replace(job, listeners=(put, *job.listeners))))
 
+    @overload
+    def map(
+        self, questions: Questions, *, output_type: type[OtherT], **options: Unpack[MapOptions]
+    ) -> AsyncGenerator[BatchResult[OtherT], None]: ...
+    @overload
+    def map(
+        self, questions: Questions, **options: Unpack[MapOptions]
+    ) -> AsyncGenerator[BatchResult[OutputT], None]: ...
+    @overload
+    def map(
+        self, questions: Questions, *, output_type: Any, **options: Unpack[MapOptions]
+    ) -> AsyncGenerator[BatchResult[Any], None]: ...
+    def map(
+        self, questions: Questions, *, output_type: Any = None, **options: Unpack[MapOptions]
+    ) -> AsyncGenerator[BatchResult[Any], None]:
+        """Contemplate many questions, a few at a time: `async for done in mind.map(questions): ...`.
+
+        What comes of a question is a result or an error, so that one that fails does not end the others. Of an
+        iterable, no more is fetched than is under way or waits to be read. Leaving the iteration cancels what is in
+        progress; all that was answered by then is in the journal, if there is one.
+
+        Args:
+            questions: texts, or `BatchItem`s with ids and options of their own; an async iterable, or a plain one,
+                which must not block.
+            output_type: the type of the outputs.
+            name: what to call the batch in the journal, which it needs: called again under the same name it goes on
+                where it was. What was answered in full is not asked again, what failed is.
+            concurrency: how many runs are in progress at the same time, 16 if not given. Calls in flight at one
+                provider are a matter of `models.Limit`.
+            order: "finished" gives results as they come, "given" in the order of the questions.
+            on_progress: is called with a `BatchProgress` after each question.
+            give_up_after: if so many questions in a row fail, the rest is not asked; 50 if not given, None for never.
+            options: those of `run`, for all questions that do not have their own; limits hold for each run. What all
+                may spend together is a `budget`.
+
+        Raises:
+            ConfigurationError: an option is wrong.
+            BatchStopped: too many questions in a row failed.
+        """
+        return self._map(questions, output_type, **options)
+
     async def __call__(self, task: Task, ctx: TaskContext) -> Answer:
         """Answer a task of another contemplator's run: `Contemplator(agent=this)`.
 
@@ -443,6 +487,42 @@ class Contemplator(Generic[OutputT]):
         if not opened:
             del self._open[task]
         await stack.aclose()
+
+    @checked_arguments
+    def _map(
+        self,
+        questions: Iterable[Any] | AsyncIterable[Any],
+        output_type: Any = None,
+        *,
+        name: str | None = None,
+        concurrency: int = 16,
+        order: Order = "finished",
+        on_progress: Callable[[BatchProgress], object] | None = None,
+        give_up_after: int | None = 50,
+        **options: Any,
+    ) -> AsyncGenerator[BatchResult[Any], None]:
+        if concurrency < 1 or (give_up_after is not None and give_up_after < 1):
+            raise ConfigurationError(f"map({concurrency=}, {give_up_after=}): both must be at least 1")
+        if isinstance(questions, (str, bytes, Mapping)):
+            raise ConfigurationError(
+                f"map(questions=...) is a {type(questions).__name__}", hint="give a list of texts, or `run` for one"
+            )
+        if name is not None:
+            checked_name(name)
+            self._require_journal()
+        if options.get("run_id") is not None:
+            raise ConfigurationError("map(run_id=...): a batch is many runs", hint="map(name=...) names them all")
+        # A wrong option is an error here, and not one of each question.
+        self._prepared("a question", output_type, options)  # type: ignore[arg-type]
+
+        async def start(index: int, item: BatchItem) -> RunResult[Any]:
+            of_run: dict[str, Any] = {**options, **item.options}
+            if name is not None:
+                labels = {"batch": name, **({} if item.id is None else {"id": item.id}), **(of_run.get("labels") or {})}
+                of_run |= {"run_id": run_id(name, index, item), "labels": labels}
+            return await self.run(item.question, output_type=output_type, **of_run)
+
+        return mapped(questions, start, BatchRules(concurrency, order, give_up_after, on_progress))
 
     def _prepared(self, question: str, output_type: Any, options: RunOptions) -> tuple[Parts, Job]:
         """Return the parts and the job of one run."""

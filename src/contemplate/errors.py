@@ -25,6 +25,7 @@
     +-- AggregationError           an aggregator raised, or had nothing to conclude from
     |   +-- QuorumNotReached       too few tasks were answered
     +-- LimitExceeded              a limit stopped the run before there was any answer
+    +-- BatchStopped               so many questions of a batch failed in a row that the rest was not asked
     +-- JournalError               a journal cannot be read or written, or its run is in progress elsewhere
         +-- JournalBusy            other processes wrote to it for too long
         +-- ReplayError            a replayed run differs from the recorded one
@@ -235,6 +236,10 @@ class LimitExceeded(ContemplateError):
     def __init__(self, message: str, *, limit: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.limit = limit
+
+
+class BatchStopped(ContemplateError):
+    """Raised when so many questions of a batch failed in a row that the rest was not asked."""
 
 
 class JournalError(ContemplateError):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from .serve_options import DESCRIPTION, add_serve_options
 
 MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "verify", "program")
+ROW_FORMS = ("jsonl", "csv", "tsv", "txt")
 AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, or http://host/v1#NAME"
 LAST_PORT = 65_535
@@ -40,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     whole.add_argument("--version", action="store_true", help="print the version and exit")
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_ask(commands)
+    _add_batch(commands)
     _add_runs(commands)
     _add_reruns(commands)
     _add_view(commands)
@@ -82,6 +84,49 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _add_debugging(ask)
 
 
+def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    batch = commands.add_parser(
+        "batch",
+        help="ask each row of a file; the same command again goes on where it was",
+        description="Ask each row of a file of JSON lines, CSV, TSV or plain lines, and write a line of JSON for each "
+        "into another, as they are answered. Given again, the same command asks what is missing, and what failed.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    batch.add_argument("file", metavar="FILE", help="the rows; - reads them from standard input")
+    batch.add_argument("--out", required=True, metavar="FILE", help="where the answers go, as JSON lines")
+    rows = batch.add_argument_group("rows")
+    rows.add_argument("--format", choices=ROW_FORMS, help="of FILE (default: by its name; of - jsonl)")
+    rows.add_argument("--question-column", metavar="NAME", help="what is asked (default: question, or the only column)")
+    rows.add_argument("--id-column", metavar="NAME", help="by what a row is known when rows have been added or moved")
+    rows.add_argument("--prompt", metavar="TEXT", help='what is asked, with columns: "Review this: {text}"')
+    rows.add_argument("--first", type=_above_zero(int), metavar="N", help="only the first N rows")
+    rows.add_argument("--keep-failed", action="store_true", help="do not ask again what failed before")
+    _add_model(batch)
+    _add_own_prompts(batch)
+    batch.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
+    batch.add_argument("--program", metavar="FILE", help="a program that organises each run, in place of --mode")
+    batch.add_argument("--estimate", action="store_true", help="print what the batch may take, and make no call")
+    _add_look(batch)
+    _add_tools(batch)
+    batch.add_argument("--no-journal", action="store_true", help="write down nothing but the answers")
+    batch.add_argument(
+        "--journal", metavar="FILE", help="where runs are written down, so that half-done rows go on (default: OUT.db)"
+    )
+    limits = _add_limits(batch, concurrency=False)
+    limits.add_argument("--total-cost", type=_above_zero(float), metavar="USD", help="what all rows may cost together")
+    limits.add_argument(
+        "--concurrency",
+        type=_above_zero(int),
+        default=16,
+        dest="batch_concurrency",
+        metavar="N",
+        help="rows in progress at one moment (default: %(default)s)",
+    )
+    batch.set_defaults(concurrency=None)
+    _add_debugging(batch)
+
+
 def _add_look(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress on standard error")
     parser.add_argument(
@@ -118,14 +163,16 @@ def _add_decisions(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_limits(parser: argparse.ArgumentParser) -> None:
-    limits = parser.add_argument_group("limits")
+def _add_limits(parser: argparse.ArgumentParser, *, concurrency: bool = True) -> argparse._ArgumentGroup:
+    limits = parser.add_argument_group("limits" if concurrency else "limits of each row, and of all")
     limits.add_argument("--max-seconds", type=_above_zero(float), metavar="S", help="wall-clock time")
     limits.add_argument("--max-tokens", type=_above_zero(int), metavar="N", help="tokens of all calls together")
     limits.add_argument("--max-output-tokens", type=_above_zero(int), metavar="N", help="what the models write")
     limits.add_argument("--max-cost", type=_above_zero(float), metavar="USD", help="what all calls cost together")
     limits.add_argument("--max-calls", type=_above_zero(int), metavar="N", help="model calls")
-    limits.add_argument("--concurrency", type=_above_zero(int), metavar="N", help="calls in flight at one moment")
+    if concurrency:
+        limits.add_argument("--concurrency", type=_above_zero(int), metavar="N", help="calls in flight at one moment")
+    return limits
 
 
 def _add_runs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -41,6 +41,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             from .ask import ask
 
             return ask(options)
+        case "batch":
+            from .batch import batch
+
+            return batch(options)
         case "runs" | "show":
             from .runs import runs, show
 

@@ -21,6 +21,16 @@ def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
     write("\n".join(lines) + "\n")
 
 
+def print_batch_estimate(estimate: Estimate, rows: int) -> None:
+    """Print what a batch of so many rows may take, by the estimate of the first."""
+    write(f"{rows:,} rows; of each, by the first:\n")
+    print_estimate(estimate, as_json=False)
+    if estimate.cost_usd is not None:
+        high = estimate.cost_usd.high
+        whole = Range(low=estimate.cost_usd.low * rows, high=None if high is None else high * rows)
+        write(f"cost of all    {_range(whole, '${:,.4f}')}\n")
+
+
 def expectation(estimate: Estimate, *, local: bool) -> str:
     """Return in a line what a run may take.
 

@@ -49,12 +49,15 @@ class Journal:
         self.path = None if path is None else Path(path)
         # One file has one name, whatever links lead to it: else a run could be active under two locks.
         self._file = None if path is None else Path(path).resolve()
+        self._name = str(self._file)
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
         # How many files have had this name: one may be deleted or replaced while it is open.
         self._files = 0
         self._private = 0
+        # Milliseconds for which the connection waits for other processes.
+        self._wait = -1
         # The runs that are active here, with the number of the file that has what they wrote; 0 before they did.
         self._active: dict[str, int] = {}
         # Not the same, which is held as long as somebody waits to write.
@@ -237,10 +240,17 @@ class Journal:
             with self._journal_errors():
                 left = max(0.0, until - time.monotonic())
                 connection = self._open(left)
-                connection.execute(f"PRAGMA busy_timeout = {int(left * 1000)}")
+                self._wait_at_most(connection, left)
                 yield connection
         finally:
             self._lock.release()
+
+    def _wait_at_most(self, connection: sqlite3.Connection, seconds: float) -> None:
+        # In hundredths of a second, so that it is seldom another one.
+        wait = int(seconds * 100) * 10
+        if wait != self._wait:
+            connection.execute(f"PRAGMA busy_timeout = {wait}")
+            self._wait = wait
 
     def _check_file(self, run_id: str) -> None:
         """Raise a JournalError if the file is not the one that has what the run wrote before."""
@@ -287,7 +297,7 @@ class Journal:
             except BaseException:
                 connection.close()
                 raise
-            self._connection = connection
+            self._connection, self._wait = connection, -1
             if self._files == 0 or self._opened != self._file_id():
                 self._files += 1
                 self._opened = self._file_id()
@@ -297,7 +307,8 @@ class Journal:
         if self._file is None:
             return None
         try:
-            found = self._file.stat()
+            # Of the text: it is asked for at each use, and a `Path` would make that text anew.
+            found = os.stat(self._name)
         except OSError:
             return None
         return found.st_dev, found.st_ino

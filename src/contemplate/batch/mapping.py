@@ -1,0 +1,181 @@
+"""The runs of a batch, a few at a time, as a stream of results."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sized
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Generic, Literal
+
+import anyio
+
+from ..errors import BatchStopped, sole
+from ..options import RunOptions
+from ..result import OutputT, RunResult
+from ..run.detached_task import OwnTask
+from ..run.mailbox import Mailbox
+from .items import BatchItem, BatchResult, as_item
+from .meter import BatchMeter, BatchProgress
+
+Order = Literal["finished", "given"]
+Questions = Iterable[str | BatchItem] | AsyncIterable[str | BatchItem]
+Start = Callable[[int, BatchItem], Awaitable[RunResult[OutputT]]]
+
+# So many times `concurrency` questions are under way or wait to be read, so that a slow reader or, where the order is
+# kept, a slow question holds up neither the others nor the memory.
+AHEAD = 4
+
+
+class MapOptions(RunOptions, total=False):
+    """The options of `Contemplator.map` without the output type, for type checkers."""
+
+    name: str | None
+    concurrency: int
+    order: Order
+    on_progress: Callable[[BatchProgress], object] | None
+    give_up_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRules:
+    """How a batch goes about its questions.
+
+    Args:
+        concurrency: how many runs are in progress at the same time.
+        order: in which order results are given.
+        give_up_after: after so many failures in a row the rest is not asked; None: never.
+        on_progress: is told how far it is after each question.
+    """
+
+    concurrency: int
+    order: Order
+    give_up_after: int | None
+    on_progress: Callable[[BatchProgress], object] | None
+
+
+async def mapped(
+    questions: Questions, start: Start[OutputT], rules: BatchRules
+) -> AsyncGenerator[BatchResult[OutputT], None]:
+    """Yield what comes of each question when `start` runs it. Leaving the iteration cancels what is in progress.
+
+    Raises:
+        BatchStopped: too many questions failed in a row.
+        Exception: what the iterable of the questions raised, after the results of those that it had given.
+    """
+    batch = _Batch(questions, start, rules)
+    # A task group of this generator's own could not be left, or closed from another task.
+    task = OwnTask(batch.work)
+    try:
+        async for done in batch.results:
+            batch.room.release()
+            yield done
+        if batch.error is not None:
+            raise batch.error
+    finally:
+        await task.end()
+
+
+class _Batch(Generic[OutputT]):
+    def __init__(self, questions: Questions, start: Start[OutputT], rules: BatchRules) -> None:
+        self._questions = questions
+        self._start = start
+        self._rules = rules
+        self._meter = BatchMeter(len(questions) if isinstance(questions, Sized) else None)
+        self._slots = anyio.Semaphore(rules.concurrency)
+        self._failures = 0
+        self._stop = anyio.CancelScope()
+        self._waiting: dict[int, BatchResult[OutputT]] = {}
+        self._next = 0
+        self.room = anyio.Semaphore(AHEAD * rules.concurrency)
+        self.results: Mailbox[BatchResult[OutputT]] = Mailbox()
+        self.error: BaseException | None = None
+
+    async def work(self) -> None:
+        """Run all questions, and keep the error that ended them, if one did."""
+        try:
+            async with anyio.create_task_group() as group:
+                with self._stop:
+                    await self._start_all(group.start_soon)
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:
+            self.error = sole(error)
+        finally:
+            self.results.close()
+
+    async def _start_all(self, start_soon: Callable[..., object]) -> None:
+        index = 0
+        async with aclosing(_each(self._questions)) as source:
+            while True:
+                # A question is fetched only when there is room for it: the iterable may hold more than the memory does.
+                await self.room.acquire()
+                await self._slots.acquire()
+                try:
+                    given = await anext(source)
+                except StopAsyncIteration:
+                    return
+                except Exception as error:
+                    # What is in progress is paid for.
+                    self.error = error
+                    return
+                start_soon(self._one, index, given)
+                index += 1
+
+    async def _one(self, index: int, given: object) -> None:
+        try:
+            item = as_item(given)
+        except Exception as error:
+            self._slots.release()
+            text = given if isinstance(given, str) else repr(given)[:200]
+            self._ended(BatchResult(index, None, text, error=error))
+            return
+        try:
+            result = await self._start(index, item)
+        except Exception as error:
+            self._failed(error)
+            done: BatchResult[OutputT] = BatchResult(index, item.id, item.question, error=error)
+        else:
+            self._failures = 0
+            done = BatchResult(index, item.id, item.question, result)
+        finally:
+            self._slots.release()
+        self._ended(done)
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        most = self._rules.give_up_after
+        if most is not None and self._failures >= most and self.error is None:
+            stopped = BatchStopped(
+                f"{self._failures} questions in a row failed, and the rest is not asked; the last: {error}",
+                hint="mend it and call it again with the same name=; give_up_after=None goes on whatever fails",
+            )
+            stopped.__cause__ = error
+            self.error = stopped
+            self._stop.cancel()
+
+    def _ended(self, done: BatchResult[OutputT]) -> None:
+        self._meter.add(done)
+        if self._rules.on_progress is not None:
+            self._rules.on_progress(self._meter.progress)
+        if self._rules.order == "finished":
+            self.results.put(done)
+            return
+        self._waiting[done.index] = done
+        while self._next in self._waiting:
+            self.results.put(self._waiting.pop(self._next))
+            self._next += 1
+
+
+async def _each(questions: Any) -> AsyncGenerator[object, None]:
+    if not isinstance(questions, AsyncIterable):
+        for each in questions:
+            yield each
+        return
+    iterator = aiter(questions)
+    try:
+        async for each in iterator:
+            yield each
+    finally:
+        if isinstance(iterator, AsyncGenerator):
+            with anyio.CancelScope(shield=True):
+                await iterator.aclose()

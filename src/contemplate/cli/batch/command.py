@@ -1,0 +1,206 @@
+"""`contemplate batch`: ask the rows of a file, and go on where it was when it is called again."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from ...batch import BatchItem, BatchProgress, BatchResult
+from ...budget import Budget
+from ...contemplator import Contemplator
+from ...errors import BatchStopped, error_info
+from ...journal import Journal
+from ...models.redaction import redact
+from ...views.summary import usage_text
+from ..approvals import tools_in
+from ..console import say
+from ..exit_codes import ANSWERED, FAILED, INCOMPLETE, INTERRUPTED
+from ..journal_file import make_private
+from ..models import fetch_if_local
+from ..print_estimate import print_batch_estimate
+from ..run_options import limits_in, mode_in, model_named, program_in, prompts_in
+from ..signals import cancel_on_signal
+from .out_file import OutFile, key_of, opened
+from .progress_line import duration, line_of, shown
+from .rows import Reading, Row
+
+NAME = "batch"
+
+
+def batch(options: argparse.Namespace) -> int:
+    """Ask the rows that the file with the answers does not have, and return the exit code."""
+    reading = Reading(
+        options.file, options.format, options.question_column, options.id_column, options.prompt, options.first
+    )
+    # An error in the first row is one of the options, and comes before anything is paid for.
+    first = None if options.file == "-" else next((row for row in reading.rows() if row.problem is None), None)
+    model = model_named(options.model)
+    total = None if options.total_cost is None else Budget("--total-cost", cost_usd=options.total_cost)
+    common: dict[str, Any] = {
+        "mode": mode_in(options, program_in(options)),
+        "limits": limits_in(options),
+        "prompts": prompts_in(options),
+        "tools": tools_in(options),
+        "budget": total,
+    }
+    if options.estimate:
+        mind = Contemplator(model, **common)
+        print_batch_estimate(mind.estimate(first.question if first else "?"), sum(1 for _ in reading.rows()))
+        return ANSWERED
+    fetch_if_local(options.model, quiet=options.quiet)
+    with opened(Path(options.out), keep_failed=options.keep_failed) as out:
+        mind = Contemplator(model, journal=_journal(options), **common)
+        return _Batch(mind, reading, out, options).carry_out()
+
+
+def _journal(options: argparse.Namespace) -> Journal | None:
+    if options.no_journal:
+        return None
+    path = Path(options.journal or f"{options.out}.db")
+    make_private(path.parent)
+    return Journal(path)
+
+
+class _Batch:
+    def __init__(self, mind: Contemplator[str], reading: Reading, out: OutFile, options: argparse.Namespace) -> None:
+        self._mind = mind
+        self._reading = reading
+        self._out = out
+        self._options = options
+        self._rows: dict[int, Row] = {}
+        self._bad = 0
+        self._asked = 0
+        self._before, self._total = self._counted()
+        self._progress = BatchProgress(total=self._total)
+
+    def carry_out(self) -> int:
+        """Ask all, and return the exit code."""
+        options = self._options
+        if self._before and not options.quiet:
+            say(f"{self._before:,} rows are in {self._out.path} already")
+        try:
+            with shown(lambda: self._progress, self._before, quiet=options.quiet, plain=options.plain):
+                ended = anyio.run(self._ask)
+        except BatchStopped as stopped:
+            say(f"error: {stopped.message}")
+            say(f"{line_of(self._progress, self._before)}; to go on, mend it and give the same command again")
+            return FAILED
+        if isinstance(ended, signal.Signals):
+            say(f"interrupted: {line_of(self._progress, self._before)}; to go on, give the same command again")
+            return INTERRUPTED if ended == signal.SIGINT else 128 + ended
+        return self._finished()
+
+    async def _ask(self) -> signal.Signals | None:
+        with anyio.CancelScope() as scope, cancel_on_signal(scope) as received:
+            async with self._mind:
+                results = self._mind.map(
+                    self._items() if self._total is None else _Counted(self._items(), self._total),
+                    name=None if self._mind.journal is None else NAME,
+                    concurrency=self._options.batch_concurrency,
+                    on_progress=self._keep_progress,
+                )
+                async for done in results:
+                    row = self._rows.pop(done.index)
+                    self._out.write(line_for(row, done))
+            return None
+        return received[0]
+
+    def _items(self) -> Iterator[BatchItem]:
+        for row in self._reading.rows():
+            if row.problem is not None:
+                self._write_problem(row)
+            elif key_of(row.index, row.id, row.question) not in self._out.done:
+                self._rows[self._asked] = row
+                self._asked += 1
+                # Without an id of its own, its place in the file: others may have been left out before it.
+                yield BatchItem(row.question, id=row.id or _place(row))
+
+    def _write_problem(self, row: Row) -> None:
+        if key_of(row.index, row.id, row.problem or "") not in self._out.done:
+            self._bad += 1
+            self._out.write(line_for(row, None))
+
+    def _counted(self) -> tuple[int, int | None]:
+        """Return how many rows are done, and how many are to be asked; None if that is known at the end only."""
+        if self._reading.path == "-":
+            return len(self._out.done), None
+        before = to_come = 0
+        for row in self._reading.rows():
+            if row.problem is None:
+                done = key_of(row.index, row.id, row.question) in self._out.done
+                before, to_come = before + done, to_come + (not done)
+        return before, to_come
+
+    def _keep_progress(self, progress: BatchProgress) -> None:
+        self._progress = progress
+
+    def _finished(self) -> int:
+        progress, failed = self._progress, self._progress.failed + self._bad
+        answered = progress.done - progress.failed
+        if not self._options.quiet:
+            parts = [f"{answered + self._before:,} answered"]
+            if progress.incomplete:
+                parts.append(f"{progress.incomplete:,} of them not in full")
+            if failed:
+                parts.append(f"{failed:,} failed, and are asked again by the same command")
+            say(f"{'; '.join(parts)}: {self._out.path}")
+            say(f"{usage_text(progress.usage)} · {duration(progress.seconds)}")
+        if progress.done and not answered:
+            return FAILED
+        return INCOMPLETE if failed or progress.incomplete else ANSWERED
+
+
+class _Counted:
+    """The items, with their number, by which it is known how long the rest will take."""
+
+    def __init__(self, items: Iterator[BatchItem], number: int) -> None:
+        self._items = items
+        self._number = number
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __iter__(self) -> Iterator[BatchItem]:
+        return self._items
+
+
+def _place(row: Row) -> str:
+    return f"{row.index}-{key_of(row.index, None, row.question):016x}"
+
+
+def line_for(row: Row, done: BatchResult[str] | None) -> dict[str, Any]:
+    """Return the line that says what came of a row; None stands for a row of which nothing could be asked."""
+    reached = None if done is None else done.reached
+    line: dict[str, Any] = {
+        "index": row.index,
+        "id": row.id,
+        "question": row.question if done is not None else row.problem,
+        "output": None,
+        "complete": False,
+        "error": None,
+    }
+    if done is None:
+        line["error"] = {"kind": "ConfigurationError", "message": row.problem, "hint": None}
+    elif done.error is not None:
+        info = error_info(done.error)
+        line["error"] = {"kind": info.kind, "message": redact(info.message), "hint": info.hint}
+    elif done.result is not None:
+        line |= {"output": done.result.output, "complete": done.result.complete}
+        if done.result.answer is not None:
+            line |= {"answer": done.result.answer, "votes": dict(done.result.votes)}
+    if reached is not None:
+        usage = reached.usage
+        line |= {
+            "run_id": reached.run_id,
+            "calls": usage.calls,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cost_usd": usage.cost_usd,
+            "seconds": round(reached.seconds, 3),
+        }
+    return line | {"row": dict(row.columns)}
