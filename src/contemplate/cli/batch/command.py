@@ -143,11 +143,13 @@ class _Batch:
         progress, failed = self._progress, self._progress.failed + self._bad
         answered = progress.done - progress.failed
         if not self._options.quiet:
-            parts = [f"{answered + self._before:,} answered"]
+            parts = [f"{answered:,} answered"]
             if progress.incomplete:
                 parts.append(f"{progress.incomplete:,} of them not in full")
             if failed:
                 parts.append(f"{failed:,} failed, and are asked again by the same command")
+            if self._before:
+                parts.append(f"{self._before:,} were done before")
             say(f"{'; '.join(parts)}: {self._out.path}")
             say(f"{usage_text(progress.usage)} · {duration(progress.seconds)}")
         if progress.done and not answered:
