@@ -174,7 +174,7 @@ class TestCosts:
             ),
             (planners.router(planners.model()), "fine", "", 3, 1),
             (planners.router(planners.model()), "{n}", "", 9, 2),
-            (planners.router(planners.model(), choose=lambda _: "refine"), "{n}", "", 4, 2),
+            (planners.router(planners.model(), choose=lambda _: planners.Route("refine", "so")), "{n}", "", 4, 2),
             (
                 planners.router(planners.model()),
                 "{n} says this and much more than that",

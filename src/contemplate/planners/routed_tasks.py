@@ -17,7 +17,7 @@ from ..run.protocols import Planner
 from ..settings import ModelSettings
 from .answer_kinds import has_to_calculate, keys_with_the_first, kind_of
 from .planner_size import parts_of
-from .routes import Amounts, Route, Situation
+from .routes import Amounts, Route, Situation, Way
 from .solution_lines import LineRules, Lines
 
 # Tasks over the longest chain.
@@ -194,7 +194,7 @@ class RoutedTasks:
         """Yield tasks whose results are passed on if any of them is answered; if none is, the probe's are."""
         new: list[str] = []
         try:
-            for task in await self._planned(route):
+            for task in await self._planned(route.way):
                 new.append(task.id)
                 yield task.model_copy(update={"held": True})
             for task_id in new:
@@ -202,43 +202,49 @@ class RoutedTasks:
         finally:
             # Also at the deadline, and where a limit leaves room for no further task.
             if not self._ctx.suspended:
-                self._conclude(route, [self._ctx.results[each] for each in new if each in self._ctx.results])
+                self._conclude(route.way, new)
 
-    async def _planned(self, route: Route) -> list[Task]:
+    async def _planned(self, way: Way) -> list[Task]:
+        """Return the tasks of `way`; none if nothing is to be done but to take the probe's answer."""
         rules, ctx = self._rules, self._ctx
-        if route.way == "program":
-            return [
-                self._sample(rules.samples).model_copy(
-                    update={
-                        "id": "calculation",
-                        "title": "A program",
-                        "program": rules.program,
-                        "instructions": rules.instructions,
-                    }
-                )
-            ]
-        if route.way == "decompose":
+        if way == "program":
+            sample = self._sample(rules.samples)
+            how = {"id": "calculation", "title": "A program", "program": rules.program}
+            return [sample.model_copy(update={**how, "instructions": rules.instructions})]
+        if way == "decompose":
             parts = await parts_of(rules.decompose, self._question, ctx)
             if breadth(parts) >= MIN_BREADTH:
-                return parts
-            ctx.note(
-                "refine: the plan has no parts that are independent, and one more call makes one answer of the probe's"
-            )
+                return self._as_many_as_fit(parts)
+            way = "refine" if len(self._probes) > 1 else "instant"
+            merged = "one more call makes the best of them" if way == "refine" else "that is the answer"
+            ctx.note(f"{way}: the plan has no parts that are independent: {merged}")
+        if way == "instant":
+            return []
         merge = ctx.prompts.render("rounds_aggregate" if len(self._probes) > 1 else "rounds_revise")
         needs = tuple(each.id for each in self._probes)
         return [
             Task(id="answer", prompt=self._question, needs=needs, kind="answer", title="Answer", instructions=merge)
         ]
 
-    def _conclude(self, route: Route, results: Sequence[TaskResult]) -> None:
+    def _as_many_as_fit(self, parts: list[Task]) -> list[Task]:
+        left = self._ctx.tasks_left
+        if len(parts) <= left:
+            return parts
+        self._ctx.give_up(f"the limits leave room for {left:.0f} of the {len(parts)} parts")
+        return parts[: int(left)]
+
+    def _conclude(self, way: Way, planned: Sequence[str]) -> None:
         ctx = self._ctx
-        if not any(each.answered for each in results):
-            ctx.give_up(f"nothing came of the way {route.way!r}: the best answer so far is given")
-            self._release_the_probe()
-        elif route.way == "program":
-            self._release_what_most_say(results[0])
-        else:
-            ctx.release(*(each.id for each in results))
+        results = [ctx.results[each] for each in planned if each in ctx.results]
+        if any(each.answered for each in results):
+            if way == "program":
+                self._release_what_most_say(results[0])
+            else:
+                ctx.release(*(each.id for each in results))
+            return
+        if planned:
+            ctx.give_up(f"nothing came of the way {way!r}: the best answer so far is given")
+        self._release_the_probe()
 
     def _release_what_most_say(self, calculated: TaskResult) -> None:
         """Pass on all answers; only those that say what the program does where no other has more votes."""

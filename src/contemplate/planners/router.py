@@ -82,7 +82,7 @@ def router(
         return RoutedTasks(rules, question, ctx).tasks()
 
     calls, parts, repairs = most(decompose)
-    others = None if parts is None else max(samples + 1, probe + max(1, parts))
+    others = None if parts is None else max(samples + (program is not None), probe + max(1, parts))
     checked = 0 if lines is None else lines.lines * lines.rejections * (1 + lines.passes)
     likely = max(samples, probe + 1 + (parts or 0)) if lines is None else samples * (1 + check_calls)
     mended = 0 if program is None else program.repairs

@@ -164,10 +164,11 @@ def _suitable(situation: Situation) -> tuple[Sequence[tuple[Way, str]], str]:
         if situation.kind == "number" and situation.programs:
             return [("program", "a program calculates, and its answer counts where they are tied"), vote], found
         return [vote], found
-    refine: tuple[Way, str] = "refine", "one more call makes the best of what is there"
+    # Of a single answer, models rather talk themselves out of what is right: https://arxiv.org/abs/2310.01798.
+    refine: list[tuple[Way, str]] = [("refine", "one more call makes the best of them")] if several else []
     if situation.kind == "code":
-        return [refine], found
-    return [("decompose", "a plan says whether there are parts"), refine], found
+        return refine, found
+    return [("decompose", "a plan says whether there are parts"), *refine], found
 
 
 def _left(situation: Situation, way: Way) -> str:
