@@ -25,13 +25,19 @@ NAMES: Final[Mapping[AnswerKind, str]] = {
     "prose": "prose",
 }
 MOST_WORDS: Final = 6
+# Of a sentence that gives a number.
+MOST_WORDS_AROUND: Final = 25
 
 _NUMBER = re.compile(r"[-+]?[\d.,/]*\d(?:e[-+]?\d+)?(?: ?%| [^\W\d_]+)?")
 _CHOICE = re.compile(r"\(?[a-zA-Z]\)?|yes|no|true|false")
 _CODE = re.compile(r"^ {0,3}```", re.MULTILINE)
 _IN_TEXT = re.compile(r"(?<![\w.])[-+]?[$€£]?\d(?:[\d,]*\d)?(?:\.\d+)?(?: ?%)?(?![\w%])")
 _WORDS = re.compile(r"\w+")
-_DIGITS = re.compile(r"\d(?:[\d.,]*\d)?")
+_GIVEN = re.compile(
+    r"\d(?:[\d.,]*\d)?|\b(?:two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozens?|half|thirds?|quarters?"
+    r"|twice|double|triple)\b",
+    re.IGNORECASE,
+)
 
 
 def kind_of(keys: Sequence[str | None], texts: Sequence[str], *, typed: bool) -> AnswerKind:
@@ -45,9 +51,19 @@ def kind_of(keys: Sequence[str | None], texts: Sequence[str], *, typed: bool) ->
     return "code" if 2 * sum(map(bool, map(_CODE.search, texts))) > len(texts) else "prose"
 
 
-def has_to_calculate(question: str) -> bool:
-    """Return whether a question gives several numbers: what asks for one without giving any is a matter of memory."""
-    return len(_DIGITS.findall(question)) > 1
+def is_calculation(question: str, keys: Sequence[str | None], *, typed: bool) -> bool:
+    """Return whether a question gives several numbers, and most answers to it are one, or a sentence with one.
+
+    What asks for a number without giving any is a matter of memory.
+    """
+    numbers = [key for key in keys if key is not None and _gives_a_number(key, typed=typed)]
+    return len(_GIVEN.findall(question)) > 1 and 2 * len(numbers) > len(keys)
+
+
+def _gives_a_number(key: str, *, typed: bool) -> bool:
+    if typed or _NUMBER.fullmatch(key):
+        return _NUMBER.fullmatch(key) is not None
+    return any(map(str.isdigit, key)) and MOST_WORDS < len(key.split()) <= MOST_WORDS_AROUND
 
 
 def keys_with_the_first(results: Sequence[TaskResult], key: Key | None, ctx: RunContext) -> tuple[str | None, ...]:

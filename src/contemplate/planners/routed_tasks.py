@@ -15,7 +15,7 @@ from ..run.answer_keys import Key, key_of
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .answer_kinds import has_to_calculate, keys_with_the_first, kind_of
+from .answer_kinds import is_calculation, keys_with_the_first, kind_of
 from .planner_size import parts_of
 from .routes import Amounts, Route, Situation, Way
 from .solution_lines import LineRules, Lines
@@ -133,14 +133,15 @@ class RoutedTasks:
     def _situation(self) -> Situation:
         rules, ctx, probes = self._rules, self._ctx, self._probes
         costs = [each.usage for each in probes]
+        typed = ctx.output is not None
         return Situation(
             keys=self._keys,
-            kind=kind_of(self._keys, [each.text for each in probes], typed=ctx.output is not None),
+            kind=kind_of(self._keys, [each.text for each in probes], typed=typed),
             checker=rules.lines is not None,
             check_calls=rules.check_calls,
             tools=bool(ctx.tools),
             side_effects=bool(ctx.side_effects),
-            programs=rules.program is not None and has_to_calculate(self._question),
+            programs=rules.program is not None and is_calculation(self._question, self._keys, typed=typed),
             samples=rules.samples,
             sample=Amounts(
                 calls=1,

@@ -74,7 +74,7 @@ class Situation:
         check_calls: model calls of a check.
         tools: whether the subagents have tools.
         side_effects: whether one of these must not be called for each of several attempts: then no samples are drawn.
-        programs: whether the question has something to calculate, and programs can be run.
+        programs: whether there is something to calculate, and a program can be run for it.
         samples: the most samples of a vote, those of the probe included.
         sample: what one sample of the probe took; the slowest one's seconds.
         left: what the limits leave, without the aggregator's share.
@@ -159,16 +159,16 @@ def _suitable(situation: Situation) -> tuple[Sequence[tuple[Way, str]], str]:
     several = len(situation.keys) > 1
     found = f"the {len(situation.keys)} probes differ" if several else "there is one probe"
     found += f" ({NAMES[situation.kind]})"
+    program: list[tuple[Way, str]] = []
+    if situation.programs:
+        program = [("program", "a program calculates, and its answer counts where they are tied")]
     if situation.kind in COUNTABLE:
-        vote: tuple[Way, str] = "vote", f"a vote of up to {len(situation.keys) + situation.more_samples}"
-        if situation.kind == "number" and situation.programs:
-            return [("program", "a program calculates, and its answer counts where they are tied"), vote], found
-        return [vote], found
+        return [*program, ("vote", f"a vote of up to {len(situation.keys) + situation.more_samples}")], found
     # Of a single answer, models rather talk themselves out of what is right: https://arxiv.org/abs/2310.01798.
     refine: list[tuple[Way, str]] = [("refine", "one more call makes the best of them")] if several else []
     if situation.kind == "code":
-        return refine, found
-    return [("decompose", "a plan says whether there are parts"), *refine], found
+        return [*program, *refine], found
+    return [*program, ("decompose", "a plan says whether there are parts"), *refine], found
 
 
 def _left(situation: Situation, way: Way) -> str:
