@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 from statistics import NormalDist, fmean, stdev
 
@@ -219,14 +220,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path, help="holds the recordings, *.jsonl.gz")
     parser.add_argument("--questions", type=Path, help="those of benchmarks.gsm8k, to count its raw outputs, too")
-    parser.add_argument("--seeds", type=int, default=5, help="orders of each question")
+    parser.add_argument("--runs", type=int, default=500, help="of each set at least: of few questions, more orders")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     given = parser.parse_args()
     rows = []
     with ProcessPoolExecutor(given.jobs) as pool:
         for name, questions in load(given.folder).items():
             for checked in (False, True) if "game24" in name else (False,):
-                tried = pool.map(partial(in_orders, seeds=given.seeds, checked=checked), questions, chunksize=8)
+                orders = ceil(given.runs / len(questions))
+                tried = pool.map(partial(in_orders, seeds=orders, checked=checked), questions, chunksize=8)
                 rows.append(Row(f"{name}, with a check" if checked else name, list(tried)))
                 print(f"{rows[-1].name}: done", file=sys.stderr)
         if given.questions is not None:

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from contemplate import Contemplator, Limits, Task, TaskResult, aggregators, answers, modes, planners, tool
-from contemplate.errors import ConfigurationError, ModelServerError, PlanError
+from contemplate.errors import AggregationError, ConfigurationError, ModelServerError, PlanError
 from contemplate.events import Noted
 from contemplate.journal import Journal
 from contemplate.models import Brevity, ModelRequest
@@ -127,7 +127,7 @@ class TestInstant:
         result = await run(Mind(["Answer: 4", "So, Answer: 4.0", "Answer: four? no.\nAnswer: 4"]))
         assert (result.output, result.usage.calls, result.complete) == ("Answer: 4", 3, True)
         assert result.support == ("sample-1", "sample-2", "sample-3")
-        assert result.notes == ("instant: the 3 probes agree: that is the answer",)
+        assert result.notes == ("instant: the 3 probes agree, and nothing more is asked",)
 
     @pytest.mark.parametrize(
         ("plain", "others"),
@@ -160,6 +160,12 @@ class TestInstant:
         result = await run(Mind(["Answer: 5", "Answer: 4", "Answer: 4"]), limits=Limits(calls=4))
         assert (result.output, result.usage.calls, result.complete) == ("Answer: 4", 3, True)
         assert "the limits leave no more calls" in result.notes[0]
+
+    async def test_where_nobody_answers_nothing_more_is_asked(self) -> None:
+        model = Mind([ModelServerError("down", model="m")] * 3)
+        with pytest.raises(AggregationError, match="none of the 3 tasks was answered; 'sample-1'.*down"):
+            await run(model)
+        assert len(model.asked) == 3
 
     async def test_of_a_tie_the_first_is_the_answer(self) -> None:
         result = await run(Mind(["It is 4, I think.", "Answer: 5", "Answer: 6"]), limits=Limits(calls=4))
@@ -523,7 +529,7 @@ async def test_listeners_are_told_which_way_is_taken() -> None:
     events: list[Any] = []
     await run(Mind(["Answer: 4"] * 3), on_event=events.append)
     noted = [event.message for event in events if isinstance(event, Noted)]
-    assert noted == ["instant: the 3 probes agree: that is the answer"]
+    assert noted == ["instant: the 3 probes agree, and nothing more is asked"]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ def situations(draw: st.DrawFn) -> Situation:
     checker = draw(st.booleans())
     return Situation(
         keys=() if side_effects and not checker else draw(KEYS),
+        answered=draw(st.booleans()) or (side_effects and not checker),
         kind=draw(st.sampled_from(get_args(AnswerKind))),
         checker=checker,
         check_calls=draw(st.sampled_from((0, 1, 2))) if checker else 0,
@@ -66,8 +67,8 @@ def test_what_there_is_is_used(situation: Situation) -> None:
         assert way == "verify", "a checker is always used"
     if not situation.checker:
         assert way != "verify"
-        if situation.unanimous:
-            assert way == "instant", "where all agree, nothing more is paid"
+        if situation.unanimous or not situation.answered:
+            assert way == "instant", "where all agree, or nobody answers, nothing more is paid"
     if way == "program":
         assert situation.programs
     if way == "vote":
@@ -84,7 +85,7 @@ def test_where_nothing_is_limited_the_answers_say_it(situation: Situation) -> No
         assert way == "verify"
     elif not free.keys:
         assert way == "decompose"
-    elif free.unanimous:
+    elif free.unanimous or not free.answered:
         assert way == "instant"
     elif free.programs:
         assert way == "program"
@@ -123,7 +124,13 @@ def differing(kind: AnswerKind, **left: float) -> Situation:
 @pytest.mark.parametrize(
     ("situation", "way", "reason"),
     [
-        (replace(differing("short"), keys=("a", "a", "a")), "instant", "the 3 probes agree: that is the answer"),
+        (replace(differing("short"), keys=("a", "a", "a")), "instant", "the 3 probes agree, and nothing more is asked"),
+        (replace(differing("short"), answered=False), "instant", "no probe was answered"),
+        (
+            replace(differing("code"), keys=("a",)),
+            "instant",
+            "there is one probe (code), and nothing to compare it with",
+        ),
         (differing("short"), "vote", "the 3 probes differ (short answers): a vote of up to 9"),
         (differing("short", calls=4), "vote", "the 3 probes differ (short answers): a vote of up to 7"),
         (differing("short", tokens=399), "vote", "the 3 probes differ (short answers): a vote of up to 6"),

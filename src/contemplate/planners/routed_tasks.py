@@ -136,6 +136,7 @@ class RoutedTasks:
         typed = ctx.output is not None
         return Situation(
             keys=self._keys,
+            answered=not probes or any(each.answered for each in probes),
             kind=kind_of(self._keys, [each.text for each in probes], typed=typed),
             checker=rules.lines is not None,
             check_calls=rules.check_calls,

@@ -69,6 +69,7 @@ class Situation:
 
     Args:
         keys: the canonical key of each sample's answer; None if it has none. Empty if none were drawn.
+        answered: whether any of the samples was answered at all.
         kind: what kind of answers most of them are.
         checker: whether there is a checker.
         check_calls: model calls of a check.
@@ -81,6 +82,7 @@ class Situation:
     """
 
     keys: tuple[str | None, ...] = ()
+    answered: bool = True
     kind: AnswerKind = "prose"
     checker: bool = False
     check_calls: int = 0
@@ -139,7 +141,7 @@ class Situation:
             if self.can_pay(way):
                 return Route(way, f"{found}: {why}", self.more_samples if way == "vote" else None)
         if not ways:
-            return Route("instant", f"{found}: that is the answer")
+            return Route("instant", found)
         return Route("instant", f"{found}, but {_left(self, ways[-1][0])}: the best answer so far is given")
 
     def can_pay(self, way: Way) -> bool:
@@ -154,8 +156,10 @@ def _suitable(situation: Situation) -> tuple[Sequence[tuple[Way, str]], str]:
     if situation.side_effects and not situation.keys:
         told = "a tool with side effects must not be called for several attempts"
         return [("decompose", "no probe is drawn, and a plan says whether there are parts")], told
+    if not situation.answered:
+        return [], "no probe was answered"
     if situation.unanimous:
-        return [], f"the {len(situation.keys)} probes agree"
+        return [], f"the {len(situation.keys)} probes agree, and nothing more is asked"
     several = len(situation.keys) > 1
     found = f"the {len(situation.keys)} probes differ" if several else "there is one probe"
     found += f" ({NAMES[situation.kind]})"
@@ -167,7 +171,7 @@ def _suitable(situation: Situation) -> tuple[Sequence[tuple[Way, str]], str]:
     # Of a single answer, models rather talk themselves out of what is right: https://arxiv.org/abs/2310.01798.
     refine: list[tuple[Way, str]] = [("refine", "one more call makes the best of them")] if several else []
     if situation.kind == "code":
-        return [*program, *refine], found
+        return [*program, *refine], found if several else f"{found}, and nothing to compare it with"
     return [*program, ("decompose", "a plan says whether there are parts"), *refine], found
 
 
