@@ -100,8 +100,11 @@ async def once(recorded: Recorded, check: Callable[[TaskResult], bool] | None) -
         return Answer(text_of(number, sample))
 
     nobody = ScriptedModel(lambda _: ModelServerError("this was not recorded", model="recorded"))
-    choose = {} if check is not None else {"choose": only_recorded(recorded.has_program)}
-    mind = Contemplator(nobody, mode=modes.auto(check=check, key=key, **choose), agent=answer)
+    if check is not None:
+        mode = modes.auto(check=check, key=key)
+    else:
+        mode = modes.auto(key=key, choose=only_recorded(recorded.has_program))
+    mind = Contemplator(nobody, mode=mode, agent=answer)
     result = await mind.run(recorded.question)
     samples = sum(1 for each in result.tasks if each.task.kind == "candidate" and each.outcome != "failed")
     right = (

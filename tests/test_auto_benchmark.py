@@ -72,4 +72,4 @@ def test_on_real_answers_it_is_not_worse() -> None:
     assert auto.worse([row]) == []
     assert sum(each.auto for each in row.runs) >= sum(each.instant for each in row.runs)
     assert {each.way for each in row.runs} <= {"instant", "vote"}
-    assert all(each.samples in (3, 9) for each in row.runs)
+    assert all(3 <= each.samples <= 9 for each in row.runs)

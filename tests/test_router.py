@@ -21,7 +21,6 @@ from contemplate.planners.routed_tasks import breadth
 from contemplate.result import RunResult
 from contemplate.strategies import code
 from contemplate.testing import ScriptedModel
-from contemplate.usage import Price
 
 from .patience import PATIENCE
 from .still_clock import on_a_still_clock, outlast
@@ -60,9 +59,8 @@ class Mind(ScriptedModel):
         merged: Reply = "merged",
         refined: Reply = "refined",
         hangs_at: int = 0,
-        price: Price | None = None,
     ) -> None:
-        super().__init__(self._reply, **({} if price is None else {"price": price}))
+        super().__init__(self._reply)
         self.replies = list(replies)
         self.by_role = {"plan": plan, "program": calculated, "part": part, "merge": merged, "refine": refined}
         self.asked: list[str] = []
@@ -450,7 +448,7 @@ class TestChoose:
         (known,) = seen
         assert (known.keys, known.kind, known.unanimous) == (("4", "4"), "number", True)
         assert known.best_route().way == "instant"
-        assert known.left == planners.Amounts()
+        assert known.left == planners.Expense()
         assert (known.checker, known.tools, known.side_effects, known.programs) == (False, False, False, False)
         assert known.sample.tokens > 0
 

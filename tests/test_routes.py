@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate.planners import Amounts, Situation, Way
+from contemplate.planners import Expense, Situation, Way
 from contemplate.planners.answer_kinds import COUNTABLE, AnswerKind, is_calculation, kind_of
 
 AMOUNTS = st.sampled_from((0.0, 1.0, 2.0, 3.0, 5.0, 100.0, math.inf))
 KEYS = st.lists(st.sampled_from(("a", "b", None)), min_size=1, max_size=4).map(tuple)
-SAMPLE = Amounts(calls=1, tasks=1, tokens=100, usd=0.01, seconds=2)
-PLENTY = Amounts()
+SAMPLE = Expense(calls=1, tasks=1, tokens=100, usd=0.01, seconds=2)
+PLENTY = Expense()
 
 
 @st.composite
@@ -37,8 +37,8 @@ def situations(draw: st.DrawFn) -> Situation:
         side_effects=side_effects,
         programs=draw(st.booleans()),
         samples=draw(st.integers(3, 12)),
-        sample=Amounts(calls=1, tasks=1, **{name: draw(number) for name in ("tokens", "usd", "seconds")}),
-        left=Amounts(**left),
+        sample=Expense(calls=1, tasks=1, **{name: draw(number) for name in ("tokens", "usd", "seconds")}),
+        left=Expense(**left),
     )
 
 

@@ -19,13 +19,13 @@ from .orchestrate import orchestrate
 from .program import program
 from .rounds import rounds
 from .router import router
-from .routes import Amounts, Route, Situation, Way
+from .routes import Expense, Route, Situation, Way
 from .sample import sample
 from .verified import verified
 
 __all__ = [
-    "Amounts",
     "CheckingProgram",
+    "Expense",
     "Fault",
     "Member",
     "Planner",

@@ -17,7 +17,7 @@ from ..run.protocols import Planner
 from ..settings import ModelSettings
 from .answer_kinds import is_calculation, keys_with_the_first, kind_of
 from .planner_size import parts_of
-from .routes import Amounts, Route, Situation, Way
+from .routes import Expense, Route, Situation, Way
 from .solution_lines import LineRules, Lines
 
 # Tasks over the longest chain.
@@ -27,7 +27,7 @@ Choose = Callable[[Situation], Route]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class RouteRules:
     """How a run is routed; `planners.router` says what each of these is."""
 
     decompose: Planner
@@ -46,7 +46,7 @@ class Rules:
 class RoutedTasks:
     """The tasks of one run."""
 
-    def __init__(self, rules: Rules, question: str, ctx: RunContext) -> None:
+    def __init__(self, rules: RouteRules, question: str, ctx: RunContext) -> None:
         self._rules = rules
         self._question = question
         self._ctx = ctx
@@ -144,14 +144,14 @@ class RoutedTasks:
             side_effects=bool(ctx.side_effects),
             programs=rules.program is not None and is_calculation(self._question, self._keys, typed=typed),
             samples=rules.samples,
-            sample=Amounts(
+            sample=Expense(
                 calls=1,
                 tasks=1,
                 tokens=fmean(each.total_tokens for each in costs) if costs else 0,
                 usd=fmean(each.cost_usd or 0 for each in costs) if costs else 0,
                 seconds=max((each.seconds for each in probes), default=0),
             ),
-            left=Amounts(
+            left=Expense(
                 calls=ctx.calls_left,
                 tasks=ctx.tasks_left,
                 tokens=ctx.tokens_left,

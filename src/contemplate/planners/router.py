@@ -14,7 +14,7 @@ from ..run.protocols import Planner
 from ..settings import ModelSettings
 from ..tools.sandbox import require
 from .planner_size import Sized, most
-from .routed_tasks import Choose, RoutedTasks, Rules
+from .routed_tasks import Choose, RoutedTasks, RouteRules
 from .routes import Situation
 from .solution_lines import LineRules
 
@@ -76,7 +76,9 @@ def router(
         require()
     lines = None if check is None else _lines(check, samples, settings, seed)
     check_calls = 0 if lines is None or not asks_a_model(check) else lines.passes
-    rules = Rules(decompose, probe, samples, lines, check_calls, program, key, choose, instructions, settings, seed)
+    rules = RouteRules(
+        decompose, probe, samples, lines, check_calls, program, key, choose, instructions, settings, seed
+    )
 
     def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         return RoutedTasks(rules, question, ctx).tasks()

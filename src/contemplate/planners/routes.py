@@ -37,7 +37,7 @@ class Route(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Amounts:
+class Expense:
     """What is spent, or what the limits leave.
 
     Args:
@@ -54,13 +54,13 @@ class Amounts:
     usd: float = math.inf
     seconds: float = math.inf
 
-    def lacking(self, wanted: Amounts) -> str | None:
+    def lacking(self, wanted: Expense) -> str | None:
         """Return the first of its fields of which there is less than `wanted`; None if there is enough of all."""
         names = (each.name for each in fields(self))
         return next((name for name in names if getattr(self, name) < getattr(wanted, name)), None)
 
 
-NOTHING: Final = Amounts(calls=0, tasks=0, tokens=0, usd=0, seconds=0)
+NOTHING: Final = Expense(calls=0, tasks=0, tokens=0, usd=0, seconds=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +90,8 @@ class Situation:
     side_effects: bool = False
     programs: bool = False
     samples: int = 9
-    sample: Amounts = NOTHING
-    left: Amounts = field(default_factory=Amounts)
+    sample: Expense = NOTHING
+    left: Expense = field(default_factory=Expense)
 
     @property
     def unanimous(self) -> bool:
@@ -110,7 +110,7 @@ class Situation:
                 most = min(most, there / each)
         return max(0, int(most))
 
-    def price_of(self, way: Way) -> Amounts:
+    def price_of(self, way: Way) -> Expense:
         """Return the least that `way` takes, of what is not kept for the aggregator."""
         if way == "instant":
             return self._price(1, 1) if not self.keys else NOTHING
@@ -124,9 +124,9 @@ class Situation:
         # One that reads the others writes no more than they do.
         return self._price(1, 1, samples=2 if way == "refine" else 1)
 
-    def _price(self, calls: int, tasks: int, *, samples: int = 1, deep: int = 1) -> Amounts:
+    def _price(self, calls: int, tasks: int, *, samples: int = 1, deep: int = 1) -> Expense:
         one = self.sample
-        return Amounts(
+        return Expense(
             calls=calls,
             tasks=tasks,
             tokens=samples * one.tokens,

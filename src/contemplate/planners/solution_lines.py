@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from ..agents.verdicts import Fault, Verdict
@@ -75,7 +75,7 @@ class Lines:
         self._accepted = 0
         self._ends: list[str] = []
 
-    async def tasks(self) -> AsyncIterator[Task]:
+    async def tasks(self) -> AsyncGenerator[Task]:
         """Yield the tasks of all lines; each line goes on as soon as its last task is done."""
         waiting: dict[str, _Line] = {}
         lines = [_Line(number) for number in range(1, self._rules.lines + 1)]
