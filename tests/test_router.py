@@ -21,6 +21,7 @@ from contemplate.planners.routed_tasks import breadth
 from contemplate.result import RunResult
 from contemplate.strategies import code
 from contemplate.testing import ScriptedModel
+from contemplate.tools.external import external_tool
 
 from .patience import PATIENCE
 from .still_clock import on_a_still_clock, outlast
@@ -237,6 +238,13 @@ class TestProgram:
         result = await run(Mind(["Answer: 8", "Answer: 9", "Answer: 7"]), SUM, program=code)
         assert result.answer == "6"
         assert result.support == ("calculation",)
+
+    async def test_it_has_no_tools_as_it_cannot_wait_for_them(self) -> None:
+        asks = external_tool("ask", "Ask somebody.", {"type": "object", "properties": {}})
+        model = Mind(["Answer: 8", "Answer: 9", "Answer: 6"])
+        result = await run(model, SUM, program=code, tools=[asks])
+        assert (result.output, result.complete) == ("Answer: 6", True)
+        assert [bool(each.tools) for each in model.requests] == [True, True, True, False]
 
     async def test_one_that_fails_leaves_the_probe(self) -> None:
         down = ModelServerError("down", model="m")

@@ -211,7 +211,8 @@ class RoutedTasks:
         rules, ctx = self._rules, self._ctx
         if way == "program":
             sample = self._sample(rules.samples)
-            how = {"id": "calculation", "title": "A program", "program": rules.program}
+            # Without tools: some of them wait for people, which no program can do.
+            how = {"id": "calculation", "title": "A program", "program": rules.program, "tools": ()}
             return [sample.model_copy(update={**how, "instructions": rules.instructions})]
         if way == "decompose":
             parts = await parts_of(rules.decompose, self._question, ctx)
