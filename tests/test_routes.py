@@ -158,6 +158,14 @@ def differing(kind: AnswerKind, **left: float) -> Situation:
             "the 3 probes differ (numbers): a program calculates, and its answer counts where they are tied",
         ),
         (
+            replace(differing("number", tokens=100, usd=0.01, calls=1, tasks=1, seconds=4), programs=True),
+            "program",
+            None,
+        ),
+        (replace(differing("number", tokens=99), programs=True), "instant", None),
+        (replace(differing("number", calls=0), programs=True), "instant", None),
+        (replace(differing("number", seconds=3.9), programs=True), "instant", None),
+        (
             differing("code"),
             "refine",
             "the 3 probes differ (code): one more call makes the best of them",
@@ -168,6 +176,12 @@ def differing(kind: AnswerKind, **left: float) -> Situation:
         (differing("prose", seconds=7.9), "refine", None),
         (differing("prose", tokens=399), "refine", None),
         (differing("prose", tokens=199), "instant", None),
+        (differing("prose", tokens=200, calls=1, tasks=1, seconds=4), "refine", None),
+        (differing("prose", usd=0.019), "instant", None),
+        (differing("prose", tasks=1), "refine", None),
+        (replace(differing("prose", calls=2, tokens=200, seconds=4), checker=True, check_calls=2), "verify", None),
+        (replace(differing("prose", calls=2, tokens=199), checker=True, check_calls=2), "instant", None),
+        (replace(differing("prose", tasks=0), checker=True), "instant", None),
         (
             replace(differing("prose"), keys=("x",)),
             "decompose",

@@ -153,7 +153,7 @@ def _suitable(situation: Situation) -> tuple[Sequence[tuple[Way, str]], str]:
     """Return the ways that suit, the best one first, each with what it does; and what was found."""
     if situation.checker:
         return [("verify", "an answer is mended until it passes")], "there is a checker"
-    if situation.side_effects and not situation.keys:
+    if situation.side_effects:
         told = "a tool with side effects must not be called for several attempts"
         return [("decompose", "no probe is drawn, and a plan says whether there are parts")], told
     if not situation.answered:
