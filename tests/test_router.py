@@ -442,6 +442,12 @@ class TestSideEffects:
         result = await Contemplator(model, mode=modes.auto(check=is_good), tools=[self.send]).run("q")
         assert (result.output, result.usage.calls, result.complete) == (said, 1, said == "good")
 
+    async def test_where_that_fails_there_is_no_second_attempt(self) -> None:
+        model = ScriptedModel(lambda _: ModelServerError("down", model="m"))
+        with pytest.raises(AggregationError, match="down"):
+            await Contemplator(model, mode=modes.auto(check=is_good), tools=[self.send]).run("q")
+        assert len(model.requests) == 1
+
 
 class TestChoose:
     async def test_a_route_of_ones_own(self) -> None:

@@ -213,6 +213,11 @@ def test_routes_and_their_reasons(situation: Situation, way: Way, reason: str | 
     assert reason is None or route.reason == reason
 
 
+def test_only_a_vote_is_told_how_many_more_samples_it_may_draw() -> None:
+    assert [differing("short", calls=calls).best_route().samples for calls in (1, 2, 4, 99)] == [None, 2, 4, 6]
+    assert differing("prose").best_route().samples is None
+
+
 @pytest.mark.parametrize(
     ("keys", "kind"),
     [

@@ -167,7 +167,8 @@ class RoutedTasks:
                 yield task
         elif not self._probes:
             yield self._plain()
-        elif route.way == "instant":
+        elif route.way == "instant" or (self._ctx.side_effects and not self._probes[0].answered):
+            # With side effects, there is no second attempt.
             self._release_the_probe()
         elif route.way == "vote":
             self._ctx.release(*(each.id for each in self._probes))
