@@ -287,7 +287,7 @@ class TestEstimates:
     @pytest.mark.parametrize(
         ("planner", "calls", "likely"),
         [
-            (planners.router(planners.model(4), probe=3, samples=9), (4, 12), (4, 10)),
+            (planners.router(planners.model(4), probe=3, samples=9), (1, 12), (3, 10)),
             (planners.as_needed(planners.model(4), strategies=["a", "b"]), (1, 18), (1, 4)),
             (planners.as_needed(planners.model(4), strategies=["a"], depth=0), (1, 3), (1, 3)),
             (planners.orchestrate(8, max_turns=10), (2, 19), (3, 12)),

@@ -136,16 +136,36 @@ class TestCosts:
 
     @pytest.mark.anyio
     @pytest.mark.parametrize("tasks", [1, 2, 6])
-    @pytest.mark.parametrize("mode", ["contemplating", "auto"])
-    async def test_with_a_plan_they_do_too(self, mode: modes.Mode, tasks: int) -> None:
+    async def test_with_a_plan_they_do_too(self, tasks: int) -> None:
         async def reply(request: ModelRequest) -> str:
             await anyio.sleep(1)
             return "fine" if request.output_schema is None else plan_of(tasks, chain=True)
 
-        result = await Contemplator(ScriptedModel(reply), mode=mode).run("q")
-        expected = 2 if mode == "auto" and tasks == 1 else 2 + tasks
-        assert result.usage.calls == expected
-        assert result.seconds == pytest.approx(expected, abs=0.1)
+        result = await Contemplator(ScriptedModel(reply), mode="contemplating").run("q")
+        assert result.usage.calls == 2 + tasks
+        assert result.seconds == pytest.approx(2 + tasks, abs=0.1)
+
+    @pytest.mark.anyio
+    @pytest.mark.parametrize(
+        ("said", "tasks", "calls", "depth"),
+        [
+            ("fine", 0, 3, 1),
+            ("{n}", 0, 9, 2),
+            ("```\ncode no. {n} of all the code that there may be\n```", 0, 4, 2),
+            ("{n} says this and much more than that", 1, 5, 3),
+            ("{n} says this and much more than that", 4, 5 + 4, 3 + 1),
+        ],
+    )
+    async def test_where_the_answers_say_it_they_do_too(self, said: str, tasks: int, calls: int, depth: int) -> None:
+        async def reply(request: ModelRequest) -> str:
+            text = said.format(n=len(model.requests))
+            await anyio.sleep(1)
+            return text if request.output_schema is None else plan_of(tasks, chain=False)
+
+        model = ScriptedModel(reply, chunk=10_000)
+        result = await Contemplator(model, mode="auto").run("q")
+        assert result.usage.calls == calls
+        assert result.seconds == pytest.approx(depth, abs=0.1)
 
     @pytest.mark.anyio
     @pytest.mark.parametrize(
@@ -174,7 +194,7 @@ class TestCosts:
             ),
             (planners.router(planners.model()), "fine", "", 3, 1),
             (planners.router(planners.model()), "{n}", "", 9, 2),
-            (planners.router(planners.model(), choose=lambda _: "refine"), "{n}", "", 4, 2),
+            (planners.router(planners.model(), choose=lambda _: planners.Route("refine", "so")), "{n}", "", 4, 2),
             (
                 planners.router(planners.model()),
                 "{n} says this and much more than that",

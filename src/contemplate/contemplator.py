@@ -66,11 +66,11 @@ class Contemplator(Generic[OutputT]):
         model: the model, or its name, such as "openai:gpt-5" or "local:qwen2.5-coder-1.5b". If None:
             `CONTEMPLATE_MODEL`, else OpenAI's if `OPENAI_API_KEY` is set, else a local one.
         mode: a ready pair of planner and aggregator: "instant" (one plain call), "thinking" (one call with more
-            reasoning), "contemplating" (plan, fan out, merge), "auto" (the planner decides whether to fan out), "vote"
-            (at most five samples), "refine" (an answer, criticised and rewritten), "council" (four strategies, and a
-            chair; `modes.council(...)` makes one of several models), "verify" (solutions that are checked step by step,
-            and mended until they pass), or "program" (the model writes a program that organises the subagents;
-            `modes.program(...)` runs one of yours).
+            reasoning), "contemplating" (plan, fan out, merge), "auto" (three samples, and then what they call for;
+            `modes.auto(...)` takes a checker), "vote" (at most five samples), "refine" (an answer, criticised and
+            rewritten), "council" (four strategies, and a chair; `modes.council(...)` makes one of several models),
+            "verify" (solutions that are checked step by step, and mended until they pass), or "program" (the model
+            writes a program that organises the subagents; `modes.program(...)` runs one of yours).
         planner, aggregator: replace those of the mode.
         agent: what answers a task; an `Agent` with `tools`, `instructions` and `settings` if None. It may be another
             contemplator: each task is then a run of its own, within the limits of the outer one.

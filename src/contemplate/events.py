@@ -110,7 +110,7 @@ class TaskPlanned(RunEvent):
 
 
 class Noted(RunEvent):
-    """Something was repaired, dropped or given up; the run goes on."""
+    """Something was decided, repaired, dropped or given up; the run goes on."""
 
     kind: Literal["noted"] = "noted"
     message: Text

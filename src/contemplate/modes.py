@@ -6,17 +6,22 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, get_args
 
-from . import aggregators, planners, strategies
+from . import aggregators, answers, planners, strategies
+from .agents.verifiers import Verifier
 from .arguments import checked_arguments
-from .errors import ConfigurationError
+from .errors import ConfigurationError, MissingDependencyError
 from .models import Brevity, Model, brevity_of
-from .plan import Task
+from .plan import Program, Task
 from .planners.model import MAX_CALLS
 from .planners.planner_size import Sized
+from .planners.routed_tasks import Choose
+from .planners.routes import Situation
 from .prompts import DEFAULTS, Prompts
+from .run.answer_keys import Key
 from .run.context import RunContext
 from .run.protocols import Aggregator, Planner
 from .settings import ModelSettings
+from .tools.sandbox import require
 
 Mode = Literal["instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "verify", "program"]
 
@@ -64,6 +69,73 @@ def contemplating(*, refine: int = 0, ask_again: int = 0) -> Preset:
         refine=refine,
         brief=lambda brevity, prompts: _brief(brevity, prompts, refine, ask_again),
     )
+
+
+@checked_arguments
+def auto(
+    *,
+    check: Verifier | None = None,
+    samples: int = 9,
+    key: Key | None = None,
+    choose: Choose = Situation.best_route,
+) -> Preset:
+    """Return the mode "auto", which looks at a few answers, and goes on only as far as they, and the limits, need it.
+
+    Three samples that agree are the answer, and the first of them is what "instant" would say. If they differ,
+    `planners.router` chooses a vote, a program, parts, or one more call; with a `check`, one sample that passes is the
+    answer, and is mended if not. The result's notes say which way was taken, and why.
+
+    Costs 3 calls where answers agree, or 1 where the first passes the check; up to `samples` where they are short; and
+    a plan, its tasks and one more where they are long.
+
+    Example:
+        Contemplator("openai:gpt-5", mode=modes.auto(check=compiles), tools=[search])
+
+    Args:
+        check: what says what is wrong with an answer: a function of its `TaskResult` that returns True, False, or what
+            is wrong, or another verifier of `planners.verified`.
+        samples: the most samples of a vote, or solutions that are checked.
+        key: canonical key of an answer, as for `aggregators.vote`.
+        choose: returns the `planners.Route` for a `planners.Situation`, whose `best_route()` is the default.
+
+    Raises:
+        ConfigurationError: `samples` is less than three, or the check is a tool that wants more than a solution.
+        MissingDependencyError: the check is a program, and the extra "code" is not installed.
+    """
+    planner = planners.router(
+        planners.model(min_tasks=1), samples=samples, check=check, program=_calculating(), key=key, choose=choose
+    )
+    if choose is not Situation.best_route or check is None:
+        votes = aggregators.vote(key=_counting(key))
+        preset = Preset(planner, aggregators.by_kind(candidates=votes, others=aggregators.synthesize()))
+    else:
+        preset = Preset(planner, aggregators.first())
+    if check is None and choose is Situation.best_route:
+        return preset._replace(brief=_brief)
+    return preset._replace(
+        brief=lambda brevity, _: preset._replace(settings=ModelSettings(max_tokens=brevity.max_tokens))
+    )
+
+
+def _calculating() -> Program | None:
+    """Return the limits of a program that calculates; None where none can be run."""
+    try:
+        require()
+    except MissingDependencyError:
+        return None
+    return strategies.code
+
+
+def _counting(key: Key | None) -> Key | None:
+    """Return `key` for a vote in which no text abstains: the only answer may be one that was not to be counted."""
+    if key is None:
+        return None
+
+    def counted(value: object) -> object:
+        found = key(value)
+        return answers.text(value) if found is None and isinstance(value, str) else found
+
+    return counted
 
 
 @checked_arguments
@@ -166,7 +238,7 @@ _READY: Final[Mapping[str, Callable[[Prompts], Preset]]] = {
     "instant": lambda _: Preset(planners.direct(), aggregators.first()),
     "thinking": lambda prompts: Preset(planners.direct(instructions=prompts.render("thinking")), aggregators.first()),
     "contemplating": lambda _: contemplating(),
-    "auto": lambda _: Preset(planners.model(min_tasks=1), aggregators.synthesize(), brief=_brief),
+    "auto": lambda _: auto(),
     "vote": lambda _: Preset(planners.sample(5, wave=3), aggregators.vote()),
     "refine": lambda _: Preset(planners.rounds(n=1, k=1, rounds=2), aggregators.first()),
     "council": lambda _: council(),
@@ -174,4 +246,4 @@ _READY: Final[Mapping[str, Callable[[Prompts], Preset]]] = {
     "program": lambda _: program(),
 }
 
-__all__ = ["Mode", "Preset", "contemplating", "council", "preset", "program"]
+__all__ = ["Mode", "Preset", "auto", "contemplating", "council", "preset", "program"]

@@ -41,7 +41,8 @@ class Task(Data):
         kind: "part" answers a sub-question. "candidate" is one attempt at the whole question, and "answer" the only
             one: both have the run's output type, and the text of an "answer" streams as the run's output.
         title: a few words for people; the id if None.
-        instructions: a persona or a strategy, added to the subagent's system prompt.
+        instructions: a persona or a strategy, added to the subagent's system prompt. An attempt with "" is a plain
+            call, as an "answer" without any is: the subagent is told the question alone.
         model: the model that answers: a name such as "openai:gpt-5", or one returned by `RunContext.use`. The
             subagents' default if None.
         settings: override the subagents' default settings.

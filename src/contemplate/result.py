@@ -176,7 +176,7 @@ class RunResult(Data, Generic[OutputT]):
             `output` is all that the task wrote.
         votes: after a vote: how many tasks gave each answer, by its key, the winner first.
         citations: which passages of `text` rest on which tasks, if the aggregator was to say so.
-        notes: what was repaired, dropped or given up, in words.
+        notes: what was decided, repaired, dropped or given up, in words.
         history: the conversation with this question and its answer: `run(next_question, history=result.history)`.
         pending: the tool calls for whose decision a suspended run waits: `mind.resume(run_id, {call.id: ...})`.
     """

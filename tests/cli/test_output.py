@@ -132,11 +132,23 @@ def test_images(tmp_path: Path) -> None:
     assert [part["type"] for part in content] == ["image_url", "image_url", "text"]
 
 
-@pytest.mark.parametrize(("mode", "calls"), [("thinking", 1), ("auto", 4)])
+@pytest.mark.parametrize(("mode", "calls"), [("thinking", 1), ("auto", 3)])
 def test_the_other_modes(mode: str, calls: int) -> None:
     with FaultyServer(contemplating) as server:
         assert main(["ask", "Why?", "--mode", mode, *model(server)]) == 0
         assert len(server.exchanges) == calls
+
+
+def test_auto_says_why_in_every_view(tmp_path: Path) -> None:
+    """The first answer is the plain call's, and says what the other two do."""
+    journal = ["--journal", str(tmp_path / "runs.db")]
+    told = "instant: the 3 probes agree, and nothing more is asked"
+    with FaultyServer(lambda exchange: "Answer: Rome" if "Answer: ..." in exchange.prompt else "It is Rome.") as server:
+        asked = here("ask", "Where is it?", "--mode", "auto", *journal, *model(server))
+        assert sorted(each.prompt == "Where is it?" for each in server.exchanges) == [False, False, True]
+    assert (asked.returncode, asked.stdout) == (0, "It is Rome.\n")
+    assert told in asked.stderr
+    assert f"note: {told}" in here("show", "last", *journal).stdout
 
 
 def test_it_is_utf_8_whatever_the_locale_says() -> None:

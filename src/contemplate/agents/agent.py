@@ -292,7 +292,8 @@ class Agent:
             user = [*inputs, prompts.render("task", prompt=task.prompt)]
         else:
             # A task that is nothing but the question is a plain call, to which all others are compared.
-            plain = task.kind == "answer" and not (ctx.inputs or task.instructions)
+            unspoken = not task.instructions if task.kind == "answer" else task.instructions == ""
+            plain = unspoken and not ctx.inputs
             system = "" if plain else prompts.render("solver")
             user = [task.prompt, *inputs]
         shared = "\n\n".join(filter(None, (system, self._instructions)))

@@ -18,18 +18,21 @@ from .model import model
 from .orchestrate import orchestrate
 from .program import program
 from .rounds import rounds
-from .router import Probe, Route, router
+from .router import router
+from .routes import Expense, Route, Situation, Way
 from .sample import sample
 from .verified import verified
 
 __all__ = [
     "CheckingProgram",
+    "Expense",
     "Fault",
     "Member",
     "Planner",
-    "Probe",
     "Route",
+    "Situation",
     "Verdict",
+    "Way",
     "as_needed",
     "direct",
     "mixture",

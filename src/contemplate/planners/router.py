@@ -1,62 +1,25 @@
-"""Routing by a few probe samples: if they agree, they are the answer; if not, their answers select the method."""
+"""Routing by a few probe samples: if they agree, they are the answer; if not, they say which way to go on."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import AsyncIterator
 
+from ..agents.verifiers import REPAIRS, Verifier, asks_a_model, verifying_agent
 from ..arguments import checked_arguments
 from ..errors import ConfigurationError
-from ..plan import Task
-from ..result import TaskResult
-from ..run.answer_keys import Key, key_of
+from ..plan import Program, Task
+from ..run.answer_keys import Key
 from ..run.context import RunContext
 from ..run.protocols import Planner
 from ..settings import ModelSettings
-from .planner_size import Sized, most, parts_of
+from ..tools.sandbox import require
+from .planner_size import Sized, most
+from .routed_tasks import Choose, RoutedTasks, RouteRules
+from .routes import Situation
+from .solution_lines import LineRules
 
-Route = Literal["answer", "vote", "refine", "decompose"]
-
-SHORT_WORDS = 6
-MIN_BREADTH = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """The outcome of the probe samples.
-
-    Attributes:
-        keys: the canonical key of each sample's answer; None if it could not be parsed.
-        typed: whether the run has an output type.
-        seconds: duration of the slowest sample.
-        seconds_left: seconds until the deadline; `math.inf` without one.
-        calls_left: model calls left within the limits; `math.inf` without a limit.
-    """
-
-    keys: tuple[str | None, ...]
-    typed: bool
-    seconds: float
-    seconds_left: float
-    calls_left: float
-
-    @property
-    def unanimous(self) -> bool:
-        """Whether all samples gave the same answer."""
-        return len(self.keys) > 1 and len(set(self.keys)) == 1 and self.keys[0] is not None
-
-    @property
-    def short(self) -> bool:
-        """Whether most answers are short texts or typed values, so that a vote can count them."""
-        votable = [key for key in self.keys if key is not None and (self.typed or len(key.split()) <= SHORT_WORDS)]
-        return 2 * len(votable) > len(self.keys)
-
-
-def default_route(probe: Probe) -> Route:
-    """Return "answer" if the samples agree or no budget is left, "vote" if they are short, else "decompose"."""
-    if probe.unanimous or probe.calls_left < 1 or probe.seconds_left < 2 * probe.seconds:
-        return "answer"
-    return "vote" if probe.short else "decompose"
+# Of each line of solutions that are checked.
+REJECTIONS = 3
 
 
 @checked_arguments
@@ -65,117 +28,85 @@ def router(
     *,
     probe: int = 3,
     samples: int = 9,
+    check: Verifier | None = None,
+    program: Program | None = None,
     key: Key | None = None,
-    choose: Callable[[Probe], Route] = default_route,
+    choose: Choose = Situation.best_route,
     instructions: str | None = None,
     settings: ModelSettings | None = None,
     seed: int | None = None,
 ) -> Planner:
-    """Draw `probe` samples; then stop ("answer"), draw more and "vote", "refine" them, or "decompose" the question.
+    """Draw `probe` samples, and go on in the way that suits them and the limits; the result's notes say why.
+
+    The first sample is the plain call of `planners.direct()`. If all agree, it is the answer. If numbers differ that
+    can be calculated, a program is asked for; other short answers are voted on with more samples; code is refined;
+    prose is decomposed, if a plan finds parts, and refined if not. Where there is a `check`, one sample is drawn, and
+    is the answer if it passes; if not, it is mended, and others are tried. Where a tool has side effects, nothing is
+    sampled: a plan says whether there are parts. What the limits cannot pay gives way to what is cheaper, and in the
+    end to the probe's own best answer; so does what comes to nothing.
 
     A decomposition that is a chain is not run, since multiple agents harm sequential work (Kim et al. 2025,
     https://arxiv.org/abs/2512.08296). Instead, as for "refine", one more call merges the probe's answers. The results
-    are candidates, parts or one answer: `aggregators.by_kind` handles all three.
+    are candidates, parts or one answer: `aggregators.by_kind` handles all three, and `aggregators.first()` suffices
+    where there is a `check`.
 
-    Costs `probe` calls of depth one if they agree; `samples` of depth two to vote, probe + 1 to refine, and
-    probe + 1 + parts to decompose.
+    Costs `probe` calls of depth one if they agree; `samples` of depth two to vote, probe + 1 to refine or to calculate,
+    and probe + 1 + parts to decompose. With a check that calls no model, 1 to `samples`, of depth one to three.
 
     Args:
-        decompose: planner of the parts, such as `planners.model()`; it must not wait for results.
+        decompose: planner of the parts, such as `planners.model(min_tasks=1)`; it must not wait for results.
         probe: number of probe samples.
-        samples: total number of samples of a vote.
+        samples: total number of samples of a vote, or of solutions that are checked.
+        check: says what is wrong with an answer, as the verifier of `planners.verified`.
+        program: limits of a program that calculates, such as `strategies.code`; none is asked for if None.
         key: canonical key of an answer, as for `aggregators.vote`.
-        choose: selects the route.
-        instructions: how to state the answer, as for `planners.sample`.
+        choose: returns the `planners.Route` for a `planners.Situation`, whose `best_route()` is the default.
+        instructions: how to state the answer. If None, the first sample is told nothing, and the others to end with a
+            line "Answer: ..."; nothing if the run has an output type.
         settings: settings of every sample.
         seed: what the seeds of the samples are derived from; that of `settings`, or of the contemplator, if None.
 
     Raises:
-        ConfigurationError: not 2 <= probe <= samples.
+        ConfigurationError: not 2 <= probe <= samples, or `check` is a tool that wants more than a solution.
+        MissingDependencyError: a program is asked for, and the extra "code" is not installed.
     """
     if not 2 <= probe <= samples:
         raise ConfigurationError(f"planners.router({probe=}, {samples=}): 2 <= probe <= samples must hold")
+    if program is not None:
+        require()
+    lines = None if check is None else _lines(check, samples, settings, seed)
+    check_calls = 0 if lines is None or not asks_a_model(check) else lines.passes
+    rules = RouteRules(
+        decompose, probe, samples, lines, check_calls, program, key, choose, instructions, settings, seed
+    )
+
+    def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        return RoutedTasks(rules, question, ctx).tasks()
 
     calls, parts, repairs = most(decompose)
+    others = None if parts is None else max(samples + (program is not None), probe + max(1, parts))
+    checked = 0 if lines is None else lines.lines * lines.rejections * (1 + lines.passes)
+    likely = max(samples, probe + 1 + (parts or 0)) if lines is None else samples * (1 + check_calls)
+    mended = 0 if program is None else program.repairs
     return Sized(
-        _Router(decompose, probe, samples, key, choose, instructions, settings, seed),
-        calls=(0, calls),
-        tasks=(probe, None if parts is None else max(samples, probe + max(1, parts))),
-        repairs=repairs,
-        likely=(probe, samples),
+        plan,
+        calls=(0, None if calls is None else calls + mended),
+        tasks=(1, None if others is None else max(others, checked)),
+        repairs=max(repairs, REPAIRS if check_calls else 0),
+        likely=(probe if lines is None else 1 + check_calls, likely),
     )
 
 
-class _Router:
-    def __init__(
-        self,
-        decompose: Planner,
-        probe: int,
-        samples: int,
-        key: Key | None,
-        choose: Callable[[Probe], Route],
-        instructions: str | None,
-        settings: ModelSettings | None,
-        seed: int | None,
-    ) -> None:
-        self._decompose = decompose
-        self._probe = probe
-        self._samples = samples
-        self._key = key
-        self._choose = choose
-        self._instructions = instructions
-        self._settings = settings
-        self._seed = seed
-
-    async def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        probes = [self._sample(i, question, ctx) for i in range(self._probe)]
-        for task in probes:
-            yield task.model_copy(update={"held": True})
-        ids = tuple(task.id for task in probes)
-        route = self._choose(_probe_of([await ctx.finished(each) for each in ids], self._key, ctx))
-        if route == "decompose":
-            parts = await parts_of(self._decompose, question, ctx)
-            if breadth(parts) >= MIN_BREADTH:
-                for task in parts:
-                    yield task
-                return
-        if route in ("decompose", "refine"):
-            merge = ctx.prompts.render("rounds_aggregate")
-            yield Task(id="answer", prompt=question, needs=ids, kind="answer", title="Answer", instructions=merge)
-            return
-        ctx.release(*ids)
-        if route == "vote":
-            for i in range(self._probe, self._samples):
-                yield self._sample(i, question, ctx)
-
-    def _sample(self, i: int, question: str, ctx: RunContext) -> Task:
-        ending = self._instructions
-        if ending is None and ctx.output is None:
-            ending = ctx.prompts.render("answer_line")
-        given = None if self._settings is None else self._settings.seed
-        return Task(
-            id=f"sample-{i + 1}",
-            prompt=question,
-            kind="candidate",
-            title=f"Sample {i + 1}",
-            instructions=ending,
-            settings=ModelSettings(seed=ctx.seed_of(i, self._seed, given)).over(self._settings),
-        )
-
-
-def breadth(tasks: Sequence[Task]) -> float:
-    """Return the number of tasks divided by the length of the longest chain: 1 for a chain or a single task."""
-    chain: dict[str, int] = {}
-    for task in tasks:
-        chain[task.id] = 1 + max((chain[need] for need in task.needs), default=0)
-    return len(tasks) / max(chain.values(), default=1)
-
-
-def _probe_of(results: Sequence[TaskResult], key: Key | None, ctx: RunContext) -> Probe:
-    return Probe(
-        keys=tuple(key_of(result, key, ctx) for result in results),
-        typed=ctx.output is not None,
-        seconds=max(result.seconds for result in results),
-        seconds_left=ctx.seconds_left,
-        calls_left=ctx.calls_left,
+def _lines(check: Verifier, samples: int, settings: ModelSettings | None, seed: int | None) -> LineRules:
+    return LineRules(
+        agent=verifying_agent(check),
+        model=None if isinstance(check, Program) or not asks_a_model(check) else check,
+        program=check if isinstance(check, Program) else None,
+        passes=2 if asks_a_model(check) else 1,
+        rejections=REJECTIONS,
+        lines=max(1, samples // REJECTIONS),
+        instructions=None,
+        settings=settings,
+        verifier_settings=None,
+        seed=seed,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 from ..agents.verdicts import Fault, Verdict
@@ -57,23 +57,32 @@ class _Line:
 
 
 class Lines:
-    """The lines of one run."""
+    """The lines of one run.
 
-    def __init__(self, rules: LineRules, question: str, ctx: RunContext) -> None:
+    Args:
+        rules: how they go.
+        question: the question.
+        ctx: the run.
+        given: a solution that is there already, with which the first line begins; the others begin when it is rejected.
+    """
+
+    def __init__(self, rules: LineRules, question: str, ctx: RunContext, given: TaskResult | None = None) -> None:
         self._rules = rules
+        self._given = given
         self._question = question
         self._ctx = ctx
         self._solutions: list[_Solution] = []
         self._accepted = 0
         self._ends: list[str] = []
 
-    async def tasks(self) -> AsyncIterator[Task]:
+    async def tasks(self) -> AsyncGenerator[Task]:
         """Yield the tasks of all lines; each line goes on as soon as its last task is done."""
         waiting: dict[str, _Line] = {}
+        lines = [_Line(number) for number in range(1, self._rules.lines + 1)]
+        later = lines[1:] if self._given is not None else []
         try:
-            for number in range(1, self._rules.lines + 1):
-                line = _Line(number)
-                task = self._solving(line)
+            for line in lines[: len(lines) - len(later)]:
+                task = self._solving(line) if self._given is None else self._going_on_from(self._given, line)
                 waiting[task.id] = line
                 yield task
             while waiting:
@@ -86,6 +95,12 @@ class Lines:
                 elif self._accepted > before:
                     # Who concludes from this one needs nothing more of the others.
                     await self._ctx.undecided()
+                if later and line.rejections:
+                    for line in later:
+                        task = self._solving(line)
+                        waiting[task.id] = line
+                        yield task
+                    later = []
         finally:
             # Also at the deadline, and where a limit leaves room for no further task.
             if not (self._accepted or self._ctx.suspended):
@@ -97,9 +112,7 @@ class Lines:
             if not result.answered:
                 self._end(line, f"its solution was not written: {_why(result)}")
                 return None
-            line.solution, line.checks = _Solution(result), 0
-            self._solutions.append(line.solution)
-            return self._checking(line, line.solution)
+            return self._going_on_from(result, line)
         solution, verdict = line.solution, result.output
         if solution is None or not result.answered or not isinstance(verdict, Verdict):
             self._end(line, f"its solution could not be checked: {_why(result)}")
@@ -116,6 +129,12 @@ class Lines:
             self._end(line, f"given up after {line.rejections} rejections")
             return None
         return self._mending(line, solution, result)
+
+    def _going_on_from(self, result: TaskResult, line: _Line) -> Task:
+        """Return the task that checks a solution which `line` has come to."""
+        line.solution, line.checks, line.made = _Solution(result), 0, max(1, line.made)
+        self._solutions.append(line.solution)
+        return self._checking(line, line.solution)
 
     def _end(self, line: _Line, why: str) -> None:
         self._ends.append(f"line {line.number}: {why}")

@@ -159,6 +159,11 @@ class RunContext:
         """The subagents' tools; empty if the agent did not declare them."""
         return self._state.tools
 
+    @property
+    def side_effects(self) -> Collection[str]:
+        """The names of the subagents' tools that must not be called for each of several attempts at a question."""
+        return self._state.side_effects
+
     def expect(self, tasks: int) -> None:
         """Declare the most tasks that there will be, so that a vote can be decided before all are planned."""
         self._state.expected = tasks
@@ -355,7 +360,7 @@ class RunContext:
         self._calls.emit(event)
 
     def note(self, message: str) -> None:
-        """Note that something was repaired, dropped or given up: an event, and an entry of `RunResult.notes`."""
+        """Note that something was decided, repaired, dropped or given up: an event, and one of `RunResult.notes`."""
         message = readable(message)
         self._state.notes.append(message)
         if self.listening:

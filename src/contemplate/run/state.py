@@ -61,7 +61,7 @@ class RunState:
         watchers: who is told of each piece that a subagent's model writes.
         assigned: the agents of tasks that the run's agent does not answer, by id.
         tools: the subagents' tools, if the agent declared them.
-        notes: what was repaired, dropped or given up.
+        notes: what was decided, repaired, dropped or given up.
         best: the conclusion to use if the aggregator does not return in time.
         stopped_by: the limit that cut the work short.
         spawn: starts a function in the run's task group.
