@@ -537,6 +537,18 @@ async def test_what_was_released_is_told_by_the_plan_so_that_it_can_be_concluded
     assert (replayed.output, replayed.usage.calls, replayed.notes) == ("Answer: 4", 3, first.notes)
 
 
+async def test_the_way_is_taken_again_that_was_taken(tmp_path: Path) -> None:
+    ways = iter([Route("vote", "at first", 2), Route("instant", "there is less time now")])
+    answers_in_turn = iter(f"Answer: {i % 3}" for i in range(99))
+    model = ScriptedModel(lambda request: next(answers_in_turn))
+    again = mind(model, journal=f"sqlite:///{tmp_path}/runs.db", choose=lambda situation: next(ways))
+    first = await again.run("q")
+    assert (first.usage.calls, first.notes) == (5, ("vote: at first",))
+    replayed = await again.replay(first.run_id)
+    assert (replayed.output, replayed.notes) == (first.output, first.notes)
+    assert len(list(ways)) == 1
+
+
 async def test_listeners_are_told_which_way_is_taken() -> None:
     events: list[Any] = []
     await run(Mind(["Answer: 4"] * 3), on_event=events.append)

@@ -134,7 +134,7 @@ def test_images(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("mode", "calls"), [("thinking", 1), ("auto", 3)])
 def test_the_other_modes(mode: str, calls: int) -> None:
-    with FaultyServer(contemplating) as server:
+    with FaultyServer("Because.") as server:
         assert main(["ask", "Why?", "--mode", mode, *model(server)]) == 0
         assert len(server.exchanges) == calls
 

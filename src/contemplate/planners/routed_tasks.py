@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -61,7 +62,7 @@ class RoutedTasks:
         self._probes = [await self._ctx.finished(task.id) for task in probes]
         if self._probes:
             self._keys = keys_with_the_first(self._probes, self._rules.key, self._ctx)
-        route = self._route()
+        route = await self._route()
         self._ctx.note(f"{route.way}: {route.reason}")
         async with aclosing(self._after(route)) as tasks:
             async for task in tasks:
@@ -109,7 +110,12 @@ class RoutedTasks:
 
     # The route
 
-    def _route(self) -> Route:
+    async def _route(self) -> Route:
+        """Return the route that is chosen, or was, if the run is resumed: it depends on the time that is left."""
+        way, reason, samples = json.loads(await self._ctx.recorded("route", lambda: json.dumps(self._chosen())))
+        return Route(way, reason, samples)
+
+    def _chosen(self) -> Route:
         """Return the route that is chosen.
 
         Raises:

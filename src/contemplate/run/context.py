@@ -246,6 +246,18 @@ class RunContext:
         """Take the place of a tool call before it starts, so that equal ones in parallel keep their order."""
         return self._calls.tools.place(task, call)
 
+    async def recorded(self, name: str, find: Callable[[], str]) -> str:
+        """Return the text that `find` returns, or the one that was recorded under this name.
+
+        For what a run that is resumed or replayed could find otherwise, and would then go another way: what depends on
+        the time, on limits, or on a function of the user's.
+        """
+
+        async def found() -> ToolResult:
+            return ToolResult(find())
+
+        return (await self._calls.tools.use(None, ToolCall(id=name, name=name, arguments=""), found)).text
+
     # Usage and limits
 
     def spent_on(self, task_id: str) -> Usage:
