@@ -9,8 +9,8 @@ from typing import Final, Literal, NamedTuple
 
 from .answer_kinds import COUNTABLE, NAMES, AnswerKind
 
-# What follows the probe. Nothing: its best answer ("instant"); more samples; a program that calculates; parts, if a plan
-# finds some; one more call that makes one answer of the probe's; or solutions that are checked and mended.
+# What follows the probe. Nothing: its best answer ("instant"); more samples; a program that calculates; parts, if a
+# plan finds some; one more call that makes one answer of the probe's; or solutions that are checked and mended.
 Way = Literal["instant", "vote", "program", "decompose", "refine", "verify"]
 
 # Fewer could only make a tie of a majority.
