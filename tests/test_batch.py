@@ -22,7 +22,7 @@ from contemplate import (
     Limits,
 )
 from contemplate.batch.items import run_id
-from contemplate.batch.mapping import AHEAD
+from contemplate.batch.mapping import AHEAD, Order
 from contemplate.batch.meter import BatchMeter
 from contemplate.errors import BatchStopped, ConfigurationError, LimitExceeded
 from contemplate.models import ModelRequest
@@ -96,7 +96,7 @@ async def test_the_order_is_kept_and_nothing_is_left_out(data: st.DataObject) ->
 
 
 @pytest.mark.parametrize("order", ["finished", "given"])
-async def test_no_more_is_fetched_than_there_is_room_for(order: str) -> None:
+async def test_no_more_is_fetched_than_there_is_room_for(order: Order) -> None:
     fetched = 0
 
     def endless() -> Iterator[str]:
@@ -119,7 +119,7 @@ async def test_no_more_is_fetched_than_there_is_room_for(order: str) -> None:
             return await inner.request(request)
 
     inner = ScriptedModel(echo)
-    batch = Contemplator(Counting(), mode="instant").map(endless(), concurrency=3, order=order)  # type: ignore[arg-type]
+    batch = Contemplator(Counting(), mode="instant").map(endless(), concurrency=3, order=order)
     with anyio.fail_after(PATIENCE):
         for _ in range(10):
             await anext(batch)
@@ -267,7 +267,8 @@ async def test_a_budget_holds_for_all() -> None:
 @pytest.mark.parametrize("killed_after", [0, 1, 4, 9])
 async def test_a_batch_goes_on_where_it_was(killed_after: int, tmp_path: Path) -> None:
     journal = f"sqlite:///{tmp_path}/runs.db"
-    questions = [f"{i}" for i in range(8)] + [BatchItem("fail once", id="odd id / ü"), "9"]
+    questions: list[str | BatchItem] = [f"{i}" for i in range(8)]
+    questions += [BatchItem("fail once", id="odd id / ü"), "9"]
     down = True
 
     def script(request: ModelRequest) -> str | Exception:
