@@ -18,6 +18,7 @@ from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Reply
 
 from ..patience import PATIENCE
+from ..processes import Process
 
 MERGED = "The merged answer."
 NO_GATES: Mapping[str, threading.Event] = {}
@@ -47,8 +48,10 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "contemplate", *arguments]
 
 
-def process(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+def process(arguments: Sequence[str], *, fresh: bool = False, **environment: str) -> subprocess.Popen[str]:
+    """Start a process; `fresh`: it is to import all that it needs by itself."""
+    start = subprocess.Popen[str] if fresh else Process[str]
+    return start(
         arguments,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -58,8 +61,8 @@ def process(arguments: Sequence[str], **environment: str) -> subprocess.Popen[st
     )
 
 
-def run(arguments: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    with process(arguments, **environment) as running:
+def run(arguments: Sequence[str], *, fresh: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
+    with process(arguments, fresh=fresh, **environment) as running:
         out, err = running.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess(arguments, running.returncode, out, err)
 
@@ -114,12 +117,14 @@ def on_terminal(
     lines: int = 24,
     meanwhile: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
     typed: str = "",
+    fresh: bool = False,
     **environment: str,
 ) -> tuple[int, str]:
     """Run a command on a terminal; its exit code, and all that it wrote there, escape sequences included."""
     leader, follower = pty.openpty()
     variables = {**os.environ, **_terminal(columns, lines), **environment}
-    with subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower, env=variables) as running:
+    start = subprocess.Popen[bytes] if fresh else Process[bytes]
+    with start(arguments, stdin=follower, stdout=follower, stderr=follower, env=variables) as running:
         os.close(follower)
         # What is typed before it is asked for waits.
         os.write(leader, typed.encode())

@@ -215,7 +215,7 @@ def test_a_missing_extra_is_named(
     missing: str, arguments: list[str], hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTEMPLATE_CACHE", str(tmp_path))
-    done = run([sys.executable, "-c", WITHOUT.format(missing=[missing]), *arguments])
+    done = run([sys.executable, "-c", WITHOUT.format(missing=[missing]), *arguments], fresh=True)
     assert done.returncode == 2
     assert "packages that are not installed" in done.stderr
     assert hint in done.stderr
@@ -223,9 +223,8 @@ def test_a_missing_extra_is_named(
 
 def test_without_rich_a_terminal_gets_lines() -> None:
     with FaultyServer(contemplating) as server:
-        code, shown = on_terminal(
-            [sys.executable, "-c", WITHOUT.format(missing=["rich", "rich.live"]), "ask", "Why?", *model(server)]
-        )
+        without = WITHOUT.format(missing=["rich", "rich.live"])
+        code, shown = on_terminal([sys.executable, "-c", without, "ask", "Why?", *model(server)], fresh=True)
     assert code == 0
     assert "1 (One): answered after" in shown
     assert f"\n{MERGED}\n" in shown

@@ -201,7 +201,7 @@ def test_a_model_is_fetched_when_it_is_asked(cache: Path) -> None:
 def test_the_real_thing_answers() -> None:
     words = ("ask", "Write the word hello.", "--mode", "instant", "--json", "--model", local_model.name())
     with local_model.on_one_core():
-        done = run(command(*words))
+        done = run(command(*words), fresh=True)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["text"]
