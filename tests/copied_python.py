@@ -103,7 +103,7 @@ def _as_asked(asked: dict[str, Any], standard: Sequence[int]) -> Callable[[], ob
 def _stream(number: int, name: str) -> io.TextIOWrapper:
     """Open a standard stream as Python does; what it is, such as a terminal or a pipe, it is asked but once."""
     raw = io.FileIO(number, "w" if number else "r", closefd=False)
-    raw.name = f"<{name}>"  # type: ignore[misc]
+    raw.name = f"<{name}>"
     buffered = not os.environ.get("PYTHONUNBUFFERED")
     file: Any = io.BufferedReader(raw) if number == 0 else io.BufferedWriter(raw) if buffered else raw
     usual = getattr(sys, name)

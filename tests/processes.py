@@ -37,7 +37,7 @@ PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 FIRST = dict(os.environ)
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER, prctl(2)
 
-_start = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
+_start: inspect.Signature = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
 _can_copy = sys.platform == "linux" and {*USUAL, *PIPES, "args", "cwd", "env"} <= set(_start.parameters)
 _one_at_a_time = Lock()
 
@@ -50,7 +50,7 @@ class Process(subprocess.Popen[AnyStr]):
         super().__init__(arguments, **options)
 
     def _execute_child(self, *given: Any) -> None:
-        asked = _start.bind(self, *given)
+        asked: inspect.BoundArguments = _start.bind(self, *given)
         copy = _as_copy(asked.arguments) if _can_copy else None
         if copy is None:
             if self._terminal:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import sys
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
+from typing import Any
 
 import pytest
 
@@ -63,7 +63,13 @@ def test_what_a_process_sees(warnings: list[str], tmp_path: Path, monkeypatch: p
         monkeypatch.setattr(processes, "_can_copy", can_copy)
         command = [sys.executable, *warnings, "-c", FACTS, "-m", "words"]
         # Named, as the C library may have more of them, such as the size of a terminal.
-        options = {"env": dict(os.environ), "stdin": PIPE, "stdout": PIPE, "stderr": PIPE, "encoding": "utf-8"}
+        options: dict[str, Any] = {
+            "env": dict(os.environ),
+            "stdin": PIPE,
+            "stdout": PIPE,
+            "stderr": PIPE,
+            "encoding": "utf-8",
+        }
         with Process[str](command, cwd=tmp_path, **options) as running:
             out, err = running.communicate("what it reads", timeout=PATIENCE)
         assert (running.returncode, bool(err)) == (0, not warnings), err
@@ -105,7 +111,7 @@ def test_it_is_killed_and_waited_for(way: str) -> None:
 
 
 def test_a_module_and_a_terminal_of_its_own(way: str) -> None:
-    leader, follower = pty.openpty()
+    leader, follower = os.openpty()
     command = [sys.executable, "-m", "contemplate", "--help"]
     with Process[bytes](command, stdin=follower, stdout=follower, stderr=follower, terminal=True) as running:
         os.close(follower)
@@ -115,7 +121,7 @@ def test_a_module_and_a_terminal_of_its_own(way: str) -> None:
 
 
 def test_the_terminal_is_its_own(way: str) -> None:
-    leader, follower = pty.openpty()
+    leader, follower = os.openpty()
     code = "import os; print(os.getsid(0) == os.getpid(), os.tcgetpgrp(0) == os.getpid(), flush=True); input()"
     command = [sys.executable, "-c", code]
     with Process[bytes](command, stdin=follower, stdout=follower, stderr=DEVNULL, terminal=True) as running:

@@ -14,6 +14,8 @@ from contemplate.cli import main
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply, Silence
 
+from .. import processes
+from ..patience import PATIENCE
 from .asking import MERGED, NOWHERE, command, contemplating, here, merges, model, on_terminal, run
 
 
@@ -121,9 +123,8 @@ def test_an_error_of_ours_tells_how_to_see_where(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
 def test_an_output_that_cannot_be_written_exits_with_1() -> None:
-    with FaultyServer("Because.") as server:
-        quoted = " ".join(f"'{each}'" for each in command("ask", "x", "--mode", "instant", *model(server)))
-        done = run(["sh", "-c", f"{quoted} > /dev/full"])
+    with FaultyServer("Because.") as server, open("/dev/full", "w") as full:
+        done = processes.run(command("ask", "x", "--mode", "instant", *model(server)), PATIENCE, stdout=full)
     assert done.returncode == 1
     assert "error: [Errno 28] No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
