@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import trio._core._run
 import trustme
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 from . import local_model, network
 
@@ -62,6 +64,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
     if worker is None:
         return
+    if worker["workerid"] == "gw0":
+        # Hypothesis tries every character, and keeps what it found in a file, where the others will find it.
+        st.text().validate()
     places = [Path(session.config.invocation_params.dir, arg.partition("::")[0]) for arg in session.config.args]
     files = sorted({each for place in places for each in place.rglob("test_*.py")})
     for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
@@ -90,6 +95,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Generator[None, object, object]:
+    """No server is asked that the world's authorities vouch for, so that one that nobody knows is enough."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "ca.pem"
+        trustme.CA().cert_pem.write_to_path(file)
+        with network.trusting(file):
+            return (yield)
+
+
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop that a test runs on."""
@@ -112,7 +127,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
-# Hooks, as three fixtures of each test would take a quarter of the time of a short one.
+# Hooks, as four fixtures of each test would take a quarter of the time of a short one.
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """No test reaches beyond this machine, and one that fails on trio fails again.
@@ -138,15 +153,6 @@ def pytest_runtest_teardown() -> Generator[None, None, None]:
 def one_at_a_time() -> Iterator[None]:
     """Among all processes that test, one at a time goes on from here."""
     with local_model.turn():
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No server is asked that the world's authorities vouch for, so that one that nobody knows is enough."""
-    file = tmp_path_factory.mktemp("authority") / "ca.pem"
-    trustme.CA().cert_pem.write_to_path(file)
-    with network.trusting(file):
         yield
 
 

@@ -56,10 +56,14 @@ def copy_on_request(control: socket.socket) -> Callable[[], object]:
         told, tell = os.pipe()
         between = os.fork()
         if not between:
+            own = os.getpid()
             child = os.fork()
             if child:
                 os.write(tell, str(child).encode())
                 os._exit(0)
+            # Whose child it is, it may be asked at once.
+            while os.getppid() == own:
+                os.sched_yield()
             for end in (told, tell):
                 os.close(end)
             control.close()
@@ -75,9 +79,7 @@ def _as_asked(asked: dict[str, Any], standard: Sequence[int]) -> Callable[[], ob
     """Make this process what a fresh one would be that was started so; return what it is to run."""
     for number, given in enumerate(standard):
         os.dup2(given, number)
-    for given in standard:
-        if given > 2:
-            os.close(given)
+        os.close(given)
     if asked["terminal"]:
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)

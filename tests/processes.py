@@ -128,6 +128,8 @@ def _copied(asked: Mapping[str, Any], standard: Sequence[int]) -> int:
         process.prctl(SUBREAPER, 1)
         try:
             socket.send_fds(copier, [json.dumps(asked).encode()], standard)
-            return int(copier.recv(32))
+            told = copier.recv(32)
+            assert told, "the process that is copied has ended: standard error says why"
+            return int(told)
         finally:
             process.prctl(SUBREAPER, 0)

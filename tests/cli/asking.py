@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from typing import Any
 from unittest.mock import patch
 
 from contemplate.cli import main
@@ -48,23 +49,28 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "contemplate", *arguments]
 
 
-def process(arguments: Sequence[str], *, fresh: bool = False, **environment: str) -> subprocess.Popen[str]:
-    """Start a process; `fresh`: it is to import all that it needs by itself."""
-    start = subprocess.Popen[str] if fresh else Process[str]
-    return start(
-        arguments,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env={**os.environ, **environment},
-    )
+def process(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]:
+    return Process[str](arguments, **_options(environment))
 
 
-def run(arguments: Sequence[str], *, fresh: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
-    with process(arguments, fresh=fresh, **environment) as running:
+def run(arguments: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    return _ended(process(arguments, **environment))
+
+
+def run_fresh(arguments: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a process that imports what it needs by itself."""
+    return _ended(subprocess.Popen(arguments, **_options(environment)))
+
+
+def _options(environment: Mapping[str, str]) -> dict[str, Any]:
+    pipe, variables = subprocess.PIPE, {**os.environ, **environment}
+    return {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "encoding": "utf-8", "env": variables}
+
+
+def _ended(running: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    with running:
         out, err = running.communicate(timeout=PATIENCE)
-    return subprocess.CompletedProcess(arguments, running.returncode, out, err)
+    return subprocess.CompletedProcess(running.args, running.returncode, out, err)
 
 
 def here(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

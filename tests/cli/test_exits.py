@@ -16,7 +16,7 @@ from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply, S
 
 from .. import processes
 from ..patience import PATIENCE
-from .asking import MERGED, NOWHERE, command, contemplating, here, merges, model, on_terminal, run
+from .asking import MERGED, NOWHERE, command, contemplating, here, merges, model, on_terminal, run_fresh
 
 
 def no_merging(exchange: Exchange) -> Reply | str:
@@ -216,7 +216,7 @@ def test_a_missing_extra_is_named(
     missing: str, arguments: list[str], hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTEMPLATE_CACHE", str(tmp_path))
-    done = run([sys.executable, "-c", WITHOUT.format(missing=[missing]), *arguments], fresh=True)
+    done = run_fresh([sys.executable, "-c", WITHOUT.format(missing=[missing]), *arguments])
     assert done.returncode == 2
     assert "packages that are not installed" in done.stderr
     assert hint in done.stderr
