@@ -97,9 +97,10 @@ def contemplate(url: str, journal: str | None, run_id: str) -> str:
 def fork_on_request() -> None:
     """Read who is to contemplate and when to kill it, fork, and tell how it ended."""
     for module in (
-        "openai.resources.chat.completions",
         "anyio._backends._asyncio",
+        "contemplate.models.openai.model",
         "contemplate.run.journaled_runs",
+        "httpx2",
         "filelock",
     ):
         import_module(module)

@@ -11,12 +11,15 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import trio._core._run
 import trustme
+from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 from . import local_model, network
 
@@ -35,6 +38,9 @@ LONG = (
 # What is compiled is kept, whatever the environment says: each process that a test starts would compile all of it anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# No test writes what it learns into the user's cache.
+os.environ["CONTEMPLATE_NO_LESSONS"] = "1"
 
 # Tests make and drop much: to look for what holds itself as often as usual takes a twentieth of their time.
 gc.set_threshold(20_000, 50, 100)
@@ -58,6 +64,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
     if worker is None:
         return
+    if worker["workerid"] == "gw0":
+        # Hypothesis tries every character, and keeps what it found in a file, where the others will find it.
+        st.text().validate()
     places = [Path(session.config.invocation_params.dir, arg.partition("::")[0]) for arg in session.config.args]
     files = sorted({each for place in places for each in place.rglob("test_*.py")})
     for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
@@ -86,38 +95,64 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path, len(LONG)))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop() -> Generator[None, object, object]:
+    """No server is asked that the world's authorities vouch for, so that one that nobody knows is enough."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "ca.pem"
+        trustme.CA().cert_pem.write_to_path(file)
+        with network.trusting(file):
+            return (yield)
+
+
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The event loop that a test runs on."""
     return str(request.param)
 
 
-@pytest.fixture(autouse=True)
-def _one_order(request: pytest.FixtureRequest) -> None:
-    """What fails on trio fails again: chance, which orders its tasks, is the test's own and the seed's."""
-    trio_chance.seed(f"{request.config.getoption('trio_seed')} {request.node.nodeid}")
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a worker's test, and tell only of the test itself, unless its fixtures failed or their times are asked for.
+
+    Each report is sent to the controller: of three for each of all these tests, two say nothing.
+    """
+    config = item.config
+    if not hasattr(config, "workerinput") or config.getoption("durations") or config.getoption("xmlpath"):
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed:
+            item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+# Hooks, as four fixtures of each test would take a quarter of the time of a short one.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """No test reaches beyond this machine, and one that fails on trio fails again.
+
+    Chance, which orders the tasks there, is the test's own and the seed's.
+    """
+    trio_chance.seed(f"{item.config.getoption('trio_seed')} {item.nodeid}")
+    network.refuse()
+    yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    """No test knows what another one learnt of a server, or has tried to reach beyond this machine."""
+    yield
+    notebook = sys.modules.get("contemplate.models.openai.lesson_store")
+    if notebook is not None:
+        notebook.forget_lessons()
+    assert not network.refusals()
 
 
 @pytest.fixture(scope="module")
 def one_at_a_time() -> Iterator[None]:
     """Among all processes that test, one at a time goes on from here."""
     with local_model.turn():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _loopback_only() -> Iterator[None]:
-    with network.refused() as attempts:
-        yield
-    assert not attempts
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No server is asked that the world's authorities vouch for, so that one that nobody knows is enough."""
-    file = tmp_path_factory.mktemp("authority") / "ca.pem"
-    trustme.CA().cert_pem.write_to_path(file)
-    with network.trusting(file):
         yield
 
 
@@ -152,13 +187,3 @@ def pytest_runtest_makereport(
     if not text.isascii() and text != text.encode(errors="replace").decode():
         report.longrepr = text.encode(errors="backslashreplace").decode()
     return report
-
-
-@pytest.fixture(autouse=True)
-def _nothing_learnt(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test knows what another one learnt of a server, and none writes into the user's cache."""
-    monkeypatch.setenv("CONTEMPLATE_NO_LESSONS", "1")
-    yield
-    notebook = sys.modules.get("contemplate.models.openai.lesson_store")
-    if notebook is not None:
-        notebook.forget_lessons()

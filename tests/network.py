@@ -17,16 +17,18 @@ _watching = False
 _attempts: list[str] = []
 
 
-@contextmanager
-def refused() -> Iterator[list[str]]:
-    """Refuse every connection beyond loopback, and every look-up of a name; yields those that were tried."""
+def refuse() -> None:
+    """From now on, refuse every connection beyond loopback, and every look-up of a name."""
     global _watching
     _attempts.clear()
     _watching = True
-    try:
-        yield _attempts
-    finally:
-        _watching = False
+
+
+def refusals() -> list[str]:
+    """Refuse nothing any more, and return what was refused."""
+    global _watching
+    _watching = False
+    return _attempts
 
 
 @contextmanager

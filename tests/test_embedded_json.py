@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mcp_types import CallToolResult, TextContent
-from mcp_types import Tool as ServerTool
 from pydantic import BaseModel
 
 from contemplate.errors import ToolServerError
@@ -92,15 +90,19 @@ class Client:
     def __init__(self) -> None:
         self.given: list[dict[str, Any]] = []
 
-    async def call_tool(self, name: str, arguments: dict[str, Any]) -> CallToolResult:
+    async def call_tool(self, name: str, arguments: dict[str, Any]) -> Any:
+        from mcp_types import CallToolResult, TextContent
+
         self.given.append(arguments)
         return CallToolResult(content=[TextContent(type="text", text="ok")])
 
 
 @pytest.mark.anyio
 async def test_a_servers_tool_is_given_what_its_schema_wants() -> None:
+    from mcp_types import Tool
+
     client: Any = Client()
-    tools = {"add": ServerTool(name="add", input_schema=SCHEMA)}
+    tools = {"add": Tool(name="add", input_schema=SCHEMA)}
     connection = McpConnection("s", client, tools, 5.0, str, lambda: ToolServerError("gone"))
     assert await connection.call("add", json.dumps({"xs": "[1, 2]", "text": "[1]"})) == "ok"
     assert client.given == [{"xs": [1, 2], "text": "[1]"}]

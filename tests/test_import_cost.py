@@ -53,25 +53,24 @@ def test_its_types_load_what_they_are_made_of() -> None:
     assert strange - {"typing_inspection"} == {"contemplate", *made_of}
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import contemplate; contemplate.Contemplator",
-        "from contemplate import *",
-        "from contemplate import planners, aggregators, answers, models, testing, errors, events",
-        "from contemplate.testing import ScriptedModel, FaultyServer",
-        "from contemplate import Contemplator, testing; Contemplator(testing.ScriptedModel('a'))",
-        "from contemplate.models import OpenAIModel; OpenAIModel('m', base_url='http://127.0.0.1:9/v1')",
-        "from contemplate.models import resolve; resolve('http://127.0.0.1:9/v1#m')",
-        "from contemplate.models import LocalModel, PydanticAIModel",
-        "from contemplate import mcp_tools; mcp_tools('a command')",
-        "import contemplate.cli",
-    ],
-)
-def test_what_is_heavy_waits_until_it_is_needed(code: str) -> None:
-    loaded = loaded_by(code)
-    assert "contemplate" in loaded
-    assert not loaded & HEAVY
+LIGHT = [
+    "import contemplate; contemplate.Contemplator",
+    "from contemplate import *",
+    "from contemplate import planners, aggregators, answers, models, testing, errors, events",
+    "from contemplate.testing import ScriptedModel, FaultyServer",
+    "from contemplate import Contemplator, testing; Contemplator(testing.ScriptedModel('a'))",
+    "from contemplate.models import OpenAIModel; OpenAIModel('m', base_url='http://127.0.0.1:9/v1')",
+    "from contemplate.models import resolve; resolve('http://127.0.0.1:9/v1#m')",
+    "from contemplate.models import LocalModel, PydanticAIModel",
+    "from contemplate import mcp_tools; mcp_tools('a command')",
+    "import contemplate.cli",
+]
+
+
+def test_what_is_heavy_waits_until_it_is_needed() -> None:
+    """In one process: what all of them together do not load, none of them does."""
+    each = f"for code in {LIGHT!r}: exec(code); assert not {HEAVY!r} & set(sys.modules), code"
+    assert "contemplate" in loaded_by(each)
 
 
 def test_a_run_without_a_network_needs_no_client() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -24,6 +23,7 @@ from contemplate.run.sync import run_blocking
 from contemplate.testing import ScriptedModel
 
 from .patience import PATIENCE
+from .processes import run
 from .support import Held, running, steps
 
 pytestmark = pytest.mark.usefixtures("no_leftovers")
@@ -442,12 +442,6 @@ RUN_SYNC = ["run_sync in asyncio.run", "run_sync in trio.run", "run_sync in a ha
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are sent in another way there")
 @pytest.mark.parametrize("how", ["sync", "asyncio", "stream", "trio", "notebook", *RUN_SYNC])
 def test_ctrl_c_ends_the_run_before_it_comes_out(how: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", INTERRUPTED],
-        env={**os.environ, "HOW": how},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    command = [sys.executable, "-W", "error", "-c", INTERRUPTED]
+    done = run(command, PATIENCE, env={**os.environ, "HOW": how})
     assert (done.stdout.strip(), done.stderr) == ("interrupted", "")

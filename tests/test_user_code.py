@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
@@ -18,6 +17,9 @@ from contemplate.messages import Message, ToolCall
 from contemplate.testing import ScriptedModel
 from contemplate.tools.tool import tool
 from contemplate.tools.user_code import MAX_ITEMS, contained
+
+from . import processes
+from .patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -115,7 +117,7 @@ def leave() -> str:
 model = ScriptedModel([Message.assistant("", (ToolCall(id="1", name="leave", arguments="{{}}"),)), "over"])
 print(anyio.run(Contemplator(model, mode="instant", tools=[leave]).run, "q", backend={backend!r}).output)
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    ended = processes.run([sys.executable, "-c", program], PATIENCE)
     assert (ended.stdout, ended.returncode) == ("over\n", 0), ended.stderr
 
 
@@ -143,7 +145,7 @@ def call(name):
 model = ScriptedModel([call("thread"), call("leave"), "over"])
 anyio.run(Contemplator(model, mode="instant", tools=[thread, leave]).run, "q")
 """
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    ended = processes.run([sys.executable, "-c", program], PATIENCE)
     assert ended.returncode == 3, ended.stderr
 
 

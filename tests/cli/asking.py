@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from typing import Any
 from unittest.mock import patch
 
 from contemplate.cli import main
@@ -18,6 +19,7 @@ from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Reply
 
 from ..patience import PATIENCE
+from ..processes import Process
 
 MERGED = "The merged answer."
 NO_GATES: Mapping[str, threading.Event] = {}
@@ -48,20 +50,27 @@ def command(*arguments: str) -> list[str]:
 
 
 def process(arguments: Sequence[str], **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        arguments,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        env={**os.environ, **environment},
-    )
+    return Process[str](arguments, **_options(environment))
 
 
 def run(arguments: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    with process(arguments, **environment) as running:
+    return _ended(process(arguments, **environment))
+
+
+def run_fresh(arguments: Sequence[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a process that imports what it needs by itself."""
+    return _ended(subprocess.Popen(arguments, **_options(environment)))
+
+
+def _options(environment: Mapping[str, str]) -> dict[str, Any]:
+    pipe, variables = subprocess.PIPE, {**os.environ, **environment}
+    return {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "encoding": "utf-8", "env": variables}
+
+
+def _ended(running: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    with running:
         out, err = running.communicate(timeout=PATIENCE)
-    return subprocess.CompletedProcess(arguments, running.returncode, out, err)
+    return subprocess.CompletedProcess(running.args, running.returncode, out, err)
 
 
 def here(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -114,12 +123,14 @@ def on_terminal(
     lines: int = 24,
     meanwhile: Callable[[subprocess.Popen[bytes]], None] = lambda _: None,
     typed: str = "",
+    fresh: bool = False,
     **environment: str,
 ) -> tuple[int, str]:
     """Run a command on a terminal; its exit code, and all that it wrote there, escape sequences included."""
     leader, follower = pty.openpty()
     variables = {**os.environ, **_terminal(columns, lines), **environment}
-    with subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower, env=variables) as running:
+    start = subprocess.Popen[bytes] if fresh else Process[bytes]
+    with start(arguments, stdin=follower, stdout=follower, stderr=follower, env=variables) as running:
         os.close(follower)
         # What is typed before it is asked for waits.
         os.write(leader, typed.encode())

@@ -8,7 +8,6 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,18 +16,12 @@ from contextlib import contextmanager, suppress
 from rich.cells import get_character_cell_size
 
 from ..patience import PATIENCE
+from ..processes import Process
 
 CTRL_C = b"\x03"
 # All that our views may send to a terminal: whatever else comes is text that steers it.
 _KNOWN = re.compile(r"\x1b\[(?:(?P<up>\d*)A|(?P<erase>2)K|\?25(?P<cursor>[lh])|[\d;]*m)|(?P<text>[^\x1b])")
 _CUT_OFF = re.compile(r"\x1b(\[[\d;?]*)?\Z")
-# In the process itself: a terminal is told of keys only if it is the one that its processes belong to.
-_OWN_TERMINAL = """
-import fcntl, os, sys, termios
-os.setsid()
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 
 
 class Screen:
@@ -159,8 +152,8 @@ def terminal(
     _resize(leader, columns, lines)
     variables = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     variables |= {"TERM": "xterm", **environment}
-    own = [sys.executable, "-c", _OWN_TERMINAL, *arguments]
-    with subprocess.Popen(own, stdin=follower, stdout=follower, stderr=follower, env=variables) as running:
+    streams = {"stdin": follower, "stdout": follower, "stderr": follower}
+    with Process[bytes](arguments, terminal=True, env=variables, **streams) as running:
         os.close(follower)
         shown = Terminal(leader, running, Screen(columns, lines))
         try:

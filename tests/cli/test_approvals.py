@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,8 @@ from contemplate.testing.faulty import ChatAnswer, Exchange
 from .. import mcp_quick_server
 from .asking import here, model, on_terminal_here
 
-pytest.importorskip("mcp", reason="the extra `mcp`")
-
+# Not imported here: each worker would import it, which takes more than a second.
+pytestmark = pytest.mark.skipif(find_spec("mcp") is None, reason="the extra `mcp`")
 MCP = f"{sys.executable} {mcp_quick_server.__file__}"
 
 

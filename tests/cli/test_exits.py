@@ -14,7 +14,9 @@ from contemplate.cli import main
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply, Silence
 
-from .asking import MERGED, NOWHERE, command, contemplating, here, merges, model, on_terminal, run
+from .. import processes
+from ..patience import PATIENCE
+from .asking import MERGED, NOWHERE, command, contemplating, here, merges, model, on_terminal, run_fresh
 
 
 def no_merging(exchange: Exchange) -> Reply | str:
@@ -121,9 +123,8 @@ def test_an_error_of_ours_tells_how_to_see_where(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
 def test_an_output_that_cannot_be_written_exits_with_1() -> None:
-    with FaultyServer("Because.") as server:
-        quoted = " ".join(f"'{each}'" for each in command("ask", "x", "--mode", "instant", *model(server)))
-        done = run(["sh", "-c", f"{quoted} > /dev/full"])
+    with FaultyServer("Because.") as server, open("/dev/full", "w") as full:
+        done = processes.run(command("ask", "x", "--mode", "instant", *model(server)), PATIENCE, stdout=full)
     assert done.returncode == 1
     assert "error: [Errno 28] No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
@@ -215,7 +216,7 @@ def test_a_missing_extra_is_named(
     missing: str, arguments: list[str], hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTEMPLATE_CACHE", str(tmp_path))
-    done = run([sys.executable, "-c", WITHOUT.format(missing=[missing]), *arguments])
+    done = run_fresh([sys.executable, "-c", WITHOUT.format(missing=[missing]), *arguments])
     assert done.returncode == 2
     assert "packages that are not installed" in done.stderr
     assert hint in done.stderr
@@ -223,9 +224,8 @@ def test_a_missing_extra_is_named(
 
 def test_without_rich_a_terminal_gets_lines() -> None:
     with FaultyServer(contemplating) as server:
-        code, shown = on_terminal(
-            [sys.executable, "-c", WITHOUT.format(missing=["rich", "rich.live"]), "ask", "Why?", *model(server)]
-        )
+        without = WITHOUT.format(missing=["rich", "rich.live"])
+        code, shown = on_terminal([sys.executable, "-c", without, "ask", "Why?", *model(server)], fresh=True)
     assert code == 0
     assert "1 (One): answered after" in shown
     assert f"\n{MERGED}\n" in shown

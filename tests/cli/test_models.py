@@ -22,7 +22,7 @@ from contemplate.models.openai.lessons import Lesson
 
 from .. import local_model
 from ..patience import PATIENCE
-from .asking import command, here, on_terminal_here, process, run
+from .asking import command, here, on_terminal_here, process, run_fresh
 
 CONTENT = b"GGUF" + os.urandom(2_000_000)
 TINY = LocalFile(
@@ -201,7 +201,7 @@ def test_a_model_is_fetched_when_it_is_asked(cache: Path) -> None:
 def test_the_real_thing_answers() -> None:
     words = ("ask", "Write the word hello.", "--mode", "instant", "--json", "--model", local_model.name())
     with local_model.on_one_core():
-        done = run(command(*words))
+        done = run_fresh(command(*words))
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["text"]

@@ -9,7 +9,7 @@ import pytest
 
 from contemplate._version import __version__
 
-from .asking import command, run
+from .asking import command, run_fresh
 
 LISTED = """
 import sys
@@ -26,8 +26,8 @@ BARE = "import sys; sys.stderr.write(' '.join(sorted(sys.modules)))"
 
 def loaded(arguments: list[str]) -> tuple[str, set[str]]:
     """What was printed, and the modules that a bare interpreter does not have."""
-    done = run([sys.executable, "-c", LISTED.format(arguments=arguments)])
-    bare = run([sys.executable, "-c", BARE])
+    done = run_fresh([sys.executable, "-c", LISTED.format(arguments=arguments)])
+    bare = run_fresh([sys.executable, "-c", BARE])
     assert done.returncode == 0, done.stderr
     return done.stdout, set(done.stderr.split()) - set(bare.stderr.split())
 
@@ -70,5 +70,5 @@ def test_the_help_names_the_exit_codes() -> None:
 def test_both_ways_to_call_it(how: list[str]) -> None:
     if not Path(how[0]).exists():
         pytest.skip("the command is not installed beside this interpreter")
-    done = run([*how, "--version"])
+    done = run_fresh([*how, "--version"])
     assert done.stdout == f"contemplate {__version__}\n"

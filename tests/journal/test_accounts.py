@@ -22,6 +22,7 @@ from contemplate.run import budget_draws
 from contemplate.testing import ScriptedModel
 
 from ..patience import PATIENCE
+from ..processes import Process
 
 HANGS = """
 import sys, anyio
@@ -58,7 +59,7 @@ anyio.run(main)
 
 
 def start(code: str, journal: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", code, journal], stdout=subprocess.PIPE, text=True)
+    return Process[str]([sys.executable, "-c", code, journal], stdout=subprocess.PIPE, text=True)
 
 
 def test_two_processes_share_one(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from contemplate.testing import ScriptedModel
 from contemplate.usage import Usage
 
 from ..patience import PATIENCE
+from ..processes import Process, run
 
 ODD = "a\0b \u202e \U0001f9d1\u200d\U0001f680 e\u0301 \uffff \n\r\u2028"
 PNG = ImagePart(data=b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
@@ -277,7 +278,7 @@ journal.close()
 def test_processes_and_threads_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "j"
     command = [sys.executable, "-c", WRITER, str(path)]
-    processes = [subprocess.Popen([*command, f"p{number}"]) for number in range(3)]
+    processes = [Process[bytes]([*command, f"p{number}"]) for number in range(3)]
     with closing(Journal(path)) as journal:
 
         def write(name: str) -> None:
@@ -513,7 +514,7 @@ with Journal(sys.argv[1]).hold("r"):
 
 def test_a_run_is_held_among_processes_and_freed_by_their_death(tmp_path: Path) -> None:
     path, pipe = tmp_path / "j", subprocess.PIPE
-    with subprocess.Popen([sys.executable, "-c", HOLDING, path], stdin=pipe, stdout=pipe) as holder:
+    with Process[bytes]([sys.executable, "-c", HOLDING, path], stdin=pipe, stdout=pipe) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(JournalError, match="'r' is active in another process"), Journal(path).hold("r"):
@@ -561,9 +562,7 @@ print(len(result.tasks), result.complete, [note for note in result.notes if "no 
 
 
 def test_a_full_disk_costs_no_answer(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, tmp_path / "j"], capture_output=True, encoding="utf-8", check=False
-    )
+    done = run([sys.executable, "-c", FULL, tmp_path / "j"], PATIENCE)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("40 True ['the run is no longer recorded: journal "), done.stdout
     with closing(Journal(tmp_path / "j")) as journal:

@@ -21,6 +21,7 @@ from contemplate.server import serve
 from contemplate.testing import FaultyServer, ScriptedModel, faulty
 
 from ..patience import PATIENCE
+from ..processes import Process
 
 MESSAGES: Any = [{"role": "user", "content": "Why?"}]
 
@@ -33,9 +34,8 @@ class Served:
             "from contemplate.server import ServerSettings, serve; "
             f"serve({model!r}, port=0, settings=ServerSettings(drain_seconds={drain_seconds})); print('returned')"
         )
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        command, pipe = [sys.executable, "-W", "error", "-c", code], subprocess.PIPE
+        self.process = Process[str](command, stdout=pipe, stderr=pipe, text=True)
         self.line = self._out.readline()
 
     @property

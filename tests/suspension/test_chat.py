@@ -14,6 +14,7 @@ from typing import Any
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange
 
+from ..processes import Process
 from .talk_process import talk
 
 HERE = Path(__file__).parent.parent.parent
@@ -41,7 +42,7 @@ def requests(server: FaultyServer) -> list[Any]:
 def killed_chat(server: FaultyServer, folder: Path, decisions: Mapping[str, object]) -> list[str]:
     """Return what a process says of the chat before it is killed."""
     command = [sys.executable, "-m", "tests.suspension.talk_process", server.url, str(folder), json.dumps(decisions)]
-    with subprocess.Popen(command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
+    with Process[str](command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         said: list[str] = json.loads(running.stdout.readline())
         running.send_signal(signal.SIGKILL)

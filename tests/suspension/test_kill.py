@@ -16,6 +16,7 @@ from contemplate.journal import Journal
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange
 
+from ..processes import Process
 from .chat_process import PARTS, RUN, contemplator
 
 HERE = Path(__file__).parent.parent.parent
@@ -39,7 +40,7 @@ def process(
     server: FaultyServer, folder: Path, decisions: Mapping[str, object], *, hang: bool = False
 ) -> subprocess.Popen[str]:
     arguments = (server.url, f"sqlite:///{folder}/runs.db", str(folder), json.dumps(decisions), "1" if hang else "")
-    return subprocess.Popen(
+    return Process[str](
         [sys.executable, "-m", "tests.suspension.chat_process", *arguments],
         cwd=HERE,
         stdin=subprocess.PIPE,

@@ -6,6 +6,7 @@ import asyncio
 import re
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,9 +21,7 @@ from ..cli.test_approvals import adding
 from ..patience import PATIENCE
 from .conftest import needs_chromium
 
-pytest.importorskip("mcp", reason="the extra `mcp`")
-
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.skipif(find_spec("mcp") is None, reason="the extra `mcp`")]
 MCP = ["--mcp", f"{sys.executable} {mcp_quick_server.__file__}"]
 
 

@@ -10,7 +10,6 @@ import anyio
 import httpx2
 import openai
 import pytest
-from openai.types.beta import BetaResponse, BetaResponseStreamEvent
 from pydantic import TypeAdapter
 
 from contemplate import Answer, Contemplator, RunContext, Task, TaskContext, aggregators, planners
@@ -31,6 +30,13 @@ def minds() -> Minds:
     return {"m": Contemplator(ScriptedModel(expert))}
 
 
+def read(told: str | bytes, *, event: bool = False) -> Any:
+    """Read a response or an event of the beta, whose types take longer to import than anything here takes."""
+    from openai.types.beta import BetaResponse, BetaResponseStreamEvent
+
+    return (reader_of(BetaResponseStreamEvent) if event else TypeAdapter(BetaResponse)).validate_json(told, strict=True)
+
+
 def post(url: str, *, beta: bool = True, **body: Any) -> httpx2.Response:
     headers = {"OpenAI-Beta": BETA} if beta else {}
     given = {"model": "m", "input": "Why?"} | body
@@ -43,7 +49,7 @@ def shown(output: list[Any]) -> list[Any]:
 
 def test_tasks_are_agents(serve: Serve, minds: Minds) -> None:
     sent = post(serve(minds))
-    TypeAdapter(BetaResponse).validate_json(sent.content, strict=True)
+    read(sent.content)
     output = sent.json()["output"]
     spawned = [("multi_agent_call", "spawn_agent", "/root"), ("multi_agent_call_output", "spawn_agent", "/root")]
     waited = [("multi_agent_call", "wait_agent", "/root"), ("multi_agent_call_output", "wait_agent", "/root")]
@@ -65,9 +71,7 @@ def test_tasks_are_agents(serve: Serve, minds: Minds) -> None:
 def test_events_say_whose_they_are(serve: Serve, minds: Minds) -> None:
     *frames, done, _ = post(serve(minds), stream=True).text.split("\n\n")
     assert done == "data: [DONE]"
-    events = [
-        reader_of(BetaResponseStreamEvent).validate_json(each.partition("data: ")[2], strict=True) for each in frames
-    ]
+    events = [read(each.partition("data: ")[2], event=True) for each in frames]
     assert {each.agent.agent_name for each in events} == {"/root", "/root/cost", "/root/risk"}
     added = [each.item for each in events if each.type == "response.output_item.added"]
     ended = [each.item for each in events if each.type == "response.output_item.done"]
@@ -75,6 +79,8 @@ def test_events_say_whose_they_are(serve: Serve, minds: Minds) -> None:
 
 
 def test_the_official_client(serve: Serve, minds: Minds) -> None:
+    from openai.types.beta import BetaResponse
+
     with openai.OpenAI(base_url=f"{serve(minds)}/v1", api_key="k", max_retries=0) as api:
         made = api.beta.responses.create(
             model="m", input="Why?", betas=["responses_multi_agent=v1"], multi_agent={"enabled": True}
@@ -130,7 +136,7 @@ def test_a_message_to_an_agent_is_told(serve: Serve) -> None:
     running, told = anyio.Event(), anyio.Event()
     mind = Contemplator(ScriptedModel(expert), planner=plan, agent=answer, aggregator=aggregators.first())
     sent = post(serve({"m": mind}))
-    TypeAdapter(BetaResponse).validate_json(sent.content, strict=True)
+    read(sent.content)
     output = sent.json()["output"]
     (place,) = [place for place, each in enumerate(output) if each.get("action") == "send_message"][::2]
     call, message, result = output[place : place + 3]

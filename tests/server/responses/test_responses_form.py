@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from openresponses_types import types as theirs
 
 from contemplate import Contemplator, ImagePart, Limits, Message, Usage, aggregators, planners
 from contemplate.models import Delta, ModelRequest, ModelResponse
@@ -66,6 +65,8 @@ def test_the_order_of_events(raw: Any) -> None:
 
 
 def test_open_responses_types(raw: Any) -> None:
+    from openresponses_types import types as theirs
+
     api = raw({"m": Contemplator(ScriptedModel(expert))})
     kinds = [each for name, each in vars(theirs).items() if name.endswith("StreamingEvent")]
     by_type = {str(next(iter(_values(each)))): each for each in kinds}
