@@ -59,6 +59,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--record", action="store_true", help="record what the local model answers to them")
 
 
+# Last, as Hypothesis bears nothing to be tried before its own.
+@pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Compile the tests together: in a fresh clone, where nobody has compiled them, each worker begins elsewhere."""
     worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
