@@ -124,7 +124,11 @@ def test_a_module_and_a_terminal_of_its_own(way: str) -> None:
 
 def test_the_terminal_is_its_own(way: str) -> None:
     leader, follower = os.openpty()
-    code = "import os; print(os.getsid(0) == os.getpid(), os.tcgetpgrp(0) == os.getpid(), flush=True); input()"
+    # Whoever is started in the background, as tests may be, ignores Ctrl-C.
+    code = (
+        "import os, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "print(os.getsid(0) == os.getpid(), os.tcgetpgrp(0) == os.getpid(), flush=True); input()"
+    )
     command = [sys.executable, "-c", code]
     with Process[bytes](command, stdin=follower, stdout=follower, stderr=DEVNULL, terminal=True) as running:
         os.close(follower)
