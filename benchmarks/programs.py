@@ -12,6 +12,7 @@ import json
 import platform
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class Outcome:
 
     Args:
         question: its number.
-        completed: whether a program ran to its end.
+        completed: whether a program ran to its end, and asked somebody.
         asked: how many subagents it asked.
         written: how many programs were written.
         calls, input_tokens, output_tokens: of the whole run.
@@ -100,7 +101,8 @@ async def outcome_of(number: int, mind: Contemplator[str]) -> Outcome:
         seconds = time.monotonic() - started
         return Outcome(number, False, 0, written, 0, 0, 0, seconds, (str(error),), None, "")
     asked = [each for each in result.tasks if each.id.startswith("ask-")]
-    ended = not any("ended early" in note or "no program" in note for note in result.notes)
+    # Where time ran out there is none.
+    ended = result.program is not None and not any("ended early" in note for note in result.notes)
     return Outcome(
         number,
         ended and bool(asked),
@@ -151,10 +153,15 @@ async def main(model: str, out: Path, numbers: range) -> int:
                 flush=True,
             )
     outcomes = kept(out)
-    completed = sum(each["completed"] for each in outcomes)
-    first = sum(each["completed"] and each["written"] == 1 for each in outcomes)
-    print(f"{completed} of {len(outcomes)} completed, {first} at the first try; {model}, {platform.platform()}")
+    print(f"{summary(outcomes)}; {model}, {platform.platform()}")
     return 0
+
+
+def summary(outcomes: Sequence[dict[str, Any]]) -> str:
+    """How many programs ran to their ends."""
+    completed = [each for each in outcomes if each["completed"] and each["program"] is not None]
+    first = sum(each["written"] == 1 for each in completed)
+    return f"{len(completed)} of {len(outcomes)} completed, {first} at the first try"
 
 
 if __name__ == "__main__":

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from contemplate import Contemplator, ModelSettings, aggregators, answers, planners, strategies
 from contemplate.aggregators.vote import Stop
 from contemplate.journal import Journal
 from contemplate.models import Model
 
+from .measured import Way, Ways
+
 SAMPLES = 8
+# A tournament among as many samples as every vote that stops early has drawn.
+CANDIDATES = 4
+REJECTIONS = 2
+VOTE = "vote, exact stop"
+MIXED = "mixed"
+# Samples with log-probabilities, of which none were kept for the votes.
+CONFIDENT = 6
 BRIEFLY = (
     "Think step by step, briefly: one short sentence with one calculation for each step. "
     'Then end with one line of the form "Answer: ..." that holds the final number and nothing else.'
 )
 GREEDY = ModelSettings(temperature=0, max_tokens=320)
 SAMPLED = ModelSettings(temperature=0.7, max_tokens=320)
-
-
-@dataclass(frozen=True)
-class Way:
-    """A way of thinking: how to set it up, and whose samples it counts if it makes none of its own."""
-
-    set_up: Callable[[Model, Journal], Contemplator[str]]
-    samples_of: str | None = None
+# A comparison that is cut off has no verdict, and a verdict on all steps is long.
+COMPARED = ModelSettings(temperature=0, max_tokens=160, logprobs=3)
+VERIFIED = ModelSettings(temperature=0, max_tokens=640)
 
 
 def _greedy(model: Model, journal: Journal) -> Contemplator[str]:
@@ -64,11 +67,70 @@ def _mixed(model: Model, journal: Journal) -> Contemplator[str]:
     return Contemplator(model, planner=samples, aggregator=aggregators.vote(key=answers.math), journal=journal)
 
 
-WAYS: Mapping[str, Way] = {
+def _tournament(model: Model, journal: Journal) -> Contemplator[str]:
+    samples = planners.sample(CANDIDATES, instructions=BRIEFLY, settings=SAMPLED)
+    best = aggregators.tournament(system="knockout", key=answers.math, settings=COMPARED)
+    return Contemplator(model, planner=samples, aggregator=best, journal=journal)
+
+
+def _verified(verifier: strategies.Program | None) -> Callable[[Model, Journal], Contemplator[str]]:
+    def set_up(model: Model, journal: Journal) -> Contemplator[str]:
+        mended = planners.verified(
+            verifier,
+            passes=1,
+            rejections=REJECTIONS,
+            lines=1,
+            instructions=BRIEFLY,
+            settings=GREEDY,
+            verifier_settings=VERIFIED,
+        )
+        return Contemplator(model, planner=mended, aggregator=aggregators.first(), journal=journal)
+
+    return set_up
+
+
+def _mixture(model: Model, journal: Journal) -> Contemplator[str]:
+    backwards = f"{strategies.work_backwards}\n\n{BRIEFLY}"
+    members = [planners.Member(each) for each in (BRIEFLY, strategies.code, backwards)]
+    rounds = planners.mixture(*members, rounds=2, key=answers.math, instructions="", settings=SAMPLED)
+    return Contemplator(model, planner=rounds, aggregator=aggregators.vote(key=answers.math), journal=journal)
+
+
+def _confident(model: Model, journal: Journal) -> Contemplator[str]:
+    samples = planners.sample(CONFIDENT, instructions=BRIEFLY, settings=SAMPLED)
+    # Of all samples: an answer is some hundred tokens long, of which a group is to be a quarter.
+    weighed = aggregators.vote(key=answers.math, weights=aggregators.by_logprobs(window=32), stop=None)
+    return Contemplator(model, planner=samples, aggregator=weighed, journal=journal)
+
+
+def _bests(model: Model, journal: Journal) -> Contemplator[str]:
+    samples = planners.sample(CONFIDENT, instructions=BRIEFLY, settings=SAMPLED)
+    best = aggregators.majority_of_bests(aggregators.by_logprobs(window=32), key=answers.math)
+    return Contemplator(model, planner=samples, aggregator=best, journal=journal)
+
+
+def _all_votes(model: Model, journal: Journal) -> Contemplator[str]:
+    samples = planners.sample(CONFIDENT, instructions=BRIEFLY, settings=SAMPLED)
+    return Contemplator(
+        model, planner=samples, aggregator=aggregators.vote(key=answers.math, stop=None), journal=journal
+    )
+
+
+_SOLVED = {"solution-1-1": "answer"}
+
+WAYS: Ways = {
     "greedy": Way(_greedy),
-    "vote, exact stop": Way(_votes("exact")),
-    "vote, beta stop": Way(_votes("beta"), "vote, exact stop"),
-    "router": Way(_routed, "vote, exact stop"),
+    VOTE: Way(_votes("exact")),
+    "vote, beta stop": Way(_votes("beta"), VOTE),
+    "vote, certificate stop": Way(_votes("certificate"), VOTE),
+    "router": Way(_routed, VOTE),
     "code": Way(_code),
-    "mixed": Way(_mixed),
+    MIXED: Way(_mixed),
+    "tournament of 4": Way(_tournament, VOTE, {f"sample-{n}": f"sample-{n}" for n in range(1, CANDIDATES + 1)}),
+    "verify": Way(_verified(None), "greedy", _SOLVED),
+    "verify by a program": Way(_verified(strategies.code), "greedy", _SOLVED),
+    "mixture of 3": Way(_mixture, MIXED, {f"round-1-{n}": f"sample-{n}" for n in range(1, 4)}),
+    "vote by log-probabilities": Way(_confident),
+    "majority of the bests": Way(_bests, "vote by log-probabilities"),
+    "vote on the same": Way(_all_votes, "vote by log-probabilities"),
 }

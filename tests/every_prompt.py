@@ -364,7 +364,8 @@ async def verifying(told: Told) -> None:
 
     faults = iter([["gap", "critical"], ["none"]])
     await told.run(judge, planner=planners.verified(lines=1, passes=1), aggregator=aggregators.first())
-    written: list[Reply] = ["a solution", "```python\nprint('CORRECT')\n```"]
+    programs: list[Reply] = ["```python\nprint(3)\n```", "```python\nprint('CORRECT')\n```"]
+    written = ["a solution", programs[0], "a solution", programs[1]]
     planner = planners.verified(strategies.code, lines=1, passes=1)
     await told.run(written, planner=planner, aggregator=aggregators.first())
 

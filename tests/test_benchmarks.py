@@ -10,6 +10,7 @@ import re
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -22,6 +23,7 @@ from benchmarks import (
     layer,
     long_work,
     prefix_cache,
+    programs,
     refine,
     tail,
 )
@@ -352,3 +354,14 @@ async def test_the_layer_alone_is_measured_in_all_ways() -> None:
     taken = await layer.measured(4, 1)
     assert list(taken) == list(layer.WAYS)
     assert min(taken.values()) > 0
+
+
+def test_the_docs_say_how_many_programs_ran_to_their_ends() -> None:
+    outcomes = programs.kept(Path(__file__).parent.parent / "benchmarks/results/programs.jsonl")
+    assert programs.summary(outcomes) == "14 of 20 completed, 13 at the first try"
+    page = (Path(__file__).parent.parent / "docs/programs.md").read_text("utf-8")
+    assert "**14 of 20** programs organised the work and ran to their ends, 13 of them at the first try." in page
+    calls, read, written = (
+        fmean(each[field] for each in outcomes) for field in ("calls", "input_tokens", "output_tokens")
+    )
+    assert f"{calls:.1f} calls in the mean, {round(read, -1):,.0f} tokens read, {written:.0f} written" in page

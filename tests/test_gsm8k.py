@@ -5,39 +5,62 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from benchmarks import gsm8k
-from benchmarks.gsm8k import Question
-from benchmarks.ways import WAYS
+from benchmarks import gsm8k, measured
+from benchmarks.measured import Known, Question, Recorded
+from benchmarks.measured_cli import asked_in, together
+from benchmarks.tables import Sample, Voted, at_equal_cost, table, vote_of
+from benchmarks.ways import SAMPLES, VOTE, WAYS
 from contemplate import Contemplator, Usage
+from contemplate.agents.verdicts import written_program_verdict
+from contemplate.answers.numbers import constant
 from contemplate.errors import AggregationError
 from contemplate.journal import Entry, Journal
 from contemplate.journal.entries import CallOutcome
 from contemplate.messages import Message
-from contemplate.models import ModelRequest, ModelResponse
+from contemplate.models import Model, ModelRequest, ModelResponse
+from contemplate.prompts import Prompts
 from contemplate.testing import ScriptedModel
 
 from .support import cancelled_after
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "ways.md"
+RAW = ROOT / "benchmarks/results/gsm8k-1.5b.jsonl.gz"
 FILE = Path(os.environ.get("CONTEMPLATE_DATA", ROOT.parent / "shared" / "data")) / "gsm8k_test_half.jsonl.gz"
-QUESTIONS = [Question(str(number), f"What is {number} and {number}?", str(2 * number)) for number in range(1, 4)]
+GOLD = {f"What is {number} and {number}?": 2 * number for number in range(1, 4)}
+QUESTIONS = [
+    Question(str(number), asked, partial(gsm8k.equals, str(gold)))
+    for number, (asked, gold) in enumerate(GOLD.items(), 1)
+]
 
 
 def sums(request: ModelRequest) -> str:
-    """Right, but where it is asked once and not told to write a program: there it is right on the first question."""
+    """Right, but where it is asked once and not told to write a program: there it is right on the first question.
+
+    A verifier finds that out, and who is told is right then.
+    """
     said = "\n".join(message.text for message in request.messages)
-    number = next(int(each.gold) // 2 for each in QUESTIONS if each.question in said)
+    gold = next(gold for asked, gold in GOLD.items() if asked in said)
+    if "JSON" in said:
+        fault = "none" if f"Answer: {gold}" in said else "critical"
+        return json.dumps(
+            {"steps": [{"step": "the sum", "why": "counted", "fault": fault}], "better": "1", "reason": ""}
+        )
+    if "CORRECT" in said:
+        return f"```python\nprint('CORRECT' if {f'Answer: {gold}' in said} else 'The sum is wrong.')\n```"
     if "```" in said:
-        return f"```python\nprint({number} + {number})\n```"
-    greedy = request.settings.temperature == 0
-    return f"Answer: {number + 1 if greedy else 2 * number}"
+        return f"```python\nprint({gold})\n```"
+    wrong = request.settings.temperature == 0 and "CRITICAL" not in said
+    return f"Answer: {gold // 2 + 1 if wrong else gold}"
 
 
 @pytest.fixture
@@ -45,16 +68,22 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path / "raw.jsonl.gz"
 
 
-def asked(raw: Path, questions: list[Question] = QUESTIONS) -> str:
+def asked(raw: Path, questions: list[Question] = QUESTIONS, model: Model | None = None) -> str:
     """The table after a model was asked; what it said is in `raw`."""
-    journal = Journal()
-    anyio.run(gsm8k.ask, list(WAYS), questions, ScriptedModel(sums, name="sums"), journal)
-    gsm8k.give_out(journal, raw, QUESTIONS)
-    return gsm8k.table(QUESTIONS, journal)
+    journal, kept = Journal(), measured.read(raw)
+    for name, way in WAYS.items():
+        anyio.run(asked_in, {name: way}, questions, model or ScriptedModel(sums, name="sums"), journal, kept)
+        kept = together(WAYS, QUESTIONS, journal, kept)
+    measured.write(raw, kept)
+    return counted_again(raw)
+
+
+def counted_again(raw: Path) -> str:
+    return table(measured.counted(WAYS, QUESTIONS, measured.read(raw)))
 
 
 def row(table: str, way: str) -> list[str]:
-    (found,) = [line for line in table.splitlines() if line.startswith(f"| {way} ")]
+    (found,) = [line for line in table.splitlines() if line.startswith(f"| {way} |")]
     return [cell.strip() for cell in found.strip("|").split("|")]
 
 
@@ -64,9 +93,18 @@ def test_what_was_said_is_counted_again_without_the_model(raw: Path) -> None:
     for way in WAYS.keys() - {"greedy"}:
         assert row(table, way)[1:3] == ["3", "100.0 %"], way
         assert row(table, way)[4] == "+66.7 ± 65.3", way
-    assert [row(table, way)[5] for way in ("greedy", "vote, exact stop", "code")] == ["1.0", "4.0", "1.0"]
-    again = gsm8k.count_again(raw, QUESTIONS)
-    assert again == table
+    assert [row(table, way)[5] for way in ("greedy", VOTE, "code")] == ["1.0", "4.0", "1.0"]
+    assert counted_again(raw) == table
+
+
+def test_ways_have_calls_in_common(raw: Path) -> None:
+    asked(raw)
+    own = {name.rpartition(".")[0] for name, _ in measured.read(raw).calls}
+    assert {"vote-exact-stop", "greedy", "verify", "verify-by-a-program"} <= own
+    # They only count the samples of others, which all agree.
+    assert own.isdisjoint({"vote-beta-stop", "vote-certificate-stop", "tournament-of-4", "mixture-of-3"})
+    first = [call.task for name, call in measured.read(raw).calls if name == "verify.2"]
+    assert first == ["check-1-1-1", "solution-1-2", "check-1-2-1"]
 
 
 def test_questions_are_not_given_out(raw: Path) -> None:
@@ -77,39 +115,95 @@ def test_questions_are_not_given_out(raw: Path) -> None:
     assert not any("What is" in json.dumps(each) for each in rows)
 
 
-def test_a_question_that_was_not_asked_to_the_end_does_not_count(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_questions_count_up_to_the_first_that_was_not_asked_to_the_end(raw: Path) -> None:
     asked(raw, QUESTIONS[:2])
-    again = gsm8k.count_again(raw, QUESTIONS)
-    assert [row(again, way)[1] for way in WAYS] == ["2"] * len(WAYS)
-    assert "greedy.3" in capsys.readouterr().err
+    assert [row(counted_again(raw), way)[1] for way in WAYS] == ["2"] * len(WAYS)
+    kept = measured.read(raw)
+    calls = tuple(call for call in kept.calls if call[0] != "greedy.1")
+    measured.write(raw, measured.Kept(kept.runs - {"greedy.1"}, calls))
+    assert "| greedy |" not in counted_again(raw)
 
 
 def test_it_goes_on_where_it_was(raw: Path) -> None:
     asked(raw, QUESTIONS[:2])
     model = ScriptedModel(sums, name="sums")
-    journal = Journal()
-    gsm8k.take_in(journal, raw, QUESTIONS)
-    anyio.run(gsm8k.ask, list(WAYS), QUESTIONS, model, journal)
+    assert row(asked(raw, model=model), "mixed")[1] == "3"
     assert model.requests
-    assert all(QUESTIONS[2].question in request.messages[-1].text for request in model.requests)
-    assert row(gsm8k.table(QUESTIONS, journal), "mixed")[1] == "3"
+    assert all(
+        QUESTIONS[2].question in "\n".join(message.text for message in request.messages) for request in model.requests
+    )
+
+
+def test_a_failed_run_costs_what_it_asked(raw: Path) -> None:
+    model = ScriptedModel(lambda request: "```python\nprint(unknown)\n```")
+    cells = row(asked(raw, QUESTIONS[:1], model), "code")
+    assert cells[2] == "0.0 %"
+    assert cells[5] == "3.0"
+    assert int(cells[7]) > 0
+
+
+SAMPLE = st.builds(
+    lambda key, written: Sample(key, key == "a", written), st.sampled_from(["a", "b", "c", None]), st.integers(1, 9)
+)
+
+
+@given(st.lists(SAMPLE, min_size=8, max_size=8), st.integers(1, 8))
+def test_a_vote_that_stops_early_comes_to_what_all_of_its_samples_do(samples: list[Sample], k: int) -> None:
+    keys = [each.key for each in samples[:k] if each.key is not None]
+    winner = max(keys, key=keys.count, default=None)
+    whole = vote_of(samples, k, 8)
+    assert whole.right == (winner == "a")
+    assert whole.written <= sum(each.written for each in samples[:k])
+    drawn = next(n for n in range(9) if sum(each.written for each in samples[:n]) == vote_of(samples, 8, 8).written)
+    assert vote_of(samples[:drawn], k, 8) == whole
+
+
+def test_a_vote_of_the_same_cost_is_mixed_of_two_sizes() -> None:
+    def outcomes(*written: int) -> dict[str, measured.Outcome]:
+        return {str(n): measured.Outcome(True, Usage(output_tokens=each), 1) for n, each in enumerate(written)}
+
+    samples = {str(n): [Sample("b", False, 10), Sample("a", True, 10), Sample("a", True, 10)] for n in range(2)}
+    found = {"cheap": outcomes(2, 4), "even": outcomes(20, 32), "dear": outcomes(50, 50)}
+    rows = at_equal_cost(found, samples, 3)
+    assert row(rows, "cheap")[1:7] == ["2", "3", "100.0 %", "at least 1", "10", "0.0 %"]
+    assert row(rows, "even")[1:7] == ["2", "26", "100.0 %", "2.8", "26", "80.0 %"]
+    assert row(rows, "dear")[1:7] == ["2", "50", "100.0 %", "only 3", "30", "100.0 %"]
+    assert vote_of(samples["0"], 2, 3) == Voted(False, 10)
 
 
 @pytest.mark.skipif(not FILE.exists(), reason=f"the questions are not in {FILE}; set CONTEMPLATE_DATA to their folder")
 def test_the_docs_show_what_was_measured() -> None:
-    questions = gsm8k.load(FILE, 200, 0)
-    assert gsm8k.count_again(ROOT / "benchmarks/results/gsm8k-1.5b.jsonl.gz", questions) in PAGE.read_text("utf-8")
+    questions, kept = gsm8k.load(FILE, 200, 0), measured.read(RAW)
+    found = measured.counted(WAYS, questions, kept)
+    samples = gsm8k.samples_of(questions, kept.calls)
+    page = PAGE.read_text("utf-8")
+    assert table(found) in page
+    assert at_equal_cost(found, samples, SAMPLES, skipped=(VOTE,)) in page
+    # The table counts votes as the library does.
+    for question, outcome in found[VOTE].items():
+        voted = vote_of(samples[question], SAMPLES, SAMPLES)
+        assert (bool(voted.right), voted.written) == (outcome.right, outcome.usage.output_tokens)
+
+
+def test_programs_that_are_to_check_print_the_number() -> None:
+    lines = (ROOT / "benchmarks/results/checking_programs.jsonl").read_text("utf-8").splitlines()
+    programs = [json.loads(line) for line in lines]
+    numbers = [each for each in programs if constant(each["printed"]) is not None]
+    verdicts = [(each, written_program_verdict(each["printed"], each["solution"], Prompts())) for each in programs]
+    accepted = [each["right"] for each, verdict in verdicts if not verdict.faults]
+    assert (len(programs), len(numbers), sum(each["right"] for each in numbers)) == (17, 13, 11)
+    assert (len(accepted), sum(accepted), sum(each["right"] for each in programs)) == (14, 13, 14)
 
 
 @pytest.mark.anyio
 async def test_a_call_is_known_by_its_place_and_not_by_its_words() -> None:
-    def call(outcome: CallOutcome, turn: int, **more: Any) -> gsm8k.Call:
+    def call(outcome: CallOutcome, turn: int, **more: Any) -> measured.Call:
         return "r", Entry(role="subagent", task="answer", turn=turn, digest="", name="m", outcome=outcome, **more)
 
     response = ModelResponse(message=Message.assistant("Answer: 2"), finish="stop", usage=Usage(calls=1), model="m")
 
-    def mind(*calls: gsm8k.Call) -> Contemplator[str]:
-        return Contemplator(gsm8k.Recorded("m", calls), mode="instant")
+    def mind(*calls: measured.Call) -> Contemplator[str]:
+        return Contemplator(Recorded(Known(calls)), mode="instant")
 
     recorded = mind(call("answered", 0, response=response), call("cancelled", 1))
     assert (await recorded.run("What is 1 and 1?", run_id="r")).output == "Answer: 2"

@@ -382,6 +382,28 @@ async def test_a_model_may_write_the_program() -> None:
     assert checks(result)[0].text == "CRITICAL: it is 3"
 
 
+@pytest.mark.parametrize(
+    ("printed", "verdict"),
+    [
+        ("15.0", "No fault was found."),
+        ("CORRECT", "No fault was found."),
+        ("14", "CRITICAL: A program that works out the answer comes to 14."),
+        ("It is 15", "CRITICAL: It is 15"),
+    ],
+)
+async def test_a_program_that_only_works_out_the_number_is_compared_with_the_solution(
+    printed: str, verdict: str
+) -> None:
+    pytest.importorskip("pydantic_monty")
+
+    def reply(request: ModelRequest) -> str:
+        writes = "Check it with a program" in request.messages[-1].text
+        return f"```python\nprint({printed!r})\n```" if writes else "5 each.\nAnswer: $15"
+
+    result = await run(ScriptedModel(reply), strategies.code, lines=1, passes=1)
+    assert checks(result)[0].text == verdict
+
+
 @on_a_still_clock
 async def test_at_the_deadline_the_best_so_far_is_given() -> None:
     async def judge(number: int, time: int) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from ..answers.math import math
+from ..answers.numbers import constant
 from ..data import Data, Text
 from ..errors import ConfigurationError
 from ..prompts import Prompts
@@ -89,6 +91,19 @@ def program_verdict(printed: str, prompts: Prompts) -> Verdict:
     if lines and lines[-1].rstrip(".!").casefold() == GOOD:
         return Verdict()
     return Verdict(faults=tuple(Fault(what=line) for line in lines)) if lines else _failed("", prompts)
+
+
+def written_program_verdict(printed: str, solution: str, prompts: Prompts) -> Verdict:
+    """Return the verdict that a program printed which a model wrote.
+
+    Small models write one that works out the answer, and prints that. A number is compared with the solution's.
+    """
+    calculated = constant(printed.strip())
+    if calculated is None:
+        return program_verdict(printed, prompts)
+    if math(solution) == math(calculated):
+        return Verdict()
+    return _failed(prompts.render("verify_other_result", found=printed.strip()), prompts)
 
 
 def _failed(problem: str, prompts: Prompts) -> Verdict:

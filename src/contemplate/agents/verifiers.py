@@ -32,7 +32,7 @@ from ..tools.tool_context import ToolContext
 from ..tools.user_code import call_function
 from .agent import Agent
 from .tool_use import ToolOutput, run_tool_call
-from .verdicts import Fault, Found, Verdict, program_verdict, tool_verdict, verdict_of
+from .verdicts import Fault, Found, Verdict, program_verdict, tool_verdict, verdict_of, written_program_verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,8 @@ async def _by_written_program(task: Task, ctx: TaskContext) -> Answer:
     answer = await Agent()(task, ctx)
     if answer.outcome != "answered":
         return answer
-    return _answer(program_verdict(marked_answer(answer.text) or "", ctx.run.prompts), ctx)
+    printed = marked_answer(answer.text) or ""
+    return _answer(written_program_verdict(printed, ctx.inputs[0].text, ctx.run.prompts), ctx)
 
 
 class _ProgramVerifier:

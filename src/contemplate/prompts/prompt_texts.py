@@ -113,6 +113,7 @@ class PromptTexts(TypedDict, total=False):
     verify_gap: str
     verify_mend: str
     verify_no_faults: str
+    verify_other_result: str
     verify_program: str
     verify_question: str
     verify_solve: str
