@@ -149,11 +149,11 @@ def calculated(path: Path, raw: Path = RAW) -> list[Recorded]:
                 said[row["run"]][call["task"]] = call["text"] or "".join(each.get("text", "") for each in parts)
     found = []
     for question in load_questions(path, 200, 0):
-        gold = answers.math(question.gold)
+        right = question.right
 
-        def sample(text: str, gold: str | None = gold) -> Sample:
+        def sample(text: str, right: Callable[[str], bool] = right) -> Sample:
             value = answers.math(text)
-            return Sample(answer=value, correct=value is not None and value == gold)
+            return Sample(answer=value, correct=value is not None and right(text))
 
         votes, printed = said[f"vote-exact-stop.{question.id}"], said.get(f"code.{question.id}", {})
         program = [sample(f"Answer: {text.strip().splitlines()[-1]}") for text in printed.values() if text.strip()]
