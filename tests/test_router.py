@@ -350,8 +350,9 @@ class TestVerify:
         result = await Contemplator(model, mode=modes.auto(check=is_good)).run("q")
         assert (result.output, result.complete) == ("good", True)
         mending = [each for each in model.requests if "it is not good" in each.messages[-1].text]
-        assert len(mending) == 1
-        assert result.usage.calls <= 4
+        # The three lines go on at the same time, and the first that is good ends the others.
+        assert 1 <= len(mending) <= 3
+        assert result.usage.calls <= 6
 
     async def test_where_none_passes_it_says_so(self) -> None:
         model = ScriptedModel("bad")
