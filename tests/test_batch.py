@@ -245,6 +245,14 @@ async def test_progress_is_told_after_each_question() -> None:
     assert told[-1].seconds_left == 0
 
 
+async def test_a_listener_that_fails_ends_the_batch_with_its_error() -> None:
+    def fail(progress: BatchProgress) -> None:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError, match="a bug"):
+        await results(mind(), ["a", "b"], on_progress=fail)
+
+
 def test_the_rate_is_that_of_late() -> None:
     now = 0.0
     meter = BatchMeter(1000, clock=lambda: now)
@@ -318,6 +326,10 @@ async def test_ids_of_runs_are_short_and_their_own() -> None:
     assert max(map(len, ids)) <= 64
 
 
+async def an_async_listener(progress: BatchProgress) -> None:
+    pass
+
+
 @pytest.mark.parametrize(
     ("questions", "options", "match"),
     [
@@ -330,6 +342,8 @@ async def test_ids_of_runs_are_short_and_their_own() -> None:
         (["q"], {"order": "any"}, "order='any'"),
         (["q"], {"limits": 5}, "limits"),
         (["q"], {"run_id": "a"}, "names them all"),
+        (["q"], {"on_progress": an_async_listener}, "async"),
+        (["q"], {"on_progress": lambda: None}, "on_progress"),
         (5, {}, "questions"),
     ],
 )

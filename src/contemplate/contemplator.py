@@ -507,6 +507,10 @@ class Contemplator(Generic[OutputT]):
             raise ConfigurationError(
                 f"map(questions=...) is a {type(questions).__name__}", hint="give a list of texts, or `run` for one"
             )
+        if is_async(on_progress):
+            raise ConfigurationError(
+                "map(on_progress=...) is async, and progress does not wait", hint="a plain function"
+            )
         if name is not None:
             checked_name(name)
             self._require_journal()

@@ -170,6 +170,30 @@ def test_what_is_wrong_is_said_before_anything_is_asked(
     assert not out.exists()
 
 
+def test_an_id_that_stands_twice_is_told(tmp_path: Path, out: Path) -> None:
+    file = given(tmp_path, "a.csv", "key,question\n7,one\n7,two\n8,three\n")
+    with FaultyServer(echo) as server:
+        said = here("batch", file, "--out", str(out), "--id-column", "key", "--mode", "instant", *model(server))
+    assert said.returncode == 3
+    assert [each["output"] for each in lines(out)] == ["Re: one", None, "Re: three"]
+    assert lines(out)[1]["error"]["message"] == "line 3: the id '7' stands in an earlier row"
+
+
+@pytest.mark.parametrize("text", ["", "question\n", 'question\n""\n'])
+def test_a_file_without_rows_is_an_error(text: str, tmp_path: Path, out: Path) -> None:
+    said = here("batch", given(tmp_path, "a.csv", text), "--out", str(out), *NOWHERE)
+    assert said.returncode == 2
+    assert "no row that can be asked" in said.stderr
+
+
+def test_a_journal_that_cannot_be_opened_is_an_error_before_anything_is_asked(tmp_path: Path, out: Path) -> None:
+    file = given(tmp_path, "a.txt", "one\n")
+    said = here("batch", file, "--out", str(out), "--journal", given(tmp_path, "no.db", "not a journal"), *NOWHERE)
+    assert said.returncode == 1
+    assert "no.db" in said.stderr
+    assert not out.read_text()
+
+
 def test_a_file_that_is_no_batch_is_not_touched(tmp_path: Path, out: Path) -> None:
     file = given(tmp_path, "a.txt", "one\n")
     out.write_text("my thesis\nin two lines\n")

@@ -115,8 +115,7 @@ class _Batch(Generic[OutputT]):
                 except StopAsyncIteration:
                     return
                 except Exception as error:
-                    # What is in progress is paid for.
-                    self.error = error
+                    self._end_with(error)
                     return
                 start_soon(self._one, index, given)
                 index += 1
@@ -144,19 +143,26 @@ class _Batch(Generic[OutputT]):
     def _failed(self, error: Exception) -> None:
         self._failures += 1
         most = self._rules.give_up_after
-        if most is not None and self._failures >= most and self.error is None:
+        if most is not None and self._failures >= most:
             stopped = BatchStopped(
                 f"{self._failures} questions in a row failed, and the rest is not asked; the last: {error}",
                 hint="mend it and call it again with the same name=; give_up_after=None goes on whatever fails",
             )
             stopped.__cause__ = error
-            self.error = stopped
-            self._stop.cancel()
+            self._end_with(stopped)
+
+    def _end_with(self, error: Exception) -> None:
+        # What is in progress is paid for, and goes on to its end.
+        self.error = self.error or error
+        self._stop.cancel()
 
     def _ended(self, done: BatchResult[OutputT]) -> None:
         self._meter.add(done)
         if self._rules.on_progress is not None:
-            self._rules.on_progress(self._meter.progress)
+            try:
+                self._rules.on_progress(self._meter.progress)
+            except Exception as error:
+                self._end_with(error)
         if self._rules.order == "finished":
             self.results.put(done)
             return

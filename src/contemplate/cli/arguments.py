@@ -62,14 +62,7 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     ask.add_argument("question", nargs="+", help="the question, in quotes or not; - reads it from standard input")
-    _add_model(ask)
-    _add_own_prompts(ask)
-    ask.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
-    ask.add_argument(
-        "--program",
-        metavar="FILE",
-        help="a program that organises the subagents, in place of --mode (docs/programs.md)",
-    )
+    _add_thinking(ask)
     ask.add_argument("--image", action="append", default=[], metavar="FILE", help="an image file or URL; repeatable")
     ask.add_argument("--save-images", metavar="DIR", help="write the answer's images there; nothing is overwritten")
     ask.add_argument("--json", action="store_true", help="print one JSON document: output, plan, tasks, usage, ...")
@@ -102,10 +95,7 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     rows.add_argument("--prompt", metavar="TEXT", help='what is asked, with columns: "Review this: {text}"')
     rows.add_argument("--first", type=_above_zero(int), metavar="N", help="only the first N rows")
     rows.add_argument("--keep-failed", action="store_true", help="do not ask again what failed before")
-    _add_model(batch)
-    _add_own_prompts(batch)
-    batch.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
-    batch.add_argument("--program", metavar="FILE", help="a program that organises each run, in place of --mode")
+    _add_thinking(batch)
     batch.add_argument("--estimate", action="store_true", help="print what the batch may take, and make no call")
     _add_look(batch)
     _add_tools(batch)
@@ -125,6 +115,17 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     batch.set_defaults(concurrency=None)
     _add_debugging(batch)
+
+
+def _add_thinking(parser: argparse.ArgumentParser) -> None:
+    _add_model(parser)
+    _add_own_prompts(parser)
+    parser.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
+    parser.add_argument(
+        "--program",
+        metavar="FILE",
+        help="a program that organises the subagents, in place of --mode (docs/programs.md)",
+    )
 
 
 def _add_look(parser: argparse.ArgumentParser) -> None:

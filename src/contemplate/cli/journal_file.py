@@ -22,7 +22,7 @@ def open_journal(options: argparse.Namespace) -> Journal:
     """
     path = Path(_name_in(options) or _default_path())
     try:
-        make_private(path.parent)
+        _make_private(path.parent)
     except OSError as error:
         raise JournalError(f"journal {path}: {error}", hint="choose another: --journal FILE") from error
     journal = Journal(path)
@@ -65,7 +65,7 @@ def find_run(journal: Journal, name: str) -> RunRecord:
     return run
 
 
-def make_private(folder: Path) -> None:
+def _make_private(folder: Path) -> None:
     """Make `folder` and those around it that are missing, for their owner alone."""
     for each in reversed([folder, *folder.parents]):
         if not each.exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from ..events import Event
 from ..result import ErrorInfo, RunResult
@@ -43,14 +43,15 @@ def view_for(options: argparse.Namespace) -> View:
     return PlainView(quiet=options.quiet, markdown=markdown)
 
 
-def is_drawn_on() -> bool:
-    """Return whether standard output is a terminal on which anything can be drawn, and there is what draws."""
-    if not sys.stdout.isatty():
+def is_drawn_on(stream: TextIO | None = None) -> bool:
+    """Return whether a stream, standard output if None, is a terminal that can be drawn on, and there is what draws."""
+    stream = stream or sys.stdout
+    if not stream.isatty():
         return False
     try:
         from rich.console import Console
     except ImportError:
         return False
-    console = Console()
+    console = Console(file=stream)
     # Neither moves its cursor by what is written there.
     return not (console.is_dumb_terminal or console.legacy_windows)

@@ -13,14 +13,14 @@ import anyio
 from ...batch import BatchItem, BatchProgress, BatchResult
 from ...budget import Budget
 from ...contemplator import Contemplator
-from ...errors import BatchStopped, error_info
+from ...errors import BatchStopped, ConfigurationError, error_info
 from ...journal import Journal
 from ...models.redaction import redact
 from ...views.summary import usage_text
 from ..approvals import tools_in
 from ..console import say
 from ..exit_codes import ANSWERED, FAILED, INCOMPLETE, INTERRUPTED
-from ..journal_file import make_private
+from ..journal_file import open_journal
 from ..models import fetch_if_local
 from ..print_estimate import print_batch_estimate
 from ..run_options import limits_in, mode_in, model_named, program_in, prompts_in
@@ -39,6 +39,8 @@ def batch(options: argparse.Namespace) -> int:
     )
     # An error in the first row is one of the options, and comes before anything is paid for.
     first = None if options.file == "-" else next((row for row in reading.rows() if row.problem is None), None)
+    if first is None and options.file != "-":
+        raise ConfigurationError(f"{options.file}: there is no row that can be asked", hint="look at its first lines")
     model = model_named(options.model)
     total = None if options.total_cost is None else Budget("--total-cost", cost_usd=options.total_cost)
     common: dict[str, Any] = {
@@ -61,9 +63,9 @@ def batch(options: argparse.Namespace) -> int:
 def _journal(options: argparse.Namespace) -> Journal | None:
     if options.no_journal:
         return None
-    path = Path(options.journal or f"{options.out}.db")
-    make_private(path.parent)
-    return Journal(path)
+    # Beside the answers: half-done rows are of no use elsewhere.
+    options.journal = options.journal or f"{options.out}.db"
+    return open_journal(options)
 
 
 class _Batch:
@@ -121,7 +123,7 @@ class _Batch:
                 yield BatchItem(row.question, id=row.id or _place(row))
 
     def _write_problem(self, row: Row) -> None:
-        if key_of(row.index, row.id, row.problem or "") not in self._out.done:
+        if key_of(row.index, None, "") not in self._out.done:
             self._bad += 1
             self._out.write(line_for(row, None))
 
@@ -181,7 +183,7 @@ def line_for(row: Row, done: BatchResult[str] | None) -> dict[str, Any]:
     line: dict[str, Any] = {
         "index": row.index,
         "id": row.id,
-        "question": row.question if done is not None else row.problem,
+        "question": row.question or None,
         "output": None,
         "complete": False,
         "error": None,

@@ -72,13 +72,13 @@ def opened(path: Path, *, keep_failed: bool) -> Iterator[OutFile]:
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror or error}", hint="name another --out") from None
     try:
-        done = _kept(path, keep_failed=keep_failed)
-        with path.open("ab") as file:
+        try:
+            done = _kept(path, keep_failed=keep_failed)
+            file = path.open("ab")
+        except OSError as error:
+            raise ConfigurationError(f"{path}: {error.strerror or error}", hint="name another --out") from None
+        with file:
             yield OutFile(path, file, done)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        raise ConfigurationError(f"{error.filename}: {error.strerror}", hint="name another --out") from None
     finally:
         lock.release()
 
@@ -99,7 +99,7 @@ def _kept(path: Path, *, keep_failed: bool) -> Done:
             if row is None or (row["error"] is not None and not keep_failed):
                 left_out = True
                 continue
-            keys.append(key_of(row["index"], row["id"], row["question"]))
+            keys.append(key_of(row["index"], row["id"], row["question"] or ""))
             after.write(line)
     if left_out:
         os.replace(fresh, path)

@@ -10,6 +10,7 @@ from typing import Any
 from ...batch import BatchProgress
 from ..console import say
 from ..heartbeat import Heartbeat
+from ..view import is_drawn_on
 
 SECONDS = 10.0
 WIDTH = 24
@@ -53,7 +54,7 @@ def shown(progress: Callable[[], BatchProgress], before: int, *, quiet: bool, pl
     if quiet:
         yield
         return
-    if not plain and _is_terminal():
+    if not plain and is_drawn_on(sys.stderr):
         from rich.console import Console
         from rich.progress_bar import ProgressBar
         from rich.table import Table
@@ -87,14 +88,3 @@ def shown(progress: Callable[[], BatchProgress], before: int, *, quiet: bool, pl
 
 def _rate(rate: float) -> str:
     return f"{rate:,.1f} a second" if rate >= 1 else f"{rate * 60:,.1f} a minute"
-
-
-def _is_terminal() -> bool:
-    if not sys.stderr.isatty():
-        return False
-    try:
-        from rich.console import Console
-    except ImportError:
-        return False
-    console = Console(stderr=True)
-    return not (console.is_dumb_terminal or console.legacy_windows)

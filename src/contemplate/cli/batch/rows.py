@@ -70,6 +70,8 @@ class Reading:
         """
         parse = _PARSERS[self._form()]
         column: str | None = None
+        # Of ids, digests: there may be many.
+        seen: set[int] = set()
         with self._opened() as file:
             for index, (line, columns, problem) in enumerate(parse(file)):
                 if self.first is not None and index >= self.first:
@@ -82,7 +84,12 @@ class Reading:
                 if column is None:
                     column = self._column(columns)
                     self._check(column, columns, line)
-                yield self._row(index, line, columns, column)
+                row = self._row(index, line, columns, column)
+                if row.id is not None and hash(row.id) in seen:
+                    row = Row(index, line, columns, problem=f"line {line}: the id {row.id!r} stands in an earlier row")
+                elif row.id is not None:
+                    seen.add(hash(row.id))
+                yield row
 
     def _row(self, index: int, line: int, columns: Mapping[str, Any], column: str) -> Row:
         missing = self._missing(column, columns)
