@@ -68,7 +68,9 @@ class HttpConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=0)
         # asyncio sets it only for sockets with an explicit protocol, which `socket.create_server` does not set.
         connection: socket.socket = self._transport.get_extra_info("socket")
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):
+            # The client may have gone already.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._task = self._begin(self)
 
     def data_received(self, data: bytes) -> None:

@@ -18,7 +18,6 @@ from .exchange import Exchange, Reply
 from .http import Hangup, HttpConnection, Malformed, Request
 from .replies import error_body
 
-ACCEPTING_TURNS = 5
 BACKLOG = 4096
 PATHS = ("/v1/chat/completions", "/v1/responses")
 
@@ -51,6 +50,7 @@ class FaultyServer:
         self._port = port
         self._numbers = count()
         self._connections: set[HttpConnection] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._changed = threading.Condition()
         self._failure: Exception | None = None
 
@@ -99,9 +99,10 @@ class FaultyServer:
         )
         await self._stop.wait()
         server.close()
-        # What was accepted in the last moment becomes a connection within a few turns, and must be closed as well.
-        for _ in range(ACCEPTING_TURNS):
-            await asyncio.sleep(0)
+        # What was accepted in the last moment becomes a connection in tasks of asyncio's, and must be closed as well.
+        accepting = asyncio.all_tasks() - self._serving - {asyncio.current_task()}
+        if accepting:
+            await asyncio.wait(accepting)
         while self._connections:
             for connection in tuple(self._connections):
                 connection.stop()
@@ -111,7 +112,10 @@ class FaultyServer:
         self._connections.add(connection)
         self.accepted += 1
         self._notify()
-        return self._loop.create_task(self._serve_connection(connection))
+        task = self._loop.create_task(self._serve_connection(connection))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        return task
 
     def _forget(self, connection: HttpConnection) -> None:
         self._connections.discard(connection)
