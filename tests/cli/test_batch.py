@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from contemplate import BatchResult, PendingCall, RunResult
+from contemplate.cli.batch.command import line_for
+from contemplate.cli.batch.rows import Row
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Hold, HttpError, Reply
 
@@ -211,6 +214,15 @@ def test_an_endpoint_that_is_down_ends_the_batch(tmp_path: Path, out: Path) -> N
         assert len(server.exchanges) < 100
     assert "in a row failed" in said.stderr
     assert "the same command again" in said.stderr
+
+
+def test_a_run_that_waits_for_a_decision_is_asked_again() -> None:
+    call = PendingCall(id="c", run_id="r", task="answer", tool="delete", arguments={"what": "all"}, why="it deletes")
+    result = RunResult[str](run_id="r", question="q", output="", text="", complete=False, pending=(call,))
+    line = line_for(Row(0, 1, {}, "q"), BatchResult(0, None, "q", result))
+    assert (line["output"], line["error"]["kind"]) == (None, "Suspended")
+    assert "delete" in line["error"]["message"]
+    assert "contemplate resume r" in line["error"]["hint"]
 
 
 def test_the_estimate_is_of_all_rows(tmp_path: Path, out: Path) -> None:

@@ -193,6 +193,10 @@ def line_for(row: Row, done: BatchResult[str] | None) -> dict[str, Any]:
     elif done.error is not None:
         info = error_info(done.error)
         line["error"] = {"kind": info.kind, "message": redact(info.message), "hint": info.hint}
+    elif done.result is not None and done.result.pending:
+        waiting = "; ".join(map(str, done.result.pending))
+        hint = f"contemplate resume {done.result.run_id} --journal FILE, then the same command again; or --yes-to TOOL"
+        line["error"] = {"kind": "Suspended", "message": redact(f"it waits for a decision on {waiting}"), "hint": hint}
     elif done.result is not None:
         line |= {"output": done.result.output, "complete": done.result.complete}
         if done.result.answer is not None:
