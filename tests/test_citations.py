@@ -96,7 +96,7 @@ async def test_a_typed_answer_cites_nothing() -> None:
 
 
 async def test_a_journal_keeps_them() -> None:
-    journal = Journal("memory:")
+    journal = Journal()
     mind = Contemplator(
         ScriptedModel(["r", "b", "o", CITED]),
         planner=of_tasks(*PARTS),

@@ -41,6 +41,14 @@ def bytes_of(journal: Path) -> bytes:
     return b"".join(path.read_bytes() for path in journal.parent.glob(f"{journal.name}*"))
 
 
+def test_a_journal_may_be_named_as_in_code(journal: Path) -> None:
+    Journal(journal).save(RunRecord(run_id="mine", question="Which of the two?", model="m"))
+    assert here("runs", "--journal", f"sqlite:///{journal}").stdout.startswith("mine ")
+    refused = here("runs", "--journal", "memory:")
+    assert refused.returncode == 2
+    assert "'memory:' is not the path of a file" in refused.stderr
+
+
 def test_a_run_is_listed_and_shown(journal: Path) -> None:
     with FaultyServer(contemplating) as server:
         assert asked(server, "--run-id", "mine").returncode == 0

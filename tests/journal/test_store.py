@@ -20,7 +20,7 @@ import anyio.to_thread
 import pytest
 
 from contemplate import Contemplator, Limits, Message
-from contemplate.errors import JournalBusy, JournalError
+from contemplate.errors import ConfigurationError, JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.journal.recording import LAST_WAIT
 from contemplate.journal.sqlite import _checksum
@@ -485,6 +485,14 @@ def test_equal_parts_are_stored_once(tmp_path: Path) -> None:
             journal.append("r", [entry(number)], {"a" * 32: "the same long message"})
         with closing(sqlite3.connect(tmp_path / "j")) as raw:
             assert raw.execute("SELECT count(*) FROM parts").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("name", ["memory:", ":memory:", "sqlite:///runs.db", "sqlite:/tmp/runs.db", "file:runs.db"])
+def test_a_name_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match="not the path of a file"):
+        Journal(name)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("where", ["missing/j", "file/j"])

@@ -18,6 +18,7 @@ def open_journal(options: argparse.Namespace) -> Journal:
     """Return the journal that was named, or the user's own.
 
     Raises:
+        ConfigurationError: its name is not the path of a file.
         JournalError: it cannot be opened.
     """
     path = Path(_name_in(options) or _default_path())
@@ -74,7 +75,12 @@ def _make_private(folder: Path) -> None:
 
 def _name_in(options: argparse.Namespace) -> str | None:
     name: str | None = options.journal or os.environ.get(VARIABLE)
-    return name
+    return name and path_in(name)
+
+
+def path_in(name: str) -> str:
+    """Return the path of the file in `name`, which may be one that `Contemplator(journal=)` takes."""
+    return name.removeprefix("sqlite:///")
 
 
 def _default_path() -> Path:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from ..data import Data
-from ..errors import JournalBusy, JournalError, error_info
+from ..errors import ConfigurationError, JournalBusy, JournalError, error_info
 from .entries import Entry, RunRecord, digest_of
 
 # "ctmp": identifies a journal among SQLite files.
@@ -30,6 +30,9 @@ PAUSE = 0.01
 # Questions, answers and images are nobody else's.
 PRIVATE = 0o600
 OTHERS = 0o077
+# What journals are called where they are given by name, and databases in memory by SQLite.
+NAMES = ("memory:", ":memory:", "sqlite:", "file:")
+PATH_HINT = 'a path, such as "runs.db"; Journal() is one in memory'
 
 DataT = TypeVar("DataT", bound=Data)
 
@@ -43,9 +46,15 @@ class Journal:
 
     Args:
         path: the file, created on first use; None keeps everything in memory.
+
+    Raises:
+        ConfigurationError: the path is the name of a journal, such as "sqlite:///runs.db".
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
+        if str(path).startswith(NAMES):
+            # It would be a file of that name, in the folder where one happens to be.
+            raise ConfigurationError(f"journal {str(path)!r} is not the path of a file", hint=PATH_HINT)
         self.path = None if path is None else Path(path)
         # One file has one name, whatever links lead to it: else a run could be active under two locks.
         self._file = None if path is None else Path(path).resolve()
