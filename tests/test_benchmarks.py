@@ -273,7 +273,7 @@ def test_a_process_is_watched(tmp_path: Path) -> None:
     ("path", "room"),
     [
         (f"{rooms.HOME}/run/engine.py", "contemplate.run"),
-        (f"{rooms.HOME}/contemplator.py", "contemplate.contemplator"),
+        (f"{rooms.HOME}/samples.py", "contemplate.samples"),
         (f"{rooms.HOME}/aggregators/vote.py", "contemplate.aggregators"),
         ("/a/lib/python3.11/site-packages/pydantic/_internal/_fields.py", "pydantic"),
         ("/a/lib/python3.11/site-packages/typing_extensions.py", "typing_extensions"),

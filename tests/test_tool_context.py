@@ -33,6 +33,7 @@ from contemplate import (
     strategies,
     tool,
 )
+from contemplate.contemplator.jobs import job_of
 from contemplate.errors import ConfigurationError, ContemplateError, ToolError
 from contemplate.events import Event, ToolFinished, ToolProgress, ToolStarted
 from contemplate.messages import ToolCall
@@ -402,7 +403,7 @@ async def test_deps_are_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None
     said += [each.model_dump_json() for each in mind.journal.entries("r")]
     said += [each.model_dump_json() for each in events] + [each.getMessage() for each in caplog.records] + shown
     said += ["".join(traceback.format_exception(each.value)) for each in (caught, other, third)]
-    said.append(repr(mind._job("?", deps=deps)))
+    said.append(repr(job_of(mind._each_run, "?", deps=deps)))
     assert deps.user not in "".join(said)
     assert SECRET not in "".join(said)
 

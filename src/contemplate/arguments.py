@@ -24,24 +24,32 @@ def checked_arguments(function: Callable[P, R]) -> Callable[P, R]:
     Raises:
         ConfigurationError: an argument is of another kind than its annotation says.
     """
-    signature = inspect.signature(function)
-    name = re.sub(r"\._\w+$", "", function.__qualname__)
-    kinds: dict[str, Any] = {}
+    return checked_as(re.sub(r"\._\w+$", "", function.__qualname__))(function)
 
-    @wraps(function)
-    def check(*args: P.args, **kwargs: P.kwargs) -> R:
-        for each, value in _given(name, signature, args, kwargs):
-            if each.name not in kinds:
-                # On the first call: some names are defined after the function, or only for type checkers.
-                kinds[each.name] = _resolved(each.annotation, function)
-            if not _fits(value, kinds[each.name]):
-                raise ConfigurationError(
-                    f"{name}({each.name}{_problem(value, kinds[each.name])}",
-                    hint=f"{each.name}: {each.annotation}",
-                )
-        return function(*args, **kwargs)
 
-    return check
+def checked_as(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator such as `checked_arguments`, whose errors call the function `name`."""
+
+    def checked(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        kinds: dict[str, Any] = {}
+
+        @wraps(function)
+        def check(*args: P.args, **kwargs: P.kwargs) -> R:
+            for each, value in _given(name, signature, args, kwargs):
+                if each.name not in kinds:
+                    # On the first call: some names are defined after the function, or only for type checkers.
+                    kinds[each.name] = _resolved(each.annotation, function)
+                if not _fits(value, kinds[each.name]):
+                    raise ConfigurationError(
+                        f"{name}({each.name}{_problem(value, kinds[each.name])}",
+                        hint=f"{each.name}: {each.annotation}",
+                    )
+            return function(*args, **kwargs)
+
+        return check
+
+    return checked
 
 
 def is_async(function: object) -> bool:

@@ -1,60 +1,52 @@
-"""`Contemplator`: a model with a planner, an agent and an aggregator. `ask`: one question, one answer."""
+"""`Contemplator`: a model with a planner, an agent and an aggregator."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
-import anyio
-from anyio.lowlevel import EventLoopToken, current_token
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue
 
-from .arguments import checked_arguments, is_async
-from .batch.items import BatchItem, BatchResult, checked_name, run_id
-from .batch.mapping import BatchRules, MapOptions, Order, Questions, mapped
-from .batch.meter import BatchProgress
-from .budget import Budget
-from .data import readable
-from .decisions import Approve
-from .errors import ConfigurationError, validation_problems
-from .estimate import Estimate, estimated
-from .events import EVERYONE, Speaker
-from .images import ImageSource, load_image
-from .limits import Limits
-from .messages import Message
-from .models import Connectable, Model, resolve
-from .modes import Mode, Preset
-from .options import CHANGES, AnyTool, AskOptions, Options, ResumeOptions, RunOptions, Setup
-from .plan import Task
-from .prompts import DEFAULTS, Prompts
-from .prompts.instructions import Instructions, by_role
-from .result import OutputT, RunResult
-from .run.configuration import configuration_of, describe
-from .run.current_run import current_scope
-from .run.history import checked_history
-from .run.kept_toolsets import keeping
-from .run.listeners import Listener
-from .run.nesting import back_here, in_loop_of
-from .run.protocols import AgentFunction, Aggregator, Answer, Planner, can_wait, needing_deps, toolsets_of
-from .run.run import Job, Parts, carry_out
-from .run.suspended_runs import NO_DECISIONS, Decisions, SuspendedRuns
-from .run.sync import run_blocking
-from .run.task_context import TaskContext
-from .run.task_run import answer_with_run
-from .settings import ModelSettings
-from .stream import RunStream, stream_of
-from .tools.toolset import Toolset
+from ..arguments import checked_arguments, is_async
+from ..batch.items import BatchItem, BatchResult, checked_name, run_id
+from ..batch.mapping import BatchRules, MapOptions, Order, Questions, mapped
+from ..batch.meter import BatchProgress
+from ..budget import Budget
+from ..decisions import Approve
+from ..errors import ConfigurationError
+from ..estimate import Estimate, estimated
+from ..events import EVERYONE, Speaker
+from ..limits import Limits
+from ..models import Model, resolve
+from ..modes import Mode, Preset
+from ..options import CHANGES, AnyTool, Options, ResumeOptions, RunOptions, Setup
+from ..plan import Task
+from ..prompts import DEFAULTS, Prompts
+from ..prompts.instructions import Instructions, by_role
+from ..result import OutputT, RunResult
+from ..run.configuration import configuration_of, describe
+from ..run.current_run import current_scope
+from ..run.listeners import Listener
+from ..run.nesting import back_here, in_loop_of
+from ..run.protocols import AgentFunction, Aggregator, Answer, Planner, can_wait, needing_deps, toolsets_of
+from ..run.run import Job, Parts, carry_out
+from ..run.suspended_runs import NO_DECISIONS, Decisions, SuspendedRuns
+from ..run.sync import run_blocking
+from ..run.task_context import TaskContext
+from ..run.task_run import answer_with_run
+from ..settings import ModelSettings
+from ..stream import RunStream, stream_of
+from ..tools.toolset import Toolset
+from .held_open import HeldOpen
+from .jobs import EachRun, check_deps, checked_labels, checked_listeners, job_of
 
 if TYPE_CHECKING:
-    from .journal import Journal
+    from ..journal import Journal
 
 _TEXT: Any = str
 OtherT = TypeVar("OtherT")
-_LABELS = TypeAdapter(dict[str, JsonValue])
-_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Contemplator(Generic[OutputT]):
@@ -157,18 +149,20 @@ class Contemplator(Generic[OutputT]):
             images_to=images_to,
         )
         self._parts = self._setup.parts()
-        self._limits = limits or Limits()
-        self._budgets = () if budget is None else (budget,)
-        self._on_event = _checked_listener(on_event)
+        self._each_run = EachRun(
+            limits=limits or Limits(),
+            budgets=() if budget is None else (budget,),
+            listeners=checked_listeners(on_event),
+            labels=checked_labels(labels),
+            approve=approve,
+        )
         self._journal = None if journal is None else _open_journal(journal)
-        self._labels = _checked_labels(labels or {})
-        self._approve = approve
         self._suspended = SuspendedRuns()
         self._models: dict[str, Model] = {}
-        self._open: dict[tuple[EventLoopToken, int], list[AsyncExitStack]] = {}
+        self._held_open = HeldOpen()
 
     def __repr__(self) -> str:
-        said = configuration_of(self._parts) | {"limits": describe(self._limits)}
+        said = configuration_of(self._parts) | {"limits": describe(self._each_run.limits)}
         return f"Contemplator({', '.join(f'{name}={value}' for name, value in said.items())})"
 
     @property
@@ -189,7 +183,7 @@ class Contemplator(Generic[OutputT]):
     @property
     def limits(self) -> Limits:
         """The limits of a run that is given none."""
-        return self._limits
+        return self._each_run.limits
 
     @property
     def prompts(self) -> Prompts:
@@ -331,15 +325,14 @@ class Contemplator(Generic[OutputT]):
         Raises:
             ContemplateError: there is no answer.
         """
-        listeners = () if self._on_event is None else (self._on_event,)
         return await answer_with_run(
             task,
             ctx,
             parts=self._parts,
-            limits=self._limits,
-            listeners=listeners,
-            budgets=self._budgets,
-            approve=self._approve,
+            limits=self._each_run.limits,
+            listeners=self._each_run.listeners,
+            budgets=self._each_run.budgets,
+            approve=self._each_run.approve,
         )
 
     @property
@@ -432,9 +425,9 @@ class Contemplator(Generic[OutputT]):
             JournalError: there is no such run, or it was never finished.
             ContemplateError: the error that the run raised.
         """
-        from .run.journaled_runs import replay
+        from ..run.journaled_runs import replay
 
-        return await replay(self._parts, self._job("replayed", run_id=run_id), self._require_journal())
+        return await replay(self._parts, job_of(self._each_run, "replayed", run_id=run_id), self._require_journal())
 
     async def reaggregate(self, run_id: str) -> RunResult[OutputT]:
         """Aggregate again from what the subagents had answered: only the aggregator's calls are made.
@@ -445,11 +438,11 @@ class Contemplator(Generic[OutputT]):
             JournalError: there is no such run, or it was never finished.
             ContemplateError: there is no answer.
         """
-        from .run.journaled_runs import reaggregate
+        from ..run.journaled_runs import reaggregate
 
         return await reaggregate(
             self._parts,
-            replace(self._job("reaggregated", run_id=run_id), run_id=None),
+            replace(job_of(self._each_run, "reaggregated", run_id=run_id), run_id=None),
             self._require_journal(),
             run_id,
         )
@@ -468,25 +461,11 @@ class Contemplator(Generic[OutputT]):
         A toolset is opened when a run first uses it, and again for the next run if it has died. Toolsets that were
         given to one run live as long as that.
         """
-        stack = AsyncExitStack()
-        if isinstance(self.model, Connectable):
-            await stack.enter_async_context(self.model.connect())
-        await stack.enter_async_context(keeping(self.toolsets))
-        self._open.setdefault(_here(), []).append(stack)
+        await self._held_open.enter(self.model, self.toolsets)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        task = _here()
-        if task not in self._open:
-            # Opened in another task of this event loop, as frameworks do with what lives as long as they do.
-            task = next((each for each in reversed(list(self._open)) if each[0] == task[0]), task)
-        opened = self._open.get(task)
-        if opened is None:
-            raise RuntimeError("this contemplator is not open in this event loop: `async with mind:` opens it")
-        stack = opened.pop()
-        if not opened:
-            del self._open[task]
-        await stack.aclose()
+        await self._held_open.leave()
 
     @checked_arguments
     def _map(
@@ -530,7 +509,7 @@ class Contemplator(Generic[OutputT]):
 
     def _prepared(self, question: str, output_type: Any, options: RunOptions) -> tuple[Parts, Job]:
         """Return the parts and the job of one run."""
-        job = self._job(question, **options)
+        job = job_of(self._each_run, question, **options)
         if output_type is None and not any(options.get(name) is not None for name in CHANGES):
             return self._parts, job
         model = options.get("model")
@@ -555,59 +534,19 @@ class Contemplator(Generic[OutputT]):
         # One object for each name: what a model learns, and its connections, serve all runs.
         return self._models.setdefault(model, resolve(model)) if isinstance(model, str) else model
 
-    @checked_arguments
-    def _job(
-        self,
-        question: str,
-        *,
-        images: Sequence[ImageSource] = (),
-        history: Any = (),
-        model: str | Model | None = None,
-        mode: Mode | Preset | None = None,
-        tools: Sequence[AnyTool] = (),
-        instructions: str | Instructions | None = None,
-        settings: ModelSettings | None = None,
-        answer_settings: ModelSettings | None = None,
-        seed: int | None = None,
-        limits: Limits | None = None,
-        deps: Any = None,
-        budget: Budget | Sequence[Budget] | None = None,
-        labels: Mapping[str, JsonValue] | None = None,
-        on_event: Listener | None = None,
-        approve: Approve | None = None,
-        run_id: str | None = None,
-    ) -> Job:
-        if not question.strip():
-            raise ConfigurationError("the question is empty", hint="ask something")
-        if run_id is not None and not _RUN_ID.fullmatch(run_id):
-            raise ConfigurationError(f"run_id {run_id!r:.80}", hint="1 to 64 letters, digits, '.', '_' or '-'")
-        return Job(
-            run_id=run_id,
-            question=readable(question),
-            images=tuple(map(load_image, images)),
-            history=checked_history(history),
-            answer_settings=answer_settings,
-            limits=limits or self._limits,
-            deps=deps,
-            budgets=(*self._budgets, *_each_budget(budget)),
-            listeners=tuple(filter(None, (self._on_event, _checked_listener(on_event)))),
-            labels=self._labels | _checked_labels(labels or {}),
-            approve=approve or self._approve,
-        )
-
     def _require_journal(self) -> Journal:
         if self._journal is None:
             raise ConfigurationError("there is no journal", hint='Contemplator(..., journal="sqlite:///runs.db")')
         return self._journal
 
     async def _run(self, parts: Parts, job: Job) -> RunResult[Any]:
-        _check_deps(parts, job)
+        check_deps(parts, job)
         return await _in_its_loop(job, lambda job: self._run_here(parts, job))
 
     async def _run_here(self, parts: Parts, job: Job) -> RunResult[Any]:
         journal = self._journal
         if journal is not None:
-            from .run.journaled_runs import keep_or_continue
+            from ..run.journaled_runs import keep_or_continue
 
             return await keep_or_continue(parts, job, journal)
         if current_scope() is None and (job.run_id in self._suspended or can_wait(parts.agent)):
@@ -615,9 +554,9 @@ class Contemplator(Generic[OutputT]):
         return (await carry_out(parts, job)).result
 
     async def _resumed(self, parts: Parts, job: Job, decisions: Decisions) -> RunResult[Any]:
-        from .run.journaled_runs import resume
+        from ..run.journaled_runs import resume
 
-        _check_deps(parts, job)
+        check_deps(parts, job)
         if not isinstance(decisions, Mapping):
             raise ConfigurationError(
                 f"run {job.run_id!r}: the decisions are a {type(decisions).__name__}",
@@ -629,80 +568,6 @@ class Contemplator(Generic[OutputT]):
         return await _in_its_loop(job, lambda job: resume(parts, job, journal, decisions))
 
 
-@overload
-async def ask(
-    question: str, *, output_type: type[OutputT] = ..., **options: Unpack[AskOptions]
-) -> RunResult[OutputT]: ...
-@overload
-async def ask(question: str, *, output_type: Any, **options: Unpack[AskOptions]) -> RunResult[Any]: ...
-async def ask(
-    question: str,
-    *,
-    model: str | Model | None = None,
-    mode: Mode | Preset = "contemplating",
-    images: Sequence[ImageSource] = (),
-    history: Sequence[Message] = (),
-    tools: Sequence[AnyTool] = (),
-    output_type: type[OutputT] = _TEXT,
-    settings: ModelSettings | None = None,
-    limits: Limits | None = None,
-    deps: Any = None,
-    budget: Budget | None = None,
-    approve: Approve | None = None,
-) -> RunResult[OutputT]:
-    """Contemplate `question` and return the result; `.output` is the answer.
-
-    The arguments are those of `Contemplator` and its `run`; use that for more than one question, or for more options.
-
-    Raises:
-        ContemplateError: there is no answer; the results so far are in the error's `partial`.
-    """
-    mind: Contemplator[OutputT] = Contemplator(
-        model, mode=mode, tools=tools, output_type=output_type, settings=settings, limits=limits, approve=approve
-    )
-    return await mind.run(question, images=images, history=history, deps=deps, budget=budget)
-
-
-@overload
-def ask_sync(
-    question: str, *, output_type: type[OutputT] = ..., **options: Unpack[AskOptions]
-) -> RunResult[OutputT]: ...
-@overload
-def ask_sync(question: str, *, output_type: Any, **options: Unpack[AskOptions]) -> RunResult[Any]: ...
-def ask_sync(
-    question: str,
-    *,
-    model: str | Model | None = None,
-    mode: Mode | Preset = "contemplating",
-    images: Sequence[ImageSource] = (),
-    history: Sequence[Message] = (),
-    tools: Sequence[AnyTool] = (),
-    output_type: type[OutputT] = _TEXT,
-    settings: ModelSettings | None = None,
-    limits: Limits | None = None,
-    deps: Any = None,
-    budget: Budget | None = None,
-    approve: Approve | None = None,
-) -> RunResult[OutputT]:
-    """Call `ask` from synchronous code. Works where an event loop is running, too, as in a notebook."""
-    return run_blocking(
-        lambda: ask(
-            question,
-            model=model,
-            mode=mode,
-            images=images,
-            history=history,
-            tools=tools,
-            output_type=output_type,
-            settings=settings,
-            limits=limits,
-            deps=deps,
-            budget=budget,
-            approve=approve,
-        )
-    )
-
-
 async def _in_its_loop(job: Job, run: Callable[[Job], Awaitable[RunResult[Any]]]) -> RunResult[Any]:
     """Make a run in the event loop of the run around it, if there is one in another thread."""
     scope = current_scope()
@@ -712,48 +577,9 @@ async def _in_its_loop(job: Job, run: Callable[[Job], Awaitable[RunResult[Any]]]
     return await in_loop_of(scope, lambda: run(job))
 
 
-def _check_deps(parts: Parts, job: Job) -> None:
-    """Refuse a run before anything is paid for if its tools will ask for deps that it has not."""
-    named = needing_deps(parts.agent)
-    if named and job.deps is None and current_scope() is None:
-        raise ConfigurationError(
-            f"{', '.join(named)}: asks for deps, by the type of its ToolContext, and the run was given none",
-            hint="give them: run(deps=...), or annotate the parameter as ToolContext[... | None]",
-        )
-
-
-def _here() -> tuple[EventLoopToken, int]:
-    """Return the event loop and the task in which this code runs."""
-    return current_token(), anyio.get_current_task().id
-
-
-def _checked_listener(on_event: Listener | None) -> Listener | None:
-    if is_async(on_event):
-        raise ConfigurationError(
-            "on_event is async, and events do not wait",
-            hint="give a plain function, or iterate over the events: async with mind.stream(question) as events",
-        )
-    return on_event
-
-
-def _each_budget(budget: Budget | Sequence[Budget] | None) -> tuple[Budget, ...]:
-    if budget is None:
-        return ()
-    return (budget,) if isinstance(budget, Budget) else tuple(budget)
-
-
-def _checked_labels(labels: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    try:
-        return _LABELS.validate_python(labels)
-    except ValidationError as error:
-        raise ConfigurationError(
-            f"labels are not JSON: {validation_problems(error)}", hint="give what JSON can say"
-        ) from None
-
-
 def _open_journal(journal: str | Journal) -> Journal:
     # Imported on use only, as it imports SQLite.
-    from .journal import Journal, open_journal
+    from ..journal import Journal, open_journal
 
     if not isinstance(journal, (str, Journal)):
         raise ConfigurationError(
