@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contemplate import (
@@ -72,6 +72,8 @@ async def test_an_error_is_a_result_and_ends_nothing() -> None:
         _ = found[0].output
 
 
+# Each example is up to thirty runs.
+@settings(max_examples=30)
 @given(data=st.data())
 async def test_the_order_is_kept_and_nothing_is_left_out(data: st.DataObject) -> None:
     number = data.draw(st.integers(0, 30))
