@@ -177,8 +177,8 @@ async def test_a_recorded_run_tells_what_the_run_told(make: Any, tmp_path: Path)
     assert votes == list(range(1, len(votes) + 1))
     # Of a tournament, only its end is written down.
     standings = [event for event in told if isinstance(event, StandingsChanged)]
-    ends = [event for event in live if isinstance(event, StandingsChanged)][-1:]
-    assert [(each.points, each.decided) for each in standings] == [(each.points, True) for each in ends]
+    lasts = [event for event in live if isinstance(event, StandingsChanged)][-1:]
+    assert [(one.points, one.decided) for one in standings] == [(last.points, True) for last in lasts]
 
 
 async def test_a_recorded_run_that_waits_says_for_what(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Literal
 
 import anyio
@@ -107,8 +107,7 @@ class _Vote:
         model: str | Model | None,
         settings: ModelSettings | None,
     ) -> None:
-        if not by_meaning:
-            self.model_calls = 0
+        self.model_calls: int | Callable[[int], int] = _comparisons if by_meaning else 0
         self.subagent_settings: ModelSettings | None = getattr(weights, "subagent_settings", None)
         self._key = key
         self._stop = stop
@@ -195,6 +194,11 @@ class _Vote:
     def _conclusion(self, count: Count, ctx: RunContext) -> Conclusion:
         complete = self._likely(count) or (_all_known(ctx) and count.ballot.certain(cut_off=True))
         return count.conclusion(quorum=self._quorum, complete=complete)
+
+
+def _comparisons(answers: int) -> int:
+    """Return how many pairs there are of so many answers."""
+    return answers * (answers - 1) // 2
 
 
 def _all_known(ctx: RunContext) -> bool:
