@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import groupby, takewhile
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 
@@ -46,17 +46,24 @@ class Question:
     right: Callable[[str], bool]
 
 
+class Models(NamedTuple):
+    """The model that is asked, and for ways of two models a cheap one beside it."""
+
+    main: Model
+    cheap: Model
+
+
 @dataclass(frozen=True)
 class Way:
     """A way of thinking.
 
     Args:
-        set_up: makes the contemplator of a model and a journal.
+        set_up: makes the contemplator of the models and a journal.
         samples_of: the way whose calls it begins with, so that the two do not differ by luck.
         tasks: for its tasks, whose calls these are, the names that they have there; all have the same if None.
     """
 
-    set_up: Callable[[Model, Journal], Contemplator[Any]]
+    set_up: Callable[[Models, Journal], Contemplator[Any]]
     samples_of: str | None = None
     tasks: Mapping[str, str] | None = None
 
@@ -81,13 +88,13 @@ def run_id(way: str, question: Question) -> str:
 async def ask(
     ways: Ways,
     questions: Iterable[Question],
-    model: Model,
+    models: Models,
     journal: Journal,
     done: Set[str],
     on_error: Callable[[str, ContemplateError], None] = lambda name, error: None,
 ) -> None:
     """Ask all `questions`, `AT_ONCE` at a time, each in all ways, but for the runs that are `done`."""
-    minds = {name: way.set_up(model, journal) for name, way in ways.items()}
+    minds = {name: way.set_up(models, journal) for name, way in ways.items()}
     slots = anyio.Semaphore(AT_ONCE)
 
     async def one(question: Question) -> None:
@@ -283,7 +290,7 @@ def counted(ways: Ways, questions: Sequence[Question], kept: Kept) -> Found:
         # Programs are not run again.
         programs = [each for each in calls.get(name, ()) if each.role == "tool" and each.outcome == "answered"]
         journal.append(name, programs, {})
-    anyio.run(ask, ways, questions, recorded, journal, names.keys() - kept.runs)
+    anyio.run(ask, ways, questions, Models(recorded, recorded), journal, names.keys() - kept.runs)
 
     def outcomes(way: str) -> Iterator[tuple[str, Outcome]]:
         for question in takewhile(lambda each: run_id(way, each) in kept.runs, questions):

@@ -15,7 +15,7 @@ from contemplate.models import Model, OpenAIModel, resolve
 from contemplate.settings import ModelSettings
 from contemplate.usage import FREE
 
-from .measured import Kept, Known, Question, Sharing, Ways, ask, made, read, with_shared, write
+from .measured import Kept, Known, Models, Question, Sharing, Ways, ask, made, read, with_shared, write
 
 # For a call, of which many share a machine that may have other work.
 SECONDS = 3600
@@ -26,6 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser, ways: Ways) -> None:
     parser.add_argument("--journal", type=Path, help="where every call is kept; in memory if not given")
     parser.add_argument("--model", default="local:qwen2.5-coder-1.5b")
     parser.add_argument("--base-url", help="where an OpenAI-compatible server runs it; in this process if not given")
+    parser.add_argument("--cheap", default="local:qwen2.5-coder-0.5b", help="the other model of ways of two")
+    parser.add_argument("--cheap-base-url", help="where a server runs that one")
     parser.add_argument("--seed", type=int, default=0, help="which questions")
     parser.add_argument("--first", type=int, help="ask no more than so many of the questions")
     parser.add_argument("--ways", nargs="*", default=list(ways), choices=list(ways), metavar="WAY")
@@ -39,11 +41,12 @@ def kept_of(given: argparse.Namespace, ways: Ways, questions: Sequence[Question]
     if given.offline:
         return kept
     journal = Journal(given.journal)
+    models = Models(_model(given.model, given.base_url), _model(given.cheap, given.cheap_base_url))
     # One way after the other, each with what those before it have said.
     for name in given.ways:
         chosen, asked = {name: ways[name]}, questions[: given.first]
         try:
-            anyio.run(asked_in, chosen, asked, _model(given.model, given.base_url), journal, kept)
+            anyio.run(asked_in, chosen, asked, models, journal, kept)
         finally:
             kept = together(ways, questions, journal, kept)
             if given.raw is not None:
@@ -51,10 +54,11 @@ def kept_of(given: argparse.Namespace, ways: Ways, questions: Sequence[Question]
     return kept
 
 
-async def asked_in(ways: Ways, questions: Sequence[Question], model: Model, journal: Journal, kept: Kept) -> None:
+async def asked_in(ways: Ways, questions: Sequence[Question], models: Models, journal: Journal, kept: Kept) -> None:
     """Ask `questions` in these ways, but for runs that are kept, and for calls that they have in common with those."""
     known = Known(with_shared(ways, questions, kept.calls))
-    await ask(ways, questions, Sharing(model, known), journal, kept.runs, on_error=_tell)
+    shared = Models(*(Sharing(each, known) for each in models))
+    await ask(ways, questions, shared, journal, kept.runs, on_error=_tell)
 
 
 def together(ways: Ways, questions: Sequence[Question], journal: Journal, kept: Kept) -> Kept:

@@ -12,9 +12,8 @@ from functools import partial
 
 from contemplate import Agent, Contemplator, ModelSettings, TaskResult, aggregators, checked, planners, strategies
 from contemplate.journal import Journal
-from contemplate.models import Model
 
-from .measured import Found, Kept, Question, Way, Ways, counted
+from .measured import Found, Kept, Models, Question, Way, Ways, counted
 from .measured_cli import add_arguments, kept_of
 from .puzzle_kinds import KINDS, Puzzle, puzzles, stated
 from .tables import table
@@ -47,34 +46,34 @@ def ways(made: Sequence[Puzzle]) -> Ways:
     """The ways in which these puzzles are asked."""
     check = Checks(made)
 
-    def greedy(model: Model, journal: Journal) -> Contemplator[str]:
+    def greedy(models: Models, journal: Journal) -> Contemplator[str]:
         once = planners.direct(instructions=BRIEFLY, settings=GREEDY)
-        return Contemplator(model, planner=once, aggregator=aggregators.first(), journal=journal)
+        return Contemplator(models.main, planner=once, aggregator=aggregators.first(), journal=journal)
 
-    def code(model: Model, journal: Journal) -> Contemplator[str]:
+    def code(models: Models, journal: Journal) -> Contemplator[str]:
         once = planners.sample(1, strategies=[strategies.code], settings=GREEDY)
-        return Contemplator(model, planner=once, aggregator=aggregators.first(), journal=journal)
+        return Contemplator(models.main, planner=once, aggregator=aggregators.first(), journal=journal)
 
-    def vote(model: Model, journal: Journal) -> Contemplator[str]:
+    def vote(models: Models, journal: Journal) -> Contemplator[str]:
         samples = planners.sample(SAMPLES, wave=1, instructions=BRIEFLY, settings=SAMPLED)
-        return Contemplator(model, planner=samples, aggregator=aggregators.vote(key=stated), journal=journal)
+        return Contemplator(models.main, planner=samples, aggregator=aggregators.vote(key=stated), journal=journal)
 
-    def first_good(model: Model, journal: Journal) -> Contemplator[str]:
+    def first_good(models: Models, journal: Journal) -> Contemplator[str]:
         samples = planners.sample(SAMPLES, wave=1, instructions=BRIEFLY, settings=SAMPLED)
-        return Contemplator(model, planner=samples, aggregator=aggregators.check(check), journal=journal)
+        return Contemplator(models.main, planner=samples, aggregator=aggregators.check(check), journal=journal)
 
-    def code_mended(model: Model, journal: Journal) -> Contemplator[str]:
+    def code_mended(models: Models, journal: Journal) -> Contemplator[str]:
         once = planners.sample(1, strategies=[strategies.code], settings=GREEDY)
         agent = checked(Agent(), check, attempts=TRIES)
-        return Contemplator(model, planner=once, agent=agent, aggregator=aggregators.first(), journal=journal)
+        return Contemplator(models.main, planner=once, agent=agent, aggregator=aggregators.first(), journal=journal)
 
-    def verified(model: Model, journal: Journal) -> Contemplator[str]:
+    def verified(models: Models, journal: Journal) -> Contemplator[str]:
         mended = planners.verified(check, rejections=TRIES, lines=1, instructions=BRIEFLY, settings=GREEDY)
-        return Contemplator(model, planner=mended, aggregator=aggregators.first(), journal=journal)
+        return Contemplator(models.main, planner=mended, aggregator=aggregators.first(), journal=journal)
 
-    def program(model: Model, journal: Journal) -> Contemplator[str]:
+    def program(models: Models, journal: Journal) -> Contemplator[str]:
         return Contemplator(
-            model,
+            models.main,
             planner=planners.program(max_tasks=8, settings=WRITING),
             aggregator=aggregators.synthesize(settings=GREEDY, instructions=BRIEFLY),
             settings=GREEDY,

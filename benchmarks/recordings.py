@@ -21,6 +21,7 @@ class Sample(Data):
         group: "completed" or "truncated", where answers were cut off on purpose.
         raw: the answer as the model wrote it, if that differs.
         text: the whole response, where it was kept.
+        conf_min: the lowest confidence of any group of its tokens, in sets with log-probabilities.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -31,6 +32,7 @@ class Sample(Data):
     group: str | None = None
     raw: str | None = None
     text: str | None = None
+    conf_min: float | None = None
 
 
 class Question(Data):

@@ -253,6 +253,14 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
     events.VoteCounted: drawn(
         events.VoteCounted, task_id=TEXT, votes=st.dictionaries(TEXT, COUNTS, max_size=3), decided=st.booleans()
     ),
+    events.StandingsChanged: drawn(
+        events.StandingsChanged,
+        points=st.dictionaries(TEXT, SECONDS, max_size=3),
+        decided=st.booleans(),
+        round=st.none() | COUNTS,
+        pair=st.none() | st.tuples(TEXT, TEXT),
+        score=st.none() | st.floats(0, 1),
+    ),
     events.CallStarted: drawn(events.CallStarted, name=CALL_NAMES, model=TEXT),
     events.CallQueued: drawn(
         events.CallQueued, name=CALL_NAMES, behind=st.none() | st.sampled_from(get_args(events.Queue)), at=SECONDS
@@ -286,6 +294,7 @@ EVENTS: dict[type[Data], st.SearchStrategy[Any]] = {
         answer=st.none() | TEXT,
         citations=some(CITATIONS),
         votes=st.dictionaries(TEXT, COUNTS, max_size=3),
+        points=st.dictionaries(TEXT, SECONDS, max_size=3),
     ),
     events.CallWaiting: drawn(events.CallWaiting, run_id=TEXT, call=PENDING),
     events.RunSuspended: drawn(events.RunSuspended, run_id=TEXT, pending=some(PENDING), usage=USAGE, seconds=SECONDS),

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate.aggregators.early_stopping import STRONGEST, Ballot, beta_confidence
+from contemplate.aggregators.early_stopping import Ballot, beta_confidence
 from contemplate.aggregators.weights import log_odds, self_assessed
+from contemplate.events import STRONGEST
 
 Votes = Sequence[tuple[str | None, float]]
 

@@ -18,7 +18,7 @@ from benchmarks import gsm8k, measured
 from benchmarks.measured import Known, Question, Recorded
 from benchmarks.measured_cli import asked_in, together
 from benchmarks.tables import Sample, Voted, at_equal_cost, table, vote_of
-from benchmarks.ways import SAMPLES, VOTE, WAYS
+from benchmarks.ways import CANDIDATES, SAMPLES, VOTE, WAYS
 from contemplate import Contemplator, Usage
 from contemplate.agents.verdicts import written_program_verdict
 from contemplate.answers.numbers import constant
@@ -32,6 +32,7 @@ from contemplate.testing import ScriptedModel
 
 from .support import cancelled_after
 
+SQUEEZED = "rounds-of-a-cheap-and-a-strong-model"
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "ways.md"
 RAW = ROOT / "benchmarks/results/gsm8k-1.5b.jsonl.gz"
@@ -68,11 +69,14 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path / "raw.jsonl.gz"
 
 
-def asked(raw: Path, questions: list[Question] = QUESTIONS, model: Model | None = None) -> str:
-    """The table after a model was asked; what it said is in `raw`."""
+def asked(
+    raw: Path, questions: list[Question] = QUESTIONS, model: Model | None = None, cheap: Model | None = None
+) -> str:
+    """The table after models were asked; what they said is in `raw`."""
     journal, kept = Journal(), measured.read(raw)
+    main = model or ScriptedModel(sums, name="sums")
     for name, way in WAYS.items():
-        anyio.run(asked_in, {name: way}, questions, model or ScriptedModel(sums, name="sums"), journal, kept)
+        anyio.run(asked_in, {name: way}, questions, measured.Models(main, cheap or main), journal, kept)
         kept = together(WAYS, QUESTIONS, journal, kept)
     measured.write(raw, kept)
     return counted_again(raw)
@@ -105,6 +109,16 @@ def test_ways_have_calls_in_common(raw: Path) -> None:
     assert own.isdisjoint({"vote-beta-stop", "vote-certificate-stop", "tournament-of-4", "mixture-of-3"})
     first = [call.task for name, call in measured.read(raw).calls if name == "verify.2"]
     assert first == ["check-1-1-1", "solution-1-2", "check-1-2-1"]
+
+
+def test_rounds_of_two_models_ask_the_cheap_one_where_the_strong_one_agrees_with_itself(raw: Path) -> None:
+    """The four attempts of the first round are the vote's samples, and agree: the two rounds after it are cheap."""
+    strong, cheap = ScriptedModel(sums, name="strong"), ScriptedModel(sums, name="cheap")
+    table = asked(raw, model=strong, cheap=cheap)
+    assert len(cheap.requests) == len(QUESTIONS) * 2 * CANDIDATES
+    by_model = {call.task: call.name for name, call in measured.read(raw).calls if name == f"{SQUEEZED}.1"}
+    assert by_model == {f"round-{n}-{i}": "cheap" for n in (2, 3) for i in range(1, CANDIDATES + 1)}
+    assert counted_again(raw) == table
 
 
 def test_questions_are_not_given_out(raw: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contemplate import Contemplator, Task, aggregators, planners, strategies
-from contemplate.errors import ConfigurationError
+from contemplate.errors import ConfigurationError, ModelServerError
 from contemplate.models import ModelRequest
 from contemplate.planners import Member
 from contemplate.planners.agreement import agreement
@@ -118,22 +119,27 @@ class TestMixture:
 
 
 class TestStrongModel:
-    async def test_it_is_asked_only_where_attempts_disagree(self) -> None:
-        strong = ScriptedModel("Answer: 9", name="strong")
-        answers = iter(["Answer: 1", "Answer: 1", "Answer: 1", "Answer: 1"])
-        cheap = ScriptedModel(lambda request: next(answers))
-        result = await run(planners.rounds(2, 2, 2, strong=strong), cheap)
-        assert not strong.requests
-        assert result.votes == {"1": 2}
+    async def test_it_writes_the_first_round_and_no_other_where_attempts_agree(self) -> None:
+        strong, cheap = ScriptedModel("Answer: 1", name="strong"), ScriptedModel("Answer: 1.0")
+        result = await run(planners.rounds(3, 2, 3, strong=strong), cheap)
+        assert (len(strong.requests), len(cheap.requests)) == (3, 6)
+        assert result.votes == {"1": 3}
 
     async def test_it_settles_what_is_in_dispute(self) -> None:
-        strong = ScriptedModel("Answer: 9", name="strong")
         answers = iter(["Answer: 1", "Answer: 2"])
-        cheap = ScriptedModel(lambda request: next(answers, "Answer: 9"))
+        strong = ScriptedModel(lambda request: next(answers, "Answer: 9"), name="strong")
+        cheap = ScriptedModel("Answer: 9")
         result = await run(planners.rounds(2, 2, 3, strong=strong), cheap)
-        assert len(cheap.requests) == 4
-        assert len(strong.requests) == 2, "in the third round they agree"
+        assert len(strong.requests) == 4
+        assert len(cheap.requests) == 2, "in the third round they agree"
         assert result.votes == {"9": 2}
+
+    async def test_an_attempt_that_failed_agrees_with_nobody(self) -> None:
+        replies: Iterator[str | Exception] = iter([ModelServerError("down", model="m"), "Answer: 1"])
+        strong = ScriptedModel(lambda request: next(replies, "Answer: 1"), name="strong")
+        cheap = ScriptedModel("Answer: 1")
+        await run(planners.rounds(2, 2, 2, strong=strong), cheap)
+        assert (len(strong.requests), len(cheap.requests)) == (4, 0)
 
 
 @given(st.lists(st.sampled_from(["1", "2", "3", None]), min_size=1, max_size=9))

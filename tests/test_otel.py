@@ -15,7 +15,18 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from contemplate import Contemplator, Message, Price, Returned, RunContext, Task, external_tool, tool
+from contemplate import (
+    Contemplator,
+    Message,
+    Price,
+    Returned,
+    RunContext,
+    Task,
+    aggregators,
+    external_tool,
+    planners,
+    tool,
+)
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest, Retry
@@ -202,6 +213,24 @@ async def test_votes_and_their_ends_are_events_of_the_run(receiver: Receiver) ->
     assert len(receiver.named("chat scripted")) == len(
         [each for each in receiver.spans if each.name.startswith("invoke_agent")]
     )
+
+
+async def test_the_standings_of_a_tournament_are_events_of_the_run(receiver: Receiver) -> None:
+    def script(request: ModelRequest) -> str:
+        return "ab"[request.settings.seed or 0] if request.output_schema is None else '{"reason": "so", "better": "1"}'
+
+    mind = Contemplator(
+        ScriptedModel(script),
+        planner=planners.sample(2),
+        aggregator=aggregators.tournament(),
+        on_event=receiver.traces(),
+    )
+    await mind.run("?")
+    (run,) = receiver.named("invoke_workflow contemplate")
+    begin, end = [each.attributes or {} for each in run.events if each.name == "standings_changed"]
+    assert (begin["contemplate.counts"], begin["contemplate.decided"]) == ((0.0, 0.0), False)
+    assert (end["contemplate.pair"], end["contemplate.score"]) == (("sample-1", "sample-2"), 0.5)
+    assert end["contemplate.decided"] is True
 
 
 async def test_a_cancelled_run_leaves_nothing_open(receiver: Receiver) -> None:

@@ -97,7 +97,8 @@ def test_what_was_said_is_checked_again_without_the_model(tmp_path: Path) -> Non
     asked, questions, journal = ways(made), questions_of(made), Journal()
     kept = measured.Kept()
     for name, way in asked.items():
-        anyio.run(asked_in, {name: way}, questions, ScriptedModel(model, name="m"), journal, kept)
+        asked_model = ScriptedModel(model, name="m")
+        anyio.run(asked_in, {name: way}, questions, measured.Models(asked_model, asked_model), journal, kept)
         kept = together(asked, questions, journal, kept)
     measured.write(tmp_path / "raw.gz", kept)
     again = measured.read(tmp_path / "raw.gz")

@@ -31,8 +31,9 @@ from contemplate import (
     planners,
 )
 from contemplate.aggregators.pairwise import expected_score
-from contemplate.aggregators.standings import EVEN, Knockout, Pair, Standings, Swiss, swiss_rounds
+from contemplate.aggregators.standings import EVEN, Knockout, Pair, Round, Standings, Swiss, swiss_rounds
 from contemplate.errors import AggregationError, ConfigurationError, ModelServerError
+from contemplate.events import STRONGEST, Event, StandingsChanged
 from contemplate.journal import Journal
 from contemplate.messages import TokenLogprob
 from contemplate.models import ModelRequest, ModelResponse
@@ -139,6 +140,41 @@ def test_walkovers_are_no_rounds() -> None:
     standings, rounds = play(Knockout.of([5, 1, 5, 1]), better_number)
     assert rounds == [[(0, 2)]]
     assert standings.ranking()[0] == 2
+
+
+@given(VOTES, st.randoms(use_true_random=False))
+@pytest.mark.parametrize("begin", SYSTEMS, ids=["swiss", "knockout"])
+def test_points_never_rank_otherwise_than_the_standings(begin: Begin, votes: list[int], rng: Any) -> None:
+    standings = begin(votes)
+    while True:
+        points = [standings.points_of(each) for each in standings.ranking()]
+        assert points == sorted(points, reverse=True)
+        if not (pairs := standings.pairs()):
+            break
+        standings = standings.after({pair: rng.choice([0, 0.25, 0.5, 1]) for pair in pairs})
+
+
+def test_a_win_is_a_point_and_a_draw_or_no_comparison_half_a_point() -> None:
+    swiss = Swiss.of([1, 3, 1])
+    assert [swiss.points_of(each) for each in range(3)] == [0.0, 1.0, 0.0]
+    swiss = swiss.after({(0, 1): 0.0}).after({(1, 2): 0.5})
+    assert [swiss.points_of(each) for each in range(3)] == [0.5, 2.5, 1.0]
+    knockout = Knockout.of([1] * 4).after({(0, 3): 1.0, (1, 2): 0.0}).after({(0, 2): 0.0})
+    assert [knockout.points_of(each) for each in range(4)] == [1.0, 0.0, 2.0, 0.0]
+
+
+def test_a_round_is_decided_with_its_last_comparison() -> None:
+    first = Round(0, Swiss.of([1, 1])).next()
+    assert first is not None
+    assert (first.number, first.decided, first.now()) == (1, False, first.before)
+    first.scores[0, 1] = 1.0
+    assert (first.decided, first.now().ranking()) == (True, [0, 1])
+    first = Round(0, Swiss.of([1] * 4)).next()
+    assert first is not None
+    first.scores[0, 1] = 1.0
+    assert not first.decided
+    assert [first.now().points_of(each) for each in range(4)] == [1.0, 0.0, 0.5, 0.5], "one that is out is a draw"
+    assert Round(0, Swiss.of([4, 1])).decided
 
 
 # The aggregator
@@ -370,6 +406,57 @@ async def test_a_tournament_that_was_cancelled_goes_on_and_asks_nothing_twice() 
     assert set(asked.values()) == {1}
 
 
+# Its events
+
+
+async def standings_of(asked: ScriptedModel, n: int, **how: object) -> tuple[RunResult[str], list[StandingsChanged]]:
+    events: list[Event] = []
+    aggregator = aggregators.tournament(**how)  # type: ignore[arg-type]
+    mind = Contemplator(asked, planner=planners.sample(n), aggregator=aggregator, on_event=events.append)
+    result = await mind.run("q?")
+    return result, [each for each in events if isinstance(each, StandingsChanged)]
+
+
+@pytest.mark.parametrize(("system", "rounds"), [("swiss", 2), ("knockout", 2)])
+async def test_each_comparison_is_told_and_who_leads(system: str, rounds: int) -> None:
+    result, told = await standings_of(judging(list("bdac"), the_greater), 4, system=system)
+    begin, *compared = told
+    assert (begin.pair, begin.round, begin.decided) == (None, None, False)
+    assert set(begin.points.values()) == {0}
+    assert len(compared) == (result.usage.calls - 4) / 2
+    assert [each.decided for each in compared] == [False] * (len(compared) - 1) + [True]
+    assert [each.round for each in compared] == sorted(each.round or 0 for each in compared)
+    assert compared[-1].round == rounds
+    text = {each.id: each.text for each in result.tasks}
+    for each in compared:
+        assert each.pair is not None
+        first, second = each.pair
+        assert each.score == float(text[first] > text[second])
+        assert list(each.points.values()) == sorted(each.points.values(), reverse=True)
+    assert result.points == compared[-1].points
+    assert (result.support[0], next(iter(result.points))) == ("sample-2", "sample-2")
+    assert [text[each] for each in result.points][1:] == [each.answer for each in result.dissent]
+
+
+async def test_a_comparison_without_a_verdict_is_told_without_a_score() -> None:
+    result, told = await standings_of(judging(["one", "two"], lambda first, second: "I like both"), 2)
+    assert [(each.score, each.decided) for each in told] == [(None, False), (None, True)]
+    assert result.points == {"sample-1": 0.5, "sample-2": 0.5}
+
+
+async def test_standings_that_need_no_comparison_are_told_as_decided() -> None:
+    result, told = await standings_of(judging(["7"] * 3, the_greater), 3)
+    assert [(each.points, each.decided) for each in told] == [({"sample-1": 1.0}, True)]
+    assert result.points == {"sample-1": 1.0}
+
+
+async def test_events_name_the_strongest_only() -> None:
+    n = STRONGEST + 3
+    result, told = await standings_of(judging([*"abcdefghijklm"], the_greater), n, rounds=1)
+    assert len(result.points) == n
+    assert {len(each.points) for each in told} == {STRONGEST}
+
+
 # Expected scores
 
 
@@ -465,7 +552,6 @@ async def test_within_other_aggregators_it_counts_too() -> None:
         mind = Contemplator(model, planner=planners.sample(4), aggregator=aggregator)
         assert mind.estimate("q?").calls.high == 4 + 12
         assert (await mind.run("q?")).complete
-    assert aggregators.judge(or_else=aggregators.tournament()).model_calls == 2
 
 
 def test_a_planner_that_does_not_say_how_much() -> None:

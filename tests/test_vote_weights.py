@@ -37,7 +37,7 @@ from contemplate.errors import AggregationError, ConfigurationError, ModelServer
 from contemplate.journal import Journal
 from contemplate.messages import TokenLogprob
 from contemplate.models import ModelRequest, ModelResponse
-from contemplate.run.protocols import AgentFunction
+from contemplate.run.protocols import AgentFunction, most_model_calls
 from contemplate.testing import ScriptedModel
 from contemplate.testing.scripted import Script
 from contemplate.usage import Usage
@@ -369,7 +369,7 @@ async def test_no_room_for_asking() -> None:
 
 def test_what_limits_need_to_know() -> None:
     assert aggregators.vote().model_calls == 0
-    assert not hasattr(aggregators.vote(by_meaning=True), "model_calls")
+    assert [most_model_calls(aggregators.vote(by_meaning=True), n) for n in (0, 1, 2, 5)] == [0, 0, 1, 10]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from .messages import Message
 from .models import ModelRequest, price_of
 from .models.tokens import request_tokens
 from .planners.planner_size import Sized, Span
-from .run.protocols import more_tasks, most_model_calls
+from .run.protocols import likely_model_calls, more_tasks, most_model_calls
 from .run.run import Job, Parts
 from .samples import Sampled
 from .usage import Usage
@@ -73,9 +73,7 @@ def estimated(parts: Parts, job: Job) -> Estimate:
         high = planning[1] + tasks[1] * samples * (each[1] + times * max(repairs, typed)) + concluding
         # What an aggregator asks again is answered in text, once.
         high += again * each[1]
-    # Where it asks, it also concludes once more.
-    once = concluding if concluding and comparing else 1
-    merges = again * each[0] + (2 * once if again else once) if concluding else 0
+    merges = again * each[0] + (likely_model_calls(parts.aggregator, tasks[1]) or 0)
     likely = _likely(sized, each[0], merges_at_least, merges, Range(low=low, high=high))
     if job.limits.calls is not None:
         most = job.limits.calls

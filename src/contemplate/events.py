@@ -21,6 +21,8 @@ Again = Literal["retried", "hedged", "replaced"]
 # What a call waits behind: other calls of the run; those to which a limit or a budget gave what is left; others of the
 # account (`Limit`); one with the same beginning (`Warm`).
 Queue = Literal["concurrency", "limits", "rate", "prefix"]
+# How many answers of a vote, or candidates of a tournament, an event names at most: the strongest.
+STRONGEST = 10
 EVERYONE: frozenset[Speaker] = frozenset({"planner", "subagent", "aggregator"})
 
 
@@ -240,6 +242,23 @@ class VoteCounted(RunEvent):
     decided: bool
 
 
+class StandingsChanged(RunEvent):
+    """The standings of a tournament changed. Candidates are called by the id of the task that gave the answer first.
+
+    `points` maps the strongest, ten at most, to their points, the leader first; a comparison that is still out counts
+    as a draw. `decided`: whether the first place is. `pair`: who were compared, in which `round` (from 1); `score` is
+    that of the first of them, from 0 to 1, or None without a verdict. There is no pair before the first round, nor at
+    the end of a run that was written down, of which no more is known.
+    """
+
+    kind: Literal["standings_changed"] = "standings_changed"
+    points: dict[Text, float]
+    decided: bool
+    round: int | None = None
+    pair: tuple[Text, Text] | None = None
+    score: float | None = None
+
+
 class CallStarted(RunEvent):
     """A model is asked; the call may have to wait for its turn."""
 
@@ -320,7 +339,10 @@ class OutputDelta(RunEvent):
 
 
 class RunFinished(RunEvent):
-    """The run ended with an answer. Those of its `RunResult`: `support`, `dissent`, `answer`, `votes`, `citations`."""
+    """The run ended with an answer.
+
+    `support`, `dissent`, `answer`, `votes`, `points`, `citations`: those of its `RunResult`.
+    """
 
     kind: Literal["run_finished"] = "run_finished"
     text: Text
@@ -332,6 +354,7 @@ class RunFinished(RunEvent):
     dissent: tuple[Dissent, ...] = ()
     answer: Text | None = None
     votes: dict[Text, int] = Field(default={})
+    points: dict[Text, float] = Field(default={})
     citations: tuple[Citation, ...] = ()
 
 
@@ -369,6 +392,7 @@ Event = Annotated[
     | ContextCondensed
     | TaskFinished
     | VoteCounted
+    | StandingsChanged
     | CallStarted
     | CallQueued
     | CallRepeated

@@ -144,6 +144,7 @@ class Conclusion(Data):
         complete: whether everything that the aggregator needed had arrived.
         answer: for a vote: the answer that won, in the words of the first task that gave it, without its reasons.
         votes: for a vote: how many tasks gave each answer, by its key, the winner first.
+        points: for a tournament: the points of each answer, by the id of the task that gave it first, the winner first.
         citations: which passages of the text rest on which tasks, where the aggregator says so.
     """
 
@@ -154,6 +155,7 @@ class Conclusion(Data):
     dissent: tuple[Dissent, ...] = ()
     answer: Text | None = None
     votes: dict[str, int] = Field(default_factory=dict)
+    points: dict[str, float] = Field(default_factory=dict)
     complete: bool = True
     citations: tuple[Citation, ...] = ()
 
@@ -175,6 +177,8 @@ class RunResult(Data, Generic[OutputT]):
         answer: after a vote: the answer that won, in the words of the first task that gave it, without its reasons;
             `output` is all that the task wrote.
         votes: after a vote: how many tasks gave each answer, by its key, the winner first.
+        points: after a tournament: the points of each answer, by the id of the task that gave it first, the winner
+            first.
         citations: which passages of `text` rest on which tasks, if the aggregator was to say so.
         notes: what was decided, repaired, dropped or given up, in words.
         history: the conversation with this question and its answer: `run(next_question, history=result.history)`.
@@ -197,6 +201,7 @@ class RunResult(Data, Generic[OutputT]):
     dissent: tuple[Dissent, ...] = ()
     answer: Text | None = None
     votes: dict[str, int] = Field(default_factory=dict)
+    points: dict[str, float] = Field(default_factory=dict)
     citations: tuple[Citation, ...] = Field(default=())
     notes: tuple[Text, ...] = Field(default=())
     history: tuple[Message, ...] = ()

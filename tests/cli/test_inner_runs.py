@@ -19,6 +19,7 @@ from contemplate.events import (
     ModelCalled,
     Noted,
     RunStarted,
+    StandingsChanged,
     TaskFinished,
     TaskPlanned,
     TaskStarted,
@@ -108,6 +109,8 @@ def test_the_last_lines_tell_the_calls_the_money_and_the_vote() -> None:
     view.show(VoteCounted(task_id="1", votes={"42": 3, "41": 1}, decided=False))
     line = view._footer()[0].plain
     assert "· 1 call · $0.0123 · 3 of 4 said 42" in line
+    view.show(StandingsChanged(points={"sample-2": 2, "sample-1": 1}, decided=False))
+    assert "· $0.0123 · sample-2 is first with 2 points" in view._footer()[0].plain
     view._console = Console(width=40)
     assert [len(each.plain) <= 37 for each in view._footer()] == [True, True]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
 
-from contemplate import Contemplator, Message, RunContext, Task, TaskResult, Tool, tool
+from contemplate import Contemplator, Message, RunContext, Task, TaskResult, Tool, aggregators, planners, tool
 from contemplate.errors import ModelConnectionError
 from contemplate.events import Event
 from contemplate.journal import Journal
@@ -122,6 +123,20 @@ def voting(journal: Journal | None = None, pace: Pace = at_once) -> Contemplator
 
     mode = "vote"
     return Contemplator(Written(say, pace), mode="vote", journal=journal, labels={"mode": mode})
+
+
+def compared(journal: Journal | None = None, pace: Pace = at_once) -> Contemplator[str]:
+    """A contemplator whose answers are compared two by two; the longer one is better."""
+
+    def say(request: ModelRequest) -> str:
+        found = re.findall(r"<<candidate \d (\w+)>>\n(.*?)\n<<end \1>>", request.messages[-1].text, re.DOTALL)
+        if not found:
+            return "It is so. " * ((request.settings.seed or 0) + 1)
+        first, second = (len(text) for _, text in found)
+        return json.dumps({"reason": "it says more", "better": "1" if first > second else "2"})
+
+    planner, aggregator = planners.sample(4), aggregators.tournament()
+    return Contemplator(Written(say, pace), planner=planner, aggregator=aggregator, journal=journal)
 
 
 def nested(journal: Journal | None = None, pace: Pace = at_once) -> Contemplator[str]:

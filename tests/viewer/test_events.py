@@ -26,6 +26,7 @@ from contemplate.events import (
     RunFinished,
     RunStarted,
     RunSuspended,
+    StandingsChanged,
     TaskDelta,
     TaskFinished,
     TaskStarted,
@@ -44,7 +45,7 @@ from contemplate.server.viewer.shown_runs import RESET, ShownRuns
 from contemplate.testing import ScriptedModel
 from contemplate.views.recorded_events import events_of
 
-from .scenes import contemplating, events_of_run, hostile, large, nested, voting
+from .scenes import compared, contemplating, events_of_run, hostile, large, nested, voting
 
 pytestmark = pytest.mark.anyio
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=5)
@@ -129,7 +130,7 @@ async def test_another_model_is_told() -> None:
     assert [event.model for event in events if isinstance(event, ModelCalled)] == ["two"]
 
 
-@pytest.mark.parametrize("make", [contemplating, voting, nested, hostile])
+@pytest.mark.parametrize("make", [contemplating, voting, compared, nested, hostile])
 async def test_a_recorded_run_tells_what_the_run_told(make: Any, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "runs.db")
     live = await events_of_run(make(journal))
@@ -174,6 +175,10 @@ async def test_a_recorded_run_tells_what_the_run_told(make: Any, tmp_path: Path)
     assert end.model_copy(update={"at": 0}) == last.model_copy(update={"at": 0})
     votes = [sum(event.votes.values()) for event in told if isinstance(event, VoteCounted) and not event.path]
     assert votes == list(range(1, len(votes) + 1))
+    # Of a tournament, only its end is written down.
+    standings = [event for event in told if isinstance(event, StandingsChanged)]
+    lasts = [event for event in live if isinstance(event, StandingsChanged)][-1:]
+    assert [(one.points, one.decided) for one in standings] == [(last.points, True) for last in lasts]
 
 
 async def test_a_recorded_run_that_waits_says_for_what(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from contemplate.testing import ScriptedModel
 from ..browser import Page, chromium
 from ..server.conftest import Serve
 from .conftest import KEY, Show, needs_chromium
-from .scenes import ANSWER, QUESTION, SCRIPT, TITLES, Scholar, contemplating, hostile, large, nested, voting
+from .scenes import ANSWER, QUESTION, SCRIPT, TITLES, Scholar, compared, contemplating, hostile, large, nested, voting
 
 pytestmark = [pytest.mark.anyio, needs_chromium]
 CHAT = "/v1/chat/completions"
@@ -187,6 +187,7 @@ async def test_a_recorded_run_shows_its_tools_votes_and_costs(journal: Journal, 
     await contemplating(journal).run(QUESTION, run_id="treaty")
     await voting(journal).run("What is 6 * 7?", run_id="vote")
     await nested(journal).run("And in two steps?", run_id="nested")
+    await compared(journal).run("Is it so?", run_id="compared")
     url = show(ShownRuns((journal,), LiveRuns()))
     async with chromium() as page:
         await opened(page, url, "/runs/treaty/tasks/1/calls/1")
@@ -204,6 +205,10 @@ async def test_a_recorded_run_shows_its_tools_votes_and_costs(journal: Journal, 
         await page.run("location.hash = '#/runs/vote'")
         await page.wait("document.querySelector('.votes')")
         assert "decided" in await page.text(".votes")
+        await page.run("location.hash = '#/runs/compared'")
+        await page.wait("document.querySelector('.standings')")
+        assert "Tournament decided" in (await page.text(".standings")).replace("\n", " ")
+        assert await page.run("document.querySelectorAll('.standings .bars li').length") == 4
         await page.run("location.hash = '#/runs/nested'")
         await page.wait("document.querySelectorAll('.name').length === 2")
         await page.click(".fold")

@@ -12,6 +12,7 @@ from contemplate.events import (
     ModelCalled,
     Noted,
     PlanDelta,
+    StandingsChanged,
     TaskFinished,
     TaskPlanned,
     TaskStarted,
@@ -88,6 +89,24 @@ def test_candidates_are_not_told_of_before_they_start() -> None:
     assert lines([TaskPlanned(task=candidate), TaskStarted(task_id="sample-1", model="m")]) == ["sample-1: started"]
     vote = VoteCounted(task_id="sample-1", votes={"42": 2, "41": 1}, decided=True)
     assert lines([vote]) == ["Votes: 42 (2), 41 (1); decided"]
+
+
+@pytest.mark.parametrize(
+    ("score", "said"),
+    [
+        (1.0, "Cost beats b"),
+        (0.2, "b beats Cost"),
+        (0.5, "Cost and b draw"),
+        (None, "no verdict on Cost and b"),
+    ],
+)
+def test_the_comparisons_of_a_tournament(score: float | None, said: str) -> None:
+    begin = StandingsChanged(points={"1": 0.5, "b": 0}, decided=False)
+    then = StandingsChanged(points={"1": 1.5, "b": 0.123}, decided=True, round=1, pair=("1", "b"), score=score)
+    assert lines([TaskPlanned(task=COST), begin, then])[1:] == [
+        "Tournament: Cost (0.5), b (0)",
+        f"Tournament, round 1: {said}; Cost (1.5), b (0.123); decided",
+    ]
 
 
 @pytest.mark.parametrize(

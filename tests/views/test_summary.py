@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contemplate import RunResult
-from contemplate.views.summary import summary_line
+from contemplate.events import StandingsChanged, VoteCounted
+from contemplate.views.summary import leading, summary_line
 
 
 def test_how_a_vote_ended() -> None:
@@ -11,6 +12,17 @@ def test_how_a_vote_ended() -> None:
         run_id="r", question="q", output="So.\nAnswer: 7", text="", answer="7", votes={"7": 2, "8": 1}, seconds=1
     )
     assert summary_line(result).startswith("2 of 3 said 7 · 0 calls")
+
+
+def test_how_a_tournament_ended() -> None:
+    result = RunResult[str](run_id="r", question="q", output="So.", text="", points={"a": 2.5, "b": 1})
+    assert summary_line(result).startswith("a is first with 2.5 points · 0 calls")
+
+
+def test_who_is_ahead() -> None:
+    assert leading(VoteCounted(task_id="a", votes={"7": 2, "8": 1}, decided=False)) == "2 of 3 said 7"
+    assert leading(StandingsChanged(points={"a": 1, "b": 0.5}, decided=False)) == "a is first with 1 point"
+    assert leading(VoteCounted(task_id="a", votes={}, decided=False)) == ""
 
 
 def test_a_long_answer_is_cut() -> None:

@@ -4,7 +4,7 @@ import { Fragment } from "preact";
 import { useMemo } from "preact/hooks";
 import { decide } from "./feed";
 import { linkTo, type View } from "./place";
-import type { Run } from "./run";
+import type { Run, StandingsStep } from "./run";
 import type { PendingCall } from "./events";
 import { Text } from "./task";
 import { count, oneLine, plural, seconds } from "./text";
@@ -26,6 +26,7 @@ export function Answer({ run, id, view, decides }: Props) {
         <Approval key={call.id} id={id} call={call} decides={decides} view={view} />
       ))}
       <Votes run={run} id={id} view={view} />
+      <Standings run={run} id={id} view={view} />
       {(text || (run.status !== "running" && run.status !== "suspended")) && (
         <section>
           <h2>{run.status === "running" ? "Answer so far" : "Answer"}</h2>
@@ -65,7 +66,7 @@ export function Answer({ run, id, view, decides }: Props) {
           ))}
         </section>
       )}
-      {run.status === "running" && !text && !run.votes.length && run.planText && !run.planReady && (
+      {run.status === "running" && !text && !run.votes.length && !run.standings.length && run.planText && !run.planReady && (
         <section>
           <h2>Plan, as it is written</h2>
           <Text text={run.planText} live mono />
@@ -95,7 +96,7 @@ function Cited({ run, id, view }: { run: Run; id: string; view: View }) {
   // Places are counted in characters, which JavaScript may hold in two.
   const letters = useMemo(() => Array.from(run.text), [run.text]);
   const piece = (from: number, to: number): string => letters.slice(from, to).join("");
-  const title = (task: string): string => oneLine(run.lanes.get(task)?.title ?? task, 60);
+  const title = (task: string): string => oneLine(titleOf(run, task), 60);
   let before = 0;
   const passages = run.citations.map((each) => {
     const plain = piece(before, each.start);
@@ -146,7 +147,6 @@ function Votes({ run, id, view }: { run: Run; id: string; view: View }) {
   const step = run.votes.at(-1);
   const margin = run.margin();
   if (!step || !margin) return null;
-  const most = step.votes[0]?.[1] ?? 1;
   const lead = margin.decided
     ? `decided, ${margin.lead} ahead`
     : `${margin.lead} ahead, ${margin.toCome} to come` + (margin.missing ? `, ${margin.missing} more would decide` : "");
@@ -155,19 +155,7 @@ function Votes({ run, id, view }: { run: Run; id: string; view: View }) {
       <h2>
         Votes <span class="quiet">{lead}</span>
       </h2>
-      <ul>
-        {step.votes.map(([answer, votes]) => (
-          <li key={answer}>
-            <span class="label" title={oneLine(answer, 400)}>
-              {oneLine(answer, 120)}
-            </span>
-            <span class="bar">
-              <i style={{ width: `${(votes / most) * 100}%` }} />
-            </span>
-            <span class="number">{count(votes)}</span>
-          </li>
-        ))}
-      </ul>
+      <Bars counts={step.votes} />
       <p class="chips falls" aria-label="Votes as they fell">
         {run.votes.slice(-60).map((each, index) =>
           each.lane ? (
@@ -184,6 +172,66 @@ function Votes({ run, id, view }: { run: Run; id: string; view: View }) {
     </section>
   );
 }
+
+/** Answers, or candidates, with their votes or points, the strongest first. */
+function Bars({ counts }: { counts: [string, number][] }) {
+  const most = counts[0]?.[1] || 1;
+  return (
+    <ul class="bars">
+      {counts.map(([name, number], index) => (
+        <li key={index}>
+          <span class="label" title={oneLine(name, 400)}>
+            {oneLine(name, 120)}
+          </span>
+          <span class="bar">
+            <i style={{ width: `${(number / most) * 100}%` }} />
+          </span>
+          <span class="number">{count(number)}</span>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Standings({ run, id, view }: { run: Run; id: string; view: View }) {
+  const step = run.standings.at(-1);
+  if (!step) return null;
+  const facts = [step.round === null ? null : `round ${step.round}`, step.decided ? "decided" : null];
+  const compared = run.standings.filter((each) => each.pair !== null).slice(-60);
+  return (
+    <section class="votes standings">
+      <h2>
+        Tournament <span class="quiet">{facts.filter(Boolean).join(", ")}</span>
+      </h2>
+      <Bars counts={step.points.map(([task, points]) => [titleOf(run, task), points])} />
+      {compared.length > 0 && (
+        <ul class="notes" aria-label="Comparisons">
+          {compared.map((each, index) => (
+            <li key={index}>
+              <time>{seconds(each.at)}</time> Round {each.round}: <Compared run={run} id={id} view={view} step={each} />
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+/** Who beat whom, the better one first. */
+function Compared({ run, id, view, step }: { run: Run; id: string; view: View; step: StandingsStep }) {
+  const [first, second] = step.pair ?? ["", ""];
+  const [better, other] = (step.score ?? 0.5) < 0.5 ? [second, first] : [first, second];
+  const link = (task: string) => <a href={linkTo(id, { task, view })}>{oneLine(titleOf(run, task), 60)}</a>;
+  return (
+    <span>
+      {link(better)}
+      {step.score === null ? " and, without a verdict, " : step.score === 0.5 ? " draws with " : " beats "}
+      {link(other)}
+    </span>
+  );
+}
+
+const titleOf = (run: Run, task: string): string => run.lanes.get(task)?.title ?? task;
 
 function Approval({ id, call, decides, view }: { id: string; call: PendingCall; decides: boolean; view: View }) {
   const why = useSignal("");

@@ -263,9 +263,9 @@ function drawAxis(
     if (x(tick) + 4 + ctx.measureText(text).width < width) ctx.fillText(text, Math.round(x(tick)) + 4, 12);
     ctx.fillRect(Math.round(x(tick)), 2, 1, 26);
   }
-  // What happened to the run as a whole: votes as they fell, and notes.
+  // What happened to the run as a whole: votes as they fell, comparisons, and notes.
   ctx.fillStyle = color.aggregator;
-  for (const vote of run.votes) ctx.fillRect(x(vote.at), vote.decided ? 16 : 20, vote.decided ? 2 : 1, 12);
+  for (const vote of [...run.votes, ...run.standings]) ctx.fillRect(x(vote.at), vote.decided ? 16 : 20, vote.decided ? 2 : 1, 12);
   for (const note of run.notes) {
     ctx.fillStyle = note.kind === "error" ? color.bad : note.kind === "limit" ? color.hold : note.kind === "learnt" ? color.learn : color.muted;
     ctx.fillRect(x(note.at) - 1, 22, 3, 3);

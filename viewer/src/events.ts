@@ -103,6 +103,14 @@ export type Event = Base &
     | { kind: "context_condensed"; task_id: string; turns: number; tokens_before: number; tokens_after: number }
     | { kind: "task_finished"; result: ResultData }
     | { kind: "vote_counted"; task_id: string; votes: Record<string, number>; decided: boolean }
+    | {
+        kind: "standings_changed";
+        points: Record<string, number>;
+        decided: boolean;
+        round?: number;
+        pair?: [string, string];
+        score?: number;
+      }
     | { kind: "call_started"; name: CallName; model: string }
     | { kind: "call_queued"; name: CallName; behind?: Behind }
     | { kind: "call_repeated"; name: CallName; reason: "retried" | "hedged" | "replaced"; message?: string }
@@ -131,6 +139,7 @@ export type Event = Base &
         dissent?: Dissent[];
         answer?: string;
         votes?: Record<string, number>;
+        points?: Record<string, number>;
         citations?: Citation[];
       }
     | { kind: "run_suspended"; pending: PendingCall[]; usage: Usage; seconds: number }

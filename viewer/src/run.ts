@@ -83,6 +83,16 @@ export interface VoteStep {
   decided: boolean;
 }
 
+/** The standings of a tournament, the strongest candidate first, and the comparison that made them. */
+export interface StandingsStep {
+  at: number;
+  points: [string, number][];
+  decided: boolean;
+  round: number | null;
+  pair: [string, string] | null;
+  score: number | null;
+}
+
 const NONE: Usage = {
   calls: 0,
   input_tokens: 0,
@@ -125,6 +135,7 @@ export class Run {
   readonly roots: Lane[] = [];
   readonly calls: Call[] = [];
   readonly votes: VoteStep[] = [];
+  readonly standings: StandingsStep[] = [];
   readonly notes: Note[] = [];
   readonly waiting = new Map<string, PendingCall>();
   readonly spentBy: Record<Role, Usage> = { planner: NONE, subagent: NONE, aggregator: NONE };
@@ -267,6 +278,17 @@ export class Run {
         break;
       case "vote_counted":
         if (!path) this.vote(event.task_id, event.votes, event.decided, at);
+        break;
+      case "standings_changed":
+        if (path) break;
+        this.standings.push({
+          at,
+          points: ranked(event.points),
+          decided: event.decided,
+          round: event.round ?? null,
+          pair: event.pair ?? null,
+          score: event.score ?? null,
+        });
         break;
       case "output_delta": {
         if (path) break;
@@ -536,11 +558,16 @@ export class Run {
 
   private vote(id: string, votes: Record<string, number>, decided: boolean, at: number): void {
     const before = new Map(this.votes.at(-1)?.votes ?? []);
-    const now = Object.entries(votes).sort((one, other) => other[1] - one[1]);
+    const now = ranked(votes);
     const lane = this.lanes.get(id) ?? null;
     if (lane) lane.vote = now.find(([answer, count]) => count > (before.get(answer) ?? 0))?.[0] ?? "";
     this.votes.push({ at, lane, votes: now, decided });
   }
+}
+
+/** Numbers by name, the greatest first: JavaScript puts names that are numbers first. */
+function ranked(counts: Record<string, number>): [string, number][] {
+  return Object.entries(counts).sort((one, other) => other[1] - one[1]);
 }
 
 function write(call: Call, text: string, thought: string): void {

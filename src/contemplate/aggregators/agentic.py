@@ -19,8 +19,10 @@ from ..run.output_type import OutputType, json_in
 from ..run.task_context import TaskContext
 from ..settings import ModelSettings
 from .conclusions import conclusion_of, dissent, earliest_answer, images_of, in_launch_order, nothing_answered, shuffled
-from .missed_form import FormMissed, OrElse, conclude_instead
+from .missed_form import FormMissed, OrElse, WithFallback
 from .trajectories import Trajectories
+
+MAX_REPAIRS = 2
 
 
 @checked_arguments
@@ -60,7 +62,7 @@ def agentic(
     return _Agentic(model, settings or ModelSettings(), max_turns, context, or_else)
 
 
-class _Agentic:
+class _Agentic(WithFallback):
     def __init__(
         self,
         model: str | Model | None,
@@ -69,11 +71,19 @@ class _Agentic:
         context: int,
         or_else: OrElse | None,
     ) -> None:
-        self._or_else = or_else
+        super().__init__(or_else)
         self._model = model
         self._settings = settings
         self._max_turns = max_turns
         self._context = context
+
+    def model_calls(self, tasks: int) -> int | None:
+        """Return how many calls are made at most: turns, repairs of the last one, and those of `or_else`."""
+        return self.calls_after(self._max_turns + MAX_REPAIRS, tasks)
+
+    def likely_calls(self, tasks: int) -> int:
+        """Return how many calls are made at most if the agent finishes."""
+        return self._max_turns
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
         ctx.offer(lambda: earliest_answer(ctx))
@@ -89,9 +99,7 @@ class _Agentic:
         try:
             text, finish = await self._finish(question, shown, ctx)
         except FormMissed as missed:
-            parts = any(each.task.kind == "part" for each in seen)
-            or_else = self._or_else or ("synthesize" if parts else "first")
-            return await conclude_instead(or_else, question, seen, ctx, missed)
+            return await self.conclude_instead(question, seen, ctx, missed)
         supporting = {shown[number - 1].id for number in finish.support}
         support = tuple(each.id for each in usable if each.id in supporting) or tuple(each.id for each in answered)
         return Conclusion(
@@ -106,7 +114,9 @@ class _Agentic:
     async def _finish(self, question: str, shown: list[TaskResult], ctx: RunContext) -> tuple[str, Any]:
         """Return the agent's solution as it wrote it, and its answer."""
         trajectories = Trajectories(shown, ctx.prompts)
-        agent = Agent(tools=trajectories.tools, max_turns=self._max_turns, context=self._context)
+        agent = Agent(
+            tools=trajectories.tools, max_turns=self._max_turns, max_repairs=MAX_REPAIRS, context=self._context
+        )
         user = ctx.prompts.render("agentic_question", question=question, trajectories=trajectories.overview)
         messages = ctx.opening("aggregator", ctx.prompts.render("agentic"), user)
         output = _finish_type(len(shown), ctx.output)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from ..arguments import checked_arguments
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator, more_tasks, most_model_calls, subagent_settings
+from ..run.protocols import Aggregator, likely_model_calls, more_tasks, most_model_calls, subagent_settings
 
 
 @checked_arguments
@@ -21,8 +21,11 @@ def by_kind(*, candidates: Aggregator, others: Aggregator) -> _ByKind:
 
 class _ByKind:
     def __init__(self, candidates: Aggregator, others: Aggregator) -> None:
-        calls = [getattr(each, "model_calls", 1) for each in (candidates, others)]
-        self.model_calls: int | Callable[[int], int] = max(calls) if not any(map(callable, calls)) else self._most_calls
+        calls = [getattr(each, "model_calls", None) for each in (candidates, others)]
+        stated = [each for each in calls if isinstance(each, int)]
+        self.model_calls: int | Callable[[int], int | None] = (
+            max(stated) if len(stated) == len(calls) else self._most_calls
+        )
         if more := max(map(more_tasks, (candidates, others))):
             self.more_tasks = more
         settings = [each for each in map(subagent_settings, (candidates, others)) if each is not None]
@@ -30,13 +33,23 @@ class _ByKind:
         self._candidates = candidates
         self._others = others
 
-    def _most_calls(self, tasks: int) -> int:
-        return max(most_model_calls(each, tasks) or 0 for each in (self._candidates, self._others))
+    def _most_calls(self, tasks: int) -> int | None:
+        return _most(most_model_calls(each, tasks) for each in (self._candidates, self._others))
+
+    def likely_calls(self, tasks: int) -> int | None:
+        """Return how many calls the one that usually makes more of them makes."""
+        return _most(likely_model_calls(each, tasks) for each in (self._candidates, self._others))
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
         first = await anext(results, None)
         chosen = self._candidates if first is not None and first.task.kind == "candidate" else self._others
         return await chosen(question, _Prepended(first, results), ctx)
+
+
+def _most(calls: Iterable[int | None]) -> int | None:
+    known = list(calls)
+    numbers = [each for each in known if each is not None]
+    return max(numbers) if len(numbers) == len(known) else None
 
 
 class _Prepended:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-STRONGEST = 10
+from ..events import STRONGEST
 
 
 @dataclass(slots=True, eq=False)

@@ -18,7 +18,7 @@ from ..run.context import RunContext
 from ..run.output_type import OutputType
 from ..settings import ModelSettings
 from .conclusions import conclusion_with_dissent, earliest_answer, in_launch_order, nothing_answered, shuffled
-from .missed_form import FormMissed, OrElse, conclude_instead, model_calls_of
+from .missed_form import FormMissed, OrElse, WithFallback
 from .parallel import run_in_parallel
 
 MAX_REPAIRS = 1
@@ -58,7 +58,7 @@ def judge(
     return _Judge(model, both_orders, criteria, settings, or_else)
 
 
-class _Judge:
+class _Judge(WithFallback):
     def __init__(
         self,
         model: str | Model | None,
@@ -67,12 +67,19 @@ class _Judge:
         settings: ModelSettings | None,
         or_else: OrElse,
     ) -> None:
+        super().__init__(or_else)
         self._orders = 2 if both_orders else 1
-        self.model_calls = self._orders + model_calls_of(or_else)
-        self._or_else = or_else
         self._model = model
         self._criteria = criteria
         self._settings = settings or ModelSettings()
+
+    def model_calls(self, candidates: int) -> int | None:
+        """Return how many calls are made at most among so many candidates: each repaired, and those of `or_else`."""
+        return self.calls_after(self._orders * (1 + MAX_REPAIRS), candidates) if candidates > 1 else 0
+
+    def likely_calls(self, candidates: int) -> int:
+        """Return how many calls are made where each choice names a candidate."""
+        return self._orders if candidates > 1 else 0
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
         ctx.offer(lambda: earliest_answer(ctx))
@@ -83,7 +90,7 @@ class _Judge:
         try:
             winner = candidates[0] if len(candidates) == 1 else await self._best(question, candidates, ctx)
         except FormMissed as missed:
-            return await conclude_instead(self._or_else, question, seen, ctx, missed)
+            return await self.conclude_instead(question, seen, ctx, missed)
         return conclusion_with_dissent(winner, seen, ctx, complete=all(each.answered for each in seen))
 
     async def _best(self, question: str, candidates: list[TaskResult], ctx: RunContext) -> TaskResult:

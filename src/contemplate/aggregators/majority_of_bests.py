@@ -15,13 +15,12 @@ import anyio
 
 from ..arguments import checked_arguments
 from ..errors import AggregationError, ConfigurationError
-from ..events import VoteCounted
+from ..events import STRONGEST, VoteCounted
 from ..result import Conclusion, Dissent, TaskResult
 from ..run.answer_keys import Key, bare_answer, key_of, value_of
 from ..run.context import RunContext
 from ..tools.user_code import call_function
 from .conclusions import NoModelCalls, conclusion_of, nothing_answered
-from .early_stopping import STRONGEST
 from .weights import Weights
 
 Score = Callable[[TaskResult], float | Awaitable[float | None] | None]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator
+from ..run.protocols import Aggregator, more_tasks, most_model_calls, subagent_settings
 from ..run.return_values import as_conclusion
+from ..settings import ModelSettings
 
 OrElse = Literal["first", "vote", "synthesize"] | Aggregator
 
@@ -20,25 +21,50 @@ class FormMissed(Exception):
     """Raised when a model's answer has not the form it was asked for, after all repairs."""
 
 
-def model_calls_of(or_else: OrElse) -> int:
-    """Return how many model calls `or_else` may make: one, if it does not say, or that depends on the answers."""
-    calls = getattr(_aggregator(or_else), "model_calls", 1)
-    return calls if isinstance(calls, int) else 1
+class WithFallback:
+    """The base of an aggregator that another one concludes for, if a model misses its form.
 
-
-async def conclude_instead(
-    or_else: OrElse, question: str, seen: Iterable[TaskResult], ctx: RunContext, missed: FormMissed
-) -> Conclusion:
-    """Conclude from the results `seen` with `or_else`, with a note; the conclusion is marked as incomplete.
-
-    Raises:
-        ContemplateError: `or_else` has no conclusion either.
+    Args:
+        or_else: the other one; the first answer or a synthesis, as the results are, if None.
     """
-    name = or_else if isinstance(or_else, str) else type(or_else).__name__
-    ctx.note(f"{missed}; concluded with or_else={name} instead")
-    in_order = sorted(seen, key=lambda each: each.index)
-    conclusion = as_conclusion(await _aggregator(or_else)(question, _Again(in_order), ctx))
-    return conclusion.model_copy(update={"complete": False})
+
+    def __init__(self, or_else: OrElse | None) -> None:
+        self._or_else = or_else
+
+    @property
+    def _dearest(self) -> Aggregator:
+        return _aggregator(self._or_else or "synthesize")
+
+    @property
+    def more_tasks(self) -> int:
+        """How many tasks the other one may add to a run."""
+        return more_tasks(self._dearest)
+
+    @property
+    def subagent_settings(self) -> ModelSettings | None:
+        """What the other one needs for the subagents' calls."""
+        return subagent_settings(self._dearest)
+
+    def calls_after(self, calls: int, tasks: int) -> int | None:
+        """Return how many calls the two make at most from so many tasks, of which `calls` are the first one's."""
+        instead = most_model_calls(self._dearest, tasks)
+        return None if instead is None else calls + instead
+
+    async def conclude_instead(
+        self, question: str, seen: Sequence[TaskResult], ctx: RunContext, missed: FormMissed
+    ) -> Conclusion:
+        """Conclude from the results `seen` with the other one, with a note; the conclusion is marked as incomplete.
+
+        Raises:
+            ContemplateError: it has no conclusion either.
+        """
+        parts = any(each.task.kind == "part" for each in seen)
+        or_else = self._or_else or ("synthesize" if parts else "first")
+        name = or_else if isinstance(or_else, str) else type(or_else).__name__
+        ctx.note(f"{missed}; concluded with or_else={name} instead")
+        in_order = sorted(seen, key=lambda each: each.index)
+        conclusion = as_conclusion(await _aggregator(or_else)(question, _Again(in_order), ctx))
+        return conclusion.model_copy(update={"complete": False})
 
 
 def _aggregator(or_else: OrElse) -> Aggregator:

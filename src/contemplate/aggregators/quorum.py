@@ -11,7 +11,7 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError, QuorumNotReached
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator, more_tasks, subagent_settings
+from ..run.protocols import Aggregator, likely_model_calls, more_tasks, subagent_settings
 
 
 @checked_arguments
@@ -39,13 +39,17 @@ def quorum(inner: Aggregator, *, enough: int | None = None, required: str | Coll
 class _Quorum:
     def __init__(self, inner: Aggregator, enough: int, required: tuple[str, ...]) -> None:
         if hasattr(inner, "model_calls"):
-            self.model_calls: int | Callable[[int], int] = inner.model_calls
+            self.model_calls: int | Callable[[int], int | None] = inner.model_calls
         if more := more_tasks(inner):
             self.more_tasks = more
         self.subagent_settings = subagent_settings(inner)
         self._inner = inner
         self._enough = enough
         self._required = required
+
+    def likely_calls(self, tasks: int) -> int | None:
+        """Return how many calls `inner` usually makes."""
+        return likely_model_calls(self._inner, tasks)
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
         gathered = _Gathered(self._required)

@@ -31,6 +31,10 @@ class Standings(Protocol):
         """Return all candidates, the best first."""
         ...
 
+    def points_of(self, candidate: int) -> float:
+        """Return the points of a candidate."""
+        ...
+
 
 def swiss_rounds(candidates: int, rounds: int | None = None) -> int:
     """Return how many rounds a Swiss tournament has: log2 of the number of candidates, and one more, unless stated.
@@ -51,11 +55,13 @@ class Swiss:
         points: those of each candidate, less half a point for each round.
         left: number of rounds to come.
         met: who has met.
+        played: number of rounds so far.
     """
 
     points: tuple[float, ...]
     left: int
     met: frozenset[Pair] = frozenset()
+    played: int = 0
 
     @classmethod
     def of(cls, votes: Sequence[int], rounds: int | None = None) -> Swiss:
@@ -65,11 +71,15 @@ class Swiss:
             votes: how many equal answers each candidate stands for.
             rounds: number of rounds; as by `swiss_rounds` if None.
         """
-        return cls(tuple(EVEN * each for each in votes), swiss_rounds(len(votes), rounds))
+        return cls(tuple(EVEN * (each - 1) for each in votes), swiss_rounds(len(votes), rounds))
 
     def ranking(self) -> list[int]:
         """Return all candidates, the best first."""
         return sorted(range(len(self.points)), key=lambda each: (-self.points[each], each))
+
+    def points_of(self, candidate: int) -> float:
+        """Return the points of a candidate."""
+        return self.points[candidate] + EVEN * self.played
 
     def pairs(self) -> list[Pair]:
         """Return whom to compare in the next round; nobody if no pairing that is left can change the first place."""
@@ -97,7 +107,8 @@ class Swiss:
         for (one, other), score in sorted(scores.items()):
             points[one] += score - EVEN
             points[other] += EVEN - score
-        return replace(self, points=tuple(points), left=self.left - 1, met=self.met | scores.keys())
+        met = self.met | scores.keys()
+        return replace(self, points=tuple(points), left=self.left - 1, met=met, played=self.played + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,14 @@ class Knockout:
         """Return all candidates, the best first: who lost last, and of these who stands for most answers."""
         return sorted(range(len(self.votes)), key=lambda each: (-self.out.get(each, inf), -self.votes[each], each))
 
+    def points_of(self, candidate: int) -> float:
+        """Return in how many rounds a candidate was not beaten."""
+        return float(self.out.get(candidate, self._played + 1) - 1)
+
+    @property
+    def _played(self) -> int:
+        return max(self.out.values(), default=0)
+
     def pairs(self) -> list[Pair]:
         """Return whom to compare in the next round; nobody if only one is left."""
         return [pair for pair in self._seeded() if self._is_open(pair)]
@@ -151,9 +170,41 @@ class Knockout:
 
     def after(self, scores: Mapping[Pair, float]) -> Knockout:
         """Return the standings after a round; who was not compared has drawn."""
-        number = max(self.out.values(), default=0) + 1
+        number = self._played + 1
         lost = {self._loser(pair, scores.get(pair, EVEN)): number for pair in self._seeded()}
         return replace(self, out={**self.out, **lost})._to_compare()
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A round of a tournament, while it is played.
+
+    Args:
+        number: its number, from 1; 0 is before the first.
+        before: the standings before it.
+        pairs: who are compared.
+        scores: of the comparisons so far, the score of the first of the two, from 0 to 1.
+    """
+
+    number: int
+    before: Standings
+    pairs: Sequence[Pair] = ()
+    scores: dict[Pair, float] = field(default_factory=dict)
+
+    def now(self) -> Standings:
+        """Return the standings by the comparisons so far; one that is still out counts as a draw."""
+        return self.before.after(self.scores) if self.scores else self.before
+
+    def next(self) -> Round | None:
+        """Return the round after this one, once all comparisons are there; None if the first place is decided."""
+        standings = self.now()
+        pairs = standings.pairs()
+        return Round(self.number + 1, standings, pairs) if pairs else None
+
+    @property
+    def decided(self) -> bool:
+        """Whether the first place is decided."""
+        return len(self.scores) == len(self.pairs) and self.next() is None
 
 
 def _pair(one: int, other: int) -> Pair:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import Literal
 
 from ..arguments import checked_arguments
 from ..errors import ConfigurationError
+from ..events import STRONGEST, StandingsChanged
 from ..models import Model
 from ..result import Conclusion, Dissent, TaskResult
 from ..run.answer_keys import Key, key_of
@@ -16,7 +18,7 @@ from ..settings import ModelSettings
 from .conclusions import conclusion_of, in_launch_order, nothing_answered
 from .pairwise import Comparison, PairJudge
 from .parallel import run_in_parallel
-from .standings import Knockout, Pair, Standings, Swiss, swiss_rounds
+from .standings import Knockout, Pair, Round, Standings, Swiss, swiss_rounds
 
 System = Literal["swiss", "knockout"]
 
@@ -96,38 +98,33 @@ class _Tournament:
         if not candidates:
             raise nothing_answered(seen)
         judge = PairJudge(question, ctx, self._model, self._criteria, self._settings)
-        standings, complete = self._begin(candidates), all(each.answered for each in seen)
-        while pairs := standings.pairs():
-            scores: dict[Pair, float] = {}
-            ctx.offer(partial(_conclusion, candidates, standings, scores, ctx, complete=False))
-            judged = await self._play(pairs, candidates, judge, scores, ctx)
-            standings = standings.after(scores)
-            complete = complete and judged == len(pairs)
+        played, complete = Round(0, self._begin(candidates)), all(each.answered for each in seen)
+        _tell(played, candidates, ctx)
+        while following := played.next():
+            played = following
+            ctx.offer(partial(_conclusion, candidates, played, ctx, complete=False))
+            judged = await self._play(played, candidates, judge, ctx)
+            complete = complete and judged == len(played.pairs)
             if not judged:
                 break
-        return _conclusion(candidates, standings, {}, ctx, complete=complete)
+        return _conclusion(candidates, played, ctx, complete=complete)
 
     async def _play(
-        self,
-        pairs: Sequence[Pair],
-        candidates: Sequence[Sequence[TaskResult]],
-        judge: PairJudge,
-        scores: dict[Pair, float],
-        ctx: RunContext,
+        self, playing: Round, candidates: Sequence[Sequence[TaskResult]], judge: PairJudge, ctx: RunContext
     ) -> int:
         """Add the scores of a round as they come; return how many pairs were judged."""
 
         async def play(pair: Pair) -> Comparison:
             one, other = pair
             comparison = await judge.compare(candidates[one][0], candidates[other][0])
-            scores[pair] = comparison.score
+            playing.scores[pair] = comparison.score
+            _tell(playing, candidates, ctx, pair, comparison)
             return comparison
 
-        comparisons = await run_in_parallel([partial(play, pair) for pair in pairs])
+        comparisons = await run_in_parallel([partial(play, pair) for pair in playing.pairs])
         if failures := [each for comparison in comparisons for each in comparison.failures]:
-            ctx.note(
-                f"{len(failures)} of {2 * len(pairs)} verdicts of a round of the tournament are missing: {failures[0]}"
-            )
+            verdicts = 2 * len(playing.pairs)
+            ctx.note(f"{len(failures)} of {verdicts} verdicts of a round of the tournament are missing: {failures[0]}")
         return sum(each.judged for each in comparisons)
 
     def _begin(self, candidates: Sequence[Sequence[TaskResult]]) -> Standings:
@@ -146,22 +143,43 @@ class _Tournament:
         candidates = self._candidates(results, ctx)
         if not candidates:
             raise nothing_answered(ctx.results.values())
-        return _conclusion(candidates, self._begin(candidates), {}, ctx, complete=False)
+        return _conclusion(candidates, Round(0, self._begin(candidates)), ctx, complete=False)
+
+
+def _tell(
+    playing: Round,
+    candidates: Sequence[Sequence[TaskResult]],
+    ctx: RunContext,
+    pair: Pair | None = None,
+    comparison: Comparison | None = None,
+) -> None:
+    """Tell the standings: before the first round, and after each comparison."""
+    if ctx.listening:
+        ctx.emit(
+            StandingsChanged(
+                points=dict(islice(_points(candidates, playing.now()).items(), STRONGEST)),
+                decided=playing.decided,
+                round=playing.number or None,
+                pair=None if pair is None else (candidates[pair[0]][0].id, candidates[pair[1]][0].id),
+                score=comparison.score if comparison is not None and comparison.judged else None,
+            )
+        )
+
+
+def _points(candidates: Sequence[Sequence[TaskResult]], standings: Standings) -> dict[str, float]:
+    return {candidates[each][0].id: standings.points_of(each) for each in standings.ranking()}
 
 
 def _conclusion(
-    candidates: Sequence[Sequence[TaskResult]],
-    standings: Standings,
-    scores: dict[Pair, float],
-    ctx: RunContext,
-    *,
-    complete: bool,
+    candidates: Sequence[Sequence[TaskResult]], playing: Round, ctx: RunContext, *, complete: bool
 ) -> Conclusion:
-    """Return who is first after a round with these scores, with all equal answers; the others are its dissent."""
-    first, *others = standings.after(scores).ranking() if scores else standings.ranking()
+    """Return who is first by the comparisons so far, with all equal answers; the others are its dissent."""
+    standings = playing.now()
+    first, *others = standings.ranking()
     dissent = tuple(
         Dissent(answer=candidates[each][0].text.strip(), tasks=tuple(equal.id for equal in candidates[each]))
         for each in others
     )
     support = tuple(each.id for each in candidates[first])
-    return conclusion_of(candidates[first][0], ctx, support=support, dissent=dissent, complete=complete)
+    conclusion = conclusion_of(candidates[first][0], ctx, support=support, dissent=dissent, complete=complete)
+    return conclusion.model_copy(update={"points": _points(candidates, standings)})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Literal
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Literal, NamedTuple
 
 import anyio
 
@@ -16,13 +16,16 @@ from ..run.answer_keys import Key, key_of, value_of
 from ..run.context import RunContext
 from ..settings import ModelSettings
 from .certificate import Certificate
+from .consensus import Consensus
 from .meaning import Meanings
 from .vote_count import Count
 from .weights import Weights
 
-Stop = Literal["exact", "beta", "certificate"]
+Stop = Literal["exact", "beta", "certificate", "consensus"]
 DEFAULT_CONFIDENCE = 0.95
 DEFAULT_ERROR = 0.05
+DEFAULT_CONSENSUS = 0.95
+DEFAULT_WARMUP = 16
 
 
 @checked_arguments
@@ -32,6 +35,8 @@ def vote(
     stop: Stop | None = "exact",
     confidence: float | None = None,
     error: float | None = None,
+    consensus: float | None = None,
+    after: int | None = None,
     quorum: int = 1,
     weights: Weights | None = None,
     by_meaning: bool = False,
@@ -46,7 +51,9 @@ def vote(
     because those arrive first. With `stop="certificate"` it also returns once the leader is certified as the model's
     most probable answer: the probability that it is not is at most `error`, however often one looks. That holds for
     samples of one model and one prompt; votes are counted towards it in the order of launch, so that a late call
-    delays it.
+    delays it. With `stop="consensus"` it also returns once the leader has a share `consensus` of the weight of all
+    votes, counted in the order of launch, when `after` calls have ended (DeepConf, https://arxiv.org/abs/2508.15260): a
+    heuristic, which says nothing of what is still running.
 
     A call that failed or was cut short might have changed the winner: the result is complete only if it could not have,
     by the same exact rule. An answer that the key cannot read is an abstention, and changes nothing.
@@ -63,6 +70,8 @@ def vote(
         confidence: for `stop="beta"`: required probability of the leader, in (0.5, 1); 0.95 if None.
         error: for `stop="certificate"`: maximum probability that the answer is not the most probable one, in (0, 1);
             0.05 if None.
+        consensus: for `stop="consensus"`: required share of the leader, in (0.5, 1]; 0.95 if None.
+        after: for `stop="consensus"`: the first so many calls must have ended, at least two; 16 if None.
         quorum: minimum number of counted answers, abstentions excluded.
         weights: `by_confidence()`, `by_accuracy(...)`, `by_logprobs()` or your own; all votes weigh the same if None.
         by_meaning: whether to group answers with different keys by meaning.
@@ -71,27 +80,50 @@ def vote(
             verdicts repeatable.
 
     Raises:
-        ConfigurationError: `confidence`, `error` or `quorum` is out of range, `confidence` or `error` is given without
-            its `stop`, `stop="beta"` or `stop="certificate"` with `weights`, or `model` or `settings` without
-            `by_meaning`.
+        ConfigurationError: a number is out of range, or given without its `stop`, `stop="beta"` or `stop="certificate"`
+            with `weights`, or `model` or `settings` without `by_meaning`.
     """
-    if confidence is not None and not 0.5 < confidence < 1:
-        raise ConfigurationError(f"vote({confidence=}): confidence must be between 0.5 and 1")
-    if error is not None and not 0 < error < 1:
-        raise ConfigurationError(f"vote({error=}): error must be between 0 and 1")
-    for name, value, of in (("confidence", confidence, "beta"), ("error", error, "certificate")):
-        if value is not None and stop != of:
-            raise ConfigurationError(f'vote({name}=...) is for stop="{of}"', hint=f"leave out {name}, or stop so")
+    for number in (
+        _Number("confidence", confidence, "beta", lambda each: 0.5 < each < 1, "between 0.5 and 1"),
+        _Number("error", error, "certificate", lambda each: 0 < each < 1, "between 0 and 1"),
+        _Number("consensus", consensus, "consensus", lambda each: 0.5 < each <= 1, "above 0.5 and at most 1"),
+        _Number("after", after, "consensus", lambda each: each >= 2, "at least 2, as one answer agrees with itself"),
+    ):
+        number.check(stop)
     if quorum < 1:
         raise ConfigurationError(f"vote({quorum=}): quorum must be at least 1")
     if weights is not None and stop in ("beta", "certificate"):
-        raise ConfigurationError(f'vote(stop="{stop}") counts votes and cannot weigh them', hint='use stop="exact"')
+        raise ConfigurationError(
+            f'vote(stop="{stop}") counts votes and cannot weigh them', hint='use stop="exact" or "consensus"'
+        )
     for name, given in (("model", model), ("settings", settings)):
         if given is not None and not by_meaning:
             raise ConfigurationError(f"vote({name}=...) requires by_meaning=True", hint="pass by_meaning=True")
     wrong = (DEFAULT_ERROR if error is None else error) if stop == "certificate" else None
     sure = DEFAULT_CONFIDENCE if confidence is None else confidence
-    return _Vote(key, stop, sure, wrong, quorum, weights, by_meaning, model, settings)
+    agreed = None
+    if stop == "consensus":
+        agreed = (DEFAULT_CONSENSUS if consensus is None else consensus, DEFAULT_WARMUP if after is None else after)
+    return _Vote(key, stop, sure, wrong, agreed, quorum, weights, by_meaning, model, settings)
+
+
+class _Number(NamedTuple):
+    """A number that one of the stops takes."""
+
+    name: str
+    value: float | None
+    stop: Stop
+    fits: Callable[[float], bool]
+    words: str
+
+    def check(self, stop: Stop | None) -> None:
+        if self.value is None:
+            return
+        if not self.fits(self.value):
+            raise ConfigurationError(f"vote({self.name}={self.value}): {self.name} must be {self.words}")
+        if stop != self.stop:
+            hint = f"leave out {self.name}, or stop so"
+            raise ConfigurationError(f'vote({self.name}=...) is for stop="{self.stop}"', hint=hint)
 
 
 class _Vote:
@@ -101,19 +133,20 @@ class _Vote:
         stop: Stop | None,
         confidence: float,
         error: float | None,
+        consensus: tuple[float, int] | None,
         quorum: int,
         weights: Weights | None,
         by_meaning: bool,
         model: str | Model | None,
         settings: ModelSettings | None,
     ) -> None:
-        if not by_meaning:
-            self.model_calls = 0
+        self.model_calls: int | Callable[[int], int] = _comparisons if by_meaning else 0
         self.subagent_settings: ModelSettings | None = getattr(weights, "subagent_settings", None)
         self._key = key
         self._stop = stop
         self._confidence = confidence
         self._error = error
+        self._consensus = consensus
         self._quorum = quorum
         self._weights = weights
         self._by_meaning = by_meaning
@@ -122,7 +155,8 @@ class _Vote:
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion:
         certificate = None if self._error is None else Certificate(self._error)
-        count = Count(ctx, self._weights, certificate)
+        consensus = None if self._consensus is None else Consensus(*self._consensus)
+        count = Count(ctx, self._weights, certificate, consensus)
         meanings = Meanings(question, ctx, self._model, self._settings) if self._by_meaning else None
         queue = _Queue(count, in_order=self._by_meaning)
         ctx.offer(lambda: self._conclude_without_calls(count, queue, meanings, ctx))
@@ -190,11 +224,16 @@ class _Vote:
         return self._likely(count) or (_all_known(ctx) and count.ballot.certain())
 
     def _likely(self, count: Count) -> bool:
-        return count.certified or (self._stop == "beta" and count.ballot.confidence() >= self._confidence)
+        return count.suffices or (self._stop == "beta" and count.ballot.confidence() >= self._confidence)
 
     def _conclusion(self, count: Count, ctx: RunContext) -> Conclusion:
         complete = self._likely(count) or (_all_known(ctx) and count.ballot.certain(cut_off=True))
         return count.conclusion(quorum=self._quorum, complete=complete)
+
+
+def _comparisons(answers: int) -> int:
+    """Return how many pairs there are of so many answers."""
+    return answers * (answers - 1) // 2
 
 
 def _all_known(ctx: RunContext) -> bool:

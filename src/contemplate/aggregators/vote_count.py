@@ -9,6 +9,7 @@ from ..run.answer_keys import bare_answer
 from ..run.context import RunContext
 from .certificate import Certificate
 from .conclusions import conclusion_of, nothing_answered
+from .consensus import Consensus
 from .early_stopping import Ballot
 from .weights import Selective, Weights
 
@@ -23,7 +24,13 @@ class Count:
         selection: which answers count; all if None.
     """
 
-    def __init__(self, ctx: RunContext, weights: Weights | None, certificate: Certificate | None = None) -> None:
+    def __init__(
+        self,
+        ctx: RunContext,
+        weights: Weights | None,
+        certificate: Certificate | None = None,
+        consensus: Consensus | None = None,
+    ) -> None:
         self.ballot = Ballot()
         self.seen: list[TaskResult] = []
         self.counted = 0
@@ -31,6 +38,7 @@ class Count:
         self._ctx = ctx
         self._weights = weights
         self._certificate = certificate
+        self._consensus = consensus
         self._read = 0
         self._numbers: dict[str, int] = {}
         selective: object = weights
@@ -84,17 +92,21 @@ class Count:
             self.ballot.cast(number, key, weight)
         if self._certificate is not None:
             self._certificate.cast(number, key)
+        if self._consensus is not None:
+            self._consensus.cast(number, key, weight)
         self.seen.append(result)
         if key is not None and weight > 0:
             self.counted += 1
             self._supporters.setdefault(key, []).append(result)
 
     @property
-    def certified(self) -> bool:
-        """Whether the leader is certified as the most probable answer, if there is a certificate."""
+    def suffices(self) -> bool:
+        """Whether the leader is certified as the most probable answer, or there is a consensus on it."""
         certified = None if self._certificate is None else self._certificate.certified
-        # Votes that came out of turn may have another leader: then the certified answer is not the one to conclude.
-        return certified is not None and certified == self.ballot.leader()
+        agreed = None if self._consensus is None else self._consensus.reached
+        leader = self.ballot.leader()
+        # Votes that came out of turn may have another leader: then this answer is not the one to conclude.
+        return leader is not None and leader in (certified, agreed)
 
     def conclusion(self, *, quorum: int, complete: bool) -> Conclusion:
         """Return the winner, with its supporters and the dissent.

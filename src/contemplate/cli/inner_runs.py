@@ -1,11 +1,11 @@
-"""The runs within the tasks of a run, each task's in a few words: how many tasks and calls, and how they vote."""
+"""The runs within the tasks of a run, each task's in a few words: how many tasks and calls, and who is ahead."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..events import Event, ModelCalled, TaskFinished, TaskPlanned, VoteCounted
-from ..views.summary import majority
+from ..events import Event, ModelCalled, StandingsChanged, TaskFinished, TaskPlanned, VoteCounted
+from ..views.summary import leading
 
 
 @dataclass
@@ -13,7 +13,7 @@ class _Counts:
     planned: int = 0
     done: int = 0
     calls: int = 0
-    vote: str = ""
+    leading: str = ""
 
 
 class InnerRuns:
@@ -40,8 +40,8 @@ class InnerRuns:
                 counts.done += 1
             case ModelCalled(usage=usage):
                 counts.calls += usage.calls
-            case VoteCounted(votes=votes) if votes and "/" not in event.path.removeprefix(owner):
-                counts.vote = majority(*next(iter(votes.items())), sum(votes.values()))
+            case VoteCounted() | StandingsChanged() if "/" not in event.path.removeprefix(owner):
+                counts.leading = leading(event)
             case _:
                 pass
 
@@ -51,7 +51,7 @@ class InnerRuns:
         said = [f"{counts.done}/{counts.planned} tasks"] if counts.planned > 1 else []
         if counts.calls:
             said.append("1 call" if counts.calls == 1 else f"{counts.calls} calls")
-        return ", ".join([*said, *filter(None, [counts.vote])])
+        return ", ".join([*said, *filter(None, [counts.leading])])
 
     def _owner(self, path: str) -> str | None:
         """Return the task within which the run at `path` is: the path is its id, and what follows a "/" or a "#"."""

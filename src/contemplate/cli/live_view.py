@@ -10,12 +10,22 @@ from rich.console import Console, Group, RenderableType
 from rich.spinner import Spinner
 from rich.text import Text
 
-from ..events import Event, LimitReached, Noted, OutputDelta, PlanDelta, PlanReady, RunStarted, VoteCounted
+from ..events import (
+    Event,
+    LimitReached,
+    Noted,
+    OutputDelta,
+    PlanDelta,
+    PlanReady,
+    RunStarted,
+    StandingsChanged,
+    VoteCounted,
+)
 from ..progress import ProgressMeter
 from ..result import ErrorInfo, RunResult
 from ..views.event_lines import limit_reached, note
 from ..views.printable import printable
-from ..views.summary import majority, partial_text, summary_line
+from ..views.summary import leading, partial_text, summary_line
 from .answer_view import AnswerView, new_answer, show_whole
 from .footer import FOOTER_LINES, SEPARATOR, filled
 from .live_area import LiveArea
@@ -43,7 +53,7 @@ class LiveView:
         self._spinner = Spinner("dots")
         self._pace = Pace()
         self._meter = ProgressMeter()
-        self._vote = ""
+        self._leading = ""
         self._answer: AnswerView | None = None
         self._model = ""
         self._plan: str | None = None
@@ -70,8 +80,8 @@ class LiveView:
                 self._line(note(message))
             case LimitReached(limit=limit):
                 self._line(limit_reached(limit))
-            case VoteCounted(votes=votes) if votes:
-                self._vote = majority(*next(iter(votes.items())), sum(votes.values()))
+            case VoteCounted() | StandingsChanged():
+                self._leading = leading(event)
             case OutputDelta():
                 self._show_answer(event)
             case _:
@@ -157,7 +167,7 @@ class LiveView:
         calls = f"{usage.calls:,} call{'s' if usage.calls > 1 else ''}" if usage.calls else ""
         cost = f"${usage.cost_usd:.4f}" if usage.cost_usd else ""
         doing = " ".join(printable(doing).split())
-        parts = [*self._pace.text().split(SEPARATOR), calls, cost, printable(self._vote), doing]
+        parts = [*self._pace.text().split(SEPARATOR), calls, cost, printable(self._leading), doing]
         # A line that is full would break where ^C is echoed.
         lines = filled([each for each in parts if each], self._console.width - 5)
         marks = (str(wheel), *" " * FOOTER_LINES)

@@ -229,6 +229,14 @@ class RunTrace:
             told["contemplate.votes"] = to_json_text(event.votes)
         self._note((event.path, "run"), event.kind, event.at, told)
 
+    def _ranked(self, event: events.StandingsChanged) -> None:
+        told: Attributes = {"contemplate.counts": tuple(event.points.values()), "contemplate.decided": event.decided}
+        if event.pair is not None:
+            told["contemplate.pair"] = event.pair
+        if event.score is not None:
+            told["contemplate.score"] = event.score
+        self._note((event.path, "run"), event.kind, event.at, told)
+
     def _limited(self, event: events.LimitReached) -> None:
         self._note((event.path, "run"), event.kind, event.at, {"contemplate.limit": event.limit})
 
@@ -320,6 +328,7 @@ _TOLD_BY: dict[type[events.RunEvent], Callable[[RunTrace, Any], None]] = {
     events.ToolProgress: RunTrace._tool_progress,
     events.ToolFinished: RunTrace._tool_finished,
     events.VoteCounted: RunTrace._voted,
+    events.StandingsChanged: RunTrace._ranked,
     events.LimitReached: RunTrace._limited,
     events.ContextCondensed: RunTrace._condensed,
     events.CallWaiting: RunTrace._waits,

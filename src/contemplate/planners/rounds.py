@@ -35,7 +35,8 @@ def rounds(
     critique and rewrite.
 
     Recursive self-aggregation, Venkatraman et al. 2025, https://arxiv.org/abs/2509.26626; Self-Refine, Madaan et al.
-    2023, https://arxiv.org/abs/2303.17651; with two models: Squeeze, https://arxiv.org/abs/2604.07725.
+    2023, https://arxiv.org/abs/2303.17651; with two models: Squeeze Evolve, Maheswaran et al. 2026,
+    https://arxiv.org/abs/2604.07725, by the diversity of answers and not by log-probabilities.
     Costs n * rounds calls, of depth `rounds`; prompts grow by k answers.
 
     Args:
@@ -46,7 +47,8 @@ def rounds(
             if the run has an output type.
         settings: settings of every attempt. Without a temperature, the provider's default applies.
         seed: what the seeds of the attempts are derived from; that of `settings`, or of the contemplator, if None.
-        strong: the model for attempts whose `k` earlier ones do not agree; all others are left to the run's model.
+        strong: the model for the first round, and for attempts whose `k` earlier ones do not agree; all others are left
+            to the run's model, a cheap one.
         key: canonical key of an answer, as for `aggregators.vote`, by which they agree.
 
     Raises:
@@ -68,7 +70,7 @@ def rounds(
         for number in range(rounds):
             for i in range(n):
                 members = rng.sample(range(n), k) if number else []
-                chosen = None
+                chosen = stronger
                 if stronger is not None and members:
                     earlier = [await ctx.finished(_name(number - 1, member)) for member in members]
                     chosen = None if agreement(earlier, key, ctx) == 1 else stronger

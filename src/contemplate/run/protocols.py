@@ -106,10 +106,12 @@ class Aggregator(Protocol):
     out before the function returns, what it set with `ctx.offer` is used.
 
     A function that makes no model calls may say so with an attribute `model_calls = 0`; then no share of the limits is
-    kept for it. For estimates, the attribute is how many it makes at most, without repairs, or a function that returns
-    this for a number of tasks. One that adds tasks to the run (`ctx.run_tasks`) may say how many at most with an
-    attribute `more_tasks`, also for estimates. One that needs something of the subagents' calls, such as
-    log-probabilities, says so with an attribute `subagent_settings`, which hold where these have none of their own.
+    kept for it. For estimates, the attribute is how many it makes at most, or a function that returns this for a number
+    of tasks, None if it is not known; repairs count only where another aggregator concludes after them. One that rarely
+    makes so many says with a function `likely_calls` how many are usual. One that adds tasks to the run
+    (`ctx.run_tasks`) may say how many at most with an attribute `more_tasks`, also for estimates. One that needs
+    something of the subagents' calls, such as log-probabilities, says so with an attribute `subagent_settings`, which
+    hold where these have none of their own.
     """
 
     async def __call__(self, question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> Conclusion | str:
@@ -128,6 +130,15 @@ def most_model_calls(aggregator: Aggregator, tasks: int | None) -> int | None:
     if callable(calls):
         calls = None if tasks is None else calls(tasks)
     return None if calls is None else int(calls)
+
+
+def likely_model_calls(aggregator: Aggregator, tasks: int | None) -> int | None:
+    """Return how many calls `aggregator` usually makes at most; those of `most_model_calls`, if it does not say."""
+    calls = getattr(aggregator, "likely_calls", None)
+    if calls is None or tasks is None:
+        return most_model_calls(aggregator, tasks)
+    usual = calls(tasks)
+    return None if usual is None else int(usual)
 
 
 def more_tasks(aggregator: Aggregator) -> int:

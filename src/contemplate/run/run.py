@@ -354,6 +354,7 @@ class _Run:
                     dissent=result.dissent,
                     answer=result.answer,
                     votes=result.votes,
+                    points=result.points,
                     citations=result.citations,
                 )
             )
@@ -429,5 +430,6 @@ def _answer_fields(output_type: OutputType[Any] | None, conclusion: Conclusion) 
         "dissent": conclusion.dissent,
         "answer": conclusion.answer,
         "votes": conclusion.votes,
+        "points": conclusion.points,
         "citations": conclusion.citations,
     }

@@ -6,7 +6,7 @@ a line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..decisions import PendingCall
 from ..events import (
@@ -17,6 +17,7 @@ from ..events import (
     Noted,
     PlanDelta,
     RunSuspended,
+    StandingsChanged,
     TaskFinished,
     TaskPlanned,
     TaskStarted,
@@ -32,6 +33,7 @@ from ..result import Outcome, TaskResult
 from .summary import failure_reason
 
 MAX_LINE = 300
+EVEN = 0.5
 
 _OUTCOMES: dict[Outcome, str] = {
     "answered": "answered",
@@ -92,6 +94,8 @@ class EventLines:
             case ToolStarted() | ToolProgress() | ToolFinished() | ContextCondensed():
                 done = step(event)
                 return None if done is None else f"{self._name(event.task_id)}: {done}"
+            case StandingsChanged():
+                return self._standings(event)
         return _of_the_run(event)
 
     def _planned(self, task: Task) -> str | None:
@@ -99,6 +103,14 @@ class EventLines:
             return None
         needs = ", ".join(map(self._name, task.needs))
         return f"{self._name(task.id)}: planned{f', after {needs}' if needs else ''}"
+
+    def _standings(self, event: StandingsChanged) -> str:
+        points = {self._name(task): points for task, points in event.points.items()}
+        standings = counts(points, decided=event.decided)
+        if event.pair is None:
+            return f"Tournament: {standings}"
+        first, second = map(self._name, event.pair)
+        return f"Tournament, round {event.round}: {comparison(first, second, event.score)}; {standings}"
 
     def _is_news(self, task_id: str) -> bool:
         task = self._tasks.get(task_id)
@@ -156,8 +168,22 @@ def step(event: ToolStarted | ToolProgress | ToolFinished | ContextCondensed) ->
 
 def vote_count(event: VoteCounted) -> str:
     """Return how many votes each answer has."""
-    votes = ", ".join(f"{answer} ({number})" for answer, number in event.votes.items())
-    return f"Votes: {votes}{'; decided' if event.decided else ''}"
+    return f"Votes: {counts(event.votes, decided=event.decided)}"
+
+
+def counts(counted: Mapping[str, float], *, decided: bool) -> str:
+    """Return how many votes or points each answer has, and whether that decides who is first."""
+    each = ", ".join(f"{answer} ({number:.6g})" for answer, number in counted.items())
+    return f"{each}{'; decided' if decided else ''}"
+
+
+def comparison(first: str, second: str, score: float | None) -> str:
+    """Return how a comparison of two candidates ended: `score` is that of the first; None without a verdict."""
+    if score is None:
+        return f"no verdict on {first} and {second}"
+    if score == EVEN:
+        return f"{first} and {second} draw"
+    return f"{first} beats {second}" if score > EVEN else f"{second} beats {first}"
 
 
 def note(message: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import CANCELLATIONS
 from ..events import (
+    STRONGEST,
     CallName,
     CallRepeated,
     CallStarted,
@@ -22,6 +23,7 @@ from ..events import (
     RunFinished,
     RunStarted,
     RunSuspended,
+    StandingsChanged,
     TaskDelta,
     TaskFinished,
     TaskPlanned,
@@ -35,6 +37,8 @@ from ..journal.entries import held_call
 from ..plan import Plan, Task
 from ..result import ErrorInfo, RunResult, TaskResult
 from ..usage import NOTHING
+
+_Number = TypeVar("_Number", int, float)
 
 _INTERRUPTED = ErrorInfo(kind="Interrupted", message="it was interrupted")
 
@@ -155,6 +159,9 @@ class _Told:
         if result is not None:
             self._add(self._planned, PlanReady(plan=Plan.model_construct(tasks=plan)))
             self._votes(result)
+            if result.points:
+                # Nothing of a tournament is written down but its end.
+                self._add(self._last, StandingsChanged(points=_strongest(result.points), decided=result.complete))
         within: dict[tuple[str, str], list[Entry]] = {}
         for entry in entries:
             if entry.task is not None and entry.role != "decision" and (entry.path or entry.task not in known):
@@ -182,7 +189,7 @@ class _Told:
         voters = [each for each in _in_order_of_end(result.tasks) if each.id in said]
         for each in voters:
             counted[said[each.id]] = counted.get(said[each.id], 0) + 1
-            votes = dict(sorted(counted.items(), key=lambda item: -item[1]))
+            votes = _strongest(counted)
             event = VoteCounted(task_id=each.id, votes=votes, decided=each is voters[-1])
             self._add(each.started + each.seconds, event)
 
@@ -212,6 +219,7 @@ class _Told:
                     dissent=result.dissent,
                     answer=result.answer,
                     votes=result.votes,
+                    points=result.points,
                     citations=result.citations,
                 ),
             )
@@ -219,6 +227,10 @@ class _Told:
             self._add(at, RunSuspended(pending=result.pending, usage=usage, seconds=seconds))
         else:
             self._add(at, RunFailed(error=run.error or _INTERRUPTED, usage=usage, seconds=seconds))
+
+
+def _strongest(counts: Mapping[str, _Number]) -> dict[str, _Number]:
+    return dict(sorted(counts.items(), key=lambda item: -item[1])[:STRONGEST])
 
 
 def _in_order_of_end(results: Iterable[TaskResult]) -> list[TaskResult]:

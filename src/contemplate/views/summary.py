@@ -1,9 +1,11 @@
-"""How a run's vote ended, what it cost, what is missing from it, and what it had reached, in words."""
+"""How a run's vote or tournament ended, what it cost, what is missing from it, and what it had reached, in words."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ..events import StandingsChanged, VoteCounted
 from ..limits import BUDGET, limit_in_words
 from ..models.redaction import redact
 from ..result import Outcome, RunResult, TaskResult
@@ -21,8 +23,8 @@ _END: dict[Outcome, str] = {
 
 
 def summary_line(result: RunResult[Any]) -> str:
-    """Return how its vote ended, what a run cost, and what is missing from it, in one line."""
-    parts = [*_vote(result), usage_text(result.usage), f"{result.seconds:.1f} s"]
+    """Return how its vote or tournament ended, what a run cost, and what is missing from it, in one line."""
+    parts = [*_decision(result), usage_text(result.usage), f"{result.seconds:.1f} s"]
     if result.stopped_by:
         parts.append(f"stopped by {_limit(result.stopped_by)}")
     if result.pending:
@@ -37,10 +39,28 @@ def _limit(limit: str) -> str:
     return limit_in_words(limit) if limit.startswith(BUDGET) else f"the limit on {limit}"
 
 
-def _vote(result: RunResult[Any]) -> list[str]:
+def _decision(result: RunResult[Any]) -> list[str]:
+    if result.points:
+        return [first_place(result.points)]
     if result.answer is None or not result.votes:
         return []
     return [majority(result.answer, next(iter(result.votes.values())), sum(result.votes.values()))]
+
+
+def leading(event: VoteCounted | StandingsChanged) -> str:
+    """Return who is ahead in a vote or a tournament, in a few words; "" if nobody is."""
+    match event:
+        case VoteCounted(votes=votes) if votes:
+            return majority(*next(iter(votes.items())), sum(votes.values()))
+        case StandingsChanged(points=points) if points:
+            return first_place(points)
+    return ""
+
+
+def first_place(points: Mapping[str, float]) -> str:
+    """Return who is first by these points, the strongest first, such as "sample-5 is first with 2.5 points"."""
+    first, most = next(iter(points.items()))
+    return f"{first} is first with {most:.6g} point{'' if most == 1 else 's'}"
 
 
 def majority(answer: str, votes: int, of: int) -> str:

@@ -201,6 +201,8 @@ def line_for(row: Row, done: BatchResult[str] | None) -> dict[str, Any]:
         line |= {"output": done.result.output, "complete": done.result.complete}
         if done.result.answer is not None:
             line |= {"answer": done.result.answer, "votes": dict(done.result.votes)}
+        if done.result.points:
+            line |= {"points": dict(done.result.points)}
     if reached is not None:
         usage = reached.usage
         line |= {
