@@ -537,7 +537,7 @@ def test_a_lock_that_somebody_cleared_away_is_no_error(tmp_path: Path) -> None:
 
 FULL = """
 import os, resource, signal, sys
-from contemplate import Contemplator, aggregators, planners
+from contemplate import Contemplator, Limits, aggregators, planners
 from contemplate.events import ModelCalled
 from contemplate.testing import ScriptedModel
 
@@ -553,7 +553,7 @@ def fill(event):
 
 mind = Contemplator(
     ScriptedModel("words " * 3000), planner=planners.sample(40), aggregator=aggregators.synthesize(),
-    journal="sqlite:///" + path, on_event=fill,
+    journal="sqlite:///" + path, on_event=fill, limits=Limits(concurrency=4),
 )
 result = mind.run_sync("q", run_id="r")
 print(len(result.tasks), result.complete, [note for note in result.notes if "no longer recorded" in note])

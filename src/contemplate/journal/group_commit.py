@@ -1,7 +1,7 @@
-"""Writes of many runs in one transaction: those of one turn of an event loop.
+"""Writes of many runs in one transaction: those that come together in an event loop.
 
-A transaction costs more than what is written in it. So whoever is first to write in a turn of the event loop lets the
-others of that turn join, and then writes for all of them; each knows before it goes on that its own is on disk.
+A transaction costs more than what is written in it. So whoever writes first lets others join, turn by turn of the event
+loop as long as somebody does, and then writes for all of them; each knows before it goes on that its own is on disk.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from ..errors import JournalBusy, JournalError
 from .entries import Entry, RunRecord
+
+# For so many turns of the event loop others may join.
+TURNS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class GroupCommit:
         self._groups: dict[EventLoopToken, list[_Member]] = {}
 
     async def write(self, write: Write, patience: float) -> None:
-        """Write with whoever writes in this turn of the event loop, which others may block for `patience` seconds.
+        """Write with whoever does so just now; the event loop waits for other processes for `patience` seconds.
 
         It is done even if the caller is cancelled meanwhile.
 
@@ -55,7 +58,11 @@ class GroupCommit:
                 await member.ended.wait()
             else:
                 try:
-                    await anyio.lowlevel.checkpoint()
+                    for _ in range(TURNS):
+                        joined = len(group)
+                        await anyio.lowlevel.checkpoint()
+                        if len(group) == joined:
+                            break
                 finally:
                     self._write_all(self._groups.pop(loop))
         if member.error is not None:

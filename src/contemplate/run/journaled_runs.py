@@ -63,19 +63,24 @@ async def keep_or_continue(
     patience = _patience_before(job.limits)
     configuration = configuration_of(parts)
     await anyio.lowlevel.checkpoint()
+
+    def load(seconds: float) -> RunRecord | None:
+        return journal.load(run_id, patience=seconds)
+
+    # Without a lock, as what is answered stays so: most of a batch that goes on is.
+    before = await quickly(load, patience)
+    if not decisions and before is not None and _is_answered(before):
+        return _answer_of(before, parts, job, configuration)
     with journal.hold(run_id):
-        before = await quickly(lambda patience: journal.load(run_id, patience=patience), patience)
+        before = await quickly(load, patience)
+        entries: list[Entry] = []
         if before is not None:
             _check_question(before, job)
-        answered = before is not None and before.status == "answered" and before.result is not None
-        entries = []
-        if before is not None and (decisions or not answered):
             entries = await in_thread(lambda: journal.entries(run_id, patience=patience))
         if decisions:
             entries = await decide(journal, run_id, entries, decisions)
-        if before is not None and answered:
-            _check_configuration(before, configuration)
-            return _stored_result(parts, before)
+        if before is not None and _is_answered(before):
+            return _answer_of(before, parts, job, configuration)
         record = before or RunRecord(
             run_id=run_id, question=job.question, images=job.images, history=job.history, model=""
         )
@@ -93,6 +98,16 @@ async def keep_or_continue(
         recording = Recording(journal, record, entries)
         await recording.begin(patience)
         return await _record(parts, replace(job, seconds_before=record.seconds), recording)
+
+
+def _is_answered(record: RunRecord) -> bool:
+    return record.status == "answered" and record.result is not None
+
+
+def _answer_of(record: RunRecord, parts: Parts, job: Job, configuration: Mapping[str, str]) -> RunResult[Any]:
+    _check_question(record, job)
+    _check_configuration(record, configuration)
+    return _stored_result(parts, record)
 
 
 def _check_question(before: RunRecord, job: Job) -> None:
