@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -22,6 +22,7 @@ import pytest
 from contemplate import Contemplator, Limits, Message
 from contemplate.errors import ConfigurationError, JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
+from contemplate.journal.group_commit import Write
 from contemplate.journal.recording import LAST_WAIT
 from contemplate.journal.sqlite import _checksum
 from contemplate.messages import ImagePart, TokenLogprob, ToolCall
@@ -181,7 +182,7 @@ def test_it_is_its_owners_alone(tmp_path: Path) -> None:
             modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
     finally:
         os.umask(before)
-    assert modes == dict.fromkeys(["j", "j-shm", "j-wal", "j.r.lock"], 0o600)
+    assert modes == dict.fromkeys(["j", "j-shm", "j-wal", "j.lock"], 0o600)
 
 
 @pytest.mark.parametrize("linked", ["file", "folder", "missing"])
@@ -199,7 +200,7 @@ def test_links_lead_to_one_journal(tmp_path: Path, linked: str) -> None:
     with closing(Journal(path)) as journal, closing(Journal(other)) as again, journal.hold("r"):
         again.append("r", [entry()], {})
         assert len(journal.entries("r")) == 1
-        with pytest.raises(JournalError, match="'r' is active"), again.hold("r"):
+        with pytest.raises(JournalError, match="'r' is already active in this process"), again.hold("r"):
             pass
 
 
@@ -440,12 +441,10 @@ async def test_the_last_write_of_a_cancelled_run_waits_for_others(tmp_path: Path
     class Busy(Journal):
         """A journal to which others write until the end of the run."""
 
-        def append(
-            self, run_id: str, entries: Sequence[Entry], parts: Mapping[str, str], *, patience: float = 0.0
-        ) -> None:
+        def write(self, writes: Sequence[Write], patience: float = 0.0) -> None:
             if patience != LAST_WAIT:
                 raise JournalBusy("others write")
-            super().append(run_id, entries, parts, patience=patience)
+            super().write(writes, patience)
 
     class Cancelling(ScriptedModel):
         async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
@@ -546,7 +545,7 @@ def test_a_lock_that_somebody_cleared_away_is_no_error(tmp_path: Path) -> None:
 
 FULL = """
 import os, resource, signal, sys
-from contemplate import Contemplator, aggregators, planners
+from contemplate import Contemplator, Limits, aggregators, planners
 from contemplate.events import ModelCalled
 from contemplate.testing import ScriptedModel
 
@@ -562,7 +561,7 @@ def fill(event):
 
 mind = Contemplator(
     ScriptedModel("words " * 3000), planner=planners.sample(40), aggregator=aggregators.synthesize(),
-    journal="sqlite:///" + path, on_event=fill,
+    journal="sqlite:///" + path, on_event=fill, limits=Limits(concurrency=4),
 )
 result = mind.run_sync("q", run_id="r")
 print(len(result.tasks), result.complete, [note for note in result.notes if "no longer recorded" in note])

@@ -66,7 +66,7 @@ def test_runs_are_found_by_what_they_are(tmp_path: Path) -> None:
 
 def test_a_damaged_record_costs_no_other(tmp_path: Path) -> None:
     journal = filled(tmp_path / "runs.db", 2)
-    with journal._writing("run-0", 1.0) as connection:
+    with journal._writing(["run-0"], 1.0) as connection:
         body = "{not JSON"
         connection.execute("UPDATE runs SET body = ?, checksum = ? WHERE run_id = 'run-0'", (body, _checksum(body)))
     assert of(overview(journal, RunFilter())) == ["run-1"]

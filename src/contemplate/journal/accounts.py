@@ -106,7 +106,7 @@ class JournalAccount:
 
     @contextmanager
     def _writing(self, run: str | None, patience: float) -> Iterator[Connection]:
-        with self._journal._writing("", patience) as connection:
+        with self._journal._writing((), patience) as connection:
             self._check_file(run)
             for statement in filter(str.strip, _schema().split(";")):
                 connection.execute(statement)

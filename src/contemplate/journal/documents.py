@@ -42,7 +42,7 @@ class JournalDocuments:
         Raises:
             JournalError: it cannot be read or written.
         """
-        with self.journal._writing("", PATIENCE) as connection:
+        with self.journal._writing((), PATIENCE) as connection:
             connection.execute(_schema())
             before = self._read(connection, name)
             after = change(before)
@@ -71,7 +71,7 @@ class JournalDocuments:
         Raises:
             JournalError: the file cannot be written.
         """
-        with self.journal._writing("", PATIENCE) as connection:
+        with self.journal._writing((), PATIENCE) as connection:
             if not self._is_there(connection):
                 return 0
             old = connection.execute("DELETE FROM documents WHERE changed < ?", (time.time() - seconds,)).rowcount

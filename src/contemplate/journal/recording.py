@@ -6,8 +6,8 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from time import monotonic, perf_counter
+from contextlib import contextmanager, suppress
+from time import perf_counter
 from typing import Any, TypeVar, TypeVarTuple
 
 import anyio
@@ -35,6 +35,7 @@ from .entries import (
     request_pieces,
     tool_pieces,
 )
+from .group_commit import Write
 from .sqlite import PATIENCE, QUICK, Journal
 
 Pending = tuple[Entry, Pieces]
@@ -49,6 +50,14 @@ WAIT_WHEN_CANCELLED = 5.0
 async def in_thread(function: Callable[[*Args], T], *args: *Args) -> T:
     """Call a blocking function of a journal in a thread of its own: slow tools may occupy all that AnyIO shares."""
     return await anyio.to_thread.run_sync(function, *args, limiter=anyio.CapacityLimiter(1))
+
+
+async def quickly(read: Callable[[float], T], patience: float) -> T:
+    """Read from a journal at once, or, if others keep it to themselves, in a thread, where they are waited for."""
+    try:
+        return read(min(patience, QUICK))
+    except JournalBusy:
+        return await in_thread(read, patience)
 
 
 class Recording:
@@ -219,7 +228,7 @@ class Recording:
         told: dict[str, Any] = {"text": text, "error": error_info(error), "sizes": sizes, "logprobs": logprobs}
         entry = self._entry(asked, started, outcome, usage, course, **told)
         self._pending.append((entry, asked.pieces))
-        self._flush_quickly()
+        self._write_now()
 
     def _entry(
         self,
@@ -267,13 +276,30 @@ class Recording:
         """Set when the run must end, which has stood still."""
         self._deadline = deadline
 
+    async def begin(self, patience: float) -> None:
+        """Record that the run is active.
+
+        Raises:
+            JournalError: it cannot be recorded.
+        """
+        write = Write(self.run.run_id, run=self.run)
+        try:
+            try:
+                await self._journal.together.write(write, QUICK)
+            except JournalBusy:
+                await in_thread(self._journal.write, [write], patience)
+        except JournalBusy as error:
+            # The question can be answered all the same.
+            self.fall_behind(error)
+
     async def _record(self, pieces: Pieces, entry: Entry) -> None:
         self._pending.append((entry, pieces))
-        if not self._flush_quickly() and self._late is None:
-            patience = self._patience(share=0.5, least=QUICK)
-            # Shielded, as the answer is already paid for, and other processes write only briefly.
-            with anyio.CancelScope(shield=True):
-                await self._flush_patiently(patience)
+        patience = self._patience(share=0.5, least=QUICK)
+        if not await self._write_together() and self._late is None:
+            try:
+                await self._write_patiently(patience)
+            except JournalBusy as error:
+                self.fall_behind(error)
 
     def _patience(self, *, share: float, least: float) -> float:
         """Return how long a write may wait for others: a share of the time left, so that the answer still counts.
@@ -300,70 +326,89 @@ class Recording:
 
     async def interrupted(self, run: RunRecord, *, wait: bool) -> None:
         """Record how far the run came, while it is being cancelled; with `wait`, others are waited for."""
-        if self._finish_quickly(run) or not wait:
-            return
-        await self._finish(run)
+        if wait:
+            await self._finish(run)
+        else:
+            self._write_now(run)
 
     async def _finish(self, run: RunRecord) -> None:
         patience = LAST_WAIT if self._late is not None else self._patience(share=1.0, least=LAST_WAIT)
-        with anyio.CancelScope(shield=True):
-            async with self._write_lock:
-                pending, self._pending = self._pending, []
-                try:
-                    await in_thread(self._append_and_save, pending, run, patience)
-                except (JournalError, ValueError) as error:
-                    self._give_up(error)
+        if await self._write_together(run):
+            return
+        try:
+            await self._write_patiently(patience, run)
+        except JournalBusy as error:
+            self._give_up(error)
 
-    def _append_and_save(self, pending: Sequence[Pending], run: RunRecord, patience: float) -> None:
-        until = monotonic() + patience
-        self._append(pending, patience)
-        if self.problem is None:
-            self._journal.save(run, patience=max(until - monotonic(), 0.0))
+    async def _write_together(self, run: RunRecord | None = None) -> bool:
+        """Write what is pending with other runs of this event loop, and return False if others keep the journal.
 
-    def _finish_quickly(self, run: RunRecord) -> bool:
-        return self._flush_quickly() and self._quickly(lambda patience: self._append_and_save((), run, patience))
-
-    def _flush_quickly(self) -> bool:
-        """Write pending entries, and return whether that worked; not while `_flush_patiently` waits, to block once."""
+        Not while `_write_patiently` waits for them, so that they hold up the event loop once.
+        """
         if self._write_lock.locked():
             return False
-        pending = self._pending
-        if not self._quickly(lambda patience: self._append(pending, patience)):
-            return False
-        self._pending = []
-        self._late = None
-        return True
-
-    def _quickly(self, write: Callable[[float], None]) -> bool:
-        """Write in the event loop, and return False if others do; whoever has waited once does not block it again."""
+        if self._has_nothing(run):
+            return True
         try:
-            write(QUICK if self._late is None else 0.0)
+            with self._writing(run) as write:
+                await self._journal.together.write(write, self._quick)
         except JournalBusy:
             return False
-        except (JournalError, ValueError) as error:
-            self._give_up(error)
         return True
 
-    async def _flush_patiently(self, patience: float) -> None:
-        # One thread at a time. The pending entries are taken here, as more may be added while the thread starts.
-        async with self._write_lock:
-            pending, self._pending = self._pending, []
-            if self._late is None:
-                try:
-                    await in_thread(self._append, pending, patience)
-                    return
-                except JournalBusy as error:
-                    self.fall_behind(error)
-                except (JournalError, ValueError) as error:
-                    self._give_up(error)
-            self._pending = [*pending, *self._pending]
+    def _write_now(self, run: RunRecord | None = None) -> None:
+        """Write what is pending without a turn of the event loop, if nobody else keeps the journal."""
+        if not (self._write_lock.locked() or self._has_nothing(run)):
+            with suppress(JournalBusy), self._writing(run) as write:
+                self._journal.write([write], self._quick)
 
-    def _append(self, pending: Sequence[Pending], patience: float) -> None:
-        if not pending or self.problem is not None:
-            return
+    async def _write_patiently(self, patience: float, run: RunRecord | None = None) -> None:
+        """Write what is pending, and wait for others in a thread.
+
+        Raises:
+            JournalBusy: they are not done.
+        """
+        # Shielded, as the answer is already paid for, and others write only briefly.
+        with anyio.CancelScope(shield=True):
+            # One thread at a time. What is pending is taken here, as more may be added while it waits.
+            async with self._write_lock:
+                if self._has_nothing(run) or (self._late is not None and run is None):
+                    return
+                with self._writing(run) as write:
+                    await in_thread(self._journal.write, [write], patience)
+
+    def _has_nothing(self, run: RunRecord | None) -> bool:
+        return self.problem is not None or (run is None and not self._pending)
+
+    @property
+    def _quick(self) -> float:
+        """For how many seconds the event loop may be held up; whoever has waited once does not do so again."""
+        return QUICK if self._late is None else 0.0
+
+    @contextmanager
+    def _writing(self, run: RunRecord | None) -> Iterator[Write]:
+        """Lend what is to be written: the pending calls, and `run`. What could not be written is pending again.
+
+        Raises:
+            JournalBusy: as it was raised in the block; other errors end the recording.
+        """
+        pending, self._pending = self._pending, []
         parts = {digest: text for _, pieces in pending for digest, text in pieces if digest not in self._known}
-        self._journal.append(self.run.run_id, [entry for entry, _ in pending], parts, patience=patience)
-        self._known.update(parts)
+        write = Write(self.run.run_id, [entry for entry, _ in pending], parts, run)
+        try:
+            yield write
+        except (JournalError, ValueError) as error:
+            if isinstance(error, JournalBusy):
+                self._pending = [*pending, *self._pending]
+                raise
+            self._give_up(error)
+        except BaseException:
+            # Perhaps it was written: then it is so once more.
+            self._pending = [*pending, *self._pending]
+            raise
+        else:
+            self._known.update(parts)
+            self._late = None
 
     def _give_up(self, error: Exception) -> None:
         """Report once that the run is not recorded any more; it goes on."""

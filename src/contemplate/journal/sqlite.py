@@ -7,12 +7,11 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -20,6 +19,8 @@ from pydantic_core import from_json
 from ..data import Data
 from ..errors import ConfigurationError, JournalBusy, JournalError, error_info
 from .entries import Entry, RunRecord, digest_of
+from .group_commit import GroupCommit, Write
+from .run_locks import PRIVATE, RunHeldError, lock_run
 
 # "ctmp": identifies a journal among SQLite files.
 APPLICATION_ID = 0x63746D70
@@ -27,8 +28,6 @@ SCHEMA_VERSION = 1
 QUICK = 0.02
 PATIENCE = 30.0
 PAUSE = 0.01
-# Questions, answers and images are nobody else's.
-PRIVATE = 0o600
 OTHERS = 0o077
 # What journals are called where they are given by name, and databases in memory by SQLite.
 NAMES = ("memory:", ":memory:", "sqlite:", "file:")
@@ -71,6 +70,7 @@ class Journal:
         self._active: dict[str, int] = {}
         # Not the same, which is held as long as somebody waits to write.
         self._active_lock = threading.Lock()
+        self.together = GroupCommit(lambda writes, patience: self.write(writes, patience))
 
     def __repr__(self) -> str:
         return f"Journal({str(self.path) if self.path else None!r})"
@@ -148,13 +148,7 @@ class Journal:
             JournalBusy: others kept writing for `patience` seconds.
             JournalError: it cannot be written, or the file with what the run wrote before is gone.
         """
-        body = run.model_dump_json(exclude={"result": {"tasks": {"__all__": {"messages"}}}})
-        with self._writing(run.run_id, patience) as connection:
-            connection.execute(
-                "INSERT INTO runs VALUES (?, ?, ?, ?) "
-                "ON CONFLICT (run_id) DO UPDATE SET body = excluded.body, checksum = excluded.checksum",
-                (run.run_id, run.created, body, _checksum(body)),
-            )
+        self.write([Write(run.run_id, run=run)], patience)
 
     def append(
         self, run_id: str, entries: Sequence[Entry], parts: Mapping[str, str], *, patience: float = PATIENCE
@@ -165,10 +159,26 @@ class Journal:
             JournalBusy: others kept writing for `patience` seconds.
             JournalError: they cannot be written, or the file with what the run wrote before is gone.
         """
-        rows = [(run_id, entry.slot, body := entry.model_dump_json(), _checksum(body)) for entry in entries]
-        with self._writing(run_id, patience) as connection:
-            connection.executemany("INSERT OR IGNORE INTO parts VALUES (?, ?)", parts.items())
-            connection.executemany("REPLACE INTO calls (run_id, slot, body, checksum) VALUES (?, ?, ?, ?)", rows)
+        self.write([Write(run_id, entries, parts)], patience)
+
+    def write(self, writes: Sequence[Write], patience: float = PATIENCE) -> None:
+        """Store what is written of several runs in one transaction: all of it, or nothing.
+
+        Raises:
+            JournalBusy: others kept writing for `patience` seconds.
+            JournalError: it cannot be written, or the file with what one of the runs wrote before is gone.
+        """
+        parts = [part for write in writes for part in write.parts.items()]
+        calls = [_call_row(write.run_id, entry) for write in writes for entry in write.entries]
+        runs = [_run_row(write.run) for write in writes if write.run is not None]
+        with self._writing({write.run_id for write in writes}, patience) as connection:
+            connection.executemany("INSERT OR IGNORE INTO parts VALUES (?, ?)", parts)
+            connection.executemany("REPLACE INTO calls (run_id, slot, body, checksum) VALUES (?, ?, ?, ?)", calls)
+            connection.executemany(
+                "INSERT INTO runs VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (run_id) DO UPDATE SET body = excluded.body, checksum = excluded.checksum",
+                runs,
+            )
 
     @contextmanager
     def hold(self, run_id: str) -> Iterator[None]:
@@ -182,11 +192,11 @@ class Journal:
                 raise JournalError(f"run {run_id!r} is already active in this process")
             self._active[run_id] = 0
         try:
-            if self._file is None:
+            unlock = self._lock_run(run_id)
+            try:
                 yield
-            else:
-                with self._locked(f"{self._file}.{quote(run_id, safe='')}.lock", run_id):
-                    yield
+            finally:
+                unlock()
         finally:
             del self._active[run_id]
 
@@ -199,26 +209,18 @@ class Journal:
 
     # SQLite
 
-    @contextmanager
-    def _locked(self, path: str, run_id: str) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(path, blocking=False, thread_local=False, mode=PRIVATE)
+    def _lock_run(self, run_id: str) -> Callable[[], None]:
+        if self._file is None:
+            return lambda: None
         try:
-            lock.acquire()
-        except Timeout:
-            hint = "wait until it ends, or stop it"
-            raise JournalError(f"run {run_id!r} is active in another process", hint=hint) from None
+            return lock_run(self._file, run_id)
+        except RunHeldError as held:
+            where = "already active in this process" if held.here else "active in another process"
+            raise JournalError(f"run {run_id!r} is {where}", hint="wait until it ends, or stop it") from None
         except OSError as error:
             raise JournalError(
                 f"journal {self.path}: {error}", hint="choose a file in a directory that you may write to"
             ) from error
-        try:
-            yield
-        finally:
-            # Before the release: a process that opened the file in between sees that it was unlinked, and retries.
-            Path(path).unlink(missing_ok=True)
-            lock.release()
 
     @contextmanager
     def _reading(self, patience: float = PATIENCE) -> Iterator[sqlite3.Connection]:
@@ -226,9 +228,9 @@ class Journal:
             yield connection
 
     @contextmanager
-    def _writing(self, run_id: str, patience: float) -> Iterator[sqlite3.Connection]:
+    def _writing(self, run_ids: Iterable[str], patience: float) -> Iterator[sqlite3.Connection]:
         with self._connected(patience) as connection:
-            self._check_file(run_id)
+            self._check_file(run_ids)
             self._make_private()
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -261,16 +263,16 @@ class Journal:
             connection.execute(f"PRAGMA busy_timeout = {wait}")
             self._wait = wait
 
-    def _check_file(self, run_id: str) -> None:
-        """Raise a JournalError if the file is not the one that has what the run wrote before."""
-        if run_id not in self._active:
-            return
-        if self._active[run_id] not in (0, self._files):
-            raise JournalError(
-                f"journal {self.path} was deleted or replaced while run {run_id!r} was active",
-                hint="what the run had recorded is gone with it",
-            )
-        self._active[run_id] = self._files
+    def _check_file(self, run_ids: Iterable[str]) -> None:
+        """Raise a JournalError if the file is not the one that has what the runs wrote before."""
+        active = [run_id for run_id in run_ids if run_id in self._active]
+        for run_id in active:
+            if self._active[run_id] not in (0, self._files):
+                raise JournalError(
+                    f"journal {self.path} was deleted or replaced while run {run_id!r} was active",
+                    hint="what the run had recorded is gone with it",
+                )
+        self._active.update(dict.fromkeys(active, self._files))
 
     @contextmanager
     def _journal_errors(self) -> Iterator[None]:
@@ -409,6 +411,16 @@ class Journal:
 
     def _damaged(self, what: str) -> JournalError:
         return JournalError(f"journal {self.path} is damaged: {what}", hint="nothing was written to it; move it away")
+
+
+def _call_row(run_id: str, entry: Entry) -> tuple[str, str, str, int]:
+    body = entry.model_dump_json()
+    return run_id, entry.slot, body, _checksum(body)
+
+
+def _run_row(run: RunRecord) -> tuple[str, float, str, int]:
+    body = run.model_dump_json(exclude={"result": {"tasks": {"__all__": {"messages"}}}})
+    return run.run_id, run.created, body, _checksum(body)
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection, until: float) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from ..decisions import Decision, HeldCall
-from ..errors import ConfigurationError, ContemplateError, JournalBusy, JournalError, OutputError, error_info, revived
+from ..errors import ConfigurationError, ContemplateError, JournalError, OutputError, error_info, revived
 from ..journal import Entry, Journal, RunRecord
 from ..journal.entries import decision_entry, digest_of, held_call, message_of
-from ..journal.recording import Recording, in_thread
+from ..journal.recording import Recording, in_thread, quickly
 from ..journal.replaying import Replaying
 from ..journal.sqlite import PATIENCE, QUICK
 from ..limits import Limits
@@ -62,16 +62,25 @@ async def keep_or_continue(
     job = replace(job, run_id=run_id, parent_run_id=parent)
     patience = _patience_before(job.limits)
     configuration = configuration_of(parts)
-    async with _held(journal, run_id):
-        before = await in_thread(lambda: journal.load(run_id, patience=patience))
+    await anyio.lowlevel.checkpoint()
+
+    def load(seconds: float) -> RunRecord | None:
+        return journal.load(run_id, patience=seconds)
+
+    # Without a lock, as what is answered stays so: most of a batch that goes on is.
+    before = await quickly(load, patience)
+    if not decisions and before is not None and _is_answered(before):
+        return _answer_of(before, parts, job, configuration)
+    with journal.hold(run_id):
+        before = await quickly(load, patience)
+        entries: list[Entry] = []
         if before is not None:
             _check_question(before, job)
-        entries = [] if before is None else await in_thread(lambda: journal.entries(run_id, patience=patience))
+            entries = await in_thread(lambda: journal.entries(run_id, patience=patience))
         if decisions:
             entries = await decide(journal, run_id, entries, decisions)
-        if before is not None and before.status == "answered" and before.result is not None:
-            _check_configuration(before, configuration)
-            return _stored_result(parts, before)
+        if before is not None and _is_answered(before):
+            return _answer_of(before, parts, job, configuration)
         record = before or RunRecord(
             run_id=run_id, question=job.question, images=job.images, history=job.history, model=""
         )
@@ -87,12 +96,18 @@ async def keep_or_continue(
             }
         )
         recording = Recording(journal, record, entries)
-        try:
-            await in_thread(lambda: journal.save(record, patience=patience))
-        except JournalBusy as error:
-            # The question can be answered all the same.
-            recording.fall_behind(error)
+        await recording.begin(patience)
         return await _record(parts, replace(job, seconds_before=record.seconds), recording)
+
+
+def _is_answered(record: RunRecord) -> bool:
+    return record.status == "answered" and record.result is not None
+
+
+def _answer_of(record: RunRecord, parts: Parts, job: Job, configuration: Mapping[str, str]) -> RunResult[Any]:
+    _check_question(record, job)
+    _check_configuration(record, configuration)
+    return _stored_result(parts, record)
 
 
 def _check_question(before: RunRecord, job: Job) -> None:
@@ -115,16 +130,6 @@ def _patience_before(limits: Limits) -> float:
     """Return how long a journal is waited for before the run starts: a small part of the time that the run has."""
     left = min(limits.seconds or math.inf, anyio.current_effective_deadline() - anyio.current_time())
     return min(PATIENCE, max(left * SHARE_BEFORE, QUICK))
-
-
-@asynccontextmanager
-async def _held(journal: Journal, run_id: str) -> AsyncIterator[None]:
-    """Lock a run against other tasks, threads and processes."""
-    with ExitStack() as stack:
-        # Shielded, as a lock that is taken must be released.
-        with anyio.CancelScope(shield=True):
-            await in_thread(stack.enter_context, journal.hold(run_id))
-        yield
 
 
 async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any]:

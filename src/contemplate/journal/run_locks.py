@@ -1,0 +1,190 @@
+"""Locks of runs: one process at a time has a run, and one that has died has none.
+
+All runs of a journal are locked in one file beside it, a byte for each, as SQLite itself locks a database: so it works
+wherever a journal does, and costs one system call. The system ends these locks with the process. The first byte of the
+file is shared by all processes that hold a run, so that the last of them can remove it. Where there are no such locks,
+as on Windows, each run has a file.
+
+A process is never refused what it has locked itself, and loses all its locks on a file with the first descriptor of it
+that it closes. So there is one descriptor for a file, whatever objects and threads want it, which knows what is held
+through it. A forked process inherits none of these locks.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from urllib.parse import quote
+
+# Questions, answers and images are nobody else's.
+PRIVATE = 0o600
+# How often, and after how many seconds each, a lock file is opened again that another process is about to remove.
+TRIES, PAUSE = 1000, 0.001
+
+FileId = tuple[int, int]
+
+
+class RunHeldError(Exception):
+    """The run is locked: in this process if `here`, else in another one."""
+
+    def __init__(self, *, here: bool) -> None:
+        self.here = here
+
+
+def lock_run(journal: Path, run_id: str) -> Callable[[], None]:
+    """Lock a run of the journal at this path, which leads through no link, and return what unlocks it.
+
+    Raises:
+        RunHeldError: somebody has locked it.
+        OSError: the lock file cannot be used.
+    """
+    if sys.platform == "win32":
+        return lock_by_file(journal, run_id)
+    return lock_by_byte(journal, run_id)
+
+
+def lock_by_file(journal: Path, run_id: str) -> Callable[[], None]:
+    """Do as `lock_run`, with a file for this run alone."""
+    from filelock import FileLock, Timeout
+
+    path = Path(f"{journal}.{quote(run_id, safe='')}.lock")
+    lock = FileLock(path, blocking=False, thread_local=False, mode=PRIVATE)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunHeldError(here=False) from None
+
+    def unlock() -> None:
+        # Before the release: a process that opened the file in between sees that it was unlinked, and retries.
+        with suppress(OSError):
+            path.unlink()
+        lock.release()
+
+    return unlock
+
+
+def lock_by_byte(journal: Path, run_id: str) -> Callable[[], None]:
+    """Do as `lock_run`, with a byte of the file that all runs of the journal share."""
+    process = _processes.setdefault(os.getpid(), _Process())
+    file = process.lock(f"{journal}.lock", run_id)
+
+    def unlock() -> None:
+        # A forked process has nothing to unlock.
+        if process.pid == os.getpid():
+            process.unlock(file, run_id)
+
+    return unlock
+
+
+class _LockFile:
+    """An open lock file, and the runs that are locked in it."""
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.id = _id(os.fstat(descriptor))
+        self.runs: set[str] = set()
+
+
+class _Process:
+    """The lock files of this process."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._mutex = threading.Lock()
+        self._files: dict[FileId, _LockFile] = {}
+
+    def lock(self, path: str, run_id: str) -> _LockFile:
+        with self._mutex:
+            file = self._file(path)
+            try:
+                if run_id in file.runs:
+                    raise RunHeldError(here=True)
+                if not _try(file.descriptor, _offset(run_id)):
+                    raise RunHeldError(here=False)
+                file.runs.add(run_id)
+            finally:
+                self._close_if_unused(file)
+            return file
+
+    def unlock(self, file: _LockFile, run_id: str) -> None:
+        with self._mutex:
+            file.runs.discard(run_id)
+            _unlock(file.descriptor, _offset(run_id))
+            self._close_if_unused(file)
+
+    def _file(self, path: str) -> _LockFile:
+        # One that somebody has cleared away is not found, and goes on to be held by those who hold a run in it.
+        with suppress(OSError):
+            known = self._files.get(_id(os.stat(path)))
+            if known is not None:
+                return known
+        file = _LockFile(path, _open(path))
+        self._files[file.id] = file
+        return file
+
+    def _close_if_unused(self, file: _LockFile) -> None:
+        if file.runs:
+            return
+        del self._files[file.id]
+        # Whoever opened it in the meantime does not have the first byte yet, and opens the next one.
+        if _try(file.descriptor, 0):
+            with suppress(OSError):
+                if _id(os.stat(file.path)) == file.id:
+                    os.unlink(file.path)
+        os.close(file.descriptor)
+
+
+# One for each process of a line of forks: only its own counts.
+_processes: dict[int, _Process] = {}
+
+
+def _open(path: str) -> int:
+    """Return a descriptor of the lock file, with a share in its first byte, so that nobody removes it."""
+    for _ in range(TRIES):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
+        try:
+            if _try(descriptor, 0, shared=True) and _id(os.stat(path)) == _id(os.fstat(descriptor)):
+                return descriptor
+        except FileNotFoundError:
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        time.sleep(PAUSE)
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
+
+
+def _offset(run_id: str) -> int:
+    """Return the byte of a run: any but the first, below the largest offset of a file."""
+    digest = blake2b(run_id.encode(errors="surrogatepass"), digest_size=8).digest()
+    return 1 + (int.from_bytes(digest, "big") >> 2)
+
+
+def _id(status: os.stat_result) -> FileId:
+    return status.st_dev, status.st_ino
+
+
+if sys.platform != "win32":
+    import fcntl
+
+    def _try(descriptor: int, offset: int, *, shared: bool = False) -> bool:
+        """Lock a byte, and return False if another process has it."""
+        try:
+            fcntl.lockf(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB, 1, offset)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            raise
+        return True
+
+    def _unlock(descriptor: int, offset: int) -> None:
+        fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, offset)

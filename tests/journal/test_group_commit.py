@@ -1,0 +1,136 @@
+"""Writes that come together are one transaction, and each writer knows of his own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+
+from contemplate import Contemplator
+from contemplate.errors import JournalBusy, JournalError
+from contemplate.journal import Journal
+from contemplate.journal.group_commit import TURNS, GroupCommit, Write
+from contemplate.testing import ScriptedModel
+
+pytestmark = pytest.mark.anyio
+
+
+class Disk:
+    """What was written, transaction by transaction; runs that are called "bad" cannot be."""
+
+    def __init__(self, error: type[Exception] = JournalError) -> None:
+        self.transactions: list[list[str]] = []
+        self.waits: list[float] = []
+        self._error = error
+
+    @property
+    def written(self) -> list[str]:
+        return sorted(name for each in self.transactions for name in each)
+
+    def write(self, writes: Sequence[Write], patience: float) -> None:
+        self.waits.append(patience)
+        if any(each.run_id == "bad" for each in writes):
+            raise self._error("no")
+        self.transactions.append([each.run_id for each in writes])
+
+
+async def test_those_that_come_together_are_one_transaction() -> None:
+    disk = Disk()
+    together = GroupCommit(disk.write)
+
+    async def write(name: str, patience: float) -> None:
+        await together.write(Write(name), patience)
+        assert [name for each in disk.transactions if name in each] == [name]
+
+    async with anyio.create_task_group() as group:
+        for number in range(20):
+            group.start_soon(write, f"r{number}", number / 100)
+    assert [len(each) for each in disk.transactions] == [20]
+    assert disk.waits == [0.19]
+    await write("later", 0.0)
+    assert disk.transactions[1:] == [["later"]]
+
+
+async def test_who_waits_for_others_does_not_wait_forever() -> None:
+    disk = Disk()
+    together = GroupCommit(disk.write)
+
+    async def join(number: int) -> None:
+        for _ in range(number):
+            await anyio.lowlevel.checkpoint()
+        await together.write(Write(f"r{number}"), 0.0)
+
+    async with anyio.create_task_group() as group:
+        for number in range(4 * TURNS):
+            group.start_soon(join, number)
+    assert len(disk.transactions) > 1
+    assert len(disk.written) == 4 * TURNS
+
+
+@pytest.mark.parametrize("error", [JournalError, ValueError])
+async def test_what_cannot_be_written_costs_no_other(error: type[Exception]) -> None:
+    disk = Disk(error)
+    together, failed = GroupCommit(disk.write), []
+
+    async def write(name: str) -> None:
+        try:
+            await together.write(Write(name), 0.0)
+        except error:
+            failed.append(name)
+
+    async with anyio.create_task_group() as group:
+        for name in ("a", "bad", "b"):
+            group.start_soon(write, name)
+    assert failed == ["bad"]
+    assert disk.written == ["a", "b"]
+
+
+async def test_if_others_keep_the_journal_everybody_is_told_and_nobody_waits_again() -> None:
+    disk = Disk(JournalBusy)
+    together, told = GroupCommit(disk.write), []
+
+    async def write(name: str) -> None:
+        try:
+            await together.write(Write(name), 0.5)
+        except JournalBusy:
+            told.append(name)
+
+    async with anyio.create_task_group() as group:
+        for name in ("a", "bad", "b"):
+            group.start_soon(write, name)
+    assert sorted(told) == ["a", "b", "bad"]
+    assert disk.waits == [0.5]
+
+
+@pytest.mark.parametrize("who", ["first", "second"])
+async def test_who_is_cancelled_is_written_and_so_are_the_others(who: str) -> None:
+    disk = Disk()
+    together = GroupCommit(disk.write)
+
+    async def write(name: str) -> None:
+        with anyio.CancelScope() as scope:
+            if name == who:
+                scope.cancel()
+            await together.write(Write(name), 0.0)
+
+    async with anyio.create_task_group() as group:
+        for name in ("first", "second"):
+            group.start_soon(write, name)
+    assert disk.written == ["first", "second"]
+
+
+async def test_runs_of_several_event_loops_share_a_journal(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    mind = Contemplator(ScriptedModel("yes"), mode="instant", journal=journal)
+
+    async def elsewhere(number: int) -> None:
+        await anyio.to_thread.run_sync(lambda: mind.run_sync("So?", run_id=f"there-{number}"))
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(elsewhere, number)
+            group.start_soon(lambda name: mind.run("So?", run_id=name), f"here-{number}")
+    assert [run.status for run in journal.runs()] == ["answered"] * 10
+    journal.close()
