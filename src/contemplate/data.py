@@ -52,6 +52,9 @@ def _readable_within(value: Any) -> Any:
     return readable(value)
 
 
+# A row of a table: plain values by the names of their columns.
+Record = dict[str, str | int | float | bool | None]
+
 # Text from outside: all that users, models and tools write enters the library as a field of this type.
 Text = Annotated[str, BeforeValidator(readable)]
 
