@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from .data import Data, Record, Text
+from .data import Data, Record, Text, html_of
 from .settings import ModelSettings
 
 # The task that stands for the program which organised a run (`planners.program`): its prompt is the program.
@@ -115,6 +115,9 @@ class Plan(Data):
     def to_records(self) -> list[Record]:
         """Return the tasks as rows of a table, such as pandas' `DataFrame(plan.to_records())`."""
         return [task.to_record() for task in self.tasks]
+
+    def _repr_html_(self) -> str:
+        return html_of(self, "shown_plan")
 
 
 def problem_with(task: Task, earlier: set[str]) -> str | None:

@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, PlainSerializer, SerializationInfo, Seria
 from pydantic_core import to_jsonable_python
 from typing_extensions import TypeVar
 
-from .data import Data, Record, Text, readable, to_json_text
+from .data import Data, Record, Text, html_of, readable, to_json_text
 from .decisions import PendingCall
 from .messages import ImagePart, Message, TokenLogprob
 from .plan import PROGRAM_TASK, Plan, Task
@@ -274,3 +274,6 @@ class RunResult(Data, Generic[OutputT]):
         counts = f"tasks={len(self.tasks)}, calls={self.usage.calls}, complete={self.complete}"
         counts += f", pending={len(self.pending)}" if self.pending else ""
         return f"RunResult(run_id={self.run_id!r}, text={text!r}, {counts})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self, "shown_result")
