@@ -17,7 +17,6 @@ footer           the lines below the rows
 live_area        what is drawn in place, with what is printed above it
 answer_view      the answer while it is written: as it is, or as Markdown (markdown_answer)
 markdown         how a block looks; markdown_blocks, which takes a text apart while it is written
-pace             a clock, how fast models write, and how long it will still take
 heartbeat        a line every few seconds, where nothing else shows that a run goes on
 run_options      the model and the limits that the options name
 journal_file     the file in which runs are written down, and finding a run in it

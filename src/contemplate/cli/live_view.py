@@ -10,7 +10,6 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from ..events import Event, LimitReached, Noted, OutputDelta
-from ..progress import ProgressMeter
 from ..result import ErrorInfo, RunResult
 from ..views.event_lines import limit_reached, note
 from ..views.printable import printable
@@ -18,9 +17,8 @@ from ..views.run_stage import RunStage
 from ..views.summary import partial_text, summary_line
 from ..views.task_states import TaskStates
 from .answer_view import AnswerView, new_answer, show_whole
-from .footer import FOOTER_LINES, SEPARATOR, filled
+from .footer import FOOTER_LINES, filled
 from .live_area import LiveArea
-from .pace import Pace
 from .task_rows import TaskRows
 
 # Lines of the terminal that are left to what is below the rows.
@@ -42,16 +40,12 @@ class LiveView:
         self._rows = TaskRows(self._console, self._tasks)
         self._stage = RunStage()
         self._spinner = Spinner("dots")
-        self._pace = Pace()
-        self._meter = ProgressMeter()
         self._answer: AnswerView | None = None
         self._written = ""
         self._over = False
 
     def show(self, event: Event) -> None:
         """Show an event."""
-        self._pace.add(event)
-        self._meter.add(event)
         self._stage.add(event)
         self._tasks.add(event)
         if event.path:
@@ -131,12 +125,8 @@ class LiveView:
 
     def _footer(self) -> list[Text]:
         wheel = self._spinner.render(self._console.get_time())
-        usage = self._meter.progress.usage
-        calls = f"{usage.calls:,} call{'s' if usage.calls > 1 else ''}" if usage.calls else ""
-        cost = f"${usage.cost_usd:.4f}" if usage.cost_usd else ""
-        doing = " ".join(printable(self._stage.text(self._tasks, self._rows.end_of)).split())
-        parts = [*self._pace.text().split(SEPARATOR), calls, cost, printable(self._stage.vote), doing]
+        parts = [" ".join(printable(each).split()) for each in self._stage.parts(self._tasks, self._rows.end_of)]
         # A line that is full would break where ^C is echoed.
-        lines = filled([each for each in parts if each], self._console.width - 5)
+        lines = filled(parts, self._console.width - 5)
         marks = (str(wheel), *" " * FOOTER_LINES)
         return [Text.assemble((mark, "cyan"), " ", (line, "dim")) for mark, line in zip(marks, lines, strict=False)]

@@ -8,12 +8,12 @@ from ..events import CallWaiting, Event, LimitReached, Noted, RunStarted, TaskFi
 from ..result import ErrorInfo, RunResult
 from ..views.event_lines import EventLines
 from ..views.inner_runs import InnerRuns
+from ..views.pace import Pace
 from ..views.plan_tree import PlanTree
 from ..views.summary import partial_text, summary_line
 from .answer_view import show_whole
 from .console import say
 from .heartbeat import Heartbeat
-from .pace import Pace
 
 BEAT_SECONDS = 10.0
 INDENT = "  "

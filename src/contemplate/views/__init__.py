@@ -6,7 +6,7 @@ summary            what a run cost, what is missing from it, and what it had rea
 printable          text that does not steer a terminal
 
 run_progress       what a run has reached, by its events, as a result
-run_stage          what it is doing as a whole
+run_stage          what it is doing as a whole; pace, a clock, how fast models write, and how long it will still take
 task_states        what each task is doing; plan_tree, where it stands, and inner_runs, what goes on within it
 
 markdown_parser    answers, read as Markdown of which nothing is hidden

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..events import Event, ModelCalled, OutputDelta, RunStarted, TaskFinished, TaskPlanned
+from ..events import (
+    Event,
+    ModelCalled,
+    OutputDelta,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunSuspended,
+    TaskFinished,
+    TaskPlanned,
+)
 from ..plan import Plan, Task
 from ..result import RunResult, TaskResult
 from ..usage import NOTHING, Usage
@@ -25,6 +35,7 @@ class RunProgress:
     finished: list[TaskResult] = field(default_factory=list)
     usage: Usage = NOTHING
     recorded: int = 0
+    seconds: float = 0.0
 
     def add(self, event: Event) -> None:
         """Add what an event says."""
@@ -43,6 +54,8 @@ class RunProgress:
                 self.finished.append(result)
             case OutputDelta(text=text, restart=restart):
                 self.text = text if restart else self.text + text
+            case RunFinished(seconds=seconds) | RunFailed(seconds=seconds) | RunSuspended(seconds=seconds):
+                self.seconds = seconds
             case _:
                 pass
 
@@ -56,5 +69,6 @@ class RunProgress:
             plan=Plan(tasks=tuple(self.planned)),
             tasks=tuple(sorted(self.finished, key=lambda result: result.index)),
             usage=self.usage,
+            seconds=self.seconds,
             complete=False,
         )

@@ -1,11 +1,13 @@
-"""What a run is doing as a whole, by its events: it is asking, planning, thinking, merging, and how its vote stands."""
+"""What there is to say of a run as a whole while it goes on: its clock and its cost, its vote, and what it is doing."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
-from ..events import Event, OutputDelta, PlanDelta, PlanReady, RunStarted, VoteCounted
+from ..events import Event, ModelCalled, OutputDelta, PlanDelta, PlanReady, RunStarted, VoteCounted
+from ..usage import NOTHING
+from .pace import Pace
 from .summary import majority
 from .task_states import TAIL, TaskStates
 
@@ -14,23 +16,24 @@ _TITLE = re.compile(r'"title"\s*:\s*"((?:[^"\\]|\\.)*)')
 
 
 class RunStage:
-    """The stage of a run; give it every event.
-
-    Attributes:
-        vote: how its vote stands, such as "3 of 4 said 42"; "" without one.
-    """
+    """The stage of a run; give it every event."""
 
     def __init__(self) -> None:
-        self.vote = ""
+        self._pace = Pace()
+        self._usage = NOTHING
+        self._vote = ""
         self._model = ""
         self._plan: str | None = None
         self._thought = ""
 
     def add(self, event: Event) -> None:
-        """Take account of an event; a run within a task is in that task's stage."""
-        if event.path:
-            return
+        """Take account of an event; of a run within a task, only the cost is the run's."""
+        self._pace.add(event)
         match event:
+            case ModelCalled(usage=usage):
+                self._usage += usage
+            case _ if event.path:
+                pass
             case RunStarted(model=model):
                 self._model = model
             case PlanDelta(text=text):
@@ -38,19 +41,25 @@ class RunStage:
             case PlanReady():
                 self._plan = None
             case VoteCounted(votes=votes) if votes:
-                self.vote = majority(*next(iter(votes.items())), sum(votes.values()))
+                self._vote = majority(*next(iter(votes.items())), sum(votes.values()))
             case OutputDelta(text="", reasoning=reasoning):
                 self._thought = (self._thought + reasoning)[-TAIL:]
             case _:
                 pass
 
-    def text(self, tasks: TaskStates, end_of: Callable[[str], str]) -> str:
-        """Return what it is doing, such as "planning Costs"; "" if its tasks say that.
+    def parts(self, tasks: TaskStates, end_of: Callable[[str], str]) -> list[str]:
+        """Return what there is to say, such as "0:42", "11 tokens/s", "5 calls" and "planning Costs".
 
         Args:
             tasks: its tasks.
             end_of: returns as much of the end of a text as there is room for.
         """
+        usage = self._usage
+        calls = f"{usage.calls:,} call{'s' if usage.calls > 1 else ''}" if usage.calls else ""
+        cost = f"${usage.cost_usd:.4f}" if usage.cost_usd else ""
+        return [*filter(None, (*self._pace.parts(), calls, cost, self._vote, self._doing(tasks, end_of)))]
+
+    def _doing(self, tasks: TaskStates, end_of: Callable[[str], str]) -> str:
         # Another thread may add events: what may change meanwhile is read once.
         plan = self._plan
         if self._thought:

@@ -8,5 +8,6 @@ style.css    for light and dark pages
 """
 
 from .run import shown_end, shown_live, shown_plan, shown_result
+from .task_list import end_of
 
-__all__ = ["shown_end", "shown_live", "shown_plan", "shown_result"]
+__all__ = ["end_of", "shown_end", "shown_live", "shown_plan", "shown_result"]
