@@ -10,7 +10,7 @@ from rich.console import Console
 
 from contemplate import Task
 from contemplate.cli.task_rows import TaskRows
-from contemplate.events import TaskPlanned, TaskStarted, ToolProgress, ToolStarted
+from contemplate.events import TaskDelta, TaskPlanned, TaskStarted, ToolFinished, ToolProgress, ToolStarted
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import BrokenBody, ChatAnswer, Exchange, HttpError, Reply
 from contemplate.views.task_states import TaskStates
@@ -93,6 +93,9 @@ def test_what_a_tool_says_that_it_does_is_in_its_tasks_row() -> None:
     assert "orders: page 2" in shown.get()
     assert "\x1b[2J" not in shown.get()
     assert "elsewhere" not in shown.get()
+    states.add(ToolFinished(task_id="1", tool="orders", call_id="c", seconds=1))
+    states.add(TaskDelta(task_id="1", text="They fell."))
+    assert [state.said for state in states] == ["They fell."]
 
 
 def test_each_phase_is_seen() -> None:

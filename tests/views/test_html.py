@@ -133,11 +133,26 @@ def test_an_answer_is_markdown() -> None:
     assert Read(answer_html('{"a": "*b*"}')).used == {"div", "pre"}
 
 
+@pytest.mark.parametrize(
+    ("text", "money"),
+    [
+        ("from $5 to $10, or $50-$100, US$3, \\$4 and 5$", 7),
+        ("$1,000", 1),
+        ("$$x$$ $x$ $2x$, $E=mc^2$, \\(y\\)", 0),
+        ("$5 and $x$ and $6", 2),
+    ],
+)
+def test_money_is_no_formula(text: str, money: int) -> None:
+    page = answer_html(text)
+    assert page.count('<span class="mathjax_ignore tex2jax_ignore">$</span>') == money
+    assert Read(page).text.strip() == text.replace("\\$", "$")
+
+
 def test_without_what_reads_markdown_it_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("markdown_it", "contemplate.views.html.markdown", "contemplate.views.markdown_parser"):
         monkeypatch.setitem(sys.modules, name, None)
     assert answer_html("It is **<so>**.") == (
-        '<div class="answer mathjax_process tex2jax_process"><div class="written">It is **&lt;so&gt;**.</div></div>'
+        '<div class="answer"><div class="written">It is **&lt;so&gt;**.</div></div>'
     )
 
 
@@ -199,6 +214,13 @@ def test_a_live_run_shows_what_each_task_is_doing() -> None:
     assert "0answered" in text.replace(" ", "")
     assert "0:03 · merging" in text
     assert "So it is." in text
+
+
+def test_of_a_long_answer_that_is_being_written_the_end_is_seen() -> None:
+    text = Read(shown_live(result_of(text="begin " + "x " * 9000 + "end"), TaskStates(), "")).text
+    assert "end" in text
+    assert "begin" not in text
+    assert len(text) < 9000
 
 
 def test_an_error_stands_with_what_was_reached() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ..events import Event, TaskDelta, TaskFinished, TaskPlanned, TaskStarted, ToolProgress, ToolStarted
+from ..events import Event, TaskDelta, TaskFinished, TaskPlanned, TaskStarted, ToolFinished, ToolProgress, ToolStarted
 from ..plan import Task
 from ..result import Outcome, RunResult, TaskResult
 from .event_lines import task_end, tool_progress, tool_use
@@ -109,6 +109,8 @@ class TaskStates:
                 self._states[task_id].said = f"{tool_use(tool)} ..."
             case ToolProgress(task_id=task_id) if task_id in self._states:
                 self._states[task_id].said = f"{tool_progress(event)} ..."
+            case ToolFinished(task_id=task_id) if task_id in self._states:
+                self._states[task_id].said = ""
             case TaskFinished(result=result) if result.id in self._states:
                 self._end(self._states[result.id], result)
             case _:

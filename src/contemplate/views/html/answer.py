@@ -1,4 +1,4 @@
-"""An answer as HTML: its Markdown, or the text as it is where there is nothing to read Markdown with."""
+"""What a model answered as HTML: its Markdown, or the text as it is where there is nothing to read Markdown with."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from .elements import Markup, element
 MOST = 50_000
 
 
-def answer_html(text: str) -> Markup:
-    """Return a text as HTML, at most so much of it."""
+def answer_html(text: str, most: int = MOST) -> Markup:
+    """Return a text as HTML, at most so many characters of it."""
     whole = text.strip()
-    left = len(whole) - MOST
+    left = len(whole) - most
     more = [element("p", f"... and {left:,} more characters", class_="dim")] if left > 0 else []
-    return element("div", _body(whole[:MOST]), *more, class_="answer mathjax_process tex2jax_process")
+    return element("div", _body(whole[:most]), *more, class_="answer")
 
 
 def _body(text: str) -> Markup:

@@ -16,6 +16,8 @@ from .answer import answer_html
 from .elements import Markup, element
 from .task_list import plan_html, states_html
 
+# Characters of an answer that is being written: it is read as Markdown five times a second.
+MOST_LIVE = 8000
 # Answers of a vote, and notes, which may be as many as tasks.
 MOST_LINES = 10
 
@@ -43,7 +45,10 @@ def shown_live(reached: RunResult[Any], states: TaskStates, doing: str) -> Marku
         states: its tasks.
         doing: what there is to say of it as a whole.
     """
-    return _view(*([states_html(states, texts=False)] if states else []), *_answer(reached), _line(doing))
+    text = reached.text if len(reached.text) <= MOST_LIVE else f"...{reached.text[-MOST_LIVE:]}"
+    parts = [states_html(states, texts=False)] if states else []
+    parts += [answer_html(text)] if text.strip() else []
+    return _view(*parts, _line(doing))
 
 
 def shown_end(reached: RunResult[Any], error: ErrorInfo) -> Markup:

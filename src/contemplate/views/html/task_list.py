@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from ...plan import Plan, Task
 from ..plan_tree import PlanTree
 from ..task_states import Status, TaskState, TaskStates
+from .answer import answer_html
 from .elements import Markup, element, joined
 
 # Tasks, and characters of the text of each: a thousand tasks in full would be megabytes in a notebook's file.
 MOST_TASKS = 100
-MOST_TEXT = 2000
+MOST_TEXT = 1000
 # Characters of a line, and levels of a tree.
 MOST_SAID = 160
 MOST_DEPTH = 8
@@ -87,12 +88,9 @@ def _needs(task: Task, tasks: Mapping[str, Task]) -> Markup:
 
 def _opened(line: Markup, text: str) -> tuple[Markup, ...]:
     """Return a line that can be opened to read a text, if there is one."""
-    shown = text.strip()
-    if not shown:
+    if not text.strip():
         return (line,)
-    if len(shown) > MOST_TEXT:
-        shown = f"{shown[:MOST_TEXT]}\n... and {len(shown) - MOST_TEXT:,} more characters"
-    return (element("details", element("summary", line), element("div", shown, class_="written")),)
+    return (element("details", element("summary", line), answer_html(text, MOST_TEXT)),)
 
 
 def end_of(text: str) -> str:
