@@ -204,11 +204,12 @@ async def test_from_synchronous_code_within_an_event_loop(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize("given", ["?", None, Task(id="a", prompt="?"), Contemplator(ScriptedModel("yes"))])
-async def test_what_is_no_run_is_refused(given: Any) -> None:
+async def test_what_is_no_run_is_refused(cell: Cell, given: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"is a {type(given).__name__}.*watch\(mind.stream\(question\)\)"):
         await watch(given)
     with pytest.raises(ConfigurationError, match="is a "):
         watch_sync(given)
+    assert cell.data == []
 
 
 async def test_a_run_that_was_not_asked_to_stream_is_refused_unpaid() -> None:

@@ -47,7 +47,7 @@ async def watch(stream: AbstractAsyncContextManager[RunStream[OutputT]]) -> RunR
     except BaseException as error:
         if isinstance(run, RunStream):
             await _show_rest(run, view)
-        view.stop(error_info(error) if isinstance(error, Exception) else _STOPPED, getattr(error, "partial", None))
+            view.stop(error_info(error) if isinstance(error, Exception) else _STOPPED, getattr(error, "partial", None))
         raise
     view.finish(result)
     return result
