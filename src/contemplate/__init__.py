@@ -2,7 +2,8 @@
 
 The map of the package, from the roof down; each line imports only from those below it:
 
-    cli, server                    the command line; an OpenAI-compatible backend
+    cli, notebook                  the command line; runs in the cells of a notebook
+    server                         an OpenAI-compatible backend
     contemplator                   ask(), and Contemplator, which assembles the parts
     batch                          many questions, a few at a time
     estimate, samples              the expected cost of a run; a task's samples and the vote on them

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from importlib import import_module
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter
@@ -51,6 +52,18 @@ def _readable_within(value: Any) -> Any:
         return [_readable_within(each) for each in value]
     return readable(value)
 
+
+def html_of(value: object, view: str) -> str:
+    """Return a value as a function of `views.html` shows it.
+
+    It is found by its name, as what shows values stands far above them, and is loaded when one is to be seen.
+    """
+    html: str = getattr(import_module(f"{__package__}.views.html"), view)(value)
+    return html
+
+
+# A row of a table: plain values by the names of their columns.
+Record = dict[str, str | int | float | bool | None]
 
 # Text from outside: all that users, models and tools write enters the library as a field of this type.
 Text = Annotated[str, BeforeValidator(readable)]

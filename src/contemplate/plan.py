@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from .data import Data, Text
+from .data import Data, Record, Text, html_of
 from .settings import ModelSettings
 
 # The task that stands for the program which organised a run (`planners.program`): its prompt is the program.
@@ -80,6 +80,18 @@ class Task(Data):
         """The title, else the id."""
         return self.title or self.id
 
+    def to_record(self) -> Record:
+        """Return what it is to do as a row of a table; the title is the id if there is none."""
+        return {
+            "id": self.id,
+            "title": self.label,
+            "kind": self.kind,
+            "prompt": self.prompt,
+            "needs": ", ".join(self.needs),
+            "instructions": self.instructions,
+            "model": self.model,
+        }
+
 
 class Plan(Data):
     """A validated task graph: ids are unique, and a task needs only earlier ones, so there is no cycle.
@@ -99,6 +111,13 @@ class Plan(Data):
                 raise ValueError(problem)
             seen.add(task.id)
         return self
+
+    def to_records(self) -> list[Record]:
+        """Return the tasks as rows of a table, such as pandas' `DataFrame(plan.to_records())`."""
+        return [task.to_record() for task in self.tasks]
+
+    def _repr_html_(self) -> str:
+        return html_of(self, "shown_plan")
 
 
 def problem_with(task: Task, earlier: set[str]) -> str | None:

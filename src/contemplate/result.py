@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, PlainSerializer, SerializationInfo, Seria
 from pydantic_core import to_jsonable_python
 from typing_extensions import TypeVar
 
-from .data import Data, Text, readable
+from .data import Data, Record, Text, html_of, readable, to_json_text
 from .decisions import PendingCall
 from .messages import ImagePart, Message, TokenLogprob
 from .plan import PROGRAM_TASK, Plan, Task
@@ -132,6 +132,25 @@ class TaskResult(Data):
         """Whether the text is a complete answer."""
         return self.outcome == "answered"
 
+    def to_record(self) -> Record:
+        """Return the task and what came of it as a row of a table; an output that is no plain value is JSON."""
+        output = self.model_dump(mode="json", include={"output"})["output"]
+        return {
+            **self.task.to_record(),
+            "model": self.model or self.task.model,
+            "outcome": self.outcome,
+            "text": self.text,
+            "output": to_json_text(output) if isinstance(output, (list, dict)) else output,
+            "error": None if self.error is None else f"{self.error.kind}: {self.error.message}",
+            "complete": self.complete,
+            "started": self.started,
+            "seconds": self.seconds,
+            **self.usage.model_dump(),
+        }
+
+
+_NOT_STARTED: Record = dict.fromkeys(TaskResult(task=Task(id="-", prompt=""), outcome="cancelled").to_record())
+
 
 class Conclusion(Data):
     """What an aggregator returns; a plain string stands for a conclusion with that text.
@@ -228,6 +247,24 @@ class RunResult(Data, Generic[OutputT]):
         """The program that organised the run (`planners.program`); None if there was none, or it found nothing."""
         return next((each.prompt for each in self.plan.tasks if each.id == PROGRAM_TASK), None)
 
+    def to_records(self) -> list[Record]:
+        """Return the tasks as rows of a table, such as pandas' `DataFrame(result.to_records())`.
+
+        The columns are those of `Task.to_record` and `TaskResult.to_record`, with `run_id` before them, and behind them
+        `supports`: whether the answer rests on the task, None if that is not known. Of a task that never started, what
+        would have come of it is None.
+        """
+        results = {each.id: each for each in self.tasks}
+        tasks = {task.id: task for task in (*self.plan.tasks, *(each.task for each in self.tasks))}
+        return [
+            {
+                "run_id": self.run_id,
+                **(results[task.id].to_record() if task.id in results else _NOT_STARTED | task.to_record()),
+                "supports": task.id in self.support if self.support else None,
+            }
+            for task in tasks.values()
+        ]
+
     def __str__(self) -> str:
         """Return the answer, and whether something is missing from it; or what a suspended run waits for."""
         if self.pending:
@@ -242,3 +279,6 @@ class RunResult(Data, Generic[OutputT]):
         counts = f"tasks={len(self.tasks)}, calls={self.usage.calls}, complete={self.complete}"
         counts += f", pending={len(self.pending)}" if self.pending else ""
         return f"RunResult(run_id={self.run_id!r}, text={text!r}, {counts})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self, "shown_result")

@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from contemplate import Task, TaskResult
-from contemplate.cli.inner_runs import InnerRuns
 from contemplate.cli.live_view import LiveView
 from contemplate.cli.plain_view import PlainView
-from contemplate.cli.plan_tree import PlanTree
 from contemplate.cli.task_rows import TaskRows
 from contemplate.events import (
     CallName,
@@ -26,6 +24,9 @@ from contemplate.events import (
     VoteCounted,
 )
 from contemplate.usage import Usage
+from contemplate.views.inner_runs import InnerRuns
+from contemplate.views.plan_tree import PlanTree
+from contemplate.views.task_states import TaskStates
 
 TITLED = Task(id="a", prompt="?", title="Count")
 
@@ -74,13 +75,14 @@ def test_a_run_belongs_to_the_task_that_its_path_names(path: str, owner: str) ->
 
 def test_rows_tell_it() -> None:
     console = Console(width=80)
-    rows = TaskRows(console)
+    states = TaskStates()
+    rows = TaskRows(console, states)
     for event in sampled():
-        rows.show(event)
+        states.add(event)
     with console.capture() as shown:
         console.print(*rows.lines(9))
     assert shown.get().split() == ["▸", "Count", "2/3", "tasks,", "3", "calls,", "2", "of", "2", "said", "42"]
-    rows.show(TaskFinished(result=TaskResult(task=TITLED, outcome="answered", seconds=2)))
+    states.add(TaskFinished(result=TaskResult(task=TITLED, outcome="answered", seconds=2)))
     with console.capture() as shown:
         console.print(rows.table())
     assert "answered after 2.0 s, 0 tokens (2/3 tasks, 3 calls, 2 of 2 said 42)" in " ".join(shown.get().split())

@@ -10,9 +10,10 @@ from rich.console import Console
 
 from contemplate import Task
 from contemplate.cli.task_rows import TaskRows
-from contemplate.events import TaskPlanned, TaskStarted, ToolProgress, ToolStarted
+from contemplate.events import TaskDelta, TaskPlanned, TaskStarted, ToolFinished, ToolProgress, ToolStarted
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import BrokenBody, ChatAnswer, Exchange, HttpError, Reply
+from contemplate.views.task_states import TaskStates
 
 from .asking import MERGED, command, contemplating, merges, model, on_terminal, on_terminal_here, plan
 from .screen import Screen
@@ -65,13 +66,14 @@ def test_where_not_all_rows_fit_the_rest_is_counted() -> None:
 
 def test_what_a_task_waits_for_is_named_as_in_view() -> None:
     console = Console(width=80)
-    rows = TaskRows(console)
+    states = TaskStates()
+    rows = TaskRows(console, states)
     for task in (
         Task(id="1", prompt="a", title="Prices"),
         Task(id="2", prompt="b", title="Weather"),
         Task(id="3", prompt="c", title="Both", needs=("1", "2")),
     ):
-        rows.show(TaskPlanned(task=task))
+        states.add(TaskPlanned(task=task))
     with console.capture() as shown:
         console.print(rows.table())
     assert "waits for Prices, Weather" in shown.get()
@@ -79,17 +81,21 @@ def test_what_a_task_waits_for_is_named_as_in_view() -> None:
 
 def test_what_a_tool_says_that_it_does_is_in_its_tasks_row() -> None:
     console = Console(width=80)
-    rows = TaskRows(console)
-    rows.show(TaskPlanned(task=Task(id="1", prompt="a", title="Prices")))
-    rows.show(TaskStarted(task_id="1", model="m"))
-    rows.show(ToolStarted(task_id="1", tool="orders", call_id="c"))
-    rows.show(ToolProgress(task_id="1", tool="orders", call_id="c", message="page 2\x1b[2J"))
-    rows.show(ToolProgress(task_id="other", tool="orders", call_id="c", message="elsewhere"))
+    states = TaskStates()
+    rows = TaskRows(console, states)
+    states.add(TaskPlanned(task=Task(id="1", prompt="a", title="Prices")))
+    states.add(TaskStarted(task_id="1", model="m"))
+    states.add(ToolStarted(task_id="1", tool="orders", call_id="c"))
+    states.add(ToolProgress(task_id="1", tool="orders", call_id="c", message="page 2\x1b[2J"))
+    states.add(ToolProgress(task_id="other", tool="orders", call_id="c", message="elsewhere"))
     with console.capture() as shown:
         console.print(rows.table())
     assert "orders: page 2" in shown.get()
     assert "\x1b[2J" not in shown.get()
     assert "elsewhere" not in shown.get()
+    states.add(ToolFinished(task_id="1", tool="orders", call_id="c", seconds=1))
+    states.add(TaskDelta(task_id="1", text="They fell."))
+    assert [state.said for state in states] == ["They fell."]
 
 
 def test_each_phase_is_seen() -> None:

@@ -7,7 +7,6 @@ import threading
 import pytest
 
 from contemplate.cli.heartbeat import Heartbeat
-from contemplate.cli.pace import ANSWER_TOKENS, PART_TOKENS, Pace
 from contemplate.cli.plain_view import PlainView
 from contemplate.events import (
     CallName,
@@ -23,6 +22,7 @@ from contemplate.events import (
 from contemplate.plan import Plan, Task
 from contemplate.result import RunResult, TaskResult
 from contemplate.usage import Usage
+from contemplate.views.pace import ANSWER_TOKENS, PART_TOKENS, Pace
 
 PATIENCE = 240
 CALLED = ModelCalled(name=CallName(run="r", role="planner"), model="m", usage=Usage(), seconds=10)

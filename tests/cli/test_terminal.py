@@ -13,6 +13,7 @@ from contemplate.cli.task_rows import MOST_ROWS, TaskRows
 from contemplate.events import TaskPlanned, TaskStarted
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange, Reply, Silence
+from contemplate.views.task_states import TaskStates
 
 from ..patience import PATIENCE
 from .asking import command, contemplating, merges, model, on_terminal_here, plan, process, run
@@ -235,11 +236,12 @@ def test_needs_are_a_tree() -> None:
 
 def test_of_a_thousand_tasks_there_are_as_many_as_fit() -> None:
     console = Console(width=40, height=24)
-    rows = TaskRows(console)
+    states = TaskStates()
+    rows = TaskRows(console, states)
     for number in range(1000):
         needs = (str(number - 1),) if number % 100 else ()
-        rows.show(TaskPlanned(task=Task(id=str(number), prompt="a", title=f"Task {number}", needs=needs)))
-    rows.show(TaskStarted(task_id="999", model="m"))
+        states.add(TaskPlanned(task=Task(id=str(number), prompt="a", title=f"Task {number}", needs=needs)))
+    states.add(TaskStarted(task_id="999", model="m"))
     with console.capture() as captured:
         for each in rows.lines(20):
             console.print(each)
@@ -248,7 +250,7 @@ def test_of_a_thousand_tasks_there_are_as_many_as_fit() -> None:
     assert seen[0].startswith("· Task 0 ")
     assert seen[-2].startswith("▸"), "one at work is always seen"
     assert seen[-1].strip() == "and 980 more; 0 of 1000 are done"
-    rows.stop()
+    states.stop()
     with console.capture() as captured:
         console.print(rows.table())
     assert len(captured.get().splitlines()) == MOST_ROWS + 1

@@ -12,15 +12,13 @@ serve            the server
 
 watch            making a run, and showing it
 view             which view shows a run: live_view on a terminal, plain_view elsewhere, json_view
-task_rows        the rows of the live view; plan_tree, where they stand, and inner_runs, what goes on within a task
+task_rows        the rows of the live view
 footer           the lines below the rows
 live_area        what is drawn in place, with what is printed above it
 answer_view      the answer while it is written: as it is, or as Markdown (markdown_answer)
 markdown         how a block looks; markdown_blocks, which takes a text apart while it is written
-pace             a clock, how fast models write, and how long it will still take
 heartbeat        a line every few seconds, where nothing else shows that a run goes on
 run_options      the model and the limits that the options name
-run_progress     what a run has reached, for when it is interrupted
 journal_file     the file in which runs are written down, and finding a run in it
 save_images      the images of an answer, as files
 print_estimate   what a run may take

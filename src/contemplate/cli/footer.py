@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.text import Text
 
+from ..views.pace import SEPARATOR
+
 FOOTER_LINES = 2
-SEPARATOR = " · "
 
 
 def filled(parts: Sequence[str], width: int) -> list[str]:

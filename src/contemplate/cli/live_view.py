@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import nullcontext
 from typing import Any
 
@@ -10,32 +9,20 @@ from rich.console import Console, Group, RenderableType
 from rich.spinner import Spinner
 from rich.text import Text
 
-from ..events import (
-    Event,
-    LimitReached,
-    Noted,
-    OutputDelta,
-    PlanDelta,
-    PlanReady,
-    RunStarted,
-    StandingsChanged,
-    VoteCounted,
-)
-from ..progress import ProgressMeter
+from ..events import Event, LimitReached, Noted, OutputDelta
 from ..result import ErrorInfo, RunResult
 from ..views.event_lines import limit_reached, note
 from ..views.printable import printable
-from ..views.summary import leading, partial_text, summary_line
+from ..views.run_stage import RunStage
+from ..views.summary import partial_text, summary_line
+from ..views.task_states import TaskStates
 from .answer_view import AnswerView, new_answer, show_whole
-from .footer import FOOTER_LINES, SEPARATOR, filled
+from .footer import FOOTER_LINES, filled
 from .live_area import LiveArea
-from .pace import Pace
-from .task_rows import TAIL, TaskRows
+from .task_rows import TaskRows
 
 # Lines of the terminal that are left to what is below the rows.
 SPARE_LINES = 4
-PLAN_TAIL = 4000
-_TITLE = re.compile(r'"title"\s*:\s*"((?:[^"\\]|\\.)*)')
 
 
 class LiveView:
@@ -49,43 +36,29 @@ class LiveView:
         self._markdown = markdown
         self._console = Console(highlight=False)
         self._area: LiveArea | None = None
-        self._rows = TaskRows(self._console)
+        self._tasks = TaskStates()
+        self._rows = TaskRows(self._console, self._tasks)
+        self._stage = RunStage()
         self._spinner = Spinner("dots")
-        self._pace = Pace()
-        self._meter = ProgressMeter()
-        self._leading = ""
         self._answer: AnswerView | None = None
-        self._model = ""
-        self._plan: str | None = None
-        self._thought = ""
         self._written = ""
         self._over = False
 
     def show(self, event: Event) -> None:
         """Show an event."""
-        self._pace.add(event)
-        self._meter.add(event)
+        self._stage.add(event)
+        self._tasks.add(event)
         if event.path:
-            # A run within a task is counted in its task's row.
-            self._rows.show(event)
             return
         match event:
-            case RunStarted(model=model):
-                self._model = model
-            case PlanDelta(text=text):
-                self._plan = ((self._plan or "") + text)[-PLAN_TAIL:]
-            case PlanReady():
-                self._plan = None
             case Noted(message=message):
                 self._line(note(message))
             case LimitReached(limit=limit):
                 self._line(limit_reached(limit))
-            case VoteCounted() | StandingsChanged():
-                self._leading = leading(event)
             case OutputDelta():
                 self._show_answer(event)
             case _:
-                self._rows.show(event)
+                pass
         self._refresh()
 
     def finish(self, result: RunResult[str]) -> None:
@@ -93,14 +66,14 @@ class LiveView:
         self._close()
         self._end_answer()
         if not result.pending and self._written.strip() != result.text.strip():
-            if self._rows and not self._written:
+            if self._tasks and not self._written:
                 self._console.print()
             show_whole(result.text.strip() + "\n", markdown=self._markdown)
         self._console.print(Text(summary_line(result), style="dim"))
 
     def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
         """Show what there is, unless the answer had begun to stream."""
-        self._rows.stop()
+        self._tasks.stop()
         self._close()
         self._end_answer()
         texts = partial_text(partial) if partial is not None and not self._written else ""
@@ -114,11 +87,10 @@ class LiveView:
             self._console.print(Text("[the connection broke off; the answer starts over]", style="yellow"))
             self._written = ""
         if not event.text:
-            self._thought = (self._thought + event.reasoning)[-TAIL:]
             return
         if self._area is not None:
             self._close()
-            if self._rows:
+            if self._tasks:
                 self._console.print()
         self._written += event.text
         if self._answer is None:
@@ -152,29 +124,9 @@ class LiveView:
         return Group(*self._rows.lines(room), *self._footer())
 
     def _footer(self) -> list[Text]:
-        # Rich draws in a thread of its own: what may change meanwhile is read once.
-        plan = self._plan
-        if self._thought:
-            doing = f"thinking {self._rows.end_of(self._thought)}"
-        elif plan is not None:
-            doing = f"planning {_last_title(plan)}"
-        elif not self._rows:
-            doing = f"asking {self._model}"
-        else:
-            doing = "merging" if self._rows.done else ""
         wheel = self._spinner.render(self._console.get_time())
-        usage = self._meter.progress.usage
-        calls = f"{usage.calls:,} call{'s' if usage.calls > 1 else ''}" if usage.calls else ""
-        cost = f"${usage.cost_usd:.4f}" if usage.cost_usd else ""
-        doing = " ".join(printable(doing).split())
-        parts = [*self._pace.text().split(SEPARATOR), calls, cost, printable(self._leading), doing]
+        parts = [" ".join(printable(each).split()) for each in self._stage.parts(self._tasks, self._rows.end_of)]
         # A line that is full would break where ^C is echoed.
-        lines = filled([each for each in parts if each], self._console.width - 5)
+        lines = filled(parts, self._console.width - 5)
         marks = (str(wheel), *" " * FOOTER_LINES)
         return [Text.assemble((mark, "cyan"), " ", (line, "dim")) for mark, line in zip(marks, lines, strict=False)]
-
-
-def _last_title(plan: str) -> str:
-    """Return the title that was written last in a plan that is being written; "" if there is none yet."""
-    titles = _TITLE.findall(plan)
-    return titles[-1] if titles else ""

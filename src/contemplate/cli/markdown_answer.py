@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from ..views.markdown_parser import is_json
 from ..views.printable import printable
 from .live_area import LiveArea
 from .markdown import print_as_written, print_block
@@ -14,7 +13,6 @@ from .markdown_blocks import Block, MarkdownBlocks
 
 # Lines of the terminal that are left to what is above.
 SPARE_LINES = 2
-_JSON = re.compile(r"""\s*(\{|\[\s*([\[\]{"\d-]|true|false|null))""")
 
 
 class MarkdownAnswer:
@@ -54,8 +52,7 @@ class MarkdownAnswer:
     def _print(self, blocks: list[Block]) -> None:
         for block in blocks:
             if not self._begun:
-                # What programs are to read stays as it is.
-                self._is_json = _JSON.match(block.text) is not None
+                self._is_json = is_json(block.text)
             elif block.apart:
                 self._console.print()
             self._begun = True

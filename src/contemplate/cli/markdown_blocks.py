@@ -6,16 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from markdown_it import MarkdownIt
-from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
+
+from ..views.markdown_parser import markdown_parser
 
 # A text is parsed again when a sixteenth of it is new, so that a long block does not take the square of its time.
 NEW_SHARE = 16
-# A backslash before one of these is kept: it is TeX, as in \( and \[.
-TEX = frozenset("()[]{}\\,;:!%&=")
-_EMPHASIS = ("em", "strong", "s")
-_GLUED_BEFORE, _GLUED_AFTER = re.compile(r"[A-Za-z0-9)\]}]\Z"), re.compile(r"[A-Za-z0-9(\[{]")
 # A line that is not whole may turn out to be anything, unless it begins like this.
 _CERTAIN = re.compile(r"(?:#{1,6} |(?:[-*+]|\d{1,9}[.)]) )?(?:\*\*|__)?[^\W\d_]")
 
@@ -38,7 +34,7 @@ class MarkdownBlocks:
     """Hands out the blocks of a text that is being written, each as soon as nothing more can come to it."""
 
     def __init__(self) -> None:
-        self._parser = _parser()
+        self._parser = markdown_parser()
         self._parsed = 0
         self.rest = ""
         """What was written, and is in no block yet."""
@@ -83,53 +79,3 @@ class MarkdownBlocks:
             end, tokens = after, []
         if not end and text:
             yield Block("", (), False), 0
-
-
-def _parser() -> MarkdownIt:
-    # What would be hidden is text: HTML, definitions of links, and images, which become links.
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
-    parser.disable(["html_block", "html_inline", "reference", "image", "entity", "text_join"])
-    parser.core.ruler.push("as_written", _keep_as_written)
-    return parser
-
-
-def _keep_as_written(state: StateCore) -> None:
-    """Keep what was not meant as Markdown: the ends of lines, TeX, and products such as 2*3*4."""
-    for token in state.tokens:
-        children = token.children or []
-        for child in children:
-            if child.type == "softbreak":
-                child.type = "hardbreak"
-            elif child.type == "text_special":
-                child.type, child.content = "text", child.markup if child.content in TEX else child.content
-        opened: list[int] = []
-        for place, child in enumerate(children):
-            if child.tag not in (*_EMPHASIS, "a"):
-                continue
-            if child.nesting == 1:
-                opened.append(place)
-            elif child.nesting == -1:
-                _keep_marks(children, opened.pop(), place)
-
-
-def _keep_marks(children: Sequence[Token], opens: int, closes: int) -> None:
-    first, last = children[opens], children[closes]
-    if first.tag == "a":
-        if (
-            first.info == "auto"
-            or "".join(each.content for each in children[opens + 1 : closes]) == first.attrs["href"]
-        ):
-            # It is its own address, which need not be told twice.
-            _become_text(first, last, "")
-        return
-    before = children[opens - 1] if opens else first
-    after = children[closes + 1] if closes + 1 < len(children) else last
-    if (before.type == "text" and _GLUED_BEFORE.search(before.content)) or (
-        after.type == "text" and _GLUED_AFTER.match(after.content)
-    ):
-        _become_text(first, last, first.markup)
-
-
-def _become_text(first: Token, last: Token, text: str) -> None:
-    for each in (first, last):
-        each.type, each.tag, each.nesting, each.content = "text", "", 0, text

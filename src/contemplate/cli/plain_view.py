@@ -7,13 +7,13 @@ from typing import Any
 from ..events import CallWaiting, Event, LimitReached, Noted, RunStarted, TaskFinished, TaskPlanned
 from ..result import ErrorInfo, RunResult
 from ..views.event_lines import EventLines
+from ..views.inner_runs import InnerRuns
+from ..views.pace import Pace
+from ..views.plan_tree import PlanTree
 from ..views.summary import partial_text, summary_line
 from .answer_view import show_whole
 from .console import say
 from .heartbeat import Heartbeat
-from .inner_runs import InnerRuns
-from .pace import Pace
-from .plan_tree import PlanTree
 
 BEAT_SECONDS = 10.0
 INDENT = "  "

@@ -12,11 +12,11 @@ from ..events import Event
 from ..result import ErrorInfo, RunResult
 from ..run.listeners import Listener
 from ..stream import stream_of
+from ..views.run_progress import RunProgress
 from ..views.summary import usage_text
 from .approvals import say_what_waits
 from .console import say
 from .exit_codes import INTERRUPTED, exit_code_of_result
-from .run_progress import RunProgress
 from .signals import cancel_on_signal
 from .view import View
 

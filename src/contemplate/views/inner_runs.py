@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..events import Event, ModelCalled, StandingsChanged, TaskFinished, TaskPlanned, VoteCounted
-from ..views.summary import leading
+from .summary import leading
 
 
 @dataclass

@@ -10,6 +10,7 @@ from ..events import Event, ModelCalled, OutputDelta, PlanDelta, PlanReady, Task
 from ..models.tokens import USUAL_BYTES_PER_TOKEN, text_bytes
 
 SPEED_SECONDS = 10.0
+SEPARATOR = " · "
 # What a part and an answer usually take: the time left is told as a guess, and gets better as they are written.
 PART_TOKENS = 150
 ANSWER_TOKENS = 200
@@ -86,6 +87,10 @@ class Pace:
 
     def text(self) -> str:
         """Return all this in a few words, such as "0:42 · 11 tokens/s · about 30 s left"."""
+        return SEPARATOR.join(self.parts())
+
+    def parts(self) -> list[str]:
+        """Return the clock, and what is known of the speed and of the time left."""
         minutes, seconds = divmod(int(self.seconds), 60)
         said = [f"{minutes}:{seconds:02}"]
         if self.tokens:
@@ -93,7 +98,7 @@ class Pace:
         left = self.seconds_left
         if left:
             said.append(f"about {max(5, 5 * round(left / 5))} s left")
-        return " · ".join(said)
+        return said
 
     def _add(self, source: str, text: str) -> None:
         size, now = text_bytes(text), self._now()

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..events import Event, ModelCalled, OutputDelta, RunStarted, TaskFinished, TaskPlanned
+from ..events import (
+    Event,
+    ModelCalled,
+    OutputDelta,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunSuspended,
+    TaskFinished,
+    TaskPlanned,
+)
 from ..plan import Plan, Task
-from ..progress import ProgressMeter
 from ..result import RunResult, TaskResult
+from ..usage import NOTHING, Usage
 
 
 @dataclass
@@ -23,14 +33,15 @@ class RunProgress:
     text: str = ""
     planned: list[Task] = field(default_factory=list)
     finished: list[TaskResult] = field(default_factory=list)
-    meter: ProgressMeter = field(default_factory=ProgressMeter)
+    usage: Usage = NOTHING
     recorded: int = 0
+    seconds: float = 0.0
 
     def add(self, event: Event) -> None:
         """Add what an event says."""
-        self.meter.add(event)
         match event:
             case ModelCalled(usage=usage, recorded=recorded):
+                self.usage += usage
                 self.recorded += usage.calls if recorded else 0
             case _ if event.path:
                 # The run within a task is part of that task's result.
@@ -43,6 +54,8 @@ class RunProgress:
                 self.finished.append(result)
             case OutputDelta(text=text, restart=restart):
                 self.text = text if restart else self.text + text
+            case RunFinished(seconds=seconds) | RunFailed(seconds=seconds) | RunSuspended(seconds=seconds):
+                self.seconds = seconds
             case _:
                 pass
 
@@ -55,6 +68,7 @@ class RunProgress:
             text=self.text,
             plan=Plan(tasks=tuple(self.planned)),
             tasks=tuple(sorted(self.finished, key=lambda result: result.index)),
-            usage=self.meter.progress.usage,
+            usage=self.usage,
+            seconds=self.seconds,
             complete=False,
         )
