@@ -32,8 +32,8 @@ async def reply(mind: Contemplator, user: str, text: str) -> str:
 def waiting_run(mind: Contemplator, user: str) -> str | None:
     """Return the run in which the user was asked something."""
     assert mind.journal is not None
-    waiting = (run for run in mind.journal.runs() if run.status == "suspended" and run.labels == {"user": user})
-    return next((run.run_id for run in waiting), None)
+    waiting = mind.journal.runs(status="suspended")
+    return next((run.run_id for run in waiting if run.labels == {"user": user}), None)
 
 
 async def main() -> None:
