@@ -4,7 +4,7 @@ import re
 
 import anyio
 
-from contemplate import Approved, Contemplator, Denied, tool
+from contemplate import Approved, Contemplator, Denied, PendingCall, tool
 
 
 @tool(approval=True)
@@ -16,24 +16,23 @@ async def delete_file(path: str) -> str:
 
 async def reply(mind: Contemplator, user: str, text: str) -> str:
     """Return the reply to a message of a user's, which may be an answer to what he was asked before."""
-    run_id = waiting_run(mind, user)
-    if run_id is None:
+    asked = waiting_call(mind, user)
+    if asked is None:
         result = await mind.run(text, labels={"user": user})
     else:
-        call = (await mind.resume(run_id)).pending[0]
         decision = Approved() if re.match(r"yes\b", text, re.IGNORECASE) else Denied(text)
-        result = await mind.resume(run_id, {call.id: decision})
+        result = await mind.resume(asked.run_id, {asked.id: decision})
     if result.status == "suspended":
         call = result.pending[0]
         return f"May I call {call.tool} with {call.arguments}? Yes, or no?"
     return result.output
 
 
-def waiting_run(mind: Contemplator, user: str) -> str | None:
-    """Return the run in which the user was asked something."""
+def waiting_call(mind: Contemplator, user: str) -> PendingCall | None:
+    """Return the call of which the user was asked."""
     assert mind.journal is not None
-    waiting = mind.journal.runs(status="suspended")
-    return next((run.run_id for run in waiting if run.labels == {"user": user}), None)
+    runs = [run for run in mind.journal.runs(status="suspended") if run.labels == {"user": user}]
+    return next((call for run in runs for call in mind.journal.pending(run.run_id)), None)
 
 
 async def main() -> None:

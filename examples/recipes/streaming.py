@@ -49,4 +49,5 @@ def create_app(mind: Contemplator) -> FastAPI:
 
 
 if __name__ == "__main__":
-    uvicorn.run(create_app(Contemplator(journal="sqlite:///runs.db")))
+    # Without a time, a server that is stopped waits for streams to end.
+    uvicorn.run(create_app(Contemplator(journal="sqlite:///runs.db")), timeout_graceful_shutdown=5)

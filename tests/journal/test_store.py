@@ -19,7 +19,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from contemplate import Contemplator, Limits, Message
+from contemplate import Contemplator, Limits, Message, PendingCall
 from contemplate.errors import ConfigurationError, JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.journal.entries import Status
@@ -28,7 +28,7 @@ from contemplate.journal.sqlite import _checksum
 from contemplate.messages import ImagePart, TokenLogprob, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
-from contemplate.result import ErrorInfo
+from contemplate.result import ErrorInfo, RunResult
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Usage
 
@@ -179,6 +179,19 @@ def test_a_list_may_be_of_one_status(tmp_path: Path) -> None:
         assert len(journal.runs()) == len(statuses)
         with pytest.raises(ConfigurationError, match="status"):
             of("suspended?")  # type: ignore[arg-type]
+
+
+def test_what_a_run_waits_for_is_known_as_long_as_it_waits() -> None:
+    journal, call = Journal(), PendingCall(id="c", run_id="r", tool="mail")
+    assert journal.pending("r") == ()
+    run = RunRecord(run_id="r", question="q", model="m", status="suspended")
+    journal.save(run)
+    assert journal.pending("r") == ()
+    result = RunResult[None](run_id="r", question="q", output=None, text="", pending=(call,))
+    journal.save(run.model_copy(update={"result": result}))
+    assert journal.pending("r") == (call,)
+    journal.save(run.model_copy(update={"result": result, "status": "running"}))
+    assert journal.pending("r") == ()
 
 
 def test_a_list_needs_no_results(tmp_path: Path) -> None:

@@ -65,6 +65,14 @@ class TestBudgets:
         assert refused.status_code == 402
         assert "retry-after" not in refused.headers
 
+    async def test_what_is_spent_in_the_middle_of_a_run_loses_no_answer(self) -> None:
+        mind = Contemplator(ScriptedModel("So it is."), mode="council")
+        app = user_budgets.create_app(mind, lambda user: Budget(user, calls=3))
+        answer = await ask(app, {"x-api-key": "key-of-alice"})
+        assert answer.status_code == 200
+        assert "So it is." in answer.json()["answer"]
+        assert answer.json()["complete"] is False
+
     async def test_who_has_no_key_is_not_asked_for(self, app_of: Callable[..., FastAPI]) -> None:
         assert [(await ask(app_of(), headers)).status_code for headers in ({}, {"x-api-key": "no"})] == [401, 401]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,10 @@ pytestmark = pytest.mark.anyio
 
 
 class Chat:
-    """A chat about a file, in a new process for each message."""
+    """A chat about a file, in a new process for each message; `files` is how many calls the model makes of a turn."""
 
     def __init__(self, folder: Path) -> None:
+        self.model, self.files = "scripted", 1
         self.file = folder / "old.txt"
         self.file.write_text("old")
         self.journal = folder / "chat.db"
@@ -29,11 +31,12 @@ class Chat:
         self.calls += 1
         if request.messages[-1].role == "tool":
             return f"Done: {request.messages[-1].text}"
-        call = ToolCall(id="c", name="delete_file", arguments=f'{{"path": "{self.file}"}}')
-        return Message.assistant("", (call,))
+        paths = [str(self.file) + ".bak" * number for number in range(self.files)]
+        calls = (ToolCall(id=path, name="delete_file", arguments=json.dumps({"path": path})) for path in paths)
+        return Message.assistant("", tuple(calls))
 
     async def say(self, text: str, user: str = "ann") -> str:
-        model = ScriptedModel(self.script)
+        model = ScriptedModel(self.script, name=self.model)
         journal = Journal(self.journal)
         mind = Contemplator(model, mode="thinking", tools=[delete_file], journal=journal)
         try:
@@ -69,3 +72,27 @@ async def test_nobody_answers_for_somebody_else(chat: Chat) -> None:
     await chat.say("Clean up.")
     assert "May I call" in await chat.say("Yes!", user="bob")
     assert chat.file.exists()
+
+
+async def test_two_calls_are_two_questions(chat: Chat) -> None:
+    chat.files = 2
+    first = await chat.say("Clean up.")
+    second = await chat.say("Yes.")
+    assert (first.count("May I"), second.count("May I")) == (1, 1)
+    assert first != second
+    assert "Done" in await chat.say("No.")
+    assert chat.calls == 2
+
+
+async def test_yes_is_for_the_call_that_was_asked_of_though_the_program_has_changed(chat: Chat) -> None:
+    await chat.say("Clean up.")
+    asked = chat.file
+    chat.model, chat.file = "another", asked.with_name("new.txt")
+    chat.file.write_text("new")
+    # The other model is asked anew, and wants something else.
+    assert "new.txt" in await chat.say("Yes.")
+    assert asked.exists()
+    assert chat.file.exists()
+    assert "Done" in await chat.say("Yes.")
+    assert asked.exists()
+    assert not chat.file.exists()

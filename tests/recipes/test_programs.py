@@ -54,7 +54,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.parametrize("name", ["streaming", "user_budgets", "database"])
 def test_apps_are_served(name: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[FastAPI] = []
-    monkeypatch.setattr(uvicorn, "run", served.append)
+    monkeypatch.setattr(uvicorn, "run", lambda app, **_: served.append(app))
     run(name)
     assert [isinstance(app, FastAPI) for app in served] == [True]
 

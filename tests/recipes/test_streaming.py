@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 
 from contemplate import Contemplator
 from contemplate.journal import Journal
@@ -16,6 +19,7 @@ from examples.recipes.streaming import create_app
 
 from ..browser import Page, chromium
 from ..patience import PATIENCE
+from ..server.conftest import serving_app
 from ..viewer.conftest import needs_chromium
 from .conftest import Serve, Stuck, until
 
@@ -37,8 +41,8 @@ def events(text: str) -> list[tuple[str, object]]:
     return found
 
 
-def ask(url: str) -> list[tuple[str, object]]:
-    answer = httpx2.get(f"{url}/ask", params=ASKED, timeout=PATIENCE)
+def ask(url: str, asked: Mapping[str, str] = MappingProxyType({})) -> list[tuple[str, object]]:
+    answer = httpx2.get(f"{url}/ask", params={**ASKED, **asked}, timeout=PATIENCE)
     assert answer.headers["content-type"].startswith("text/event-stream")
     return events(answer.text)
 
@@ -74,11 +78,19 @@ async def test_progress_text_and_answer_are_streamed(serve: Serve, journal: Jour
     assert told[-1] == ("answer", "Yes.")
 
 
-async def test_what_fails_is_told(serve: Serve, journal: Journal) -> None:
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({}, "the script has only 0 replies"),
+        ({"question": " "}, "the question is empty"),
+        ({"run_id": "../runs"}, "run_id"),
+    ],
+)
+async def test_what_fails_is_told(asked: dict[str, str], why: str, serve: Serve, journal: Journal) -> None:
     url = serve(create_app(Contemplator(ScriptedModel([]), journal=journal)))
-    ((kind, why),) = await asyncio.to_thread(ask, url)
+    ((kind, told),) = await asyncio.to_thread(ask, url, asked)
     assert kind == "failed"
-    assert "the script has only 0 replies" in str(why)
+    assert why in str(told)
 
 
 async def test_a_client_that_leaves_ends_the_run_and_one_that_comes_back_pays_for_nothing_twice(
@@ -115,6 +127,25 @@ async def test_a_browser_ends_it(how: str, serve: Serve, journal: Journal) -> No
             await page.call("Page.close")
         await until(lambda: stuck.cancelled)
         await kept(journal)
+
+
+@needs_chromium
+async def test_a_browser_asks_again_by_itself_when_the_server_is_there_again(tmp_path: Path) -> None:
+    stuck = Stuck(PLAN)
+
+    def app() -> FastAPI:
+        return create_app(Contemplator(stuck.model, journal=Journal(tmp_path / "runs.db")))
+
+    async with chromium() as page:
+        with serving_app(app(), "auto") as url:
+            await asks(page, url)
+            await page.wait("document.querySelector('#progress').innerText.includes('answered: Rent')")
+        stuck.stuck, before = False, len(stuck.asked)
+        with serving_app(app(), "auto", int(url.rpartition(":")[2])):
+            await page.wait("document.querySelector('#cancel').disabled && document.querySelector('#answer').innerText")
+            assert await page.text("#answer") == "Yes."
+        assert len(stuck.asked) - before == 2
+        assert page.problems == []
 
 
 @needs_chromium

@@ -54,10 +54,10 @@ def serving(minds: Minds, settings: ServerSettings = USUAL) -> Iterator[str]:
 
 
 @contextmanager
-def serving_app(app: Starlette, http: Http = GUARDED) -> Iterator[str]:
+def serving_app(app: Starlette, http: Http = GUARDED, port: int = 0) -> Iterator[str]:
     config = uvicorn.Config(app, http=http, log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

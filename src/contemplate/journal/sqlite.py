@@ -20,6 +20,7 @@ from pydantic_core import from_json
 
 from ..arguments import checked_arguments
 from ..data import Data
+from ..decisions import PendingCall
 from ..errors import JournalBusy, JournalError, error_info
 from .entries import Entry, RunRecord, Status, digest_of
 
@@ -116,6 +117,15 @@ class Journal:
         with self._reading(patience) as connection:
             row = connection.execute("SELECT body, checksum FROM runs WHERE run_id = ?", (run_id,)).fetchone()
         return None if row is None else self._checked(RunRecord, f"the record of run {run_id!r}", *row)
+
+    def pending(self, run_id: str) -> tuple[PendingCall, ...]:
+        """Return the tool calls for whose decision the run waits; none if there is no such run, or it does not wait.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        run = self.load(run_id)
+        return () if run is None or run.result is None or run.status != "suspended" else run.result.pending
 
     def entries(self, run_id: str, *, patience: float = PATIENCE) -> list[Entry]:
         """Return a run's calls, in the order in which they ended.
