@@ -21,7 +21,9 @@ from . import local_model, recorded
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-BLOCKS = [block for block in find_examples(ROOT / "README.md", ROOT / "docs") if block.prefix == "python"]
+# Recipes have tests of their own, in tests/recipes.
+PAGES = [ROOT / "README.md", *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.stem != "recipes")]
+BLOCKS = [block for block in find_examples(*PAGES) if block.prefix == "python"]
 RECORDING = Path(__file__).parent / "recordings" / "examples.jsonl"
 
 # What each example is there to show.

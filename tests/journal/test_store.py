@@ -19,16 +19,17 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from contemplate import Contemplator, Limits, Message
+from contemplate import Contemplator, Limits, Message, PendingCall
 from contemplate.errors import ConfigurationError, JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
+from contemplate.journal.entries import Status
 from contemplate.journal.group_commit import Write
 from contemplate.journal.recording import LAST_WAIT
 from contemplate.journal.sqlite import _checksum
 from contemplate.messages import ImagePart, TokenLogprob, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
-from contemplate.result import ErrorInfo
+from contemplate.result import ErrorInfo, RunResult
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Usage
 
@@ -155,6 +156,43 @@ def test_a_damaged_record_costs_no_other(tmp_path: Path) -> None:
         assert "the record of run 'r2'" in listed[1].error.message
         with pytest.raises(JournalError, match="the record of run 'r1'"):
             journal.load("r1")
+
+
+def test_a_list_may_be_of_one_status(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    statuses: list[Status] = ["answered", "suspended", "failed", "suspended", "suspended", "suspended"]
+    with closing(Journal(path)) as journal:
+        for number, status in enumerate(statuses):
+            run = RunRecord(run_id=f"r{number}", question="q", model="m", created=float(number), status=status)
+            journal.save(run)
+        with closing(sqlite3.connect(path)) as raw, raw:
+            raw.execute("UPDATE runs SET body = replace(body, '\"q\"', '\"p\"') WHERE run_id = 'r4'")
+            raw.execute("UPDATE runs SET body = CAST(x'fffe' AS TEXT) WHERE run_id = 'r2'")
+
+        def of(status: Status, limit: int | None = None) -> list[str]:
+            return [run.run_id for run in journal.runs(limit, status=status)]
+
+        assert of("suspended") == ["r5", "r3", "r1"], "what is damaged is only that"
+        assert of("suspended", 2) == ["r5", "r3"]
+        assert of("suspended", 0) == []
+        assert (of("damaged"), of("damaged", 1)) == (["r4", "r2"], ["r4"])
+        assert of("failed") == of("partial") == []
+        assert len(journal.runs()) == len(statuses)
+        with pytest.raises(ConfigurationError, match="status"):
+            of("suspended?")  # type: ignore[arg-type]
+
+
+def test_what_a_run_waits_for_is_known_as_long_as_it_waits() -> None:
+    journal, call = Journal(), PendingCall(id="c", run_id="r", tool="mail")
+    assert journal.pending("r") == ()
+    run = RunRecord(run_id="r", question="q", model="m", status="suspended")
+    journal.save(run)
+    assert journal.pending("r") == ()
+    result = RunResult[None](run_id="r", question="q", output=None, text="", pending=(call,))
+    journal.save(run.model_copy(update={"result": result}))
+    assert journal.pending("r") == (call,)
+    journal.save(run.model_copy(update={"result": result, "status": "running"}))
+    assert journal.pending("r") == ()
 
 
 def test_a_list_needs_no_results(tmp_path: Path) -> None:

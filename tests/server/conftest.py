@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from unittest.mock import patch
 
 import pytest
@@ -22,7 +22,9 @@ from contemplate.server.uvicorn_connections import guarded
 from ..patience import PATIENCE
 
 Minds = Mapping[str, Contemplator[Any]]
+Http = type[asyncio.Protocol] | Literal["auto"]
 USUAL = ServerSettings()
+GUARDED = guarded(USUAL)
 
 
 class Serve(Protocol):
@@ -47,15 +49,15 @@ def _awake() -> Iterator[None]:
 
 @contextmanager
 def serving(minds: Minds, settings: ServerSettings = USUAL) -> Iterator[str]:
-    with serving_app(create_app(minds, settings), settings) as url:
+    with serving_app(create_app(minds, settings), guarded(settings)) as url:
         yield url
 
 
 @contextmanager
-def serving_app(app: Starlette, settings: ServerSettings = USUAL) -> Iterator[str]:
-    config = uvicorn.Config(app, http=guarded(settings), log_config=None, access_log=False, timeout_graceful_shutdown=1)
+def serving_app(app: Starlette, http: Http = GUARDED, port: int = 0) -> Iterator[str]:
+    config = uvicorn.Config(app, http=http, log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:

@@ -10,15 +10,18 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from ..arguments import checked_arguments
 from ..data import Data
+from ..decisions import PendingCall
 from ..errors import ConfigurationError, JournalBusy, JournalError, error_info
-from .entries import Entry, RunRecord, digest_of
+from .entries import Entry, RunRecord, Status, digest_of
 from .group_commit import GroupCommit, Write
 from .run_locks import PRIVATE, RunHeldError, lock_run
 
@@ -77,18 +80,30 @@ class Journal:
 
     # Reading
 
-    def runs(self, limit: int | None = None) -> list[RunRecord]:
+    @checked_arguments
+    def runs(self, limit: int | None = None, *, status: Status | None = None) -> list[RunRecord]:
         """Return the runs, the newest first, without images, histories and results; at most `limit` of them.
 
         A record that is damaged costs no other: of it there is its name, its status "damaged", and its error.
 
+        Args:
+            limit: how many at most; None for all.
+            status: only those of that status, such as "suspended", which is quick where most have another.
+
         Raises:
             JournalError: the file cannot be read.
         """
-        query = "SELECT run_id, created, body, checksum FROM runs ORDER BY created DESC, run_id LIMIT ?"
+        # Whether a record can be read shows only when it is: what is found by its status may be damaged.
+        has_status = "CASE WHEN json_valid(body) THEN json_extract(body, '$.status') = :status ELSE 0 END"
+        query = (
+            "SELECT run_id, created, body, checksum FROM runs "  # noqa: S608
+            f"WHERE :status IS NULL OR :status = 'damaged' OR {has_status} ORDER BY created DESC, run_id LIMIT :most"
+        )
+        most = limit if limit is not None and status is None else -1
         with self._reading() as connection:
-            rows = connection.execute(query, (-1 if limit is None else limit,)).fetchall()
-        return [self._listed(*row) for row in rows]
+            rows = connection.execute(query, {"status": status, "most": most}).fetchall()
+        listed = (self._listed(*row) for row in rows)
+        return list(islice((run for run in listed if status in (None, run.status)), limit))
 
     def run_ids(self, beginning: str = "", limit: int | None = None) -> list[str]:
         """Return the ids of the runs that begin so, the newest first; at most `limit` of them.
@@ -111,6 +126,15 @@ class Journal:
         with self._reading(patience) as connection:
             row = connection.execute("SELECT body, checksum FROM runs WHERE run_id = ?", (run_id,)).fetchone()
         return None if row is None else self._checked(RunRecord, f"the record of run {run_id!r}", *row)
+
+    def pending(self, run_id: str) -> tuple[PendingCall, ...]:
+        """Return the tool calls for whose decision the run waits; none if there is no such run, or it does not wait.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        run = self.load(run_id)
+        return () if run is None or run.result is None or run.status != "suspended" else run.result.pending
 
     def entries(self, run_id: str, *, patience: float = PATIENCE) -> list[Entry]:
         """Return a run's calls, in the order in which they ended.
