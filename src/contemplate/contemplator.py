@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
@@ -185,6 +186,17 @@ class Contemplator(Generic[OutputT]):
     def journal(self) -> Journal | None:
         """The journal, if there is one."""
         return self._journal
+
+    def with_journal(self, journal: str | Journal) -> Self:
+        """Return a contemplator that is the same, but records its runs in `journal`.
+
+        Raises:
+            ConfigurationError: it is neither a journal nor the name of one.
+        """
+        other = copy(self)
+        other._journal = _open_journal(journal)
+        other._suspended, other._open = SuspendedRuns(), {}
+        return other
 
     @property
     def limits(self) -> Limits:
