@@ -156,7 +156,7 @@ async def test_what_says_nothing_of_a_way_does_not_count_and_is_asked_again(tmp_
     assert [each.score for each in report["a"].outcomes] == [1] * 6 + [None] * 2
     assert "| a | 6 | 100.0 % |" in report.table()
     (remark,) = report.remarks
-    assert remark.startswith("a: 2 runs say nothing of it, and do not count: ")
+    assert remark.startswith("a: not counted, as they say nothing of it (2 runs): ")
     assert "nobody is there" in remark
     again = ScriptedModel(right)
     report = await compared({"a": way(again)}, journal=journal)
@@ -172,7 +172,7 @@ async def test_a_way_that_finds_no_answer_is_wrong() -> None:
     report = await compared({"a": none}, SUMS[:2])
     assert [each.score for each in report["a"].outcomes] == [0, 0]
     assert all(each.usage.calls for each in report["a"].outcomes)
-    assert report.remarks[0].startswith("a: 2 runs without an answer count as wrong: ")
+    assert report.remarks[0].startswith("a: without an answer, and so wrong (2 runs): ")
 
 
 async def test_a_budget_that_is_used_up_says_nothing_of_a_way() -> None:
@@ -185,7 +185,7 @@ async def test_a_metric_that_fails_costs_nothing_but_its_score() -> None:
     report = await compared({"a": way()}, SUMS[:4], metric=lambda result, expected: given[expected])
     assert [each.score for each in report["a"].outcomes] == [1, None, None, None]
     assert [each.output for each in report["a"].outcomes] == [f"Answer: {2 * n}" for n in range(1, 5)]
-    assert "a: 3 runs say nothing of it, and do not count: the metric failed: KeyError: '8'" in str(report)
+    assert "a: not counted, as they say nothing of it (3 runs): the metric failed: KeyError: '8'" in str(report)
     assert "it returned nan (return True, False or a finite number)" in str(report["a"].outcomes[2].error)
 
 

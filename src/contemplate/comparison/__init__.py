@@ -7,6 +7,7 @@ outcomes     what came of one question in one way
 way_report   what came of all questions in one way
 report       what came of all ways: differences, records
 table        the report as a table
+plot         the report as a picture; axes, its axes
 intervals    those of means and of paired differences
 """
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import get_args
 
 from pydantic import JsonValue
 
 from ..errors import ConfigurationError
 from .intervals import Interval
+from .plot import Cost, svg_of
 from .table import aligned, markdown, rows_of
 from .way_report import WayReport, difference
 
@@ -70,6 +73,30 @@ class ComparisonReport:
             for way in self.ways.values()
             for each in way.outcomes
         ]
+
+    def svg(self, cost: Cost | None = None) -> str:
+        """Return a picture in SVG: a point for each way, with its interval, over what it costs per question.
+
+        Args:
+            cost: "tokens", "usd", "calls" or "seconds"; if None, USD where all ways have a price, else tokens.
+
+        Raises:
+            ConfigurationError: no way has a score, or one has no such cost.
+        """
+        if cost not in (None, *get_args(Cost)):
+            raise ConfigurationError(f"plot({cost=})", hint=f"one of {', '.join(map(repr, get_args(Cost)))}")
+        return svg_of(self.ways, self.against, self.name, cost)
+
+    def plot(self, path: str | Path, cost: Cost | None = None) -> None:
+        """Write that picture to a file.
+
+        Raises:
+            ConfigurationError: there is nothing to draw, or the file is not called *.svg.
+            OSError: it cannot be written.
+        """
+        if Path(path).suffix.lower() != ".svg":
+            raise ConfigurationError(f"plot({str(path)!r})", hint="it is written as SVG: name it *.svg")
+        Path(path).write_text(self.svg(cost), encoding="utf-8")
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -54,9 +54,9 @@ class WayReport:
         failed = [each for each in self._measured if each.error is not None]
         found = []
         if unmeasured:
-            found.append(f"{_runs(unmeasured)} say nothing of it, and do not count: {unmeasured[-1].error}")
+            found.append(f"not counted, as they say nothing of it ({_runs(unmeasured)}): {unmeasured[-1].error}")
         if failed:
-            found.append(f"{_runs(failed)} without an answer count as wrong: {failed[-1].error}")
+            found.append(f"without an answer, and so wrong ({_runs(failed)}): {failed[-1].error}")
         return tuple(f"{self.name}: {each}" for each in (*found, *filter(None, [self.stopped])))
 
     @property
