@@ -51,6 +51,7 @@ from .tools.toolset import Toolset
 
 if TYPE_CHECKING:
     from .journal import Journal
+    from .journal.shared_answers import SharedAnswers
 
 _TEXT: Any = str
 OtherT = TypeVar("OtherT")
@@ -161,7 +162,8 @@ class Contemplator(Generic[OutputT]):
         self._limits = limits or Limits()
         self._budgets = () if budget is None else (budget,)
         self._on_event = _checked_listener(on_event)
-        self._journal = None if journal is None else _open_journal(journal)
+        self._journal = None if journal is None else opened_journal(journal)
+        self._answers: SharedAnswers | None = None
         self._labels = _checked_labels(labels or {})
         self._approve = approve
         self._suspended = SuspendedRuns()
@@ -187,14 +189,19 @@ class Contemplator(Generic[OutputT]):
         """The journal, if there is one."""
         return self._journal
 
-    def with_journal(self, journal: str | Journal) -> Self:
+    def with_journal(self, journal: str | Journal, *, answers: SharedAnswers | None = None) -> Self:
         """Return a contemplator that is the same, but records its runs in `journal`.
+
+        Args:
+            journal: the journal, or its name.
+            answers: what its runs have in common with those of others: equal requests are asked once. If None, each
+                asks for itself.
 
         Raises:
             ConfigurationError: it is neither a journal nor the name of one.
         """
         other = copy(self)
-        other._journal = _open_journal(journal)
+        other._journal, other._answers = opened_journal(journal), answers
         other._suspended, other._open = SuspendedRuns(), {}
         return other
 
@@ -605,6 +612,7 @@ class Contemplator(Generic[OutputT]):
             listeners=tuple(filter(None, (self._on_event, _checked_listener(on_event)))),
             labels=self._labels | _checked_labels(labels or {}),
             approve=approve or self._approve,
+            answers=self._answers,
         )
 
     def _require_journal(self) -> Journal:
@@ -763,12 +771,15 @@ def _checked_labels(labels: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
         ) from None
 
 
-def _open_journal(journal: str | Journal) -> Journal:
+def opened_journal(journal: str | Journal) -> Journal:
+    """Return a journal, or the one of that name.
+
+    Raises:
+        ConfigurationError: it is neither, or the name has another form.
+    """
     # Imported on use only, as it imports SQLite.
     from .journal import Journal, open_journal
 
     if not isinstance(journal, (str, Journal)):
-        raise ConfigurationError(
-            f"Contemplator(journal=...) is a {type(journal).__name__}", hint='journal="sqlite:///runs.db"'
-        )
+        raise ConfigurationError(f"journal=... is a {type(journal).__name__}", hint='journal="sqlite:///runs.db"')
     return open_journal(journal)

@@ -63,6 +63,8 @@ def test_modes_are_compared_on_the_rows(folder: Path) -> None:
     assert "+0.0 (" in instant
     assert vote.split()[1:4] == ["vote", "|", "5"]
     assert again.stdout == said.stdout
+    assert "spent by this call: 20 calls · " in said.stderr
+    assert "spent by this call: 0 calls · " in again.stderr
     assert (folder / "rows.jsonl.compare.db").exists()
 
 

@@ -17,10 +17,11 @@ from ..batch.items import BatchItem, BatchResult
 from ..batch.mapping import MapOptions
 from ..batch.meter import BatchProgress
 from ..budget import Budget
-from ..contemplator import Contemplator
+from ..contemplator import Contemplator, opened_journal
 from ..errors import BatchStopped, ConfigurationError
 from ..run.answer_keys import Key
 from ..run.sync import run_blocking
+from ..usage import NOTHING
 from .examples import examples_of
 from .metrics import Metric, check_expected, equal_answers
 from .outcomes import Scored, scored
@@ -69,7 +70,9 @@ async def compare(
         against: the way with which the others are compared; the first one if None.
         name: what to call it in the journal: 1 to 23 letters, digits, ".", "_" or "-".
         journal: where all runs are recorded, whatever journals the ways have: called again under the same name, it
-            goes on where it was. A way that was changed meanwhile is asked anew.
+            goes on where it was. A way that was changed meanwhile is asked anew. Equal requests, of whatever way, are
+            asked once: those at temperature 0, and samples with equal seeds. They count for each way as if it were
+            alone; what was paid for is the `spent` of the report.
         concurrency: how many runs are in progress at the same time.
         budget: what all runs may spend together.
         give_up_after: if so many questions in a row fail in one way, its rest is not asked; None for never.
@@ -78,6 +81,39 @@ async def compare(
     Raises:
         ConfigurationError: an argument is wrong; nothing was asked.
     """
+    _check(ways, metric, key, against, name, on_progress)
+    items = examples_of(questions)
+    if metric is None:
+        check_expected(items, key)
+    rules = _Rules(name, metric or equal_answers(key), concurrency, budget, give_up_after, on_progress)
+    shared = None
+    if journal is not None:
+        from ..journal.shared_answers import SharedAnswers
+
+        journal = opened_journal(journal)
+        shared = SharedAnswers(journal)
+    # All of them first: what is wrong with the last one is to be said before the first one is paid for.
+    started = {
+        way: _Way(way, mind if journal is None else mind.with_journal(journal, answers=shared))
+        for way, mind in ways.items()
+    }
+    for each in started.values():
+        each.check(rules)
+    reports = {way: await each.ask(items, rules) for way, each in started.items()}
+    # Without a journal, nothing is known before, nor shared.
+    alone = (each.usage for way in reports.values() for each in way.outcomes)
+    spent = sum(alone, NOTHING) if shared is None else shared.spent
+    return ComparisonReport(name, reports, next(iter(ways)) if against is None else against, spent)
+
+
+def _check(
+    ways: Mapping[str, Contemplator[Any]],
+    metric: Metric | None,
+    key: Key | None,
+    against: str | None,
+    name: str,
+    on_progress: OnProgress | None,
+) -> None:
     if not ways:
         raise ConfigurationError("compare(ways=...) is empty", hint='{"instant": Contemplator(mode="instant"), ...}')
     for way in ways:
@@ -91,16 +127,6 @@ async def compare(
         raise ConfigurationError(f"compare(name={name!r:.80})", hint="1 to 23 letters, digits, '.', '_' or '-'")
     if is_async(on_progress):
         raise ConfigurationError("compare(on_progress=...) is async, and progress does not wait", hint="a plain one")
-    items = examples_of(questions)
-    if metric is None:
-        check_expected(items, key)
-    rules = _Rules(name, metric or equal_answers(key), concurrency, budget, give_up_after, on_progress)
-    # All of them first: what is wrong with the last one is to be said before the first one is paid for.
-    started = {way: _Way(way, mind if journal is None else mind.with_journal(journal)) for way, mind in ways.items()}
-    for each in started.values():
-        each.check(rules)
-    reports = {way: await each.ask(items, rules) for way, each in started.items()}
-    return ComparisonReport(name, reports, next(iter(ways)) if against is None else against)
 
 
 def compare_sync(ways: Mapping[str, Contemplator[Any]], questions: Questions, **options: Any) -> ComparisonReport:

@@ -9,6 +9,7 @@ from typing import get_args
 from pydantic import JsonValue
 
 from ..errors import ConfigurationError
+from ..usage import NOTHING, Usage
 from .intervals import Interval
 from .plot import Cost, svg_of
 from .table import aligned, markdown, rows_of
@@ -22,12 +23,15 @@ class ComparisonReport:
         name: what the comparison is called.
         ways: the report of each way.
         against: the name of the way with which the others are compared.
+        spent: what was paid for it: the usage of the calls that were made, and not known from a journal. Of the ways
+            each has what it would cost alone.
     """
 
-    def __init__(self, name: str, ways: Mapping[str, WayReport], against: str) -> None:
+    def __init__(self, name: str, ways: Mapping[str, WayReport], against: str, spent: Usage = NOTHING) -> None:
         self.name = name
         self.ways = ways
         self.against = against
+        self.spent = spent
 
     def __getitem__(self, way: str) -> WayReport:
         """Return the report of a way.

@@ -38,7 +38,7 @@ class WayReport:
 
     @property
     def usage(self) -> Usage:
-        """The usage of all runs that have a score."""
+        """The usage of all runs that have a score, each as if it were alone."""
         return sum((each.usage for each in self._measured), NOTHING)
 
     @property

@@ -15,8 +15,9 @@ import anyio
 from ..decisions import Decision, HeldCall
 from ..errors import ConfigurationError, ContemplateError, JournalBusy, JournalError, OutputError, error_info, revived
 from ..journal import Entry, Journal, RunRecord
+from ..journal.blocking import in_thread
 from ..journal.entries import decision_entry, digest_of, held_call, message_of
-from ..journal.recording import Recording, in_thread
+from ..journal.recording import Recording
 from ..journal.replaying import Replaying
 from ..journal.sqlite import PATIENCE, QUICK
 from ..limits import Limits
@@ -86,7 +87,7 @@ async def keep_or_continue(
                 "labels": record.labels | dict(job.labels),
             }
         )
-        recording = Recording(journal, record, entries)
+        recording = Recording(journal, record, entries, job.answers)
         try:
             await in_thread(lambda: journal.save(record, patience=patience))
         except JournalBusy as error:

@@ -17,6 +17,7 @@ from ...comparison import ComparisonReport, Example
 from ...errors import ConfigurationError
 from ...journal import Journal
 from ...usage import NOTHING
+from ...views.summary import usage_text
 from ..batch.progress_line import line_of, shown
 from ..console import say, write
 from ..exit_codes import ANSWERED, FAILED, INCOMPLETE, INTERRUPTED
@@ -64,6 +65,8 @@ class _Comparison:
             say(f"interrupted: {line_of(self._progress())}{again}")
             return INTERRUPTED if ended == signal.SIGINT else 128 + ended
         write(f"{ended}\n")
+        if not options.quiet:
+            say(f"spent by this call: {usage_text(ended.spent)}")
         if options.records is not None:
             lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in ended.to_records()]
             Path(options.records).write_text("".join(lines), encoding="utf-8", errors="replace")
