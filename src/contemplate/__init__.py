@@ -4,6 +4,7 @@ The map of the package, from the roof down; each line imports only from those be
 
     cli, notebook                  the command line; runs in the cells of a notebook
     server                         an OpenAI-compatible backend
+    comparison                     several ways on the same questions: accuracy, intervals, cost
     contemplator                   ask(), and Contemplator, which assembles the parts
     batch                          many questions, a few at a time
     estimate, samples              the expected cost of a run; a task's samples and the vote on them
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .agents.self_refine import refined
     from .batch import BatchItem, BatchProgress, BatchResult
     from .budget import Budget
+    from .comparison import ComparisonReport, Example, compare, compare_sync
     from .contemplator import Contemplator, ask, ask_sync
     from .decisions import Approved, Denied, PendingCall, Returned
     from .errors import ContemplateError
@@ -67,6 +69,10 @@ _HOMES = {
     "BatchProgress": "batch",
     "BatchResult": "batch",
     "Budget": "budget",
+    "ComparisonReport": "comparison",
+    "Example": "comparison",
+    "compare": "comparison",
+    "compare_sync": "comparison",
     "Contemplator": "contemplator",
     "RunContext": "run.context",
     "ContemplateError": "errors",
@@ -116,10 +122,12 @@ __all__ = [
     "BatchProgress",
     "BatchResult",
     "Budget",
+    "ComparisonReport",
     "Conclusion",
     "ContemplateError",
     "Contemplator",
     "Denied",
+    "Example",
     "ImagePart",
     "Limits",
     "Message",
@@ -146,6 +154,8 @@ __all__ = [
     "ask",
     "ask_sync",
     "checked",
+    "compare",
+    "compare_sync",
     "errors",
     "events",
     "external_tool",

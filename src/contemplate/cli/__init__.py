@@ -1,9 +1,11 @@
-"""The command line: `contemplate ask`, `runs`, `show`, `view`, `resume`, `replay`, `reaggregate`, `models`, `serve`.
+"""The command line: `contemplate ask`, `batch`, `compare`, `runs`, `show`, `view`, `resume`, `models`, `serve`, ...
 
 arguments        the options of each command; --help comes from here
 commands         from a command's name to its function, and from errors to exit codes
 
 ask              a question
+batch            the rows of a file as questions
+compare          the same in several ways, with a table of what came of them
 rerun            a run once more: resume, replay, reaggregate
 runs             the list of runs, and one run as a tree (call_tree)
 models           local models: the list, and fetching one

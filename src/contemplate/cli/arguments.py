@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from .serve_options import DESCRIPTION, add_serve_options
 
 MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "verify", "program")
+WAYS = "instant,vote,auto"
 ROW_FORMS = ("jsonl", "csv", "tsv", "txt")
 AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, or http://host/v1#NAME"
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_ask(commands)
     _add_batch(commands)
+    _add_compare(commands)
     _add_runs(commands)
     _add_reruns(commands)
     _add_view(commands)
@@ -88,12 +90,7 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     batch.add_argument("file", metavar="FILE", help="the rows; - reads them from standard input")
     batch.add_argument("--out", required=True, metavar="FILE", help="where the answers go, as JSON lines")
-    rows = batch.add_argument_group("rows")
-    rows.add_argument("--format", choices=ROW_FORMS, help="of FILE (default: by its name; of - jsonl)")
-    rows.add_argument("--question-column", metavar="NAME", help="what is asked (default: question, or the only column)")
-    rows.add_argument("--id-column", metavar="NAME", help="by what a row is known when rows have been added or moved")
-    rows.add_argument("--prompt", metavar="TEXT", help='what is asked, with columns: "Review this: {text}"')
-    rows.add_argument("--first", type=_above_zero(int), metavar="N", help="only the first N rows")
+    rows = _add_rows(batch)
     rows.add_argument("--keep-failed", action="store_true", help="do not ask again what failed before")
     _add_thinking(batch)
     batch.add_argument("--estimate", action="store_true", help="print what the batch may take, and make no call")
@@ -103,7 +100,56 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     batch.add_argument(
         "--journal", metavar="FILE", help="where runs are written down, so that half-done rows go on (default: OUT.db)"
     )
-    limits = _add_limits(batch, concurrency=False)
+    _add_limits_of_rows(batch)
+    _add_debugging(batch)
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="ask each row of a file in several ways, and print how often each is right, and what it costs",
+        description="Ask each row of a file in several ways, and print how often each is right, with intervals, what "
+        "it costs, and how it differs from the first. Given again, the same command goes on where it was.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    compare.add_argument("file", metavar="FILE", help="the rows; - reads them from standard input")
+    compare.add_argument(
+        "--ways",
+        default=WAYS,
+        metavar="MODES|FILE",
+        help='modes, with commas, or a file of Python with ways = {"name": Contemplator(...), ...}, and with a metric '
+        "or a key, if answers are not to be compared as they are (default: %(default)s)",
+    )
+    compare.add_argument("--against", metavar="WAY", help="the way with which the others are compared (default: first)")
+    compare.add_argument("--plot", metavar="FILE", help="draw how often each is right, and what it costs, as *.svg")
+    compare.add_argument("--records", metavar="FILE", help="write each question in each way there, as JSON lines")
+    rows = _add_rows(compare)
+    rows.add_argument("--answer-column", metavar="NAME", help="the answer that is expected (default: answer)")
+    _add_model(compare)
+    _add_own_prompts(compare)
+    compare.add_argument("--estimate", action="store_true", help="print what each way may take, and make no call")
+    _add_look(compare)
+    _add_tools(compare)
+    compare.add_argument("--name", default="comparison", help="of the comparison in the journal (default: %(default)s)")
+    compare.add_argument("--no-journal", action="store_true", help="write nothing down: nothing can go on then")
+    compare.add_argument("--journal", metavar="FILE", help="where runs are written down (default: FILE.compare.db)")
+    _add_limits_of_rows(compare)
+    _add_debugging(compare)
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    rows = parser.add_argument_group("rows")
+    rows.add_argument("--format", choices=ROW_FORMS, help="of FILE (default: by its name; of - jsonl)")
+    rows.add_argument("--question-column", metavar="NAME", help="what is asked (default: question, or the only column)")
+    rows.add_argument("--id-column", metavar="NAME", help="by what a row is known when rows have been added or moved")
+    rows.add_argument("--prompt", metavar="TEXT", help='what is asked, with columns: "Review this: {text}"')
+    rows.add_argument("--first", type=_above_zero(int), metavar="N", help="only the first N rows")
+    return rows
+
+
+def _add_limits_of_rows(parser: argparse.ArgumentParser) -> None:
+    limits = _add_limits(parser, concurrency=False)
     limits.add_argument("--total-cost", type=_above_zero(float), metavar="USD", help="what all rows may cost together")
     limits.add_argument(
         "--concurrency",
@@ -113,8 +159,7 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="rows in progress at one moment (default: %(default)s)",
     )
-    batch.set_defaults(concurrency=None)
-    _add_debugging(batch)
+    parser.set_defaults(concurrency=None)
 
 
 def _add_thinking(parser: argparse.ArgumentParser) -> None:

@@ -45,6 +45,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             from .batch import batch
 
             return batch(options)
+        case "compare":
+            from .compare import compare
+
+            return compare(options)
         case "runs" | "show":
             from .runs import runs, show
 

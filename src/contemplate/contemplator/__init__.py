@@ -9,6 +9,6 @@ asking          `ask` and `ask_sync`
 from __future__ import annotations
 
 from .asking import ask, ask_sync
-from .contemplator import Contemplator
+from .contemplator import Contemplator, opened_journal
 
-__all__ = ["Contemplator", "ask", "ask_sync"]
+__all__ = ["Contemplator", "ask", "ask_sync", "opened_journal"]

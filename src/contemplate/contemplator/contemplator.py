@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
@@ -44,6 +45,7 @@ from .jobs import EachRun, check_deps, checked_labels, checked_listeners, job_of
 
 if TYPE_CHECKING:
     from ..journal import Journal
+    from ..journal.shared_answers import SharedAnswers
 
 _TEXT: Any = str
 OtherT = TypeVar("OtherT")
@@ -156,7 +158,7 @@ class Contemplator(Generic[OutputT]):
             labels=checked_labels(labels),
             approve=approve,
         )
-        self._journal = None if journal is None else _open_journal(journal)
+        self._journal = None if journal is None else opened_journal(journal)
         self._suspended = SuspendedRuns()
         self._models: dict[str, Model] = {}
         self._held_open = HeldOpen()
@@ -179,6 +181,22 @@ class Contemplator(Generic[OutputT]):
     def journal(self) -> Journal | None:
         """The journal, if there is one."""
         return self._journal
+
+    def with_journal(self, journal: str | Journal, *, answers: SharedAnswers | None = None) -> Self:
+        """Return a contemplator that is the same, but records its runs in `journal`.
+
+        Args:
+            journal: the journal, or its name.
+            answers: what its runs have in common with those of others: equal requests are asked once. If None, each
+                asks for itself.
+
+        Raises:
+            ConfigurationError: it is neither a journal nor the name of one.
+        """
+        other = copy(self)
+        other._journal, other._each_run = opened_journal(journal), replace(self._each_run, answers=answers)
+        other._suspended, other._held_open = SuspendedRuns(), HeldOpen()
+        return other
 
     @property
     def limits(self) -> Limits:
@@ -577,12 +595,15 @@ async def _in_its_loop(job: Job, run: Callable[[Job], Awaitable[RunResult[Any]]]
     return await in_loop_of(scope, lambda: run(job))
 
 
-def _open_journal(journal: str | Journal) -> Journal:
+def opened_journal(journal: str | Journal) -> Journal:
+    """Return a journal, or the one of that name.
+
+    Raises:
+        ConfigurationError: it is neither, or the name has another form.
+    """
     # Imported on use only, as it imports SQLite.
     from ..journal import Journal, open_journal
 
     if not isinstance(journal, (str, Journal)):
-        raise ConfigurationError(
-            f"Contemplator(journal=...) is a {type(journal).__name__}", hint='journal="sqlite:///runs.db"'
-        )
+        raise ConfigurationError(f"journal=... is a {type(journal).__name__}", hint='journal="sqlite:///runs.db"')
     return open_journal(journal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
@@ -27,6 +27,9 @@ from ..run.protocols import needing_deps
 from ..run.run import Job, Parts
 from ..settings import ModelSettings
 
+if TYPE_CHECKING:
+    from ..journal.shared_answers import SharedAnswers
+
 _LABELS = TypeAdapter(dict[str, JsonValue])
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -40,6 +43,7 @@ class EachRun:
     listeners: tuple[Listener, ...]
     labels: dict[str, JsonValue]
     approve: Approve | None
+    answers: SharedAnswers | None = None
 
 
 # What changes the parts of a run is checked with the rest, so that each wrong argument is found at once.
@@ -86,6 +90,7 @@ def job_of(
         listeners=(*each.listeners, *checked_listeners(on_event)),
         labels=each.labels | checked_labels(labels),
         approve=approve or each.approve,
+        answers=each.answers,
     )
 
 

@@ -1,9 +1,10 @@
 """Journals: each call's result is recorded before it is used, so that a run can be resumed or replayed.
 
-entries     the records
-sqlite      the store, in SQLite
-recording   record a run, and resume it
-replaying   replay a run offline
+entries          the records
+sqlite           the store, in SQLite; blocking, its methods in async code
+recording        record a run, and resume it
+shared_answers   answers that runs have in common
+replaying        replay a run offline
 """
 
 from __future__ import annotations

@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from time import perf_counter
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 
 from ..decisions import Decision, HeldCall, PendingCall
 from ..errors import JournalBusy, JournalError, ModelContextError, error_info
@@ -21,6 +20,7 @@ from ..messages import ImagePart, TokenLogprob, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
 from ..usage import NOTHING, Price, Usage
+from .blocking import in_thread
 from .entries import (
     AskedCall,
     CallOutcome,
@@ -36,28 +36,14 @@ from .entries import (
     tool_pieces,
 )
 from .group_commit import Write
+from .shared_answers import SharedAnswers
 from .sqlite import PATIENCE, QUICK, Journal
 
 Pending = tuple[Entry, Pieces]
-T = TypeVar("T")
-Args = TypeVarTuple("Args")
 
 # How long a write may wait for other processes once the run's time is over, and once the run is being cancelled.
 LAST_WAIT = 0.2
 WAIT_WHEN_CANCELLED = 5.0
-
-
-async def in_thread(function: Callable[[*Args], T], *args: *Args) -> T:
-    """Call a blocking function of a journal in a thread of its own: slow tools may occupy all that AnyIO shares."""
-    return await anyio.to_thread.run_sync(function, *args, limiter=anyio.CapacityLimiter(1))
-
-
-async def quickly(read: Callable[[float], T], patience: float) -> T:
-    """Read from a journal at once, or, if others keep it to themselves, in a thread, where they are waited for."""
-    try:
-        return read(min(patience, QUICK))
-    except JournalBusy:
-        return await in_thread(read, patience)
 
 
 class Recording:
@@ -72,10 +58,18 @@ class Recording:
         run: the record of the run.
         problem: why the run is not recorded to its end; None if it is.
         so_far: returns the run's result so far.
+        answers: those that the run has in common with others; None if it asks for itself.
     """
 
-    def __init__(self, journal: Journal, run: RunRecord, entries: Sequence[Entry] = ()) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        run: RunRecord,
+        entries: Sequence[Entry] = (),
+        answers: SharedAnswers | None = None,
+    ) -> None:
         self.run = run
+        self.answers = answers
         self.problem: str | None = None
         self.so_far: Callable[[], RunResult[Any] | None] = lambda: None
         self._deadline = math.inf
@@ -145,9 +139,12 @@ class Recording:
         other.run, other.so_far = self.run, self.so_far
         # Of event loops of different kinds, each has a clock of its own.
         other._claimed, other._run_started, other._late = self._claimed, self._run_started, self._late
+        other.answers = None if self.answers is None else self.answers.elsewhere()
         try:
             yield other
         finally:
+            if self.answers is not None and other.answers is not None:
+                self.answers.spent += other.answers.spent
             self._pending += other._pending
             self._known |= other._known
             self._late, self.problem = other._late, self.problem or other.problem

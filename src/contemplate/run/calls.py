@@ -58,6 +58,7 @@ from .tool_calls import ToolCalls
 if TYPE_CHECKING:
     from ..journal import Entry
     from ..journal.recording import Recording
+    from ..journal.shared_answers import SharingModel
 
 
 # Characters of why a call is made once more.
@@ -80,7 +81,8 @@ class _Name(NamedTuple):
 class _Call(NamedTuple):
     """A call in the making, with its name in events (`said`), if anybody listens.
 
-    It may go on with an answer (`more`), and may want its prompt within a `context`, or read whole or not at all.
+    It may go on with an answer (`more`), and may want its prompt within a `context`, or read whole or not at all. It is
+    the `nth` of equal ones.
     """
 
     name: _Name
@@ -91,6 +93,7 @@ class _Call(NamedTuple):
     more: More | None
     context: float
     whole: bool
+    nth: int = 0
 
 
 class Calls(OngoingRun):
@@ -337,7 +340,7 @@ class Calls(OngoingRun):
             return await self._recall(known, recording, call)
         started = perf_counter()
         try:
-            response = await self._make(call)
+            response = await self._make(call._replace(nth=asked.nth))
         except BaseException as error:
             recording.cut_off(asked, started, error, meter.text, meter.spent, meter.course, tuple(meter.logprobs))
             raise
@@ -405,6 +408,8 @@ class Calls(OngoingRun):
     async def _request(self, call: _Call) -> ModelResponse:
         name, model, request, meter, more = call.name, call.model, call.request, call.meter, call.more
         windows, sent = self.resources.windows, self._fitted(call)
+        sharing = self._sharing(call)
+        asked = sharing or model
         # Without a limit on tokens the estimate is not needed.
         prompt_tokens = request_tokens(sent.request) if self.ledger.limits_tokens else 0
         if more is not None:
@@ -434,9 +439,9 @@ class Calls(OngoingRun):
             sink = None if meter.on_delta is None else meter
             if call.whole:
                 check_fit(model, request)
-                response = await model.request(request, sink)
+                response = await asked.request(request, sink)
             else:
-                response, sent = await windows.ask(model, request, sent, sink, lambda: meter.written)
+                response, sent = await windows.ask(asked, request, sent, sink, lambda: meter.written)
             meter.spent, finish = accounted(response, sent.request), response.finish
             answered_by = response.answered_by
             meter.catch_up(response)
@@ -456,7 +461,14 @@ class Calls(OngoingRun):
             if price is not None:
                 meter.spent = price.priced(meter.spent)
             self.ledger.settle(reservation, meter.spent)
-            self._report(call, model.name, meter.seconds, finish, error, answered_by=answered_by)
+            recorded = sharing is not None and not sharing.book(meter.spent)
+            self._report(call, model.name, meter.seconds, finish, error, answered_by=answered_by, recorded=recorded)
+
+    def _sharing(self, call: _Call) -> SharingModel | None:
+        """Return the model for a call whose answer the run may have in common with others; None if it has none so."""
+        recording = self.resources.recording
+        answers = None if recording is None else recording.answers
+        return None if answers is None else answers.around(call.model, call.nth)
 
     def _fitted(self, call: _Call) -> Shortened:
         """Return what is sent of a request, so that it fits into the context that is wanted, and the one that is known.

@@ -15,8 +15,9 @@ import anyio.lowlevel
 from ..decisions import Decision, HeldCall
 from ..errors import ConfigurationError, ContemplateError, JournalError, OutputError, error_info, revived
 from ..journal import Entry, Journal, RunRecord
+from ..journal.blocking import in_thread, quickly
 from ..journal.entries import decision_entry, digest_of, held_call, message_of
-from ..journal.recording import Recording, in_thread, quickly
+from ..journal.recording import Recording
 from ..journal.replaying import Replaying
 from ..journal.sqlite import PATIENCE, QUICK
 from ..limits import Limits
@@ -95,7 +96,7 @@ async def keep_or_continue(
                 "labels": record.labels | dict(job.labels),
             }
         )
-        recording = Recording(journal, record, entries)
+        recording = Recording(journal, record, entries, job.answers)
         await recording.begin(patience)
         return await _record(parts, replace(job, seconds_before=record.seconds), recording)
 

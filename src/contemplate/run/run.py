@@ -53,6 +53,7 @@ from .state import MANY_TASKS, RunState
 
 if TYPE_CHECKING:
     from ..journal.recording import Recording
+    from ..journal.shared_answers import SharedAnswers
 
 
 # What a run has at least that had used up its time before it was suspended: enough to conclude.
@@ -86,7 +87,8 @@ class Job:
     Without a `run_id` the run gets a new one; a run within another, its path there. `parent_run_id` is the run whose
     results this one aggregates again. `budgets` are shared with other runs. `approve` decides tool calls.
     `seconds_before` are those that the run had worked before it was suspended. `on_output` receives the pieces of the
-    answer, for a run within another. Tools get `deps`, which is shown nowhere.
+    answer, for a run within another. Tools get `deps`, which is shown nowhere. With a journal, the run has its
+    `answers` in common with others.
     """
 
     question: str
@@ -103,6 +105,7 @@ class Job:
     seconds_before: float = 0.0
     on_output: Callable[[OutputDelta], None] | None = None
     deps: object = field(default=None, repr=False)
+    answers: SharedAnswers | None = field(default=None, repr=False)
 
     def without_clock(self) -> Job:
         """Return the job without limits on time and USD, and without budgets: a replayed run ends as recorded."""

@@ -76,7 +76,7 @@ class LocalModel:
         self.brevity = brevity
         self._threads = threads
         self._context = context
-        self._settings = (settings or ModelSettings()).over(DEFAULT_SETTINGS)
+        self.settings = (settings or ModelSettings()).over(DEFAULT_SETTINGS)
         self._on_pull = on_pull
         self._stated = PROFILE.model_copy(update={"context_tokens": context})
         self._model: PromptedTools | None = None
@@ -140,7 +140,7 @@ class LocalModel:
             path.stem,
             base_url=server.base_url,
             api_key=server.api_key,
-            settings=self._settings,
+            settings=self.settings,
             name=self.name,
             price=FREE,
         )

@@ -1,0 +1,158 @@
+"""Answers that runs have in common: equal requests are asked once, in whatever run, and the answer is kept.
+
+A request is equal if the model's name, the messages, the tools, the schema and the settings are, those included that
+the model adds; the n-th of those in one place of a run has the n-th answer, as if the run were alone. A sample is the
+answer of nobody else: what is asked above temperature 0, or at the provider's, counts only if it has a seed.
+
+A shared answer takes as long as it took when it was asked, and its usage counts as it did then: so the seconds of a
+run, its deadline, its limits, and what a vote cuts off are as if it were alone. What failed or was cut off is no
+answer.
+
+The table is made on first use, so that versions of this package that know nothing of it read the journal as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from importlib.resources import files
+from typing import NamedTuple
+
+import anyio
+
+from ..errors import JournalError
+from ..models import DeltaSink, Model, ModelRequest, ModelResponse
+from ..models.wrappers.base import Wrapper
+from ..settings import ModelSettings
+from ..usage import NOTHING, Usage
+from .blocking import in_thread
+from .entries import digest_of, request_digest, request_pieces
+from .sqlite import PATIENCE, Journal, _checksum
+
+
+class _Answer(NamedTuple):
+    response: ModelResponse
+    seconds: float
+
+
+class SharedAnswers:
+    """The answers in a journal that runs of one event loop have in common, and what was spent on calls beside them.
+
+    Attributes:
+        spent: the usage of the calls that were made.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.spent = NOTHING
+        self._journal = journal
+        self._asking: dict[str, anyio.Event] = {}
+
+    def around(self, model: Model, nth: int) -> SharingModel:
+        """Return `model` for one call, which is the `nth` of equal ones in its place."""
+        return SharingModel(model, self, nth)
+
+    def elsewhere(self) -> SharedAnswers:
+        """Return the same for another event loop, in which nobody can wait for those who ask in this one."""
+        return SharedAnswers(self._journal)
+
+    @asynccontextmanager
+    async def alone(self, key: str) -> AsyncIterator[None]:
+        """Let one at a time look for the answer to a request, and ask: others wait for the end of the block."""
+        while key in self._asking:
+            await self._asking[key].wait()
+        self._asking[key] = anyio.Event()
+        try:
+            yield
+        finally:
+            self._asking.pop(key).set()
+
+    async def find(self, key: str) -> _Answer | None:
+        """Return the answer to a request; None if there is none, or it cannot be read."""
+        try:
+            return await in_thread(self._load, key)
+        except JournalError:
+            return None
+
+    async def keep(self, key: str, answer: _Answer) -> None:
+        """Keep an answer for others; where it cannot be written, they ask themselves."""
+        # Shielded, as it is paid for.
+        with anyio.CancelScope(shield=True):
+            try:
+                await in_thread(self._save, key, answer)
+            except JournalError:
+                return
+
+    def _load(self, key: str) -> _Answer | None:
+        with self._journal._reading() as connection:
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone() is None:
+                return None
+            row = connection.execute("SELECT seconds, body, checksum FROM answers WHERE digest = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        return _Answer(self._journal._checked(ModelResponse, "a shared answer", *row[1:]), row[0])
+
+    def _save(self, key: str, answer: _Answer) -> None:
+        body = answer.response.model_dump_json()
+        with self._journal._writing((), PATIENCE) as connection:
+            connection.execute(files(__package__).joinpath("shared_answers.sql").read_text(encoding="utf-8"))
+            row = (key, answer.seconds, body, _checksum(body))
+            connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", row)
+
+
+class SharingModel(Wrapper):
+    """A model for one call, which may have been answered before.
+
+    Attributes:
+        shared: whether the answer was not asked by this call.
+    """
+
+    def __init__(self, inner: Model, answers: SharedAnswers, nth: int) -> None:
+        super().__init__(inner)
+        self.shared = False
+        self._answers = answers
+        self._nth = nth
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        """Return what was answered to an equal request, when it would have come; or ask.
+
+        Raises:
+            ModelError: the call failed.
+        """
+        whole = replace(request, settings=_settings_of(self.inner, request.settings))
+        if whole.settings.temperature != 0 and whole.settings.seed is None:
+            return await self.inner.request(request, on_delta)
+        key = digest_of(request_digest(request_pieces(self.name, whole)), str(self._nth))
+        began = anyio.current_time()
+        # Also while it waits: whoever is cut off then has not asked.
+        self.shared = True
+        async with self._answers.alone(key):
+            found = await self._answers.find(key)
+            if found is None:
+                self.shared = False
+                return await self._asked(request, on_delta, key)
+        await anyio.sleep_until(began + found.seconds)
+        return found.response
+
+    async def _asked(self, request: ModelRequest, on_delta: DeltaSink | None, key: str) -> ModelResponse:
+        began = anyio.current_time()
+        response = await self.inner.request(request, on_delta)
+        # What another model answered in its place says nothing of this one.
+        if response.answered_by is None:
+            await self._answers.keep(key, _Answer(response, anyio.current_time() - began))
+        return response
+
+    def book(self, usage: Usage) -> bool:
+        """Add what the call cost to what was spent, and return True, if it was made."""
+        if not self.shared:
+            self._answers.spent += usage
+        return not self.shared
+
+
+def _settings_of(model: Model | None, settings: ModelSettings) -> ModelSettings:
+    """Return the settings of a call with those that the model, or one within it, adds."""
+    while model is not None:
+        own: object = getattr(model, "settings", None)
+        settings = settings.over(own) if isinstance(own, ModelSettings) else settings
+        model = getattr(model, "inner", None)
+    return settings

@@ -1,0 +1,303 @@
+"""Comparisons: scores, what counts, what is paid for, and going on after an end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from pydantic import BaseModel
+
+import contemplate
+from contemplate import (
+    BatchItem,
+    BatchProgress,
+    Budget,
+    ComparisonReport,
+    Contemplator,
+    Example,
+    RunResult,
+    aggregators,
+    answers,
+    planners,
+    strategies,
+)
+from contemplate.errors import ConfigurationError, ModelAuthError, ModelConnectionError
+from contemplate.journal import Journal
+from contemplate.models import ModelRequest
+from contemplate.testing import ScriptedModel
+from contemplate.usage import Price
+
+from .patience import PATIENCE
+
+pytestmark = pytest.mark.anyio
+
+SUMS = [Example(f"What is {n} and {n}?", str(2 * n), id=f"sum-{n}") for n in range(1, 9)]
+
+
+def double(request: ModelRequest) -> int:
+    return 2 * int(request.messages[-1].text.split()[2])
+
+
+def right(request: ModelRequest) -> str:
+    return f"Answer: {double(request)}"
+
+
+def often_right(request: ModelRequest) -> str:
+    """Wrong on the sum of 4."""
+    return f"Answer: {double(request) + (double(request) == 8)}"
+
+
+def way(script: Any = right, **options: Any) -> Contemplator[str]:
+    return Contemplator(
+        script if isinstance(script, ScriptedModel) else ScriptedModel(script), mode="instant", **options
+    )
+
+
+async def compared(ways: Any, questions: Any = SUMS, **options: Any) -> ComparisonReport:
+    with anyio.fail_after(PATIENCE):
+        return await contemplate.compare(ways, questions, **options)
+
+
+async def test_ways_are_compared_with_the_first() -> None:
+    report = await compared({"often": way(often_right), "always": way()})
+    accuracy = report["often"].accuracy
+    assert accuracy is not None
+    assert accuracy.value == 7 / 8
+    assert accuracy.low < 7 / 8 < accuracy.high
+    difference = report.difference("always")
+    assert difference is not None
+    assert difference.value == 1 / 8
+    assert report.difference("often", "always") == (-1 / 8, -difference.high, -difference.low)
+    head, _, first, second = report.table().splitlines()
+    assert head.startswith("| | questions | right | 95 % interval | against often | calls | tokens read | ")
+    assert first.startswith("| often | 8 | 87.5 % | 52.9 to 97.8 |  | 1.0 |")
+    assert second.startswith("| always | 8 | 100.0 % | 67.6 to 100.0 | +12.5 (")
+    assert (list(report), len(report), report.remarks) == (["often", "always"], 2, ())
+    widths = {len(line) for line in str(report).splitlines()}
+    assert len(widths) == 1
+
+
+async def test_the_other_way_to_compare_with_is_named() -> None:
+    report = await compared({"often": way(often_right), "always|": way()}, against="always|")
+    assert "against always\\| |" in report.table()
+    assert "| -12.5 (" in report.table()
+    with pytest.raises(ConfigurationError, match=r"no way 'oft' \(ways: 'often', 'always\|'\)"):
+        report["oft"]
+
+
+async def test_a_record_has_plain_values() -> None:
+    priced = ScriptedModel(right, price=Price(input=1e6, output=0))
+    report = await compared({"a": way(priced)}, SUMS[:1], name="sums")
+    (record,) = report.to_records()
+    assert {**record, "seconds": 0, "run_id": ""} == {
+        "comparison": "sums",
+        "way": "a",
+        "index": 0,
+        "id": "sum-1",
+        "question": "What is 1 and 1?",
+        "expected": "2",
+        "output": "Answer: 2",
+        "score": 1.0,
+        "error": None,
+        "complete": True,
+        "seconds": 0,
+        "run_id": "",
+        "calls": 1,
+        "input_tokens": 4,
+        "cached_input_tokens": 0,
+        "output_tokens": 3,
+        "reasoning_tokens": 0,
+        "cost_usd": 4.0,
+    }
+    assert "| USD |" in report.table()
+    assert "| 4.00000 |" in report.table()
+
+
+async def test_a_metric_may_be_async_and_give_a_number() -> None:
+    async def length(result: RunResult[str], expected: object) -> float:
+        await anyio.lowlevel.checkpoint()
+        assert expected is None
+        return len(result.text) / 10
+
+    report = await compared({"a": way(), "b": way(often_right)}, [each.question for each in SUMS], metric=length)
+    assert "| score |" in report.table()
+    assert "| +0.000 (" in report.table()
+
+
+async def test_values_are_compared_as_values() -> None:
+    class Sum(BaseModel):
+        value: int
+
+    mind = way(lambda request: f'{{"value": {double(request)}}}', output_type=Sum)
+    found = await compared(
+        {"typed": mind}, [Example("What is 2 and", {"value": 4}), Example("What is 3 and", Sum(value=7))]
+    )
+    assert [each.score for each in found["typed"].outcomes] == [1, 0]
+    assert found.to_records()[1]["expected"] == {"value": 7}
+
+
+async def test_a_key_says_what_is_equal() -> None:
+    def dollars(request: ModelRequest) -> str:
+        return f"Answer: {double(request)} dollars"
+
+    strict, mild = [await compared({"a": way(dollars)}, key=key) for key in (None, answers.math)]
+    assert [report["a"].accuracy and report["a"].accuracy.value for report in (strict, mild)] == [0, 1]
+
+
+def unreachable(request: ModelRequest) -> str | Exception:
+    return ModelConnectionError("nobody is there", model="m") if double(request) > 12 else right(request)
+
+
+async def test_what_says_nothing_of_a_way_does_not_count_and_is_asked_again(tmp_path: Path) -> None:
+    journal = f"sqlite:///{tmp_path}/runs.db"
+    report = await compared({"a": way(unreachable)}, journal=journal)
+    assert [each.score for each in report["a"].outcomes] == [1] * 6 + [None] * 2
+    assert "| a | 6 | 100.0 % |" in report.table()
+    (remark,) = report.remarks
+    assert remark.startswith("a: not counted, as they say nothing of it (2 runs): ")
+    assert "nobody is there" in remark
+    again = ScriptedModel(right)
+    report = await compared({"a": way(again)}, journal=journal)
+    assert [each.score for each in report["a"].outcomes] == [1] * 8
+    assert len(again.requests) == 2
+
+
+async def test_a_way_that_finds_no_answer_is_wrong() -> None:
+    program = planners.sample(1, strategies=[strategies.code])
+    none = Contemplator(
+        ScriptedModel("```python\nprint(unknown)\n```"), planner=program, aggregator=aggregators.first()
+    )
+    report = await compared({"a": none}, SUMS[:2])
+    assert [each.score for each in report["a"].outcomes] == [0, 0]
+    assert all(each.usage.calls for each in report["a"].outcomes)
+    assert report.remarks[0].startswith("a: without an answer, and so wrong (2 runs): ")
+
+
+async def test_a_budget_that_is_used_up_says_nothing_of_a_way() -> None:
+    report = await compared({"a": way()}, concurrency=1, budget=Budget("all", calls=3))
+    assert [each.score for each in report["a"].outcomes] == [1] * 3 + [None] * 5
+
+
+async def test_a_metric_that_fails_costs_nothing_but_its_score() -> None:
+    given: dict[str, Any] = {"2": True, "4": "yes", "6": float("nan")}
+    report = await compared({"a": way()}, SUMS[:4], metric=lambda result, expected: given[expected])
+    assert [each.score for each in report["a"].outcomes] == [1, None, None, None]
+    assert [each.output for each in report["a"].outcomes] == [f"Answer: {2 * n}" for n in range(1, 5)]
+    assert "a: not counted, as they say nothing of it (3 runs): the metric failed: KeyError: '8'" in str(report)
+    assert "it returned nan (return True, False or a finite number)" in str(report["a"].outcomes[2].error)
+
+
+async def test_a_way_that_fails_again_and_again_is_stopped_and_the_others_are_not() -> None:
+    refused = ScriptedModel(lambda request: ModelAuthError("the key is wrong", model="m"))
+    report = await compared({"a": way(refused), "b": way()}, concurrency=1, give_up_after=3)
+    assert len(refused.requests) == 3
+    assert len(report["a"].scores) == 0
+    assert "| a |" not in report.table()
+    assert any("a: 3 questions in a row failed, and the rest is not asked" in remark for remark in report.remarks)
+    assert len(report["b"].scores) == 8
+    assert report.difference("b") is None
+
+
+async def test_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    journal = f"sqlite:///{tmp_path}/runs.db"
+    asked: list[str] = []
+    held = anyio.Event()
+
+    async def told(request: ModelRequest) -> str:
+        asked.append(request.messages[-1].text)
+        if len(asked) == 11:
+            held.set()
+            await anyio.sleep_forever()
+        return right(request)
+
+    def ways() -> dict[str, Contemplator[str]]:
+        return {"one": way(told), "two": way(told, instructions="Be brief.")}
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: contemplate.compare(ways(), SUMS, journal=journal, concurrency=1))
+            await held.wait()
+            group.cancel_scope.cancel()
+    assert len(asked) == 11
+    report = await compared(ways(), journal=journal)
+    assert [len(report[each].scores) for each in report] == [8, 8]
+    # What was under way when it ended is asked once more.
+    assert len(asked) == 17
+    assert (await compared(ways(), journal=journal)).to_records() == report.to_records()
+    assert len(asked) == 17
+
+
+async def test_a_way_that_was_changed_is_asked_anew() -> None:
+    journal, model = Journal(), ScriptedModel(right)
+    await compared({"a": way(model)}, journal=journal)
+    await compared({"a": way(model)}, SUMS[::-1], journal=journal)
+    assert len(model.requests) == 8
+    await compared({"a": way(model, instructions="Be brief.")}, journal=journal)
+    assert len(model.requests) == 16
+    await compared({"b": way(model)}, journal=journal)
+    assert len(model.requests) == 24
+    assert {run.labels["way"] for run in journal.runs()} == {"a", "b"}
+    assert {run.labels["comparison"] for run in journal.runs()} == {"comparison"}
+
+
+async def test_the_ways_keep_their_own_journals() -> None:
+    own = Journal()
+    mind = way(journal=own)
+    await compared({"a": mind}, journal="memory:")
+    assert mind.journal is own
+    assert own.runs() == []
+    await compared({"a": mind})
+    assert len(own.runs()) == 8
+
+
+async def test_progress_is_told() -> None:
+    told: list[tuple[str, int]] = []
+
+    def on_progress(way: str, progress: BatchProgress) -> None:
+        told.append((way, progress.done))
+
+    await compared({"a": way(), "b": way()}, SUMS[:2], on_progress=on_progress)
+    assert told == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+
+
+async def later(way: str, progress: BatchProgress) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("questions", "options", "part"),
+    [
+        ([], {}, "is empty"),
+        ("What is 1 and 1?", {}, "is a str"),
+        (5, {}, "is a int"),
+        ([" "], {}, "the question is empty"),
+        ([5], {}, "a question of the batch is a int"),
+        (["What?"], {}, "no answer is expected of it"),
+        ([BatchItem("What?", id="x")], {}, "no answer is expected of it"),
+        ([Example("What?", " ")], {}, "the answer that is expected has no key"),
+        ([Example("a", "1", id="x"), Example("b", "1", id="x")], {}, "the id 'x' stands twice"),
+        (SUMS, {"against": "c"}, r"compare\(against='c'\) \(one of the ways: 'a'\)"),
+        (SUMS, {"name": "a b"}, "compare.name='a b'"),
+        (SUMS, {"name": "a" * 24}, "1 to 23 letters"),
+        (SUMS, {"metric": 5}, r"compare\(metric=...\) is a int"),
+        (SUMS, {"metric": lambda result: True}, "is called with 2 arguments"),
+        (SUMS, {"metric": lambda result, expected: True, "key": answers.math}, "a key is for the default metric"),
+        (SUMS, {"concurrency": 0}, "must be at least 1"),
+        (SUMS, {"journal": "runs.db"}, "unknown form"),
+        (SUMS, {"on_progress": later}, "is async"),
+        (SUMS, {"ways": {}}, r"compare\(ways=...\) is empty"),
+        (SUMS, {"ways": {"a\nb": way()}}, "a text of one line"),
+        (SUMS, {"ways": {"a": "instant"}}, r"compare\(ways"),
+    ],
+)
+async def test_what_is_wrong_is_said_before_anything_is_asked(questions: Any, options: Any, part: str) -> None:
+    model = ScriptedModel(right)
+    given = {"ways": {"a": way(model)}, **options}
+    with pytest.raises(ConfigurationError, match=part):
+        await contemplate.compare(questions=questions, **given)
+    assert not model.requests
+
+
+def test_it_can_be_called_from_synchronous_code() -> None:
+    assert len(contemplate.compare_sync({"a": way()}, SUMS)["a"].scores) == 8
