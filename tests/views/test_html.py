@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contemplate import PendingCall, Plan, RunResult, Task, TaskResult
+from contemplate.events import TaskDelta, TaskPlanned, TaskStarted
 from contemplate.messages import ImagePart
 from contemplate.result import ErrorInfo, Outcome
 from contemplate.views.html import shown_end, shown_live
-from contemplate.views.html.answer import MOST, answer_html
+from contemplate.views.html.answer import answer_html
 from contemplate.views.html.elements import Markup, element
-from contemplate.views.html.task_list import MOST_TASKS
+from contemplate.views.html.task_list import MOST_TASKS, MOST_WRITTEN
 from contemplate.views.task_states import TaskStates
 
 TAGS = {*("a", "b", "blockquote", "br", "code", "details", "div", "em", "hr", "li", "ol", "p", "pre", "s", "span")}
@@ -172,6 +173,64 @@ def test_a_result_says_what_came_of_it() -> None:
         assert said in text
 
 
+SO = '<div class="answer"><div class="mathjax_process tex2jax_process"><p>{}</p>\n</div></div>'
+ROW = '<span class="mark {0}">{1}</span> <b>{2}</b> <span class="dim">{0} after 0.0 s, 0 tokens</span>'
+OPENED = "<li><details><summary>" + ROW + "</summary>" + SO.format("so") + "</details></li>"
+TASKS = (
+    '<details{}><summary>2 tasks: 1 answered, 1 failed</summary><ul class="tasks">'
+    + OPENED.format("answered", "✓", "0")
+    + OPENED.format("failed", "✗", "1")
+    + "</ul></details>"
+)
+VOTES = (
+    "<details><summary>votes for 2 answers</summary><ul><li>2 of 3 said 42</li><li>1 of 3 said 7</li></ul></details>"
+    "<details><summary>1 note</summary><ul><li>Mended.</li></ul></details>"
+    '<p class="dim">2 of 3 said 42 · 0 calls · 0 tokens in, 0 out · 0.0 s · run r1</p>'
+)
+
+
+def without_style(page: str) -> str:
+    """What is within a view, behind its style."""
+    begin, end = '<div class="contemplate mathjax_ignore tex2jax_ignore"><style>', "</div>"
+    assert page.startswith(begin)
+    assert page.endswith(end)
+    style, _, body = page.removeprefix(begin).removesuffix(end).partition("</style>")
+    assert ".contemplate .answer" in style
+    return body
+
+
+def test_how_each_view_is_made() -> None:
+    said: dict[str, Any] = {"votes": {"42": 2, "7": 1}, "answer": "42", "notes": ("Mended.",)}
+    result = result_of("answered", "failed", missing=("1",), complete=False, **said)
+    answer = SO.format("So it is.")
+    incomplete = '<div class="notice"><b>incomplete</b>, missing: 1</div>'
+    assert without_style(result._repr_html_()) == answer + incomplete + TASKS.format("") + VOTES
+    error = '<div class="notice error"><p><b>K: </b>m</p><p>h</p></div>'
+    shown = shown_end(result, ErrorInfo(kind="K", message="m", hint="h"))
+    assert without_style(shown) == answer + error + TASKS.format(' open=""') + VOTES
+    rows = (ROW.format("answered", "✓", "0"), ROW.format("failed", "✗", "1"))
+    tasks = f'<ul class="tasks"><li>{rows[0]}</li><li>{rows[1]}</li></ul>'
+    live = shown_live(result, TaskStates.of(result), "merging")
+    assert without_style(live) == tasks + answer + '<p class="dim">merging</p>'
+    assert without_style(shown_live(result_of(text=""), TaskStates(), "asking")) == '<p class="dim">asking</p>'
+    plan = '<p class="dim">1 task</p><ul class="tasks"><li><details><summary><b>a</b> </summary>{}</details></li></ul>'
+    assert without_style(Plan(tasks=(task(),))._repr_html_()) == plan.format(SO.format("What of a?"))
+
+
+def test_the_runs_within_a_task_are_told_of_while_it_goes_on() -> None:
+    states = TaskStates()
+    within = TaskPlanned(task=task("sample-1")), TaskPlanned(task=task("sample-2"))
+    for each in within:
+        each.stamp("r", "a", 0)
+    for event in (TaskPlanned(task=task()), TaskStarted(task_id="a", model="m"), *within):
+        states.add(event)
+    assert '<span class="dim">0/2 tasks</span>' in shown_live(result_of(), states, "")
+    states.add(TaskDelta(task_id="a", text="x" * 500))
+    assert f'<span class="dim">…{"x" * MOST_WRITTEN}</span>' in shown_live(result_of(), states, "")
+    states.stop()
+    assert '<span class="dim">stopped</span>' in shown_live(result_of(), states, "")
+
+
 def test_a_suspended_run_says_what_it_waits_for() -> None:
     pending = PendingCall(id="c1", run_id="r1", tool="pay", arguments={"usd": 5})
     text = Read(result_of(pending=(pending,), complete=False)._repr_html_()).text
@@ -196,7 +255,7 @@ def test_what_is_large_is_cut_and_counted() -> None:
     tasks = tuple(task(str(number), title="t" * 500, prompt="p" * 9000) for number in range(1000))
     done = [TaskResult(task=each, outcome="answered", text="x" * 9000) for each in tasks]
     done[500] = TaskResult(task=tasks[500], outcome="failed", text="the one that failed")
-    large = result_of(text="a" * (MOST + 7), plan=Plan(tasks=tasks), tasks=tuple(done), notes=("n",) * 1000)
+    large = result_of(text="a" * 50_007, plan=Plan(tasks=tasks), tasks=tuple(done), notes=("n",) * 1000)
     page = large._repr_html_()
     assert len(page) < 500_000
     text = Read(page).text

@@ -84,7 +84,7 @@ def _label(task: Task, depth: int) -> tuple[str, ...]:
 
 def _needs(task: Task, tasks: Mapping[str, Task]) -> Markup:
     needs = ", ".join(tasks[need].label for need in task.needs)
-    return element("span", _short(f"after {needs}") if needs else "", class_="dim")
+    return element("span", _short(f"after {needs}"), class_="dim") if needs else Markup()
 
 
 def _opened(line: Markup, text: str) -> tuple[Markup, ...]:
