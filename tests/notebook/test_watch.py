@@ -197,6 +197,21 @@ async def test_lines_say_what_a_run_cost_that_failed(capsys: pytest.CaptureFixtu
     assert "\x1b" not in said
 
 
+async def test_lines_say_what_a_run_cost_that_was_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    async def answer(request: ModelRequest) -> str:
+        if len(model.requests) == 1:
+            return "1"
+        group.cancel_scope.cancel()
+        await anyio.sleep_forever()
+        return ""
+
+    model = ScriptedModel(answer)
+    mind = Contemplator(model, planner=planners.sample(2), limits=Limits(concurrency=1))
+    async with anyio.create_task_group() as group:
+        await watch(mind.stream("?"))
+    assert capsys.readouterr().err.splitlines()[-1].startswith("2 calls · ")
+
+
 async def test_from_synchronous_code_within_an_event_loop(cell: Cell) -> None:
     result = watch_sync(Contemplator(ScriptedModel("yes"), mode="instant").stream("?"))
     assert (result.text, "yes" in cell.html) == ("yes", True)
