@@ -17,7 +17,7 @@ from contemplate.result import ErrorInfo, Outcome
 from contemplate.views.html import shown_end, shown_live
 from contemplate.views.html.answer import answer_html
 from contemplate.views.html.elements import Markup, element
-from contemplate.views.html.task_list import MOST_TASKS, MOST_WRITTEN
+from contemplate.views.html.task_list import MOST_WRITTEN
 from contemplate.views.task_states import TaskStates
 
 TAGS = {*("a", "b", "blockquote", "br", "code", "details", "div", "em", "hr", "li", "ol", "p", "pre", "s", "span")}
@@ -259,12 +259,28 @@ def test_what_is_large_is_cut_and_counted() -> None:
     page = large._repr_html_()
     assert len(page) < 500_000
     text = Read(page).text
-    assert f"and {1000 - MOST_TASKS} more; 1,000 of 1,000 are done" in text
+    assert "and 900 more; 1,000 of 1,000 are done" in text
     assert "... and 7 more characters" in text
+    assert "... and 8,000 more characters" in text
+    assert '<p class="dim">... and 7 more characters</p>' in page
     assert "the one that failed" in text
     assert "1,000 notes" in text
     assert "and 990 more" in text
-    assert f"and {1000 - MOST_TASKS} more" in Read(Plan(tasks=tasks)._repr_html_()).text
+    assert "and 900 more" in Read(Plan(tasks=tasks)._repr_html_()).text
+
+
+def test_what_is_just_as_large_as_it_may_be_is_whole() -> None:
+    tasks = (task("a", title="t" * 160, prompt="p" * 1000), *(task(str(number)) for number in range(99)))
+    page = result_of(text="a" * 50_000, plan=Plan(tasks=tasks), notes=("n",) * 10)._repr_html_()
+    assert "more" not in page + Plan(tasks=tasks)._repr_html_()
+    assert "…" not in page
+
+
+def test_a_tree_is_indented_as_far_as_eight_levels() -> None:
+    tasks = tuple(task(str(number), needs=(str(number - 1),) if number else ()) for number in range(11))
+    page = Plan(tasks=tasks)._repr_html_()
+    depths = [page.partition(f"<b>{number}</b>")[0].rpartition("<summary>")[2] for number in range(11)]
+    assert depths == ["", *("\u2003" * (depth - 1) + "└ " for depth in (1, 2, 3, 4, 5, 6, 7, 8, 8, 8))]
 
 
 def test_a_live_run_shows_what_each_task_is_doing() -> None:
