@@ -245,7 +245,9 @@ def test_images_are_told_of() -> None:
 
 def test_a_plan_is_a_tree_with_what_each_task_asks() -> None:
     tasks = (task("a", title="Ink"), task("b"), task("c", needs=("a", "b")))
-    text = Read(Plan(tasks=tasks)._repr_html_()).text
+    page = Plan(tasks=tasks)._repr_html_()
+    text = Read(page).text
+    assert '<b>c</b> <span class="dim">after Ink, b</span>' in page
     assert "3 tasks" in text
     assert "└ c after Ink, b" in text
     assert "What of a?" in text
@@ -296,6 +298,7 @@ def test_of_a_long_answer_that_is_being_written_the_end_is_seen() -> None:
     assert "end" in text
     assert "begin" not in text
     assert len(text) < 9000
+    assert "..." not in shown_live(result_of(text="x" * 8000), TaskStates(), "")
 
 
 def test_an_error_stands_with_what_was_reached() -> None:
