@@ -16,7 +16,6 @@ from contemplate.messages import Message, ToolCall
 from contemplate.models import ModelRequest
 from contemplate.notebook import watch, watch_sync
 from contemplate.notebook.cell import CellView
-from contemplate.notebook.watching import SECONDS
 from contemplate.testing import ScriptedModel
 
 from ..still_clock import let_pass, on_a_still_clock
@@ -74,7 +73,7 @@ async def test_a_run_is_drawn_in_place_and_ends_as_its_result(cell: Cell) -> Non
 @on_a_still_clock
 async def test_it_is_drawn_so_often_and_no_more(cell: Cell) -> None:
     async def answer(request: ModelRequest) -> str:
-        let_pass(SECONDS + 0.01)
+        let_pass(0.201)
         await steps(20)
         return "word " * 200
 
@@ -82,7 +81,7 @@ async def test_it_is_drawn_so_often_and_no_more(cell: Cell) -> None:
     result = await watch(mind.stream("?"))
     assert result.usage.calls == 6
     # One at the beginning, one at the end, and one for each time that passed; not one for each of 6,000 pieces.
-    assert 4 <= len(cell.data) <= 6 + 2
+    assert len(cell.data) == 6 + 2
     assert len({each["text/html"] for each in cell.data}) == len(cell.data)
 
 
@@ -196,6 +195,21 @@ async def test_lines_say_what_a_run_cost_that_failed(capsys: pytest.CaptureFixtu
     said = capsys.readouterr().err
     assert "1 call" in said
     assert "\x1b" not in said
+
+
+async def test_lines_say_what_a_run_cost_that_was_stopped(capsys: pytest.CaptureFixture[str]) -> None:
+    async def answer(request: ModelRequest) -> str:
+        if len(model.requests) == 1:
+            return "1"
+        group.cancel_scope.cancel()
+        await anyio.sleep_forever()
+        return ""
+
+    model = ScriptedModel(answer)
+    mind = Contemplator(model, planner=planners.sample(2), limits=Limits(concurrency=1))
+    async with anyio.create_task_group() as group:
+        await watch(mind.stream("?"))
+    assert capsys.readouterr().err.splitlines()[-1].startswith("2 calls · ")
 
 
 async def test_from_synchronous_code_within_an_event_loop(cell: Cell) -> None:

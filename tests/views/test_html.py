@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contemplate import PendingCall, Plan, RunResult, Task, TaskResult
+from contemplate.events import TaskDelta, TaskPlanned, TaskStarted
 from contemplate.messages import ImagePart
 from contemplate.result import ErrorInfo, Outcome
 from contemplate.views.html import shown_end, shown_live
-from contemplate.views.html.answer import MOST, answer_html
+from contemplate.views.html.answer import answer_html
 from contemplate.views.html.elements import Markup, element
-from contemplate.views.html.task_list import MOST_TASKS
+from contemplate.views.html.task_list import MOST_WRITTEN
 from contemplate.views.task_states import TaskStates
 
 TAGS = {*("a", "b", "blockquote", "br", "code", "details", "div", "em", "hr", "li", "ol", "p", "pre", "s", "span")}
@@ -190,6 +191,64 @@ def test_a_result_says_what_came_of_it() -> None:
         assert said in text
 
 
+SO = '<div class="answer"><div class="mathjax_process tex2jax_process"><p>{}</p>\n</div></div>'
+ROW = '<span class="mark {0}">{1}</span> <b>{2}</b> <span class="dim">{0} after 0.0 s, 0 tokens</span>'
+OPENED = "<li><details><summary>" + ROW + "</summary>" + SO.format("so") + "</details></li>"
+TASKS = (
+    '<details{}><summary>2 tasks: 1 answered, 1 failed</summary><ul class="tasks">'
+    + OPENED.format("answered", "✓", "0")
+    + OPENED.format("failed", "✗", "1")
+    + "</ul></details>"
+)
+VOTES = (
+    "<details><summary>votes for 2 answers</summary><ul><li>2 of 3 said 42</li><li>1 of 3 said 7</li></ul></details>"
+    "<details><summary>1 note</summary><ul><li>Mended.</li></ul></details>"
+    '<p class="dim">2 of 3 said 42 · 0 calls · 0 tokens in, 0 out · 0.0 s · run r1</p>'
+)
+
+
+def without_style(page: str) -> str:
+    """What is within a view, behind its style."""
+    begin, end = '<div class="contemplate mathjax_ignore tex2jax_ignore"><style>', "</div>"
+    assert page.startswith(begin)
+    assert page.endswith(end)
+    style, _, body = page.removeprefix(begin).removesuffix(end).partition("</style>")
+    assert ".contemplate .answer" in style
+    return body
+
+
+def test_how_each_view_is_made() -> None:
+    said: dict[str, Any] = {"votes": {"42": 2, "7": 1}, "answer": "42", "notes": ("Mended.",)}
+    result = result_of("answered", "failed", missing=("1",), complete=False, **said)
+    answer = SO.format("So it is.")
+    incomplete = '<div class="notice"><b>incomplete</b>, missing: 1</div>'
+    assert without_style(result._repr_html_()) == answer + incomplete + TASKS.format("") + VOTES
+    error = '<div class="notice error"><p><b>K: </b>m</p><p>h</p></div>'
+    shown = shown_end(result, ErrorInfo(kind="K", message="m", hint="h"))
+    assert without_style(shown) == answer + error + TASKS.format(' open=""') + VOTES
+    rows = (ROW.format("answered", "✓", "0"), ROW.format("failed", "✗", "1"))
+    tasks = f'<ul class="tasks"><li>{rows[0]}</li><li>{rows[1]}</li></ul>'
+    live = shown_live(result, TaskStates.of(result), "merging")
+    assert without_style(live) == tasks + answer + '<p class="dim">merging</p>'
+    assert without_style(shown_live(result_of(text=""), TaskStates(), "asking")) == '<p class="dim">asking</p>'
+    plan = '<p class="dim">1 task</p><ul class="tasks"><li><details><summary><b>a</b> </summary>{}</details></li></ul>'
+    assert without_style(Plan(tasks=(task(),))._repr_html_()) == plan.format(SO.format("What of a?"))
+
+
+def test_the_runs_within_a_task_are_told_of_while_it_goes_on() -> None:
+    states = TaskStates()
+    within = TaskPlanned(task=task("sample-1")), TaskPlanned(task=task("sample-2"))
+    for each in within:
+        each.stamp("r", "a", 0)
+    for event in (TaskPlanned(task=task()), TaskStarted(task_id="a", model="m"), *within):
+        states.add(event)
+    assert '<span class="dim">0/2 tasks</span>' in shown_live(result_of(), states, "")
+    states.add(TaskDelta(task_id="a", text="x" * 500))
+    assert f'<span class="dim">…{"x" * MOST_WRITTEN}</span>' in shown_live(result_of(), states, "")
+    states.stop()
+    assert '<span class="dim">stopped</span>' in shown_live(result_of(), states, "")
+
+
 def test_a_suspended_run_says_what_it_waits_for() -> None:
     pending = PendingCall(id="c1", run_id="r1", tool="pay", arguments={"usd": 5})
     text = Read(result_of(pending=(pending,), complete=False)._repr_html_()).text
@@ -204,7 +263,9 @@ def test_images_are_told_of() -> None:
 
 def test_a_plan_is_a_tree_with_what_each_task_asks() -> None:
     tasks = (task("a", title="Ink"), task("b"), task("c", needs=("a", "b")))
-    text = Read(Plan(tasks=tasks)._repr_html_()).text
+    page = Plan(tasks=tasks)._repr_html_()
+    text = Read(page).text
+    assert '<b>c</b> <span class="dim">after Ink, b</span>' in page
     assert "3 tasks" in text
     assert "└ c after Ink, b" in text
     assert "What of a?" in text
@@ -214,16 +275,32 @@ def test_what_is_large_is_cut_and_counted() -> None:
     tasks = tuple(task(str(number), title="t" * 500, prompt="p" * 9000) for number in range(1000))
     done = [TaskResult(task=each, outcome="answered", text="x" * 9000) for each in tasks]
     done[500] = TaskResult(task=tasks[500], outcome="failed", text="the one that failed")
-    large = result_of(text="a" * (MOST + 7), plan=Plan(tasks=tasks), tasks=tuple(done), notes=("n",) * 1000)
+    large = result_of(text="a" * 50_007, plan=Plan(tasks=tasks), tasks=tuple(done), notes=("n",) * 1000)
     page = large._repr_html_()
     assert len(page) < 500_000
     text = Read(page).text
-    assert f"and {1000 - MOST_TASKS} more; 1,000 of 1,000 are done" in text
+    assert "and 900 more; 1,000 of 1,000 are done" in text
     assert "... and 7 more characters" in text
+    assert "... and 8,000 more characters" in text
+    assert '<p class="dim">... and 7 more characters</p>' in page
     assert "the one that failed" in text
     assert "1,000 notes" in text
     assert "and 990 more" in text
-    assert f"and {1000 - MOST_TASKS} more" in Read(Plan(tasks=tasks)._repr_html_()).text
+    assert "and 900 more" in Read(Plan(tasks=tasks)._repr_html_()).text
+
+
+def test_what_is_just_as_large_as_it_may_be_is_whole() -> None:
+    tasks = (task("a", title="t" * 160, prompt="p" * 1000), *(task(str(number)) for number in range(99)))
+    page = result_of(text="a" * 50_000, plan=Plan(tasks=tasks), notes=("n",) * 10)._repr_html_()
+    assert "more" not in page + Plan(tasks=tasks)._repr_html_()
+    assert "…" not in page
+
+
+def test_a_tree_is_indented_as_far_as_eight_levels() -> None:
+    tasks = tuple(task(str(number), needs=(str(number - 1),) if number else ()) for number in range(11))
+    page = Plan(tasks=tasks)._repr_html_()
+    depths = [page.partition(f"<b>{number}</b>")[0].rpartition("<summary>")[2] for number in range(11)]
+    assert depths == ["", *("\u2003" * (depth - 1) + "└ " for depth in (1, 2, 3, 4, 5, 6, 7, 8, 8, 8))]
 
 
 def test_a_live_run_shows_what_each_task_is_doing() -> None:
@@ -239,6 +316,7 @@ def test_of_a_long_answer_that_is_being_written_the_end_is_seen() -> None:
     assert "end" in text
     assert "begin" not in text
     assert len(text) < 9000
+    assert "..." not in shown_live(result_of(text="x" * 8000), TaskStates(), "")
 
 
 def test_an_error_stands_with_what_was_reached() -> None:

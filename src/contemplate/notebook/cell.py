@@ -15,7 +15,7 @@ from ..views.html import end_of, shown_end, shown_live, shown_result
 from ..views.pace import SEPARATOR
 from ..views.run_progress import RunProgress
 from ..views.run_stage import RunStage
-from ..views.summary import summary_line
+from ..views.summary import cost_line
 from ..views.task_states import TaskStates
 
 
@@ -58,7 +58,7 @@ class CellView:
     def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
         """Show what had been reached."""
         reached = partial or self._progress.partial()
-        self._show(shown_end(reached, error), f"{error.kind}: {error.message}{SEPARATOR}{summary_line(reached)}")
+        self._show(shown_end(reached, error), f"{error.kind}: {error.message}{SEPARATOR}{cost_line(reached)}")
 
     def _show(self, html: str, text: str) -> None:
         # For those that show no HTML, such as a console, there is a line of text.

@@ -8,6 +8,7 @@ from ..events import Event
 from ..result import ErrorInfo, RunResult
 from ..views.event_lines import EventLines
 from ..views.printable import printable
+from ..views.run_progress import RunProgress
 from ..views.summary import summary_line
 
 
@@ -21,9 +22,11 @@ class LinesView:
     def __init__(self, file: TextIO) -> None:
         self._file = file
         self._lines = EventLines()
+        self._progress = RunProgress()
 
     def add(self, event: Event) -> None:
         """Write a line, if there is something to say of an event."""
+        self._progress.add(event)
         line = None if event.path else self._lines.line(event)
         if line is not None:
             self._say(line)
@@ -37,8 +40,7 @@ class LinesView:
 
     def stop(self, error: ErrorInfo, partial: RunResult[Any] | None) -> None:
         """Write what it cost; of the error, whoever raises it tells."""
-        if partial is not None:
-            self._say(summary_line(partial))
+        self._say(summary_line(partial or self._progress.partial()))
 
     def _say(self, line: str) -> None:
         self._file.write(f"{printable(line)}\n")

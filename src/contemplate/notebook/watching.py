@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import anyio
@@ -75,13 +75,10 @@ async def _show(run: RunStream[Any], view: GuardedView) -> None:
 
 async def _show_rest(run: RunStream[Any], view: GuardedView) -> None:
     """Take account of what happened while the run was ended: that has cost something, too."""
-    with anyio.CancelScope(shield=True):
-        try:
-            async for event in run:
-                view.add(event)
-        except Exception:
-            # It is the run's own error, which is being raised.
-            return
+    # The run is over, so that nothing is waited for here; its error is being raised.
+    with suppress(Exception):
+        async for event in run:
+            view.add(event)
 
 
 def _check(stream: object, kind: type[Any]) -> None:

@@ -24,14 +24,20 @@ _END: dict[Outcome, str] = {
 
 def summary_line(result: RunResult[Any]) -> str:
     """Return how its vote or tournament ended, what a run cost, and what is missing from it, in one line."""
-    parts = [*_decision(result), usage_text(result.usage), f"{result.seconds:.1f} s"]
-    if result.stopped_by:
-        parts.append(f"stopped by {_limit(result.stopped_by)}")
+    parts = [cost_line(result)]
     if result.pending:
         parts.append(f"suspended: {len(result.pending)} tool calls wait for a decision")
     elif not result.complete:
         missing = f" (missing: {', '.join(result.missing)})" if result.missing else ""
         parts.append(f"incomplete{missing}")
+    return " · ".join(parts)
+
+
+def cost_line(result: RunResult[Any]) -> str:
+    """Return how its vote or tournament ended, what a run cost, and which limit stopped it, in one line."""
+    parts = [*_decision(result), usage_text(result.usage), f"{result.seconds:.1f} s"]
+    if result.stopped_by:
+        parts.append(f"stopped by {_limit(result.stopped_by)}")
     return " · ".join(parts)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ...models.redaction import redact
 from ...plan import Plan
 from ...result import ErrorInfo, RunResult
-from ..summary import majority, summary_line
+from ..summary import cost_line, majority
 from ..task_states import TaskStates
 from .answer import answer_html
 from .elements import Markup, element
@@ -32,8 +32,8 @@ def shown_result(result: RunResult[Any]) -> Markup:
     return _view(
         *_answer(result),
         *_incomplete(result),
-        *_details(result),
-        _line(f"{summary_line(result)} · run {result.run_id}"),
+        *_details(result, opened=False),
+        _footer(result),
     )
 
 
@@ -60,7 +60,7 @@ def shown_end(reached: RunResult[Any], error: ErrorInfo) -> Markup:
         *_answer(reached),
         notice,
         *_details(reached, opened=True),
-        _line(f"{summary_line(reached)} · run {reached.run_id}"),
+        _footer(reached),
     )
 
 
@@ -94,7 +94,7 @@ def _incomplete(result: RunResult[Any]) -> list[Markup]:
     ]
 
 
-def _details(result: RunResult[Any], *, opened: bool = False) -> Iterator[Markup]:
+def _details(result: RunResult[Any], *, opened: bool) -> Iterator[Markup]:
     states = TaskStates.of(result)
     if states:
         yield _opened(_outcomes(states), states_html(states, texts=True), opened=opened)
@@ -131,6 +131,10 @@ def _some(lines: list[Markup]) -> list[Markup]:
 
 def _count(number: int, name: str) -> str:
     return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
+
+
+def _footer(result: RunResult[Any]) -> Markup:
+    return _line(f"{cost_line(result)} · run {result.run_id}")
 
 
 def _line(text: str) -> Markup:

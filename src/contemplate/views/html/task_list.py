@@ -13,8 +13,9 @@ from .elements import Markup, element, joined
 # Tasks, and characters of the text of each: a thousand tasks in full would be megabytes in a notebook's file.
 MOST_TASKS = 100
 MOST_TEXT = 1000
-# Characters of a line, and levels of a tree.
+# Characters of a line, of the end of what is being written, so that its line does not break, and levels of a tree.
 MOST_SAID = 160
+MOST_WRITTEN = 90
 MOST_DEPTH = 8
 
 _MARKS: Mapping[Status, str] = {
@@ -83,7 +84,7 @@ def _label(task: Task, depth: int) -> tuple[str, ...]:
 
 def _needs(task: Task, tasks: Mapping[str, Task]) -> Markup:
     needs = ", ".join(tasks[need].label for need in task.needs)
-    return element("span", _short(f"after {needs}") if needs else "", class_="dim")
+    return element("span", _short(f"after {needs}"), class_="dim") if needs else Markup()
 
 
 def _opened(line: Markup, text: str) -> tuple[Markup, ...]:
@@ -96,7 +97,7 @@ def _opened(line: Markup, text: str) -> tuple[Markup, ...]:
 def end_of(text: str) -> str:
     """Return the end of a text that is being written, in one line."""
     line = " ".join(text.split())
-    return line if len(line) <= MOST_SAID else f"…{line[-MOST_SAID:]}"
+    return line if len(line) <= MOST_WRITTEN else f"…{line[-MOST_WRITTEN:]}"
 
 
 def _short(text: str) -> str:
