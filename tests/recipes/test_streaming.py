@@ -35,7 +35,7 @@ def journal(tmp_path: Path) -> Journal:
 
 def events(text: str) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = []
-    for block in text.strip().split("\n\n"):
+    for block in filter(None, text.strip().split("\n\n")):
         kind, data = block.splitlines()
         found.append((kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
     return found
@@ -115,6 +115,16 @@ async def test_a_client_that_leaves_ends_the_run_and_one_that_comes_back_pays_fo
     assert told[-1] == ("answer", "Yes.")
     # The part that was cancelled, and the merge.
     assert len(stuck.asked) - before == 2
+
+
+async def test_who_comes_back_too_early_is_to_ask_again(serve: Serve, journal: Journal) -> None:
+    """As a browser does by itself when a stream ends, unless the page closed it."""
+    stuck = Stuck(PLAN)
+    url = serve(create_app(Contemplator(stuck.model, journal=journal)))
+    async with httpx2.AsyncClient(timeout=PATIENCE) as client, client.stream("GET", f"{url}/ask", params=ASKED):
+        await half_way(stuck, journal)
+        assert await asyncio.to_thread(ask, url) == []
+        assert stuck.waiting == 1
 
 
 @needs_chromium

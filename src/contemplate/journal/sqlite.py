@@ -21,7 +21,7 @@ from pydantic_core import from_json
 from ..arguments import checked_arguments
 from ..data import Data
 from ..decisions import PendingCall
-from ..errors import JournalBusy, JournalError, error_info
+from ..errors import JournalBusy, JournalError, RunInProgress, error_info
 from .entries import Entry, RunRecord, Status, digest_of
 
 # "ctmp": identifies a journal among SQLite files.
@@ -33,6 +33,7 @@ PAUSE = 0.01
 # Questions, answers and images are nobody else's.
 PRIVATE = 0o600
 OTHERS = 0o077
+ACTIVE_HINT = "wait until it ends, or stop it"
 
 DataT = TypeVar("DataT", bound=Data)
 
@@ -190,11 +191,12 @@ class Journal:
         """Lock a run against other threads and processes; the lock ends with the process.
 
         Raises:
-            JournalError: the run is locked already.
+            RunInProgress: the run is locked already.
+            JournalError: the lock cannot be written.
         """
         with self._active_lock:
             if run_id in self._active:
-                raise JournalError(f"run {run_id!r} is already active in this process")
+                raise RunInProgress(f"run {run_id!r} is already active in this process", hint=ACTIVE_HINT)
             self._active[run_id] = 0
         try:
             if self._file is None:
@@ -222,8 +224,7 @@ class Journal:
         try:
             lock.acquire()
         except Timeout:
-            hint = "wait until it ends, or stop it"
-            raise JournalError(f"run {run_id!r} is active in another process", hint=hint) from None
+            raise RunInProgress(f"run {run_id!r} is active in another process", hint=ACTIVE_HINT) from None
         except OSError as error:
             raise JournalError(
                 f"journal {self.path}: {error}", hint="choose a file in a directory that you may write to"
