@@ -2,23 +2,25 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from contemplate import Agent, Contemplator, RunResult, TaskResult, aggregators, checked, planners
 from contemplate.models import Model
 
+Quote = Annotated[str, Field(min_length=10, description="word for word from the contract")]
+
 
 class Clause(BaseModel):
     title: str
-    quote: str = Field(description="word for word from the contract")
+    quote: Quote
 
 
 class Risk(BaseModel):
     severity: Literal["low", "medium", "high"]
     why: str
-    quote: str = Field(description="the words of the contract from which it follows, word for word")
+    quote: Quote
 
 
 class Review(BaseModel):

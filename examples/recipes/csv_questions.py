@@ -9,18 +9,19 @@ import anyio
 from contemplate import BatchItem, Contemplator
 
 
-async def answer_all(mind: Contemplator, questions: Path, answers: Path) -> None:
+async def answer_all(mind: Contemplator, source: Path, target: Path) -> None:
     """Answer each question once, however often this is called; `mind` needs a journal."""
-    with questions.open(newline="", encoding="utf-8") as rows, answers.open("w", newline="", encoding="utf-8") as file:
+    with source.open(newline="", encoding="utf-8-sig") as rows, target.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow(["id", "answer", "error", "tokens"])
         items = (BatchItem(row["question"], id=row["id"]) for row in csv.DictReader(rows))
-        async for done in mind.map(items, name=questions.stem, concurrency=50):
+        async for done in mind.map(items, name="answers", concurrency=50):
             answer = "" if done.result is None else done.result.output
             tokens = "" if done.reached is None else done.reached.usage.total_tokens
             table.writerow([done.id, answer, done.error or "", tokens])
 
 
 if __name__ == "__main__":
-    mind = Contemplator(mode="instant", journal="sqlite:///answers.db")
-    anyio.run(answer_all, mind, Path(sys.argv[1]), Path(sys.argv[2]))
+    _, source, target = sys.argv
+    mind = Contemplator(mode="instant", journal=f"sqlite:///{target}.db")
+    anyio.run(answer_all, mind, Path(source), Path(target))

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import aiosqlite
 import uvicorn
-from fastapi import Body, Depends, FastAPI, Header
+from fastapi import Body, Depends, FastAPI, Header, Request
+from fastapi.responses import JSONResponse
 
-from contemplate import Contemplator, ToolContext
+from contemplate import ContemplateError, Contemplator, ToolContext
 
 DATABASE = "shop.db"
 
@@ -34,6 +35,10 @@ async def connection() -> AsyncIterator[aiosqlite.Connection]:
 def create_app(mind: Contemplator) -> FastAPI:
     """Return the app; `mind` has the tool."""
     app = FastAPI()
+
+    @app.exception_handler(ContemplateError)
+    async def failed(request: Request, error: ContemplateError) -> JSONResponse:
+        return JSONResponse({"detail": error.message}, status_code=502)
 
     @app.post("/ask")
     async def ask(

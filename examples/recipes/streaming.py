@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from contemplate import ContemplateError, Contemplator
+from contemplate.errors import RunInProgress
 from contemplate.events import OutputDelta, TaskFinished, TaskPlanned
 
 PAGE = Path(__file__).with_name("streaming.html")
@@ -42,6 +43,8 @@ def create_app(mind: Contemplator) -> FastAPI:
                         case OutputDelta(text=text, restart=restart):
                             yield ServerSentEvent(event="text", data={"text": text, "restart": restart})
             yield ServerSentEvent(event="answer", data=run.result.output)
+        except RunInProgress:
+            return  # Its connection broke, which the server has not noticed yet: the browser asks again in a moment.
         except ContemplateError as error:
             yield ServerSentEvent(event="failed", data=str(error))
 

@@ -1,4 +1,4 @@
-"""Messages of customers, sorted by a vote; each line of the log has the message's number and the run's id."""
+"""Messages of customers, sorted by a vote; each line of the log has the request's id and the run's."""
 
 import sys
 from typing import Literal
@@ -31,12 +31,12 @@ def configure_logs() -> None:
 
 def sorter(model: str | Model | None = None) -> Contemplator[Ticket]:
     """Return what sorts messages."""
-    return Contemplator(model, mode="vote", output_type=Ticket, limits=Limits(calls=5, seconds=30))
+    return Contemplator(model, mode="vote", output_type=Ticket, limits=Limits(calls=10, seconds=30))
 
 
-async def triage(mind: Contemplator[Ticket], number: int, message: str) -> Ticket:
+async def triage(mind: Contemplator[Ticket], request_id: str, message: str) -> Ticket:
     """Return the team that a message goes to; a person looks at it where the models fail."""
-    with structlog.contextvars.bound_contextvars(message=number):
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
         try:
             result = await mind.run(f"Which team should read this message?\n\n{message}")
         except ContemplateError as error:
@@ -48,4 +48,4 @@ async def triage(mind: Contemplator[Ticket], number: int, message: str) -> Ticke
 
 if __name__ == "__main__":
     configure_logs()
-    print(anyio.run(triage, sorter(), 1, sys.argv[1]))
+    print(anyio.run(triage, sorter(), "r1", sys.argv[1]))

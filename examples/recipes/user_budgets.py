@@ -1,6 +1,7 @@
 """So much for each user and day: who has spent it is told so, and when there is more."""
 
 from collections.abc import Callable
+from email.utils import format_datetime
 from typing import Annotated
 
 import uvicorn
@@ -43,7 +44,7 @@ def create_app(mind: Contemplator, budget_of: Callable[[str], Budget] = daily_bu
             ends = (await run_in_threadpool(budget.left)).ends
             if ends is None:
                 raise HTTPException(402, error.message) from error
-            headers = {"Retry-After": f"{ends:%a, %d %b %Y %H:%M:%S} GMT"}
+            headers = {"Retry-After": format_datetime(ends, usegmt=True)}
             raise HTTPException(429, f"{error.message}; there is more at {ends:%H:%M} UTC", headers) from error
         left = await run_in_threadpool(budget.left)
         return Reply(answer=result.output, complete=result.complete, tokens_left=left.tokens)

@@ -26,8 +26,9 @@
     |   +-- QuorumNotReached       too few tasks were answered
     +-- LimitExceeded              a limit stopped the run before there was any answer
     +-- BatchStopped               so many questions of a batch failed in a row that the rest was not asked
-    +-- JournalError               a journal cannot be read or written, or its run is in progress elsewhere
+    +-- JournalError               a journal cannot be read or written, or its run cannot be continued
         +-- JournalBusy            other processes wrote to it for too long
+        +-- RunInProgress          the run is active already, here or in another process
         +-- ReplayError            a replayed run differs from the recorded one
 
 Each message says what happened, where (task, model), and what to do next. An error that ends a run carries the results
@@ -248,6 +249,10 @@ class JournalError(ContemplateError):
 
 class JournalBusy(JournalError):
     """Raised when other processes wrote to a journal for too long."""
+
+
+class RunInProgress(JournalError):
+    """Raised when a run of that id is active already, in this process or in another one."""
 
 
 class ReplayError(JournalError):

@@ -28,7 +28,7 @@ from contemplate import (
     planners,
     tool,
 )
-from contemplate.errors import ConfigurationError, ContemplateError, JournalError, ModelRequestError
+from contemplate.errors import ConfigurationError, ContemplateError, ModelRequestError, RunInProgress
 from contemplate.journal import Journal
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
@@ -214,7 +214,7 @@ async def test_one_run_is_made_by_one_at_a_time(journal: Journal) -> None:
         group.start_soon(lambda: mind.run(QUESTION, run_id="r"))
         while not model.asked:
             await anyio.lowlevel.checkpoint()
-        with pytest.raises(JournalError, match="'r' is already active|'r' is active"):
+        with pytest.raises(RunInProgress, match="'r' is already active|'r' is active"):
             await mind.run(QUESTION, run_id="r")
         group.cancel_scope.cancel()
 

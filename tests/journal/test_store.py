@@ -206,6 +206,7 @@ def test_a_list_needs_no_results(tmp_path: Path) -> None:
             raw.execute("UPDATE runs SET body = ?, checksum = ? WHERE run_id = 'r3'", (body, zlib.crc32(body.encode())))
         assert [(run.run_id, run.status) for run in journal.runs(limit=2)] == [("r3", "running"), ("r2", "running")]
         assert journal.runs(limit=0) == []
+        assert journal.run_ids() == ["r3", "r2", "r1", "r0"]
         assert journal.run_ids(limit=3) == ["r3", "r2", "r1"]
         assert journal.run_ids("r1") == ["r1"]
         assert journal.run_ids("%") == []

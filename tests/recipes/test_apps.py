@@ -121,8 +121,9 @@ class TestDatabase:
 
     async def test_the_connection_is_closed_when_the_request_fails(self, connections: list[str]) -> None:
         app = database.create_app(Contemplator(ScriptedModel([]), mode="thinking", tools=[database.orders]))
-        with pytest.raises(Exception, match="the script has only 0 replies"):
-            await ask(app, {"user": "ann"})
+        failed = await ask(app, {"user": "ann"})
+        assert failed.status_code == 502
+        assert "the script has only 0 replies" in failed.json()["detail"]
         assert connections == ["opened", "closed"]
 
     async def test_the_tool_alone(self) -> None:

@@ -45,7 +45,7 @@ def rows(path: Path) -> dict[str, dict[str, str]]:
 
 
 def test_each_is_asked_once_though_the_process_is_killed(tmp_path: Path) -> None:
-    with (tmp_path / "reviews.csv").open("w", newline="", encoding="utf-8") as file:
+    with (tmp_path / "reviews.csv").open("w", newline="", encoding="utf-8-sig") as file:
         table = csv.writer(file)
         table.writerow(["id", "question"])
         table.writerows([f"r{number}", question_of(number)] for number in range(QUESTIONS))
@@ -56,7 +56,7 @@ def test_each_is_asked_once_though_the_process_is_killed(tmp_path: Path) -> None
             assert server.wait_for(lambda: answers.asked.total() > QUESTIONS // 2)
             process.kill()
         before = Counter(answers.asked)
-        answered = {each.question for each in Journal(tmp_path / "answers.db").runs() if each.status == "answered"}
+        answered = {each.question for each in Journal(tmp_path / "answers.csv.db").runs() if each.status == "answered"}
         assert len(answered) > QUESTIONS // 4
         answers.refuses.remove(7)
         ended = run(COMMAND, PATIENCE, cwd=tmp_path, env=environment)

@@ -68,11 +68,11 @@ def test_the_house_style_answers(run: Run) -> None:
     assert run("house_style", "What does it cost?") == "So it is.\n"
 
 
-def test_each_line_of_the_log_has_the_message_and_the_run(run: Run) -> None:
+def test_each_line_of_the_log_has_the_request_and_the_run(run: Run) -> None:
     *lines, ticket = run("triage", "It does not start.").splitlines()
     assert ticket == "team='technical'"
     logged = [json.loads(line) for line in lines]
-    assert {line["message"] for line in logged} == {1}
+    assert {line["request_id"] for line in logged} == {"r1"}
     assert len({line["run_id"] for line in logged}) == 1
     assert {"run_started", "model_called", "run_finished", "sorted"} <= {line["event"] for line in logged}
     assert "It does not start." not in "".join(lines)

@@ -35,7 +35,7 @@ def journal(tmp_path: Path) -> Journal:
 
 def events(text: str) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = []
-    for block in text.strip().split("\n\n"):
+    for block in filter(None, text.strip().split("\n\n")):
         kind, data = block.splitlines()
         found.append((kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
     return found
@@ -47,12 +47,21 @@ def ask(url: str, asked: Mapping[str, str] = MappingProxyType({})) -> list[tuple
     return events(answer.text)
 
 
-async def kept(journal: Journal) -> None:
-    """The plan, and the part that was answered, are in the journal; what was cancelled may be billed as well."""
-    await until(lambda: all(run.status == "interrupted" for run in journal.runs()))
+def answered(journal: Journal) -> int:
+    """How many calls are in the journal of the only run, with their answers."""
+    return sum(entry.outcome == "answered" for run in journal.runs() for entry in journal.entries(run.run_id))
+
+
+async def half_way(stuck: Stuck, journal: Journal) -> None:
+    """The plan is written, one part answered, and the other one waits for its answer."""
+    await until(lambda: stuck.waiting and answered(journal) == 2)
+
+
+async def kept(stuck: Stuck, journal: Journal) -> None:
+    """The run is over, and what was answered in the journal; what was cancelled may be billed as well."""
+    await until(lambda: stuck.cancelled and [run.status for run in journal.runs()] == ["interrupted"])
+    assert answered(journal) == 2
     (run,) = journal.runs()
-    answered = [entry.label for entry in journal.entries(run.run_id) if entry.outcome == "answered"]
-    assert len(answered) == 2
     result = (journal.load(run.run_id) or run).result
     assert result is not None
     assert result.usage.calls == 3
@@ -99,14 +108,23 @@ async def test_a_client_that_leaves_ends_the_run_and_one_that_comes_back_pays_fo
     stuck = Stuck(PLAN)
     url = serve(create_app(Contemplator(stuck.model, journal=journal)))
     async with httpx2.AsyncClient(timeout=PATIENCE) as client, client.stream("GET", f"{url}/ask", params=ASKED):
-        await until(lambda: stuck.waiting)
-    await until(lambda: stuck.cancelled)
-    await kept(journal)
+        await half_way(stuck, journal)
+    await kept(stuck, journal)
     stuck.stuck, before = False, len(stuck.asked)
     told = await asyncio.to_thread(ask, url)
     assert told[-1] == ("answer", "Yes.")
     # The part that was cancelled, and the merge.
     assert len(stuck.asked) - before == 2
+
+
+async def test_who_comes_back_too_early_is_to_ask_again(serve: Serve, journal: Journal) -> None:
+    """As a browser does by itself when a stream ends, unless the page closed it."""
+    stuck = Stuck(PLAN)
+    url = serve(create_app(Contemplator(stuck.model, journal=journal)))
+    async with httpx2.AsyncClient(timeout=PATIENCE) as client, client.stream("GET", f"{url}/ask", params=ASKED):
+        await half_way(stuck, journal)
+        assert await asyncio.to_thread(ask, url) == []
+        assert stuck.waiting == 1
 
 
 @needs_chromium
@@ -117,7 +135,7 @@ async def test_a_browser_ends_it(how: str, serve: Serve, journal: Journal) -> No
     async with chromium() as page:
         await asks(page, url)
         await page.wait("document.querySelector('#progress').innerText.includes('answered: Rent')")
-        assert stuck.waiting == 1
+        await half_way(stuck, journal)
         assert page.problems == []
         if how == "its button":
             await page.click("#cancel")
@@ -125,21 +143,20 @@ async def test_a_browser_ends_it(how: str, serve: Serve, journal: Journal) -> No
             await page.open("about:blank")
         else:
             await page.call("Page.close")
-        await until(lambda: stuck.cancelled)
-        await kept(journal)
+        await kept(stuck, journal)
 
 
 @needs_chromium
 async def test_a_browser_asks_again_by_itself_when_the_server_is_there_again(tmp_path: Path) -> None:
-    stuck = Stuck(PLAN)
+    stuck, path = Stuck(PLAN), tmp_path / "runs.db"
 
     def app() -> FastAPI:
-        return create_app(Contemplator(stuck.model, journal=Journal(tmp_path / "runs.db")))
+        return create_app(Contemplator(stuck.model, journal=Journal(path)))
 
     async with chromium() as page:
         with serving_app(app(), "auto") as url:
             await asks(page, url)
-            await page.wait("document.querySelector('#progress').innerText.includes('answered: Rent')")
+            await half_way(stuck, Journal(path))
         stuck.stuck, before = False, len(stuck.asked)
         with serving_app(app(), "auto", int(url.rpartition(":")[2])):
             await page.wait("document.querySelector('#cancel').disabled && document.querySelector('#answer').innerText")

@@ -19,7 +19,7 @@ KEY = "the-key-of-these-tests"
 Show = Callable[[ShownRuns], str]
 
 needs_chromium = pytest.mark.skipif(
-    CHROMIUM is None, reason="NO CHROMIUM HERE: the viewer's page is not tested (apt-get install chromium)"
+    CHROMIUM is None, reason="NO CHROMIUM HERE: pages are not tested (apt-get install chromium)"
 )
 
 

@@ -401,7 +401,8 @@ class Contemplator(Generic[OutputT]):
             options: those of `run`; what was given to it, such as tools, must be given again.
 
         Raises:
-            JournalError: there is no such run, or it is in progress elsewhere.
+            RunInProgress: it is active already, here or in another process.
+            JournalError: there is no such run.
             ConfigurationError: no such call waits, or something else was decided of it.
             ContemplateError: there is no answer; the results so far are in the error's `partial`.
         """

@@ -20,7 +20,7 @@ from pydantic_core import from_json
 from ..arguments import checked_arguments
 from ..data import Data
 from ..decisions import PendingCall
-from ..errors import ConfigurationError, JournalBusy, JournalError, error_info
+from ..errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, error_info
 from .entries import Entry, RunRecord, Status, digest_of
 from .group_commit import GroupCommit, Write
 from .run_locks import PRIVATE, RunHeldError, lock_run
@@ -35,6 +35,7 @@ OTHERS = 0o077
 # What journals are called where they are given by name, and databases in memory by SQLite.
 NAMES = ("memory:", ":memory:", "sqlite:", "file:")
 PATH_HINT = 'a path, such as "runs.db"; Journal() is one in memory'
+ACTIVE_HINT = "wait until it ends, or stop it"
 
 DataT = TypeVar("DataT", bound=Data)
 
@@ -209,11 +210,12 @@ class Journal:
         """Lock a run against other threads and processes; the lock ends with the process.
 
         Raises:
-            JournalError: the run is locked already.
+            RunInProgress: the run is locked already.
+            JournalError: the lock cannot be written.
         """
         with self._active_lock:
             if run_id in self._active:
-                raise JournalError(f"run {run_id!r} is already active in this process")
+                raise RunInProgress(f"run {run_id!r} is already active in this process", hint=ACTIVE_HINT)
             self._active[run_id] = 0
         try:
             unlock = self._lock_run(run_id)
@@ -240,7 +242,7 @@ class Journal:
             return lock_run(self._file, run_id)
         except RunHeldError as held:
             where = "already active in this process" if held.here else "active in another process"
-            raise JournalError(f"run {run_id!r} is {where}", hint="wait until it ends, or stop it") from None
+            raise RunInProgress(f"run {run_id!r} is {where}", hint=ACTIVE_HINT) from None
         except OSError as error:
             raise JournalError(
                 f"journal {self.path}: {error}", hint="choose a file in a directory that you may write to"

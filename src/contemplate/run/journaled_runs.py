@@ -56,7 +56,8 @@ async def keep_or_continue(
     Raises:
         ConfigurationError: no such call waits, or something else was decided of it.
         ConfigurationError: the run with that id has another question, or was answered with another configuration.
-        JournalError: the journal cannot be read, or the run is in progress elsewhere.
+        RunInProgress: the run is active already.
+        JournalError: the journal cannot be read.
         ContemplateError: there is no answer.
     """
     run_id = job.run_id or new_run_id()
@@ -208,7 +209,8 @@ async def resume(parts: Parts, job: Job, journal: Journal, decisions: Mapping[st
     """Go on with the run `job.run_id` as it was decided on the calls for which it waits.
 
     Raises:
-        JournalError: there is no such run, or it is in progress elsewhere.
+        RunInProgress: the run is active already.
+        JournalError: there is no such run.
         ConfigurationError: no such call waits, or something else was decided of it.
         ContemplateError: there is no answer.
     """
