@@ -364,6 +364,14 @@ async def verifying(told: Told) -> None:
 
     faults = iter([["gap", "critical"], ["none"]])
     await told.run(judge, planner=planners.verified(lines=1, passes=1), aggregator=aggregators.first())
+    endless = ModelResponse(message=Message.assistant("and so on"), finish="length", usage=Usage(calls=1), model="m")
+    faults = iter([["none"]])
+    solutions = iter([endless])
+    await told.run(
+        lambda request: next(solutions, None) or judge(request),
+        planner=planners.verified(lines=1, passes=1),
+        aggregator=aggregators.first(),
+    )
     programs: list[Reply] = ["```python\nprint(3)\n```", "```python\nprint('CORRECT')\n```"]
     written = ["a solution", programs[0], "a solution", programs[1]]
     planner = planners.verified(strategies.code, lines=1, passes=1)

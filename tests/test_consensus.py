@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.consensus_votes import measure
@@ -34,6 +34,7 @@ def after(votes: Sequence[tuple[str | None, float]], threshold: float = 0.95, wa
 
 
 @given(VOTES, st.sampled_from([0.6, 0.75, 0.95, 1.0]), st.integers(2, 20))
+@example([("a", 0.0), ("a", 0.0)], 0.95, 2)
 def test_it_is_the_share_of_the_weight_once_the_warm_up_is_over(
     votes: list[tuple[str | None, float]], threshold: float, warmup: int
 ) -> None:

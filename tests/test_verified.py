@@ -34,6 +34,7 @@ from contemplate.journal import Journal
 from contemplate.messages import Message
 from contemplate.models import ModelRequest, ModelResponse
 from contemplate.planners import CheckingProgram, Fault, Verdict
+from contemplate.prompts import render
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
 from contemplate.tools.tool import Tool
@@ -247,6 +248,46 @@ async def test_the_number_of_steps_has_a_bound_and_who_writes_on_is_cut_off() ->
     assert schema is not None
     assert '"maxItems": 24' in json.dumps(schema.schema)
     assert "more than 24" in model.verifying[0].messages[1].text
+
+
+def capped(text: str) -> ModelResponse:
+    usage = Usage(calls=1, input_tokens=1, output_tokens=1)
+    return ModelResponse(message=Message.assistant(text), finish="length", usage=usage, model="m")
+
+
+async def solved(replies: list[Reply], **how: Any) -> tuple[RunResult[str], list[str]]:
+    """One line whose calls are answered so, and what those who solve were told."""
+    model = ScriptedModel(replies)
+    result = await run(model, lines=1, passes=1, **how)
+    return result, [each.messages[-1].text for each in model.requests if each.output_schema is None]
+
+
+async def test_a_solution_that_is_cut_off_is_written_anew() -> None:
+    result, told = await solved([capped("first, and so on, and so"), "in brief", steps("none")])
+    assert (result.text, result.complete, result.usage.calls) == ("in brief", True, 3)
+    assert "first, and so on, and so" in told[1]
+    assert render("verify_shorten") in told[1]
+    assert render("verify_mend") not in told[1]
+
+
+async def test_what_was_found_before_is_told_again_and_only_the_last_cut_off_one() -> None:
+    cut_off = [capped("endless"), capped("without end")]
+    result, told = await solved(["wrong", steps("critical"), *cut_off, "mended", steps("none")], rejections=4)
+    assert (result.text, result.complete) == ("mended", True)
+    last = result.plan.tasks[-2]
+    assert last.needs == ("solution-1-1", "check-1-1-1", "solution-1-3")
+    assert render("verify_mend") in told[-1]
+    assert render("verify_shorten") in told[-1]
+    assert "endless" not in told[-1]
+
+
+async def test_a_line_whose_solutions_are_always_cut_off_is_given_up_after_its_tries() -> None:
+    result, told = await solved(["wrong", steps("critical"), capped("a"), capped("b")])
+    assert (result.text, result.complete, len(told)) == ("wrong", False, 3)
+    assert "given up after 3 rejections, the last as it was cut off before its end" in result.notes[0]
+    result, _ = await solved([capped("a"), capped("b"), capped("c")])
+    assert (result.text, result.complete, len(result.tasks)) == ("a", False, 3)
+    assert "no solution was written to its end (line 1: given up after 3 rejections" in result.notes[0]
 
 
 async def test_another_model_may_verify() -> None:

@@ -47,13 +47,17 @@ class _Solution:
 
 @dataclass(slots=True, eq=False)
 class _Line:
-    """One line: the solution it has come to, and how many it has made, of which so many were rejected."""
+    """One line: the solution it has come to, and how many it has made, of which so many were rejected.
+
+    `faulty` are the tasks of the last solution that was rejected for its faults, and of the verdict on it.
+    """
 
     number: int
     made: int = 0
     checks: int = 0
     rejections: int = 0
     solution: _Solution | None = None
+    faulty: tuple[str, ...] = ()
 
 
 class Lines:
@@ -109,6 +113,8 @@ class Lines:
     def _after(self, result: TaskResult, line: _Line) -> Task | None:
         """Return the task of `line` after the one with this result; None if it is at its end."""
         if result.task.kind == "candidate":
+            if result.outcome == "capped":
+                return self._again(line, cut_off=result)
             if not result.answered:
                 self._end(line, f"its solution was not written: {_why(result)}")
                 return None
@@ -124,11 +130,8 @@ class Lines:
                 return self._checking(line, solution)
             self._accept(solution)
             return None
-        line.rejections += 1
-        if line.rejections == self._rules.rejections:
-            self._end(line, f"given up after {line.rejections} rejections")
-            return None
-        return self._mending(line, solution, result)
+        line.faulty = solution.result.id, result.id
+        return self._again(line)
 
     def _going_on_from(self, result: TaskResult, line: _Line) -> Task:
         """Return the task that checks a solution which `line` has come to."""
@@ -146,11 +149,12 @@ class Lines:
         self._ctx.release(solution.result.id)
 
     def _pass_on_the_best(self) -> None:
+        why = "; ".join(self._ends) or "no time or room was left"
         if not self._solutions:
+            self._ctx.give_up(f"no solution was written to its end ({why})")
             return
         # Of equals the last one: it was made with what was found wrong with the others.
         best = min(reversed(self._solutions), key=lambda each: each.badness)
-        why = "; ".join(self._ends) or "no time or room was left"
         found = f", with these faults: {_shown(best.faults)}" if best.faults else ", of which no fault is known"
         self._ctx.give_up(f"no solution was accepted ({why}); the best is given, {best.result.id!r}{found}")
         self._ctx.release(best.result.id)
@@ -170,11 +174,19 @@ class Lines:
             held=True,
         )
 
-    def _mending(self, line: _Line, solution: _Solution, verdict: TaskResult) -> Task:
+    def _again(self, line: _Line, cut_off: TaskResult | None = None) -> Task | None:
+        """Return the task that solves anew, told what is known of the last solutions; None if `line` is given up."""
+        line.rejections += 1
+        if line.rejections == self._rules.rejections:
+            last = "" if cut_off is None else ", the last as it was cut off before its end"
+            self._end(line, f"given up after {line.rejections} rejections{last}")
+            return None
         task = self._solving(line)
-        mend = self._ctx.prompts.render("verify_mend")
-        instructions = "\n\n".join(filter(None, (mend, task.instructions)))
-        return task.model_copy(update={"needs": (solution.result.id, verdict.id), "instructions": instructions})
+        mend = self._ctx.prompts.render("verify_mend") if line.faulty else None
+        shorten = None if cut_off is None else self._ctx.prompts.render("verify_shorten")
+        needs = line.faulty if cut_off is None else (*line.faulty, cut_off.id)
+        instructions = "\n\n".join(filter(None, (mend, shorten, task.instructions)))
+        return task.model_copy(update={"needs": needs, "instructions": instructions})
 
     def _checking(self, line: _Line, solution: _Solution) -> Task:
         rules = self._rules

@@ -116,4 +116,5 @@ class PromptTexts(TypedDict, total=False):
     verify_other_result: str
     verify_program: str
     verify_question: str
+    verify_shorten: str
     verify_solve: str
