@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ..arguments import checked_arguments, is_async
-from ..batch.items import BatchItem, BatchResult
+from ..batch.items import BatchItem, BatchResult, run_id
 from ..batch.mapping import MapOptions
 from ..batch.meter import BatchProgress
 from ..budget import Budget
@@ -188,8 +188,25 @@ class _Way:
         if rules.on_progress is not None:
             options["on_progress"] = partial(rules.on_progress, self._name)
         if self._mind.journal is not None:
-            # By what it is made of, too: what another way has answered under this name is not its answer.
-            made_of = sha256(f"{self._name}\0{self._mind!r}".encode("utf-8", "surrogatepass")).hexdigest()
-            options["name"] = f"{rules.name}-{made_of[:_DIGITS]}"
+            options["name"] = _batch(rules.name, self._name, self._mind)
             options["labels"] = {"comparison": rules.name, "way": self._name}
         return options
+
+
+def run_of(name: str, way: str, mind: Contemplator[Any], question: str, id_: str) -> str:
+    """Return what the run of a question in a way is called in the journal.
+
+    Args:
+        name: the name of the comparison.
+        way: the name of the way.
+        mind: its contemplator.
+        question: the question.
+        id_: its id.
+    """
+    return run_id(_batch(name, way, mind), 0, BatchItem(question, id=id_))
+
+
+def _batch(name: str, way: str, mind: Contemplator[Any]) -> str:
+    # By what it is made of, too: what another way has answered under this name is not its answer.
+    made_of = sha256(f"{way}\0{mind!r}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{name}-{made_of[:_DIGITS]}"
