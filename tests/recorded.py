@@ -128,7 +128,7 @@ class _Recorder(Wrapper):
 
 def digest_in(request: ModelRequest, model: LocalModel) -> str:
     """The digest of a request to a model with settings of its own."""
-    return request_digest(request_pieces(model.name, replace(request, settings=request.settings.over(model._settings))))
+    return request_digest(request_pieces(model.name, replace(request, settings=request.settings.over(model.settings))))
 
 
 def number_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,7 +178,7 @@ def test_an_estimate_makes_no_call(folder: Path) -> None:
         (["rows.jsonl", "--ways", "none.py"], "there is no such file"),
         (["rows.jsonl", "--ways", "beside.py"], "beside.py: ways is not there"),
         (["rows.jsonl", "--ways", "list.py"], "list.py: ways is a list"),
-        (["rows.jsonl", "--ways", "text.py"], "compare(ways=...)"),
+        (["rows.jsonl", "--ways", "text.py"], "the way 'instant' is a str"),
         (["rows.jsonl", "--ways", "broken.py"], "broken.py: NameError: name 'oh' is not defined"),
         (["rows.jsonl", "--ways", "metric.py"], "metric.py: metric is a int"),
         (["rows.jsonl", "--ways", "ways.py", "--max-calls", "3"], "--max-calls is for modes"),
