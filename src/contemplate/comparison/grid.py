@@ -90,7 +90,7 @@ async def compare(
     rules = _Rules(name, metric or equal_answers(key), concurrency, budget, give_up_after, on_progress)
     shared = None
     if journal is not None:
-        from ..journal.shared_answers import SharedAnswers
+        from ..journal import SharedAnswers
 
         journal = opened_journal(journal)
         # It is opened when it is first read: an error is to come before anything is asked.
