@@ -21,16 +21,20 @@ from contemplate import answers
 
 from .measured import Call, Kept, Question, counted, run_id
 from .measured_cli import add_arguments, kept_of
-from .tables import Sample, at_equal_cost, table
+from .tables import Sample, at_equal_cost
 from .ways import SAMPLES, VOTE, WAYS
 
 
-def load(path: Path, n: int, seed: int) -> list[Question]:
-    """`n` of the questions in a file, always the same ones, in the same order, for a seed."""
+def drawn(path: Path, n: int, seed: int) -> list[dict[str, str]]:
+    """`n` of the rows of a file, always the same ones, in the same order, for a seed."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    chosen = random.Random(seed).sample(rows, n)
-    return [Question(str(row["id"]), row["question"], partial(equals, row["gold"])) for row in chosen]
+        return random.Random(seed).sample([json.loads(line) for line in lines], n)
+
+
+def load(path: Path, n: int, seed: int) -> list[Question]:
+    """The same as questions."""
+    rows = drawn(path, n, seed)
+    return [Question(str(row["id"]), row["question"], partial(equals, row["gold"])) for row in rows]
 
 
 def equals(gold: str, text: str) -> bool:
@@ -57,7 +61,7 @@ def report(questions: Sequence[Question], kept: Kept) -> str:
     """Both tables."""
     found = counted(WAYS, questions, kept)
     equal = at_equal_cost(found, samples_of(questions, kept.calls), SAMPLES, skipped=(VOTE,))
-    return f"{table(found)}\n\n{equal}"
+    return f"{found.table()}\n\n{equal}"
 
 
 def main() -> None:
@@ -65,8 +69,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("file", type=Path, help="the questions, *.jsonl.gz: id, question, gold")
     parser.add_argument("--questions", type=int, default=200)
+    parser.add_argument("--rows", type=Path, help="write these questions there, *.jsonl, for `contemplate compare`")
     add_arguments(parser, WAYS)
     given = parser.parse_args()
+    if given.rows is not None:
+        lines = [json.dumps(row) + "\n" for row in drawn(given.file, given.questions, given.seed)]
+        given.rows.write_text("".join(lines), "utf-8")
+        return
     questions = load(given.file, given.questions, given.seed)
     print(report(questions, kept_of(given, WAYS, questions)))
 

@@ -1,8 +1,8 @@
 """What benchmarks of ways of thinking have in common: asking a model, and counting again without it.
 
-A run is named by its way and its question. What its calls brought is kept, and found again by their places: the run,
-the task, and the number of the call. So a way can have calls in common with another one, and all of it can be counted
-again when prompts have changed.
+The runs are those of `contemplate.compare`. What their calls brought is kept, and found again by their places: the way,
+the question, the task, and the number of the call. So a way can have calls in common with another one, and all of it
+can be counted again when prompts have changed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from itertools import groupby, takewhile
 from operator import itemgetter
 from pathlib import Path
@@ -20,8 +19,10 @@ from typing import Any, NamedTuple
 
 import anyio
 
-from contemplate import Contemplator
-from contemplate.errors import ConfigurationError, ContemplateError
+from contemplate import ComparisonReport, Contemplator, Example, RunResult, compare
+from contemplate.comparison import Scored, WayReport
+from contemplate.comparison.grid import run_of
+from contemplate.errors import ConfigurationError
 from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.journal.entries import Voice
 from contemplate.models import DeltaSink, Model, ModelRequest, ModelResponse
@@ -31,6 +32,9 @@ from contemplate.run.current_run import current_scope
 from contemplate.usage import FREE, NOTHING, Usage
 
 AT_ONCE = 24
+NAME = "measured"
+# The way with which the others are compared.
+BASE = "greedy"
 # Of log-probabilities, which fill most of a file.
 DECIMALS = 3
 Call = tuple[str, Entry]
@@ -71,48 +75,41 @@ class Way:
 Ways = Mapping[str, Way]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a question, and its cost: seconds are those of its calls, of which `AT_ONCE` share the machine."""
-
-    right: bool
-    usage: Usage
-    seconds: float
-
-
 def run_id(way: str, question: Question) -> str:
-    """What the run that asks `question` in this way is called."""
-    return f"{way}.{question.id}".replace(", ", "-").replace(" ", "-")
+    """What the run that asks `question` in this way is called among what is kept."""
+    return _run_id(way, question.id)
+
+
+def _run_id(way: str, question: str) -> str:
+    return f"{way}.{question}".replace(", ", "-").replace(" ", "-")
 
 
 async def ask(
-    ways: Ways,
-    questions: Iterable[Question],
-    models: Models,
-    journal: Journal,
-    done: Set[str],
-    on_error: Callable[[str, ContemplateError], None] = lambda name, error: None,
-) -> None:
-    """Ask all `questions`, `AT_ONCE` at a time, each in all ways, but for the runs that are `done`."""
-    minds = {name: way.set_up(models, journal) for name, way in ways.items()}
-    slots = anyio.Semaphore(AT_ONCE)
+    ways: Ways, questions: Sequence[Question], models: Callable[[str], Models], journal: Journal, done: Set[str]
+) -> dict[str, WayReport]:
+    """Ask all `questions` in all ways, each with models of its own, but for the runs that are `done`.
 
-    async def one(question: Question) -> None:
-        async with slots:
-            for way, mind in minds.items():
-                name = run_id(way, question)
-                if name in done:
-                    continue
-                try:
-                    await mind.run(question.question, run_id=name)
-                except ContemplateError as error:
-                    on_error(name, error)
+    Returns:
+        What came of those questions of each way that were asked.
+    """
+    found = {}
+    for way, how in ways.items():
+        left = [question for question in questions if run_id(way, question) not in done]
+        if left:
+            found[way] = await _asked(way, how.set_up(models(way), journal), left)
+    return found
 
-    async with AsyncExitStack() as stack, anyio.create_task_group() as group:
-        for mind in minds.values():
-            await stack.enter_async_context(mind)
-        for question in questions:
-            group.start_soon(one, question)
+
+async def _asked(way: str, mind: Contemplator[Any], questions: Iterable[Question]) -> WayReport:
+    # Without a journal of its own: the contemplator has one, and samples that were drawn without seeds are not to be
+    # had in common with others of today's seeds.
+    examples = [Example(each.question, each, id=each.id) for each in questions]
+    report = await compare({way: mind}, examples, metric=_is_right, name=NAME, concurrency=AT_ONCE, give_up_after=None)
+    return report[way]
+
+
+def _is_right(result: RunResult[Any], question: Question) -> bool:
+    return question.right(str(result.output or ""))
 
 
 @dataclass(frozen=True)
@@ -161,13 +158,14 @@ def _written(entry: Entry) -> dict[str, Any]:
 
 def made(ways: Ways, questions: Iterable[Question], journal: Journal, known: Known) -> Kept:
     """What the runs in `journal` that came to an end have asked themselves, and not got from what is `known`."""
+    names = {(way, question.id): run_id(way, question) for question in questions for way in ways}
     runs: set[str] = set()
     calls: list[Call] = []
-    for name in (run_id(way, question) for question in questions for way in ways):
-        record = journal.load(name)
-        if record is None or not (record.status == "failed" or record.result is not None):
+    for record in journal.runs():
+        name = names.get((str(record.labels.get("way")), str(record.labels.get("id"))))
+        if name is None or record.status not in ("answered", "partial", "failed"):
             continue
-        entries = journal.entries(name)
+        entries = journal.entries(record.run_id)
         if any(each.outcome == "failed" and each.role != "tool" for each in entries):
             # The server was not there: that says nothing of the model.
             continue
@@ -210,27 +208,29 @@ class Known:
         """Whether a call at this place is known."""
         return (run, call.path, call.role, call.task, call.turn) in self._calls
 
-    def next(self) -> tuple[str, Entry | None]:
-        """Return the run that is asking, and the call that it is making; None if that is not known."""
+    def next(self, way: str) -> tuple[str, Entry | None]:
+        """Return the run of this way that is asking, and the call that it is making; None if that is not known."""
         scope = current_scope()
         assert scope is not None
         assert isinstance(scope.run, Calls)
-        place = (scope.run.run_id, scope.run.path, scope.role, scope.task)
+        run = _run_id(way, scope.run.run_id.partition(".")[2])
+        place = (run, scope.run.path, scope.role, scope.task)
         call = self._calls.get((*place, self._turns[place]))
         self._turns[place] += 1
-        return scope.run.run_id, call
+        return run, call
 
 
 class Sharing(Wrapper):
-    """A model, but for calls that are known."""
+    """A model that is asked in one way, but for calls that are known."""
 
-    def __init__(self, inner: Model, known: Known) -> None:
+    def __init__(self, inner: Model, known: Known, way: str) -> None:
         super().__init__(inner)
         self._known = known
+        self._way = way
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
         """Return what was answered, or ask."""
-        _, call = self._known.next()
+        _, call = self._known.next(self._way)
         if call is None or call.response is None:
             return await self.inner.request(request, on_delta)
         return call.response.model_copy(update={"usage": call.usage})
@@ -245,13 +245,14 @@ class _Served:
 
 
 class Recorded:
-    """In place of a model all of whose answers are known. What was cut off waits for its end again."""
+    """In place of a model that was asked in one way, and whose answers are known. What was cut off waits once more."""
 
     name = "recorded"
     price = FREE
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, way: str) -> None:
         self._known = known
+        self._way = way
         self.served: dict[str, _Served] = defaultdict(_Served)
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
@@ -260,7 +261,7 @@ class Recorded:
         Raises:
             ConfigurationError: the call is not known.
         """
-        run, call = self._known.next()
+        run, call = self._known.next(self._way)
         served = self.served[run]
         if call is not None and call.outcome == "cancelled":
             await anyio.sleep_forever()
@@ -272,10 +273,7 @@ class Recorded:
         return call.response.model_copy(update={"usage": call.usage})
 
 
-Found = Mapping[str, Mapping[str, Outcome]]
-
-
-def counted(ways: Ways, questions: Sequence[Question], kept: Kept) -> Found:
+def counted(ways: Ways, questions: Sequence[Question], kept: Kept) -> ComparisonReport:
     """What comes of each question in each way, by what is kept and without a model.
 
     Of each way only the first questions count, up to the first that was not asked to the end: which these are then says
@@ -283,28 +281,38 @@ def counted(ways: Ways, questions: Sequence[Question], kept: Kept) -> Found:
     """
     shared = sorted(with_shared(ways, questions, kept.calls), key=itemgetter(0))
     calls = {name: [entry for _, entry in group] for name, group in groupby(shared, key=itemgetter(0))}
-    names = {run_id(way, question): question.question for way in ways for question in questions}
-    journal, recorded = Journal(), Recorded(Known(shared))
-    for name in names.keys() & kept.runs:
-        journal.save(RunRecord(run_id=name, question=names[name], model=recorded.name, status="interrupted"))
-        # Programs are not run again.
-        programs = [each for each in calls.get(name, ()) if each.role == "tool" and each.outcome == "answered"]
-        journal.append(name, programs, {})
-    anyio.run(ask, ways, questions, Models(recorded, recorded), journal, names.keys() - kept.runs)
+    known = Known(shared)
 
-    def outcomes(way: str) -> Iterator[tuple[str, Outcome]]:
-        for question in takewhile(lambda each: run_id(way, each) in kept.runs, questions):
-            name = run_id(way, question)
-            yield question.id, _outcome(question, journal.load(name), recorded.served[name], calls.get(name, ()))
+    async def count(way: str, how: Way) -> WayReport:
+        asked = list(takewhile(lambda each: run_id(way, each) in kept.runs, questions))
+        journal, recorded = Journal(), Recorded(known, way)
+        mind = how.set_up(Models(recorded, recorded), journal)
+        for question in asked:
+            _put_programs(journal, run_of(NAME, way, mind, question.question, question.id), question, calls, way)
+        report = await _asked(way, mind, asked) if asked else WayReport(way, ())
+        outcomes = (
+            _as_recorded(each, recorded.served[run_id(way, question)], calls.get(run_id(way, question), ()))
+            for each, question in zip(report.outcomes, asked, strict=True)
+        )
+        return WayReport(way, tuple(outcomes))
 
-    return {way: dict(outcomes(way)) for way in ways}
+    async def count_all() -> dict[str, WayReport]:
+        return {way: await count(way, how) for way, how in ways.items()}
+
+    return ComparisonReport(NAME, anyio.run(count_all), BASE)
 
 
-def _outcome(question: Question, record: RunRecord | None, served: _Served, entries: Iterable[Entry]) -> Outcome:
-    assert record is not None
-    result = record.result
-    # A failed run may have no result; what it asked is paid for.
-    usage = served.usage if result is None else result.usage
-    right = result is not None and record.status != "failed" and question.right(str(result.output or ""))
+def _put_programs(
+    journal: Journal, run: str, question: Question, calls: Mapping[str, Sequence[Entry]], way: str
+) -> None:
+    """Put what programs printed into the journal, from where it comes again: they are not run once more."""
+    entries = calls.get(run_id(way, question), ())
+    journal.save(RunRecord(run_id=run, question=question.question, model=Recorded.name, status="interrupted"))
+    journal.append(run, [each for each in entries if each.role == "tool" and each.outcome == "answered"], {})
+
+
+def _as_recorded(outcome: Scored, served: _Served, entries: Iterable[Entry]) -> Scored:
+    """Return an outcome with the time that its calls took, of which `AT_ONCE` shared the machine, and all they cost."""
     seconds = sum(each.seconds for each in entries if each.task in served.tasks and each.outcome == "answered")
-    return Outcome(right, usage, seconds / AT_ONCE)
+    usage = served.usage if outcome.run_id is None else outcome.usage
+    return replace(outcome, seconds=seconds / AT_ONCE, usage=usage)

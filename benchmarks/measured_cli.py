@@ -9,7 +9,6 @@ from pathlib import Path
 
 import anyio
 
-from contemplate.errors import ContemplateError
 from contemplate.journal import Journal
 from contemplate.models import Model, OpenAIModel, resolve
 from contemplate.settings import ModelSettings
@@ -57,17 +56,20 @@ def kept_of(given: argparse.Namespace, ways: Ways, questions: Sequence[Question]
 async def asked_in(ways: Ways, questions: Sequence[Question], models: Models, journal: Journal, kept: Kept) -> None:
     """Ask `questions` in these ways, but for runs that are kept, and for calls that they have in common with those."""
     known = Known(with_shared(ways, questions, kept.calls))
-    shared = Models(*(Sharing(each, known) for each in models))
-    await ask(ways, questions, shared, journal, kept.runs, on_error=_tell)
+
+    def models_for(way: str) -> Models:
+        return Models(*(Sharing(each, known, way) for each in models))
+
+    found = await ask(ways, questions, models_for, journal, kept.runs)
+    for way, report in found.items():
+        for each in report.outcomes:
+            if each.error is not None:
+                print(f"{way}, {each.id}: {each.error}", file=sys.stderr)
 
 
 def together(ways: Ways, questions: Sequence[Question], journal: Journal, kept: Kept) -> Kept:
     """What is kept, and what the journal has of other runs, but for the calls that they have in common with those."""
     return kept | made(ways, questions, journal, Known(with_shared(ways, questions, kept.calls)))
-
-
-def _tell(name: str, error: ContemplateError) -> None:
-    print(f"{name}: {error}", file=sys.stderr)
 
 
 def _model(name: str, base_url: str | None) -> Model:

@@ -10,13 +10,22 @@ import argparse
 from collections.abc import Sequence
 from functools import partial
 
-from contemplate import Agent, Contemplator, ModelSettings, TaskResult, aggregators, checked, planners, strategies
+from contemplate import (
+    Agent,
+    ComparisonReport,
+    Contemplator,
+    ModelSettings,
+    TaskResult,
+    aggregators,
+    checked,
+    planners,
+    strategies,
+)
 from contemplate.journal import Journal
 
-from .measured import Found, Kept, Models, Question, Way, Ways, counted
+from .measured import Kept, Models, Question, Way, Ways, counted
 from .measured_cli import add_arguments, kept_of
 from .puzzle_kinds import KINDS, Puzzle, puzzles, stated
-from .tables import table
 
 EACH = 20
 SAMPLES = 5
@@ -101,7 +110,7 @@ def solved(puzzle: Puzzle, text: str) -> bool:
     return not puzzle.check(stated(text))
 
 
-def found_of(kind: str, made: Sequence[Puzzle], kept: Kept) -> Found:
+def found_of(kind: str, made: Sequence[Puzzle], kept: Kept) -> ComparisonReport:
     """What came of the puzzles of one kind."""
     own = [each for each in made if each.id.startswith(f"{kind}-")]
     return counted(ways(own), questions_of(own), kept)
@@ -109,7 +118,7 @@ def found_of(kind: str, made: Sequence[Puzzle], kept: Kept) -> Found:
 
 def report(made: Sequence[Puzzle], kept: Kept) -> str:
     """A table for each kind."""
-    return "\n\n".join(f"### {kind}\n\n{table(found_of(kind, made, kept))}" for kind in KINDS)
+    return "\n\n".join(f"### {kind}\n\n{found_of(kind, made, kept).table()}" for kind in KINDS)
 
 
 def main() -> None:

@@ -1,67 +1,16 @@
-"""Tables of ways of thinking, in markdown: how often each is right, what it costs, and what a vote costs as much."""
+"""Ways of thinking beside a vote of the same cost, as a table in markdown."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from statistics import NormalDist, fmean, stdev
+from statistics import fmean
 from typing import NamedTuple
 
-from .measured import Found, Outcome
-
-Z = NormalDist().inv_cdf(0.975)
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953)."""
-    middle = (right + Z * Z / 2) / (n + Z * Z)
-    half = Z / (n + Z * Z) * math.sqrt(right * (n - right) / n + Z * Z / 4)
-    return middle - half, middle + half
-
-
-def gain(new: Sequence[float], old: Sequence[float]) -> tuple[float, float]:
-    """How much more `new` is than `old` on the same questions, in the mean; and half the 95 % interval of that."""
-    differences = [one - other for one, other in zip(new, old, strict=True)]
-    spread = stdev(differences) if len(differences) > 1 else math.inf
-    return fmean(differences), Z * spread / math.sqrt(len(differences))
-
-
-def table(found: Found, base: str = "greedy") -> str:
-    """All ways that were asked, over the questions that each of them was asked."""
-    lines = [
-        f"| | questions | right | 95 % interval | against {base} | calls | tokens read | tokens written | seconds |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    lines += [_row(way, outcomes, found[base], way == base) for way, outcomes in found.items() if outcomes]
-    return "\n".join(lines)
-
-
-def _row(way: str, outcomes: Mapping[str, Outcome], base: Mapping[str, Outcome], is_base: bool) -> str:
-    n = len(outcomes)
-    right = sum(each.right for each in outcomes.values())
-    low, high = wilson(right, n)
-    costs = [(each.usage.calls, each.usage.input_tokens, each.usage.output_tokens) for each in outcomes.values()]
-    calls, read, written = (fmean(column) for column in zip(*costs, strict=True))
-    seconds = fmean(each.seconds for each in outcomes.values())
-    both = sorted(outcomes.keys() & base.keys())
-    against = "" if is_base or not both else _signed(*gain(_rights(outcomes, both), _rights(base, both)))
-    return (
-        f"| {way} | {n} | {_percent(right / n)} | {100 * low:.1f} to {100 * high:.1f} | {against} "
-        f"| {calls:.1f} | {read:.0f} | {written:.0f} | {seconds:.1f} |"
-    )
-
-
-def _rights(outcomes: Mapping[str, Outcome], names: Sequence[str]) -> list[float]:
-    return [float(outcomes[each].right) for each in names]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _signed(mean: float, half: float) -> str:
-    return f"{100 * mean:+.1f} ± {100 * half:.1f}"
+from contemplate import ComparisonReport
+from contemplate.comparison.intervals import paired_difference
+from contemplate.comparison.table import percent, signed
 
 
 class Sample(NamedTuple):
@@ -114,7 +63,7 @@ def _decided(votes: Mapping[str, int], left: int) -> bool:
 
 
 def at_equal_cost(
-    found: Found, samples: Mapping[str, Sequence[Sample]], most: int, *, skipped: Sequence[str] = ()
+    found: ComparisonReport, samples: Mapping[str, Sequence[Sample]], most: int, *, skipped: Sequence[str] = ()
 ) -> str:
     """Each way beside a vote that writes as many tokens on the same questions.
 
@@ -132,20 +81,21 @@ def at_equal_cost(
         "| | questions | tokens written | right | vote: samples | tokens written | right | way against vote |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for way, outcomes in found.items():
-        names = [each for each in outcomes if each in samples]
-        if not names or way in skipped:
+    for way, report in found.ways.items():
+        asked = [each for each in report.outcomes if each.score is not None and each.id in samples]
+        if not asked or way in skipped:
             continue
-        written = fmean(outcomes[each].usage.output_tokens for each in names)
-        k, votes = _vote_for(written, [samples[each] for each in names], most)
-        rights = _rights(outcomes, names)
+        written = fmean(each.usage.output_tokens for each in asked)
+        k, votes = _vote_for(written, [samples[str(each.id)] for each in asked], most)
+        rights = [each.score or 0.0 for each in asked]
         spent = fmean(each.written for each in votes)
+        gain = paired_difference(rights, [float(each.right) for each in votes])
         size = (
             f"{k:.1f}" if math.isclose(spent, written) else f"at least {k:.0f}" if spent > written else f"only {k:.0f}"
         )
         lines.append(
-            f"| {way} | {len(names)} | {written:.0f} | {_percent(fmean(rights))} | {size} | {spent:.0f} "
-            f"| {_percent(fmean(each.right for each in votes))} | {_signed(*gain(rights, [v.right for v in votes]))} |"
+            f"| {way} | {len(asked)} | {written:.0f} | {percent(fmean(rights))} | {size} | {spent:.0f} "
+            f"| {percent(fmean(each.right for each in votes))} | {signed(gain)} |"
         )
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from contemplate import (
     planners,
     strategies,
 )
-from contemplate.errors import ConfigurationError, ModelAuthError, ModelConnectionError
+from contemplate.errors import ConfigurationError, JournalError, ModelAuthError, ModelConnectionError
 from contemplate.journal import Journal
-from contemplate.models import ModelRequest
+from contemplate.models import ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Price
 
@@ -189,6 +190,48 @@ async def test_a_metric_that_fails_costs_nothing_but_its_score() -> None:
     assert "it returned nan (return True, False or a finite number)" in str(report["a"].outcomes[2].error)
 
 
+async def test_a_metric_that_fails_again_and_again_ends_its_way() -> None:
+    model = ScriptedModel(right)
+    report = await compared(
+        {"a": way(model)}, metric=lambda result, expected: result.typo, concurrency=1, give_up_after=2
+    )
+    assert 2 <= len(model.requests) < 8
+    assert len(report["a"].outcomes) >= 2
+    assert "a: the metric failed on 2 answers in a row, and the rest is not asked" in str(report)
+
+
+async def test_a_way_that_cannot_be_opened_costs_the_others_nothing() -> None:
+    class Closed:
+        name = "closed"
+
+        def connect(self) -> AbstractAsyncContextManager[None]:
+            raise ModelConnectionError("nobody is there", model="m")
+
+        async def request(self, request: ModelRequest, on_delta: Any = None) -> ModelResponse:
+            raise AssertionError
+
+    closed = Contemplator(Closed(), mode="instant")
+    report = await compared({"a": way(), "b": closed})
+    assert [len(report[each].scores) for each in report] == [8, 0]
+    assert report.remarks == ("b: m: nobody is there",)
+
+
+async def test_what_a_listener_raises_is_raised_as_it_is() -> None:
+    def broken(way: str, progress: BatchProgress) -> None:
+        raise LookupError("oh")
+
+    with pytest.raises(LookupError, match="oh"):
+        await compared({"a": way()}, on_progress=broken)
+
+
+async def test_a_journal_that_cannot_be_read_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "no.db").write_text("not a journal, and long enough to be told from an empty file")
+    model = ScriptedModel(right)
+    with pytest.raises(JournalError, match="no.db"):
+        await compared({"a": way(model)}, journal=f"sqlite:///{tmp_path}/no.db")
+    assert not model.requests
+
+
 async def test_a_way_that_fails_again_and_again_is_stopped_and_the_others_are_not() -> None:
     refused = ScriptedModel(lambda request: ModelAuthError("the key is wrong", model="m"))
     report = await compared({"a": way(refused), "b": way()}, concurrency=1, give_up_after=3)
@@ -272,7 +315,9 @@ async def later(way: str, progress: BatchProgress) -> None: ...
         ("What is 1 and 1?", {}, "is a str"),
         (5, {}, "is a int"),
         ([" "], {}, "the question is empty"),
-        ([5], {}, "a question of the batch is a int"),
+        ([5], {}, r"a question is a int \(Example\(question, expected\)\)"),
+        ([("What?", "1")], {}, "a question is a tuple"),
+        ([Example(5, "1")], {}, "a question of the batch is a int"),  # type: ignore[arg-type]
         (["What?"], {}, "no answer is expected of it"),
         ([BatchItem("What?", id="x")], {}, "no answer is expected of it"),
         ([Example("What?", " ")], {}, "the answer that is expected has no key"),
@@ -288,7 +333,9 @@ async def later(way: str, progress: BatchProgress) -> None: ...
         (SUMS, {"on_progress": later}, "is async"),
         (SUMS, {"ways": {}}, r"compare\(ways=...\) is empty"),
         (SUMS, {"ways": {"a\nb": way()}}, "a text of one line"),
-        (SUMS, {"ways": {"a": "instant"}}, r"compare\(ways"),
+        (SUMS, {"ways": {"a": "instant"}}, "the way 'a' is a str"),
+        (SUMS, {"ways": {"a": Contemplator}}, "the way 'a' is a Contemplator .an instance"),
+        (SUMS, {"ways": [way()]}, r"compare\(ways=...\) is a list"),
     ],
 )
 async def test_what_is_wrong_is_said_before_anything_is_asked(questions: Any, options: Any, part: str) -> None:

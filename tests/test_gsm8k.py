@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from benchmarks import gsm8k, measured
 from benchmarks.measured import Known, Question, Recorded
 from benchmarks.measured_cli import asked_in, together
-from benchmarks.tables import Sample, Voted, at_equal_cost, table, vote_of
+from benchmarks.tables import Sample, Voted, at_equal_cost, vote_of
 from benchmarks.ways import CANDIDATES, SAMPLES, VOTE, WAYS
-from contemplate import Contemplator, Usage
+from contemplate import ComparisonReport, Contemplator, Usage
 from contemplate.agents.verdicts import written_program_verdict
 from contemplate.answers.numbers import constant
+from contemplate.cli import main
+from contemplate.comparison import Scored, WayReport
 from contemplate.errors import AggregationError
 from contemplate.journal import Entry, Journal
 from contemplate.journal.entries import CallOutcome
@@ -83,12 +85,13 @@ def asked(
 
 
 def counted_again(raw: Path) -> str:
-    return table(measured.counted(WAYS, QUESTIONS, measured.read(raw)))
+    return measured.counted(WAYS, QUESTIONS, measured.read(raw)).table()
 
 
 def row(table: str, way: str) -> list[str]:
-    (found,) = [line for line in table.splitlines() if line.startswith(f"| {way} |")]
-    return [cell.strip() for cell in found.strip("|").split("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    (found,) = [cells for cells in rows if cells[0] == way]
+    return found
 
 
 def test_what_was_said_is_counted_again_without_the_model(raw: Path) -> None:
@@ -96,7 +99,7 @@ def test_what_was_said_is_counted_again_without_the_model(raw: Path) -> None:
     assert row(table, "greedy")[1:3] == ["3", "33.3 %"]
     for way in WAYS.keys() - {"greedy"}:
         assert row(table, way)[1:3] == ["3", "100.0 %"], way
-        assert row(table, way)[4] == "+66.7 ± 65.3", way
+        assert row(table, way)[4] == "+66.7 (-5.9 to +93.9)", way
     assert [row(table, way)[5] for way in ("greedy", VOTE, "code")] == ["1.0", "4.0", "1.0"]
     assert counted_again(raw) == table
 
@@ -173,12 +176,15 @@ def test_a_vote_that_stops_early_comes_to_what_all_of_its_samples_do(samples: li
 
 
 def test_a_vote_of_the_same_cost_is_mixed_of_two_sizes() -> None:
-    def outcomes(*written: int) -> dict[str, measured.Outcome]:
-        return {str(n): measured.Outcome(True, Usage(output_tokens=each), 1) for n, each in enumerate(written)}
+    def way(name: str, *written: int) -> WayReport:
+        usages = [Usage(output_tokens=each) for each in written]
+        return WayReport(
+            name, tuple(Scored(n, str(n), "q", "e", "o", 1.0, usage=usage) for n, usage in enumerate(usages))
+        )
 
     samples = {str(n): [Sample("b", False, 10), Sample("a", True, 10), Sample("a", True, 10)] for n in range(2)}
-    found = {"cheap": outcomes(2, 4), "even": outcomes(20, 32), "dear": outcomes(50, 50)}
-    rows = at_equal_cost(found, samples, 3)
+    ways = [way("cheap", 2, 4), way("even", 20, 32), way("dear", 50, 50)]
+    rows = at_equal_cost(ComparisonReport("sums", {each.name: each for each in ways}, "cheap"), samples, 3)
     assert row(rows, "cheap")[1:7] == ["2", "3", "100.0 %", "at least 1", "10", "0.0 %"]
     assert row(rows, "even")[1:7] == ["2", "26", "100.0 %", "2.8", "26", "80.0 %"]
     assert row(rows, "dear")[1:7] == ["2", "50", "100.0 %", "only 3", "30", "100.0 %"]
@@ -191,12 +197,28 @@ def test_the_docs_show_what_was_measured() -> None:
     found = measured.counted(WAYS, questions, kept)
     samples = gsm8k.samples_of(questions, kept.calls)
     page = PAGE.read_text("utf-8")
-    assert table(found) in page
+    assert found.table() in page
     assert at_equal_cost(found, samples, SAMPLES, skipped=(VOTE,)) in page
     # The table counts votes as the library does.
-    for question, outcome in found[VOTE].items():
-        voted = vote_of(samples[question], SAMPLES, SAMPLES)
-        assert (bool(voted.right), voted.written) == (outcome.right, outcome.usage.output_tokens)
+    for outcome in found[VOTE].outcomes:
+        voted = vote_of(samples[str(outcome.id)], SAMPLES, SAMPLES)
+        assert (voted.right, voted.written) == (outcome.score, outcome.usage.output_tokens)
+
+
+@pytest.mark.skipif(not FILE.exists(), reason=f"the questions are not in {FILE}; set CONTEMPLATE_DATA to their folder")
+def test_the_command_counts_what_was_recorded_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = tmp_path / "questions.jsonl"
+    rows.write_text("".join(json.dumps(each) + "\n" for each in gsm8k.drawn(FILE, 200, 0)), "utf-8")
+    ways = ("--ways", str(ROOT / "benchmarks/recorded_ways.py"), "--no-journal")
+    columns = ("--id-column", "id", "--answer-column", "gold")
+    assert main(["compare", str(rows), *ways, *columns, "--first", "8", "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    found = measured.counted(WAYS, gsm8k.load(FILE, 200, 0)[:8], measured.read(RAW)).table()
+    assert len(found.splitlines()) == 2 + 7
+    for line in found.splitlines()[2:]:
+        way = line.split("|")[1].strip()
+        # But for the seconds, which are those of counting.
+        assert row(printed, way)[:-1] == row(found, way)[:-1]
 
 
 def test_programs_that_are_to_check_print_the_number() -> None:
@@ -212,15 +234,15 @@ def test_programs_that_are_to_check_print_the_number() -> None:
 @pytest.mark.anyio
 async def test_a_call_is_known_by_its_place_and_not_by_its_words() -> None:
     def call(outcome: CallOutcome, turn: int, **more: Any) -> measured.Call:
-        return "r", Entry(role="subagent", task="answer", turn=turn, digest="", name="m", outcome=outcome, **more)
+        return "way.r", Entry(role="subagent", task="answer", turn=turn, digest="", name="m", outcome=outcome, **more)
 
     response = ModelResponse(message=Message.assistant("Answer: 2"), finish="stop", usage=Usage(calls=1), model="m")
 
     def mind(*calls: measured.Call) -> Contemplator[str]:
-        return Contemplator(Recorded(Known(calls)), mode="instant")
+        return Contemplator(Recorded(Known(calls), "way"), mode="instant")
 
     recorded = mind(call("answered", 0, response=response), call("cancelled", 1))
-    assert (await recorded.run("What is 1 and 1?", run_id="r")).output == "Answer: 2"
-    assert not await cancelled_after(30, lambda: recorded.run("Say it again.", run_id="r"))
+    assert (await recorded.run("What is 1 and 1?", run_id="measured.r")).output == "Answer: 2"
+    assert not await cancelled_after(30, lambda: recorded.run("Say it again.", run_id="measured.r"))
     with pytest.raises(AggregationError, match="no model is asked"):
         await mind(call("answered", 0, response=response)).run("q", run_id="other")

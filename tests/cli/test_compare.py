@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from contemplate.cli.arguments import KEYS
+from contemplate.cli.compare.ways import _KEYS
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Hold, HttpError, Reply
 
@@ -96,6 +98,29 @@ def test_a_file_may_make_ways_of_a_model_and_score_by_itself(folder: Path) -> No
     assert not list(folder.glob("*.db"))
 
 
+@pytest.mark.parametrize(
+    ("key", "said", "expected", "right"),
+    [
+        (None, "Answer: 4 dollars", "4", "0.0 %"),
+        ("final", "Answer: four", "4", "100.0 %"),
+        ("math", "It is 4 dollars.", "4", "100.0 %"),
+        ("choice", "So it is.\nAnswer: (b)", "B", "100.0 %"),
+        ("text", "A  Cat", "a cat", "100.0 %"),
+    ],
+)
+def test_a_key_says_what_is_equal(key: str | None, said: str, expected: str, right: str, folder: Path) -> None:
+    (folder / "rows.jsonl").write_text(json.dumps({"question": "q", "answer": expected}))
+    with FaultyServer(lambda exchange: said) as server:
+        options = ["--no-journal", *(["--key", key] if key else [])]
+        done = here("compare", "rows.jsonl", "--ways", "instant", *options, *model(server))
+    assert done.returncode == 0, done.stderr
+    assert f"| {right} |" in done.stdout
+
+
+def test_each_key_is_there() -> None:
+    assert tuple(_KEYS) == KEYS
+
+
 def test_what_was_not_measured_is_told(folder: Path) -> None:
     def script(exchange: Exchange) -> Reply | str:
         return HttpError(401) if "4 and 4" in exchange.prompt else double(exchange)
@@ -153,7 +178,7 @@ def test_an_estimate_makes_no_call(folder: Path) -> None:
         (["rows.jsonl", "--ways", "none.py"], "there is no such file"),
         (["rows.jsonl", "--ways", "beside.py"], "beside.py: ways is not there"),
         (["rows.jsonl", "--ways", "list.py"], "list.py: ways is a list"),
-        (["rows.jsonl", "--ways", "text.py"], "compare(ways=...)"),
+        (["rows.jsonl", "--ways", "text.py"], "the way 'instant' is a str"),
         (["rows.jsonl", "--ways", "broken.py"], "broken.py: NameError: name 'oh' is not defined"),
         (["rows.jsonl", "--ways", "metric.py"], "metric.py: metric is a int"),
         (["rows.jsonl", "--ways", "ways.py", "--max-calls", "3"], "--max-calls is for modes"),
@@ -162,6 +187,7 @@ def test_an_estimate_makes_no_call(folder: Path) -> None:
         (["rows.jsonl", "--name", "a b"], "compare(name='a b')"),
         (["rows.jsonl", "--records", "none/records.jsonl"], "it cannot be written"),
         (["rows.jsonl", "--plot", "plot.png"], "it is written as SVG"),
+        (["rows.jsonl", "--ways", "key.py", "--key", "math"], "key.py says how answers are scored"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_asked(arguments: list[str], part: str, folder: Path) -> None:
@@ -171,6 +197,7 @@ def test_what_is_wrong_is_said_before_anything_is_asked(arguments: list[str], pa
         ("list.py", "ways = ['instant']"),
         ("text.py", "ways = lambda model: {'instant': 'instant'}"),
         ("broken.py", "oh"),
+        ("key.py", "key = len\ndef ways(model): return {'a': None}"),
         ("metric.py", "from ways import ways\nways = lambda model, ways=ways: ways\nmetric = 5"),
     ):
         (folder / name).write_text(text)

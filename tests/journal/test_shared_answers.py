@@ -25,8 +25,7 @@ from contemplate import (
 )
 from contemplate.errors import ModelServerError
 from contemplate.events import ModelCalled
-from contemplate.journal import Journal
-from contemplate.journal.shared_answers import SharedAnswers
+from contemplate.journal import Journal, SharedAnswers
 from contemplate.models import ModelRequest, ModelResponse, OpenAIModel
 from contemplate.models.wrappers.base import Wrapper
 from contemplate.testing import ScriptedModel
@@ -255,6 +254,21 @@ async def test_a_damaged_answer_is_asked_again() -> None:
         connection.execute("UPDATE answers SET body = 'x'")
     assert (await mind().run("q")).text == "Answer: 2"
     assert len(model.requests) == 2
+
+
+async def test_a_run_in_another_event_loop_shares_them_too() -> None:
+    """The event loop of the run around it is blocked meanwhile: nobody can wait there."""
+    model, journal = ScriptedModel(right), Journal()
+    answers = SharedAnswers(journal)
+
+    async def blocking(task: Task, ctx: TaskContext) -> Answer:
+        return Answer(way(model).run_sync("What is within?").text)
+
+    mind = Contemplator(model, mode="instant", agent=blocking).with_journal(journal, answers=answers)
+    with anyio.fail_after(PATIENCE):
+        assert [(await mind.run(f"q{number}")).text for number in range(2)] == ["Answer: 2"] * 2
+    assert len(model.requests) == 1
+    assert answers.spent.calls == 1
 
 
 class TestTime:

@@ -10,6 +10,7 @@ from .serve_options import DESCRIPTION, add_serve_options
 MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "verify", "program")
 WAYS = "instant,vote,auto"
 ROW_FORMS = ("jsonl", "csv", "tsv", "txt")
+KEYS = ("final", "math", "choice", "text")
 AGGREGATORS = ("first", "vote", "synthesize")
 FORMS = "openai:NAME, groq:NAME or another provider's, local:NAME, local:/path/to.gguf, or http://host/v1#NAME"
 LAST_PORT = 65_535
@@ -126,6 +127,12 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compare.add_argument("--records", metavar="FILE", help="write each question in each way there, as JSON lines")
     rows = _add_rows(compare)
     rows.add_argument("--answer-column", metavar="NAME", help="the answer that is expected (default: answer)")
+    rows.add_argument(
+        "--key",
+        choices=KEYS,
+        help="by what two answers are equal: all that is said; the number, whatever its unit; the option; the words "
+        "(default: final)",
+    )
     _add_model(compare)
     _add_own_prompts(compare)
     compare.add_argument("--estimate", action="store_true", help="print what each way may take, and make no call")

@@ -47,7 +47,11 @@ def examples_of(questions: object) -> list[BatchItem]:
             f"compare(questions=...) is a {type(questions).__name__}",
             hint='give a list: [Example("What is 6 times 7?", "42"), ...]',
         )
-    items = [as_item(each) for each in questions]
+    items = []
+    for each in questions:
+        if not isinstance(each, (str, BatchItem)):
+            raise ConfigurationError(f"a question is a {type(each).__name__}", hint="Example(question, expected)")
+        items.append(as_item(each))
     if not items:
         raise ConfigurationError("compare(questions=...) is empty", hint="give at least one question")
     seen: set[str] = set()

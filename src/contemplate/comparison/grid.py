@@ -11,14 +11,15 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import anyio.to_thread
 
 from ..arguments import checked_arguments, is_async
-from ..batch.items import BatchItem, BatchResult
+from ..batch.items import BatchItem, BatchResult, run_id
 from ..batch.mapping import MapOptions
 from ..batch.meter import BatchProgress
 from ..budget import Budget
 from ..contemplator import Contemplator, opened_journal
-from ..errors import BatchStopped, ConfigurationError
+from ..errors import BatchStopped, ConfigurationError, ContemplateError
 from ..run.answer_keys import Key
 from ..run.sync import run_blocking
 from ..usage import NOTHING
@@ -42,7 +43,7 @@ OnProgress = Callable[[str, BatchProgress], object]
 
 @checked_arguments
 async def compare(
-    ways: Mapping[str, Contemplator[Any]],
+    ways: Mapping[str, Any],
     questions: Iterable[Any],
     *,
     metric: Metric | None = None,
@@ -80,6 +81,7 @@ async def compare(
 
     Raises:
         ConfigurationError: an argument is wrong; nothing was asked.
+        JournalError: the journal cannot be read; nothing was asked.
     """
     _check(ways, metric, key, against, name, on_progress)
     items = examples_of(questions)
@@ -88,9 +90,11 @@ async def compare(
     rules = _Rules(name, metric or equal_answers(key), concurrency, budget, give_up_after, on_progress)
     shared = None
     if journal is not None:
-        from ..journal.shared_answers import SharedAnswers
+        from ..journal import SharedAnswers
 
         journal = opened_journal(journal)
+        # It is opened when it is first read: an error is to come before anything is asked.
+        await anyio.to_thread.run_sync(journal.load, "")
         shared = SharedAnswers(journal)
     # All of them first: what is wrong with the last one is to be said before the first one is paid for.
     started = {
@@ -107,7 +111,7 @@ async def compare(
 
 
 def _check(
-    ways: Mapping[str, Contemplator[Any]],
+    ways: Mapping[str, object],
     metric: Metric | None,
     key: Key | None,
     against: str | None,
@@ -116,7 +120,12 @@ def _check(
 ) -> None:
     if not ways:
         raise ConfigurationError("compare(ways=...) is empty", hint='{"instant": Contemplator(mode="instant"), ...}')
-    for way in ways:
+    for way, mind in ways.items():
+        if not isinstance(mind, Contemplator):
+            kind = mind.__name__ if isinstance(mind, type) else type(mind).__name__
+            raise ConfigurationError(
+                f"the way {way!r:.80} is a {kind}", hint='an instance: Contemplator(model, mode="vote")'
+            )
         if not isinstance(way, str) or not way.strip() or not way.isprintable() or len(way) > _LONGEST_WAY:
             raise ConfigurationError(f"the way {way!r:.80}", hint=f"a text of one line, of at most {_LONGEST_WAY}")
     if against is not None and against not in ways:
@@ -150,22 +159,33 @@ class _Way:
     def __init__(self, name: str, mind: Contemplator[Any]) -> None:
         self._name = name
         self._mind = mind
+        self._found: dict[int, Scored] = {}
+        self._unscored = 0
 
     def check(self, rules: _Rules) -> None:
         """Check what `map` checks, without asking anything."""
         self._mind.map((), **self._options(rules))
 
     async def ask(self, items: Sequence[BatchItem], rules: _Rules) -> WayReport:
-        """Return what comes of all questions."""
-        found: dict[int, Scored] = {}
+        """Return what comes of all questions; an error that ends them costs neither what came nor the other ways."""
         stopped = None
+        try:
+            await self._ask(items, rules)
+        except ContemplateError as error:
+            stopped = str(error)
+        return WayReport(self._name, tuple(self._found[index] for index in sorted(self._found)), stopped)
+
+    async def _ask(self, items: Sequence[BatchItem], rules: _Rules) -> None:
+        ended = None
         slots = anyio.Semaphore(rules.concurrency)
 
         async def score(done: BatchResult[Any]) -> None:
             try:
-                found[done.index] = await scored(done, items[done.index], rules.metric)
+                outcome = await scored(done, items[done.index], rules.metric)
             finally:
                 slots.release()
+            self._found[done.index] = outcome
+            self._unscored = self._unscored + 1 if outcome.has_no_metric else 0
 
         async with (
             self._mind,
@@ -174,12 +194,22 @@ class _Way:
         ):
             try:
                 async for done in results:
+                    self._check_metric(rules)
                     # A metric may ask a model, too.
                     await slots.acquire()
                     group.start_soon(score, done)
-            except BatchStopped as error:
-                stopped = str(error)
-        return WayReport(self._name, tuple(found[index] for index in sorted(found)), stopped)
+            except Exception as error:
+                # The group would wrap it.
+                ended = error
+        if ended is not None:
+            raise ended
+
+    def _check_metric(self, rules: _Rules) -> None:
+        if rules.give_up_after is not None and self._unscored >= rules.give_up_after:
+            raise BatchStopped(
+                f"the metric failed on {self._unscored} answers in a row, and the rest is not asked",
+                hint="mend it, and call it again; with a journal, what was answered is not asked again",
+            )
 
     def _options(self, rules: _Rules) -> MapOptions:
         options = MapOptions(concurrency=rules.concurrency, give_up_after=rules.give_up_after)
@@ -188,8 +218,25 @@ class _Way:
         if rules.on_progress is not None:
             options["on_progress"] = partial(rules.on_progress, self._name)
         if self._mind.journal is not None:
-            # By what it is made of, too: what another way has answered under this name is not its answer.
-            made_of = sha256(f"{self._name}\0{self._mind!r}".encode("utf-8", "surrogatepass")).hexdigest()
-            options["name"] = f"{rules.name}-{made_of[:_DIGITS]}"
+            options["name"] = _batch(rules.name, self._name, self._mind)
             options["labels"] = {"comparison": rules.name, "way": self._name}
         return options
+
+
+def run_of(name: str, way: str, mind: Contemplator[Any], question: str, id_: str) -> str:
+    """Return what the run of a question in a way is called in the journal.
+
+    Args:
+        name: the name of the comparison.
+        way: the name of the way.
+        mind: its contemplator.
+        question: the question.
+        id_: its id.
+    """
+    return run_id(_batch(name, way, mind), 0, BatchItem(question, id=id_))
+
+
+def _batch(name: str, way: str, mind: Contemplator[Any]) -> str:
+    # By what it is made of, too: what another way has answered under this name is not its answer.
+    made_of = sha256(f"{way}\0{mind!r}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{name}-{made_of[:_DIGITS]}"

@@ -74,6 +74,11 @@ class Scored:
     seconds: float = 0.0
     run_id: str | None = None
 
+    @property
+    def has_no_metric(self) -> bool:
+        """Whether there is an answer, and no score for it, as the metric failed."""
+        return self.score is None and self.output is not None
+
     def to_record(self) -> dict[str, JsonValue]:
         """Return it as a row of plain values, such as pandas takes."""
         record: dict[str, JsonValue] = {

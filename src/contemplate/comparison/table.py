@@ -46,7 +46,7 @@ def _row(way: WayReport, against: WayReport, graded: bool, costs: bool) -> list[
         _cell(way.name),
         str(number),
         *_value(accuracy, graded),
-        "" if gain is None else _signed(gain, graded),
+        "" if gain is None else signed(gain, graded=graded),
         f"{usage.calls / number:.1f}",
         f"{usage.input_tokens / number:.0f}",
         f"{usage.output_tokens / number:.0f}",
@@ -59,12 +59,19 @@ def _value(interval: Interval, graded: bool) -> tuple[str, str]:
     """Return a mean and its interval: shares in per cent, other scores as they are."""
     if graded:
         return f"{interval.value:.3f}", f"{interval.low:.3f} to {interval.high:.3f}" if _is_known(interval) else ""
-    return f"{100 * interval.value:.1f} %", f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+    return percent(interval.value), f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
 
 
-def _signed(gain: Interval, graded: bool) -> str:
+def percent(share: float) -> str:
+    """Return a share in per cent."""
+    return f"{100 * share:.1f} %"
+
+
+def signed(gain: Interval, *, graded: bool = False) -> str:
+    """Return a difference with its interval: of shares in points of per cent, of other scores as it is."""
     scale, digits = (1, 3) if graded else (100, 1)
-    value, low, high = (f"{scale * each:+.{digits}f}" for each in gain)
+    # Without a zero that is below zero.
+    value, low, high = (f"{round(scale * each, digits) + 0.0:+.{digits}f}" for each in gain)
     return f"{value} ({low} to {high})" if _is_known(gain) else value
 
 

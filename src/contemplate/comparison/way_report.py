@@ -10,6 +10,9 @@ from ..usage import NOTHING, Usage
 from .intervals import Interval, are_shares, mean_interval, paired_difference
 from .outcomes import Scored
 
+# Characters of an error in a remark; all of it is in the outcome.
+LONGEST = 200
+
 
 @dataclass(frozen=True, slots=True)
 class WayReport:
@@ -54,9 +57,9 @@ class WayReport:
         failed = [each for each in self._measured if each.error is not None]
         found = []
         if unmeasured:
-            found.append(f"not counted, as they say nothing of it ({_runs(unmeasured)}): {unmeasured[-1].error}")
+            found.append(f"not counted, as they say nothing of it ({_runs(unmeasured)}): {_last(unmeasured)}")
         if failed:
-            found.append(f"without an answer, and so wrong ({_runs(failed)}): {failed[-1].error}")
+            found.append(f"without an answer, and so wrong ({_runs(failed)}): {_last(failed)}")
         return tuple(f"{self.name}: {each}" for each in (*found, *filter(None, [self.stopped])))
 
     @property
@@ -80,6 +83,12 @@ def difference(new: WayReport, old: WayReport) -> Interval | None:
     scores, others = new.scores, old.scores
     both = [index for index in scores if index in others]
     return paired_difference([scores[each] for each in both], [others[each] for each in both]) if both else None
+
+
+def _last(outcomes: Sequence[Scored]) -> str:
+    """Return the last error, in one line."""
+    said = " ".join((outcomes[-1].error or "").split())
+    return said if len(said) <= LONGEST else f"{said[: LONGEST - 3]}..."
 
 
 def _runs(outcomes: Sequence[Scored]) -> str:

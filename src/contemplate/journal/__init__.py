@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from ..errors import ConfigurationError
 from .entries import Entry, RunRecord
+from .shared_answers import SharedAnswers
 from .sqlite import Journal
 
-__all__ = ["Entry", "Journal", "RunRecord", "open_journal"]
+__all__ = ["Entry", "Journal", "RunRecord", "SharedAnswers", "open_journal"]
 
 _SQLITE_PREFIX = "sqlite:///"
 

@@ -28,7 +28,10 @@ from ..settings import ModelSettings
 from ..usage import NOTHING, Usage
 from .blocking import in_thread
 from .entries import digest_of, request_digest, request_pieces
-from .sqlite import PATIENCE, Journal, _checksum
+from .sqlite import Journal, _checksum
+
+# Seconds for which other writers are waited for: without its answer a call is only asked again.
+PATIENCE = 1.0
 
 
 class _Answer(NamedTuple):
@@ -84,7 +87,7 @@ class SharedAnswers:
                 return
 
     def _load(self, key: str) -> _Answer | None:
-        with self._journal._reading() as connection:
+        with self._journal._reading(PATIENCE) as connection:
             if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone() is None:
                 return None
             row = connection.execute("SELECT seconds, body, checksum FROM answers WHERE digest = ?", (key,)).fetchone()

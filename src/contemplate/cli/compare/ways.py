@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from ... import answers
 from ...comparison.metrics import Metric
 from ...contemplator import Contemplator
 from ...errors import ConfigurationError, ContemplateError
@@ -20,6 +21,13 @@ from ..run_options import limits_in, model_named, prompts_in
 
 # Options that say what the modes are made of; what a file has was made there.
 _OF_MODES = ("prompts", "mcp", "yes_to", "max_seconds", "max_tokens", "max_output_tokens", "max_cost", "max_calls")
+
+_KEYS: Mapping[str, Key] = {
+    "final": answers.final,
+    "math": answers.math,
+    "choice": answers.choice(),
+    "text": answers.text,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,8 @@ def ways_in(options: argparse.Namespace) -> Ways:
         "prompts": prompts_in(options),
         "tools": tools_in(options),
     }
-    return Ways({mode: Contemplator(model, mode=mode, **parts) for mode in modes}, use_model=True)
+    minds = {mode: Contemplator(model, mode=mode, **parts) for mode in modes}
+    return Ways(minds, key=_key_named(options.key), use_model=True)
 
 
 def _of_file(options: argparse.Namespace) -> Ways:
@@ -95,7 +104,14 @@ def _of_file(options: argparse.Namespace) -> Ways:
         raise ConfigurationError(
             f"--model is for modes, and the ways are those of {path}", hint="def ways(model): return {...}"
         )
-    return Ways(minds, _function(path, names, "metric"), _function(path, names, "key"), takes_model)
+    metric, key = _function(path, names, "metric"), _function(path, names, "key")
+    if options.key is not None and (metric or key):
+        raise ConfigurationError(f"--key {options.key}: {path} says how answers are scored", hint="leave one out")
+    return Ways(minds, metric, key or _key_named(options.key), takes_model)
+
+
+def _key_named(name: str | None) -> Key | None:
+    return None if name is None else _KEYS[name]
 
 
 def _function(path: Path, names: Mapping[str, Any], name: str) -> Callable[..., Any] | None:
