@@ -24,7 +24,7 @@ from contemplate.errors import JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.journal.group_commit import Write
 from contemplate.journal.recording import LAST_WAIT
-from contemplate.journal.sqlite import _checksum
+from contemplate.journal.sqlite import checksum_of
 from contemplate.messages import ImagePart, TokenLogprob, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
@@ -211,7 +211,7 @@ def test_a_run_is_held_while_another_waits_to_write(tmp_path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         thread = threading.Thread(target=lambda: journal.append("r", [entry()], {}))
         thread.start()
-        while not journal._lock.locked():
+        while not journal._database.lent:
             thread.join(0.001)
         with journal.hold("another"):
             assert thread.is_alive()
@@ -230,7 +230,7 @@ def test_nobody_waits_longer_than_he_would(tmp_path: Path, limit: float) -> None
         with pytest.raises(JournalBusy):
             journal.append("r", [entry()], {}, patience=limit)
         other.execute("ROLLBACK")
-        with journal._lock:
+        with journal._database._lock:
             for use in (journal.load, journal.entries):
                 with pytest.raises(JournalBusy):
                     use("r", patience=limit)
@@ -418,7 +418,7 @@ async def test_a_cancelled_run_keeps_what_was_paid_for(tmp_path: Path, when: str
 
         async def let_go() -> None:
             with anyio.CancelScope(shield=True):
-                while not (other.in_transaction and journal._lock.locked()):
+                while not (other.in_transaction and journal._database.lent):
                     await anyio.sleep(0.001)
                 group.cancel_scope.cancel()
                 await anyio.wait_all_tasks_blocked()
@@ -590,4 +590,4 @@ def test_a_journal_that_was_made_for_all_becomes_its_owners_alone_when_it_is_wri
 
 def test_a_record_that_is_whole_but_none_is_damaged() -> None:
     with closing(Journal()) as journal, pytest.raises(JournalError, match="'r' cannot be understood"):
-        journal._checked(RunRecord, "the record of run 'r'", "{}", _checksum("{}"))
+        journal._checked(RunRecord, "the record of run 'r'", "{}", checksum_of("{}"))

@@ -1,9 +1,12 @@
 """Journals: each call's result is recorded before it is used, so that a run can be resumed or replayed.
 
-entries     the records
-sqlite      the store, in SQLite
-recording   record a run, and resume it
-replaying   replay a run offline
+entries        the records
+sqlite         the store
+database       its file, in SQLite
+run_locks      one process at a time has a run
+group_commit   writes that come together
+recording      record a run, and resume it
+replaying      replay a run offline
 """
 
 from __future__ import annotations
