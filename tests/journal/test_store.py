@@ -23,7 +23,7 @@ from contemplate import Contemplator, Limits, Message
 from contemplate.errors import JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.journal.group_commit import Write
-from contemplate.journal.recording import LAST_WAIT
+from contemplate.journal.run_writer import LAST_WAIT
 from contemplate.journal.sqlite import checksum_of
 from contemplate.messages import ImagePart, TokenLogprob, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
@@ -358,7 +358,7 @@ async def test_a_lock_does_not_outlast_the_deadline(tmp_path: Path, mode: Mode, 
 
 @pytest.mark.anyio
 async def test_what_was_late_is_recorded_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contemplate.journal.recording.PATIENCE", 0.05)
+    monkeypatch.setattr("contemplate.journal.run_writer.PATIENCE", 0.05)
     path = tmp_path / "j"
     with closing(Journal(path)) as journal, closing(sqlite3.connect(path, isolation_level=None)) as other:
 
@@ -464,7 +464,7 @@ async def test_the_last_write_of_a_cancelled_run_waits_for_others(tmp_path: Path
 
 @pytest.mark.anyio
 async def test_who_waits_in_vain_keeps_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contemplate.journal.recording.PATIENCE", 0.05)
+    monkeypatch.setattr("contemplate.journal.run_writer.PATIENCE", 0.05)
     path = tmp_path / "j"
     with closing(Journal(path)) as journal, closing(sqlite3.connect(path, isolation_level=None)) as other:
 

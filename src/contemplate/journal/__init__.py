@@ -5,6 +5,8 @@ sqlite         the store
 database       its file, in SQLite
 run_locks      one process at a time has a run
 group_commit   writes that come together
+run_writer     when what is recorded of a run is written
+patience       how what must not block uses it
 recording      record a run, and resume it
 replaying      replay a run offline
 """

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from importlib.resources import files
 from sqlite3 import Connection
 
-from .sqlite import PATIENCE, Journal, checksum_of
+from .patience import PATIENCE
+from .sqlite import Journal, checksum_of
 
 _TOO_MANY = """
     DELETE FROM documents WHERE name NOT IN (SELECT name FROM documents ORDER BY changed DESC, name LIMIT ?)

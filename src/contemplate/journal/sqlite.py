@@ -18,21 +18,18 @@ from ..errors import JournalError, error_info
 from .database import Database
 from .entries import Entry, RunRecord, digest_of
 from .group_commit import GroupCommit, Write
+from .patience import PATIENCE
 from .run_locks import RunHeldError, lock_run
-
-QUICK = 0.02
-PATIENCE = 30.0
 
 DataT = TypeVar("DataT", bound=Data)
 
 
 class Journal:
     """A store of runs and their calls, with a short transaction for each call, or for several that end together.
-    Every method blocks.
 
-    A recorded call survives the death of the process, though perhaps not a power failure in the second after it (SQLite
-    in WAL mode, `synchronous=NORMAL`). Other files, newer versions and damaged journals are never written to. May be
-    used from several threads.
+    Every method blocks. A recorded call survives the death of the process, though perhaps not a power failure in the
+    second after it (SQLite in WAL mode, `synchronous=NORMAL`). Other files, newer versions and damaged journals are
+    never written to. May be used from several threads.
 
     Args:
         path: the file, created on first use; None keeps everything in memory.

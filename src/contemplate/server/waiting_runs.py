@@ -173,7 +173,7 @@ async def _change_note(run: WaitingRun, note: str | None) -> None:
     if journal is None:
         return
     from ..journal.documents import JournalDocuments
-    from ..journal.recording import in_thread
+    from ..journal.patience import in_thread
 
     documents = JournalDocuments(journal)
     try:
@@ -189,7 +189,7 @@ async def _recorded(run_id: str, asked: Asked, owner: str) -> WaitingRun | None:
         return None
     from ..journal.documents import JournalDocuments
     from ..journal.entries import held_call
-    from ..journal.recording import in_thread
+    from ..journal.patience import in_thread
 
     record = await in_thread(journal.load, run_id)
     if record is None or record.labels.get(OWNER, "") != owner:

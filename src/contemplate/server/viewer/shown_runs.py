@@ -14,7 +14,7 @@ from ...events import Event
 from ...journal import Journal, RunRecord
 from ...journal.entries import Status
 from ...journal.overview import RunFilter, RunOverview, calls_recorded, overview
-from ...journal.recording import in_thread
+from ...journal.patience import in_thread
 from ...run.detached_task import OwnTask
 from ...run.listeners import Listener
 from ...views.recorded_events import events_of

@@ -1,0 +1,31 @@
+"""How a journal, whose methods block, is used by what must not: at once if it is free, else in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
+
+import anyio
+import anyio.to_thread
+
+from ..errors import JournalBusy
+
+# Seconds for which others are waited for: where nothing else goes on meanwhile, and where nothing else has to.
+QUICK = 0.02
+PATIENCE = 30.0
+
+T = TypeVar("T")
+Args = TypeVarTuple("Args")
+
+
+async def in_thread(function: Callable[[*Args], T], *args: *Args) -> T:
+    """Call a blocking function of a journal in a thread of its own: slow tools may occupy all that AnyIO shares."""
+    return await anyio.to_thread.run_sync(function, *args, limiter=anyio.CapacityLimiter(1))
+
+
+async def quickly(read: Callable[[float], T], patience: float) -> T:
+    """Read from a journal at once, or, if others keep it to themselves, in a thread, where they are waited for."""
+    try:
+        return read(min(patience, QUICK))
+    except JournalBusy:
+        return await in_thread(read, patience)
