@@ -24,8 +24,8 @@ from contemplate.errors import ConfigurationError, JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.journal.entries import Status
 from contemplate.journal.group_commit import Write
-from contemplate.journal.recording import LAST_WAIT
-from contemplate.journal.sqlite import _checksum
+from contemplate.journal.run_writer import LAST_WAIT
+from contemplate.journal.sqlite import checksum_of
 from contemplate.messages import ImagePart, TokenLogprob, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
@@ -250,7 +250,7 @@ def test_a_run_is_held_while_another_waits_to_write(tmp_path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         thread = threading.Thread(target=lambda: journal.append("r", [entry()], {}))
         thread.start()
-        while not journal._lock.locked():
+        while not journal._database.lent:
             thread.join(0.001)
         with journal.hold("another"):
             assert thread.is_alive()
@@ -269,7 +269,7 @@ def test_nobody_waits_longer_than_he_would(tmp_path: Path, limit: float) -> None
         with pytest.raises(JournalBusy):
             journal.append("r", [entry()], {}, patience=limit)
         other.execute("ROLLBACK")
-        with journal._lock:
+        with journal._database._lock:
             for use in (journal.load, journal.entries):
                 with pytest.raises(JournalBusy):
                     use("r", patience=limit)
@@ -397,7 +397,7 @@ async def test_a_lock_does_not_outlast_the_deadline(tmp_path: Path, mode: Mode, 
 
 @pytest.mark.anyio
 async def test_what_was_late_is_recorded_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contemplate.journal.recording.PATIENCE", 0.05)
+    monkeypatch.setattr("contemplate.journal.run_writer.PATIENCE", 0.05)
     path = tmp_path / "j"
     with closing(Journal(path)) as journal, closing(sqlite3.connect(path, isolation_level=None)) as other:
 
@@ -457,7 +457,7 @@ async def test_a_cancelled_run_keeps_what_was_paid_for(tmp_path: Path, when: str
 
         async def let_go() -> None:
             with anyio.CancelScope(shield=True):
-                while not (other.in_transaction and journal._lock.locked()):
+                while not (other.in_transaction and journal._database.lent):
                     await anyio.sleep(0.001)
                 group.cancel_scope.cancel()
                 await anyio.wait_all_tasks_blocked()
@@ -503,7 +503,7 @@ async def test_the_last_write_of_a_cancelled_run_waits_for_others(tmp_path: Path
 
 @pytest.mark.anyio
 async def test_who_waits_in_vain_keeps_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("contemplate.journal.recording.PATIENCE", 0.05)
+    monkeypatch.setattr("contemplate.journal.run_writer.PATIENCE", 0.05)
     path = tmp_path / "j"
     with closing(Journal(path)) as journal, closing(sqlite3.connect(path, isolation_level=None)) as other:
 
@@ -637,4 +637,4 @@ def test_a_journal_that_was_made_for_all_becomes_its_owners_alone_when_it_is_wri
 
 def test_a_record_that_is_whole_but_none_is_damaged() -> None:
     with closing(Journal()) as journal, pytest.raises(JournalError, match="'r' cannot be understood"):
-        journal._checked(RunRecord, "the record of run 'r'", "{}", _checksum("{}"))
+        journal._checked(RunRecord, "the record of run 'r'", "{}", checksum_of("{}"))

@@ -11,7 +11,7 @@ import pytest
 from contemplate import Budget, Contemplator, Message, tool
 from contemplate.journal import Journal
 from contemplate.journal.overview import RunFilter, RunOverview, overview
-from contemplate.journal.sqlite import _checksum
+from contemplate.journal.sqlite import checksum_of
 from contemplate.messages import ToolCall
 from contemplate.modes import Mode
 from contemplate.server import ClientKey, ServerSettings
@@ -68,7 +68,7 @@ def test_a_damaged_record_costs_no_other(tmp_path: Path) -> None:
     journal = filled(tmp_path / "runs.db", 2)
     with journal._writing(["run-0"], 1.0) as connection:
         body = "{not JSON"
-        connection.execute("UPDATE runs SET body = ?, checksum = ? WHERE run_id = 'run-0'", (body, _checksum(body)))
+        connection.execute("UPDATE runs SET body = ?, checksum = ? WHERE run_id = 'run-0'", (body, checksum_of(body)))
     assert of(overview(journal, RunFilter())) == ["run-1"]
 
 

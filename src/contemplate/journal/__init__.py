@@ -1,7 +1,12 @@
 """Journals: each call's result is recorded before it is used, so that a run can be resumed or replayed.
 
 entries          the records
-sqlite           the store, in SQLite; blocking, its methods in async code
+sqlite           the store
+database         its file, in SQLite
+run_locks        one process at a time has a run
+group_commit     writes that come together
+run_writer       when what is recorded of a run is written
+patience         how what must not block uses it
 recording        record a run, and resume it
 shared_answers   answers that runs have in common
 replaying        replay a run offline

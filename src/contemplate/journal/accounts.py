@@ -52,7 +52,7 @@ class JournalAccount:
                 over = f"DELETE FROM {table} WHERE {_KEY} AND opened < ?"  # noqa: S608
                 connection.execute(over, (*self._key, opened - seconds))
             connection.execute("REPLACE INTO budget_runs VALUES (?, ?, ?, ?)", (run, *self._key, now + LEASE))
-            self._files[run] = self._journal._files
+            self._files[run] = self._journal._database.files
             return self._standing(connection, opened, run)
 
     def look(self, opened: float, run: str, patience: float) -> Standing:
@@ -114,7 +114,7 @@ class JournalAccount:
 
     def _check_file(self, run: str | None) -> None:
         """Raise a JournalError if the file is not the one in which the run has drawn: nobody knows what is left."""
-        if self._files.get(run or "", self._journal._files) != self._journal._files:
+        if self._files.get(run or "", self._journal._database.files) != self._journal._database.files:
             raise JournalError(
                 f"journal {self._journal.path} was deleted or replaced while a run drew from budget {self._key[0]!r}",
                 hint="what was spent of it is gone with the file; a new run begins anew",
@@ -148,7 +148,7 @@ class JournalAccount:
     def _amounts(self, row: Sequence[object]) -> Amounts:
         numbers = [each for each in row if isinstance(each, int | float) and 0 <= each < math.inf]
         if len(numbers) != len(row):
-            raise self._journal._damaged(f"what was spent of budget {self._key[0]!r} is no number")
+            raise self._journal._database.damaged(f"what was spent of budget {self._key[0]!r} is no number")
         return Amounts(*numbers)
 
     def _tell(self) -> None:

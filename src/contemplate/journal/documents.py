@@ -10,7 +10,8 @@ from collections.abc import Callable
 from importlib.resources import files
 from sqlite3 import Connection
 
-from .sqlite import PATIENCE, Journal, _checksum
+from .patience import PATIENCE
+from .sqlite import Journal, checksum_of
 
 _TOO_MANY = """
     DELETE FROM documents WHERE name NOT IN (SELECT name FROM documents ORDER BY changed DESC, name LIMIT ?)
@@ -49,7 +50,7 @@ class JournalDocuments:
             if after is None:
                 connection.execute("DELETE FROM documents WHERE name = ?", (name,))
             elif after != before:
-                row = (name, time.time(), after, _checksum(after))
+                row = (name, time.time(), after, checksum_of(after))
                 connection.execute("REPLACE INTO documents VALUES (?, ?, ?, ?)", row)
         return before
 

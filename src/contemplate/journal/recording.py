@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -14,13 +12,12 @@ import anyio
 import anyio.lowlevel
 
 from ..decisions import Decision, HeldCall, PendingCall
-from ..errors import JournalBusy, JournalError, ModelContextError, error_info
+from ..errors import ModelContextError, error_info
 from ..events import NOT_MADE, Course
 from ..messages import ImagePart, TokenLogprob, ToolCall
 from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
 from ..usage import NOTHING, Price, Usage
-from .blocking import in_thread
 from .entries import (
     AskedCall,
     CallOutcome,
@@ -35,15 +32,9 @@ from .entries import (
     request_pieces,
     tool_pieces,
 )
-from .group_commit import Write
+from .run_writer import RunWriter
 from .shared_answers import SharedAnswers
-from .sqlite import PATIENCE, QUICK, Journal
-
-Pending = tuple[Entry, Pieces]
-
-# How long a write may wait for other processes once the run's time is over, and once the run is being cancelled.
-LAST_WAIT = 0.2
-WAIT_WHEN_CANCELLED = 5.0
+from .sqlite import Journal
 
 
 class Recording:
@@ -56,7 +47,6 @@ class Recording:
 
     Attributes:
         run: the record of the run.
-        problem: why the run is not recorded to its end; None if it is.
         so_far: returns the run's result so far.
         answers: those that the run has in common with others; None if it asks for itself.
     """
@@ -70,19 +60,13 @@ class Recording:
     ) -> None:
         self.run = run
         self.answers = answers
-        self.problem: str | None = None
         self.so_far: Callable[[], RunResult[Any] | None] = lambda: None
-        self._deadline = math.inf
-        self._complain: Callable[[str], None] = logging.getLogger("contemplate").warning
         self._time_is_up: Callable[[], None] = lambda: None
         self._journal = journal
         self._entries = {entry.slot: entry for entry in entries}
         self._claimed: set[str] = set()
-        self._known = {digest for entry in entries for digest in entry.parts}
+        self._writer = RunWriter(journal, run.run_id, {digest for entry in entries for digest in entry.parts})
         self._counts: Counter[str] = Counter()
-        self._pending: list[Pending] = []
-        self._write_lock = anyio.Lock()
-        self._late: str | None = None
         # What a run had worked before it was suspended counts, as it does for its clock.
         self._run_started = perf_counter() - run.seconds
 
@@ -102,12 +86,14 @@ class Recording:
             so_far: returns the run's result so far.
             deadline: when the run must end: nothing is waited for beyond that.
         """
-        self._complain = complain
         self._time_is_up = time_is_up
         self.so_far = so_far
-        self._deadline = deadline
-        if self._late is not None:
-            complain(self._late)
+        self._writer.attach(complain, deadline)
+
+    @property
+    def problem(self) -> str | None:
+        """Why the run is not recorded to its end; None if it is."""
+        return self._writer.problem
 
     @property
     def begun(self) -> bool:
@@ -138,16 +124,14 @@ class Recording:
         other = self._twin(path)
         other.run, other.so_far = self.run, self.so_far
         # Of event loops of different kinds, each has a clock of its own.
-        other._claimed, other._run_started, other._late = self._claimed, self._run_started, self._late
+        other._claimed, other._run_started = self._claimed, self._run_started
         other.answers = None if self.answers is None else self.answers.elsewhere()
         try:
-            yield other
+            with self._writer.elsewhere(other._writer):
+                yield other
         finally:
             if self.answers is not None and other.answers is not None:
                 self.answers.spent += other.answers.spent
-            self._pending += other._pending
-            self._known |= other._known
-            self._late, self.problem = other._late, self.problem or other.problem
 
     def _twin(self, path: str) -> Recording:
         return type(self)(self._journal, self.run, list(self._entries.values()))
@@ -224,8 +208,8 @@ class Recording:
         sizes = (error.context_tokens, error.prompt_tokens) if isinstance(error, ModelContextError) else None
         told: dict[str, Any] = {"text": text, "error": error_info(error), "sizes": sizes, "logprobs": logprobs}
         entry = self._entry(asked, started, outcome, usage, course, **told)
-        self._pending.append((entry, asked.pieces))
-        self._write_now()
+        self._writer.add(entry, asked.pieces)
+        self._writer.write_now()
 
     def _entry(
         self,
@@ -271,7 +255,7 @@ class Recording:
 
     def postpone(self, deadline: float) -> None:
         """Set when the run must end, which has stood still."""
-        self._deadline = deadline
+        self._writer.deadline = deadline
 
     async def begin(self, patience: float) -> None:
         """Record that the run is active.
@@ -279,139 +263,26 @@ class Recording:
         Raises:
             JournalError: it cannot be recorded.
         """
-        write = Write(self.run.run_id, run=self.run)
-        try:
-            try:
-                await self._journal.together.write(write, QUICK)
-            except JournalBusy:
-                await in_thread(self._journal.write, [write], patience)
-        except JournalBusy as error:
-            # The question can be answered all the same.
-            self.fall_behind(error)
+        await self._writer.begin(self.run, patience)
 
     async def _record(self, pieces: Pieces, entry: Entry) -> None:
-        self._pending.append((entry, pieces))
-        patience = self._patience(share=0.5, least=QUICK)
-        if not await self._write_together() and self._late is None:
-            try:
-                await self._write_patiently(patience)
-            except JournalBusy as error:
-                self.fall_behind(error)
-
-    def _patience(self, *, share: float, least: float) -> float:
-        """Return how long a write may wait for others: a share of the time left, so that the answer still counts.
-
-        Call it outside of the shield, which hides the caller's deadline.
-        """
-        now, ends = anyio.current_time(), anyio.current_effective_deadline()
-        longest = PATIENCE
-        if ends == -math.inf:
-            longest, ends = WAIT_WHEN_CANCELLED, math.inf
-        return min(longest, max((min(self._deadline, ends) - now) * share, least))
-
-    def fall_behind(self, error: JournalBusy) -> None:
-        """Go on without waiting any more: what is pending is recorded with a later call, or at the end."""
-        if self._late is None:
-            self._late = f"what is answered now is recorded later: {error}"
-            self._complain(self._late)
+        self._writer.add(entry, pieces)
+        await self._writer.write()
 
     async def finish(self, run: RunRecord) -> None:
         """Record how the run ended."""
         # Calls that this run did not use move to the end, so that a replay does not wait for them.
-        self._pending += [(entry, ()) for slot, entry in self._entries.items() if slot not in self._claimed]
-        await self._finish(run)
+        for slot, entry in self._entries.items():
+            if slot not in self._claimed:
+                self._writer.add(entry)
+        await self._writer.end(run)
 
     async def interrupted(self, run: RunRecord, *, wait: bool) -> None:
         """Record how far the run came, while it is being cancelled; with `wait`, others are waited for."""
         if wait:
-            await self._finish(run)
+            await self._writer.end(run)
         else:
-            self._write_now(run)
-
-    async def _finish(self, run: RunRecord) -> None:
-        patience = LAST_WAIT if self._late is not None else self._patience(share=1.0, least=LAST_WAIT)
-        if await self._write_together(run):
-            return
-        try:
-            await self._write_patiently(patience, run)
-        except JournalBusy as error:
-            self._give_up(error)
-
-    async def _write_together(self, run: RunRecord | None = None) -> bool:
-        """Write what is pending with other runs of this event loop, and return False if others keep the journal.
-
-        Not while `_write_patiently` waits for them, so that they hold up the event loop once.
-        """
-        if self._write_lock.locked():
-            return False
-        if self._has_nothing(run):
-            return True
-        try:
-            with self._writing(run) as write:
-                await self._journal.together.write(write, self._quick)
-        except JournalBusy:
-            return False
-        return True
-
-    def _write_now(self, run: RunRecord | None = None) -> None:
-        """Write what is pending without a turn of the event loop, if nobody else keeps the journal."""
-        if not (self._write_lock.locked() or self._has_nothing(run)):
-            with suppress(JournalBusy), self._writing(run) as write:
-                self._journal.write([write], self._quick)
-
-    async def _write_patiently(self, patience: float, run: RunRecord | None = None) -> None:
-        """Write what is pending, and wait for others in a thread.
-
-        Raises:
-            JournalBusy: they are not done.
-        """
-        # Shielded, as the answer is already paid for, and others write only briefly.
-        with anyio.CancelScope(shield=True):
-            # One thread at a time. What is pending is taken here, as more may be added while it waits.
-            async with self._write_lock:
-                if self._has_nothing(run) or (self._late is not None and run is None):
-                    return
-                with self._writing(run) as write:
-                    await in_thread(self._journal.write, [write], patience)
-
-    def _has_nothing(self, run: RunRecord | None) -> bool:
-        return self.problem is not None or (run is None and not self._pending)
-
-    @property
-    def _quick(self) -> float:
-        """For how many seconds the event loop may be held up; whoever has waited once does not do so again."""
-        return QUICK if self._late is None else 0.0
-
-    @contextmanager
-    def _writing(self, run: RunRecord | None) -> Iterator[Write]:
-        """Lend what is to be written: the pending calls, and `run`. What could not be written is pending again.
-
-        Raises:
-            JournalBusy: as it was raised in the block; other errors end the recording.
-        """
-        pending, self._pending = self._pending, []
-        parts = {digest: text for _, pieces in pending for digest, text in pieces if digest not in self._known}
-        write = Write(self.run.run_id, [entry for entry, _ in pending], parts, run)
-        try:
-            yield write
-        except (JournalError, ValueError) as error:
-            if isinstance(error, JournalBusy):
-                self._pending = [*pending, *self._pending]
-                raise
-            self._give_up(error)
-        except BaseException:
-            # Perhaps it was written: then it is so once more.
-            self._pending = [*pending, *self._pending]
-            raise
-        else:
-            self._known.update(parts)
-            self._late = None
-
-    def _give_up(self, error: Exception) -> None:
-        """Report once that the run is not recorded any more; it goes on."""
-        if self.problem is None:
-            self.problem = f"the run is no longer recorded: {error}"
-            self._complain(self.problem)
+            self._writer.write_now(run)
 
 
 def _sum(entries: Iterable[Entry], price: Price | None) -> Usage:

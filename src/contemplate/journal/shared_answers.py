@@ -26,9 +26,9 @@ from ..models import DeltaSink, Model, ModelRequest, ModelResponse
 from ..models.wrappers.base import Wrapper
 from ..settings import ModelSettings
 from ..usage import NOTHING, Usage
-from .blocking import in_thread
 from .entries import digest_of, request_digest, request_pieces
-from .sqlite import Journal, _checksum
+from .patience import in_thread
+from .sqlite import Journal, checksum_of
 
 # Seconds for which other writers are waited for: without its answer a call is only asked again.
 PATIENCE = 1.0
@@ -99,7 +99,7 @@ class SharedAnswers:
         body = answer.response.model_dump_json()
         with self._journal._writing((), PATIENCE) as connection:
             connection.execute(files(__package__).joinpath("shared_answers.sql").read_text(encoding="utf-8"))
-            row = (key, answer.seconds, body, _checksum(body))
+            row = (key, answer.seconds, body, checksum_of(body))
             connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", row)
 
 

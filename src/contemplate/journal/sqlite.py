@@ -1,17 +1,14 @@
-"""The journal in SQLite: in a file that many processes may share, or in memory."""
+"""The store of runs and their calls, in SQLite."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import threading
-import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from importlib.resources import files
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from sqlite3 import Connection
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -20,18 +17,13 @@ from pydantic_core import from_json
 from ..arguments import checked_arguments
 from ..data import Data
 from ..decisions import PendingCall
-from ..errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, error_info
+from ..errors import ConfigurationError, JournalError, RunInProgress, error_info
+from .database import Database
 from .entries import Entry, RunRecord, Status, digest_of
 from .group_commit import GroupCommit, Write
-from .run_locks import PRIVATE, RunHeldError, lock_run
+from .patience import PATIENCE
+from .run_locks import RunHeldError, lock_run
 
-# "ctmp": identifies a journal among SQLite files.
-APPLICATION_ID = 0x63746D70
-SCHEMA_VERSION = 1
-QUICK = 0.02
-PATIENCE = 30.0
-PAUSE = 0.01
-OTHERS = 0o077
 # What journals are called where they are given by name, and databases in memory by SQLite.
 NAMES = ("memory:", ":memory:", "sqlite:", "file:")
 PATH_HINT = 'a path, such as "runs.db"; Journal() is one in memory'
@@ -41,11 +33,11 @@ DataT = TypeVar("DataT", bound=Data)
 
 
 class Journal:
-    """A store of runs and their calls, with one short transaction for each call. Every method blocks.
+    """A store of runs and their calls, with a short transaction for each call, or for several that end together.
 
-    A recorded call survives the death of the process, though perhaps not a power failure in the second after it (SQLite
-    in WAL mode, `synchronous=NORMAL`). Other files, newer versions and damaged journals are never written to. May be
-    used from several threads.
+    Every method blocks. A recorded call survives the death of the process, though perhaps not a power failure in the
+    second after it (SQLite in WAL mode, `synchronous=NORMAL`). Other files, newer versions and damaged journals are
+    never written to. May be used from several threads.
 
     Args:
         path: the file, created on first use; None keeps everything in memory.
@@ -61,15 +53,7 @@ class Journal:
         self.path = None if path is None else Path(path)
         # One file has one name, whatever links lead to it: else a run could be active under two locks.
         self._file = None if path is None else Path(path).resolve()
-        self._name = str(self._file)
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._opened: tuple[int, int] | None = None
-        # How many files have had this name: one may be deleted or replaced while it is open.
-        self._files = 0
-        self._private = 0
-        # Milliseconds for which the connection waits for other processes.
-        self._wait = -1
+        self._database = Database(self.path, self._file)
         # The runs that are active here, with the number of the file that has what they wrote; 0 before they did.
         self._active: dict[str, int] = {}
         # Not the same, which is held as long as somebody waits to write.
@@ -160,7 +144,7 @@ class Journal:
             for digest in digests:
                 row = connection.execute("SELECT body FROM parts WHERE digest = ?", (digest,)).fetchone()
                 if row is None or not isinstance(row[0], str) or digest_of(row[0]) != digest:
-                    raise self._damaged(f"the text {digest} is {'missing' if row is None else 'altered'}")
+                    raise self._database.damaged(f"the text {digest} is {'missing' if row is None else 'altered'}")
                 found.append(row[0])
         return found
 
@@ -228,10 +212,7 @@ class Journal:
 
     def close(self) -> None:
         """Close the file, which is reopened when needed. A journal in memory is lost."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._database.close()
 
     # SQLite
 
@@ -249,163 +230,27 @@ class Journal:
             ) from error
 
     @contextmanager
-    def _reading(self, patience: float = PATIENCE) -> Iterator[sqlite3.Connection]:
-        with self._connected(patience) as connection:
+    def _reading(self, patience: float = PATIENCE) -> Iterator[Connection]:
+        with self._database.connected(patience) as connection:
             yield connection
 
     @contextmanager
-    def _writing(self, run_ids: Iterable[str], patience: float) -> Iterator[sqlite3.Connection]:
-        with self._connected(patience) as connection:
+    def _writing(self, run_ids: Iterable[str], patience: float) -> Iterator[Connection]:
+        with self._database.connected(patience) as connection:
             self._check_file(run_ids)
-            self._make_private()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with self._database.transaction(connection):
                 yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _connected(self, patience: float) -> Iterator[sqlite3.Connection]:
-        """Lend the connection; other threads, and then other processes, are waited for `patience` seconds."""
-        until = time.monotonic() + patience
-        if not self._lock.acquire(timeout=patience):
-            raise JournalBusy(f"journal {self.path}: another thread is writing")
-        try:
-            with self._journal_errors():
-                left = max(0.0, until - time.monotonic())
-                connection = self._open(left)
-                self._wait_at_most(connection, left)
-                yield connection
-        finally:
-            self._lock.release()
-
-    def _wait_at_most(self, connection: sqlite3.Connection, seconds: float) -> None:
-        # In hundredths of a second, so that it is seldom another one.
-        wait = int(seconds * 100) * 10
-        if wait != self._wait:
-            connection.execute(f"PRAGMA busy_timeout = {wait}")
-            self._wait = wait
 
     def _check_file(self, run_ids: Iterable[str]) -> None:
         """Raise a JournalError if the file is not the one that has what the runs wrote before."""
         active = [run_id for run_id in run_ids if run_id in self._active]
         for run_id in active:
-            if self._active[run_id] not in (0, self._files):
+            if self._active[run_id] not in (0, self._database.files):
                 raise JournalError(
                     f"journal {self.path} was deleted or replaced while run {run_id!r} was active",
                     hint="what the run had recorded is gone with it",
                 )
-        self._active.update(dict.fromkeys(active, self._files))
-
-    @contextmanager
-    def _journal_errors(self) -> Iterator[None]:
-        """Convert SQLite's errors to the journal's."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-            if code == sqlite3.SQLITE_CORRUPT:
-                raise self._damaged(str(error)) from error
-            if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                raise JournalBusy(f"journal {self.path}: another process is writing") from error
-            raise JournalError(
-                f"journal {self.path}: {error}", hint="is there free space, and is the file writable?"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            raise self._damaged(str(error)) from error
-
-    def _open(self, patience: float) -> sqlite3.Connection:
-        if self._connection is not None and self._opened != self._file_id():
-            # Deleted or replaced: what is written to the open file would be gone with it.
-            self._connection.close()
-            self._connection, self._opened = None, None
-        if self._connection is None:
-            self._create_privately()
-            connection = sqlite3.connect(
-                self._file or ":memory:", timeout=patience, isolation_level=None, check_same_thread=False
-            )
-            # What is no UTF-8 is damaged: its checksum is wrong, and the rows beside it are read.
-            connection.text_factory = lambda raw: raw.decode(errors="replace")
-            try:
-                self._prepare(connection, patience)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection, self._wait = connection, -1
-            if self._files == 0 or self._opened != self._file_id():
-                self._files += 1
-                self._opened = self._file_id()
-        return self._connection
-
-    def _file_id(self) -> tuple[int, int] | None:
-        if self._file is None:
-            return None
-        try:
-            # Of the text: it is asked for at each use, and a `Path` would make that text anew.
-            found = os.stat(self._name)
-        except OSError:
-            return None
-        return found.st_dev, found.st_ino
-
-    def _create_privately(self) -> None:
-        """Create the file for its owner alone, before SQLite would create it for all; SQLite's own files follow it."""
-        if self._file is None:
-            return
-        try:
-            os.close(os.open(self._file, os.O_CREAT | os.O_EXCL, PRIVATE))
-        except FileExistsError:
-            pass
-        except OSError as error:
-            raise JournalError(
-                f"journal {self.path}: {error.strerror}", hint="choose a file in a directory that you may write to"
-            ) from error
-
-    def _make_private(self) -> None:
-        """Take a file that was made for all, as they once were, from all but its owner; once for each file."""
-        if self._file is None or self._private == self._files or not hasattr(os, "geteuid"):
-            return
-        for path in (self._file, Path(f"{self._file}-wal"), Path(f"{self._file}-shm")):
-            # Whoever may write to it without owning it cannot change that.
-            with suppress(OSError):
-                found = path.stat()
-                if found.st_uid == os.geteuid() and found.st_mode & OTHERS:
-                    path.chmod(PRIVATE)
-        self._private = self._files
-
-    def _prepare(self, connection: sqlite3.Connection, patience: float) -> None:
-        # Of one moment: another process may be creating it.
-        connection.execute("BEGIN")
-        found = self._is_journal(connection)
-        connection.execute("COMMIT")
-        if not found:
-            connection.execute("BEGIN IMMEDIATE")
-            # Another process may have created it in the meantime.
-            if not self._is_journal(connection):
-                for statement in filter(str.strip, _schema().split(";")):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            connection.execute("COMMIT")
-        _use_write_ahead_log(connection, time.monotonic() + patience)
-        connection.execute("PRAGMA synchronous = NORMAL")
-
-    def _is_journal(self, connection: sqlite3.Connection) -> bool:
-        """Return whether the file is a journal; False if it is empty."""
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if application == APPLICATION_ID and version == SCHEMA_VERSION:
-            return True
-        if application == APPLICATION_ID:
-            raise JournalError(
-                f"journal {self.path} has version {version}, but this contemplate reads version {SCHEMA_VERSION}",
-                hint="update contemplate-ai, or choose another file",
-            )
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise JournalError(f"{self.path} is not a journal of contemplate", hint="choose another file")
-        return False
+        self._active.update(dict.fromkeys(active, self._database.files))
 
     def _listed(self, run_id: str, created: float, body: str, checksum: int) -> RunRecord:
         try:
@@ -428,42 +273,24 @@ class Journal:
         try:
             return kind.model_validate_json(text)
         except ValidationError as error:
-            raise self._damaged(f"{what} cannot be understood") from error
+            raise self._database.damaged(f"{what} cannot be understood") from error
 
     def _check(self, what: str, body: object, checksum: object) -> str:
-        if not isinstance(body, str) or _checksum(body) != checksum:
-            raise self._damaged(f"the checksum of {what} is wrong")
+        if not isinstance(body, str) or checksum_of(body) != checksum:
+            raise self._database.damaged(f"the checksum of {what} is wrong")
         return body
-
-    def _damaged(self, what: str) -> JournalError:
-        return JournalError(f"journal {self.path} is damaged: {what}", hint="nothing was written to it; move it away")
 
 
 def _call_row(run_id: str, entry: Entry) -> tuple[str, str, str, int]:
     body = entry.model_dump_json()
-    return run_id, entry.slot, body, _checksum(body)
+    return run_id, entry.slot, body, checksum_of(body)
 
 
 def _run_row(run: RunRecord) -> tuple[str, float, str, int]:
     body = run.model_dump_json(exclude={"result": {"tasks": {"__all__": {"messages"}}}})
-    return run.run_id, run.created, body, _checksum(body)
+    return run.run_id, run.created, body, checksum_of(body)
 
 
-def _use_write_ahead_log(connection: sqlite3.Connection, until: float) -> None:
-    """Change to a write-ahead log, for which SQLite itself does not wait if another process does so, too."""
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
-                raise
-            time.sleep(PAUSE)
-
-
-def _checksum(body: str) -> int:
+def checksum_of(body: str) -> int:
+    """Return what is stored beside a text, to tell whether it is whole."""
     return zlib.crc32(body.encode(errors="surrogatepass"))
-
-
-def _schema() -> str:
-    return files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")

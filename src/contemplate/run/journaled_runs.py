@@ -15,11 +15,10 @@ import anyio.lowlevel
 from ..decisions import Decision, HeldCall
 from ..errors import ConfigurationError, ContemplateError, JournalError, OutputError, error_info, revived
 from ..journal import Entry, Journal, RunRecord
-from ..journal.blocking import in_thread, quickly
 from ..journal.entries import decision_entry, digest_of, held_call, message_of
+from ..journal.patience import PATIENCE, QUICK, in_thread, quickly
 from ..journal.recording import Recording
 from ..journal.replaying import Replaying
-from ..journal.sqlite import PATIENCE, QUICK
 from ..limits import Limits
 from ..messages import Message
 from ..plan import Task

@@ -172,8 +172,8 @@ async def _change_note(run: WaitingRun, note: str | None) -> None:
     journal = run.asked.mind.journal
     if journal is None:
         return
-    from ..journal.blocking import in_thread
     from ..journal.documents import JournalDocuments
+    from ..journal.patience import in_thread
 
     documents = JournalDocuments(journal)
     try:
@@ -187,9 +187,9 @@ async def _recorded(run_id: str, asked: Asked, owner: str) -> WaitingRun | None:
     journal = asked.mind.journal
     if journal is None:
         return None
-    from ..journal.blocking import in_thread
     from ..journal.documents import JournalDocuments
     from ..journal.entries import held_call
+    from ..journal.patience import in_thread
 
     record = await in_thread(journal.load, run_id)
     if record is None or record.labels.get(OWNER, "") != owner:

@@ -12,9 +12,9 @@ from ...decisions import Decision
 from ...errors import error_info
 from ...events import Event
 from ...journal import Journal, RunRecord
-from ...journal.blocking import in_thread
 from ...journal.entries import Status
 from ...journal.overview import RunFilter, RunOverview, calls_recorded, overview
+from ...journal.patience import in_thread
 from ...run.detached_task import OwnTask
 from ...run.listeners import Listener
 from ...views.recorded_events import events_of

@@ -1,4 +1,4 @@
-"""Calls of a journal's methods, which block, from async code."""
+"""How a journal, whose methods block, is used by what must not: at once if it is free, else in a thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import anyio
 import anyio.to_thread
 
 from ..errors import JournalBusy
-from .sqlite import QUICK
+
+# Seconds for which others are waited for: where nothing else goes on meanwhile, and where nothing else has to.
+QUICK = 0.02
+PATIENCE = 30.0
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
