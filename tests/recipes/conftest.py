@@ -16,12 +16,8 @@ from ..patience import PATIENCE
 from ..server.conftest import serving_app
 
 Serve = Callable[[Starlette], str]
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """FastAPI, and what speaks to the browser, need asyncio."""
-    return "asyncio"
+# FastAPI, aiosqlite and what speaks to the browser need it.
+ON_ASYNCIO = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
 
 
 @pytest.fixture

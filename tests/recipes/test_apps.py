@@ -19,7 +19,9 @@ from contemplate.models import ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 from examples.recipes import database, user_budgets
 
-pytestmark = pytest.mark.anyio
+from .conftest import ON_ASYNCIO
+
+pytestmark = ON_ASYNCIO
 NOON = 1_800_014_400.0  # 2027-01-15, 12:00 UTC
 
 

@@ -21,9 +21,9 @@ from ..browser import Page, chromium
 from ..patience import PATIENCE
 from ..server.conftest import serving_app
 from ..viewer.conftest import needs_chromium
-from .conftest import Serve, Stuck, until
+from .conftest import ON_ASYNCIO, Serve, Stuck, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = ON_ASYNCIO
 PLAN = '{"tasks": [{"title": "Rent", "prompt": "Rent?"}, {"title": "Buy", "prompt": "Buy?"}]}'
 ASKED = {"question": "Rent or buy?", "run_id": "of-this-test"}
 
