@@ -189,7 +189,8 @@ async def test_a_judge_that_never_names_anyone(or_else: Any, answer: str, calls:
     result = await judged(ScriptedModel(script), 3, or_else=or_else)
     assert (result.output, result.complete, result.usage.calls) == (answer, False, calls)
     assert "the judge named none of the 3 candidates" in " ".join(result.notes)
-    assert "or_else=" in " ".join(result.notes)
+    name = or_else if isinstance(or_else, str) else "longest" if or_else is longest else "vote"
+    assert f"concluded with or_else={name} instead" in " ".join(result.notes)
 
 
 async def test_the_first_answer_is_taken_by_default() -> None:

@@ -60,7 +60,7 @@ class WithFallback:
         """
         parts = any(each.task.kind == "part" for each in seen)
         or_else = self._or_else or ("synthesize" if parts else "first")
-        name = or_else if isinstance(or_else, str) else type(or_else).__name__
+        name = or_else if isinstance(or_else, str) else _name_of(or_else)
         ctx.note(f"{missed}; concluded with or_else={name} instead")
         in_order = sorted(seen, key=lambda each: each.index)
         conclusion = as_conclusion(await _aggregator(or_else)(question, _Again(in_order), ctx))
@@ -69,6 +69,10 @@ class WithFallback:
 
 def _aggregator(or_else: OrElse) -> Aggregator:
     return NAMED[or_else]() if isinstance(or_else, str) else or_else
+
+
+def _name_of(aggregator: Aggregator) -> str:
+    return str(getattr(aggregator, "__name__", type(aggregator).__name__.lstrip("_").lower()))
 
 
 class _Again:
