@@ -59,8 +59,16 @@ def test_a_line_never_fills_the_terminal_while_it_is_redrawn() -> None:
 
 
 def test_where_not_all_rows_fit_the_rest_is_counted() -> None:
-    with FaultyServer(six) as server:
-        _, shown = on_terminal_here("ask", "Why?", *model(server), columns=40, lines=6)
+    counted = threading.Event()
+
+    def script(exchange: Exchange) -> Reply | str:
+        if exchange.schema == "plan" or merges(exchange):
+            return six(exchange)
+        return ChatAnswer("word", gates={0: counted})
+
+    gates = {"and 3 more": counted}
+    with FaultyServer(script) as server:
+        _, shown = on_terminal_here("ask", "Why?", *model(server), columns=40, lines=6, gates=gates)
     assert "and 3 more" in shown
 
 
@@ -114,8 +122,15 @@ def test_each_phase_is_seen() -> None:
 
 
 def test_a_plan_is_shown_by_its_titles_beside_a_clock_and_a_speed() -> None:
-    with FaultyServer(six) as server:
-        _, shown = on_terminal_here("ask", "Why?", *model(server))
+    planning = threading.Event()
+
+    def script(exchange: Exchange) -> Reply | str:
+        if exchange.schema == "plan":
+            return ChatAnswer(plan(*TITLES), gap=0.02, gates={12: planning})
+        return six(exchange)
+
+    with FaultyServer(script) as server:
+        _, shown = on_terminal_here("ask", "Why?", *model(server), gates={"tokens/s · planning Alpha": planning})
     shown = ESCAPES.sub("", shown)
     assert re.search(r"[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] \d:\d\d · \d+ tokens/s · planning (Alpha|Beta|Gamma|Delta|Epsilon|Zeta)", shown)
     assert '{"tasks"' not in shown

@@ -67,7 +67,10 @@ async def test_nobody_waits_for_the_clock(order: list[int]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.permutations(range(6)))
 def test_the_recorded_order_holds_in_whichever_order_they_come(backend: str, order: list[int]) -> None:
-    assert anyio.run(ended, order, set(), backend=backend) == sorted(order)
+    with pytest.MonkeyPatch.context() as patch:
+        # Else, on a busy machine, somebody is taken for missing.
+        patch.setattr("contemplate.journal.replaying.LONGEST_WAIT", math.inf)
+        assert anyio.run(ended, order, set(), backend=backend) == sorted(order)
 
 
 @pytest.mark.usefixtures("no_patience")
