@@ -24,11 +24,12 @@ from contemplate import (
     planners,
     strategies,
 )
+from contemplate.comparison import Scored, WayReport
 from contemplate.errors import ConfigurationError, JournalError, ModelAuthError, ModelConnectionError
 from contemplate.journal import Journal
 from contemplate.models import ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
-from contemplate.usage import Price
+from contemplate.usage import Price, Usage
 
 from .patience import PATIENCE
 
@@ -78,6 +79,42 @@ async def test_ways_are_compared_with_the_first() -> None:
     assert (list(report), len(report), report.remarks) == (["often", "always"], 2, ())
     widths = {len(line) for line in str(report).splitlines()}
     assert len(widths) == 1
+
+
+def outcomes(*scores: float | None, error: str | None = None) -> tuple[Scored, ...]:
+    usage = Usage(calls=2, input_tokens=10, output_tokens=5, cost_usd=0.001)
+    return tuple(
+        Scored(place, None, "q", "e", "o", score, error=error, usage=usage, seconds=1.5)
+        for place, score in enumerate(scores)
+    )
+
+
+def report_of(**ways: tuple[Scored, ...]) -> ComparisonReport:
+    return ComparisonReport("c", {name: WayReport(name, each) for name, each in ways.items()}, next(iter(ways)))
+
+
+def test_the_table_of_other_scores() -> None:
+    report = report_of(a=outcomes(0.25, 0.75, 0.5), b=outcomes(0.5, None, None), c=outcomes(None))
+    assert report.table().splitlines() == [
+        "| | questions | score | 95 % interval | against a | calls | tokens read | tokens written | USD | seconds |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| a | 3 | 0.500 | -0.121 to 1.121 |  | 2.0 | 10 | 5 | 0.00100 | 1.5 |",
+        "| b | 1 | 0.500 |  | +0.250 | 2.0 | 10 | 5 | 0.00100 | 1.5 |",
+    ]
+    assert report["b"].usage == outcomes(1)[0].usage
+    assert (report["b"].seconds, report["c"].seconds, report["c"].accuracy) == (1.5, None, None)
+
+
+def test_a_cost_that_is_not_known_is_left_empty() -> None:
+    free = Scored(0, None, "q", "e", "o", 1.0, usage=Usage(calls=1, cost_usd=None))
+    assert "| 0 | 0 |  | 0.0 |" in report_of(a=outcomes(1), b=(free,)).table()
+    assert "USD" not in report_of(b=(free,)).table()
+
+
+@pytest.mark.parametrize(("length", "shown"), [(200, "x" * 200), (201, f"{'x' * 197}...")])
+def test_a_remark_is_one_short_line(length: int, shown: str) -> None:
+    (remark,) = report_of(a=outcomes(0, error=f"{'x' * length}\n")).remarks
+    assert remark == f"a: without an answer, and so wrong (1 run): {shown}"
 
 
 async def test_the_other_way_to_compare_with_is_named() -> None:
@@ -333,6 +370,9 @@ async def later(way: str, progress: BatchProgress) -> None: ...
         (SUMS, {"on_progress": later}, "is async"),
         (SUMS, {"ways": {}}, r"compare\(ways=...\) is empty"),
         (SUMS, {"ways": {"a\nb": way()}}, "a text of one line"),
+        (SUMS, {"ways": {"a" * 61: way()}}, "of at most 60"),
+        (SUMS, {"ways": {" ": way()}}, "the way ' '"),
+        (SUMS, {"ways": {5: way()}}, "the way 5"),
         (SUMS, {"ways": {"a": "instant"}}, "the way 'a' is a str"),
         (SUMS, {"ways": {"a": Contemplator}}, "the way 'a' is a Contemplator .an instance"),
         (SUMS, {"ways": [way()]}, r"compare\(ways=...\) is a list"),

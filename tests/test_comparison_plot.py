@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from contemplate import ComparisonReport
 from contemplate.comparison import Scored, WayReport
 from contemplate.comparison.axes import cost_axis, score_axis
-from contemplate.comparison.plot import HEIGHT, LINE, TOP
+from contemplate.comparison.intervals import mean_interval
+from contemplate.comparison.plot import HEIGHT, LEFT, LINE, TOP, WIDTH
 from contemplate.errors import ConfigurationError
 from contemplate.usage import Usage
 
@@ -86,6 +87,49 @@ def test_an_axis_of_scores_is_no_longer_than_it_must_be(values: list[float]) -> 
     assert len(made.ticks) <= 8
 
 
+def test_what_is_beyond_an_axis_is_at_its_end() -> None:
+    made = cost_axis([5], 0, 100)
+    assert [made.place(each) for each in (-1, 0, 2.5, 5, 99)] == [0, 0, 50, 100, 100]
+    assert cost_axis([1, 100], 0, 100).place(0) == 0
+    assert cost_axis([0], 0, 100).ticks == (0, 0.2, 0.4, 0.6, 0.8, 1)
+
+
+def paths(root: ElementTree.Element, kind: str) -> list[str]:
+    return [each.attrib["d"] for each in root.iter(f"{SVG}path") if each.get("class") == kind]
+
+
+def texts_of(root: ElementTree.Element, kind: str) -> list[tuple[str | None, ...]]:
+    found = [each for each in root.iter(f"{SVG}text") if each.get("class") == kind]
+    return [(each.text, each.get("x"), each.get("y"), each.get("transform")) for each in found]
+
+
+def test_everything_is_at_its_place_within_the_picture() -> None:
+    svg = report(way("a", 1, 1, 0, 0, tokens=200), way("b", 1, 0, tokens=400)).svg()
+    root = ElementTree.fromstring(svg)
+    right, low, middle = LEFT + WIDTH, TOP + HEIGHT, LEFT + WIDTH / 2
+    # 0, 100, ... 400 tokens, and 0 to 100 %.
+    grid = [f"M{LEFT + WIDTH * each / 4:.1f} {low:.1f}V{TOP:.1f}" for each in range(5)]
+    grid += [f"M{LEFT:.1f} {TOP + HEIGHT * (5 - each) / 5:.1f}H{right:.1f}" for each in range(6)]
+    assert paths(root, "grid") == grid
+    circles = [(float(each.attrib["cx"]), float(each.attrib["cy"])) for each in root.iter(f"{SVG}circle")]
+    assert circles == [(middle, TOP + HEIGHT / 2), (right, TOP + HEIGHT / 2)]
+    worst, best = (TOP + HEIGHT * (1 - share) for share in mean_interval([1, 1, 0, 0])[1:])
+    whisker = f"M{middle:.1f} {worst:.1f}V{best:.1f}M{middle - 4:.1f} {worst:.1f}h8M{middle - 4:.1f} {best:.1f}h8"
+    assert paths(root, "interval")[0] == whisker
+    for path, (_, y) in zip(paths(root, "leader"), names(svg), strict=True):
+        assert path.endswith(f"L{right} {y - 4:.1f}H{right + 12}")
+    assert texts_of(root, "end")[0] == ("0 %", str(LEFT - 8), f"{low + 4:.1f}", None)
+    assert texts_of(root, "middle")[4:] == [
+        ("400", f"{right:.1f}", f"{low + 18:.1f}", None),
+        ("tokens per question", f"{middle:.1f}", f"{low + 40:.1f}", None),
+        ("right", None, None, f"translate(18 {TOP + HEIGHT / 2:.1f}) rotate(-90)"),
+    ]
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    for each in root.iter(f"{SVG}text"):
+        assert 0 <= float(each.get("x", 0)) < width
+        assert 0 <= float(each.get("y", 0)) < height
+
+
 def test_costs_that_are_far_apart_get_equal_ratios() -> None:
     made = cost_axis([0.0003, 0.02], 0, 100)
     assert made.logarithmic
@@ -104,6 +148,8 @@ def test_other_scores_are_shown_as_they_are() -> None:
     svg = report(way("a", 0.25, 0.75), way("one question", 0.4)).svg()
     assert "mean score" in texts(svg)
     assert not any("%" in text for text in texts(svg))
+    said = [each.findtext(f"{SVG}title") for each in ElementTree.fromstring(svg).iter(f"{SVG}circle")]
+    assert said == ["a: 0.5 (-2.677 to 3.677), 100", "one question: 0.4"]
 
 
 def test_it_is_written_to_a_file(tmp_path: Path) -> None:

@@ -75,8 +75,9 @@ def settings(**given: Any) -> ModelSettings:
 )
 async def test_equal_requests_are_asked_once_but_for_samples(one: Any, other: Any, calls: int) -> None:
     model = ScriptedModel(right)
-    await compared(way(model, one), way(model, other))
+    report = await compared(way(model, one), way(model, other))
     assert len(model.requests) == calls
+    assert report.spent.calls == calls
 
 
 def look(word: str) -> str:
@@ -216,6 +217,28 @@ async def test_what_is_cut_off_is_not_shared_and_who_waits_for_it_asks() -> None
     assert len(gate.inner.requests) == 2
     assert answers.spent.calls == 2
     assert not answers._asking
+
+
+async def test_what_was_answered_is_kept_though_nobody_waits_for_it_any_more() -> None:
+    scope = anyio.CancelScope()
+
+    class Late:
+        name = "late"
+        inner = ScriptedModel(right)
+
+        async def request(self, request: ModelRequest, on_delta: Any = None) -> ModelResponse:
+            response = await self.inner.request(request)
+            scope.cancel()
+            return response
+
+    model = Late()
+    _, mind = in_common(model, Journal())
+    with anyio.fail_after(PATIENCE):
+        with scope:
+            await mind().run("q")
+        assert (await mind().run("q")).text == "Answer: 2"
+    assert scope.cancelled_caught
+    assert len(model.inner.requests) == 1
 
 
 async def test_who_is_cut_off_while_it_waits_has_spent_nothing() -> None:
