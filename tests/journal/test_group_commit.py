@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -118,6 +119,20 @@ async def test_who_is_cancelled_is_written_and_so_are_the_others(who: str) -> No
     async with anyio.create_task_group() as group:
         for name in ("first", "second"):
             group.start_soon(write, name)
+    assert disk.written == ["first", "second"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("who", [0, 1])
+async def test_who_is_cancelled_past_every_shield_is_written_and_so_are_the_others(who: int) -> None:
+    disk = Disk()
+    together = GroupCommit(disk.write)
+    writes = [asyncio.ensure_future(together.write(Write(name), 0.0)) for name in ("first", "second")]
+    await asyncio.sleep(0)
+    writes[who].cancel()
+    ended = await asyncio.gather(*writes, return_exceptions=True)
+    assert isinstance(ended[who], asyncio.CancelledError)
+    assert ended[1 - who] is None
     assert disk.written == ["first", "second"]
 
 
