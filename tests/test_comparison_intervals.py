@@ -67,6 +67,9 @@ def test_ways_that_agree_on_few_questions_are_not_equal_for_sure() -> None:
 
 def test_the_interval_of_a_share_is_wilsons() -> None:
     assert mean_interval([1.0] * 100 + [0.0] * 100) == pytest.approx((0.5, 0.4314, 0.5686), abs=1e-4)
+    for n in range(1, 50):
+        assert 0 <= mean_interval([0.0] * n).low < 1e-12
+        assert 1 - 1e-12 < mean_interval([1.0] * n).high <= 1
     assert mean_interval([0.0] * 20) == pytest.approx((0, 0, 0.1611), abs=1e-4)
 
 

@@ -34,7 +34,7 @@ def mean_interval(scores: Sequence[float]) -> Interval:
     n, right = len(scores), sum(scores)
     middle = (right + Z * Z / 2) / (n + Z * Z)
     half = Z / (n + Z * Z) * math.sqrt(right * (n - right) / n + Z * Z / 4)
-    return Interval(right / n, middle - half, middle + half)
+    return Interval(right / n, max(middle - half, 0.0), min(middle + half, 1.0))
 
 
 def paired_difference(new: Sequence[float], old: Sequence[float]) -> Interval:
