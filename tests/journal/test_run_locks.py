@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contemplate.journal import run_locks
 from contemplate.journal.run_locks import PRIVATE, RunHeldError, lock_by_byte, lock_by_file
 
 from ..patience import PATIENCE
@@ -57,9 +59,33 @@ def test_a_file_that_was_cleared_away_is_made_anew_and_the_old_one_removes_nothi
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such locks")
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_file_that_another_process_is_about_to_remove_is_opened_again(
+    removed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real, refused = tmp_path / "j.lock", run_locks._try, iter([True])
+
+    def tried(descriptor: int, offset: int, *, shared: bool = False) -> bool:
+        if next(refused, False):
+            if removed:
+                path.unlink()
+            return removed
+        return real(descriptor, offset, shared=shared)
+
+    monkeypatch.setattr(run_locks, "_try", tried)
+    files = len(os.listdir("/dev/fd"))
+    unlock = lock_by_byte(tmp_path / "j", "r")
+    assert path.exists()
+    assert len(os.listdir("/dev/fd")) == files + 1
+    unlock()
+    assert len(os.listdir("/dev/fd")) == files
+
+
 FORKING = """
 import os, sys
 from pathlib import Path
+from contemplate.journal import run_locks
 from contemplate.journal.run_locks import RunHeldError, lock_by_byte
 
 def tried():
@@ -93,6 +119,7 @@ def test_a_forked_process_holds_nothing_and_can_unlock_nothing(tmp_path: Path) -
 CONTENDING = """
 import os, sys
 from pathlib import Path
+from contemplate.journal import run_locks
 from contemplate.journal.run_locks import RunHeldError, lock_run
 
 path, got = Path(sys.argv[1]), 0
