@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from contemplate import Contemplator
@@ -52,6 +54,22 @@ async def test_those_that_come_together_are_one_transaction() -> None:
     assert disk.waits == [0.19]
     await write("later", 0.0)
     assert disk.transactions[1:] == [["later"]]
+
+
+async def test_who_is_alone_hardly_waits() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(count)
+        await GroupCommit(Disk().write).write(Write("r"), 0.0)
+        assert turns < TURNS // 2
+        group.cancel_scope.cancel()
 
 
 async def test_who_waits_for_others_does_not_wait_forever() -> None:

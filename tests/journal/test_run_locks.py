@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate.journal.run_locks import RunHeldError, lock_by_byte, lock_by_file
+from contemplate.journal import run_locks
+from contemplate.journal.run_locks import PRIVATE, RunHeldError, lock_by_byte, lock_by_file
 
 from ..patience import PATIENCE
 from ..processes import Process, run
@@ -24,7 +26,7 @@ Lock = Callable[[Path, str], Callable[[], None]]
 
 
 @pytest.mark.parametrize("lock", WAYS)
-@given(steps=st.lists(st.tuples(st.booleans(), st.sampled_from("abc")), max_size=20))
+@given(steps=st.lists(st.tuples(st.booleans(), st.sampled_from(["a", "b", "\ud800"])), max_size=20))
 def test_a_run_is_held_once_and_no_file_is_left(lock: Lock, steps: list[tuple[bool, str]]) -> None:
     with TemporaryDirectory() as folder:
         held: dict[str, Callable[[], None]] = {}
@@ -36,7 +38,9 @@ def test_a_run_is_held_once_and_no_file_is_left(lock: Lock, steps: list[tuple[bo
                 held[run_id] = lock(Path(folder) / "j", run_id)
             elif run_id in held:
                 held.pop(run_id)()
-            assert bool(held) == any(Path(folder).iterdir())
+            files = list(Path(folder).iterdir())
+            assert bool(held) == bool(files)
+            assert sys.platform == "win32" or all(each.stat().st_mode & 0o777 == PRIVATE for each in files)
         for unlock in held.values():
             unlock()
         assert not list(Path(folder).iterdir())
@@ -55,9 +59,33 @@ def test_a_file_that_was_cleared_away_is_made_anew_and_the_old_one_removes_nothi
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such locks")
+@pytest.mark.parametrize("removed", [True, False])
+def test_a_file_that_another_process_is_about_to_remove_is_opened_again(
+    removed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real, refused = tmp_path / "j.lock", run_locks._try, iter([True])
+
+    def tried(descriptor: int, offset: int, *, shared: bool = False) -> bool:
+        if next(refused, False):
+            if removed:
+                path.unlink()
+            return removed
+        return real(descriptor, offset, shared=shared)
+
+    monkeypatch.setattr(run_locks, "_try", tried)
+    files = len(os.listdir("/dev/fd"))
+    unlock = lock_by_byte(tmp_path / "j", "r")
+    assert path.exists()
+    assert len(os.listdir("/dev/fd")) == files + 1
+    unlock()
+    assert len(os.listdir("/dev/fd")) == files
+
+
 FORKING = """
 import os, sys
 from pathlib import Path
+from contemplate.journal import run_locks
 from contemplate.journal.run_locks import RunHeldError, lock_by_byte
 
 def tried():
@@ -72,7 +100,8 @@ for after in (lambda: None, unlock):
     child = os.fork()
     if child == 0:
         after()
-        print(tried(), flush=True)
+        files = len(os.listdir("/dev/fd"))
+        print(tried(), len(os.listdir("/dev/fd")) - files, flush=True)
         os._exit(0)
     os.waitpid(child, 0)
 print(tried(), flush=True)
@@ -84,12 +113,13 @@ print(tried(), flush=True)
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no fork")
 def test_a_forked_process_holds_nothing_and_can_unlock_nothing(tmp_path: Path) -> None:
     done = run([sys.executable, "-c", FORKING, str(tmp_path / "j")], PATIENCE)
-    assert done.stdout.split() == ["elsewhere", "elsewhere", "here", "free"], done.stderr
+    assert done.stdout.split() == ["elsewhere", "0", "elsewhere", "0", "here", "free"], done.stderr
 
 
 CONTENDING = """
 import os, sys
 from pathlib import Path
+from contemplate.journal import run_locks
 from contemplate.journal.run_locks import RunHeldError, lock_run
 
 path, got = Path(sys.argv[1]), 0

@@ -54,7 +54,7 @@ def lock_by_file(journal: Path, run_id: str) -> Callable[[], None]:
     """Do as `lock_run`, with a file for this run alone."""
     from filelock import FileLock, Timeout
 
-    path = Path(f"{journal}.{quote(run_id, safe='')}.lock")
+    path = Path(f"{journal}.{quote(run_id, safe='', errors='surrogatepass')}.lock")
     lock = FileLock(path, blocking=False, thread_local=False, mode=PRIVATE)
     try:
         lock.acquire()
