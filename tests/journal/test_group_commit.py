@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
+import sniffio
 
 from contemplate import Contemplator
 from contemplate.errors import JournalBusy, JournalError
@@ -54,6 +57,41 @@ async def test_those_that_come_together_are_one_transaction() -> None:
     assert disk.waits == [0.19]
     await write("later", 0.0)
     assert disk.transactions[1:] == [["later"]]
+
+
+@pytest.mark.parametrize("gone", [(), (1, 2, 11)])
+async def test_they_go_on_in_the_order_in_which_they_are_on_disk(gone: tuple[int, ...]) -> None:
+    """On trio, those who are woken together go on in any order; and those who come meanwhile are a group of their own.
+
+    Tasks of asyncio's may be cancelled within shields; for the others that is as if they had not come.
+    """
+    disk, went_on = Disk(), list[str]()
+    together = GroupCommit(disk.write)
+    tasks: dict[int, asyncio.Task[Any]] = {}
+
+    async def write(number: int) -> None:
+        if sniffio.current_async_library() == "asyncio":
+            tasks[number] = asyncio.tasks.current_task()  # type: ignore[assignment]
+        # They come in threes.
+        for _ in range(number // 3):
+            await anyio.lowlevel.checkpoint()
+        with suppress(asyncio.CancelledError):
+            await together.write(Write(str(number)), 0.0)
+            went_on.append(str(number))
+
+    async with anyio.create_task_group() as group:
+        for number in range(30):
+            group.start_soon(write, number)
+        for _ in range(6):
+            await anyio.lowlevel.checkpoint()
+        for number in gone:
+            if number in tasks:
+                tasks[number].cancel()
+    on_disk = [name for each in disk.transactions for name in each]
+    assert sorted(map(int, on_disk)) == list(range(30))
+    assert went_on == [name for name in on_disk if name in went_on]
+    assert len(went_on) >= 27
+    assert not together._before
 
 
 async def test_who_is_alone_hardly_waits() -> None:

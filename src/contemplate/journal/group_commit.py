@@ -2,6 +2,7 @@
 
 A transaction costs more than what is written in it. So whoever writes first lets others join, turn by turn of the event
 loop as long as somebody does, and then writes for all of them; each knows before it goes on that its own is on disk.
+They go on one by one, in the order in which they are on disk: a replay knows no other.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class GroupCommit:
 
     def __init__(self, write: Callable[[Sequence[Write], float], None]) -> None:
         self._write = write
-        self._groups: dict[EventLoopToken, list[_Member]] = {}
+        # In each event loop, those who may still be joined, and those who were before them.
+        self._groups: dict[EventLoopToken, _Group] = {}
+        self._before: dict[EventLoopToken, _Group] = {}
 
     async def write(self, write: Write, patience: float) -> None:
         """Write with whoever does so just now; the event loop waits for other processes for `patience` seconds.
@@ -51,20 +54,26 @@ class GroupCommit:
             JournalError, ValueError: it cannot be written.
         """
         loop, member = current_token(), _Member(write, patience)
-        group = self._groups.setdefault(loop, [])
-        group.append(member)
+        group = self._groups.setdefault(loop, _Group())
+        group.members.append(member)
         with anyio.CancelScope(shield=True):
-            if group[0] is not member:
-                await member.ended.wait()
+            if group.members[0] is not member:
+                await group.turn(member)
             else:
                 try:
+                    if loop in self._before:
+                        await self._before[loop].over.wait()
                     for _ in range(TURNS):
-                        joined = len(group)
+                        joined = len(group.members)
                         await anyio.lowlevel.checkpoint()
-                        if len(group) == joined:
+                        if len(group.members) == joined:
                             break
                 finally:
-                    self._write_all(self._groups.pop(loop))
+                    self._before[loop] = self._groups.pop(loop)
+                    self._write_all(group.members)
+                    group.go_on()
+        if group.over.is_set() and self._before.get(loop) is group:
+            del self._before[loop]
         if member.error is not None:
             raise member.error
 
@@ -77,9 +86,6 @@ class GroupCommit:
                 member.error = JournalBusy(str(error))
         except (JournalError, ValueError):
             self._write_each(group, patience)
-        finally:
-            for member in group:
-                member.ended.set()
 
     def _write_each(self, group: Sequence[_Member], patience: float) -> None:
         """Write one by one, so that what cannot be written is the failure of whoever wants it."""
@@ -90,9 +96,38 @@ class GroupCommit:
                 member.error = error
 
 
+class _Group:
+    """Those who write together, the first of whom writes for all."""
+
+    def __init__(self) -> None:
+        self.members: list[_Member] = []
+        self.over = anyio.Event()
+        self._next = 1
+
+    async def turn(self, member: _Member) -> None:
+        """Wait until it is written, and those before it have gone on."""
+        try:
+            await member.ended.wait()
+        finally:
+            # asyncio's own cancellation does not stop at shields.
+            member.gone = True
+            if member.ended.is_set():
+                self.go_on()
+
+    def go_on(self) -> None:
+        """Let the next one go on who still waits, a turn of the event loop after whoever was before it."""
+        for member in self.members[self._next :]:
+            self._next += 1
+            if not member.gone:
+                member.ended.set()
+                return
+        self.over.set()
+
+
 class _Member:
     def __init__(self, write: Write, patience: float) -> None:
         self.write = write
         self.patience = patience
         self.error: Exception | None = None
         self.ended = anyio.Event()
+        self.gone = False
