@@ -154,11 +154,13 @@ def _leg(order: Order, kill_at: int | None, delay: float) -> Leg:
     return leg
 
 
-def measured(questions: int, kills: int, concurrency: int, seed: int, folder: Path) -> Report:
-    """Go through all questions twice: without a journal, and with one and so many kills."""
+def measured(
+    questions: int, kills: int, concurrency: int, seed: int, folder: Path, *, plain: int | None = None
+) -> Report:
+    """Go through all questions twice: without a journal (`plain` of them, if that is given), and with one and kills."""
     chance, report = random.Random(seed), Report()
     paths = [str(folder / name) for name in ("asked", "given")]
-    report.plain = _leg(Order(questions, concurrency, "", *paths), None, 0.0)
+    report.plain = _leg(Order(plain or questions, concurrency, "", *paths), None, 0.0)
     for path in paths:
         Path(path).unlink()
     order = Order(questions, concurrency, str(folder / "batch.db"), *paths)
@@ -187,10 +189,10 @@ def show(report: Report, questions: int) -> None:
             f"| {name} | {found:,} | {start.seconds if found else 0:.1f} | {end.asked:,} | {leg.cpu:.2f} "
             f"| {leg.rate:,.0f} | {start.memory:.0f} | {end.memory:.0f} | {end.peak:.0f} |"
         )
-    print(f"\n| MiB resident, of {questions:,} | {' | '.join(f'at {share:.0%}' for share in TOLD)} |")
+    print(f"\n| MiB resident, of all | {' | '.join(f'at {share:.0%}' for share in TOLD)} |")
     print("|---|" + "--:|" * len(TOLD))
     for name, leg in (("no journal", report.plain), ("a journal, the last process", report.legs[-1])):
-        print(f"| {name} | {' | '.join(f'{leg.memory(int(share * questions)):.0f}' for share in TOLD)} |")
+        print(f"| {name} | {' | '.join(f'{leg.memory(int(share * leg.marks[-1].done)):.0f}' for share in TOLD)} |")
     figures: list[tuple[str, object]] = [
         ("journal, MiB", f"{report.size / 2**20:,.0f}"),
         ("journal, bytes a question", f"{report.size / questions:,.0f}"),
@@ -208,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print what was measured; 1 if a promise was not kept."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--questions", type=int, default=20_000)
+    parser.add_argument("--plain", type=int, help="how many of them without a journal; all if not given")
     parser.add_argument("--kills", type=int, default=2)
     parser.add_argument("--concurrency", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
@@ -216,7 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = {name: value for name, value in vars(given).items() if name != "out"}
     print(f"{json.dumps(settings)}\n{json.dumps(machine())}\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        report = measured(given.questions, given.kills, given.concurrency, given.seed, Path(folder))
+        told = (given.questions, given.kills, given.concurrency, given.seed, Path(folder))
+        report = measured(*told, plain=given.plain)
     show(report, given.questions)
     if given.out:
         given.out.write_text(json.dumps({"machine": machine(), **settings, **asdict(report)}) + "\n")
