@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import re
@@ -222,6 +223,19 @@ def test_it_is_its_owners_alone(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert modes == dict.fromkeys(["j", "j-shm", "j-wal", "j.lock"], 0o600)
+
+
+def test_a_journal_need_not_be_closed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    journal.append("r", [], {})
+    # While it is open, SQLite keeps its log beside it.
+    assert Path(f"{journal.path}-wal").exists()
+    journal.close()
+    assert not Path(f"{journal.path}-wal").exists()
+    journal.append("r", [], {})
+    del journal
+    gc.collect()
+    assert not (tmp_path / "j-wal").exists()
 
 
 @pytest.mark.parametrize("linked", ["file", "folder", "missing"])

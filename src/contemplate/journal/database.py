@@ -6,7 +6,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
@@ -39,6 +40,7 @@ class Database:
         self._name = str(file)
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._close: Callable[[], object] = lambda: None
         self._opened: tuple[int, int] | None = None
         self._private = 0
         # Milliseconds for which the connection waits for other processes.
@@ -52,9 +54,8 @@ class Database:
     def close(self) -> None:
         """Close the file, which is opened again when it is needed."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._close()
+            self._connection = None
 
     @contextmanager
     def connected(self, patience: float) -> Iterator[sqlite3.Connection]:
@@ -111,7 +112,7 @@ class Database:
     def _open(self, patience: float) -> sqlite3.Connection:
         if self._connection is not None and self._opened != self._file_id():
             # Deleted or replaced: what is written to the open file would be gone with it.
-            self._connection.close()
+            self._close()
             self._connection, self._opened = None, None
         if self._connection is None:
             self._create_privately()
@@ -126,6 +127,8 @@ class Database:
                 connection.close()
                 raise
             self._connection, self._wait = connection, -1
+            # Journals need not be closed; but from 3.13 on, Python warns of connections that nobody has closed.
+            self._close = weakref.finalize(self, _close_here, connection, os.getpid())
             if self.files == 0 or self._opened != self._file_id():
                 self.files += 1
                 self._opened = self._file_id()
@@ -201,6 +204,12 @@ class Database:
     def damaged(self, what: str) -> JournalError:
         """Return the error for what is not as it was written."""
         return JournalError(f"journal {self._path} is damaged: {what}", hint="nothing was written to it; move it away")
+
+
+def _close_here(connection: sqlite3.Connection, pid: int) -> None:
+    """Close a connection, but not in a forked process: that would do to the file what it does not own."""
+    if pid == os.getpid():
+        connection.close()
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection, until: float) -> None:
