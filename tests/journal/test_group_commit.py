@@ -126,7 +126,7 @@ async def test_who_waits_for_others_does_not_wait_forever() -> None:
     assert len(disk.written) == 4 * TURNS
 
 
-@pytest.mark.parametrize("error", [JournalError, ValueError])
+@pytest.mark.parametrize("error", [JournalError, ValueError, MemoryError, OverflowError])
 async def test_what_cannot_be_written_costs_no_other(error: type[Exception]) -> None:
     disk = Disk(error)
     together, failed = GroupCommit(disk.write), []
@@ -190,6 +190,80 @@ async def test_who_is_cancelled_past_every_shield_is_written_and_so_are_the_othe
     assert isinstance(ended[who], asyncio.CancelledError)
     assert ended[1 - who] is None
     assert disk.written == ["first", "second"]
+
+
+class Interrupted(BaseException):
+    """As `KeyboardInterrupt`, which a test runner would take for its own."""
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_who_is_interrupted_while_it_writes_holds_up_nobody(alone: bool) -> None:
+    """On Ctrl-C, those who waited for him waited forever, within a shield, and whoever came later waited for them."""
+    ended = dict[str, str]()
+
+    def write(writes: Sequence[Write], patience: float) -> None:
+        if not alone or len(writes) == 1:
+            raise Interrupted
+        raise MemoryError
+
+    together = GroupCommit(write)
+
+    async def wait(name: str) -> None:
+        try:
+            await together.write(Write(name), 0.0)
+        except BaseException as error:
+            ended[name] = type(error).__name__
+
+    for names in ("abc", "de"):
+        async with anyio.create_task_group() as group:
+            for name in names:
+                group.start_soon(wait, name)
+    # On trio, another one is the first.
+    assert sorted(ended.values()) == ["Interrupted"] * 2 + ["JournalBusy"] * 3
+    assert not together._groups
+    assert not together._before
+
+
+async def test_other_processes_are_waited_for_once_where_each_is_written_by_itself() -> None:
+    waits = list[float]()
+
+    def write(writes: Sequence[Write], patience: float) -> None:
+        waits.append(patience)
+        raise JournalBusy("others write") if len(writes) == 1 else JournalError("no")
+
+    together = GroupCommit(write)
+
+    async def wait(name: str) -> None:
+        with pytest.raises(JournalBusy, match="others write"):
+            await together.write(Write(name), 0.02)
+
+    async with anyio.create_task_group() as group:
+        for name in "abc":
+            group.start_soon(wait, name)
+    assert waits == [0.02, 0.02, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_order_is_kept_if_the_first_of_those_who_wait_is_cancelled_past_every_shield() -> None:
+    disk, went_on = Disk(), list[str]()
+    together = GroupCommit(disk.write)
+
+    async def write(name: str) -> None:
+        await together.write(Write(name), 0.0)
+        went_on.append(name)
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(write, f"a{number}")
+        while not disk.transactions:
+            await anyio.lowlevel.checkpoint()
+        later = [asyncio.ensure_future(write(f"b{number}")) for number in range(3)]
+        await anyio.lowlevel.checkpoint()
+        later[0].cancel()
+    await asyncio.wait(later)
+    assert [len(each) for each in disk.transactions] == [5, 3]
+    assert went_on == [name for each in disk.transactions for name in each if name != "b0"]
+    assert not together._before
 
 
 async def test_runs_of_several_event_loops_share_a_journal(tmp_path: Path) -> None:

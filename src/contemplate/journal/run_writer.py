@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import anyio
 
-from ..errors import JournalBusy, JournalError
+from ..errors import JournalBusy
 from .entries import Entry, Pieces, RunRecord
 from .group_commit import Write
 from .patience import PATIENCE, QUICK, in_thread
@@ -103,9 +103,11 @@ class RunWriter:
 
     def write_now(self, run: RunRecord | None = None) -> None:
         """Write what is pending without a turn of the event loop, if nobody else keeps the journal."""
+        # Calls are cut off by the hundred, and can be written later; the end of a run cannot.
+        patience = 0.0 if run is None else self._quick
         if not (self._write_lock.locked() or self._has_nothing(run)):
             with suppress(JournalBusy), self._writing(run) as write:
-                self._journal.write([write], self._quick)
+                self._journal.write([write], patience)
 
     async def _write_together(self, run: RunRecord | None = None) -> bool:
         """Write what is pending with other runs of this event loop, and return False if others keep the journal.
@@ -169,10 +171,11 @@ class RunWriter:
         write = Write(self._run_id, [entry for entry, _ in pending], parts, run)
         try:
             yield write
-        except (JournalError, ValueError) as error:
-            if isinstance(error, JournalBusy):
-                self._pending = [*pending, *self._pending]
-                raise
+        except JournalBusy:
+            self._pending = [*pending, *self._pending]
+            raise
+        except Exception as error:
+            # Whatever it is, such as no memory for a copy: the answer is paid for, and is there.
             self._give_up(error)
         except BaseException:
             # Perhaps it was written: then it is so once more.
@@ -191,5 +194,5 @@ class RunWriter:
     def _give_up(self, error: Exception) -> None:
         """Report once that the run is not recorded any more; it goes on."""
         if self.problem is None:
-            self.problem = f"the run is no longer recorded: {error}"
+            self.problem = f"the run is no longer recorded: {str(error) or type(error).__name__}"
             self._complain(self.problem)
