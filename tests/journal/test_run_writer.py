@@ -12,6 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from contemplate import Contemplator, aggregators, planners
+from contemplate.errors import JournalError
 from contemplate.journal import Journal
 from contemplate.journal.group_commit import Write
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
@@ -33,6 +34,15 @@ async def test_whatever_keeps_it_from_being_written_the_answer_is_there(error: E
     result = await Contemplator(ScriptedModel("yes"), mode="instant", journal=Broken()).run("So?")
     assert result.output == "yes"
     assert f"the run is no longer recorded: {str(error) or 'MemoryError'}" in result.notes
+
+
+async def test_what_cannot_be_written_of_a_run_that_begins_is_told_before_it_asks() -> None:
+    model = ScriptedModel("yes")
+    mind = Contemplator(model, mode="instant", journal=Journal())
+    with pytest.raises(JournalError, match="run 'r' cannot be recorded: .*surrogates") as told:
+        await mind.run("So?", run_id="r", labels={"half": "\ud800"})
+    assert "labels" in str(told.value.hint)
+    assert not model.requests
 
 
 async def test_an_answer_that_is_too_long_for_the_file_does_not_make_it_damaged(tmp_path: Path) -> None:

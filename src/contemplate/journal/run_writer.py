@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import anyio
 
-from ..errors import JournalBusy
+from ..errors import JournalBusy, JournalError
 from .entries import Entry, Pieces, RunRecord
 from .group_commit import Write
 from .patience import PATIENCE, QUICK, in_thread
@@ -81,6 +81,11 @@ class RunWriter:
         except JournalBusy as error:
             # The question can be answered all the same.
             self._fall_behind(error)
+        except ValueError as error:
+            raise JournalError(
+                f"run {self._run_id!r} cannot be recorded: {error}",
+                hint="what it is asked, its labels included, must be text that UTF-8 has",
+            ) from error
 
     async def write(self) -> None:
         """Write what was added, and wait for others for half of the time that the run has left."""
