@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
 import pytest
 import sniffio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contemplate import Contemplator
 from contemplate.errors import JournalBusy, JournalError
 from contemplate.journal import Journal
 from contemplate.journal.group_commit import TURNS, GroupCommit, Write
 from contemplate.testing import ScriptedModel
+
+from ..patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +131,7 @@ async def test_who_waits_for_others_does_not_wait_forever() -> None:
     assert len(disk.written) == 4 * TURNS
 
 
-@pytest.mark.parametrize("error", [JournalError, ValueError])
+@pytest.mark.parametrize("error", [JournalError, ValueError, MemoryError, OverflowError])
 async def test_what_cannot_be_written_costs_no_other(error: type[Exception]) -> None:
     disk = Disk(error)
     together, failed = GroupCommit(disk.write), []
@@ -190,6 +195,159 @@ async def test_who_is_cancelled_past_every_shield_is_written_and_so_are_the_othe
     assert isinstance(ended[who], asyncio.CancelledError)
     assert ended[1 - who] is None
     assert disk.written == ["first", "second"]
+
+
+class Interrupted(BaseException):
+    """As `KeyboardInterrupt`, which a test runner would take for its own."""
+
+
+@pytest.mark.parametrize("alone", [False, True])
+async def test_who_is_interrupted_while_it_writes_holds_up_nobody(alone: bool) -> None:
+    """On Ctrl-C, those who waited for him waited forever, within a shield, and whoever came later waited for them."""
+    ended = dict[str, str]()
+
+    def write(writes: Sequence[Write], patience: float) -> None:
+        if not alone or len(writes) == 1:
+            raise Interrupted
+        raise MemoryError
+
+    together = GroupCommit(write)
+
+    async def wait(name: str) -> None:
+        try:
+            await together.write(Write(name), 0.0)
+        except BaseException as error:
+            ended[name] = type(error).__name__
+
+    for names in ("abc", "de"):
+        async with anyio.create_task_group() as group:
+            for name in names:
+                group.start_soon(wait, name)
+    # On trio, another one is the first.
+    assert sorted(ended.values()) == ["Interrupted"] * 2 + ["JournalBusy"] * 3
+    assert not together._groups
+    assert not together._before
+
+
+async def test_other_processes_are_waited_for_once_where_each_is_written_by_itself() -> None:
+    waits = list[float]()
+
+    def write(writes: Sequence[Write], patience: float) -> None:
+        waits.append(patience)
+        raise JournalBusy("others write") if len(writes) == 1 else JournalError("no")
+
+    together = GroupCommit(write)
+
+    async def wait(name: str) -> None:
+        with pytest.raises(JournalBusy, match="others write"):
+            await together.write(Write(name), 0.02)
+
+    async with anyio.create_task_group() as group:
+        for name in "abc":
+            group.start_soon(wait, name)
+    assert waits == [0.02, 0.02, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_order_is_kept_if_the_first_of_those_who_wait_is_cancelled_past_every_shield() -> None:
+    disk, went_on = Disk(), list[str]()
+    together = GroupCommit(disk.write)
+
+    async def write(name: str) -> None:
+        await together.write(Write(name), 0.0)
+        went_on.append(name)
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(write, f"a{number}")
+        while not disk.transactions:
+            await anyio.lowlevel.checkpoint()
+        later = [asyncio.ensure_future(write(f"b{number}")) for number in range(3)]
+        await anyio.lowlevel.checkpoint()
+        later[0].cancel()
+    await asyncio.wait(later)
+    assert [len(each) for each in disk.transactions] == [5, 3]
+    assert went_on == [name for each in disk.transactions for name in each if name != "b0"]
+    assert not together._before
+
+
+@dataclass(frozen=True)
+class Comer:
+    """Somebody who writes: when he comes, what becomes of it, and after how many turns he is cancelled, if at all."""
+
+    comes: int
+    ends: Literal["written", "cannot be", "no memory", "others write", "interrupted"]
+    cancelled: int | None
+    past_shields: bool
+
+
+COMERS = st.lists(
+    st.builds(
+        Comer,
+        st.integers(0, 6),
+        st.sampled_from(["written"] * 8 + ["cannot be", "no memory", "others write", "interrupted"]),
+        st.none() | st.integers(0, 12),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+ERRORS = {"cannot be": JournalError("no"), "no memory": MemoryError(), "others write": JournalBusy("others write")}
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@settings(max_examples=60, deadline=None)
+@given(COMERS)
+def test_whoever_comes_and_whatever_becomes_of_him_all_go_on_in_order(backend: str, comers: list[Comer]) -> None:
+    anyio.run(_all_go_on, comers, backend=backend)
+
+
+def _committed(comers: list[Comer], on_disk: list[str], writes: Sequence[Write]) -> None:
+    ends = [comers[int(each.run_id)].ends for each in writes]
+    if "interrupted" in ends:
+        raise Interrupted
+    if errors := [ERRORS[each] for each in ends if each in ERRORS]:
+        raise errors[0]
+    on_disk.extend(each.run_id for each in writes)
+
+
+async def _all_go_on(comers: list[Comer]) -> None:
+    on_disk, went_on, gone = list[str](), list[str](), 0
+    together = GroupCommit(lambda writes, _: _committed(comers, on_disk, writes))
+
+    async def come(number: int) -> None:
+        nonlocal gone
+        for _ in range(comers[number].comes):
+            await anyio.lowlevel.checkpoint()
+        with anyio.CancelScope() as scope:
+            if comers[number].cancelled is not None:
+                group.start_soon(cancel, comers[number], scope, task_of_asyncio())
+            with suppress(asyncio.CancelledError, Interrupted, JournalError, MemoryError):
+                await together.write(Write(str(number)), 0.0)
+                assert str(number) in on_disk
+                went_on.append(str(number))
+        gone += 1
+
+    async def cancel(comer: Comer, scope: anyio.CancelScope, task: asyncio.Task[Any] | None) -> None:
+        for _ in range(comer.cancelled or 0):
+            await anyio.lowlevel.checkpoint()
+        if comer.past_shields and task is not None:
+            task.cancel()
+        else:
+            scope.cancel()
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            for number in range(len(comers)):
+                group.start_soon(come, number)
+    assert gone == len(comers)
+    assert went_on == [name for name in on_disk if name in went_on]
+    assert len(set(on_disk)) == len(on_disk)
+    assert not together._groups
+    assert not together._before
+
+
+def task_of_asyncio() -> asyncio.Task[Any] | None:
+    return asyncio.current_task() if sniffio.current_async_library() == "asyncio" else None
 
 
 async def test_runs_of_several_event_loops_share_a_journal(tmp_path: Path) -> None:

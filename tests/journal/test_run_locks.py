@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate.journal import run_locks
+from contemplate import Contemplator, Limits
+from contemplate.errors import JournalBusy, JournalError
+from contemplate.journal import Journal, run_locks
+from contemplate.journal.patience import QUICK
 from contemplate.journal.run_locks import PRIVATE, RunHeldError, lock_by_byte, lock_by_file
+from contemplate.testing import ScriptedModel
 
 from ..patience import PATIENCE
 from ..processes import Process, run
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="it has no such locks")
 WAYS = [
-    pytest.param(lock_by_byte, marks=pytest.mark.skipif(sys.platform == "win32", reason="it has no such locks")),
+    pytest.param(lock_by_byte, marks=posix),
     lock_by_file,
 ]
 Lock = Callable[[Path, str], Callable[[], None]]
@@ -46,7 +55,7 @@ def test_a_run_is_held_once_and_no_file_is_left(lock: Lock, steps: list[tuple[bo
         assert not list(Path(folder).iterdir())
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="it has no such locks")
+@posix
 def test_a_file_that_was_cleared_away_is_made_anew_and_the_old_one_removes_nothing(tmp_path: Path) -> None:
     first = lock_by_byte(tmp_path / "j", "first")
     (tmp_path / "j.lock").unlink()
@@ -59,7 +68,7 @@ def test_a_file_that_was_cleared_away_is_made_anew_and_the_old_one_removes_nothi
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="it has no such locks")
+@posix
 @pytest.mark.parametrize("removed", [True, False])
 def test_a_file_that_another_process_is_about_to_remove_is_opened_again(
     removed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -139,3 +148,144 @@ def test_of_processes_that_contend_one_has_it_while_the_file_comes_and_goes(tmp_
     processes = [Process[bytes]([sys.executable, "-c", CONTENDING, str(tmp_path / "j")]) for _ in range(3)]
     assert [process.wait(PATIENCE) for process in processes] == [0, 0, 0]
     assert not list(tmp_path.iterdir())
+
+
+@posix
+def test_a_run_is_held_once_in_a_process_though_its_lock_file_was_cleared_away(tmp_path: Path) -> None:
+    unlock = lock_by_byte(tmp_path / "j", "r")
+    (tmp_path / "j.lock").unlink()
+    with pytest.raises(RunHeldError) as held:
+        lock_by_byte(tmp_path / "j", "r")
+    assert held.value.here
+    unlock()
+    lock_by_byte(tmp_path / "j", "r")()
+
+
+@posix
+@pytest.mark.parametrize("failing", [1, 2])
+def test_where_files_cannot_be_locked_that_is_an_error_and_nothing_stays_open(
+    failing: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tries, files = run_locks._try, count(1), len(os.listdir("/dev/fd"))
+
+    def tried(descriptor: int, offset: int, *, shared: bool = False) -> bool:
+        if next(tries) >= failing:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        return real(descriptor, offset, shared=shared)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_locks, "_try", tried)
+        with pytest.raises(JournalError, match="No locks available") as told, Journal(tmp_path / "j").hold("r"):
+            pass
+        assert "can be locked" in str(told.value.hint)
+    assert len(os.listdir("/dev/fd")) == files
+    with Journal(tmp_path / "j").hold("r"):
+        pass
+
+
+@posix
+@pytest.mark.parametrize("call", ["_unlock", "_try"])
+def test_a_lock_that_cannot_be_ended_costs_no_result(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = len(os.listdir("/dev/fd"))
+
+    def fail(*_: object) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch, Journal(tmp_path / "j").hold("r"):
+        patch.setattr(run_locks, call, fail)
+    assert len(os.listdir("/dev/fd")) == files
+    with Journal(tmp_path / "j").hold("r"):
+        pass
+
+
+@posix
+def test_a_run_may_end_while_another_begins_in_the_same_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that is garbage, which Python collects wherever it likes."""
+    real, ending = run_locks._try, [lock_by_byte(tmp_path / "j", "garbage")]
+
+    def tried(descriptor: int, offset: int, *, shared: bool = False) -> bool:
+        if ending:
+            ending.pop()()
+        return real(descriptor, offset, shared=shared)
+
+    monkeypatch.setattr(run_locks, "_try", tried)
+    unlock = lock_by_byte(tmp_path / "j", "r")
+    assert not ending
+    assert (tmp_path / "j.lock").exists()
+    lock_by_byte(tmp_path / "j", "garbage")()
+    unlock()
+    assert not list(tmp_path.iterdir())
+
+
+@posix
+@pytest.mark.anyio
+async def test_a_process_that_stands_still_while_it_removes_the_lock_file_holds_up_no_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, stands_still, naps = run_locks._try, True, list[float]()
+
+    def tried(descriptor: int, offset: int, *, shared: bool = False) -> bool:
+        return False if shared and stands_still else real(descriptor, offset, shared=shared)
+
+    monkeypatch.setattr(run_locks, "_try", tried)
+    monkeypatch.setattr("contemplate.journal.run_locks.time.sleep", naps.append)
+    journal = Journal(tmp_path / "j")
+    with pytest.raises(JournalBusy), journal.hold("r"):
+        pass
+    assert 0 < sum(naps) < QUICK
+    mind = Contemplator(ScriptedModel("yes"), mode="instant", journal=journal)
+    with pytest.raises(JournalBusy):
+        await mind.run("So?", run_id="r", limits=Limits(seconds=1))
+
+    async def go_on() -> None:
+        nonlocal stands_still
+        tried_once = len(naps)
+        while len(naps) == tried_once:
+            await anyio.lowlevel.checkpoint()
+        stands_still = False
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(go_on)
+        assert (await mind.run("So?", run_id="r")).output == "yes"
+    journal.close()
+
+
+FORKED = """
+import os, sys
+from pathlib import Path
+from contemplate.errors import RunInProgress
+from contemplate.journal import Journal, RunRecord
+
+def record(name):
+    return RunRecord(run_id=name, question="So?", model="m")
+
+def held(name):
+    try:
+        with journal.hold(name):
+            return "free"
+    except RunInProgress as error:
+        return "here" if "this process" in str(error) else "elsewhere"
+
+journal = Journal(Path(sys.argv[1]))
+with journal.hold("r"):
+    journal.save(record("r"))
+    # As if another thread were using it just now.
+    with journal._database.connected(0.0):
+        child = os.fork()
+        if child == 0:
+            print(held("r"), held("child"), flush=True)
+            with journal.hold("child"):
+                journal.save(record("child"), patience=1.0)
+            os._exit(0)
+    os.waitpid(child, 0)
+    journal.save(record("r"))
+    print(held("r"), sorted(run.run_id for run in journal.runs()))
+"""
+
+
+@posix
+def test_a_forked_process_has_a_connection_and_runs_of_its_own(tmp_path: Path) -> None:
+    done = run([sys.executable, "-c", FORKED, str(tmp_path / "j")], PATIENCE)
+    assert done.stdout.splitlines() == ["elsewhere free", "here ['child', 'r']"], done.stderr

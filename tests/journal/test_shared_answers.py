@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 import contemplate
@@ -26,7 +28,7 @@ from contemplate import (
 from contemplate.errors import ModelServerError
 from contemplate.events import ModelCalled
 from contemplate.journal import Journal, SharedAnswers
-from contemplate.models import ModelRequest, ModelResponse, OpenAIModel
+from contemplate.models import DeltaSink, ModelRequest, ModelResponse, OpenAIModel
 from contemplate.models.wrappers.base import Wrapper
 from contemplate.testing import ScriptedModel
 from contemplate.usage import Price
@@ -318,3 +320,45 @@ class TestTime:
             await mind().run("q")
         assert deadline.cancelled_caught
         assert len(model.requests) == 1
+
+
+async def test_event_loops_in_several_threads_share_answers_one_after_the_other(tmp_path: Path) -> None:
+    """Whoever asks in one event loop cannot be waited for in another one."""
+    journal = Journal(tmp_path / "j")
+    answers, inside, both = SharedAnswers(journal), [threading.Event() for _ in range(2)], ScriptedModel("yes")
+
+    class Meeting(ScriptedModel):
+        """Each asks while the other one does."""
+
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+            mine = len(both.requests)
+            response = await both.request(request, on_delta)
+            inside[mine].set()
+            assert inside[1 - mine].wait(PATIENCE)
+            return response
+
+    mind = way(Meeting("")).with_journal(journal, answers=answers)
+
+    async def elsewhere(name: str) -> None:
+        await anyio.to_thread.run_sync(lambda: mind.run_sync("So?", run_id=name))
+
+    async with anyio.create_task_group() as group:
+        for name in ("a", "b"):
+            group.start_soon(elsewhere, name)
+    assert len(both.requests) == answers.spent.calls == 2
+    assert (await mind.run("So?", run_id="later")).output == "yes"
+    assert len(both.requests) == 2
+    journal.close()
+
+
+async def test_whatever_keeps_an_answer_from_being_shared_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(SharedAnswers, "_save", fail)
+    journal = Journal(tmp_path / "j")
+    mind = way(ScriptedModel("yes")).with_journal(journal, answers=SharedAnswers(journal))
+    assert (await mind.run("So?")).output == "yes"
+    journal.close()

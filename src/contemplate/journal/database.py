@@ -106,6 +106,9 @@ class Database:
             raise JournalError(
                 f"journal {self._path}: {error}", hint="is there free space, and is the file writable?"
             ) from error
+        except (sqlite3.DataError, OverflowError) as error:
+            # More than SQLite's limits, or Python's, allow.
+            raise JournalError(f"journal {self._path}: {error}") from error
         except sqlite3.DatabaseError as error:
             raise self.damaged(str(error)) from error
 

@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 from anyio.lowlevel import EventLoopToken, current_token
 
-from ..errors import JournalBusy, JournalError
+from ..errors import JournalBusy
 from .entries import Entry, RunRecord
 
 # For so many turns of the event loop others may join.
@@ -50,32 +50,42 @@ class GroupCommit:
         It is done even if the caller is cancelled meanwhile.
 
         Raises:
-            JournalBusy: others kept the file to themselves.
-            JournalError, ValueError: it cannot be written.
+            JournalBusy: others kept the file to themselves, or whoever wrote for all was interrupted.
+            JournalError, ValueError: it cannot be written; any other exception of the writing, too.
         """
         loop, member = current_token(), _Member(write, patience)
         group = self._groups.setdefault(loop, _Group())
         group.members.append(member)
         with anyio.CancelScope(shield=True):
-            if group.members[0] is not member:
-                await group.turn(member)
-            else:
-                try:
-                    if loop in self._before:
-                        await self._before[loop].over.wait()
-                    for _ in range(TURNS):
-                        joined = len(group.members)
-                        await anyio.lowlevel.checkpoint()
-                        if len(group.members) == joined:
-                            break
-                finally:
-                    self._before[loop] = self._groups.pop(loop)
-                    self._write_all(group.members)
-                    group.go_on()
-        if group.over.is_set() and self._before.get(loop) is group:
-            del self._before[loop]
+            try:
+                if group.members[0] is member:
+                    await self._lead(group, loop)
+                else:
+                    await group.turn(member)
+            finally:
+                before = self._before.get(loop)
+                if before is not None and before.over.is_set():
+                    del self._before[loop]
         if member.error is not None:
             raise member.error
+
+    async def _lead(self, group: _Group, loop: EventLoopToken) -> None:
+        """Wait until those before are over, and for those who join; then write, whatever happens, and let them go."""
+        before = self._before.get(loop)
+        try:
+            if before is not None:
+                await before.over.wait()
+            for _ in range(TURNS):
+                joined = len(group.members)
+                await anyio.lowlevel.checkpoint()
+                if len(group.members) == joined:
+                    break
+        finally:
+            try:
+                self._before[loop] = self._groups.pop(loop)
+                self._write_all(group.members)
+            finally:
+                group.begin(before)
 
     def _write_all(self, group: Sequence[_Member]) -> None:
         patience = max(member.patience for member in group)
@@ -84,16 +94,23 @@ class GroupCommit:
         except JournalBusy as error:
             for member in group:
                 member.error = JournalBusy(str(error))
-        except (JournalError, ValueError):
+        except Exception:
             self._write_each(group, patience)
+        else:
+            for member in group:
+                member.error = None
 
     def _write_each(self, group: Sequence[_Member], patience: float) -> None:
         """Write one by one, so that what cannot be written is the failure of whoever wants it."""
         for member in group:
             try:
                 self._write([member.write], patience)
-            except (JournalError, ValueError) as error:
+                member.error = None
+            except Exception as error:
                 member.error = error
+                if isinstance(error, JournalBusy):
+                    # Other processes are waited for once.
+                    patience = 0.0
 
 
 class _Group:
@@ -103,6 +120,14 @@ class _Group:
         self.members: list[_Member] = []
         self.over = anyio.Event()
         self._next = 1
+        self._after: _Group | None = None
+
+    def begin(self, before: _Group | None) -> None:
+        """Let the second one go on, as soon as those `before` have: the first may be cancelled while it waits."""
+        if before is None or before.over.is_set():
+            self.go_on()
+        else:
+            before._after = self
 
     async def turn(self, member: _Member) -> None:
         """Wait until it is written, and those before it have gone on."""
@@ -122,12 +147,15 @@ class _Group:
                 member.ended.set()
                 return
         self.over.set()
+        if self._after is not None:
+            self._after.go_on()
 
 
 class _Member:
     def __init__(self, write: Write, patience: float) -> None:
         self.write = write
         self.patience = patience
-        self.error: Exception | None = None
+        # Until it is written. Whoever writes may be interrupted, by Ctrl-C for instance: the others can try again.
+        self.error: Exception | None = JournalBusy("the write was interrupted")
         self.ended = anyio.Event()
         self.gone = False

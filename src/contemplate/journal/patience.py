@@ -13,6 +13,8 @@ from ..errors import JournalBusy
 # Seconds for which others are waited for: where nothing else goes on meanwhile, and where nothing else has to.
 QUICK = 0.02
 PATIENCE = 30.0
+# Seconds after which it is tried again.
+PAUSE = 0.01
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -29,3 +31,19 @@ async def quickly(read: Callable[[float], T], patience: float) -> T:
         return read(min(patience, QUICK))
     except JournalBusy:
         return await in_thread(read, patience)
+
+
+async def when_free(use: Callable[[], T], patience: float) -> T:
+    """Use what can be used at once or not at all; others are waited for between one try and the next.
+
+    Raises:
+        JournalBusy: they are not done.
+    """
+    until = anyio.current_time() + patience
+    while True:
+        try:
+            return use()
+        except JournalBusy:
+            if anyio.current_time() >= until:
+                raise
+        await anyio.sleep(PAUSE)

@@ -125,13 +125,9 @@ class Recording:
         other.run, other.so_far = self.run, self.so_far
         # Of event loops of different kinds, each has a clock of its own.
         other._claimed, other._run_started = self._claimed, self._run_started
-        other.answers = None if self.answers is None else self.answers.elsewhere()
-        try:
-            with self._writer.elsewhere(other._writer):
-                yield other
-        finally:
-            if self.answers is not None and other.answers is not None:
-                self.answers.spent += other.answers.spent
+        other.answers = self.answers
+        with self._writer.elsewhere(other._writer):
+            yield other
 
     def _twin(self, path: str) -> Recording:
         return type(self)(self._journal, self.run, list(self._entries.values()))

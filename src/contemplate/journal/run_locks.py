@@ -17,6 +17,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import blake2b
@@ -25,8 +26,9 @@ from urllib.parse import quote
 
 # Questions, answers and images are nobody else's.
 PRIVATE = 0o600
-# How often, and after how many seconds each, a lock file is opened again that another process is about to remove.
-TRIES, PAUSE = 1000, 0.001
+# How often, and after how many seconds each, a lock file is opened again that another process is about to remove:
+# for no longer than an event loop may be held up.
+TRIES, PAUSE = 15, 0.001
 
 FileId = tuple[int, int]
 
@@ -38,11 +40,16 @@ class RunHeldError(Exception):
         self.here = here
 
 
+class LockFileGoingError(Exception):
+    """Another process is about to remove the lock file: whoever tries again finds it gone."""
+
+
 def lock_run(journal: Path, run_id: str) -> Callable[[], None]:
     """Lock a run of the journal at this path, which leads through no link, and return what unlocks it.
 
     Raises:
         RunHeldError: somebody has locked it.
+        LockFileGoingError: another process takes its time to remove the lock file.
         OSError: the lock file cannot be used.
     """
     if sys.platform == "win32":
@@ -65,7 +72,8 @@ def lock_by_file(journal: Path, run_id: str) -> Callable[[], None]:
         # Before the release: a process that opened the file in between sees that it was unlinked, and retries.
         with suppress(OSError):
             path.unlink()
-        lock.release()
+        with suppress(OSError):
+            lock.release()
 
     return unlock
 
@@ -73,7 +81,13 @@ def lock_by_file(journal: Path, run_id: str) -> Callable[[], None]:
 def lock_by_byte(journal: Path, run_id: str) -> Callable[[], None]:
     """Do as `lock_run`, with a byte of the file that all runs of the journal share."""
     process = _processes.setdefault(os.getpid(), _Process())
-    file = process.lock(f"{journal}.lock", run_id)
+    for _ in range(TRIES):
+        file = process.lock(f"{journal}.lock", run_id)
+        if file is not None:
+            break
+        time.sleep(PAUSE)
+    else:
+        raise LockFileGoingError
 
     def unlock() -> None:
         # A forked process has nothing to unlock.
@@ -100,33 +114,63 @@ class _Process:
         self.pid = os.getpid()
         self._mutex = threading.Lock()
         self._files: dict[FileId, _LockFile] = {}
+        self._ended: deque[tuple[_LockFile, str]] = deque()
 
-    def lock(self, path: str, run_id: str) -> _LockFile:
-        with self._mutex:
-            file = self._file(path)
-            try:
-                if run_id in file.runs:
+    def lock(self, path: str, run_id: str) -> _LockFile | None:
+        """Return the file in which the run is locked now; None if another process is about to remove it."""
+        try:
+            with self._mutex:
+                self._unlock_ended()
+                # Also in a file that somebody has cleared away.
+                if any(run_id in each.runs for each in self._files.values() if each.path == path):
                     raise RunHeldError(here=True)
-                if not _try(file.descriptor, _offset(run_id)):
-                    raise RunHeldError(here=False)
-                file.runs.add(run_id)
-            finally:
-                self._close_if_unused(file)
-            return file
+                file = self._file(path)
+                if file is None:
+                    return None
+                try:
+                    if not _try(file.descriptor, _offset(run_id)):
+                        raise RunHeldError(here=False)
+                    file.runs.add(run_id)
+                finally:
+                    self._close_if_unused(file)
+                return file
+        finally:
+            self._unlock_soon()
 
     def unlock(self, file: _LockFile, run_id: str) -> None:
-        with self._mutex:
+        """Unlock a run now, or as soon as the mutex is free.
+
+        This thread itself may have it: runs end wherever garbage is collected.
+        """
+        self._ended.append((file, run_id))
+        self._unlock_soon()
+
+    def _unlock_soon(self) -> None:
+        while self._ended and self._mutex.acquire(blocking=False):
+            try:
+                self._unlock_ended()
+            finally:
+                self._mutex.release()
+
+    def _unlock_ended(self) -> None:
+        while self._ended:
+            file, run_id = self._ended.popleft()
             file.runs.discard(run_id)
-            _unlock(file.descriptor, _offset(run_id))
+            # What the system does not unlock now, it does when the file is closed: the run has its result.
+            with suppress(OSError):
+                _unlock(file.descriptor, _offset(run_id))
             self._close_if_unused(file)
 
-    def _file(self, path: str) -> _LockFile:
+    def _file(self, path: str) -> _LockFile | None:
         # One that somebody has cleared away is not found, and goes on to be held by those who hold a run in it.
-        with suppress(OSError):
+        with suppress(FileNotFoundError):
             known = self._files.get(_id(os.stat(path)))
             if known is not None:
                 return known
-        file = _LockFile(path, _open(path))
+        descriptor = _open(path)
+        if descriptor is None:
+            return None
+        file = _LockFile(path, descriptor)
         self._files[file.id] = file
         return file
 
@@ -134,33 +178,33 @@ class _Process:
         if file.runs:
             return
         del self._files[file.id]
-        # Whoever opened it in the meantime does not have the first byte yet, and opens the next one.
-        if _try(file.descriptor, 0):
-            with suppress(OSError):
-                if _id(os.stat(file.path)) == file.id:
-                    os.unlink(file.path)
-        os.close(file.descriptor)
+        with suppress(OSError):
+            # Whoever opened it in the meantime does not have the first byte yet, and opens the next one.
+            if _try(file.descriptor, 0) and _id(os.stat(file.path)) == file.id:
+                os.unlink(file.path)
+        with suppress(OSError):
+            os.close(file.descriptor)
 
 
 # One for each process of a line of forks: only its own counts.
 _processes: dict[int, _Process] = {}
 
 
-def _open(path: str) -> int:
-    """Return a descriptor of the lock file, with a share in its first byte, so that nobody removes it."""
-    for _ in range(TRIES):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
-        try:
+def _open(path: str) -> int | None:
+    """Return a descriptor of the lock file, with a share in its first byte, so that nobody removes it.
+
+    None if another process is about to.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
+    try:
+        with suppress(FileNotFoundError):
             if _try(descriptor, 0, shared=True) and _id(os.stat(path)) == _id(os.fstat(descriptor)):
                 return descriptor
-        except FileNotFoundError:
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
+    except BaseException:
         os.close(descriptor)
-        time.sleep(PAUSE)
-    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), path)
+        raise
+    os.close(descriptor)
+    return None
 
 
 def _offset(run_id: str) -> int:

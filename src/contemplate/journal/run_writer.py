@@ -81,6 +81,11 @@ class RunWriter:
         except JournalBusy as error:
             # The question can be answered all the same.
             self._fall_behind(error)
+        except ValueError as error:
+            raise JournalError(
+                f"run {self._run_id!r} cannot be recorded: {error}",
+                hint="what it is asked, its labels included, must be text that UTF-8 has",
+            ) from error
 
     async def write(self) -> None:
         """Write what was added, and wait for others for half of the time that the run has left."""
@@ -103,9 +108,11 @@ class RunWriter:
 
     def write_now(self, run: RunRecord | None = None) -> None:
         """Write what is pending without a turn of the event loop, if nobody else keeps the journal."""
+        # Calls are cut off by the hundred, and can be written later; the end of a run cannot.
+        patience = 0.0 if run is None else self._quick
         if not (self._write_lock.locked() or self._has_nothing(run)):
             with suppress(JournalBusy), self._writing(run) as write:
-                self._journal.write([write], self._quick)
+                self._journal.write([write], patience)
 
     async def _write_together(self, run: RunRecord | None = None) -> bool:
         """Write what is pending with other runs of this event loop, and return False if others keep the journal.
@@ -169,10 +176,11 @@ class RunWriter:
         write = Write(self._run_id, [entry for entry, _ in pending], parts, run)
         try:
             yield write
-        except (JournalError, ValueError) as error:
-            if isinstance(error, JournalBusy):
-                self._pending = [*pending, *self._pending]
-                raise
+        except JournalBusy:
+            self._pending = [*pending, *self._pending]
+            raise
+        except Exception as error:
+            # Whatever it is, such as no memory for a copy: the answer is paid for, and is there.
             self._give_up(error)
         except BaseException:
             # Perhaps it was written: then it is so once more.
@@ -191,5 +199,5 @@ class RunWriter:
     def _give_up(self, error: Exception) -> None:
         """Report once that the run is not recorded any more; it goes on."""
         if self.problem is None:
-            self.problem = f"the run is no longer recorded: {error}"
+            self.problem = f"the run is no longer recorded: {str(error) or type(error).__name__}"
             self._complain(self.problem)

@@ -20,6 +20,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 import anyio
+from anyio.lowlevel import EventLoopToken, current_token
 
 from ..errors import JournalError
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse
@@ -40,7 +41,9 @@ class _Answer(NamedTuple):
 
 
 class SharedAnswers:
-    """The answers in a journal that runs of one event loop have in common, and what was spent on calls beside them.
+    """The answers in a journal that runs have in common, and what was spent on calls beside them.
+
+    Equal requests that come at the same time are asked once in each event loop, as nobody can wait in another one.
 
     Attributes:
         spent: the usage of the calls that were made.
@@ -49,26 +52,23 @@ class SharedAnswers:
     def __init__(self, journal: Journal) -> None:
         self.spent = NOTHING
         self._journal = journal
-        self._asking: dict[str, anyio.Event] = {}
+        self._asking: dict[tuple[EventLoopToken, str], anyio.Event] = {}
 
     def around(self, model: Model, nth: int) -> SharingModel:
         """Return `model` for one call, which is the `nth` of equal ones in its place."""
         return SharingModel(model, self, nth)
 
-    def elsewhere(self) -> SharedAnswers:
-        """Return the same for another event loop, in which nobody can wait for those who ask in this one."""
-        return SharedAnswers(self._journal)
-
     @asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:
         """Let one at a time look for the answer to a request, and ask: others wait for the end of the block."""
-        while key in self._asking:
-            await self._asking[key].wait()
-        self._asking[key] = anyio.Event()
+        place = (current_token(), key)
+        while place in self._asking:
+            await self._asking[place].wait()
+        self._asking[place] = anyio.Event()
         try:
             yield
         finally:
-            self._asking.pop(key).set()
+            self._asking.pop(place).set()
 
     async def find(self, key: str) -> _Answer | None:
         """Return the answer to a request; None if there is none, or it cannot be read."""
@@ -83,7 +83,7 @@ class SharedAnswers:
         with anyio.CancelScope(shield=True):
             try:
                 await in_thread(self._save, key, answer)
-            except JournalError:
+            except Exception:
                 return
 
     def _load(self, key: str) -> _Answer | None:

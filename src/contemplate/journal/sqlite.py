@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ from pydantic_core import from_json
 from ..arguments import checked_arguments
 from ..data import Data
 from ..decisions import PendingCall
-from ..errors import ConfigurationError, JournalError, RunInProgress, error_info
+from ..errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, error_info
 from .database import Database
 from .entries import Entry, RunRecord, Status, digest_of
 from .group_commit import GroupCommit, Write
 from .patience import PATIENCE
-from .run_locks import RunHeldError, lock_run
+from .run_locks import LockFileGoingError, RunHeldError, lock_run
 
 # What journals are called where they are given by name, and databases in memory by SQLite.
 NAMES = ("memory:", ":memory:", "sqlite:", "file:")
@@ -53,11 +53,9 @@ class Journal:
         self.path = None if path is None else Path(path)
         # One file has one name, whatever links lead to it: else a run could be active under two locks.
         self._file = None if path is None else Path(path).resolve()
-        self._database = Database(self.path, self._file)
-        # The runs that are active here, with the number of the file that has what they wrote; 0 before they did.
-        self._active: dict[str, int] = {}
-        # Not the same, which is held as long as somebody waits to write.
-        self._active_lock = threading.Lock()
+        # What is open in a process is nothing to those that are forked from it.
+        self._databases: dict[int, Database] = {}
+        self._active: dict[tuple[int, str], _Active] = {}
         self.together = GroupCommit(lambda writes, patience: self.write(writes, patience))
 
     def __repr__(self) -> str:
@@ -195,12 +193,13 @@ class Journal:
 
         Raises:
             RunInProgress: the run is locked already.
+            JournalBusy: another process takes its time to remove the file of the locks.
             JournalError: the lock cannot be written.
         """
-        with self._active_lock:
-            if run_id in self._active:
-                raise RunInProgress(f"run {run_id!r} is already active in this process", hint=ACTIVE_HINT)
-            self._active[run_id] = 0
+        key, active = (os.getpid(), run_id), _Active()
+        # In one step: whoever comes at the same time finds it.
+        if self._active.setdefault(key, active) is not active:
+            raise RunInProgress(f"run {run_id!r} is already active in this process", hint=ACTIVE_HINT)
         try:
             unlock = self._lock_run(run_id)
             try:
@@ -208,13 +207,21 @@ class Journal:
             finally:
                 unlock()
         finally:
-            del self._active[run_id]
+            del self._active[key]
 
     def close(self) -> None:
         """Close the file, which is reopened when needed. A journal in memory is lost."""
         self._database.close()
 
     # SQLite
+
+    @property
+    def _database(self) -> Database:
+        # One in memory is copied with the process, but a connection to a file must not be used by both.
+        process = 0 if self._file is None else os.getpid()
+        if process not in self._databases:
+            self._databases.setdefault(process, Database(self.path, self._file))
+        return self._databases[process]
 
     def _lock_run(self, run_id: str) -> Callable[[], None]:
         if self._file is None:
@@ -224,9 +231,12 @@ class Journal:
         except RunHeldError as held:
             where = "already active in this process" if held.here else "active in another process"
             raise RunInProgress(f"run {run_id!r} is {where}", hint=ACTIVE_HINT) from None
+        except LockFileGoingError as error:
+            raise JournalBusy(f"journal {self.path}: another process is removing the file of its locks") from error
         except OSError as error:
             raise JournalError(
-                f"journal {self.path}: {error}", hint="choose a file in a directory that you may write to"
+                f"journal {self.path}: {error}",
+                hint="choose a file in a directory that you may write to, and where files can be locked",
             ) from error
 
     @contextmanager
@@ -243,14 +253,17 @@ class Journal:
 
     def _check_file(self, run_ids: Iterable[str]) -> None:
         """Raise a JournalError if the file is not the one that has what the runs wrote before."""
-        active = [run_id for run_id in run_ids if run_id in self._active]
-        for run_id in active:
-            if self._active[run_id] not in (0, self._database.files):
+        files, process = self._database.files, os.getpid()
+        found = [(run_id, self._active.get((process, run_id))) for run_id in run_ids]
+        for run_id, active in found:
+            if active is not None and active.file not in (0, files):
                 raise JournalError(
                     f"journal {self.path} was deleted or replaced while run {run_id!r} was active",
                     hint="what the run had recorded is gone with it",
                 )
-        self._active.update(dict.fromkeys(active, self._database.files))
+        for _, active in found:
+            if active is not None:
+                active.file = files
 
     def _listed(self, run_id: str, created: float, body: str, checksum: int) -> RunRecord:
         try:
@@ -279,6 +292,16 @@ class Journal:
         if not isinstance(body, str) or checksum_of(body) != checksum:
             raise self._database.damaged(f"the checksum of {what} is wrong")
         return body
+
+
+class _Active:
+    """A run that is active.
+
+    Attributes:
+        file: the number of the file that has what it wrote; 0 before it did.
+    """
+
+    file = 0
 
 
 def _call_row(run_id: str, entry: Entry) -> tuple[str, str, str, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -16,7 +17,7 @@ from ..decisions import Decision, HeldCall
 from ..errors import ConfigurationError, ContemplateError, JournalError, OutputError, error_info, revived
 from ..journal import Entry, Journal, RunRecord
 from ..journal.entries import decision_entry, digest_of, held_call, message_of
-from ..journal.patience import PATIENCE, QUICK, in_thread, quickly
+from ..journal.patience import PATIENCE, QUICK, in_thread, quickly, when_free
 from ..journal.recording import Recording
 from ..journal.replaying import Replaying
 from ..limits import Limits
@@ -72,7 +73,8 @@ async def keep_or_continue(
     before = await quickly(load, patience)
     if not decisions and before is not None and _is_answered(before):
         return _answer_of(before, parts, job, configuration)
-    with journal.hold(run_id):
+    with ExitStack() as locks:
+        await when_free(lambda: locks.enter_context(journal.hold(run_id)), patience)
         before = await quickly(load, patience)
         entries: list[Entry] = []
         if before is not None:

@@ -14,6 +14,7 @@ from starlette.types import Message as AsgiMessage
 from starlette.types import Scope
 
 from ...journal import Journal
+from ...journal.patience import PATIENCE, when_free
 from ...result import RunResult
 from ...run.detached_task import OwnTask
 from ..active_runs import ActiveRuns
@@ -169,7 +170,7 @@ class BackgroundRuns:
             with ExitStack() as locks:
                 if journal is not None:
                     # Who finds the response unfinished knows by this that somebody is at it.
-                    locks.enter_context(journal.hold(id_))
+                    await when_free(lambda: locks.enter_context(journal.hold(id_)), PATIENCE)
                 try:
                     reply.start()
                     await AsgiRun(asked, lambda *_: reply, self._runs)(scope, _never, _nowhere)
