@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,34 @@ async def test_a_budget_that_is_used_up_says_nothing_of_a_way() -> None:
     assert [each.score for each in report["a"].outcomes] == [1] * 3 + [None] * 5
 
 
+class Single:
+    """A number of another library, as those of NumPy are."""
+
+    def __init__(self, number: float) -> None:
+        self._number = number
+
+    def __float__(self) -> float:
+        return self._number
+
+
+@pytest.mark.parametrize(
+    ("given", "score"), [(Single(1.0), 1.0), (Single(0.5), 0.5), (Single(math.nan), None), ("1", None), (None, None)]
+)
+async def test_whatever_is_a_number_is_a_score(given: Any, score: float | None) -> None:
+    report = await compared({"a": way()}, SUMS[:1], metric=lambda result, expected: given)
+    assert report["a"].outcomes[0].score == score
+
+
+async def test_no_secret_is_in_what_is_said_of_a_way() -> None:
+    def refuse(request: ModelRequest) -> str:
+        raise ValueError("the key sk-0123456789abcdef is not known")
+
+    report = await compared({"a": way(refuse)}, give_up_after=1)
+    assert report["a"].stopped is not None
+    assert "sk-0123" not in f"{report} {report!r} {report.to_records()} {report['a'].stopped}"
+    assert report["a"].stopped.count("[secret]") == 1
+
+
 async def test_a_metric_that_fails_costs_nothing_but_its_score() -> None:
     given: dict[str, Any] = {"2": True, "4": "yes", "6": float("nan")}
     report = await compared({"a": way()}, SUMS[:4], metric=lambda result, expected: given[expected])
@@ -345,6 +374,10 @@ async def test_progress_is_told() -> None:
 async def later(way: str, progress: BatchProgress) -> None: ...
 
 
+async def key_later(answer: str) -> str:
+    return answer
+
+
 @pytest.mark.parametrize(
     ("questions", "options", "part"),
     [
@@ -359,6 +392,10 @@ async def later(way: str, progress: BatchProgress) -> None: ...
         ([BatchItem("What?", id="x")], {}, "no answer is expected of it"),
         ([Example("What?", " ")], {}, "the answer that is expected has no key"),
         ([Example("a", "1", id="x"), Example("b", "1", id="x")], {}, "the id 'x' stands twice"),
+        ([Example("a", "1", id=""), Example("b", "1", id="")], {}, "the id is empty"),
+        ([*SUMS, Example("a", "1", temperatur=1)], {}, r"Example\(temperatur=...\): there is no such option"),  # type: ignore[call-arg]
+        (SUMS, {"key": {}.__getitem__}, r"sum-1.*compare\(key=...\) fails on .*: KeyError: '2'"),
+        (SUMS, {"key": key_later}, r"compare\(key=...\) is async"),
         (SUMS, {"against": "c"}, r"compare\(against='c'\) \(one of the ways: 'a'\)"),
         (SUMS, {"name": "a b"}, "compare.name='a b'"),
         (SUMS, {"name": "a" * 24}, "1 to 23 letters"),
