@@ -162,7 +162,7 @@ async def test_a_metric_may_be_async_and_give_a_number() -> None:
 
     report = await compared({"a": way(), "b": way(often_right)}, [each.question for each in SUMS], metric=length)
     assert "| score |" in report.table()
-    assert "| +0.000 (" in report.table()
+    assert "| +0.000 | 1.0 |" in report.table()
 
 
 async def test_values_are_compared_as_values() -> None:
