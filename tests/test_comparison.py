@@ -19,6 +19,7 @@ from contemplate import (
     ComparisonReport,
     Contemplator,
     Example,
+    Limits,
     RunResult,
     aggregators,
     answers,
@@ -217,6 +218,49 @@ async def test_a_way_that_finds_no_answer_is_wrong() -> None:
 async def test_a_budget_that_is_used_up_says_nothing_of_a_way() -> None:
     report = await compared({"a": way()}, concurrency=1, budget=Budget("all", calls=3))
     assert [each.score for each in report["a"].outcomes] == [1] * 3 + [None] * 5
+
+
+def down_after(calls: int) -> ScriptedModel:
+    async def script(request: ModelRequest) -> str:
+        if len(model.requests) > calls:
+            raise ModelConnectionError("nobody is there", model="m")
+        return right(request)
+
+    model = ScriptedModel(script)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("calls", "budget", "limits", "scores"),
+    [(9, 2, None, [None]), (2, 9, None, [None]), (9, 9, Limits(calls=2), [1])],
+)
+async def test_an_answer_that_lacks_something_counts_if_the_way_is_to_blame(
+    calls: int, budget: int, limits: Limits | None, scores: list[float | None]
+) -> None:
+    vote = Contemplator(down_after(calls), mode="vote", limits=limits)
+    report = await compared({"a": vote}, SUMS[:1], give_up_after=1, budget=Budget("all", calls=budget))
+    (found,) = report["a"].outcomes
+    assert (found.complete, [found.score]) == (False, scores)
+    assert found.output is not None
+    assert report["a"].stopped is None
+    assert len(report.remarks) == scores.count(None)
+    assert all("something is missing from the answer" in each for each in report.remarks)
+
+
+@pytest.mark.parametrize(("budget", "limits", "score"), [(9, Limits(calls=2), 0), (2, None, None)])
+async def test_a_way_that_finds_no_answer_within_its_limits_is_wrong(
+    budget: int, limits: Limits | None, score: float | None
+) -> None:
+    unread = aggregators.vote(key=lambda answer: None)
+    vote = Contemplator(ScriptedModel(right), planner=planners.sample(5), aggregator=unread, limits=limits)
+    report = await compared({"a": vote}, SUMS[:1], budget=Budget("all", calls=budget))
+    assert [each.score for each in report["a"].outcomes] == [score]
+
+
+async def test_an_answer_that_lacked_something_is_completed_and_counts(tmp_path: Path) -> None:
+    journal, models = f"sqlite:///{tmp_path}/runs.db", [down_after(2), ScriptedModel(right)]
+    found = [await compared({"a": Contemplator(m, mode="vote")}, SUMS[:1], journal=journal) for m in models]
+    assert [dict(each["a"].scores) for each in found] == [{}, {0: 1}]
 
 
 class Single:
