@@ -291,6 +291,18 @@ async def test_no_secret_is_in_what_is_said_of_a_way() -> None:
     assert report["a"].stopped.count("[secret]") == 1
 
 
+async def test_a_metrics_error_that_cannot_be_shown_ends_nothing() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    def metric(result: RunResult[str], expected: object) -> bool:
+        raise Mute
+
+    report = await compared({"a": way()}, SUMS[:1], metric=metric)
+    assert report["a"].outcomes[0].error == "the metric failed: Mute: it has no message"
+
+
 async def test_a_metric_that_fails_costs_nothing_but_its_score() -> None:
     given: dict[str, Any] = {"2": True, "4": "yes", "6": float("nan")}
     report = await compared({"a": way()}, SUMS[:4], metric=lambda result, expected: given[expected])

@@ -22,6 +22,7 @@ from ..errors import (
     ModelRateLimitError,
     ModelServerError,
     ModelTimeoutError,
+    error_info,
     revived,
 )
 from ..limits import BUDGET
@@ -160,9 +161,10 @@ def _is_not_of_the_way(error: BaseException) -> bool:
     return isinstance(error, _NOT_OF_THE_WAY) or (isinstance(error, LimitExceeded) and error.limit.startswith(BUDGET))
 
 
-def _said(error: Exception) -> str:
-    kind = type(error).__name__
-    return str(error) if kind == ContemplateError.__name__ else f"{kind}: {error}"
+def _said(error: BaseException) -> str:
+    info = error_info(error)
+    said = str(error) if isinstance(error, ContemplateError) else info.message
+    return said if info.kind == ContemplateError.__name__ else f"{info.kind}: {said}"
 
 
 def _plain(value: object) -> JsonValue:
