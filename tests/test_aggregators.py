@@ -89,6 +89,14 @@ async def test_a_key_function_that_raises_names_the_task() -> None:
         await vote("Answer: 1", key=lambda text: 1 / 0)
 
 
+async def test_an_async_key_function_is_refused() -> None:
+    async def key(text: str) -> str:
+        return text
+
+    with pytest.raises(AggregationError, match=r"the key function is async \(a plain function"):
+        await vote("Answer: 1", key=key)
+
+
 @pytest.mark.parametrize("how", [{"confidence": 0.4}, {"confidence": 1.0}, {"quorum": 0}])
 def test_settings_out_of_range(how: dict[str, float]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(how))):

@@ -62,10 +62,13 @@ async def test_each_question_has_its_result() -> None:
 
 async def test_an_error_is_a_result_and_ends_nothing() -> None:
     questions: list[Any] = ["fail", None, "", BatchItem("c", id=5), BatchItem("d", run_id="x"), "e"]  # type: ignore[arg-type]
+    questions[-1:-1] = [BatchItem("d", id=""), BatchItem("d", sead=1)]  # type: ignore[call-arg]
     found = await results(mind(), questions, order="given")
-    assert [each.error is None for each in found] == [False] * 5 + [True]
+    assert [each.error is None for each in found] == [False] * 7 + [True]
     said = [str(each.error) for each in found]
-    for text, part in zip(said, ["down", "NoneType", "empty", "the id 5", "run_id"], strict=False):
+    for text, part in zip(
+        said, ["down", "NoneType", "empty", "the id 5", "run_id", "the id is empty", "(sead=...)"], strict=False
+    ):
         assert part in text
     assert found[0].reached is not None
     with pytest.raises(ContemplateError, match="down"):

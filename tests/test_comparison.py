@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from contemplate import (
     ComparisonReport,
     Contemplator,
     Example,
+    Limits,
     RunResult,
     aggregators,
     answers,
@@ -161,7 +163,7 @@ async def test_a_metric_may_be_async_and_give_a_number() -> None:
 
     report = await compared({"a": way(), "b": way(often_right)}, [each.question for each in SUMS], metric=length)
     assert "| score |" in report.table()
-    assert "| +0.000 (" in report.table()
+    assert "| +0.000 | 1.0 |" in report.table()
 
 
 async def test_values_are_compared_as_values() -> None:
@@ -216,6 +218,89 @@ async def test_a_way_that_finds_no_answer_is_wrong() -> None:
 async def test_a_budget_that_is_used_up_says_nothing_of_a_way() -> None:
     report = await compared({"a": way()}, concurrency=1, budget=Budget("all", calls=3))
     assert [each.score for each in report["a"].outcomes] == [1] * 3 + [None] * 5
+
+
+def down_after(calls: int) -> ScriptedModel:
+    async def script(request: ModelRequest) -> str:
+        if len(model.requests) > calls:
+            raise ModelConnectionError("nobody is there", model="m")
+        return right(request)
+
+    model = ScriptedModel(script)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("calls", "budget", "limits", "scores"),
+    [(9, 2, None, [None]), (2, 9, None, [None]), (9, 9, Limits(calls=2), [1])],
+)
+async def test_an_answer_that_lacks_something_counts_if_the_way_is_to_blame(
+    calls: int, budget: int, limits: Limits | None, scores: list[float | None]
+) -> None:
+    vote = Contemplator(down_after(calls), mode="vote", limits=limits)
+    report = await compared({"a": vote}, SUMS[:1], give_up_after=1, budget=Budget("all", calls=budget))
+    (found,) = report["a"].outcomes
+    assert (found.complete, [found.score]) == (False, scores)
+    assert found.output is not None
+    assert report["a"].stopped is None
+    assert len(report.remarks) == scores.count(None)
+    assert all("something is missing from the answer" in each for each in report.remarks)
+
+
+@pytest.mark.parametrize(("budget", "limits", "score"), [(9, Limits(calls=2), 0), (2, None, None)])
+async def test_a_way_that_finds_no_answer_within_its_limits_is_wrong(
+    budget: int, limits: Limits | None, score: float | None
+) -> None:
+    unread = aggregators.vote(key=lambda answer: None)
+    vote = Contemplator(ScriptedModel(right), planner=planners.sample(5), aggregator=unread, limits=limits)
+    report = await compared({"a": vote}, SUMS[:1], budget=Budget("all", calls=budget))
+    assert [each.score for each in report["a"].outcomes] == [score]
+
+
+async def test_an_answer_that_lacked_something_is_completed_and_counts(tmp_path: Path) -> None:
+    journal, models = f"sqlite:///{tmp_path}/runs.db", [down_after(2), ScriptedModel(right)]
+    found = [await compared({"a": Contemplator(m, mode="vote")}, SUMS[:1], journal=journal) for m in models]
+    assert [dict(each["a"].scores) for each in found] == [{}, {0: 1}]
+
+
+class Single:
+    """A number of another library, as those of NumPy are."""
+
+    def __init__(self, number: float) -> None:
+        self._number = number
+
+    def __float__(self) -> float:
+        return self._number
+
+
+@pytest.mark.parametrize(
+    ("given", "score"), [(Single(1.0), 1.0), (Single(0.5), 0.5), (Single(math.nan), None), ("1", None), (None, None)]
+)
+async def test_whatever_is_a_number_is_a_score(given: Any, score: float | None) -> None:
+    report = await compared({"a": way()}, SUMS[:1], metric=lambda result, expected: given)
+    assert report["a"].outcomes[0].score == score
+
+
+async def test_no_secret_is_in_what_is_said_of_a_way() -> None:
+    def refuse(request: ModelRequest) -> str:
+        raise ValueError("the key sk-0123456789abcdef is not known")
+
+    report = await compared({"a": way(refuse)}, give_up_after=1)
+    assert report["a"].stopped is not None
+    assert "sk-0123" not in f"{report} {report!r} {report.to_records()} {report['a'].stopped}"
+    assert report["a"].stopped.count("[secret]") == 1
+
+
+async def test_a_metrics_error_that_cannot_be_shown_ends_nothing() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    def metric(result: RunResult[str], expected: object) -> bool:
+        raise Mute
+
+    report = await compared({"a": way()}, SUMS[:1], metric=metric)
+    assert report["a"].outcomes[0].error == "the metric failed: Mute: it has no message"
 
 
 async def test_a_metric_that_fails_costs_nothing_but_its_score() -> None:
@@ -345,6 +430,10 @@ async def test_progress_is_told() -> None:
 async def later(way: str, progress: BatchProgress) -> None: ...
 
 
+async def key_later(answer: str) -> str:
+    return answer
+
+
 @pytest.mark.parametrize(
     ("questions", "options", "part"),
     [
@@ -359,6 +448,10 @@ async def later(way: str, progress: BatchProgress) -> None: ...
         ([BatchItem("What?", id="x")], {}, "no answer is expected of it"),
         ([Example("What?", " ")], {}, "the answer that is expected has no key"),
         ([Example("a", "1", id="x"), Example("b", "1", id="x")], {}, "the id 'x' stands twice"),
+        ([Example("a", "1", id=""), Example("b", "1", id="")], {}, "the id is empty"),
+        ([*SUMS, Example("a", "1", temperatur=1)], {}, r"Example\(temperatur=...\): there is no such option"),  # type: ignore[call-arg]
+        (SUMS, {"key": {}.__getitem__}, r"sum-1.*compare\(key=...\) fails on .*: KeyError: '2'"),
+        (SUMS, {"key": key_later}, r"compare\(key=...\) is async"),
         (SUMS, {"against": "c"}, r"compare\(against='c'\) \(one of the ways: 'a'\)"),
         (SUMS, {"name": "a b"}, "compare.name='a b'"),
         (SUMS, {"name": "a" * 24}, "1 to 23 letters"),

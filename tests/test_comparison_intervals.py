@@ -91,5 +91,7 @@ def test_the_difference_of_grades_is_that_of_their_means(grades: list[float]) ->
     assert found.low <= found.value <= found.high
 
 
-def test_one_grade_says_nothing_of_others() -> None:
-    assert mean_interval([0.3]) == Interval(0.3, -math.inf, math.inf)
+@pytest.mark.parametrize("n", [1, 2, 20])
+def test_equal_grades_say_nothing_of_others(n: int) -> None:
+    assert mean_interval([0.25] * n) == Interval(0.25, -math.inf, math.inf)
+    assert paired_difference([0.5] * n, [0.25] * n) == Interval(0.25, -math.inf, math.inf)

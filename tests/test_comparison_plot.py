@@ -87,6 +87,22 @@ def test_an_axis_of_scores_is_no_longer_than_it_must_be(values: list[float]) -> 
     assert len(made.ticks) <= 8
 
 
+@pytest.mark.parametrize(
+    "values", [[0.3, 0.1 + 0.2], [0.0, 1e-300], [1e9, 1e9 + 1e-4], [1e300, 1e300], [-1e300, -1e300]]
+)
+def test_scores_that_hardly_differ_have_an_axis(values: list[float]) -> None:
+    ticks = score_axis(values, 100, 0).ticks
+    assert list(ticks) == sorted(set(ticks))
+    assert len(ticks) > 1
+
+
+@pytest.mark.parametrize("cost", [1e-13, 1e-9, 1e12])
+def test_costs_of_every_size_have_an_axis(cost: float) -> None:
+    ticks = cost_axis([0, cost], 0, 100).ticks
+    assert (ticks[0], ticks[-1]) == (0, cost)
+    assert len(set(ticks)) == 6
+
+
 def test_what_is_beyond_an_axis_is_at_its_end() -> None:
     made = cost_axis([5], 0, 100)
     assert [made.place(each) for each in (-1, 0, 2.5, 5, 99)] == [0, 0, 50, 100, 100]

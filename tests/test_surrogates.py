@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from contemplate import Answer, Contemplator, RunContext, Task, TaskContext, TaskResult, aggregators
 from contemplate.data import readable, readable_json, to_json_text
 from contemplate.events import Event
+from contemplate.journal import Journal
 from contemplate.messages import Message, ToolCall
 from contemplate.run.output_type import OutputType
 from contemplate.testing import ScriptedModel
@@ -80,6 +81,15 @@ async def test_a_run(script: Any, options: Any, text: str, journal: str | None) 
     assert type(result).model_validate_json(result.model_dump_json()).text == text
     if journal is not None:
         assert (await mind.replay("r")).text == text
+
+
+async def test_labels() -> None:
+    journal = Journal()
+    mind = Contemplator(ScriptedModel("ok"), mode="instant", journal=journal)
+    await mind.run("q", run_id="r", labels={LONE: [LONE, 1, None, 0.5]})
+    run = journal.load("r")
+    assert run is not None
+    assert run.labels == {CLEAN: [CLEAN, 1, None, 0.5]}
 
 
 async def test_typed_output() -> None:

@@ -231,8 +231,11 @@ class LimitExceeded(ContemplateError):
     """Raised when a limit stopped the run before anything was answered.
 
     Attributes:
-        limit: the name of the field of `Limits` that was reached, or "budget:" and the name of a `Budget`.
+        limit: the name of the field of `Limits` that was reached, or "budget:" and the name of a `Budget`; "" if only
+            the message is known, as of an error of a task.
     """
+
+    limit: str = ""
 
     def __init__(self, message: str, *, limit: str, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)

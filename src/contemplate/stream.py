@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Generic
 
 import anyio
 
+from .errors import ConfigurationError
 from .events import Event
 from .progress import Progress, ProgressMeter
 from .result import OutputT, RunResult
@@ -78,17 +79,28 @@ class RunStream(Generic[OutputT]):
             raise
 
 
-@asynccontextmanager
-async def stream_of(
-    start: Callable[[Listener], Awaitable[RunResult[OutputT]]],
-) -> AsyncIterator[RunStream[OutputT]]:
-    """Iterate over the events of the run that `start` makes, and that tells them the listener which it is given.
+class _Streamed(AbstractAsyncContextManager[RunStream[OutputT], None]):
+    def __init__(self, start: Callable[[Listener], Awaitable[RunResult[OutputT]]]) -> None:
+        self._start = start
+        self._task: OwnTask | None = None
 
-    Leaving the block cancels the run, also when an async generator around it is left or abandoned.
+    async def __aenter__(self) -> RunStream[OutputT]:
+        if self._task is not None:
+            raise ConfigurationError("this stream was used before", hint="make one for each run: mind.stream(question)")
+        stream: RunStream[OutputT] = RunStream()
+        self._task = OwnTask(lambda: stream.follow(self._start))
+        return stream
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None  # noqa: S101
+        await self._task.end()
+
+
+def stream_of(
+    start: Callable[[Listener], Awaitable[RunResult[OutputT]]],
+) -> AbstractAsyncContextManager[RunStream[OutputT]]:
+    """Return the events, to iterate over, of the run that `start` makes, and that tells them the listener it is given.
+
+    Leaving the block cancels the run, also when an async generator around it is left or abandoned. It is entered once.
     """
-    stream: RunStream[OutputT] = RunStream()
-    task = OwnTask(lambda: stream.follow(start))
-    try:
-        yield stream
-    finally:
-        await task.end()
+    return _Streamed(start)

@@ -173,6 +173,7 @@ def test_an_estimate_makes_no_call(folder: Path) -> None:
         (["rows.jsonl", "--question-column", "prompt"], "there is no 'prompt'"),
         (["empty.jsonl"], "no row that can be asked"),
         (["bad.jsonl"], "line 2: it is not JSON"),
+        (["null.jsonl"], "line 2: 'answer' is empty"),
         (["rows.jsonl", "--ways", "instat,vote"], "'instat' is neither a mode nor a file"),
         (["rows.jsonl", "--ways", ","], "nothing is neither a mode"),
         (["rows.jsonl", "--ways", "none.py"], "there is no such file"),
@@ -193,6 +194,7 @@ def test_an_estimate_makes_no_call(folder: Path) -> None:
 def test_what_is_wrong_is_said_before_anything_is_asked(arguments: list[str], part: str, folder: Path) -> None:
     for name, text in (
         ("empty.jsonl", ""),
+        ("null.jsonl", ROWS.splitlines()[0] + '\n{"question": "a", "answer": null}\n'),
         ("bad.jsonl", ROWS.splitlines()[0] + "\n{broken\n"),
         ("list.py", "ways = ['instant']"),
         ("text.py", "ways = lambda model: {'instant': 'instant'}"),

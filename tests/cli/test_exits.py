@@ -6,11 +6,15 @@ import io
 import itertools
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from contemplate.cli import main
+from contemplate.cli.errors import say_error
+from contemplate.errors import AggregationError
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply, Silence
 
@@ -119,6 +123,14 @@ def test_an_error_of_ours_tells_how_to_see_where(
     out, err = capsys.readouterr()
     assert err == "error: ZeroDivisionError: a bug\nhint: run it again with --traceback, and report it if it is a bug\n"
     assert json.loads(out)["error"]["kind"] == "ZeroDivisionError"
+
+
+@pytest.mark.parametrize("kind", [ValueError, OSError, partial(AggregationError, hint="not sk-0123456789abcdef")])
+def test_no_secret_is_said_of_an_error(kind: Callable[[str], Exception], capsys: pytest.CaptureFixture[str]) -> None:
+    say_error(kind("no key sk-0123456789abcdef"))
+    said = capsys.readouterr().err
+    assert "no key [secret]" in said
+    assert "sk-0123" not in said
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")

@@ -104,6 +104,19 @@ def test_a_run_that_was_interrupted_says_so_in_words(journal: Path, capsys: pyte
     assert "cancel scope" not in shown
 
 
+def test_no_secret_is_shown_of_an_error(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    book = Journal(journal)
+    error = ErrorInfo(kind="ValueError", message="no key sk-0123456789abcdef")
+    entry = Entry(role="subagent", task="1", digest="d", name="m", outcome="failed", error=error)
+    book.save(RunRecord(run_id="r", question="q", model="m", status="failed", error=error))
+    book.append("r", [entry], {})
+    book.close()
+    assert main(["show", "r"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("no key [secret]") == 2
+    assert "sk-0123" not in shown
+
+
 def call(
     path: str, task: str | None, name: str = "m", role: Literal["subagent", "aggregator", "tool"] = "subagent"
 ) -> Entry:

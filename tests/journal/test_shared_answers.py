@@ -28,9 +28,9 @@ from contemplate import (
 from contemplate.errors import ModelServerError
 from contemplate.events import ModelCalled
 from contemplate.journal import Journal, SharedAnswers
-from contemplate.models import DeltaSink, ModelRequest, ModelResponse, OpenAIModel
+from contemplate.models import DeltaSink, ModelRequest, ModelResponse, OpenAIModel, PromptedTools
 from contemplate.models.wrappers.base import Wrapper
-from contemplate.testing import ScriptedModel
+from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.usage import Price
 
 from ..patience import PATIENCE
@@ -158,6 +158,22 @@ async def test_what_a_model_adds_to_a_request_counts() -> None:
     await compared(*ways)
     assert len(model.requests) == 2
     assert OpenAIModel("m", api_key="k", settings=GREEDY).settings == GREEDY
+
+
+async def test_how_a_model_is_wrapped_counts() -> None:
+    """Else a way whose tools are described in the prompt would have the answers of one whose tools are not."""
+    model = ScriptedModel("Answer: 2")
+    ways = [way(each, tools=[look]) for each in (model, PromptedTools(model), PromptedTools(model))]
+    await compared(*ways)
+    assert [bool(request.tools) for request in model.requests] == [True, False]
+
+
+async def test_where_a_model_is_counts() -> None:
+    with FaultyServer("Answer: 2") as one, FaultyServer("Answer: 3") as other:
+        models = [OpenAIModel("m", base_url=each.url, api_key="none") for each in (one, other, one)]
+        report = await compared(*map(way, models))
+        assert [len(each.exchanges) for each in (one, other)] == [1, 1]
+    assert [list(report[each].scores.values()) for each in report] == [[1], [0], [1]]
 
 
 async def test_errors_are_not_shared() -> None:

@@ -130,6 +130,25 @@ async def test_an_error_is_the_runs_own_and_is_shown_with_what_was_reached(cell:
     assert cell.data[-1]["text/plain"].startswith("AggregationError: ")
 
 
+async def test_no_secret_is_shown_of_an_error(cell: Cell) -> None:
+    def refuse(request: ModelRequest) -> str:
+        raise ValueError("the key sk-0123456789abcdef is not known")
+
+    with pytest.raises(AggregationError):
+        await watch(Contemplator(ScriptedModel(refuse), mode="instant").stream("Why?"))
+    assert [text.count("[secret]") > 0 for text in cell.data[-1].values()] == [True, True]
+    assert "sk-0123" not in str(cell.data)
+
+
+async def test_a_stream_is_used_once(cell: Cell) -> None:
+    model = ScriptedModel("ok")
+    stream = Contemplator(model, mode="instant").stream("Why?")
+    await watch(stream)
+    with pytest.raises(ConfigurationError, match=r"used before \(make one for each run"):
+        await watch(stream)
+    assert len(model.requests) == 1
+
+
 async def test_a_view_that_fails_costs_no_answer(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -16,6 +16,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,32}")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,31}")
 # Of a digest of 256 bits: among a million questions, two share one with a probability below 1e-7.
 _DIGITS = 16
+_OPTIONS = tuple(name for name in RunOptions.__annotations__ if name != "run_id")
 
 
 class BatchItem:
@@ -80,7 +81,7 @@ def as_item(given: object) -> BatchItem:
     """Return what was given as a question.
 
     Raises:
-        ConfigurationError: it is neither a text nor a `BatchItem`, its id is not a text, or it is called a run.
+        ConfigurationError: it is neither a text nor a `BatchItem`, or its id or one of its options is wrong.
     """
     item = BatchItem(given) if isinstance(given, str) else given
     if not isinstance(item, BatchItem) or not isinstance(item.question, str):
@@ -91,9 +92,16 @@ def as_item(given: object) -> BatchItem:
         )
     if item.id is not None and not isinstance(item.id, str):
         raise ConfigurationError(f"the id {item.id!r:.80} of a BatchItem is a {type(item.id).__name__}", hint="a text")
+    if item.id == "":
+        raise ConfigurationError(f"{item!r}: the id is empty", hint="a text, or None")
     if "run_id" in item.options:
         raise ConfigurationError(
             "BatchItem(run_id=...)", hint="a run is called by the name of the batch and the id of the item"
+        )
+    unknown = next((name for name in item.options if name not in _OPTIONS), None)
+    if unknown is not None:
+        raise ConfigurationError(
+            f"{type(item).__name__}({unknown}=...): there is no such option", hint=f"one of {', '.join(_OPTIONS)}"
         )
     return item
 

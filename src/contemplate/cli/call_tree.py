@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ..journal import Entry, Journal
 from ..journal.entries import message_of
+from ..models.redaction import redact
 from ..result import TaskResult
 from ..views.summary import failure_reason, usage_text
 
@@ -88,7 +89,7 @@ def call_lines(entries: Sequence[Entry], requests: Journal | None) -> Iterator[s
     for entry in entries:
         cost = "" if entry.role == "tool" else f" · {usage_text(entry.usage)}"
         # What an event loop says of a cancellation helps nobody.
-        error = "" if entry.error is None or entry.outcome == "cancelled" else f": {entry.error.message}"
+        error = "" if entry.error is None or entry.outcome == "cancelled" else f": {redact(entry.error.message)}"
         yield f"{INDENT}{entry.name} · {entry.outcome}{error} · {entry.seconds:.1f} s{cost}"
         if requests is not None and entry.role != "tool":
             for part in requests.parts(entry.parts)[1:]:

@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from ..errors import ConfigurationError
 from ..journal import Entry, Journal, RunRecord
+from ..models.redaction import redact
 from ..result import RunResult
 from ..views.printable import printable
 from ..views.summary import summary_line
@@ -108,7 +109,7 @@ def _head(run: RunRecord) -> Iterator[str]:
 def _end(run: RunRecord) -> Iterator[str]:
     # That it was interrupted stands above; what the event loop once said of it helps nobody.
     if run.error is not None and run.status != "interrupted":
-        yield f"error: {run.error.message}"
+        yield redact(f"error: {run.error.message}")
     result: RunResult[Any] | None = run.result
     if result is not None:
         if result.text:

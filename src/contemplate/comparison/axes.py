@@ -13,6 +13,8 @@ WIDE = 8
 MOST_DECADES = 2.5
 MOST_POWERS = 8
 _STEPS = (1, 2, 5)
+# What differs by so much of its size does so by the errors of its sum, and would be written alike.
+ALIKE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ def cost_axis(values: Sequence[float], start: float, end: float) -> Axis:
 def score_axis(values: Sequence[float], start: float, end: float) -> Axis:
     """Return an axis for scores, no longer than it must be."""
     low, high = min(values), max(values)
-    return Axis(_round_steps(low, high if high > low else low + 1.0), False, start, end)
+    largest = max(1.0, abs(low), abs(high))
+    return Axis(_round_steps(low, low + largest if high - low <= ALIKE * largest else high), False, start, end)
 
 
 def _round_steps(low: float, high: float) -> tuple[float, ...]:
@@ -61,7 +64,7 @@ def _round_steps(low: float, high: float) -> tuple[float, ...]:
     step = next(each * power for each in (*_STEPS, 10) if each * power >= rough * 0.999)
     first = math.floor(low / step + 1e-9)
     last = max(math.ceil(high / step - 1e-9), first + 1)
-    return tuple(round(number * step, 12) for number in range(first, last + 1))
+    return tuple(float(f"{number * step:.12g}") for number in range(first, last + 1))
 
 
 def _round_ratios(low: float, high: float) -> tuple[float, ...]:

@@ -60,7 +60,7 @@ def examples_of(questions: object) -> list[BatchItem]:
             raise ConfigurationError(f"{item!r}: the question is empty", hint="ask something")
         if item.id is not None and item.id in seen:
             raise ConfigurationError(f"the id {item.id!r:.80} stands twice among the questions", hint="one each")
-        seen.update(filter(None, [item.id]))
+        seen.update(() if item.id is None else (item.id,))
     return items
 
 

@@ -20,6 +20,7 @@ from ..batch.meter import BatchProgress
 from ..budget import Budget
 from ..contemplator import Contemplator, opened_journal
 from ..errors import BatchStopped, ConfigurationError, ContemplateError
+from ..models.redaction import redact
 from ..run.answer_keys import Key
 from ..run.sync import run_blocking
 from ..usage import NOTHING
@@ -132,6 +133,8 @@ def _check(
         raise ConfigurationError(f"compare({against=})", hint=f"one of the ways: {', '.join(map(repr, ways))}")
     if metric is not None and key is not None:
         raise ConfigurationError("compare(metric=..., key=...)", hint="a key is for the default metric: give one")
+    if is_async(key):
+        raise ConfigurationError("compare(key=...) is async", hint="a plain function; a metric may be async")
     if not _NAME.fullmatch(name):
         raise ConfigurationError(f"compare(name={name!r:.80})", hint="1 to 23 letters, digits, '.', '_' or '-'")
     if is_async(on_progress):
@@ -172,7 +175,7 @@ class _Way:
         try:
             await self._ask(items, rules)
         except ContemplateError as error:
-            stopped = str(error)
+            stopped = redact(str(error))
         return WayReport(self._name, tuple(self._found[index] for index in sorted(self._found)), stopped)
 
     async def _ask(self, items: Sequence[BatchItem], rules: _Rules) -> None:

@@ -72,7 +72,8 @@ def _correlation(new: Sequence[float], old: Sequence[float]) -> float:
 
 def _student(values: Sequence[float]) -> Interval:
     mean = fmean(values)
-    if len(values) < 2:
+    # One value tells nothing of how they spread, and neither do a few equal ones.
+    if len(set(values)) < 2:
         return Interval(mean, -math.inf, math.inf)
     half = _t(len(values) - 1) * stdev(values) / math.sqrt(len(values))
     return Interval(mean, mean - half, mean + half)

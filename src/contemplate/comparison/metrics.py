@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, SupportsFloat
 
 from .. import answers
 from ..batch.items import BatchItem
 from ..errors import ConfigurationError
+from ..models.redaction import redact
 from ..result import RunResult
 from ..run.answer_keys import Key
 from .examples import expected_of
@@ -45,7 +46,7 @@ def check_expected(items: Sequence[BatchItem], key: Key | None) -> None:
             raise ConfigurationError(
                 f"{item!r}: no answer is expected of it", hint="Example(question, expected), or compare(metric=...)"
             )
-        if isinstance(expected, str) and _key(key, expected) is None:
+        if isinstance(expected, str) and _checked_key(key, item, expected) is None:
             raise ConfigurationError(
                 f"{item!r}: the answer that is expected has no key", hint="compare(key=...) or compare(metric=...)"
             )
@@ -61,9 +62,21 @@ async def score_of(metric: Metric, result: RunResult[Any], expected: object) -> 
     score = metric(result, expected)
     if inspect.isawaitable(score):
         score = await score
-    if not isinstance(score, (bool, int, float)) or not math.isfinite(score):
+    # Numbers of NumPy and the like are no `int` or `float`.
+    number = float(score) if isinstance(score, SupportsFloat) else math.nan
+    if not math.isfinite(number):
         raise ConfigurationError(f"it returned {score!r:.80}", hint="return True, False or a finite number")
-    return float(score)
+    return number
+
+
+def _checked_key(key: Key | None, item: BatchItem, expected: str) -> object:
+    try:
+        return _key(key, expected)
+    except Exception as error:
+        said = redact(f"{type(error).__name__}: {error}")
+        raise ConfigurationError(
+            f"{item!r}: compare(key=...) fails on the answer that is expected: {said}", hint="return None for no key"
+        ) from error
 
 
 def _key(key: Key | None, value: object) -> object:

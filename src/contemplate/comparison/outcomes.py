@@ -22,10 +22,12 @@ from ..errors import (
     ModelRateLimitError,
     ModelServerError,
     ModelTimeoutError,
+    error_info,
     revived,
 )
 from ..limits import BUDGET
 from ..models.redaction import redact
+from ..result import RunResult
 from ..usage import NOTHING, Usage
 from .examples import expected_of
 from .metrics import Metric, score_of
@@ -54,7 +56,8 @@ class Scored:
         expected: the answer that was expected; None if none was.
         output: the answer; None if there is none.
         score: what the metric gave for it, 0 if the way failed to give an answer. None if nothing can be said of the
-            way, as the model could not be reached, the budget was used up, or the metric failed.
+            way, as the model could not be reached, the budget was used up, or the metric failed; nor if something is
+            missing from the answer for want of these.
         error: why there is no answer or no score; None if there are both.
         complete: whether nothing is missing from the answer.
         usage: what it cost.
@@ -77,7 +80,7 @@ class Scored:
     @property
     def has_no_metric(self) -> bool:
         """Whether there is an answer, and no score for it, as the metric failed."""
-        return self.score is None and self.output is not None
+        return self.score is None and self.output is not None and self.complete
 
     def to_record(self) -> dict[str, JsonValue]:
         """Return it as a row of plain values, such as pandas takes."""
@@ -103,9 +106,9 @@ async def scored(done: BatchResult[Any], item: BatchItem, metric: Metric) -> Sco
     if done.result is not None and done.result.pending:
         error = ContemplateError(f"it waits for a decision on {'; '.join(map(str, done.result.pending))}")
     elif done.result is not None:
-        output = done.result.output
+        output, error = done.result.output, _want_of(done.result)
         try:
-            score = await score_of(metric, done.result, expected)
+            score = None if error is not None else await score_of(metric, done.result, expected)
         except Exception as raised:
             error = ContemplateError(f"the metric failed: {_said(raised)}")
     elif error is not None and says_something_of_the_way(error):
@@ -130,24 +133,38 @@ def says_something_of_the_way(error: Exception) -> bool:
     return isinstance(error, ContemplateError) and not any(map(_is_not_of_the_way, _causes(error)))
 
 
+def _want_of(result: RunResult[Any]) -> Exception | None:
+    """Return for want of what, that is not of the way, something is missing from an answer; None if nothing is."""
+    if result.complete:
+        return None
+    found = next(filter(_is_not_of_the_way, _errors_of(result)), None)
+    return None if found is None else ContemplateError(f"something is missing from the answer: {_said(found)}")
+
+
 def _causes(error: Exception) -> Iterator[BaseException]:
     cause: BaseException | None = error
     while cause is not None:
         yield cause
         cause = cause.__cause__
     partial = getattr(error, "partial", None)
-    for task in () if partial is None else partial.tasks:
-        if task.error is not None:
-            yield revived(task.error)
+    yield from () if partial is None else _errors_of(partial)
+
+
+def _errors_of(result: RunResult[Any]) -> Iterator[ContemplateError]:
+    """Yield the errors of the tasks, and the limit that ended the run, of which those of tasks have no name."""
+    yield from (revived(task.error) for task in result.tasks if task.error is not None)
+    if result.stopped_by is not None:
+        yield LimitExceeded(f"{result.stopped_by} was used up", limit=result.stopped_by)
 
 
 def _is_not_of_the_way(error: BaseException) -> bool:
     return isinstance(error, _NOT_OF_THE_WAY) or (isinstance(error, LimitExceeded) and error.limit.startswith(BUDGET))
 
 
-def _said(error: Exception) -> str:
-    kind = type(error).__name__
-    return str(error) if kind == ContemplateError.__name__ else f"{kind}: {error}"
+def _said(error: BaseException) -> str:
+    info = error_info(error)
+    said = str(error) if isinstance(error, ContemplateError) else info.message
+    return said if info.kind == ContemplateError.__name__ else f"{info.kind}: {said}"
 
 
 def _plain(value: object) -> JsonValue:

@@ -11,7 +11,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from ..arguments import checked_as, is_async
 from ..budget import Budget
-from ..data import readable
+from ..data import readable, to_json_text
 from ..decisions import Approve
 from ..errors import ConfigurationError, validation_problems
 from ..images import ImageSource, load_image
@@ -129,7 +129,8 @@ def checked_labels(labels: Mapping[str, JsonValue] | None) -> dict[str, JsonValu
         ConfigurationError: they are not JSON.
     """
     try:
-        return _LABELS.validate_python(labels or {})
+        # As text, so that no half of a surrogate pair is left, which cannot be written.
+        return _LABELS.validate_json(to_json_text(_LABELS.validate_python(labels or {})))
     except ValidationError as error:
         raise ConfigurationError(
             f"labels are not JSON: {validation_problems(error)}", hint="give what JSON can say"

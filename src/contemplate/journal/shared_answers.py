@@ -1,8 +1,9 @@
 """Answers that runs have in common: equal requests are asked once, in whatever run, and the answer is kept.
 
-A request is equal if the model's name, the messages, the tools, the schema and the settings are, those included that
-the model adds; the n-th of those in one place of a run has the n-th answer, as if the run were alone. A sample is the
-answer of nobody else: what is asked above temperature 0, or at the provider's, counts only if it has a seed.
+A request is equal if the model's name, its wrappers and its address, the messages, the tools, the schema and the
+settings are, those included that the model adds; the n-th of those in one place of a run has the n-th answer, as if the
+run were alone. A sample is the answer of nobody else: what is asked above temperature 0, or at the provider's, counts
+only if it has a seed.
 
 A shared answer takes as long as it took when it was asked, and its usage counts as it did then: so the seconds of a
 run, its deadline, its limits, and what a vote cuts off are as if it were alone. What failed or was cut off is no
@@ -13,7 +14,7 @@ The table is made on first use, so that versions of this package that know nothi
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from importlib.resources import files
@@ -33,6 +34,7 @@ from .sqlite import Journal, checksum_of
 
 # Seconds for which other writers are waited for: without its answer a call is only asked again.
 PATIENCE = 1.0
+PACKAGE = __name__.partition(".")[0]
 
 
 class _Answer(NamedTuple):
@@ -125,7 +127,7 @@ class SharingModel(Wrapper):
         whole = replace(request, settings=_settings_of(self.inner, request.settings))
         if whole.settings.temperature != 0 and whole.settings.seed is None:
             return await self.inner.request(request, on_delta)
-        key = digest_of(request_digest(request_pieces(self.name, whole)), str(self._nth))
+        key = digest_of(request_digest(request_pieces(self.name, whole)), _made_of(self.inner), str(self._nth))
         began = anyio.current_time()
         # Also while it waits: whoever is cut off then has not asked.
         self.shared = True
@@ -152,10 +154,28 @@ class SharingModel(Wrapper):
         return not self.shared
 
 
-def _settings_of(model: Model | None, settings: ModelSettings) -> ModelSettings:
+def _settings_of(model: Model, settings: ModelSettings) -> ModelSettings:
     """Return the settings of a call with those that the model, or one within it, adds."""
-    while model is not None:
-        own: object = getattr(model, "settings", None)
+    for each in _layers(model):
+        own: object = getattr(each, "settings", None)
         settings = settings.over(own) if isinstance(own, ModelSettings) else settings
-        model = getattr(model, "inner", None)
     return settings
+
+
+def _made_of(model: Model) -> str:
+    """Return what a model is beside its name: the wrappers around it, and where it is.
+
+    Of a class that a user wrote the name says it: what its `repr` has may change from call to call.
+    """
+    *wrappers, innermost = _layers(model)
+    kind = type(innermost)
+    ours = str(getattr(kind.__repr__, "__module__", "")).startswith(f"{PACKAGE}.")
+    return " ".join((*(type(each).__qualname__ for each in wrappers), repr(innermost) if ours else kind.__qualname__))
+
+
+def _layers(model: Model) -> Iterator[Model]:
+    """Yield a model, and those within it."""
+    layer: Model | None = model
+    while layer is not None:
+        yield layer
+        layer = getattr(layer, "inner", None)

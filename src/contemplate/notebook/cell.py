@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from ..events import Event
+from ..models.redaction import redact
 from ..result import ErrorInfo, RunResult
 from ..views.html import end_of, shown_end, shown_live, shown_result
 from ..views.pace import SEPARATOR
@@ -62,7 +63,7 @@ class CellView:
 
     def _show(self, html: str, text: str) -> None:
         # For those that show no HTML, such as a console, there is a line of text.
-        data = {"text/html": html, "text/plain": text}
+        data = {"text/html": html, "text/plain": redact(text)}
         if data == self._shown:
             return
         self._publisher.publish(data, transient={"display_id": self._id}, update=bool(self._shown))

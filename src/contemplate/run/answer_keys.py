@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,7 @@ def key_of(result: TaskResult, key: Key | None, ctx: RunContext) -> str | None:
         ctx: the run.
 
     Raises:
-        AggregationError: the key function raised an error.
+        AggregationError: the key function raised an error, or is async.
     """
     if not result.answered:
         return None
@@ -38,6 +39,10 @@ def key_of(result: TaskResult, key: Key | None, ctx: RunContext) -> str | None:
             f"the key function raised {type(error).__name__} on the answer of task {result.id!r}: {error}",
             hint="return None for an answer that cannot be parsed",
         ) from error
+    if inspect.iscoroutine(found):
+        # Each would be a key of its own.
+        found.close()
+        raise AggregationError("the key function is async", hint="a plain function of an answer")
     return found if found is None or isinstance(found, str) else answers.typed(found)
 
 

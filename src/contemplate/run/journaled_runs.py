@@ -34,6 +34,7 @@ from .run import Job, Parts, carry_out, new_run_id
 from .task_context import TaskContext
 
 SHARE_BEFORE = 0.1
+_OTHERWISE = "give another run_id; in a batch or a comparison, another id or name"
 
 
 async def keep_or_continue(
@@ -115,9 +116,9 @@ def _answer_of(record: RunRecord, parts: Parts, job: Job, configuration: Mapping
 
 def _check_question(before: RunRecord, job: Job) -> None:
     if (before.question, before.images) != (job.question, job.images):
-        raise ConfigurationError(f"run {before.run_id!r} has another question", hint="give another run_id")
+        raise ConfigurationError(f"run {before.run_id!r} has another question", hint=_OTHERWISE)
     if before.history != job.history:
-        raise ConfigurationError(f"run {before.run_id!r} has another history", hint="give another run_id")
+        raise ConfigurationError(f"run {before.run_id!r} has another history", hint=_OTHERWISE)
 
 
 def _check_configuration(before: RunRecord, now: Mapping[str, str]) -> None:

@@ -32,6 +32,8 @@ def questions_in(options: argparse.Namespace, *, needed: bool) -> list[Example]:
         if problem is None and column not in row.columns and (needed or options.answer_column):
             there = ", ".join(map(repr, row.columns)) or "none"
             problem = f"line {row.line}: there is no {column!r}; there are: {there}"
+        if problem is None and needed and row.columns[column] in (None, ""):
+            problem = f"line {row.line}: {column!r} is empty"
         if problem is not None:
             problems.append(problem)
         else:
