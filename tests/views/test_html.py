@@ -289,6 +289,18 @@ def test_what_is_large_is_cut_and_counted() -> None:
     assert "and 900 more" in Read(Plan(tasks=tasks)._repr_html_()).text
 
 
+def test_what_anybody_named_or_noted_is_cut() -> None:
+    long, call = "x" * 100_000, PendingCall(id="1", run_id="r", tool="rm", arguments={"path": "x" * 100_000})
+    for fields in (
+        {"notes": (long,)},
+        {"points": {long: 1.0}},
+        {"missing": (long,), "complete": False},
+        {"pending": (call,)},
+    ):
+        assert len(result_of(**fields)._repr_html_()) < 10_000
+    assert len(shown_end(result_of(text=""), ErrorInfo(kind="E", message=long, hint=long))) < 10_000
+
+
 def test_what_is_just_as_large_as_it_may_be_is_whole() -> None:
     tasks = (task("a", title="t" * 160, prompt="p" * 1000), *(task(str(number)) for number in range(99)))
     page = result_of(text="a" * 50_000, plan=Plan(tasks=tasks), notes=("n",) * 10)._repr_html_()

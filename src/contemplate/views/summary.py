@@ -66,15 +66,17 @@ def leading(event: VoteCounted | StandingsChanged) -> str:
 def first_place(points: Mapping[str, float]) -> str:
     """Return who is first by these points, the strongest first, such as "sample-5 is first with 2.5 points"."""
     first, most = next(iter(points.items()))
-    return f"{first} is first with {most:.6g} point{'' if most == 1 else 's'}"
+    return f"{_short(first)} is first with {most:.6g} point{'' if most == 1 else 's'}"
 
 
 def majority(answer: str, votes: int, of: int) -> str:
     """Return how many votes an answer has, such as "3 of 4 said 42"."""
-    answer = " ".join(redact(answer).split())
-    if len(answer) > MAX_ANSWER:
-        answer = answer[: MAX_ANSWER - 3] + "..."
-    return f"{votes} of {of} said {answer}"
+    return f"{votes} of {of} said {_short(answer)}"
+
+
+def _short(text: str) -> str:
+    line = " ".join(redact(text).split())
+    return line if len(line) <= MAX_ANSWER else line[: MAX_ANSWER - 3] + "..."
 
 
 def usage_text(usage: Usage) -> str:

@@ -14,7 +14,7 @@ from ..summary import cost_line, majority
 from ..task_states import TaskStates
 from .answer import answer_html
 from .elements import Markup, element
-from .task_list import plan_html, states_html
+from .task_list import MOST_TEXT, beginning_of, plan_html, states_html
 
 # Characters of an answer that is being written: it is read as Markdown five times a second.
 MOST_LIVE = 8000
@@ -53,8 +53,8 @@ def shown_live(reached: RunResult[Any], states: TaskStates, doing: str) -> Marku
 
 def shown_end(reached: RunResult[Any], error: ErrorInfo) -> Markup:
     """Return a run that ended with an error, or was interrupted, as a view of its own."""
-    said = [element("p", element("b", f"{error.kind}: "), redact(error.message))]
-    said += [element("p", redact(error.hint))] if error.hint else []
+    said = [element("p", element("b", f"{error.kind}: "), beginning_of(redact(error.message), MOST_TEXT))]
+    said += [element("p", beginning_of(redact(error.hint), MOST_TEXT))] if error.hint else []
     notice = element("div", *said, class_="notice error")
     return _view(
         *_answer(reached),
@@ -83,11 +83,11 @@ def _answer(result: RunResult[Any]) -> list[Markup]:
 
 def _incomplete(result: RunResult[Any]) -> list[Markup]:
     if result.pending:
-        waiting = [element("p", redact(str(call))) for call in result.pending[:MOST_LINES]]
+        waiting = [element("p", beginning_of(redact(str(call)), MOST_TEXT)) for call in result.pending[:MOST_LINES]]
         return [element("div", element("p", element("b", "suspended, and waits for:")), *waiting, class_="notice")]
     if result.complete:
         return []
-    missing = f", missing: {', '.join(result.missing[:MOST_LINES])}" if result.missing else ""
+    missing = f", missing: {', '.join(map(beginning_of, result.missing[:MOST_LINES]))}" if result.missing else ""
     left = len(result.missing) - MOST_LINES
     return [
         element("div", element("b", "incomplete"), missing, f" and {left:,} more" if left > 0 else "", class_="notice")
@@ -104,10 +104,10 @@ def _details(result: RunResult[Any], *, opened: bool) -> Iterator[Markup]:
         ]
         yield _opened(f"votes for {_count(len(votes), 'answer')}", element("ul", *_some(votes)), opened=False)
     if result.points:
-        points = [element("li", f"{task}: {each:.6g}") for task, each in result.points.items()]
+        points = [element("li", f"{beginning_of(task)}: {each:.6g}") for task, each in result.points.items()]
         yield _opened(f"points of {_count(len(points), 'answer')}", element("ul", *_some(points)), opened=False)
     if result.notes:
-        notes = [element("li", redact(each)) for each in result.notes]
+        notes = [element("li", beginning_of(redact(each), MOST_TEXT)) for each in result.notes]
         yield _opened(_count(len(notes), "note"), element("ul", *_some(notes)), opened=False)
 
 

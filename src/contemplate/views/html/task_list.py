@@ -65,7 +65,7 @@ def _state(state: TaskState, states: TaskStates, *, texts: bool) -> Markup:
     within = states.within(state.task.id) if state.status == "running" else ""
     said = " · ".join(filter(None, (within, state.said)))
     # Of what is being written, the end is the news.
-    said = end_of(said) if state.status == "running" else _short(said)
+    said = end_of(said) if state.status == "running" else beginning_of(said)
     line = joined(
         element("span", _MARKS[state.status], class_=f"mark {state.status.replace(' ', '-')}"),
         " ",
@@ -79,12 +79,12 @@ def _state(state: TaskState, states: TaskStates, *, texts: bool) -> Markup:
 def _label(task: Task, depth: int) -> tuple[str, ...]:
     depth = min(depth, MOST_DEPTH)
     branch = "\u2003" * (depth - 1) + "└ " if depth else ""
-    return branch, element("b", _short(task.label)), " "
+    return branch, element("b", beginning_of(task.label)), " "
 
 
 def _needs(task: Task, tasks: Mapping[str, Task]) -> Markup:
     needs = ", ".join(tasks[need].label for need in task.needs)
-    return element("span", _short(f"after {needs}"), class_="dim") if needs else Markup()
+    return element("span", beginning_of(f"after {needs}"), class_="dim") if needs else Markup()
 
 
 def _opened(line: Markup, text: str) -> tuple[Markup, ...]:
@@ -100,9 +100,10 @@ def end_of(text: str) -> str:
     return line if len(line) <= MOST_WRITTEN else f"…{line[-MOST_WRITTEN:]}"
 
 
-def _short(text: str) -> str:
+def beginning_of(text: str, most: int = MOST_SAID) -> str:
+    """Return the beginning of a text, at most so many characters, in one line."""
     line = " ".join(text.split())
-    return line if len(line) <= MOST_SAID else f"{line[:MOST_SAID]}…"
+    return line if len(line) <= most else f"{line[:most]}…"
 
 
 def _more(text: str) -> Markup:
