@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from contemplate import ContemplateError, Contemplator, aggregators, planners
+from contemplate import (
+    Agent,
+    ContemplateError,
+    Contemplator,
+    Message,
+    RunContext,
+    RunResult,
+    Task,
+    TaskResult,
+    aggregators,
+    checked,
+    planners,
+    tool,
+)
 from contemplate.errors import ConfigurationError
 from contemplate.events import Event
+from contemplate.journal import Journal
+from contemplate.messages import ToolCall
 from contemplate.models import OpenAIModel, resolve
-from contemplate.models.redaction import redact, shown_url
-from contemplate.testing import FaultyServer
+from contemplate.redaction import redact, shown_url
+from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import FAULTS, Exchange, HttpError, RawBody, Reply
 
 pytestmark = pytest.mark.anyio
@@ -101,3 +119,62 @@ def test_what_is_told_of_a_text(text: str, told: str) -> None:
     secrets = (KEY, f"{KEY}-and-more", "none", "")
     assert redact(text, *secrets) == told
     assert redact(told, *secrets) == told
+
+
+RAISED = f"GET https://ann:{PASSWORD}@host/v1?api_key={KEY} failed, Authorization: Bearer {KEY}"
+
+
+def failing(*given: object) -> Any:
+    raise RuntimeError(RAISED)
+
+
+async def failing_plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+    yield failing()
+
+
+async def failing_merge(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
+    return str(failing())
+
+
+@tool
+def fetch() -> str:
+    """Fetch."""
+    return str(failing())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tools": [fetch]},
+        {"agent": failing},
+        {"planner": failing_plan},
+        {"aggregator": failing_merge},
+        {"agent": checked(Agent(), failing)},
+        {"aggregator": aggregators.vote(key=failing)},
+        {"planner": planners.verified(failing)},
+    ],
+    ids=["tool", "agent", "planner", "aggregator", "check", "key", "verifier"],
+)
+async def test_what_users_code_raises_goes_nowhere_with_its_secrets(
+    options: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither to the model, nor into an event, a log, a journal, a record or an error."""
+    caplog.set_level(logging.DEBUG, logger="contemplate")
+    call = Message(role="assistant", tool_calls=(ToolCall(id="1", name="fetch", arguments="{}"),))
+    model = ScriptedModel(lambda request: call if request.tools and request.messages[-1].role != "tool" else "done")
+    events: list[Event] = []
+    journal = Journal(tmp_path / "runs.db")
+    mind = Contemplator(model, **{"mode": "vote", **options}, on_event=events.append, journal=journal)
+    said: list[str] = []
+    try:
+        result: RunResult[Any] | None = await mind.run("q", run_id="r")
+    except ContemplateError as error:
+        said, result = [str(error), repr(error), str(error.hint)], error.partial
+    journal.close()
+    assert result is not None
+    assert "[secret]" in "".join(event.model_dump_json() for event in events)
+    said += [result.model_dump_json(), str(result.to_records()), result._repr_html_(), repr(model.requests)]
+    said += [event.model_dump_json() for event in events] + [record.getMessage() for record in caplog.records]
+    said.append((tmp_path / "runs.db").read_bytes().decode(errors="replace"))
+    for text in said:
+        assert not [secret for secret in (KEY, PASSWORD) if secret in text], text

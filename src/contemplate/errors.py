@@ -39,6 +39,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .redaction import redact
+
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
@@ -58,6 +60,8 @@ class ContemplateError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        # Many repeat what a server, a tool or code of a user's has said.
+        message, hint = redact(message), hint and redact(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -275,31 +279,35 @@ def revived(info: ErrorInfo) -> ContemplateError:
 
 
 def error_info(error: BaseException) -> ErrorInfo:
-    """Describe `error` as data; for a group of one exception, that exception."""
+    """Describe `error` as data, without secrets; for a group of one exception, that exception.
+
+    It goes into events, logs and journals, and what users' code raises may have a key in it.
+    """
     # Imported here, so that code that only catches errors does not load the classes of results.
     from .result import ErrorInfo
 
     error = sole(error)
-    if isinstance(error, ModelError):
+    kind = type(error).__name__
+    if isinstance(error, ContemplateError):
+        if not isinstance(error, ModelError):
+            return ErrorInfo(kind=kind, message=error.message, hint=error.hint)
         return ErrorInfo(
-            kind=type(error).__name__,
+            kind=kind,
             message=error.message,
             hint=error.hint,
             status=error.status,
             code=error.code,
             retry_after=error.retry_after,
         )
-    if isinstance(error, ContemplateError):
-        return ErrorInfo(kind=type(error).__name__, message=error.message, hint=error.hint)
-    if type(error).__name__ in CANCELLATIONS and not isinstance(error, Exception):
+    if kind in CANCELLATIONS and not isinstance(error, Exception):
         # What an event loop says of it, the address of a cancel scope, helps nobody.
-        return ErrorInfo(kind=type(error).__name__, message="it was cancelled")
+        return ErrorInfo(kind=kind, message="it was cancelled")
     try:
         message = str(error) or repr(error)
     except Exception:
         # An exception of a user's, which cannot say what it is.
         message = "it has no message"
-    return ErrorInfo(kind=type(error).__name__, message=message)
+    return ErrorInfo(kind=kind, message=redact(message))
 
 
 def validation_problems(error: ValidationError) -> str:

@@ -13,7 +13,7 @@ from pydantic import JsonValue
 
 from ..decisions import Approve, Approved, Decision, Denied, PendingCall, Returned
 from ..errors import ConfigurationError
-from ..models.redaction import redact
+from ..redaction import redact
 from ..result import RunResult
 from ..run.event_loops import call_soon
 from ..tools.mcp import mcp_tools

@@ -12,8 +12,8 @@ from pydantic import JsonValue
 from ..contemplator import Contemplator
 from ..errors import ConfigurationError, error_info
 from ..limits import Limits
-from ..models.redaction import shown_url
 from ..models.registry import default_name
+from ..redaction import shown_url
 from ..result import RunResult
 from ..run.listeners import Listener
 from ..run.run import new_run_id

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from ..journal import Entry, Journal
 from ..journal.entries import message_of
-from ..models.redaction import redact
+from ..redaction import redact
 from ..result import TaskResult
 from ..views.summary import failure_reason, usage_text
 

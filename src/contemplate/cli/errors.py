@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ConfigurationError, ContemplateError, LimitExceeded
-from ..models.redaction import redact
+from ..redaction import redact
 from ..result import RunResult
 from .console import say
 from .exit_codes import FAILED, INCOMPLETE, USAGE
@@ -21,9 +21,9 @@ def exit_code_of(error: BaseException) -> int:
 def say_error(error: BaseException, *, traceback_shown: bool = False) -> None:
     """Say what went wrong, what to do, and what was reached."""
     if isinstance(error, ContemplateError):
-        say(redact(f"error: {error.message}"))
+        say(f"error: {error.message}")
         if error.hint:
-            say(redact(f"hint: {error.hint}"))
+            say(f"hint: {error.hint}")
         if error.partial is not None:
             _say_partial(error.partial)
     elif isinstance(error, OSError):

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from ..errors import ConfigurationError
 from ..journal import Entry, Journal, RunRecord
-from ..models.redaction import redact
+from ..redaction import redact
 from ..result import RunResult
 from ..views.printable import printable
 from ..views.summary import summary_line

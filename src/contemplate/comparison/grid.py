@@ -20,7 +20,7 @@ from ..batch.meter import BatchProgress
 from ..budget import Budget
 from ..contemplator import Contemplator, opened_journal
 from ..errors import BatchStopped, ConfigurationError, ContemplateError
-from ..models.redaction import redact
+from ..redaction import redact
 from ..run.answer_keys import Key
 from ..run.sync import run_blocking
 from ..usage import NOTHING

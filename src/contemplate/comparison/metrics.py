@@ -10,7 +10,7 @@ from typing import Any, SupportsFloat
 from .. import answers
 from ..batch.items import BatchItem
 from ..errors import ConfigurationError
-from ..models.redaction import redact
+from ..redaction import redact
 from ..result import RunResult
 from ..run.answer_keys import Key
 from .examples import expected_of

@@ -26,7 +26,7 @@ from ..errors import (
     revived,
 )
 from ..limits import BUDGET
-from ..models.redaction import redact
+from ..redaction import redact
 from ..result import RunResult
 from ..usage import NOTHING, Usage
 from .examples import expected_of

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..errors import ConfigurationError
-from .redaction import shown_url
+from ..redaction import shown_url
 
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 

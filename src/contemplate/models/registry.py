@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
+from ..redaction import shown_url
 from .base import Model
-from .redaction import shown_url
 from .wrappers.retry import Retry
 
 if TYPE_CHECKING:

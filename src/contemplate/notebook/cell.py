@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from ..events import Event
-from ..models.redaction import redact
+from ..redaction import redact
 from ..result import ErrorInfo, RunResult
 from ..views.html import end_of, shown_end, shown_live, shown_result
 from ..views.pace import SEPARATOR

@@ -36,8 +36,8 @@ from ..limits import Limits
 from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
 from ..models.accounting import accounted
 from ..models.context_size import check_fit
-from ..models.redaction import redact
 from ..models.tokens import request_tokens
+from ..redaction import redact
 from ..usage import NOTHING, Price, Usage
 from .activity import Activity, current_activity
 from .budget import Ledger

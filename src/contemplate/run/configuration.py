@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ..events import EVERYONE
-from ..models.redaction import redact
+from ..redaction import redact
 from .run import Parts
 
 PACKAGE = __name__.partition(".")[0]

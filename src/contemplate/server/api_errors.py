@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ..budget import Budget
 from ..decisions import PendingCall
 from ..errors import ContemplateError, LimitExceeded, error_info
-from ..models.redaction import redact
+from ..redaction import redact
 from ..result import ErrorInfo
 
 SERVER_STOPPED = "server_stopped"

@@ -19,9 +19,9 @@ from starlette.applications import Starlette
 from ..contemplator import Contemplator
 from ..errors import ConfigurationError
 from ..models import Model, resolve
-from ..models.redaction import redact
 from ..modes import Mode
 from ..prompts import DEFAULTS, Prompts
+from ..redaction import redact
 from .active_runs import ActiveRuns
 from .announced_server import AnnouncedServer, listen
 from .app import build_app, keep_connections

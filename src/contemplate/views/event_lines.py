@@ -27,8 +27,8 @@ from ..events import (
     ToolStarted,
     VoteCounted,
 )
-from ..models.redaction import redact
 from ..plan import Task
+from ..redaction import redact
 from ..result import Outcome, TaskResult
 from .summary import failure_reason
 

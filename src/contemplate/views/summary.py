@@ -7,7 +7,7 @@ from typing import Any
 
 from ..events import StandingsChanged, VoteCounted
 from ..limits import BUDGET, limit_in_words
-from ..models.redaction import redact
+from ..redaction import redact
 from ..result import Outcome, RunResult, TaskResult
 from ..usage import Usage
 

@@ -15,7 +15,7 @@ from ...budget import Budget
 from ...contemplator import Contemplator
 from ...errors import BatchStopped, ConfigurationError, error_info
 from ...journal import Journal
-from ...models.redaction import redact
+from ...redaction import redact
 from ...views.summary import usage_text
 from ..approvals import tools_in
 from ..console import say
@@ -192,7 +192,7 @@ def line_for(row: Row, done: BatchResult[str] | None) -> dict[str, Any]:
         line["error"] = {"kind": "ConfigurationError", "message": row.problem, "hint": None}
     elif done.error is not None:
         info = error_info(done.error)
-        line["error"] = {"kind": info.kind, "message": redact(info.message), "hint": info.hint}
+        line["error"] = {"kind": info.kind, "message": info.message, "hint": info.hint}
     elif done.result is not None and done.result.pending:
         waiting = "; ".join(map(str, done.result.pending))
         hint = f"contemplate resume {done.result.run_id} --journal FILE, then the same command again; or --yes-to TOOL"

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import anyio.to_thread
 
 from ...errors import ConfigurationError, ModelAuthError
-from ..redaction import shown_url
+from ...redaction import shown_url
 from .connection import DIRECT, Connection
 
 OPENAI_URL = "https://api.openai.com/v1"

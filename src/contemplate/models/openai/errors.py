@@ -17,7 +17,7 @@ from ...errors import (
     ModelResponseError,
     ModelServerError,
 )
-from ..redaction import redact
+from ...redaction import redact
 from .completion import BadCompletion, CutOff, GivenUp, ReportedError
 from .context_overflow import overflow
 from .endpoint import Endpoint

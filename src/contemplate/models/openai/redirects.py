@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from ..redaction import shown_url
+from ...redaction import shown_url
 from .transport import BadStatus, Redirected
 
 MAX_REDIRECTS = 5

@@ -24,9 +24,9 @@ from ...errors import (
     ModelTimeoutError,
     sole,
 )
+from ...redaction import redact
 from ..openai.context_overflow import overflow
 from ..openai.error_body import ErrorBody, error_body
-from ..redaction import redact
 from .response import Broken, IncompleteResponse
 
 MAX_MESSAGE = 500

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import anyio
 
 from ...errors import MissingDependencyError, ModelContextError, ModelTimeoutError
+from ...redaction import shown_url
 from ...settings import ModelSettings
 from ...usage import Price
 from ..base import Delta, DeltaSink, ModelRequest, ModelResponse, RunMark, outermost_run
@@ -20,7 +21,6 @@ from ..context_size import ContextSize
 from ..openai.stream_timeouts import StreamTimeouts
 from ..per_loop import PerLoop
 from ..prices import listed_price
-from ..redaction import shown_url
 from .known_context import KnownContext
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from ...models.redaction import redact
 from ...plan import Plan
+from ...redaction import redact
 from ...result import ErrorInfo, RunResult
 from ..summary import cost_line, majority
 from ..task_states import TaskStates
