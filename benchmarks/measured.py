@@ -22,7 +22,7 @@ import anyio
 from contemplate import ComparisonReport, Contemplator, Example, RunResult, compare
 from contemplate.comparison import Scored, WayReport
 from contemplate.comparison.grid import run_of
-from contemplate.errors import ConfigurationError
+from contemplate.errors import ModelResponseError
 from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.journal.entries import Voice
 from contemplate.models import DeltaSink, Model, ModelRequest, ModelResponse
@@ -259,14 +259,14 @@ class Recorded:
         """Return what was answered, or wait.
 
         Raises:
-            ConfigurationError: the call is not known.
+            ModelResponseError: the call is not known. It is the way's own failure, as it was when it was asked.
         """
         run, call = self._known.next(self._way)
         served = self.served[run]
         if call is not None and call.outcome == "cancelled":
             await anyio.sleep_forever()
         if call is None or call.response is None:
-            raise ConfigurationError("this call is not known, and no model is asked")
+            raise ModelResponseError("this call is not known, and no model is asked", model=self.name)
         served.tasks.add(call.task)
         served.usage += call.usage
         # With what earlier attempts cost that failed.

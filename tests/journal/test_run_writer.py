@@ -37,10 +37,16 @@ async def test_whatever_keeps_it_from_being_written_the_answer_is_there(error: E
 
 
 async def test_what_cannot_be_written_of_a_run_that_begins_is_told_before_it_asks() -> None:
+    class Broken(Journal):
+        """A journal that cannot write how a run begins."""
+
+        def write(self, writes: Sequence[Write], patience: float = 0.0) -> None:
+            raise ValueError("no such number")
+
     model = ScriptedModel("yes")
-    mind = Contemplator(model, mode="instant", journal=Journal())
-    with pytest.raises(JournalError, match="run 'r' cannot be recorded: .*surrogates") as told:
-        await mind.run("So?", run_id="r", labels={"half": "\ud800"})
+    mind = Contemplator(model, mode="instant", journal=Broken())
+    with pytest.raises(JournalError, match="run 'r' cannot be recorded: no such number") as told:
+        await mind.run("So?", run_id="r")
     assert "labels" in str(told.value.hint)
     assert not model.requests
 
