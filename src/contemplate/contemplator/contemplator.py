@@ -266,7 +266,7 @@ class Contemplator(Generic[OutputT]):
         """Estimate the calls, tokens and USD of a run, without making a call. Takes the arguments of `run`.
 
         Raises:
-            ConfigurationError: the question is empty, or an image cannot be read.
+            ConfigurationError: the question is empty, an image cannot be read, or a model of a part does not exist.
         """
         return estimated(*self._prepared(question, output_type, options))
 

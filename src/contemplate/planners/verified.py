@@ -86,4 +86,5 @@ def verified(
         tasks=(1 + passes, lines * rejections * (1 + passes)),
         repairs=repairs,
         likely=(1 + calls, lines * min(2, rejections) * (1 + calls)),
+        models=(None, rules.model),
     )
