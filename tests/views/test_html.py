@@ -150,6 +150,17 @@ def test_money_is_no_formula(text: str, money: int) -> None:
     assert Read(page).text.strip() == text.replace("\\$", "$")
 
 
+@given(st.lists(st.sampled_from(["> ", "- ", "1. "]), min_size=15, max_size=40), st.sampled_from(["\n", "\n\n"]))
+def test_what_is_nested_deeply_is_there(marks: list[str], gap: str) -> None:
+    lines = ["".join(mark if mark == "> " else " " * len(mark) for mark in marks[:n]) for n in range(len(marks))]
+    text = gap.join(f"{before}{mark}word{n}." for n, (before, mark) in enumerate(zip(lines, marks, strict=True)))
+    shown = Read(answer_html(text, len(text))).text
+    assert [n for n in range(len(marks)) if f"word{n}." not in shown] == []
+    at_once = Read(answer_html("".join(marks) + "word\n\nafter")).text
+    assert "word" in at_once
+    assert "after" in at_once
+
+
 def test_without_what_reads_markdown_it_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("markdown_it", "contemplate.views.html.markdown", "contemplate.views.markdown_parser"):
         monkeypatch.setitem(sys.modules, name, None)
