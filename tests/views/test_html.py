@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate import PendingCall, Plan, RunResult, Task, TaskResult
+from contemplate import BatchResult, PendingCall, Plan, RunResult, Task, TaskResult
+from contemplate.errors import LimitExceeded, ModelServerError
 from contemplate.events import TaskDelta, TaskPlanned, TaskStarted
 from contemplate.messages import ImagePart
 from contemplate.result import ErrorInfo, Outcome
-from contemplate.views.html import shown_end, shown_live
+from contemplate.views.html import shown_end, shown_live, shown_question
 from contemplate.views.html.answer import answer_html
 from contemplate.views.html.elements import Markup, element
 from contemplate.views.html.task_list import MOST_WRITTEN
@@ -104,6 +105,7 @@ def pages_of(text: str) -> list[str]:
     result = result_of(**fields, answer=text, stopped_by=text)
     waiting = result_of(**fields, pending=(pending,))
     shown = [each._repr_html_() for each in (result, waiting, result.plan)]
+    shown += [shown_question(text, result, None), shown_question(text, result, error)]
     return [*shown, shown_live(result, TaskStates.of(result), text), shown_end(result, error)]
 
 
@@ -126,6 +128,18 @@ def test_links_lead_to_the_web_only() -> None:
     assert read.links == ["https://a.org", "HTTP://e.org"]
     assert "[f](/g)" in read.text
     assert 'rel="noopener noreferrer"' in answer_html(text)
+
+
+def test_a_question_of_a_batch_is_shown_with_what_came_of_it() -> None:
+    result = result_of("answered", text="It is **so**.")
+    text = Read(BatchResult(0, None, "Is <it> so?", result)._repr_html_()).text
+    assert all(part in text for part in ("Is <it> so?", "It is so.", "run r1"))
+    down: BatchResult[str] = BatchResult(1, "b", "Why?", error=ModelServerError("down", model="m", hint="wait"))
+    assert all(part in Read(down._repr_html_()).text for part in ("Why?", "ModelServerError: ", "down", "wait"))
+    limited = LimitExceeded("no more", limit="calls")
+    limited.partial = result
+    partly: BatchResult[str] = BatchResult(2, None, "Why?", error=limited)
+    assert all(part in Read(partly._repr_html_()).text for part in ("Why?", "It is so.", "no more", "run r1"))
 
 
 def test_an_answer_is_markdown() -> None:

@@ -29,6 +29,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         options.question = " ".join(options.question)
         if options.json and options.events:
             parser().error("--json and --events exclude each other")
+    if getattr(options, "no_journal", False) and options.journal:
+        parser().error("--journal and --no-journal exclude each other")
     return options
 
 

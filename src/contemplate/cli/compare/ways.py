@@ -91,7 +91,7 @@ def _of_file(options: argparse.Namespace) -> Ways:
             minds = minds(model_named(options.model))
     except ContemplateError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(f"{path}: {type(error).__name__}: {error}", hint="--traceback shows where") from error
     finally:
         sys.path.remove(str(path.resolve().parent))
