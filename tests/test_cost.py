@@ -69,6 +69,12 @@ OTHER_MODELS: dict[str, Callable[[Model], dict[str, Any]]] = {
         "aggregator": aggregators.by_kind(candidates=aggregators.synthesize(model=other), others=aggregators.first()),
     },
     "nested": lambda other: {"mode": "instant", "agent": Contemplator(other, mode="instant")},
+    "judge within": lambda other: {
+        "mode": "instant",
+        "agent": Contemplator(
+            ScriptedModel(in_form), planner=planners.sample(2), aggregator=aggregators.judge(model=other)
+        ),
+    },
     "council": lambda other: {"mode": modes.council(other, other)},
 }
 

@@ -8,8 +8,7 @@ from .agents.agent import Agent
 from .agents.self_refine import Refined
 from .data import Data
 from .messages import Message
-from .models import Model, ModelRequest, price_of
-from .models.registry import resolve
+from .models import Model, ModelRequest, price_of, resolve
 from .models.tokens import request_tokens
 from .planners.planner_size import Sized, Span
 from .run.protocols import likely_model_calls, models_of, more_tasks, most_model_calls
@@ -92,7 +91,7 @@ def estimated(parts: Parts, job: Job) -> Estimate:
         low=int(low * (question + PROMPT[0]) * FEWEST),
         high=None if high is None else high * (question + PROMPT[1]) + 2 * ((tasks[1] or 0) + again) * times * answer,
     )
-    models = _models(parts, concludes=concluding != 0)
+    models = models_in(parts, tasks[1])
     unknown = dict.fromkeys(each.name for each in models if price_of(each) is None)
     prices = [price for each in models if (price := price_of(each)) is not None]
     return Estimate(
@@ -118,8 +117,8 @@ def _likely(sized: Sized | None, each: int, merges_at_least: int, merges: int, b
     return Range(low=max(bounds.low, low + merges_at_least), high=high + merges)
 
 
-def _models(parts: Parts, *, concludes: bool) -> list[Model]:
-    """Return the models that a run may call.
+def models_in(parts: Parts, tasks: int | None) -> tuple[Model, ...]:
+    """Return the models that a run with these parts may call, as far as they say, to conclude from so many tasks.
 
     Raises:
         ConfigurationError: one of them does not exist, or cannot be set up.
@@ -128,9 +127,9 @@ def _models(parts: Parts, *, concludes: bool) -> list[Model]:
     named = [
         *(each for each in models_of(parts.agent) if each is not None),
         *models_of(parts.planner),
-        *(models_of(parts.aggregator) if concludes else ()),
+        *(() if most_model_calls(parts.aggregator, tasks) == 0 else models_of(parts.aggregator)),
     ]
-    return [parts.model if each is None else resolve(each) for each in {id(each): each for each in named}.values()]
+    return tuple(parts.model if each is None else resolve(each) for each in {id(each): each for each in named}.values())
 
 
 def _cost(prices: Collection[Price], read: Range, written: Range) -> Range:

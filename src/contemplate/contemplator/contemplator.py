@@ -17,7 +17,7 @@ from ..batch.meter import BatchProgress
 from ..budget import Budget
 from ..decisions import Approve
 from ..errors import ConfigurationError
-from ..estimate import Estimate, estimated
+from ..estimate import Estimate, estimated, models_in
 from ..events import EVERYONE, Speaker
 from ..limits import Limits
 from ..models import Model, resolve
@@ -171,6 +171,15 @@ class Contemplator(Generic[OutputT]):
     def model(self) -> Model:
         """The model."""
         return self._parts.model
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """The models that its runs may call, as far as its parts say.
+
+        Raises:
+            ConfigurationError: one of them does not exist, or cannot be set up.
+        """
+        return models_in(self._parts, None)
 
     @property
     def toolsets(self) -> tuple[Toolset, ...]:

@@ -61,11 +61,8 @@ def toolsets_of(agent: AgentFunction) -> Sequence[Toolset]:
 
 
 def models_of(part: Planner | AgentFunction | Aggregator) -> tuple[str | Model | None, ...]:
-    """Return the models that calls of `part` are made with, as far as it says; None is the run's.
-
-    It says so with an attribute `models`, or, as a contemplator within, `model`.
-    """
-    named: object = getattr(part, "models", (getattr(part, "model", None),))
+    """Return the models that calls of `part` are made with, if its attribute `models` names them; None is the run's."""
+    named: object = getattr(part, "models", (None,))
     return named if isinstance(named, tuple) else (None,)
 
 
