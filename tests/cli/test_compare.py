@@ -54,6 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_modes_are_compared_on_the_rows(folder: Path) -> None:
     with FaultyServer(double) as server:
+        (folder / "instant, vote").write_text("a file of this name has no ways")
         said = here("compare", "rows.jsonl", "--ways", "instant, vote", "--against", "vote", *model(server))
         assert said.returncode == 0, said.stderr
         asked = len(server.exchanges)
