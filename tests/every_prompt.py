@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any
 
 import anyio.lowlevel
@@ -366,9 +366,9 @@ async def verifying(told: Told) -> None:
     await told.run(judge, planner=planners.verified(lines=1, passes=1), aggregator=aggregators.first())
     endless = ModelResponse(message=Message.assistant("and so on"), finish="length", usage=Usage(calls=1), model="m")
     faults = iter([["none"]])
-    solutions = iter([endless])
+    replies: Iterator[Reply] = iter([endless, "a solution", endless])
     await told.run(
-        lambda request: next(solutions, None) or judge(request),
+        lambda request: next(replies, None) or judge(request),
         planner=planners.verified(lines=1, passes=1),
         aggregator=aggregators.first(),
     )

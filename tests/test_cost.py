@@ -9,10 +9,21 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from contemplate import Contemplator, Limits, ModelSettings, Price, Usage, aggregators, planners, strategies, tool
+from contemplate import (
+    Contemplator,
+    Limits,
+    ModelSettings,
+    Price,
+    Usage,
+    aggregators,
+    modes,
+    planners,
+    strategies,
+    tool,
+)
 from contemplate.errors import AggregationError, ConfigurationError, ContemplateError
 from contemplate.messages import Message, ToolCall
-from contemplate.models import Fallback, LocalModel, ModelRequest, ModelResponse, OpenAIModel, Retry, price_of
+from contemplate.models import Fallback, LocalModel, Model, ModelRequest, ModelResponse, OpenAIModel, Retry, price_of
 from contemplate.models.prices import listed_price
 from contemplate.testing import ScriptedModel
 
@@ -22,6 +33,50 @@ pytestmark = pytest.mark.anyio
 
 OPENAI = "https://api.openai.com/v1"
 DEAR = Price(input=1000, output=10_000)
+
+
+VERDICT = '{"reason": "so", "best": "1", "better": "1", "same": true, "support": [1], "solution": "x", "steps": []}'
+STEPS = '{"steps": [{"step": "all", "why": "so", "fault": "none"}]}'
+
+
+def in_form(request: ModelRequest) -> str:
+    if request.output_schema is None:
+        return f"Answer: {'abcdefgh'[(request.settings.seed or 0) % 8]}"
+    return STEPS if "steps" in str(request.output_schema.schema) else VERDICT
+
+
+OTHER_MODELS: dict[str, Callable[[Model], dict[str, Any]]] = {
+    "strong": lambda other: {"planner": planners.rounds(2, 2, 2, strong=other), "aggregator": aggregators.first()},
+    "samples": lambda other: {"planner": planners.sample(2, models=[other]), "aggregator": aggregators.synthesize()},
+    "mixture": lambda other: {
+        "planner": planners.mixture(planners.Member(), planners.Member(model=other)),
+        "aggregator": aggregators.first(),
+    },
+    "verifier": lambda other: {"planner": planners.verified(other, lines=1), "aggregator": aggregators.first()},
+    "judge": lambda other: {"planner": planners.sample(2), "aggregator": aggregators.judge(model=other)},
+    "judge in a quorum": lambda other: {
+        "planner": planners.sample(2),
+        "aggregator": aggregators.quorum(aggregators.judge(model=other), enough=2),
+    },
+    "tournament": lambda other: {"planner": planners.sample(2), "aggregator": aggregators.tournament(model=other)},
+    "vote": lambda other: {
+        "planner": planners.sample(2),
+        "aggregator": aggregators.vote(stop=None, by_meaning=True, model=other),
+    },
+    "synthesis": lambda other: {"planner": planners.sample(2), "aggregator": aggregators.synthesize(model=other)},
+    "by kind": lambda other: {
+        "planner": planners.sample(2),
+        "aggregator": aggregators.by_kind(candidates=aggregators.synthesize(model=other), others=aggregators.first()),
+    },
+    "nested": lambda other: {"mode": "instant", "agent": Contemplator(other, mode="instant")},
+    "judge within": lambda other: {
+        "mode": "instant",
+        "agent": Contemplator(
+            ScriptedModel(in_form), planner=planners.sample(2), aggregator=aggregators.judge(model=other)
+        ),
+    },
+    "council": lambda other: {"mode": modes.council(other, other)},
+}
 
 
 class TestPrices:
@@ -259,6 +314,32 @@ class TestEstimates:
             assert spent is not None
             assert found.high is not None
             assert found.low <= spent <= found.high
+
+    @pytest.mark.parametrize("kind", OTHER_MODELS)
+    async def test_each_call_has_the_price_of_its_model(self, kind: str) -> None:
+        other = ScriptedModel(in_form, name="other", price=DEAR)
+        ours = ScriptedModel(in_form, price=Price(input=1, output=10))
+        mind = Contemplator(ours, **OTHER_MODELS[kind](other))
+        result = await mind.run("Why?")
+        cost, spent = mind.estimate("Why?").cost_usd, result.usage.cost_usd
+        assert other.requests
+        assert cost is not None
+        assert spent is not None
+        assert cost.low <= spent <= (float("inf") if cost.high is None else cost.high)
+
+    @pytest.mark.parametrize("kind", OTHER_MODELS)
+    def test_with_a_model_of_unknown_price_it_is_told_which(self, kind: str) -> None:
+        other = ScriptedModel("x", name="other", price=None)
+        estimate = Contemplator(ScriptedModel("x", price=DEAR), **OTHER_MODELS[kind](other)).estimate("Why?")
+        assert (estimate.cost_usd, estimate.notes) == (None, ("the price of other is not known",))
+
+    def test_models_that_are_not_called_have_no_price(self) -> None:
+        known = ScriptedModel("x", price=DEAR)
+        vote = planners.sample(2, models=[known])
+        mind = Contemplator(ScriptedModel("x", price=None), planner=vote, aggregator=aggregators.vote())
+        estimate = mind.estimate("Why?")
+        assert estimate.cost_usd is not None
+        assert estimate.notes == ()
 
     def test_a_planner_that_does_not_say(self) -> None:
         mind = Contemplator(ScriptedModel("a"), planner=planners.sample(3).plan)  # type: ignore[attr-defined]

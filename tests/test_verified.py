@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -243,7 +243,8 @@ async def test_the_number_of_steps_has_a_bound_and_who_writes_on_is_cut_off() ->
 
     result = await run(ScriptedModel(reply), lines=1)
     assert (result.text, result.complete) == ("solution no. 1.", False)
-    assert "could not be checked: it was capped" in result.notes[0]
+    assert "given up after 3 rejections, the last as a check of it was cut off before its end" in result.notes[0]
+    assert "of which no fault is known" in result.notes[0]
     schema = model.verifying[0].output_schema
     assert schema is not None
     assert '"maxItems": 24' in json.dumps(schema.schema)
@@ -288,6 +289,38 @@ async def test_a_line_whose_solutions_are_always_cut_off_is_given_up_after_its_t
     result, _ = await solved([capped("a"), capped("b"), capped("c")])
     assert (result.text, result.complete, len(result.tasks)) == ("a", False, 3)
     assert "no solution was written to its end (line 1: given up after 3 rejections" in result.notes[0]
+
+
+async def test_a_check_that_is_cut_off_is_made_again_more_briefly() -> None:
+    verdicts: Iterator[Reply] = iter([steps("none"), capped('{"steps": [{"step": "and so on'), steps("none")])
+    model = Solver(lambda *_: next(verdicts))
+    result = await run(model, lines=1, passes=2)
+    assert (result.text, result.complete, result.notes) == ("solution no. 1.", True, ())
+    assert [each.outcome for each in checks(result)] == ["answered", "capped", "answered"]
+    brief = render("verify_check_shorten")
+    assert [brief in each.messages[-1].text for each in model.verifying] == [False, False, True]
+    seeds = {each.settings.seed for each in (*model.solving, *model.verifying)}
+    assert len(seeds) == 4, "else a greedy model is cut off again at the same word"
+
+
+async def test_a_cut_off_check_that_can_be_read_is_no_verdict() -> None:
+    """What was cut off may have gone on to a fault."""
+    verdicts: Iterator[Reply] = iter([capped(steps("none")), steps("critical"), steps("none")])
+    result = await run(Solver(lambda *_: next(verdicts)), lines=1, passes=1)
+    assert (result.text, result.complete) == ("solution no. 2.", True)
+
+
+@given(st.lists(st.sampled_from(["none", "critical", "cut off"]), max_size=12), st.integers(1, 3), st.integers(1, 4))
+def test_calls_keep_to_the_estimate_and_seeds_differ(verdicts: list[str], passes: int, rejections: int) -> None:
+    replies: dict[str, Reply] = {"none": steps("none"), "critical": steps("critical"), "cut off": capped("{")}
+    left = iter(verdicts)
+    model = Solver(lambda *_: replies[next(left, "cut off")])
+    planner = planners.verified(passes=passes, rejections=rejections, lines=1)
+    mind = Contemplator(model, planner=planner, aggregator=aggregators.first())
+    result = mind.run_sync(QUESTION)
+    asked = [*model.solving, *model.verifying]
+    assert result.usage.calls == len(asked) <= rejections * (1 + passes)
+    assert len({each.settings.seed for each in asked}) == len(asked)
 
 
 async def test_another_model_may_verify() -> None:
@@ -465,6 +498,13 @@ async def test_where_no_more_tasks_are_allowed_the_best_so_far_is_given() -> Non
 async def test_where_no_more_calls_are_allowed_the_best_so_far_is_given() -> None:
     result = await run(Solver(lambda *_: steps("critical")), lines=1, limits=Limits(calls=3))
     assert (result.text, result.complete) == ("solution no. 2.", False)
+    assert "Limits.calls" in result.notes[0]
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+async def test_what_the_run_has_no_room_for_is_not_tried_again(calls: int) -> None:
+    result = await run(Solver(lambda *_: steps("critical")), lines=1, limits=Limits(calls=calls))
+    assert (result.text, result.complete, len(result.tasks)) == ("solution no. 1.", False, calls + 1)
     assert "Limits.calls" in result.notes[0]
 
 

@@ -52,7 +52,8 @@ class Budget:
     left, divided by the runs that draw at the time; what others leave is divided again. A call for which there is room
     only when others' calls end, waits for them. A budget that is used up refuses the next call with a `LimitExceeded`,
     and the run concludes from what it has, as for `Limits`: `stopped_by` is "budget:" and the name. A new run is
-    refused before anything is paid for. Recorded calls of a run that is resumed are not booked again.
+    refused before anything is paid for. Recorded calls of a run that is resumed are not booked again,
+    nor are answers that a comparison's journal has from other runs.
 
     Windows are fixed, and those of UTC: a day begins at midnight, an hour at its full hour; windows of n seconds are
     counted from 1970. So twice the budget may be spent around the end of one. A run that is active then goes on with

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from .agents.agent import Agent
 from .agents.self_refine import Refined
 from .data import Data
 from .messages import Message
-from .models import ModelRequest, price_of
+from .models import Model, ModelRequest, price_of, resolve
 from .models.tokens import request_tokens
 from .planners.planner_size import Sized, Span
-from .run.protocols import likely_model_calls, more_tasks, most_model_calls
+from .run.protocols import likely_model_calls, models_of, more_tasks, most_model_calls
 from .run.run import Job, Parts
 from .samples import Sampled
-from .usage import Usage
+from .usage import Price, Usage
 
 # (min, max) tokens of a call's prompt without the question, and of its answer: rough bounds for calls without a limit.
 PROMPT = (20, 600)
@@ -33,8 +35,9 @@ class Estimate(Data):
 
     A rough range, made without any call: planners and aggregators declare how many calls they make (the range is
     unbounded if one does not), an answer is assumed to have at most 1,500 tokens unless the settings limit it, and
-    failed calls are not counted. `likely_calls` is the range of most runs, without repairs. `cost_usd` is None if the
-    price is unknown.
+    failed calls are not counted. `likely_calls` is the range of most runs, without repairs. Where there are several
+    models, `cost_usd` goes from all calls by the cheapest to all by the dearest of them. It is None if the price of one
+    is unknown; then `notes` say of which.
     """
 
     calls: Range
@@ -42,6 +45,7 @@ class Estimate(Data):
     input_tokens: Range
     output_tokens: Range
     cost_usd: Range | None
+    notes: tuple[str, ...] = ()
 
 
 def estimated(parts: Parts, job: Job) -> Estimate:
@@ -87,12 +91,16 @@ def estimated(parts: Parts, job: Job) -> Estimate:
         low=int(low * (question + PROMPT[0]) * FEWEST),
         high=None if high is None else high * (question + PROMPT[1]) + 2 * ((tasks[1] or 0) + again) * times * answer,
     )
+    models = models_in(parts, tasks[1])
+    unknown = dict.fromkeys(each.name for each in models if price_of(each) is None)
+    prices = [price for each in models if (price := price_of(each)) is not None]
     return Estimate(
         calls=Range(low=low, high=high),
         likely_calls=likely,
         input_tokens=read,
         output_tokens=written,
-        cost_usd=_cost(parts, read, written),
+        cost_usd=None if unknown else _cost(prices, read, written),
+        notes=tuple(f"the price of {name} is not known" for name in unknown),
     )
 
 
@@ -109,14 +117,25 @@ def _likely(sized: Sized | None, each: int, merges_at_least: int, merges: int, b
     return Range(low=max(bounds.low, low + merges_at_least), high=high + merges)
 
 
-def _cost(parts: Parts, read: Range, written: Range) -> Range | None:
-    price = price_of(parts.model)
-    if price is None:
-        return None
+def models_in(parts: Parts, tasks: int | None) -> tuple[Model, ...]:
+    """Return the models that a run with these parts may call, as far as they say, to conclude from so many tasks.
 
-    def of(input_tokens: float | None, output_tokens: float | None) -> float | None:
-        if input_tokens is None or output_tokens is None:
-            return None
-        return price.cost(Usage(input_tokens=int(input_tokens), output_tokens=int(output_tokens)))
+    Raises:
+        ConfigurationError: one of them does not exist, or cannot be set up.
+    """
+    # An agent has the model of its task, unless it names another.
+    named = [
+        *(each for each in models_of(parts.agent) if each is not None),
+        *models_of(parts.planner),
+        *(() if most_model_calls(parts.aggregator, tasks) == 0 else models_of(parts.aggregator)),
+    ]
+    return tuple(parts.model if each is None else resolve(each) for each in {id(each): each for each in named}.values())
 
-    return Range(low=of(read.low, written.low) or 0.0, high=of(read.high, written.high))
+
+def _cost(prices: Collection[Price], read: Range, written: Range) -> Range:
+    def of(input_tokens: float, output_tokens: float) -> list[float]:
+        usage = Usage(input_tokens=int(input_tokens), output_tokens=int(output_tokens))
+        return [each.cost(usage) for each in prices]
+
+    high = None if read.high is None or written.high is None else max(of(read.high, written.high))
+    return Range(low=min(of(read.low, written.low)), high=high)

@@ -19,7 +19,7 @@ from .planners.routes import Situation
 from .prompts import DEFAULTS, Prompts
 from .run.answer_keys import Key
 from .run.context import RunContext
-from .run.protocols import Aggregator, Planner
+from .run.protocols import Aggregator, Planner, models_of
 from .settings import ModelSettings
 from .tools.sandbox import require
 
@@ -231,7 +231,7 @@ def _briefly(planner: Planner, tasks: int) -> Planner:
             brief = ctx.prompts.render("brief_part" if task.kind == "part" else "brief_answer")
             yield task.model_copy(update={"needs": (), "instructions": brief})
 
-    return Sized(plan, calls=(1, MAX_CALLS), tasks=(1, tasks))
+    return Sized(plan, calls=(1, MAX_CALLS), tasks=(1, tasks), models=models_of(planner))
 
 
 _READY: Final[Mapping[str, Callable[[Prompts], Preset]]] = {

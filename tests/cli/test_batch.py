@@ -12,7 +12,7 @@ import pytest
 
 from contemplate import BatchResult, PendingCall, RunResult
 from contemplate.cli.batch.command import line_for
-from contemplate.cli.batch.rows import Row
+from contemplate.cli.rows import Row
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Hold, HttpError, Reply
 

@@ -54,6 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_modes_are_compared_on_the_rows(folder: Path) -> None:
     with FaultyServer(double) as server:
+        (folder / "instant, vote").write_text("a file of this name has no ways")
         said = here("compare", "rows.jsonl", "--ways", "instant, vote", "--against", "vote", *model(server))
         assert said.returncode == 0, said.stderr
         asked = len(server.exchanges)
@@ -181,6 +182,8 @@ def test_an_estimate_makes_no_call(folder: Path) -> None:
         (["rows.jsonl", "--ways", "list.py"], "list.py: ways is a list"),
         (["rows.jsonl", "--ways", "text.py"], "the way 'instant' is a str"),
         (["rows.jsonl", "--ways", "broken.py"], "broken.py: NameError: name 'oh' is not defined"),
+        (["rows.jsonl", "--ways", "leaves.py"], "leaves.py: SystemExit: no key"),
+        (["rows.jsonl", "--journal", "a.db", "--no-journal"], "--journal and --no-journal exclude each other"),
         (["rows.jsonl", "--ways", "metric.py"], "metric.py: metric is a int"),
         (["rows.jsonl", "--ways", "ways.py", "--max-calls", "3"], "--max-calls is for modes"),
         (["rows.jsonl", "--ways", "ways.py"], "--model is for modes"),
@@ -197,6 +200,7 @@ def test_what_is_wrong_is_said_before_anything_is_asked(arguments: list[str], pa
         ("null.jsonl", ROWS.splitlines()[0] + '\n{"question": "a", "answer": null}\n'),
         ("bad.jsonl", ROWS.splitlines()[0] + "\n{broken\n"),
         ("list.py", "ways = ['instant']"),
+        ("leaves.py", "import sys; sys.exit('no key')"),
         ("text.py", "ways = lambda model: {'instant': 'instant'}"),
         ("broken.py", "oh"),
         ("key.py", "key = len\ndef ways(model): return {'a': None}"),

@@ -207,3 +207,10 @@ def test_whatever_is_written_is_there_whatever_the_width(words: list[str], sizes
 def test_where_there_is_no_room_for_how_it_would_look_it_is_as_it_was_written() -> None:
     assert shown("> > > deep\n", 20) == ["> > > deep"]
     assert shown("> > > deep\n", 40) == ["▌ ▌ ▌ deep"]
+
+
+def test_what_is_nested_deeply_is_there_where_there_is_room() -> None:
+    text = "\n".join(f"{'  ' * depth}- word{depth}." for depth in range(30))
+    seen = "".join(shown(text, 400, lines=60))
+    assert [depth for depth in range(30) if f"word{depth}." not in seen] == []
+    assert "deep" in "".join(shown("> " * 40 + "deep", 400))

@@ -131,38 +131,32 @@ async def test_who_waits_for_others_does_not_wait_forever() -> None:
     assert len(disk.written) == 4 * TURNS
 
 
-@pytest.mark.parametrize("error", [JournalError, ValueError, MemoryError, OverflowError])
-async def test_what_cannot_be_written_costs_no_other(error: type[Exception]) -> None:
-    disk = Disk(error)
+async def failed_of_three(disk: Disk, error: type[Exception], patience: float) -> list[str]:
+    """Write three, of which the second is bad, and return whom `error` was raised for."""
     together, failed = GroupCommit(disk.write), []
 
     async def write(name: str) -> None:
         try:
-            await together.write(Write(name), 0.0)
+            await together.write(Write(name), patience)
         except error:
             failed.append(name)
 
     async with anyio.create_task_group() as group:
         for name in ("a", "bad", "b"):
             group.start_soon(write, name)
-    assert failed == ["bad"]
+    return failed
+
+
+@pytest.mark.parametrize("error", [JournalError, ValueError, MemoryError, OverflowError])
+async def test_what_cannot_be_written_costs_no_other(error: type[Exception]) -> None:
+    disk = Disk(error)
+    assert await failed_of_three(disk, error, 0.0) == ["bad"]
     assert disk.written == ["a", "b"]
 
 
 async def test_if_others_keep_the_journal_everybody_is_told_and_nobody_waits_again() -> None:
     disk = Disk(JournalBusy)
-    together, told = GroupCommit(disk.write), []
-
-    async def write(name: str) -> None:
-        try:
-            await together.write(Write(name), 0.5)
-        except JournalBusy:
-            told.append(name)
-
-    async with anyio.create_task_group() as group:
-        for name in ("a", "bad", "b"):
-            group.start_soon(write, name)
-    assert sorted(told) == ["a", "b", "bad"]
+    assert sorted(await failed_of_three(disk, JournalBusy, 0.5)) == ["a", "b", "bad"]
     assert disk.waits == [0.5]
 
 

@@ -14,6 +14,7 @@ import pytest
 import contemplate
 from contemplate import (
     Answer,
+    Budget,
     ComparisonReport,
     Contemplator,
     Example,
@@ -121,6 +122,16 @@ async def test_other_comparisons_share_them_too(tmp_path: Path) -> None:
     assert len(model.requests) == 1
     assert [each.spent.calls for each in (first, again, other)] == [1, 0, 0]
     assert [each["0"].usage for each in (again, other)] == [first["0"].usage] * 2
+
+
+async def test_a_budget_is_for_what_is_paid_and_the_limits_of_a_run_for_what_it_does() -> None:
+    model, budget = ScriptedModel(right), Budget("all", calls=10)
+    report = await compared(
+        vote(model, 5), vote(model, 5, limits=Limits(calls=3)), vote(model, 5), budget=budget, concurrency=1
+    )
+    assert [report[each].usage.calls for each in report] == [5, 3, 5]
+    assert report.spent.calls == 5
+    assert budget.left().calls == 10 - 5
 
 
 async def test_without_a_journal_nothing_is_shared() -> None:

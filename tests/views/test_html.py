@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate import PendingCall, Plan, RunResult, Task, TaskResult
+from contemplate import BatchResult, PendingCall, Plan, RunResult, Task, TaskResult
+from contemplate.errors import LimitExceeded, ModelServerError
 from contemplate.events import TaskDelta, TaskPlanned, TaskStarted
 from contemplate.messages import ImagePart
 from contemplate.result import ErrorInfo, Outcome
-from contemplate.views.html import shown_end, shown_live
+from contemplate.views.html import shown_end, shown_live, shown_question
 from contemplate.views.html.answer import answer_html
 from contemplate.views.html.elements import Markup, element
 from contemplate.views.html.task_list import MOST_WRITTEN
@@ -104,6 +105,7 @@ def pages_of(text: str) -> list[str]:
     result = result_of(**fields, answer=text, stopped_by=text)
     waiting = result_of(**fields, pending=(pending,))
     shown = [each._repr_html_() for each in (result, waiting, result.plan)]
+    shown += [shown_question(text, result, None), shown_question(text, result, error)]
     return [*shown, shown_live(result, TaskStates.of(result), text), shown_end(result, error)]
 
 
@@ -128,6 +130,18 @@ def test_links_lead_to_the_web_only() -> None:
     assert 'rel="noopener noreferrer"' in answer_html(text)
 
 
+def test_a_question_of_a_batch_is_shown_with_what_came_of_it() -> None:
+    result = result_of("answered", text="It is **so**.")
+    text = Read(BatchResult(0, None, "Is <it> so?", result)._repr_html_()).text
+    assert all(part in text for part in ("Is <it> so?", "It is so.", "run r1"))
+    down: BatchResult[str] = BatchResult(1, "b", "Why?", error=ModelServerError("down", model="m", hint="wait"))
+    assert all(part in Read(down._repr_html_()).text for part in ("Why?", "ModelServerError: ", "down", "wait"))
+    limited = LimitExceeded("no more", limit="calls")
+    limited.partial = result
+    partly: BatchResult[str] = BatchResult(2, None, "Why?", error=limited)
+    assert all(part in Read(partly._repr_html_()).text for part in ("Why?", "It is so.", "no more", "run r1"))
+
+
 def test_an_answer_is_markdown() -> None:
     page = answer_html("# So\n\nIt is **so**.\n\n| a |\n|---|\n| b |\n\n```python\nx < 1\n```")
     assert {"h1", "strong", "table", "code"} <= Read(page).used
@@ -148,6 +162,17 @@ def test_money_is_no_formula(text: str, money: int) -> None:
     page = answer_html(text)
     assert page.count('<span class="mathjax_ignore tex2jax_ignore">$</span>') == money
     assert Read(page).text.strip() == text.replace("\\$", "$")
+
+
+@given(st.lists(st.sampled_from(["> ", "- ", "1. "]), min_size=15, max_size=40), st.sampled_from(["\n", "\n\n"]))
+def test_what_is_nested_deeply_is_there(marks: list[str], gap: str) -> None:
+    lines = ["".join(mark if mark == "> " else " " * len(mark) for mark in marks[:n]) for n in range(len(marks))]
+    text = gap.join(f"{before}{mark}word{n}." for n, (before, mark) in enumerate(zip(lines, marks, strict=True)))
+    shown = Read(answer_html(text, len(text))).text
+    assert [n for n in range(len(marks)) if f"word{n}." not in shown] == []
+    at_once = Read(answer_html("".join(marks) + "word\n\nafter")).text
+    assert "word" in at_once
+    assert "after" in at_once
 
 
 def test_without_what_reads_markdown_it_is_text(monkeypatch: pytest.MonkeyPatch) -> None:

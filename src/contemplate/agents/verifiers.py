@@ -115,6 +115,7 @@ async def _by_model(task: Task, ctx: TaskContext) -> Answer:
         mark=mark,
         solution=fenced(texts, mark),
     )
+    asked = "\n\n".join(filter(None, (asked, task.instructions)))
     messages = ctx.run.opening("subagent", prompts.render("verify"), asked)
     settings = task.settings or ModelSettings()
     answer = await Agent(max_repairs=REPAIRS).converse(messages, ctx, settings=settings, output=CHECKED_STEPS)

@@ -71,8 +71,7 @@ class _Agentic(WithFallback):
         context: int,
         or_else: OrElse | None,
     ) -> None:
-        super().__init__(or_else)
-        self._model = model
+        super().__init__(or_else, model)
         self._settings = settings
         self._max_turns = max_turns
         self._context = context

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from ..arguments import checked_arguments
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator, likely_model_calls, more_tasks, most_model_calls, subagent_settings
+from ..run.protocols import Aggregator, likely_model_calls, models_of, more_tasks, most_model_calls, subagent_settings
 
 
 @checked_arguments
@@ -30,6 +30,7 @@ class _ByKind:
             self.more_tasks = more
         settings = [each for each in map(subagent_settings, (candidates, others)) if each is not None]
         self.subagent_settings = settings[0].over(settings[-1]) if settings else None
+        self.models = (*models_of(candidates), *models_of(others))
         self._candidates = candidates
         self._others = others
 

@@ -67,9 +67,8 @@ class _Judge(WithFallback):
         settings: ModelSettings | None,
         or_else: OrElse,
     ) -> None:
-        super().__init__(or_else)
+        super().__init__(or_else, model)
         self._orders = 2 if both_orders else 1
-        self._model = model
         self._criteria = criteria
         self._settings = settings or ModelSettings()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
+from ..models import Model
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator, more_tasks, most_model_calls, subagent_settings
+from ..run.protocols import Aggregator, models_of, more_tasks, most_model_calls, subagent_settings
 from ..run.return_values import as_conclusion
 from ..settings import ModelSettings
 
@@ -26,14 +27,21 @@ class WithFallback:
 
     Args:
         or_else: the other one; the first answer or a synthesis, as the results are, if None.
+        model: the model of its own calls; the run's if None.
     """
 
-    def __init__(self, or_else: OrElse | None) -> None:
+    def __init__(self, or_else: OrElse | None, model: str | Model | None) -> None:
         self._or_else = or_else
+        self._model = model
 
     @property
     def _dearest(self) -> Aggregator:
         return _aggregator(self._or_else or "synthesize")
+
+    @property
+    def models(self) -> tuple[str | Model | None, ...]:
+        """The models of the calls of both."""
+        return (self._model, *models_of(self._dearest))
 
     @property
     def more_tasks(self) -> int:

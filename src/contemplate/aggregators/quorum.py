@@ -11,7 +11,7 @@ from ..arguments import checked_arguments
 from ..errors import ConfigurationError, QuorumNotReached
 from ..result import Conclusion, TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Aggregator, likely_model_calls, more_tasks, subagent_settings
+from ..run.protocols import Aggregator, likely_model_calls, models_of, more_tasks, subagent_settings
 
 
 @checked_arguments
@@ -43,6 +43,7 @@ class _Quorum:
         if more := more_tasks(inner):
             self.more_tasks = more
         self.subagent_settings = subagent_settings(inner)
+        self.models = models_of(inner)
         self._inner = inner
         self._enough = enough
         self._required = required

@@ -70,6 +70,7 @@ class _Synthesize:
         self._cite = cite or None
         self._ask_again = ask_again or None
         self._ask_instructions = ask_instructions
+        self.models = (model,)
         self._model = model
         self._settings = settings or ModelSettings()
         self._instructions = instructions

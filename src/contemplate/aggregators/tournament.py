@@ -81,6 +81,7 @@ class _Tournament:
         self._system = system
         self._rounds = rounds
         self._key = key
+        self.models = (model,)
         self._model = model
         self._criteria = criteria
         self._settings = settings

@@ -150,6 +150,7 @@ class _Vote:
         self._quorum = quorum
         self._weights = weights
         self._by_meaning = by_meaning
+        self.models = (model,)
         self._model = model
         self._settings = settings or ModelSettings()
 

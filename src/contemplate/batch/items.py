@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Generic, Unpack
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, error_info
 from ..options import RunOptions
 from ..result import OutputT, RunResult
 
@@ -75,6 +75,12 @@ class BatchResult(Generic[OutputT]):
     def reached(self) -> RunResult[Any] | None:
         """The result, or what was reached before the error, such as its cost; None if nothing was."""
         return self.result if self.error is None else getattr(self.error, "partial", None)
+
+    def _repr_html_(self) -> str:
+        # Loaded where it is to be seen.
+        from ..views.html import shown_question
+
+        return shown_question(self.question, self.reached, None if self.error is None else error_info(self.error))
 
 
 def as_item(given: object) -> BatchItem:

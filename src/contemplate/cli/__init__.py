@@ -6,6 +6,7 @@ commands         from a command's name to its function, and from errors to exit 
 ask              a question
 batch            the rows of a file as questions
 compare          the same in several ways, with a table of what came of them
+rows             how these two read the rows, and how far they are
 rerun            a run once more: resume, replay, reaggregate
 runs             the list of runs, and one run as a tree (call_tree)
 models           local models: the list, and fetching one

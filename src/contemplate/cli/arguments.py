@@ -29,6 +29,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         options.question = " ".join(options.question)
         if options.json and options.events:
             parser().error("--json and --events exclude each other")
+    if getattr(options, "no_journal", False) and options.journal:
+        parser().error("--journal and --no-journal exclude each other")
     return options
 
 
@@ -81,40 +83,31 @@ def _add_ask(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    batch = commands.add_parser(
+    batch, rows = _of_rows(
+        commands,
         "batch",
-        help="ask each row of a file; the same command again goes on where it was",
+        help_="ask each row of a file; the same command again goes on where it was",
         description="Ask each row of a file of JSON lines, CSV, TSV or plain lines, and write a line of JSON for each "
         "into another, as they are answered. Given again, the same command asks what is missing, and what failed.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    batch.add_argument("file", metavar="FILE", help="the rows; - reads them from standard input")
     batch.add_argument("--out", required=True, metavar="FILE", help="where the answers go, as JSON lines")
-    rows = _add_rows(batch)
     rows.add_argument("--keep-failed", action="store_true", help="do not ask again what failed before")
     _add_thinking(batch)
-    batch.add_argument("--estimate", action="store_true", help="print what the batch may take, and make no call")
-    _add_look(batch)
-    _add_tools(batch)
     batch.add_argument("--no-journal", action="store_true", help="write down nothing but the answers")
     batch.add_argument(
         "--journal", metavar="FILE", help="where runs are written down, so that half-done rows go on (default: OUT.db)"
     )
-    _add_limits_of_rows(batch)
-    _add_debugging(batch)
+    _add_asking_of_rows(batch)
 
 
 def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    compare = commands.add_parser(
+    compare, rows = _of_rows(
+        commands,
         "compare",
-        help="ask each row of a file in several ways, and print how often each is right, and what it costs",
+        help_="ask each row of a file in several ways, and print how often each is right, and what it costs",
         description="Ask each row of a file in several ways, and print how often each is right, with intervals, what "
         "it costs, and how it differs from the first. Given again, the same command goes on where it was.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    compare.add_argument("file", metavar="FILE", help="the rows; - reads them from standard input")
     compare.add_argument(
         "--ways",
         default=WAYS,
@@ -125,7 +118,6 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compare.add_argument("--against", metavar="WAY", help="the way with which the others are compared (default: first)")
     compare.add_argument("--plot", metavar="FILE", help="draw how often each is right, and what it costs, as *.svg")
     compare.add_argument("--records", metavar="FILE", help="write each question in each way there, as JSON lines")
-    rows = _add_rows(compare)
     rows.add_argument("--answer-column", metavar="NAME", help="the answer that is expected (default: answer)")
     rows.add_argument(
         "--key",
@@ -135,27 +127,37 @@ def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     _add_model(compare)
     _add_own_prompts(compare)
-    compare.add_argument("--estimate", action="store_true", help="print what each way may take, and make no call")
-    _add_look(compare)
-    _add_tools(compare)
     compare.add_argument("--name", default="comparison", help="of the comparison in the journal (default: %(default)s)")
     compare.add_argument("--no-journal", action="store_true", help="write nothing down: nothing can go on then")
     compare.add_argument("--journal", metavar="FILE", help="where runs are written down (default: FILE.compare.db)")
-    _add_limits_of_rows(compare)
-    _add_debugging(compare)
+    _add_asking_of_rows(compare)
 
 
-def _add_rows(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def _of_rows(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, *, help_: str, description: str
+) -> tuple[argparse.ArgumentParser, argparse._ArgumentGroup]:
+    """Add a command that asks the rows of a file, and return it with the options of these rows."""
+    parser = commands.add_parser(
+        name,
+        help=help_,
+        description=description,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="the rows; - reads them from standard input")
     rows = parser.add_argument_group("rows")
     rows.add_argument("--format", choices=ROW_FORMS, help="of FILE (default: by its name; of - jsonl)")
     rows.add_argument("--question-column", metavar="NAME", help="what is asked (default: question, or the only column)")
     rows.add_argument("--id-column", metavar="NAME", help="by what a row is known when rows have been added or moved")
     rows.add_argument("--prompt", metavar="TEXT", help='what is asked, with columns: "Review this: {text}"')
     rows.add_argument("--first", type=_above_zero(int), metavar="N", help="only the first N rows")
-    return rows
+    return parser, rows
 
 
-def _add_limits_of_rows(parser: argparse.ArgumentParser) -> None:
+def _add_asking_of_rows(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--estimate", action="store_true", help="print what it may take, and make no call")
+    _add_look(parser)
+    _add_tools(parser)
     limits = _add_limits(parser, concurrency=False)
     limits.add_argument("--total-cost", type=_above_zero(float), metavar="USD", help="what all rows may cost together")
     limits.add_argument(
@@ -167,6 +169,7 @@ def _add_limits_of_rows(parser: argparse.ArgumentParser) -> None:
         help="rows in progress at one moment (default: %(default)s)",
     )
     parser.set_defaults(concurrency=None)
+    _add_debugging(parser)
 
 
 def _add_thinking(parser: argparse.ArgumentParser) -> None:

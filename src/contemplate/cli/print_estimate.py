@@ -11,7 +11,7 @@ def print_estimate(estimate: Estimate, *, as_json: bool) -> None:
     if as_json:
         write(f"{estimate.model_dump_json(indent=2)}\n")
         return
-    cost = "not known for this model" if estimate.cost_usd is None else _range(estimate.cost_usd, "${:,.4f}")
+    cost = "; ".join(estimate.notes) if estimate.cost_usd is None else _range(estimate.cost_usd, "${:,.4f}")
     lines = (
         f"calls          {_range(estimate.calls)}; most runs {_range(estimate.likely_calls)}",
         f"tokens read    {_range(estimate.input_tokens)}",

@@ -67,9 +67,9 @@ def svg_of(ways: Mapping[str, WayReport], against: str, title: str, cost: Cost |
     style = files(__package__).joinpath("plot.css").read_text(encoding="utf-8")
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {bottom + 52:.0f}" role="img">'
     frame = f'<rect class="page" width="{width:.0f}" height="{bottom + 52:.0f}"/>'
-    heading = f'<text class="title" x="{LEFT}" y="24">{_text(title)}</text>'
+    heading = f'<text class="title" x="{LEFT}" y="24">{escape(title)}</text>'
     return "\n".join(
-        [head, f"<title>{_text(title)}</title>", f"<style>{style}</style>", frame, heading, *drawn, "</svg>\n"]
+        [head, f"<title>{escape(title)}</title>", f"<style>{style}</style>", frame, heading, *drawn, "</svg>\n"]
     )
 
 
@@ -119,8 +119,8 @@ def _drawn(point: _Point, across: Axis, up: Axis, name_y: float, graded: bool) -
     return [
         f'<path class="leader" d="M{x:.1f} {y:.1f}L{edge} {name_y:.1f}H{edge + 12}"/>',
         f'<path class="interval" d="M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {low:.1f}h8M{x - 4:.1f} {high:.1f}h8"/>',
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5"><title>{_text(said)}</title></circle>',
-        f'<text x="{edge + 18}" y="{name_y + 4:.1f}">{_text(point.name)}</text>',
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5"><title>{escape(said)}</title></circle>',
+        f'<text x="{edge + 18}" y="{name_y + 4:.1f}">{escape(point.name)}</text>',
     ]
 
 
@@ -136,7 +136,3 @@ def _names_apart(places: Sequence[float], top: float, bottom: float) -> list[flo
 
 def _said(value: float, graded: bool) -> str:
     return f"{value:.4g}" if graded else f"{100 * value:.4g} %"
-
-
-def _text(text: str) -> str:
-    return escape(text)

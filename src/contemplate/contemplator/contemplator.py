@@ -17,7 +17,7 @@ from ..batch.meter import BatchProgress
 from ..budget import Budget
 from ..decisions import Approve
 from ..errors import ConfigurationError
-from ..estimate import Estimate, estimated
+from ..estimate import Estimate, estimated, models_in
 from ..events import EVERYONE, Speaker
 from ..limits import Limits
 from ..models import Model, resolve
@@ -173,6 +173,15 @@ class Contemplator(Generic[OutputT]):
         return self._parts.model
 
     @property
+    def models(self) -> tuple[Model, ...]:
+        """The models that its runs may call, as far as its parts say.
+
+        Raises:
+            ConfigurationError: one of them does not exist, or cannot be set up.
+        """
+        return models_in(self._parts, None)
+
+    @property
     def toolsets(self) -> tuple[Toolset, ...]:
         """The toolsets of its agent."""
         return tuple(toolsets_of(self._parts.agent))
@@ -266,7 +275,7 @@ class Contemplator(Generic[OutputT]):
         """Estimate the calls, tokens and USD of a run, without making a call. Takes the arguments of `run`.
 
         Raises:
-            ConfigurationError: the question is empty, or an image cannot be read.
+            ConfigurationError: the question is empty, an image cannot be read, or a model of a part does not exist.
         """
         return estimated(*self._prepared(question, output_type, options))
 

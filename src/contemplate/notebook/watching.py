@@ -55,7 +55,6 @@ async def watch(stream: AbstractAsyncContextManager[RunStream[OutputT]]) -> RunR
 
 def watch_sync(stream: AbstractAsyncContextManager[RunStream[OutputT]]) -> RunResult[OutputT]:
     """Call `watch` from synchronous code. Works where an event loop is running, too, as in a notebook."""
-    _check(stream, AbstractAsyncContextManager)
     return run_blocking(lambda: watch(stream))
 
 

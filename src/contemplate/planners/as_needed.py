@@ -12,7 +12,7 @@ from ..plan import Task
 from ..prompts import fence_mark, fenced
 from ..result import TaskResult
 from ..run.context import RunContext
-from ..run.protocols import Planner
+from ..run.protocols import Planner, models_of
 from ..strategies import Strategy, StrategyParts, strategy_parts, work_backwards
 from .planner_size import Sized, most, most_repairs, parts_of
 
@@ -66,6 +66,7 @@ def as_needed(
         tasks=(1, None if goals is None else attempts * goals),
         repairs=max(repairs, most_repairs(program for _, program in parts)),
         likely=(1, attempts),
+        models=(None, *models_of(decompose)),
     )
 
 

@@ -108,7 +108,11 @@ def mixture(
 
     most = len(team) * rounds
     return Sized(
-        plan, calls=(0, 0), tasks=(len(team), most), repairs=most_repairs(program for _, program in approaches)
+        plan,
+        calls=(0, 0),
+        tasks=(len(team), most),
+        repairs=most_repairs(program for _, program in approaches),
+        models=tuple(each.model for each in team),
     )
 
 

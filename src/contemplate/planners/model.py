@@ -67,7 +67,13 @@ def model(
     if max_samples < 1:
         raise ConfigurationError(f"planners.model({max_samples=}): max_samples must be at least 1")
     plan = _ModelPlanner(min_tasks, max_tasks, dict(roles or {}), max_samples, tools, model, settings)
-    return Sized(plan, calls=(1, MAX_CALLS), tasks=(min_tasks, max_tasks), samples=max_samples)
+    return Sized(
+        plan,
+        calls=(1, MAX_CALLS),
+        tasks=(min_tasks, max_tasks),
+        samples=max_samples,
+        models=(None, model, *(roles or {}).values()),
+    )
 
 
 @dataclass(frozen=True, slots=True)

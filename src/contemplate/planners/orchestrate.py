@@ -73,7 +73,8 @@ def orchestrate(
             yield Task(id="answer", prompt=question, kind="answer", title="Answer")
 
     # Most questions are handed out in a few parts, in a turn or two, with one to wait and one to be done.
-    return Sized(plan, calls=(1, max_turns), tasks=(1, max_tasks), likely=(3, min(5, max_turns) + min(6, max_tasks)))
+    likely = 3, min(5, max_turns) + min(6, max_tasks)
+    return Sized(plan, calls=(1, max_turns), tasks=(1, max_tasks), likely=likely, models=(None, model))
 
 
 class _OrchestratorTools:

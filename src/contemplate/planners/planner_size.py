@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from ..errors import LimitExceeded, ModelError
+from ..models import Model
 from ..plan import Program, Task
 from ..run.context import RunContext
 from ..run.protocols import Planner
@@ -24,6 +25,7 @@ class Sized:
         samples: maximum number of samples per task.
         repairs: maximum number of repairs of a task's program.
         likely: (min, max) of its calls and tasks together in most runs; as by `calls` and `tasks` if None.
+        models: those that its calls and tasks are for; None is the run's.
     """
 
     plan: Planner
@@ -32,6 +34,7 @@ class Sized:
     samples: int = 1
     repairs: int = 0
     likely: tuple[int, int] | None = None
+    models: tuple[str | Model | None, ...] = (None,)
 
     def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
         """Plan tasks for `question`."""

@@ -93,7 +93,8 @@ def program(
         for task in await _ended_early(question, problem, code, printed, ctx, own=given is not None):
             yield task
 
-    return Sized(plan, calls=(0, 0) if given is not None else (1, limits.repairs + 1), tasks=(1, max_tasks + 1))
+    calls = (0, 0) if given is not None else (1, limits.repairs + 1)
+    return Sized(plan, calls=calls, tasks=(1, max_tasks + 1), models=(None, model))
 
 
 class _Writer:

@@ -87,7 +87,7 @@ def rounds(
                     held=number < rounds - 1,
                 )
 
-    return Sized(plan, calls=(0, 0), tasks=(n * rounds, n * rounds))
+    return Sized(plan, calls=(0, 0), tasks=(n * rounds, n * rounds), models=(None, strong))
 
 
 def _name(number: int, i: int) -> str:

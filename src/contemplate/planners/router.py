@@ -10,7 +10,7 @@ from ..errors import ConfigurationError
 from ..plan import Program, Task
 from ..run.answer_keys import Key
 from ..run.context import RunContext
-from ..run.protocols import Planner
+from ..run.protocols import Planner, models_of
 from ..settings import ModelSettings
 from ..tools.sandbox import require
 from .planner_size import Sized, most
@@ -94,6 +94,7 @@ def router(
         tasks=(1, None if others is None else max(others, checked)),
         repairs=max(repairs, REPAIRS if check_calls else 0),
         likely=(probe if lines is None else 1 + check_calls, likely),
+        models=(None, *models_of(decompose), *(() if lines is None else (lines.model,))),
     )
 
 

@@ -82,7 +82,13 @@ def sample(
                 settings=ModelSettings(seed=ctx.seed_of(i, seed, given)).over(settings),
             )
 
-    return Sized(plan, calls=(0, 0), tasks=(wave or n, n), repairs=most_repairs(program for _, program in approaches))
+    return Sized(
+        plan,
+        calls=(0, 0),
+        tasks=(wave or n, n),
+        repairs=most_repairs(program for _, program in approaches),
+        models=tuple(models) or (None,),
+    )
 
 
 def _name(i: int) -> str:

@@ -47,9 +47,10 @@ class _Solution:
 
 @dataclass(slots=True, eq=False)
 class _Line:
-    """One line: the solution it has come to, and how many it has made, of which so many were rejected.
+    """One line: the solution it has come to, how many it has made and how often that was checked, and its rejections.
 
-    `faulty` are the tasks of the last solution that was rejected for its faults, and of the verdict on it.
+    `rejections` are those of solutions, and what was cut off: solutions, and checks of them. `faulty` are the tasks of
+    the last solution that was rejected for its faults, and of the verdict on it.
     """
 
     number: int
@@ -113,13 +114,16 @@ class Lines:
     def _after(self, result: TaskResult, line: _Line) -> Task | None:
         """Return the task of `line` after the one with this result; None if it is at its end."""
         if result.task.kind == "candidate":
-            if result.outcome == "capped":
+            if _cut_off(result):
                 return self._again(line, cut_off=result)
             if not result.answered:
                 self._end(line, f"its solution was not written: {_why(result)}")
                 return None
             return self._going_on_from(result, line)
         solution, verdict = line.solution, result.output
+        if solution is not None and _cut_off(result):
+            goes_on = self._goes_on(line, ", the last as a check of it was cut off before its end")
+            return self._checking(line, solution, self._ctx.prompts.render("verify_check_shorten")) if goes_on else None
         if solution is None or not result.answered or not isinstance(verdict, Verdict):
             self._end(line, f"its solution could not be checked: {_why(result)}")
             return None
@@ -176,10 +180,7 @@ class Lines:
 
     def _again(self, line: _Line, cut_off: TaskResult | None = None) -> Task | None:
         """Return the task that solves anew, told what is known of the last solutions; None if `line` is given up."""
-        line.rejections += 1
-        if line.rejections == self._rules.rejections:
-            last = "" if cut_off is None else ", the last as it was cut off before its end"
-            self._end(line, f"given up after {line.rejections} rejections{last}")
+        if not self._goes_on(line, "" if cut_off is None else ", the last as it was cut off before its end"):
             return None
         task = self._solving(line)
         mend = self._ctx.prompts.render("verify_mend") if line.faulty else None
@@ -188,7 +189,15 @@ class Lines:
         instructions = "\n\n".join(filter(None, (mend, shorten, task.instructions)))
         return task.model_copy(update={"needs": needs, "instructions": instructions})
 
-    def _checking(self, line: _Line, solution: _Solution) -> Task:
+    def _goes_on(self, line: _Line, last: str) -> bool:
+        """Count a rejection, and return whether `line` has tries left; if not, it ends, with what is to say of it."""
+        line.rejections += 1
+        if line.rejections < self._rules.rejections:
+            return True
+        self._end(line, f"given up after {line.rejections} rejections{last}")
+        return False
+
+    def _checking(self, line: _Line, solution: _Solution, instructions: str | None = None) -> Task:
         rules = self._rules
         line.checks += 1
         task = Task(
@@ -196,8 +205,9 @@ class Lines:
             prompt=self._question if rules.program is None else self._ctx.prompts.render("verify_program"),
             needs=(solution.result.id,),
             title=f"Line {line.number}, solution {line.made}: check {line.checks}",
+            instructions=instructions,
             model=None if rules.model is None else self._ctx.use(rules.model),
-            settings=self._seeded(line, line.checks, rules.verifier_settings),
+            settings=self._seeded(line, solution.passes + 1, rules.verifier_settings),
             program=rules.program,
             held=True,
         )
@@ -207,9 +217,14 @@ class Lines:
     def _seeded(self, line: _Line, check: int, settings: ModelSettings | None) -> ModelSettings:
         rules = self._rules
         given = None if settings is None else settings.seed
-        place = (line.number - 1) * rules.rejections + line.made - 1
+        place = (line.number - 1) * rules.rejections + line.rejections
         number = place * (rules.passes + 1) + check
         return ModelSettings(seed=self._ctx.seed_of(number, rules.seed, given)).over(settings)
+
+
+def _cut_off(result: TaskResult) -> bool:
+    """Return whether a limit of the call's own cut it off: where one of the run did, it is the error of the task."""
+    return result.outcome == "capped" and result.error is None
 
 
 def _why(result: TaskResult) -> str:

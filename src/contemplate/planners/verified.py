@@ -34,8 +34,8 @@ def verified(
     its line is given up after `rejections` verdicts with one. Several `lines` do so in parallel: the aggregator
     receives each accepted solution, so that `aggregators.first()` takes the first of them and cancels the others. If no
     line comes to one, it receives the solution with the fewest faults, and the result is not `complete`. A solution
-    that is cut off by its own limit is rejected, and written anew, more briefly. A line whose call fails ends there;
-    the others go on.
+    that is cut off by its own limit is rejected, and written anew, more briefly; a verdict that is cut off is none, and
+    is asked for again. A line whose call fails ends there; the others go on.
 
     Huang and Yang 2025, https://arxiv.org/abs/2507.15855, where five passes and ten rejections are usual. Costs
     1 + `passes` calls for each line that is accepted at once, in sequence; at most `rejections` times as many.
@@ -46,7 +46,8 @@ def verified(
             solution's `TaskResult`, which may be async and returns True, False, what is wrong, or a list of texts and
             `planners.Fault`; or a tool with a parameter `solution`, and perhaps `question`, that returns the same.
         passes: verdicts that a solution must pass; if None two, and one where no model is asked.
-        rejections: verdicts with a critical fault, and solutions that were cut off, after which a line is given up.
+        rejections: verdicts with a critical fault, and solutions and verdicts that were cut off, after which a line is
+            given up.
         lines: how many solutions are worked on at the same time.
         instructions: how to state the solution; that every step is to have its reason if None.
         settings: settings of the calls that solve and mend.
@@ -85,4 +86,5 @@ def verified(
         tasks=(1 + passes, lines * rejections * (1 + passes)),
         repairs=repairs,
         likely=(1 + calls, lines * min(2, rejections) * (1 + calls)),
+        models=(None, rules.model),
     )

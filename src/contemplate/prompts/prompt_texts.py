@@ -109,6 +109,7 @@ class PromptTexts(TypedDict, total=False):
     tool_no_result: str
     unsolved: str
     verify: str
+    verify_check_shorten: str
     verify_critical: str
     verify_gap: str
     verify_mend: str

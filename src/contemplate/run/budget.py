@@ -234,10 +234,14 @@ class Ledger:
         assert waiter.given is not None  # noqa: S101
         return waiter.given
 
-    def settle(self, reservation: Reservation, usage: Usage) -> None:
-        """Release a reservation, and book the actual cost of the call."""
+    def settle(self, reservation: Reservation, usage: Usage, *, made: bool = True) -> None:
+        """Release a reservation, and book what the call used.
+
+        Of one that was not `made`, as its answer was there, budgets have it all back: nothing was paid. The limits of a
+        run count it, as they say how far a run goes, whoever has asked the same before.
+        """
         for each in reservation.drawn:
-            each.draw.settle(each, usage)
+            each.draw.settle(each, usage if made else None)
         self.shares.settle(reservation, usage)
         self._serve()
         if self._outer is not None and reservation.outer is not None:

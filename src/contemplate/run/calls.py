@@ -460,9 +460,9 @@ class Calls(OngoingRun):
         finally:
             if price is not None:
                 meter.spent = price.priced(meter.spent)
-            self.ledger.settle(reservation, meter.spent)
-            recorded = sharing is not None and not sharing.book(meter.spent)
-            self._report(call, model.name, meter.seconds, finish, error, answered_by=answered_by, recorded=recorded)
+            made = sharing is None or sharing.book(meter.spent)
+            self.ledger.settle(reservation, meter.spent, made=made)
+            self._report(call, model.name, meter.seconds, finish, error, answered_by=answered_by, recorded=not made)
 
     def _sharing(self, call: _Call) -> SharingModel | None:
         """Return the model for a call whose answer the run may have in common with others; None if it has none so."""

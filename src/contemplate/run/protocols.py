@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
+from ..models import Model
 from ..plan import Task
 from ..result import Conclusion, TaskResult
 from ..settings import ModelSettings
@@ -21,7 +22,8 @@ class Planner(Protocol):
     A task starts once it has been yielded and all that it needs is done. It may need only tasks yielded before it.
 
     A planner may say how many tasks it yields with an attribute `tasks`, the least and the most: then early calls need
-    not wait for the rest of the plan where what the limits leave suffices for all.
+    not wait for the rest of the plan where what the limits leave suffices for all. For estimates it may say which
+    models its calls and its tasks are for, with an attribute `models`: a tuple, in which None is the run's.
     """
 
     def __call__(self, question: str, ctx: RunContext) -> AsyncIterator[Task]:
@@ -58,6 +60,12 @@ def toolsets_of(agent: AgentFunction) -> Sequence[Toolset]:
     return [each for each in named if isinstance(each, Toolset)] if isinstance(named, list | tuple) else ()
 
 
+def models_of(part: Planner | AgentFunction | Aggregator) -> tuple[str | Model | None, ...]:
+    """Return the models that calls of `part` are made with, if its attribute `models` names them; None is the run's."""
+    named: object = getattr(part, "models", (None,))
+    return named if isinstance(named, tuple) else (None,)
+
+
 def can_wait(agent: AgentFunction) -> bool:
     """Return whether `agent` has tools whose calls wait for an approval, or for their result, as far as it says."""
     return bool(getattr(agent, "waits", False))
@@ -85,6 +93,11 @@ class WrappedAgent:
         return tuple(toolsets_of(self.agent))
 
     @property
+    def models(self) -> tuple[str | Model | None, ...]:
+        """The models of the wrapped agent's calls."""
+        return models_of(self.agent)
+
+    @property
     def waits(self) -> bool:
         """Whether its tools' calls may have to wait for a decision."""
         return can_wait(self.agent)
@@ -109,7 +122,8 @@ class Aggregator(Protocol):
     kept for it. For estimates, the attribute is how many it makes at most, or a function that returns this for a number
     of tasks, None if it is not known; repairs count only where another aggregator concludes after them. One that rarely
     makes so many says with a function `likely_calls` how many are usual. One that adds tasks to the run
-    (`ctx.run_tasks`) may say how many at most with an attribute `more_tasks`, also for estimates. One that needs
+    (`ctx.run_tasks`) may say how many at most with an attribute `more_tasks`, also for estimates. One whose calls are
+    made with other models than the run's says so with an attribute `models`, as planners do. One that needs
     something of the subagents' calls, such as log-probabilities, says so with an attribute `subagent_settings`, which
     hold where these have none of their own.
     """

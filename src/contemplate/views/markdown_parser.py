@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
@@ -26,8 +27,24 @@ def markdown_parser(kind: type[MarkdownIt] = MarkdownIt) -> MarkdownIt:
     # What would be hidden is text: HTML, definitions of links, and images, which become links.
     parser = kind("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.disable(["html_block", "html_inline", "reference", "image", "entity", "text_join"])
+    parser.block.ruler.before("table", "too_deep", _keep_what_is_too_deep)
     parser.core.ruler.push("as_written", _keep_as_written)
     return parser
+
+
+def _keep_what_is_too_deep(state: StateBlock, first: int, end: int, silent: bool) -> bool:
+    """Keep what stands in too many lists and quotes as it was written; the parser would leave it out."""
+    # A list and its item are two levels.
+    if state.level + 2 < state.md.options.maxNesting:
+        return False
+    after = first + 1
+    while after < end and (state.isEmpty(after) or state.sCount[after] >= state.blkIndent):
+        after += 1
+    token = state.push("code_block", "code", 0)
+    token.content = state.getLines(first, after, state.blkIndent, False).rstrip("\n") + "\n"
+    token.map = [first, after]
+    state.line = after
+    return True
 
 
 def _keep_as_written(state: StateCore) -> None:

@@ -13,7 +13,7 @@ import anyio
 from ...batch import BatchItem, BatchProgress, BatchResult
 from ...budget import Budget
 from ...contemplator import Contemplator
-from ...errors import BatchStopped, ConfigurationError, error_info
+from ...errors import BatchStopped, error_info
 from ...journal import Journal
 from ...redaction import redact
 from ...views.summary import usage_text
@@ -23,24 +23,21 @@ from ..exit_codes import ANSWERED, FAILED, INCOMPLETE, INTERRUPTED
 from ..journal_file import open_journal
 from ..models import fetch_if_local
 from ..print_estimate import print_batch_estimate
+from ..rows import Reading, Row, duration, line_of, nothing_to_ask, shown
 from ..run_options import limits_in, mode_in, model_named, program_in, prompts_in
 from ..signals import cancel_on_signal
 from .out_file import OutFile, key_of, opened
-from .progress_line import duration, line_of, shown
-from .rows import Reading, Row
 
 NAME = "batch"
 
 
 def batch(options: argparse.Namespace) -> int:
     """Ask the rows that the file with the answers does not have, and return the exit code."""
-    reading = Reading(
-        options.file, options.format, options.question_column, options.id_column, options.prompt, options.first
-    )
+    reading = Reading.named(options)
     # An error in the first row is one of the options, and comes before anything is paid for.
     first = None if options.file == "-" else next((row for row in reading.rows() if row.problem is None), None)
     if first is None and options.file != "-":
-        raise ConfigurationError(f"{options.file}: there is no row that can be asked", hint="look at its first lines")
+        raise nothing_to_ask(options.file)
     model = model_named(options.model)
     total = None if options.total_cost is None else Budget("--total-cost", cost_usd=options.total_cost)
     common: dict[str, Any] = {

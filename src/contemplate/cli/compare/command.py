@@ -18,12 +18,12 @@ from ...errors import ConfigurationError
 from ...journal import Journal
 from ...usage import NOTHING
 from ...views.summary import usage_text
-from ..batch.progress_line import line_of, shown
 from ..console import say, write
 from ..exit_codes import ANSWERED, FAILED, INCOMPLETE, INTERRUPTED
 from ..journal_file import open_journal
 from ..models import fetch_if_local
 from ..print_estimate import print_batch_estimate
+from ..rows import line_of, shown
 from ..signals import cancel_on_signal
 from .questions import questions_in
 from .ways import Ways, ways_in

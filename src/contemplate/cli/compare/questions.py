@@ -6,7 +6,7 @@ import argparse
 
 from ...comparison.examples import Example
 from ...errors import ConfigurationError
-from ..batch.rows import Reading
+from ..rows import Reading, nothing_to_ask
 
 ANSWER = "answer"
 SHOWN = 3
@@ -22,12 +22,9 @@ def questions_in(options: argparse.Namespace, *, needed: bool) -> list[Example]:
     Raises:
         ConfigurationError: the file cannot be read, or there is something wrong with a row.
     """
-    reading = Reading(
-        options.file, options.format, options.question_column, options.id_column, options.prompt, options.first
-    )
     column = options.answer_column or ANSWER
     questions, problems = [], []
-    for row in reading.rows():
+    for row in Reading.named(options).rows():
         problem = row.problem
         if problem is None and column not in row.columns and (needed or options.answer_column):
             there = ", ".join(map(repr, row.columns)) or "none"
@@ -43,5 +40,5 @@ def questions_in(options: argparse.Namespace, *, needed: bool) -> list[Example]:
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise ConfigurationError(f"{options.file}: {shown}{more}", hint="--answer-column names what is expected")
     if not questions:
-        raise ConfigurationError(f"{options.file}: there is no row that can be asked", hint="look at its first lines")
+        raise nothing_to_ask(options.file)
     return questions

@@ -53,10 +53,10 @@ def ways_in(options: argparse.Namespace) -> Ways:
         ConfigurationError: there is no such mode or file, or the file has no ways.
     """
     given = options.ways
-    if given.endswith(".py") or Path(given).is_file():
-        return _of_file(options)
     modes = [each.strip() for each in given.split(",") if each.strip()]
     unknown = [each for each in modes if each not in get_args(Mode)]
+    if unknown and (given.endswith(".py") or Path(given).is_file()):
+        return _of_file(options)
     if unknown or not modes:
         raise ConfigurationError(
             f"--ways {given}: {', '.join(map(repr, unknown)) or 'nothing'} is neither a mode nor a file of Python",
@@ -91,7 +91,7 @@ def _of_file(options: argparse.Namespace) -> Ways:
             minds = minds(model_named(options.model))
     except ContemplateError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(f"{path}: {type(error).__name__}: {error}", hint="--traceback shows where") from error
     finally:
         sys.path.remove(str(path.resolve().parent))

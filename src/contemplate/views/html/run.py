@@ -29,12 +29,21 @@ def shown_plan(plan: Plan) -> Markup:
 
 def shown_result(result: RunResult[Any]) -> Markup:
     """Return a result as a view of its own."""
-    return _view(
-        *_answer(result),
-        *_incomplete(result),
-        *_details(result, opened=False),
-        _footer(result),
-    )
+    return _view(*_whole(result))
+
+
+def shown_question(question: str, reached: RunResult[Any] | None, error: ErrorInfo | None) -> Markup:
+    """Return a question of several, and what came of it, as a view of its own.
+
+    Args:
+        question: the question.
+        reached: its result, or what was reached before the error.
+        error: why it has no result; None if it has one.
+    """
+    asked = element("p", element("b", beginning_of(redact(question), MOST_TEXT)))
+    if error is not None:
+        return _view(asked, *_ended(reached, error))
+    return _view(asked, *(() if reached is None else _whole(reached)))
 
 
 def shown_live(reached: RunResult[Any], states: TaskStates, doing: str) -> Markup:
@@ -53,15 +62,25 @@ def shown_live(reached: RunResult[Any], states: TaskStates, doing: str) -> Marku
 
 def shown_end(reached: RunResult[Any], error: ErrorInfo) -> Markup:
     """Return a run that ended with an error, or was interrupted, as a view of its own."""
+    return _view(*_ended(reached, error))
+
+
+def _whole(result: RunResult[Any]) -> Iterator[Markup]:
+    yield from _answer(result)
+    yield from _incomplete(result)
+    yield from _details(result, opened=False)
+    yield _footer(result)
+
+
+def _ended(reached: RunResult[Any] | None, error: ErrorInfo) -> Iterator[Markup]:
     said = [element("p", element("b", f"{error.kind}: "), beginning_of(redact(error.message), MOST_TEXT))]
     said += [element("p", beginning_of(redact(error.hint), MOST_TEXT))] if error.hint else []
-    notice = element("div", *said, class_="notice error")
-    return _view(
-        *_answer(reached),
-        notice,
-        *_details(reached, opened=True),
-        _footer(reached),
-    )
+    if reached is not None:
+        yield from _answer(reached)
+    yield element("div", *said, class_="notice error")
+    if reached is not None:
+        yield from _details(reached, opened=True)
+        yield _footer(reached)
 
 
 def _view(*parts: Markup) -> Markup:

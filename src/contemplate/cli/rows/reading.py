@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import re
@@ -61,6 +62,13 @@ class Reading:
     id: str | None = None
     prompt: str | None = None
     first: int | None = None
+
+    @classmethod
+    def named(cls, options: argparse.Namespace) -> Reading:
+        """Return the one that the options of a command name."""
+        return cls(
+            options.file, options.format, options.question_column, options.id_column, options.prompt, options.first
+        )
 
     def rows(self) -> Iterator[Row]:
         """Read the rows, one at a time.
@@ -150,6 +158,11 @@ class Reading:
             ) from None
         with file:
             yield file
+
+
+def nothing_to_ask(path: str) -> ConfigurationError:
+    """Return the error for a file without a row that can be asked."""
+    return ConfigurationError(f"{path}: there is no row that can be asked", hint="look at its first lines")
 
 
 def _is_torn(value: object) -> bool:
