@@ -96,11 +96,13 @@ def _questions(count: int) -> Iterator[str]:
 
 def _memory() -> tuple[float, float]:
     """Return what is resident now, and what was at most, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1]) * resource.getpagesize() / 2**20, peak
+        with open("/proc/self/status") as file:
+            said = dict(line.split(":", 1) for line in file)
+        # The usual `ru_maxrss` is inherited from whoever started this process.
+        return int(said["VmRSS"].split()[0]) / 1024, int(said["VmHWM"].split()[0]) / 1024
     except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return peak, peak
 
 
