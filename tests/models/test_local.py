@@ -1,6 +1,6 @@
-"""A model in-process: no script, no server of somebody else's. A whole run of it: server/test_server_local.py.
+"""A model in-process: no script, no server of somebody else's. One of random weights does: it only has to be run.
 
-Where it has to know something, it is a real one; where it only has to be run, one of random weights.
+What a real one says: ../test_real_model.py.
 """
 
 from __future__ import annotations
@@ -18,20 +18,14 @@ from uuid import uuid4
 
 import anyio
 import pytest
-from pydantic import BaseModel, Field
 
 from contemplate import (
     Contemplator,
     Message,
     ModelSettings,
-    Prompts,
     RunContext,
     Task,
     TaskResult,
-    aggregators,
-    answers,
-    planners,
-    tool,
 )
 from contemplate.errors import ConfigurationError
 from contemplate.events import Event, ModelCalled
@@ -44,14 +38,6 @@ from ..tiny_model import write_tiny_model
 
 pytestmark = pytest.mark.anyio
 
-# A real model takes long, and what these try is the same on both event loops; the others run on trio, too.
-ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
-
-
-@pytest.fixture(scope="module")
-def model() -> LocalModel:
-    return local_model.on_one_thread(ModelSettings(max_tokens=60))
-
 
 @pytest.fixture(scope="module")
 def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -61,50 +47,6 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tiny(tiny_file: Path) -> LocalModel:
     return LocalModel(tiny_file, threads=1, settings=ModelSettings(max_tokens=60))
-
-
-@ON_ASYNCIO
-async def test_a_vote(model: LocalModel) -> None:
-    vote = aggregators.vote(key=answers.math)
-    # Else it explains at length, and may not reach the line that counts.
-    samples = planners.sample(3, instructions='Write "Answer: " and the number.')
-    brief = Prompts(solver="You answer in one line.")
-    settings = ModelSettings(max_tokens=100)
-    mind = Contemplator(model, planner=samples, aggregator=vote, prompts=brief, settings=settings)
-    result = await mind.run("What is 7 + 5?")
-    # So small a model may be wrong; that the vote counts what it said is what is tried.
-    said = {each.id: answers.math(each.text) for each in result.tasks}
-    assert result.support
-    assert {said[each] for each in result.support} == {answers.math(result.output)}
-
-
-@ON_ASYNCIO
-async def test_a_tool_call(model: LocalModel) -> None:
-    calls: list[tuple[int, int]] = []
-
-    @tool
-    def multiply(a: int, b: int) -> int:
-        """Multiply two whole numbers."""
-        calls.append((a, b))
-        return a * b
-
-    mind = Contemplator(model, mode="instant", tools=[multiply], settings=ModelSettings(temperature=0))
-    result = await mind.run("What is 123 * 456? Use the multiply tool.")
-    assert (123, 456) in calls
-    assert "56088" in result.output.replace(",", "")
-    assert result.usage.cached_input_tokens > 100, "the second turn read the first one's prompt again"
-
-
-class City(BaseModel):
-    name: str = Field(max_length=40)
-    country: str = Field(max_length=40)
-
-
-@ON_ASYNCIO
-async def test_typed_output(model: LocalModel) -> None:
-    mind = Contemplator(model, mode="instant", output_type=City, settings=ModelSettings(temperature=0))
-    result = await mind.run("Which city is the capital of France?")
-    assert result.output == City(name="Paris", country="France")
 
 
 async def test_a_schema_is_followed_while_it_streams(tiny: LocalModel) -> None:
@@ -123,7 +65,6 @@ async def test_a_schema_is_followed_while_it_streams(tiny: LocalModel) -> None:
     assert len(deltas) > 3
 
 
-@ON_ASYNCIO
 async def test_common_prefixes_are_computed_once(tiny: LocalModel) -> None:
     long = Message.system("You know these facts. " + " ".join(f"Item {i} costs {i * 7} crowns." for i in range(30)))
     settings = ModelSettings(max_tokens=4)
@@ -132,7 +73,6 @@ async def test_common_prefixes_are_computed_once(tiny: LocalModel) -> None:
     assert again.usage.cached_input_tokens > 0.8 * first.usage.input_tokens
 
 
-@ON_ASYNCIO
 async def test_what_eight_subagents_share_is_read_once(tiny: LocalModel, tiny_file: Path) -> None:
     called: list[ModelCalled] = []
 
@@ -172,7 +112,6 @@ async def _first_when_all_are_done(question: str, results: AsyncIterator[TaskRes
     return texts[0]
 
 
-@ON_ASYNCIO
 async def test_eight_at_once_and_a_cancelled_one_frees_its_slot(tiny: LocalModel) -> None:
     request = ModelRequest((Message.user("Count from 1 to 500."),), ModelSettings(max_tokens=4000))
     started = anyio.Event()
