@@ -21,7 +21,7 @@ from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from . import network
+from . import local_model, network
 
 # What trio draws by chance; there is no public name for it.
 trio_chance = trio._core._run._r
@@ -149,6 +149,13 @@ def pytest_runtest_teardown() -> Generator[None, None, None]:
     if notebook is not None:
         notebook.forget_lessons()
     assert not network.refusals()
+
+
+@pytest.fixture(scope="module")
+def one_at_a_time() -> Iterator[None]:
+    """Among all processes that test, one at a time goes on from here."""
+    with local_model.turn():
+        yield
 
 
 @pytest.fixture

@@ -21,6 +21,9 @@ NAME = "qwen2.5-coder-0.5b"
 # Planned in 80 tokens, where for others it repeats itself until the schema ends it: in more than 200.
 SHORT_QUESTION = "Which is taller, Mont Blanc or Ben Nevis?"
 
+# It takes every core: two of them at once would each be slower than one after the other.
+alone = pytest.mark.usefixtures("one_at_a_time")
+
 
 @contextmanager
 def turn() -> Iterator[None]:
