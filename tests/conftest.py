@@ -28,7 +28,7 @@ trio_chance = trio._core._run._r
 
 # A file is one worker's, and who begins a long one last is alone with it at the end.
 LONG = (
-    *("models/test_local.py", "server/test_server_local.py", "test_deadline.py", "test_mcp.py", "viewer/test_page.py"),
+    *("test_real_model.py", "test_deadline.py", "test_mcp.py", "viewer/test_page.py"),
     *("models/test_providers.py", "test_faults.py", "journal/test_journal_machine.py", "test_gsm8k.py"),
     *("models/test_pydantic_ai.py", "suspension/test_schedules.py", "journal/test_store.py", "cli/test_live.py"),
     *("cli/test_output.py", "cli/test_signals.py", "cli/test_terminal.py", "models/test_pull.py"),

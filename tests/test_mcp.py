@@ -164,10 +164,9 @@ async def ended(token: str) -> None:
 # What the model is shown and told
 
 
-@ways
-async def test_schemas_and_words_are_the_servers_own(make: Make) -> None:
+async def test_schemas_and_words_are_the_servers_own(over_http: OverHttp) -> None:
     model = ScriptedModel("yes")
-    await Contemplator(model, mode="instant", tools=[make()]).run("?")
+    await Contemplator(model, mode="instant", tools=[over_http.tools()]).run("?")
     there = {each.name.replace(".", "_"): each for each in await mcp_server.server.list_tools()}
     shown = {each.name: each for each in model.requests[0].tools}
     assert shown.keys() == there.keys()
@@ -183,10 +182,9 @@ async def test_what_tools_return(make: Make) -> None:
     assert await told(make(), *calls) == ["42", "Lyon\nOslo", f"a pixel\n{note}", '{"n":[1,2]}']
 
 
-@ways
-async def test_images_come_with_the_answer(make: Make) -> None:
+async def test_images_come_with_the_answer(over_http: OverHttp) -> None:
     model = ScriptedModel([asks(("picture", {})), "there"])
-    result = await Contemplator(model, mode="instant", tools=[make()]).run("?")
+    result = await Contemplator(model, mode="instant", tools=[over_http.tools()]).run("?")
     assert [each.data for each in result.images] == [mcp_server.PIXEL]
 
 
@@ -210,9 +208,14 @@ async def test_what_fails_is_told_to_the_model(make: Make) -> None:
     assert refused == "The tool failed. ToolError: no such row; key [secret]"
     assert wrong.startswith("The tool failed. ToolError: ")
     assert "valid integer" in wrong
+
+
+async def test_who_answers_too_late_is_not_waited_for(token: str, over_http: OverHttp) -> None:
     # A server that others hurry answers late, too: nobody else is asked here.
-    (late,) = await told(make(timeout=0.5), ("hang", {}))
-    assert late == "The tool failed. ToolError: hang did not answer within 0.5 seconds"
+    for hanging in (local(token, timeout=0.5), over_http.tools(timeout=0.5)):
+        assert await told(hanging, ("hang", {})) == [
+            "The tool failed. ToolError: hang did not answer within 0.5 seconds"
+        ]
 
 
 @pytest.mark.parametrize("server", [5, None, [5], b"uvx x"])
@@ -485,7 +488,11 @@ async def test_one_that_will_not_end_is_killed(token: str) -> None:
     await ended(token)
 
 
-@pytest.mark.parametrize("server", [OFFICIAL, QUICK], ids=["official", "quick"])
+@pytest.mark.parametrize(
+    ("anyio_backend", "server"),
+    [("asyncio", OFFICIAL), ("asyncio", QUICK), ("trio", QUICK)],
+    ids=["asyncio-official", "asyncio-quick", "trio-quick"],
+)
 async def test_a_run_that_is_cancelled(token: str, server: str) -> None:
     used = anyio.Event()
 
@@ -545,19 +552,19 @@ async def test_a_users_block_that_raises(token: str) -> None:
     await ended(token)
 
 
-@pytest.mark.parametrize("words", [(), ("stubborn",)])
-def test_a_process_that_is_killed(token: str, words: tuple[str, ...]) -> None:
+def test_a_process_that_is_killed(token: str) -> None:
     code = (
         "import sys; from contemplate import Contemplator, mcp_tools; from contemplate.testing import ScriptedModel\n"
         "import anyio\n"
         "async def wait(request): print('asked', flush=True); await anyio.sleep_forever()\n"
-        "Contemplator(ScriptedModel(wait), mode='instant', tools=[mcp_tools(sys.argv[1:])]).run_sync('?')"
+        "tools = [mcp_tools(sys.argv[1:]), mcp_tools([*sys.argv[1:], 'stubborn'], prefix='s_')]\n"
+        "Contemplator(ScriptedModel(wait), mode='instant', tools=tools).run_sync('?')"
     )
-    command = [sys.executable, "-c", code, sys.executable, QUICK, token, *words]
+    command = [sys.executable, "-c", code, sys.executable, QUICK, token]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as ours:
         assert ours.stdout is not None
         assert ours.stdout.readline() == b"asked\n"
-        assert servers(token)
+        assert len(servers(token)) == 2
         ours.send_signal(signal.SIGKILL)
     psutil.wait_procs(processes(token), timeout=PATIENCE)
     assert not processes(token)

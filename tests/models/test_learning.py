@@ -90,7 +90,7 @@ async def ask_twice(
     return Asked(first, refused[0], refused[1] - refused[0], bodies, text)
 
 
-@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("anyio_backend", "stream"), [("asyncio", True), ("trio", False)])
 @pytest.mark.parametrize("wording", WORDINGS)
 @pytest.mark.parametrize("field", ["seed", "stop", "temperature"])
 async def test_a_refused_field_is_left_out_in_every_wording(wording: str, field: str, stream: bool) -> None:

@@ -1,4 +1,7 @@
-"""A real model, in-process: no script, no server of somebody else's. A whole run of it: server/test_server_local.py."""
+"""A model in-process: no script, no server of somebody else's. One of random weights does: it only has to be run.
+
+What a real one says: ../test_real_model.py.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from uuid import uuid4
 
 import anyio
 import pytest
-from pydantic import BaseModel, Field
 
 from contemplate import (
     Contemplator,
@@ -24,10 +26,6 @@ from contemplate import (
     RunContext,
     Task,
     TaskResult,
-    aggregators,
-    answers,
-    planners,
-    tool,
 )
 from contemplate.errors import ConfigurationError
 from contemplate.events import Event, ModelCalled
@@ -36,60 +34,22 @@ from contemplate.models.local.server import local_server
 
 from .. import local_model
 from ..patience import PATIENCE
+from ..tiny_model import write_tiny_model
 
 pytestmark = pytest.mark.anyio
 
-# A real model takes long, and what these try is the same on both event loops; the others run on trio, too.
-ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+
+@pytest.fixture(scope="module")
+def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny.gguf")
 
 
 @pytest.fixture(scope="module")
-def model() -> LocalModel:
-    return local_model.on_one_thread(ModelSettings(max_tokens=60))
+def tiny(tiny_file: Path) -> LocalModel:
+    return LocalModel(tiny_file, threads=1, settings=ModelSettings(max_tokens=60))
 
 
-@ON_ASYNCIO
-async def test_a_vote(model: LocalModel) -> None:
-    vote = aggregators.vote(key=answers.math)
-    # Else it explains at length, and may not reach the line that counts.
-    samples = planners.sample(3, instructions='Write one line and nothing else: "Answer: " and the number.')
-    mind = Contemplator(model, planner=samples, aggregator=vote, settings=ModelSettings(max_tokens=100))
-    result = await mind.run("What is 7 + 5?")
-    # So small a model may be wrong; that the vote counts what it said is what is tried.
-    said = {each.id: answers.math(each.text) for each in result.tasks}
-    assert result.support
-    assert {said[each] for each in result.support} == {answers.math(result.output)}
-
-
-@ON_ASYNCIO
-async def test_a_tool_call(model: LocalModel) -> None:
-    calls: list[tuple[int, int]] = []
-
-    @tool
-    def multiply(a: int, b: int) -> int:
-        """Multiply two whole numbers."""
-        calls.append((a, b))
-        return a * b
-
-    mind = Contemplator(model, mode="instant", tools=[multiply], settings=ModelSettings(temperature=0))
-    result = await mind.run("What is 123 * 456? Use the multiply tool.")
-    assert (123, 456) in calls
-    assert "56088" in result.output.replace(",", "")
-
-
-class City(BaseModel):
-    name: str = Field(max_length=40)
-    country: str = Field(max_length=40)
-
-
-@ON_ASYNCIO
-async def test_typed_output(model: LocalModel) -> None:
-    mind = Contemplator(model, mode="instant", output_type=City, settings=ModelSettings(temperature=0))
-    result = await mind.run("Which city is the capital of France?")
-    assert result.output == City(name="Paris", country="France")
-
-
-async def test_a_schema_is_followed_while_it_streams(model: LocalModel) -> None:
+async def test_a_schema_is_followed_while_it_streams(tiny: LocalModel) -> None:
     schema: dict[str, object] = {
         "type": "object",
         "properties": {"n": {"type": "array", "items": {"type": "integer"}, "minItems": 3, "maxItems": 3}},
@@ -97,24 +57,23 @@ async def test_a_schema_is_followed_while_it_streams(model: LocalModel) -> None:
         "additionalProperties": False,
     }
     deltas: list[Delta] = []
-    request = ModelRequest((Message.user("Name three numbers."),), output_schema=OutputSchema("n", schema))  # type: ignore[arg-type]
-    response = await model.request(request, deltas.append)
+    question, settings = Message.user("Name three numbers."), ModelSettings(max_tokens=200)
+    request = ModelRequest((question,), settings, output_schema=OutputSchema("n", schema))  # type: ignore[arg-type]
+    response = await tiny.request(request, deltas.append)
     assert len(json.loads(response.message.text)["n"]) == 3
     assert "".join(delta.text for delta in deltas) == response.message.text
     assert len(deltas) > 3
 
 
-@ON_ASYNCIO
-async def test_common_prefixes_are_computed_once(model: LocalModel) -> None:
+async def test_common_prefixes_are_computed_once(tiny: LocalModel) -> None:
     long = Message.system("You know these facts. " + " ".join(f"Item {i} costs {i * 7} crowns." for i in range(30)))
     settings = ModelSettings(max_tokens=4)
-    first = await model.request(ModelRequest((long, Message.user("What does item 3 cost?")), settings))
-    again = await model.request(ModelRequest((long, Message.user("And item 9?")), settings))
+    first = await tiny.request(ModelRequest((long, Message.user("What does item 3 cost?")), settings))
+    again = await tiny.request(ModelRequest((long, Message.user("And item 9?")), settings))
     assert again.usage.cached_input_tokens > 0.8 * first.usage.input_tokens
 
 
-@ON_ASYNCIO
-async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> None:
+async def test_what_eight_subagents_share_is_read_once(tiny: LocalModel, tiny_file: Path) -> None:
     called: list[ModelCalled] = []
 
     async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
@@ -128,7 +87,7 @@ async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> Non
     # A context that no slot has seen, whichever tests were there before.
     facts = f"This is list {uuid4().hex}. " + " ".join(f"Item {i} costs {i * 7} crowns." for i in range(40))
     mind = Contemplator(
-        model,
+        tiny,
         planner=plan,
         aggregator=_first_when_all_are_done,
         settings=ModelSettings(max_tokens=4),
@@ -143,7 +102,7 @@ async def test_what_eight_subagents_share_is_read_once(model: LocalModel) -> Non
     assert sum(share >= 0.9 for share in shared) >= 7
     assert min(shared) < 0.9, "somebody has read it"
     assert result.usage.cached_input_tokens == sum(each.usage.cached_input_tokens for each in called)
-    slots = local_server(model._file.path, threads=1).slots  # type: ignore[union-attr]
+    slots = local_server(tiny_file, threads=1).slots
     assert slots.folder.stat().st_mode & 0o077 == 0
     assert list(slots.folder.iterdir()) == [], "what was read is kept in no file"
 
@@ -153,22 +112,21 @@ async def _first_when_all_are_done(question: str, results: AsyncIterator[TaskRes
     return texts[0]
 
 
-@ON_ASYNCIO
-async def test_eight_at_once_and_a_cancelled_one_frees_its_slot(model: LocalModel) -> None:
-    request = ModelRequest((Message.user("Count from 1 to 500."),), ModelSettings(max_tokens=150))
+async def test_eight_at_once_and_a_cancelled_one_frees_its_slot(tiny: LocalModel) -> None:
+    request = ModelRequest((Message.user("Count from 1 to 500."),), ModelSettings(max_tokens=4000))
     started = anyio.Event()
-    async with model.connect():
+    async with tiny.connect():
         async with anyio.create_task_group() as group:
 
             async def call() -> None:
-                await model.request(request, lambda _: started.set())
+                await tiny.request(request, lambda _: started.set())
 
             for _ in range(8):
                 group.start_soon(call)
             await started.wait()
             group.cancel_scope.cancel()
         with anyio.fail_after(PATIENCE):
-            await model.request(ModelRequest((Message.user("Say hi."),), ModelSettings(max_tokens=4)))
+            await tiny.request(ModelRequest((Message.user("Say hi."),), ModelSettings(max_tokens=4)))
 
 
 def test_what_cannot_be_set_up() -> None:
@@ -198,13 +156,12 @@ async def test_threads_and_context_reach_llama_cpp(monkeypatch: pytest.MonkeyPat
     assert given == [(4096, 3, 3)]
 
 
-async def test_a_key_keeps_others_out(model: LocalModel) -> None:
+async def test_a_key_keeps_others_out(tiny: LocalModel, tiny_file: Path) -> None:
     from openai import AsyncOpenAI, AuthenticationError
 
-    async with model.connect():
+    async with tiny.connect():
         pass
-    path = model._file.path  # type: ignore[union-attr]
-    server = local_server(path, threads=1)
+    server = local_server(tiny_file, threads=1)
     assert urlsplit(server.base_url).hostname == "127.0.0.1"
     assert server.api_key not in repr(server)
     async with AsyncOpenAI(base_url=server.base_url, api_key="guess", max_retries=0) as stranger:
@@ -214,17 +171,16 @@ async def test_a_key_keeps_others_out(model: LocalModel) -> None:
 
 CHILD = """
 import sys
-from contemplate.models.local import KNOWN
+from pathlib import Path
 from contemplate.models.local.server import local_server
-print(local_server(KNOWN[sys.argv[1]].path, threads=1).base_url, flush=True)
+print(local_server(Path(sys.argv[1]), threads=1).base_url, flush=True)
 sys.stdin.readline()
 """
 
 
 @pytest.mark.parametrize("how", ["kill", "end"])
-def test_the_server_is_gone_when_its_process_is(how: str) -> None:
-    name = local_model.name().removeprefix("local:")
-    command = [sys.executable, "-c", CHILD, name]
+def test_the_server_is_gone_when_its_process_is(how: str, tiny_file: Path) -> None:
+    command = [sys.executable, "-c", CHILD, str(tiny_file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdin is not None

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contemplate import Contemplator, Message, tool
@@ -114,6 +114,7 @@ async def test_within_an_agent() -> None:
 any_text = st.text(st.characters(exclude_categories=()))
 
 
+@settings(max_examples=50)
 @given(
     answer=any_text,
     before=st.dictionaries(any_text.filter(lambda name: name not in ("answer", "tool", "arguments")), json_values()),
@@ -151,6 +152,6 @@ def test_a_long_answer_is_read_in_linear_time() -> None:
     heard: list[str] = []
     sink = _AnswerOnly(lambda delta: heard.append(delta.text))
     sink(Delta('{"answer": "'))
-    for _ in range(300_000):
+    for _ in range(100_000):
         sink(Delta("word "))
-    assert len("".join(heard)) == 1_500_000
+    assert len("".join(heard)) == 500_000

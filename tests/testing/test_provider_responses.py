@@ -33,7 +33,7 @@ def model_at(server: Provider) -> OpenAIModel:
 
 
 @BOTH
-@STREAMED
+@pytest.mark.parametrize(("anyio_backend", "stream"), [("asyncio", True), ("trio", False)])
 @pytest.mark.parametrize("capability", CAPABILITIES)
 async def test_all_that_the_library_does(dialect: ProviderDialect, stream: bool, capability: str) -> None:
     with Provider(dialect) as server:

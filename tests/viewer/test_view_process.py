@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import sys
@@ -16,7 +17,7 @@ from contemplate.testing import FaultyServer
 
 from .. import mcp_quick_server
 from ..browser import chromium
-from ..cli.asking import command, model, process, run
+from ..cli.asking import command, here, model, process
 from ..cli.test_approvals import adding
 from ..patience import PATIENCE
 from .conftest import needs_chromium
@@ -50,8 +51,9 @@ def test_a_decision_is_clicked_and_the_run_goes_on(
     button: str, why: str, answer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTEMPLATE_JOURNAL", str(tmp_path / "runs.db"))
-    with FaultyServer(adding) as server:
-        asked = run(command("ask", "2 + 3?", *model(server), "--mode", "instant", *MCP, "--run-id", "sum"))
+    with FaultyServer(adding) as server, open(os.devnull) as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        asked = here("ask", "2 + 3?", *model(server), "--mode", "instant", *MCP, "--run-id", "sum")
         assert asked.returncode == 3, asked.stderr
         with process(command("view", "sum", "--no-browser", *MCP)) as running:
             assert running.stdout is not None

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai._types import omit
 from openai.lib.streaming.responses._responses import ResponseStreamState
@@ -75,6 +75,11 @@ def check(told: list[Any]) -> None:
             assert "".join(pieces) == getattr(item, whole)[0].text
 
 
+# To read an answer as the official client does takes long, and what may go wrong is soon found.
+few = settings(max_examples=40)
+
+
+@few
 @given(said=deltas, text=st.text(max_size=5), cut=st.sampled_from(["stop", "length"]), stopped=st.booleans())
 def test_an_answer(said: list[ReplyDelta], text: str, cut: FinishReason, stopped: bool) -> None:
     made = writer(max_output_tokens=5)
@@ -91,6 +96,7 @@ def test_an_answer(said: list[ReplyDelta], text: str, cut: FinishReason, stopped
     assert told[-1].response.status == ("incomplete" if cut == "length" and not stopped else "completed")
 
 
+@few
 @given(said=deltas, pending=calls)
 def test_calls(said: list[ReplyDelta], pending: list[PendingCall]) -> None:
     made = writer()
@@ -108,6 +114,7 @@ def test_calls(said: list[ReplyDelta], pending: list[PendingCall]) -> None:
     assert all(each.phase == "commentary" for each in output if each.type == "message")
 
 
+@few
 @given(said=deltas, status=st.sampled_from([400, 429, 500]))
 def test_a_failure(said: list[ReplyDelta], status: int) -> None:
     made = writer()
