@@ -91,6 +91,17 @@ def _is_call(report: object) -> bool:
     return getattr(report, "when", None) == "call"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays until the end: nobody need look there for what holds itself."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest."""
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONG)}
@@ -162,19 +173,16 @@ def one_at_a_time() -> Iterator[None]:
 def no_leftovers() -> Iterator[None]:
     """Fails a test after which something was left: a task whose error nobody saw, an open generator, a socket.
 
-    Warnings are errors, those of the garbage collector too, so that collecting here is enough to see them. It looks at
-    what the test made, and not at all that was there before: thousands of tests, each time.
+    Warnings are errors, those of the garbage collector too, so that collecting here is enough to see them.
     """
     complaints: list[str] = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("asyncio").addHandler(handler)
-    gc.freeze()
     try:
         yield
         gc.collect()
     finally:
-        gc.unfreeze()
         logging.getLogger("asyncio").removeHandler(handler)
     assert not complaints
 
