@@ -20,6 +20,7 @@ import trustme
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from xdist.scheduler import LoadFileScheduling
 
 from . import local_model, network
 
@@ -34,6 +35,9 @@ LONG = (
     *("cli/test_output.py", "cli/test_signals.py", "cli/test_terminal.py", "models/test_pull.py"),
     "server/test_server_serving.py",
 )
+
+# What takes long to import, one worker imports for all the files that need it.
+TOGETHER = ("tests/server/test_messages_",)
 
 # What is compiled is kept, whatever the environment says: each process that a test starts would compile all of it anew.
 sys.dont_write_bytecode = False
@@ -116,6 +120,19 @@ def pytest_runtestloop() -> Generator[None, object, object]:
         trustme.CA().cert_pem.write_to_path(file)
         with network.trusting(file):
             return (yield)
+
+
+class ByImports(LoadFileScheduling):  # type: ignore[misc]
+    """A file is one worker's, and so are all those that import what takes long."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return next((each for each in TOGETHER if file.startswith(each)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByImports | None:
+    """Give out files, unless something else is asked for."""
+    return ByImports(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(params=["asyncio", "trio"])
