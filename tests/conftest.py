@@ -20,6 +20,7 @@ import trustme
 from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from xdist.scheduler import LoadFileScheduling
 
 from . import local_model, network
 
@@ -35,6 +36,9 @@ LONG = (
     "server/test_server_serving.py",
 )
 
+# What takes long to import, one worker imports for all the files that need it.
+TOGETHER = ("tests/server/test_messages_",)
+
 # What is compiled is kept, whatever the environment says: each process that a test starts would compile all of it anew.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -46,7 +50,7 @@ os.environ["CONTEMPLATE_NO_LESSONS"] = "1"
 gc.set_threshold(20_000, 50, 100)
 
 # How long an example takes says how busy the machine is.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50)
 settings.register_profile("thorough", settings.get_profile("any machine"), max_examples=2_000)
 settings.load_profile("any machine")
 
@@ -91,6 +95,17 @@ def _is_call(report: object) -> bool:
     return getattr(report, "when", None) == "call"
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays until the end: nobody need look there for what holds itself."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest."""
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONG)}
@@ -105,6 +120,19 @@ def pytest_runtestloop() -> Generator[None, object, object]:
         trustme.CA().cert_pem.write_to_path(file)
         with network.trusting(file):
             return (yield)
+
+
+class ByImports(LoadFileScheduling):  # type: ignore[misc]
+    """A file is one worker's, and so are all those that import what takes long."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return next((each for each in TOGETHER if file.startswith(each)), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByImports | None:
+    """Give out files, unless something else is asked for."""
+    return ByImports(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -162,19 +190,16 @@ def one_at_a_time() -> Iterator[None]:
 def no_leftovers() -> Iterator[None]:
     """Fails a test after which something was left: a task whose error nobody saw, an open generator, a socket.
 
-    Warnings are errors, those of the garbage collector too, so that collecting here is enough to see them. It looks at
-    what the test made, and not at all that was there before: thousands of tests, each time.
+    Warnings are errors, those of the garbage collector too, so that collecting here is enough to see them.
     """
     complaints: list[str] = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]
     logging.getLogger("asyncio").addHandler(handler)
-    gc.freeze()
     try:
         yield
         gc.collect()
     finally:
-        gc.unfreeze()
         logging.getLogger("asyncio").removeHandler(handler)
     assert not complaints
 

@@ -10,10 +10,10 @@ from benchmarks import batch
 
 
 def test_a_batch_that_is_killed_asks_nothing_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report = batch.measured(questions=200, kills=1, concurrency=8, seed=1, folder=tmp_path)
+    report = batch.measured(questions=100, kills=1, concurrency=8, seed=1, folder=tmp_path)
     assert report.kept
-    assert report.stored == 200
+    assert report.stored == 100
     assert len(report.legs) == 2
-    assert sum(leg.marks[-1].asked for leg in report.legs[1:]) < 200, "the rest comes from the journal"
-    batch.show(report, 200)
+    assert sum(leg.marks[-1].asked for leg in report.legs[1:]) < 100, "the rest comes from the journal"
+    batch.show(report, 100)
     assert "| in the journal, and asked again | 0 |" in capsys.readouterr().out

@@ -172,7 +172,7 @@ class OnTrio(Ledgers):
 
 @pytest.mark.parametrize("machine", [Ledgers, OnTrio])
 def test_any_order_of_events(machine: type[Ledgers]) -> None:
-    run_state_machine_as_test(machine, settings=settings(max_examples=60, stateful_step_count=30, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=30, stateful_step_count=30, deadline=None))
 
 
 def ledger(keep: bool = False, **limits: int) -> Ledger:

@@ -134,7 +134,7 @@ async def test_an_answer_is_as_long_as_its_limit_allows() -> None:
 )
 # The first part, asked before the others were known, took all there was.
 @example(limit=15281, parts=7, wanted=199, pieces=7, streamed=True)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_whatever_the_limit(backend: str, limit: int, parts: int, wanted: int, pieces: int, streamed: bool) -> None:
     async def main() -> RunResult[str]:
@@ -155,7 +155,7 @@ def test_whatever_the_limit(backend: str, limit: int, parts: int, wanted: int, p
 )
 @example(limit=3000, wants=[10, 10, 10, 1500], before_tool=None, pieces=1, streamed=False)
 @example(limit=3000, wants=[1500, 1500], before_tool=40, pieces=1, streamed=False)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_whatever_each_part_wants(
     backend: str, limit: int, wants: list[int], before_tool: int | None, pieces: int, streamed: bool
@@ -190,7 +190,7 @@ def test_runs_within_a_run_have_its_limit(limit: int, parts: int, wanted: int, s
 
 
 @pytest.mark.parametrize("limit", ["output_tokens", "total_tokens"])
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(count=st.integers(2, 12), wants=st.integers(80, 2000), room=st.floats(1.5, 30))
 async def test_of_attempts_that_do_not_all_fit_fewer_are_whole(limit: str, count: int, wants: int, room: float) -> None:
     most = int(room * (wants + 100))

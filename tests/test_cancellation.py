@@ -126,8 +126,15 @@ def paid_and_kept(watched: Watched) -> None:
     assert all(result.id in answered for result in watched.finished if result.answered)
 
 
-@pytest.mark.parametrize("how", ["run", "stream"])
-@pytest.mark.parametrize("name", SCENARIOS)
+# Each on both event loops and in both ways, and half of them the other way round.
+EACH = [
+    (name, *way)
+    for number, name in enumerate(SCENARIOS)
+    for way in zip(("asyncio", "trio"), ("run", "stream") if number % 2 else ("stream", "run"), strict=True)
+]
+
+
+@pytest.mark.parametrize(("name", "anyio_backend", "how"), EACH)
 async def test_at_any_step(name: str, how: str) -> None:
     before = running()
     for count in range(MAX_STEPS):

@@ -86,8 +86,11 @@ def long_parts(exchange: Exchange) -> str:
     return "a summary" if prompt.endswith("words.") else "MERGED"
 
 
+STREAMED = pytest.mark.parametrize(("anyio_backend", "streamed"), [("asyncio", True), ("trio", False)])
+
+
 @pytest.mark.parametrize("wording", WORDINGS)
-@pytest.mark.parametrize("streamed", [False, True])
+@STREAMED
 async def test_long_parts_end_with_an_answer(wording: str, streamed: bool) -> None:
     small = Small(long_parts, wording)
     events: list[Event] = []
@@ -319,7 +322,7 @@ class TestKnownBeforehand:
     """What an earlier run learnt is used before anything is sent."""
 
     @pytest.mark.parametrize("wording", ["vllm", "openai", "anthropic"])
-    @pytest.mark.parametrize("streamed", [False, True])
+    @STREAMED
     async def test_the_second_run_is_refused_nothing(self, wording: str, streamed: bool) -> None:
         small = Small(long_parts, wording)
         with FaultyServer(small) as server:

@@ -47,8 +47,15 @@ def minds(model: Model) -> dict[str, Contemplator[str]]:
     }
 
 
-@pytest.mark.parametrize("way", ["planned", "vote"])
-@pytest.mark.parametrize("fault", FAULTS)
+# Each on both event loops and in both ways, and half of them the other way round.
+EACH = [
+    (fault, *way)
+    for number, fault in enumerate(FAULTS)
+    for way in zip(("asyncio", "trio"), ("planned", "vote") if number % 2 else ("vote", "planned"), strict=True)
+]
+
+
+@pytest.mark.parametrize(("fault", "anyio_backend", "way"), EACH)
 async def test_every_call_meets_it(fault: str, way: str) -> None:
     with FaultyServer(FAULTS[fault]) as server:
         model = Retry(OpenAIModel("m", base_url=server.url, api_key="k"))

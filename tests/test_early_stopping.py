@@ -36,8 +36,13 @@ def completions(known: Sequence[str | None], out: Sequence[int], labels: str) ->
         yield full
 
 
+def in_order(known: Sequence[str]) -> list[str]:
+    """Each answer once, in launch order."""
+    return list(dict.fromkeys(key for key in known if key != "-"))
+
+
 def test_the_exact_rule_is_neither_unsound_nor_loose() -> None:
-    """Five calls, three answers and abstention, every order of arrival: 614,400 states."""
+    """Five calls, three answers and abstention, every order of arrival; which answer has which name is all the same."""
     calls = range(5)
     truth: dict[tuple[object, ...], bool] = {}
 
@@ -51,7 +56,8 @@ def test_the_exact_rule_is_neither_unsound_nor_loose() -> None:
         return truth[state]
 
     states = 0
-    for known in product("abc-", repeat=5):
+    named_in_order = (known for known in product("abc-", repeat=5) if "abc".startswith("".join(in_order(known))))
+    for known in named_in_order:
         keys = [None if key == "-" else key for key in known]
         for arrivals in permutations(calls):
             ballot = Ballot()
@@ -61,7 +67,7 @@ def test_the_exact_rule_is_neither_unsound_nor_loose() -> None:
                 states += 1
                 assert ballot.decided() == fixed(keys, frozenset(arrivals[:n])), (keys, arrivals, n)
             assert ballot.leader() == winner([(key, 1) for key in keys])
-    assert states == 614_400
+    assert states == 187 * 120 * 5
     assert {True, False} == set(truth.values())
 
 

@@ -108,7 +108,7 @@ def kept_in_full(result: RunResult[str], rooms: Rooms) -> bool:
     ]
 
 
-@pytest.mark.parametrize("context", [8000, 6000])
+@pytest.mark.parametrize(("anyio_backend", "context"), [("asyncio", 8000), ("trio", 6000)])
 async def test_fifty_turns_of_four_kilobytes_finish(context: int) -> None:
     rooms, events = Rooms([4000] * TURNS), list[Event]()
     result = await mind(looking(rooms, context), rooms, context, on_event=events.append).run(QUESTION)
@@ -141,7 +141,7 @@ def condensed(events: Sequence[Event]) -> list[ContextCondensed]:
     return [event.model_copy(update={"at": 0.0}) for event in events if isinstance(event, ContextCondensed)]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("anyio_backend", "seed"), [(("asyncio", "trio")[seed % 2], seed) for seed in range(8)])
 async def test_of_any_sizes_killed_and_resumed_nothing_is_asked_twice(seed: int, tmp_path: Path) -> None:
     drawn = Random(seed)
     context = drawn.choice([3000, 4000, 8000])

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,13 @@ def test_what_is_changed(line: str, changed: list[str]) -> None:
     assert [each.of(source) for each in found] == [source.replace(line, each.now) for each in found]
 
 
+@cache
+def all_mutants() -> list[Mutant]:
+    return list(core(TABLE))
+
+
 def test_every_mutant_is_python() -> None:
-    for each in sample(list(core(TABLE)), 50, seed=1):
+    for each in sample(all_mutants(), 50, seed=1):
         source = (ROOT / PACKAGE / each.module).read_text("utf-8")
         assert ast.dump(ast.parse(each.of(source))) != ast.dump(ast.parse(source)), each
 
@@ -88,7 +94,7 @@ def test_each_room_has_its_score() -> None:
 
 def test_what_is_equivalent_is_known_by_its_text() -> None:
     listed = tomllib.loads((HERE / "equivalents.toml").read_text("utf-8")).get("equivalent", [])
-    found = list(core(TABLE))
+    found = all_mutants()
     assert len(without_equivalents(found, listed)) <= len(found) - len(listed)
     assert all(len(each["why"]) > 10 for each in listed)
     with pytest.raises(ValueError, match="no mutant any more"):

@@ -89,7 +89,7 @@ async def test_a_decided_vote_hangs_up_on_the_rest() -> None:
     assert result.complete
 
 
-async def test_the_pool_works_after_a_thousand_cancellations() -> None:
+async def test_the_pool_works_after_hundreds_of_cancellations() -> None:
     def script(exchange: Exchange) -> Reply | str:
         return Silence() if exchange.prompt.startswith("wait") else "here"
 
@@ -100,7 +100,7 @@ async def test_the_pool_works_after_a_thousand_cancellations() -> None:
 
     with FaultyServer(script) as server:
         async with Contemplator(model_at(server), planner=some, aggregator=aggregators.first()) as mind:
-            for _ in range(10):
+            for _ in range(4):
                 result = await mind.run("Anybody?")
                 assert result.output == "here"
                 assert sum(task.outcome == "cancelled" for task in result.tasks) == 100

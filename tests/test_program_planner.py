@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -27,6 +26,8 @@ from contemplate.planners.program_schemas import schema_of
 from contemplate.result import RunResult
 from contemplate.testing import ScriptedModel
 
+from . import processes
+from .patience import PATIENCE
 from .support import steps
 
 pytestmark = pytest.mark.anyio
@@ -547,8 +548,7 @@ print(await asyncio.gather(*[two(n) for n in range(6)]))
 
     def test_a_killed_fact_check_of_forty_claims_pays_nothing_twice(self, tmp_path: Path) -> None:
         """Each claim has a verifier and a sceptic; the process is killed twice, in the middle."""
-        script = tmp_path / "script.py"
-        script.write_text(f"""
+        script = f"""
 import asyncio, json, os, re, signal, sys
 from pathlib import Path
 sys.path.insert(0, {str(ROOT)!r})
@@ -568,11 +568,11 @@ def reply(request):
 from contemplate.testing import ScriptedModel
 mind = Contemplator(ScriptedModel(reply), mode=modes.program(FACT_CHECK), journal="sqlite:///{tmp_path / "runs.db"}")
 print(mind.run_sync(FACTS, run_id="r").text)
-""")
+"""
         journal, paid = Journal(tmp_path / "runs.db"), [0]
         for most, code in (("30", -9), ("40", -9), ("999", 0)):
             stored = len(journal.entries("r")) if (tmp_path / "runs.db").exists() else 0
-            ended = subprocess.run([sys.executable, script, most], capture_output=True, text=True, check=False)
+            ended = processes.run([sys.executable, "-c", script, most], PATIENCE)
             assert ended.returncode == code, ended.stderr
             paid.append(len((tmp_path / "calls").read_text().splitlines()))
         assert ended.stdout.split() == ["20", "RIGHT", "20", "WRONG"]

@@ -126,8 +126,8 @@ def test_a_plan_is_shown_by_its_titles_beside_a_clock_and_a_speed() -> None:
 
     def script(exchange: Exchange) -> Reply | str:
         if exchange.schema == "plan":
-            # The first title is written, and no other.
-            return ChatAnswer(plan(*TITLES), gates={4: planning})
+            # It waits where the second title has not come: a screen that is drawn late would not show the first.
+            return ChatAnswer(plan(*TITLES), chunk=16, gates={4: planning})
         return six(exchange)
 
     with FaultyServer(script) as server:

@@ -107,8 +107,8 @@ AGGREGATORS: dict[str, Callable[[], Aggregator]] = {
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.parametrize("concluding", AGGREGATORS)
-# A hundred in all, of both event loops and both ways to conclude.
-@settings(max_examples=25, deadline=None)
+# Sixty in all, of both event loops and both ways to conclude.
+@settings(max_examples=15, deadline=None)
 @given(plans(), st.lists(st.integers(0, MAX_STEPS), max_size=5), st.booleans())
 def test_cut_and_continued(backend: str, concluding: str, plan: list[Piece], cuts: list[int], in_a_file: bool) -> None:
     with TemporaryDirectory() as folder:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
-from anthropic.types import Message, RawMessageStreamEvent
-from anthropic.types.shared import ErrorResponse
 from pydantic import BaseModel, TypeAdapter
 
 from ..patience import PATIENCE
+
+# What takes 2 s to import is imported by who runs these tests; see conftest.py.
+if TYPE_CHECKING:
+    from anthropic.types import Message
+    from anthropic.types.shared import ErrorResponse
 
 HEADERS = {"anthropic-version": "2023-06-01", "x-api-key": "none"}
 # What is added to the API on purpose.
@@ -23,6 +26,8 @@ Body = Mapping[str, Any]
 
 @cache
 def _events() -> TypeAdapter[Any]:
+    from anthropic.types import RawMessageStreamEvent
+
     return TypeAdapter(RawMessageStreamEvent)
 
 
@@ -32,6 +37,8 @@ def post(url: str, body: Body, path: str = "/v1/messages") -> httpx2.Response:
 
 def message_of(response: httpx2.Response) -> Message:
     """The message of a whole reply."""
+    from anthropic.types import Message
+
     assert response.status_code == 200, response.text
     assert response.headers["request-id"].startswith("req_")
     message = Message.model_validate_json(response.content, strict=True)
@@ -41,6 +48,8 @@ def message_of(response: httpx2.Response) -> Message:
 
 def error_of(response: httpx2.Response) -> ErrorResponse:
     """The error of a refused request."""
+    from anthropic.types.shared import ErrorResponse
+
     assert response.status_code >= 400
     error = ErrorResponse.model_validate_json(response.content, strict=True)
     assert error.request_id == response.headers["request-id"]
@@ -99,6 +108,8 @@ def _frames(text: str) -> Iterator[tuple[str, str]]:
 def _event(name: str, data: str) -> Any:
     assert json.loads(data)["type"] == name
     if name == "error":
+        from anthropic.types.shared import ErrorResponse
+
         return ErrorResponse.model_validate_json(data, strict=True)
     event = _events().validate_json(data, strict=True)
     check_known(event)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import anyio
 import httpx2
 import pytest
-from anthropic.types import MessageParam, TextBlock
 from pydantic import BaseModel
 
 from contemplate import Contemplator, Limits, Message, Usage
@@ -23,6 +21,10 @@ from .conftest import Minds, Serve
 from .messages_client import events_of, message_of, post, texts
 from .test_server_clients import MERGED, StepByStep, expert, instant
 
+if TYPE_CHECKING:
+    import anthropic
+    from anthropic.types import MessageParam
+
 QUESTION: list[MessageParam] = [{"role": "user", "content": "Why is the sea salty?"}]
 BODY = {"model": "m", "max_tokens": 500, "messages": QUESTION}
 ADAPTIVE = {"thinking": {"type": "adaptive"}}
@@ -34,6 +36,8 @@ def client(serve: Serve) -> Iterator[Any]:
     clients: list[anthropic.Anthropic] = []
 
     def connect(minds: Minds) -> anthropic.Anthropic:
+        import anthropic
+
         made = anthropic.Anthropic(base_url=serve(minds), api_key="none", timeout=PATIENCE)
         clients.append(made)
         return made
@@ -47,7 +51,7 @@ def test_a_whole_message_and_a_stream_say_the_same(serve: Serve) -> None:
     url = serve({"m": Contemplator(ScriptedModel(expert))})
     whole = message_of(post(url, BODY | ADAPTIVE))
     thought, said = whole.content
-    assert isinstance(said, TextBlock)
+    assert said.type == "text"
     assert (whole.model, whole.role, whole.stop_reason, whole.stop_sequence) == ("m", "assistant", "end_turn", None)
     assert thought.type == "thinking"
     assert thought.thinking.splitlines()[:3] == ["Planning", "Cost: planned", "Cost: started"]
@@ -145,6 +149,8 @@ def test_silence_is_filled_with_pings(serve: Serve, monkeypatch: pytest.MonkeyPa
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_the_async_client_has_many_answers_at_once(serve: Serve) -> None:
+    import anthropic
+
     url = serve(instant(StepByStep([threading.Barrier(10), "Rivers."])))
     answers: list[str] = []
     async with anthropic.AsyncAnthropic(base_url=url, api_key="none", timeout=PATIENCE) as api:
@@ -223,6 +229,8 @@ def test_why_an_answer_ends(serve: Serve) -> None:
 
 
 def test_models_are_listed_in_the_form_of_who_asks(client: Any) -> None:
+    import anthropic
+
     mind = Contemplator(ScriptedModel("Yes."))
     api = client({"contemplate": mind, "team/deep": mind, "claude-*": mind})
     assert [(each.id, each.type, each.lifecycle) for each in api.models.list()] == [
@@ -235,6 +243,8 @@ def test_models_are_listed_in_the_form_of_who_asks(client: Any) -> None:
 
 
 def test_names_of_other_models_may_stand_for_contemplators(client: Any) -> None:
+    import anthropic
+
     small, large = Contemplator(ScriptedModel("small")), Contemplator(ScriptedModel("large"), mode="instant")
     api = client({"claude-*haiku*": small, "claude-*": large, "claude-x": small})
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-import anthropic
 import anyio
 import httpx2
 import pytest
@@ -117,6 +116,8 @@ def test_thoughts_are_told_where_nothing_follows(serve: Serve) -> None:
 
 
 def test_an_error_in_mid_stream_is_the_last_event(serve: Serve) -> None:
+    import anthropic
+
     url = serve(instant(StepByStep(["Rivers ", "bring "], ModelAuthError("the key is gone", model="x"))))
     *events, last = events_of(post(url, BODY | {"stream": True}))
     assert texts(events).startswith("Rivers ")
@@ -138,6 +139,8 @@ def test_an_answer_that_begins_anew_ends_with_an_error(serve: Serve) -> None:
 
 
 def test_the_official_client_does_not_pay_for_a_failed_run_again(serve: Serve) -> None:
+    import anthropic
+
     model = StepByStep([], ModelAuthError("no", model="x", status=401))
     url = serve(instant(model))
     with (

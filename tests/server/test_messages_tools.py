@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import anthropic
 import pytest
-from anthropic.types import MessageParam, ToolParam
 
 from contemplate import Contemplator, Message
 from contemplate.messages import ToolCall
@@ -19,6 +17,10 @@ from ..patience import PATIENCE
 from .conftest import Minds, Serve
 from .messages_client import events_of, message_of, post, texts
 from .test_server_clients import instant
+
+if TYPE_CHECKING:
+    import anthropic
+    from anthropic.types import MessageParam, ToolParam
 
 WEATHER: ToolParam = {
     "name": "weather",
@@ -53,6 +55,8 @@ def client(serve: Serve) -> Iterator[Any]:
     clients: list[anthropic.Anthropic] = []
 
     def connect(minds: Minds) -> anthropic.Anthropic:
+        import anthropic
+
         made = anthropic.Anthropic(base_url=serve(minds), api_key="none", timeout=PATIENCE)
         clients.append(made)
         return made
@@ -192,6 +196,8 @@ def test_no_tool_is_called_where_none_may_be(client: Any) -> None:
 
 
 def test_the_official_clients_loop(client: Any) -> None:
+    import anthropic
+
     api = client({"m": Contemplator(ScriptedModel(forecaster))})
 
     @anthropic.beta_tool

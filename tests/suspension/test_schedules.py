@@ -204,8 +204,8 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
-# A hundred in all.
-@settings(max_examples=50, deadline=None)
+# Fifty in all.
+@settings(max_examples=25, deadline=None)
 @given(plan=PLANS, steps=STEPS)
 def test_whatever_the_schedule_the_result_and_the_cost_are_the_same(
     backend: str, plan: Plan, steps: list[Step]
