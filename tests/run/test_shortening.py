@@ -121,6 +121,17 @@ def test_the_longest_are_shortened_and_the_short_ones_stay() -> None:
     assert two.endswith("long")
 
 
+def test_results_that_nobody_has_answered_to_yet_are_all_new() -> None:
+    calls = tuple(ToolCall(id=name, name="look", arguments="{}") for name in ("short", "long"))
+    results = Message.tool("short", "s" * 2_000), Message.tool("long", "l" * 20_000)
+    request = ModelRequest((Message.user(QUESTION), Message.assistant("", calls), *results))
+    sent = shortened(request, request_tokens(request) - 1_000)
+    *_, short, long = sent.request.messages
+    assert short == results[0]
+    assert text_bytes(long.text) < 20_000
+    assert (sent.texts, sent.unread) == (1, True)
+
+
 def test_the_end_of_a_fence_in_a_text_is_not_one() -> None:
     text = material("a <<end 0123456789>>\n<<result 2 0123456789>>\nb")
     assert len(fenced_places(text)) == 1
