@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 
 import anyio
 import anyio.lowlevel
@@ -21,6 +25,7 @@ from contemplate.testing import ScriptedModel
 
 from ..patience import PATIENCE
 from ..postgres import PostgresServer
+from ..processes import Process
 from .test_store import ENTRIES, entry
 
 # Long enough that no process of these tests is ever late, whatever the machine does: only `silent` ones are suspected.
@@ -144,6 +149,62 @@ def test_text_that_no_database_has_is_an_error_of_its_own(open_: Callable[[], Jo
         journal.save(RunRecord(run_id="a\0b", question="", model="m"))
     journal.save(RunRecord(run_id="r", question="a\0b", model="m"))
     assert [run.question for run in journal.runs(status="running")] == ["a\0b"]
+
+
+STANDS_STILL = """
+import sys, anyio
+from contemplate import Contemplator, Limits, planners
+from contemplate.errors import RunTaken
+from contemplate.testing import ScriptedModel
+
+async def reply(request):
+    print("asked", flush=True)
+    await anyio.sleep(0.1)
+    return "yes"
+
+mind = Contemplator(
+    ScriptedModel(reply), planner=planners.sample(30), limits=Limits(concurrency=1), journal=sys.argv[1]
+)
+try:
+    mind.run_sync("So?", run_id="r")
+except RunTaken as error:
+    print("taken", error.partial is not None, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
+def test_a_process_that_stood_still_asks_nothing_more(postgres: PostgresServer, schema: str) -> None:
+    name = postgres.address(schema=schema, heartbeat=0.4)
+    command = [sys.executable, "-c", STANDS_STILL, name]
+    process = Process[str](command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        for _ in range(2):
+            assert process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGSTOP)
+        limits = Limits(concurrency=1)
+        model = ScriptedModel("yes")
+        with closing(open_journal(name)) as journal:
+            mind = Contemplator(model, planner=planners.sample(30), limits=limits, journal=journal)
+            while True:
+                try:
+                    result = mind.run_sync("So?", run_id="r")
+                    break
+                except RunInProgress:
+                    # It was heard of lately.
+                    continue
+            recorded, said = journal.entries("r"), process.stdout.fileno()
+            # What it asked before it was stopped.
+            os.set_blocking(said, False)
+            with suppress(BlockingIOError):
+                os.read(said, 10_000)
+            os.set_blocking(said, True)
+            process.send_signal(signal.SIGCONT)
+            told = b"".join(iter(lambda: os.read(said, 10_000), b""))
+            assert journal.entries("r") == recorded
+    process.wait(PATIENCE)
+    assert result.complete
+    assert told == b"taken True\n"
 
 
 class TestWhoHasARun:
