@@ -18,8 +18,9 @@ import pytest
 from contemplate import Contemplator, Limits, planners
 from contemplate.errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, RunTaken
 from contemplate.journal import Journal, RunRecord, open_journal
+from contemplate.journal.group_commit import Write
 from contemplate.journal.postgres.leases import Leases
-from contemplate.journal.postgres.store import PostgresStore
+from contemplate.journal.postgres.store import PostgresStore, channel_of
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
@@ -149,6 +150,19 @@ def test_text_that_no_database_has_is_an_error_of_its_own(open_: Callable[[], Jo
         journal.save(RunRecord(run_id="a\0b", question="", model="m"))
     journal.save(RunRecord(run_id="r", question="a\0b", model="m"))
     assert [run.question for run in journal.runs(status="running")] == ["a\0b"]
+
+
+def test_who_listens_is_told_of_each_run_that_changes(
+    open_: Callable[[], Journal], postgres: PostgresServer, schema: str
+) -> None:
+    journal = open_()
+    journal.load("")
+    with psycopg.connect(postgres.address().partition("?")[0], autocommit=True) as connection:
+        connection.execute(f"LISTEN {channel_of(schema)}")
+        journal.write([Write("r", [entry(0)]), Write("r", [entry(1)]), Write("s", [entry(0)])])
+        journal.append("long" * 2000, [], {})
+        told = [each.payload for each in connection.notifies(timeout=PATIENCE, stop_after=3)]
+    assert sorted(told) == ["", "r", "s"]
 
 
 STANDS_STILL = """
