@@ -165,7 +165,7 @@ def made(ways: Ways, questions: Iterable[Question], journal: Journal, known: Kno
         name = names.get((str(record.labels.get("way")), str(record.labels.get("id"))))
         if name is None or record.status not in ("answered", "partial", "failed"):
             continue
-        entries = journal.entries(record.run_id)
+        entries = [each for each in journal.entries(record.run_id) if each.is_call]
         if any(each.outcome == "failed" and each.role != "tool" for each in entries):
             # The server was not there: that says nothing of the model.
             continue

@@ -50,7 +50,7 @@ def show(options: argparse.Namespace) -> int:
     run = find_run(journal, options.run)
     if options.program:
         return _show_program(run)
-    entries = journal.entries(run.run_id)
+    entries = [entry for entry in journal.entries(run.run_id) if entry.role != "conclusion"]
     if options.json:
         _print_json(_document(journal, run, entries, options.requests))
         return ANSWERED

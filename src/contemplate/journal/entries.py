@@ -18,7 +18,7 @@ from ..models import ModelRequest, ModelResponse
 from ..result import ErrorInfo, RunResult
 from ..usage import Usage
 
-Voice = Literal["planner", "subagent", "aggregator", "tool", "decision"]
+Voice = Literal["planner", "subagent", "aggregator", "tool", "decision", "conclusion"]
 Pieces = tuple[tuple[str, str], ...]
 CallOutcome = Literal["answered", "failed", "cancelled", "waiting"]
 Status = Literal["running", "answered", "partial", "suspended", "failed", "interrupted", "damaged"]
@@ -62,7 +62,8 @@ class Entry(Data):
     """The record of a call that ended: of a model, or of a tool (`role` "tool").
 
     What is decided of a tool call (`role` "decision") has its call and its decision as `text`, a `HeldCall`, and the
-    call's id as `digest`; its outcome is "waiting" before.
+    call's id as `digest`; its outcome is "waiting" before. That a run has concluded while calls of it were under way
+    (`role` "conclusion") has its path only.
 
     Args:
         path, role, task: the nested run, the role of the caller, and its task.
@@ -107,6 +108,11 @@ class Entry(Data):
     def slot(self) -> str:
         """The key that identifies the call within its run."""
         return slot(self.path, self.role, self.task, self.digest, self.nth)
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it is a call, and not what was decided."""
+        return self.role not in ("decision", "conclusion")
 
     @property
     def task_path(self) -> str | None:
@@ -162,6 +168,11 @@ def decision_entry(call: PendingCall, decision: Decision | None) -> Entry:
         outcome="waiting" if decision is None else "answered",
         text=HeldCall(call=call, decision=decision).model_dump_json(),
     )
+
+
+def conclusion_entry(path: str) -> Entry:
+    """Return the record that the run at `path` has concluded."""
+    return Entry(path=path, role="conclusion", digest="", name="", outcome="answered")
 
 
 def held_call(entry: Entry) -> HeldCall:

@@ -25,6 +25,7 @@ from .entries import (
     Pieces,
     RunRecord,
     Voice,
+    conclusion_entry,
     decision_entry,
     decision_slot,
     held_call,
@@ -39,6 +40,8 @@ from .shared_answers import SharedAnswers
 
 # Seconds for which one attempt takes to say that this process lives.
 TO_MAKE_SURE = 1.0
+# Within so many seconds after the last recorded answer was used, who concluded from those does so again.
+SECONDS_TO_CONCLUDE_AGAIN = 2.0
 
 
 class Recording:
@@ -73,6 +76,8 @@ class Recording:
         self._journal = journal
         self._entries = {entry.slot: entry for entry in entries}
         self._claimed: set[str] = set()
+        self._concluded = {entry.path for entry in entries if entry.role == "conclusion"}
+        self._found_last = perf_counter()
         self._writer = RunWriter(journal, run.run_id, {digest for entry in entries for digest in entry.parts})
         self._counts: Counter[str] = Counter()
         # What a run had worked before it was suspended counts, as it does for its clock.
@@ -172,7 +177,33 @@ class Recording:
         if entry is None or entry.outcome != "answered":
             return None
         self._claimed.add(asked.slot)
+        self._found_last = perf_counter()
         return entry
+
+    async def needed(self, asked: AskedCall) -> None:
+        """Wait while the run that makes the call, or one around it, may conclude without it, as it did before.
+
+        It has all that it concluded from, and does so soon after the last recorded answer was used. So what it cut off
+        is not asked again. A run that concludes otherwise now goes on a little later.
+        """
+        if not any(over in ("", asked.path) or asked.path.startswith(f"{over}/") for over in self._concluded):
+            return
+        began = perf_counter()
+        try:
+            while (left := self._found_last + SECONDS_TO_CONCLUDE_AGAIN - perf_counter()) > 0:
+                await anyio.sleep(left)
+        except BaseException as error:
+            self._claimed.add(asked.slot)
+            if asked.slot not in self._entries:
+                # Its process was killed before that was written; a replay wants to know of it.
+                self.cut_off(asked, began, error, "", NOTHING)
+            raise
+
+    async def conclude(self, path: str) -> None:
+        """Record that the run at `path` has concluded, before calls of it are cut off."""
+        if path not in self._concluded:
+            self._concluded.add(path)
+            await self._record((), conclusion_entry(path))
 
     async def turn(self, entry: Entry) -> None:
         """Wait for the turn of a recorded call."""

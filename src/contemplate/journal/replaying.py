@@ -30,7 +30,7 @@ class Replaying(Recording):
 
     def __init__(self, journal: Journal, run: RunRecord, entries: Sequence[Entry]) -> None:
         # What was decided is in the results of the calls.
-        entries = [entry for entry in entries if entry.role != "decision"]
+        entries = [entry for entry in entries if entry.is_call]
         super().__init__(journal, run, entries)
         self.divergence: ReplayError | None = None
         self._order = [entry.slot for entry in entries]
@@ -85,6 +85,9 @@ class Replaying(Recording):
     def unclaimed(self) -> Usage:
         """Return the usage of recorded calls that the replay did not use: those of earlier attempts at the run."""
         return _sum((entry for entry in self._entries.values() if entry.slot not in self._claimed), None)
+
+    async def conclude(self, path: str) -> None:
+        """Do nothing: that is in the order of the calls."""
 
     async def turn(self, entry: Entry) -> None:
         """Wait until all calls that ended earlier have ended again; then raise the recorded error, if any."""

@@ -259,6 +259,11 @@ class Calls(OngoingRun):
             began=self._began,
         )
 
+    async def conclude(self) -> None:
+        """Record that the run has concluded, before what is under way is cut off."""
+        if self.resources.recording is not None:
+            await self.resources.recording.conclude(self._recorded_path)
+
     def recording_elsewhere(self, scope: RunScope) -> AbstractContextManager[Recording | None]:
         """Lend this run's recording to a run at `scope` in another event loop, while this one's is blocked by it."""
         recording = self.resources.recording
@@ -338,6 +343,7 @@ class Calls(OngoingRun):
         known = recording.find(asked)
         if known is not None:
             return await self._recall(known, recording, call)
+        await recording.needed(asked)
         started = perf_counter()
         try:
             response = await self._make(call._replace(nth=asked.nth))

@@ -6,7 +6,7 @@ remaining time is reserved for the aggregator; the outer one also holds the aggr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,6 +61,7 @@ async def execute(
     aggregator: Aggregator,
     limits: Limits,
     at: At,
+    conclude: Callable[[], Awaitable[None]],
 ) -> Conclusion | None:
     """Run the planner's tasks through the agent, and return the aggregator's conclusion; None if the run is suspended.
 
@@ -75,6 +76,7 @@ async def execute(
         aggregator: draws the conclusion.
         limits: those on tasks and seconds are enforced here.
         at: makes the place in the run where a role's code runs, for a task.
+        conclude: called when there is a conclusion and something is still under way, before that is cut off.
 
     Raises:
         ContemplateError: the planner or the aggregator failed, or time ran out with nothing to conclude from.
@@ -97,6 +99,8 @@ async def execute(
                         conclusion = as_conclusion(await aggregator(ctx.question, state.outbox, ctx))
                 except Exception as error:
                     failure = as_contemplate_error(AggregationError, "the aggregator", error)
+            if conclusion is not None and (state.planned_tasks or state.planner.calling):
+                await conclude()
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         raise sole(errors) from None

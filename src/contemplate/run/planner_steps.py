@@ -27,6 +27,11 @@ class Planning:
         self._calls: set[int] = set()
         self._suspended = False
 
+    @property
+    def calling(self) -> bool:
+        """Whether a call of the planner is being written."""
+        return bool(self._calls)
+
     def pause(self) -> None:
         """Record that the planner hands out nothing for now."""
         if not self.paused:

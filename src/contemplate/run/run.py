@@ -384,6 +384,7 @@ class _Run:
             aggregator=self._parts.aggregator,
             limits=self._limits,
             at=lambda role, task, activity: RunScope(self._calls, role, task, task or role, activity),
+            conclude=self._calls.conclude,
         )
 
     def _result_so_far(self, *, failed: bool = False) -> RunResult[Any]:

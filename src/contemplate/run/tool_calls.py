@@ -102,6 +102,7 @@ class ToolCalls:
         if known is not None:
             await recording.turn(known)
             return ToolResult(known.text, known.error, known.images, known.seen)
+        await recording.needed(asked)
         use = await self._decided(scope, call, use, held)
         await recording.make_sure()
         started = perf_counter()

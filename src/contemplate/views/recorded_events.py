@@ -62,9 +62,10 @@ def recorded_events(run: RunRecord, entries: Sequence[Entry], tool_calls: Mappin
     end. `tool_calls` are the calls of tools as they are recorded, by their slots.
     """
     told = _Told(run, tool_calls)
-    for entry in entries:
+    calls = [entry for entry in entries if entry.is_call]
+    for entry in calls:
         told.call(entry)
-    told.tasks(entries)
+    told.tasks(calls)
     told.end([entry for entry in entries if entry.role == "decision"])
     return told.in_order()
 
@@ -95,11 +96,11 @@ class _Told:
         self._spans[place] = min(first, entry.started), max(last, entry.started + entry.seconds)
         if entry.role == "tool":
             self._tool(entry)
-        elif entry.role != "decision":
+        else:
             self._model(entry)
 
     def _model(self, entry: Entry) -> None:
-        assert entry.role != "tool" and entry.role != "decision"  # noqa: S101, PT018
+        assert entry.role in ("planner", "subagent", "aggregator")  # noqa: S101
         run, path, ended = self._run.run_id, entry.path, entry.started + entry.seconds
         name = CallName(run=run, path=path, role=entry.role, task=entry.task, turn=entry.turn)
         response = entry.response
@@ -164,7 +165,7 @@ class _Told:
                 self._add(self._last, StandingsChanged(points=_strongest(result.points), decided=result.complete))
         within: dict[tuple[str, str], list[Entry]] = {}
         for entry in entries:
-            if entry.task is not None and entry.role != "decision" and (entry.path or entry.task not in known):
+            if entry.task is not None and (entry.path or entry.task not in known):
                 within.setdefault((entry.path, entry.task), []).append(entry)
         for (path, name), calls in within.items():
             self._task(_result_of(name, calls), path, planned=True)
