@@ -1,0 +1,158 @@
+"""Submit questions to workers, on whatever machines these are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self, Unpack
+
+from ..arguments import checked_arguments
+from ..decisions import Decision
+from ..errors import ClusterError, ConfigurationError
+from ..journal import RunRecord
+from ..journal.patience import in_thread
+from ..run.journaled_runs import another_question, decide_on
+from ..run.run import new_run_id
+from . import roster
+from .engine.run_queue import RunQueue
+from .handle import Handle
+from .minds import HINT
+from .notices import Notices
+from .place import Place, told_as_ours
+from .roster import WorkerInfo
+from .status import ClusterStatus, status_of_cluster
+from .submission import Submission, SubmitOptions, submission_of
+
+
+class Client:
+    """A client of the workers on a journal: `async with Client("postgresql://me@db/app") as client: ...`.
+
+    Args:
+        journal: the database in which the workers write down their runs.
+
+    Raises:
+        ConfigurationError: it is not the name of a PostgreSQL database.
+    """
+
+    @checked_arguments
+    def __init__(self, journal: str) -> None:
+        self._place = Place.of(journal)
+        self._journal = self._place.journal()
+        self._queue = RunQueue(self._place)
+        self._notices = Notices(self._place)
+
+    def __repr__(self) -> str:
+        return f"Client({self._place.name!r})"
+
+    async def __aenter__(self) -> Self:
+        """Connect to the database.
+
+        Raises:
+            ClusterError: it cannot be reached, or no worker has ever run there.
+        """
+        with told_as_ours(self._place):
+            await self._notices.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._notices.stop()
+        await in_thread(self._queue.close)
+        await in_thread(self._journal.close)
+
+    async def submit(
+        self, question: str, *, mind: str | None = None, run_id: str | None = None, **options: Unpack[SubmitOptions]
+    ) -> Handle:
+        """Ask workers a question, and return a handle of the run. It survives this process, and that of a worker.
+
+        Args:
+            question: what to answer.
+            mind: the name of the contemplator that is to answer, such as "app:mind"; None if the workers that are alive
+                have but one.
+            run_id: the run's id, as for `Contemplator.run`: submitted once more, it is the same run, and goes on if it
+                was not answered in full.
+            options: those of `Contemplator.run` that JSON can say.
+
+        Raises:
+            ConfigurationError: an option is wrong, or cannot travel; or the run with that id has another question.
+            ClusterError: the database cannot be reached, or no worker has ever run there.
+        """
+        run_id = run_id or new_run_id()
+        asked = submission_of(mind or await self._only_mind(), question, run_id, options)
+        await in_thread(self._submit, run_id, asked)
+        return self.handle(run_id)
+
+    def handle(self, run_id: str) -> Handle:
+        """Return a handle of a run that was submitted, by whomever."""
+        return Handle(run_id, self._place, self._journal, self._queue, self._notices)
+
+    async def resume(
+        self, run_id: str, decisions: Mapping[str, Decision | bool] | None = None, *, mind: str | None = None
+    ) -> Handle:
+        """Let any worker go on with a run: one that is suspended, as it was decided, or one that was cancelled.
+
+        The decisions are recorded before this returns.
+
+        Args:
+            run_id: the run.
+            decisions: those on calls for which it waits, by their ids, as for `Contemplator.resume`.
+            mind: the name of the contemplator; None for the one to which the run was submitted.
+
+        Raises:
+            RunInProgress: a worker has it.
+            JournalError: there is no such run, or the journal cannot be written.
+            ConfigurationError: no such call waits, something else was decided of it, or `mind` must be given.
+            ClusterError: the database cannot be reached.
+        """
+        before = await in_thread(lambda: self._queue.run(run_id, with_question=True))
+        name = mind or (before.mind if before is not None else "")
+        if not name:
+            raise ConfigurationError(f"run {run_id!r} was not submitted here", hint='resume(..., mind="app:mind")')
+        if decisions:
+            await decide_on(self._journal, run_id, decisions)
+        await in_thread(self._queue.submit_again, run_id, Submission(mind=name, goes_on=True))
+        return self.handle(run_id)
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Return the workers, the oldest first: those that are alive, and those that were a moment ago.
+
+        Raises:
+            ClusterError: the database cannot be reached, or no worker has ever run there.
+        """
+
+        def look() -> list[WorkerInfo]:
+            with told_as_ours(self._place), self._place.connect() as connection:
+                return roster.workers(connection, self._place)
+
+        return await in_thread(look)
+
+    async def status(self) -> ClusterStatus:
+        """Return workers, queues and runs at a glance.
+
+        Raises:
+            ClusterError: the database cannot be reached, or no worker has ever run there.
+        """
+        return await in_thread(status_of_cluster, self._place, self._journal, self._queue)
+
+    async def _only_mind(self) -> str:
+        minds = sorted({mind for each in await self.workers() if each.alive for mind in each.minds})
+        if len(minds) == 1:
+            return minds[0]
+        if minds:
+            raise ConfigurationError(f"workers have several contemplators: {', '.join(minds)}", hint="mind=...")
+        raise ClusterError("no worker is alive, and none says which contemplator is meant", hint=HINT)
+
+    def _submit(self, run_id: str, asked: Submission) -> None:
+        if self._queue.submit(run_id, asked):
+            return
+        before = self._queue.run(run_id, with_question=True)
+        record = self._journal.load(run_id)
+        if _differs(asked, record or (None if before is None else before.asked)):
+            raise another_question(run_id)
+        answered = record is not None and record.status == "answered"
+        if before is None or before.state == "cancelled" or (before.state == "over" and not answered):
+            self._queue.submit_again(run_id, asked)
+
+
+def _differs(asked: Submission, before: Submission | RunRecord | None) -> bool:
+    if before is None:
+        return False
+    return (asked.question, asked.images, asked.history) != (before.question, before.images, before.history)

@@ -1,0 +1,204 @@
+"""The queues of runs, one for each contemplator, as whoever stands outside sees them. All methods block."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import psycopg
+import sqlalchemy
+from dbos import DBOSClient, WorkflowStatus, error
+from pydantic import JsonValue, ValidationError
+
+from ...result import ErrorInfo
+from ..place import Place, cluster_error
+from ..submission import Submission
+from .connection import APPLICATION, WORKFLOW, JsonSerializer, connections, use_own_log
+
+CONNECTIONS = 4
+AT_ONCE = 500
+
+RunState = Literal["queued", "running", "over", "cancelled"]
+_STATES: dict[str, RunState] = {
+    "ENQUEUED": "queued",
+    "DELAYED": "queued",
+    "PENDING": "running",
+    "SUCCESS": "over",
+    "ERROR": "over",
+    "CANCELLED": "cancelled",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "over",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run that was submitted.
+
+    Args:
+        state: "over" says nothing of how it ended, which is in the journal.
+        mind: the name of the contemplator that is to answer it, and of the queue.
+        worker: the worker that has it, or had it last; None if none ever did.
+        asked: what was asked; None if that was not wanted.
+        error: with what it ended, if that is not in the journal.
+    """
+
+    run_id: str
+    state: RunState
+    mind: str
+    worker: str | None
+    asked: Submission | None = None
+    error: ErrorInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many runs wait for a contemplator, how many go on, and for how many seconds the oldest has waited."""
+
+    mind: str
+    queued: int
+    running: int
+    oldest_seconds: float
+
+
+class RunQueue:
+    """The queues of a cluster.
+
+    Raises (each method):
+        ClusterError: the database cannot be reached, or no worker has ever run there.
+    """
+
+    def __init__(self, place: Place) -> None:
+        use_own_log()
+        self._place = place
+        self._pool = connections(place, CONNECTIONS)
+        self._client = DBOSClient(
+            system_database_engine=self._pool,
+            dbos_system_schema=place.engine_schema,
+            serializer=JsonSerializer(),
+            application_name=APPLICATION,
+            lazy=True,
+            retry_connection_errors=False,
+        )
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.destroy()
+        self._pool.dispose()
+
+    def submit(self, run_id: str, asked: Submission) -> bool:
+        """Put a run into the queue of its contemplator; return False if there is one of that id, and change nothing."""
+        with self._working():
+            try:
+                self._client.enqueue(
+                    {
+                        "queue_name": asked.mind,
+                        "workflow_name": WORKFLOW,
+                        "workflow_id": run_id,
+                        "workflow_id_reuse_policy": "reject",
+                    },
+                    asked.as_json(),
+                )
+            except error.DBOSWorkflowIDInUseError:
+                return False
+        return True
+
+    def submit_again(self, run_id: str, asked: Submission) -> None:
+        """Put a run that is over, or was cancelled, into the queue once more; nothing happens to one that is not."""
+        found = self.run(run_id)
+        if found is not None and found.state == "cancelled":
+            self.give_back([run_id], asked.mind)
+            return
+        with self._working():
+            if found is not None and found.state == "over":
+                # What it was is in the journal. So a run is one workflow, by one name, however often it goes on.
+                self._client.delete_workflows([run_id])
+        self.submit(run_id, asked)
+
+    def run(self, run_id: str, *, with_question: bool = False) -> QueuedRun | None:
+        """Return a run; None if it was never submitted, or was removed."""
+        return next(iter(self.runs([run_id], with_question=with_question)), None)
+
+    def runs(self, run_ids: Sequence[str], *, with_question: bool = False) -> list[QueuedRun]:
+        """Return those of the runs that were submitted."""
+        found: list[WorkflowStatus] = []
+        with self._working():
+            for start in range(0, len(run_ids), AT_ONCE):
+                some = list(run_ids[start : start + AT_ONCE])
+                found += self._client.list_workflows(workflow_ids=some, load_input=with_question)
+        return [_queued_run(each) for each in found]
+
+    def cancel(self, run_id: str) -> None:
+        """Take a run out of its queue, or from its worker, which is told; nothing happens to one that is over."""
+        with self._working():
+            self._client.cancel_workflow(run_id)
+            with self._pool.connect() as connection:
+                connection.execute(
+                    sqlalchemy.text("SELECT pg_notify(:channel, :run)"),
+                    {"channel": self._place.cancelled, "run": run_id},
+                )
+                connection.commit()
+
+    def give_back(self, run_ids: Collection[str], mind: str) -> None:
+        """Put runs back into the queue of `mind`, whoever has them: who does so no longer has them."""
+        if run_ids:
+            with self._working():
+                self._client.resume_workflows(list(run_ids), queue_name=mind)
+
+    def runs_of(self, workers: Collection[str]) -> list[QueuedRun]:
+        """Return the runs that these workers have."""
+        with self._working():
+            found = self._client.list_workflows(
+                status="PENDING", executor_id=list(workers), load_input=True, load_output=False
+            )
+        return [_queued_run(each) for each in found]
+
+    def holders(self) -> set[str]:
+        """Return the workers that have runs, alive or not."""
+        rows = self._read("SELECT DISTINCT executor_id FROM {table} WHERE status = 'PENDING'")
+        return {str(worker) for (worker,) in rows if worker}
+
+    def waiting(self) -> list[Waiting]:
+        """Return what waits, and what goes on, by contemplator."""
+        rows = self._read(
+            "SELECT queue_name, count(*) FILTER (WHERE status <> 'PENDING'), "
+            "count(*) FILTER (WHERE status = 'PENDING'), "
+            "coalesce(extract(epoch FROM now()) - min(created_at) FILTER (WHERE status <> 'PENDING') / 1000.0, 0) "
+            "FROM {table} WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING') GROUP BY queue_name ORDER BY queue_name"
+        )
+        return [
+            Waiting(str(mind), int(queued), int(running), round(max(float(oldest), 0.0), 1))
+            for mind, queued, running, oldest in rows
+        ]
+
+    def _read(self, query: str) -> Sequence[Sequence[Any]]:
+        # What its public calls would fetch row by row. The name of the schema was checked where it came in.
+        text = sqlalchemy.text(query.format(table=f'"{self._place.engine_schema}".workflow_status'))
+        with self._working(), self._pool.connect() as connection:
+            return connection.execute(text).fetchall()
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error) as problem:
+            raise cluster_error(self._place, getattr(problem, "orig", None) or problem) from None
+
+
+def _queued_run(found: WorkflowStatus) -> QueuedRun:
+    data: JsonValue = found.input["args"][0] if found.input and found.input["args"] else None
+    try:
+        asked = None if data is None else Submission.model_validate(data)
+    except ValidationError:
+        # Of another version.
+        asked = None
+    output = found.output
+    return QueuedRun(
+        run_id=found.workflow_id,
+        state=_STATES.get(found.status, "over"),
+        mind=found.queue_name or ("" if asked is None else asked.mind),
+        worker=found.executor_id,
+        asked=asked,
+        error=ErrorInfo.model_validate(output) if isinstance(output, dict) else None,
+    )

@@ -1,0 +1,82 @@
+"""The runs of workers that have died, given to others. Every worker looks; one at a time acts."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from psycopg import Connection
+
+from . import roster
+from .engine.run_queue import RunQueue
+from .place import Place
+
+# How often in a heartbeat each worker looks, and how many looks in a row must find a worker silent. A worker says
+# three times in that time that it is alive; and it ends within two heartbeats after it has died.
+LOOKS = 2
+SILENT_LOOKS = 3
+_REAPING = 7_308_604_758
+
+
+class Reaper:
+    """One worker's view of the others. Its methods block.
+
+    It counts what it sees, and compares no clocks: so after the database was away, or after this process stood still,
+    nobody is dead because of that.
+    """
+
+    def __init__(self, place: Place, queue: RunQueue) -> None:
+        self._place = place
+        self._queue = queue
+        self._beats: Mapping[str, int] = {}
+        self._silent: dict[str, int] = {}
+
+    def forget(self) -> None:
+        """Forget what was seen: this process, or the database, stood still."""
+        self._beats = {}
+
+    def look(self, connection: Connection[Any]) -> list[str]:
+        """Look once, give back what workers have that are dead, and return the runs.
+
+        Raises:
+            ClusterError: the queues cannot be reached.
+            psycopg.Error: the table of workers cannot be.
+        """
+        # In this order: whoever had a run then was in the table before, and is there now if he is not dead.
+        holders = self._queue.holders()
+        beats = roster.beats(connection, self._place)
+        before = self._beats
+        self._silent = {
+            worker: self._silent[worker] + 1 if before.get(worker) == said else 0 for worker, said in beats.items()
+        }
+        self._beats = beats
+        silent = {worker: beats[worker] for worker, looks in self._silent.items() if looks >= SILENT_LOOKS}
+        if not silent and holders <= beats.keys():
+            return []
+        if not _try_lock(connection):
+            return []
+        try:
+            gone = {worker for worker, said in silent.items() if roster.remove(connection, self._place, worker, said)}
+            return self._give_back((holders & gone) | (holders - beats.keys()))
+        finally:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (_REAPING,))
+
+    def _give_back(self, dead: set[str]) -> list[str]:
+        by_mind: defaultdict[str, list[str]] = defaultdict(list)
+        for run in self._queue.runs_of(dead) if dead else ():
+            by_mind[run.mind].append(run.run_id)
+        for mind, runs in by_mind.items():
+            self._queue.give_back(runs, mind)
+        given = [run for runs in by_mind.values() for run in runs]
+        if given:
+            logging.getLogger("contemplate").warning(
+                "%d runs of workers that have died are given to others: %s", len(given), ", ".join(sorted(dead))
+            )
+        return given
+
+
+def _try_lock(connection: Connection[Any]) -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_REAPING,)).fetchone()
+    return row is not None and bool(row[0])
