@@ -26,7 +26,12 @@ from typing import Any
 IMPORTED = (
     *("aiohttp", "anyio._backends._asyncio", "contemplate.agents.agent", "contemplate.budget", "contemplate.cli.ask"),
     *("contemplate.cli.commands", "contemplate.cli.json_view", "contemplate.cli.live_view", "contemplate.cli.rerun"),
-    *("contemplate.cli.runs", "contemplate.cli.signals", "contemplate.contemplator", "contemplate.journal.sqlite"),
+    *(
+        "contemplate.cli.runs",
+        "contemplate.cli.signals",
+        "contemplate.contemplator",
+        "contemplate.journal.sqlite.database",
+    ),
     *("contemplate.models.openai.model", "contemplate.run.journaled_runs", "contemplate.testing", "filelock"),
     *("httpx2", "rich.live", "structlog"),
 )

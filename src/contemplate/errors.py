@@ -32,6 +32,7 @@
     +-- JournalError               a journal cannot be read or written, or its run cannot be continued
         +-- JournalBusy            other processes wrote to it for too long
         +-- RunInProgress          the run is active already, here or in another process
+        +-- RunTaken               another process took the run, as this one had not been heard of
         +-- ReplayError            a replayed run differs from the recorded one
 
 Each message says what happened, where (task, model), and what to do next. An error that ends a run carries the results
@@ -275,6 +276,10 @@ class JournalBusy(JournalError):
 
 class RunInProgress(JournalError):
     """Raised when a run of that id is active already, in this process or in another one."""
+
+
+class RunTaken(JournalError):
+    """Raised when another process has taken a run, as this one was silent for too long: it goes on there."""
 
 
 class ReplayError(JournalError):

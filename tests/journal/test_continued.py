@@ -227,7 +227,7 @@ async def test_a_name_that_is_none(run_id: str) -> None:
         await Contemplator(ScriptedModel("a"), mode="instant").run(QUESTION, run_id=run_id)
 
 
-@pytest.mark.parametrize("name", ["runs.db", "sqlite://runs.db", "sqlite:///", "postgres://x"])
+@pytest.mark.parametrize("name", ["runs.db", "sqlite://runs.db", "sqlite:///", "mysql://x"])
 def test_a_journal_of_no_known_kind(name: str) -> None:
     with pytest.raises(ConfigurationError, match="sqlite:///runs.db"):
         Contemplator(ScriptedModel("a"), journal=name)

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from contemplate import Contemplator, Limits
 from contemplate.errors import JournalBusy, JournalError
-from contemplate.journal import Journal, run_locks
+from contemplate.journal import Journal
 from contemplate.journal.patience import QUICK
-from contemplate.journal.run_locks import PRIVATE, RunHeldError, lock_by_byte, lock_by_file
+from contemplate.journal.sqlite import run_locks
+from contemplate.journal.sqlite.run_locks import PRIVATE, RunHeldError, lock_by_byte, lock_by_file
 from contemplate.testing import ScriptedModel
 
 from ..patience import PATIENCE
@@ -94,8 +95,8 @@ def test_a_file_that_another_process_is_about_to_remove_is_opened_again(
 FORKING = """
 import os, sys
 from pathlib import Path
-from contemplate.journal import run_locks
-from contemplate.journal.run_locks import RunHeldError, lock_by_byte
+from contemplate.journal.sqlite import run_locks
+from contemplate.journal.sqlite.run_locks import RunHeldError, lock_by_byte
 
 def tried():
     try:
@@ -128,8 +129,8 @@ def test_a_forked_process_holds_nothing_and_can_unlock_nothing(tmp_path: Path) -
 CONTENDING = """
 import os, sys
 from pathlib import Path
-from contemplate.journal import run_locks
-from contemplate.journal.run_locks import RunHeldError, lock_run
+from contemplate.journal.sqlite import run_locks
+from contemplate.journal.sqlite.run_locks import RunHeldError, lock_run
 
 path, got = Path(sys.argv[1]), 0
 while got < 200:
@@ -230,7 +231,7 @@ async def test_a_process_that_stands_still_while_it_removes_the_lock_file_holds_
         return False if shared and stands_still else real(descriptor, offset, shared=shared)
 
     monkeypatch.setattr(run_locks, "_try", tried)
-    monkeypatch.setattr("contemplate.journal.run_locks.time.sleep", naps.append)
+    monkeypatch.setattr("contemplate.journal.sqlite.run_locks.time.sleep", naps.append)
     journal = Journal(tmp_path / "j")
     with pytest.raises(JournalBusy), journal.hold("r"):
         pass
@@ -272,7 +273,7 @@ journal = Journal(Path(sys.argv[1]))
 with journal.hold("r"):
     journal.save(record("r"))
     # As if another thread were using it just now.
-    with journal._database.connected(0.0):
+    with journal.store.database.connected(0.0):
         child = os.fork()
         if child == 0:
             print(held("r"), held("child"), flush=True)

@@ -291,8 +291,7 @@ async def test_a_damaged_answer_is_asked_again() -> None:
     model, journal = ScriptedModel(right), Journal()
     _, mind = in_common(model, journal)
     await mind().run("q")
-    with journal._writing("", 1) as connection:
-        connection.execute("UPDATE answers SET body = 'x'")
+    journal.store.write(lambda connection: connection.execute("UPDATE answers SET body = 'x'"), 1.0)
     assert (await mind().run("q")).text == "Answer: 2"
     assert len(model.requests) == 2
 

@@ -25,8 +25,8 @@ from contemplate.errors import ConfigurationError, JournalBusy, JournalError
 from contemplate.journal import Entry, Journal, RunRecord
 from contemplate.journal.entries import Status
 from contemplate.journal.group_commit import Write
+from contemplate.journal.journal import checksum_of
 from contemplate.journal.run_writer import LAST_WAIT
-from contemplate.journal.sqlite import checksum_of
 from contemplate.messages import ImagePart, TokenLogprob, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
@@ -36,6 +36,7 @@ from contemplate.usage import Usage
 
 from ..patience import PATIENCE
 from ..processes import Process, run
+from .sqlite_file import database_of
 
 ODD = "a\0b \u202e \U0001f9d1\u200d\U0001f680 e\u0301 \uffff \n\r\u2028"
 PNG = ImagePart(data=b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
@@ -264,7 +265,7 @@ def test_a_run_is_held_while_another_waits_to_write(tmp_path: Path) -> None:
         other.execute("BEGIN IMMEDIATE")
         thread = threading.Thread(target=lambda: journal.append("r", [entry()], {}))
         thread.start()
-        while not journal._database.lent:
+        while not database_of(journal).lent:
             thread.join(0.001)
         with journal.hold("another"):
             assert thread.is_alive()
@@ -283,7 +284,7 @@ def test_nobody_waits_longer_than_he_would(tmp_path: Path, limit: float) -> None
         with pytest.raises(JournalBusy):
             journal.append("r", [entry()], {}, patience=limit)
         other.execute("ROLLBACK")
-        with journal._database._lock:
+        with database_of(journal)._lock:
             for use in (journal.load, journal.entries):
                 with pytest.raises(JournalBusy):
                     use("r", patience=limit)
@@ -471,7 +472,7 @@ async def test_a_cancelled_run_keeps_what_was_paid_for(tmp_path: Path, when: str
 
         async def let_go() -> None:
             with anyio.CancelScope(shield=True):
-                while not (other.in_transaction and journal._database.lent):
+                while not (other.in_transaction and database_of(journal).lent):
                     await anyio.sleep(0.001)
                 group.cancel_scope.cancel()
                 await anyio.wait_all_tasks_blocked()
@@ -651,4 +652,4 @@ def test_a_journal_that_was_made_for_all_becomes_its_owners_alone_when_it_is_wri
 
 def test_a_record_that_is_whole_but_none_is_damaged() -> None:
     with closing(Journal()) as journal, pytest.raises(JournalError, match="'r' cannot be understood"):
-        journal._checked(RunRecord, "the record of run 'r'", "{}", checksum_of("{}"))
+        journal.checked(RunRecord, "the record of run 'r'", "{}", checksum_of("{}"))

@@ -10,8 +10,8 @@ import pytest
 
 from contemplate import Budget, Contemplator, Message, tool
 from contemplate.journal import Journal
+from contemplate.journal.journal import checksum_of
 from contemplate.journal.overview import RunFilter, RunOverview, overview
-from contemplate.journal.sqlite import checksum_of
 from contemplate.messages import ToolCall
 from contemplate.modes import Mode
 from contemplate.server import ClientKey, ServerSettings
@@ -66,9 +66,9 @@ def test_runs_are_found_by_what_they_are(tmp_path: Path) -> None:
 
 def test_a_damaged_record_costs_no_other(tmp_path: Path) -> None:
     journal = filled(tmp_path / "runs.db", 2)
-    with journal._writing(["run-0"], 1.0) as connection:
-        body = "{not JSON"
-        connection.execute("UPDATE runs SET body = ?, checksum = ? WHERE run_id = 'run-0'", (body, checksum_of(body)))
+    body = "{not JSON"
+    change = "UPDATE runs SET body = ?, checksum = ? WHERE run_id = 'run-0'"
+    journal.store.write(lambda connection: connection.execute(change, (body, checksum_of(body))), 1.0)
     assert of(overview(journal, RunFilter())) == ["run-1"]
 
 

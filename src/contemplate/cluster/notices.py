@@ -85,10 +85,13 @@ class Notices:
                 await self._hear(connection)
             except (psycopg.Error, OSError) as error:
                 logging.getLogger("contemplate").warning("%s", redact(f"the cluster's database: {error}".strip()))
-                connection = _closed(connection)
+                if connection is not None:
+                    connection.close()
+                    connection = None
                 await anyio.sleep(AGAIN_SECONDS)
             except anyio.get_cancelled_exc_class():
-                _closed(connection)
+                if connection is not None:
+                    connection.close()
                 raise
 
     async def _hear(self, connection: Connection[Any]) -> None:
@@ -108,8 +111,3 @@ class Notices:
         connection = self._place.connect(autocommit=True)
         connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._place.recorded)))
         return connection
-
-
-def _closed(connection: Connection[Any] | None) -> None:
-    if connection is not None:
-        connection.close()

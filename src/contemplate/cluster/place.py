@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ..errors import ClusterError, ConfigurationError
-from ..journal import Journal
-from ..journal.postgres import PostgresAddress, address_of
+from ..journal import POSTGRES, Journal, open_journal
+from ..journal.postgres.address import PostgresAddress, address_of
 from ..journal.postgres.store import channel_of
 from ..redaction import redact, shown_url
 
@@ -19,10 +20,10 @@ from ..redaction import redact, shown_url
 NETWORK: dict[str, Any] = {
     "application_name": "contemplate",
     "connect_timeout": 10,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
     "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
+    "tcp_user_timeout": 10_000,
 }
 
 
@@ -31,9 +32,11 @@ class Place:
     """A database, and the journal in it.
 
     Args:
-        address: the journal's.
+        url: the name of the journal, which may have a password in it.
+        address: what it says.
     """
 
+    url: str = field(repr=False)
     address: PostgresAddress
 
     @classmethod
@@ -44,11 +47,11 @@ class Place:
             ConfigurationError: it is not in PostgreSQL, or the name has another form.
             MissingDependencyError: the extra "cluster" is not installed.
         """
-        if not journal.startswith(("postgresql://", "postgres://")):
+        if not journal.startswith(POSTGRES):
             raise ConfigurationError(
                 f"journal {shown_url(journal)!r} is on one machine only", hint="postgresql://user@host/database"
             )
-        return cls(address_of(journal))
+        return cls(journal, address_of(journal))
 
     @property
     def name(self) -> str:
@@ -77,7 +80,7 @@ class Place:
 
     def journal(self) -> Journal:
         """Return the journal."""
-        return Journal.at(self.address)
+        return open_journal(self.url)
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
         """Return a new connection.
@@ -85,7 +88,9 @@ class Place:
         Raises:
             psycopg.OperationalError: there is none to be had.
         """
-        return psycopg.connect(self.address.conninfo, autocommit=autocommit, **NETWORK)
+        return psycopg.connect(
+            make_conninfo("", **(NETWORK | conninfo_to_dict(self.address.conninfo))), autocommit=autocommit
+        )
 
 
 @contextmanager

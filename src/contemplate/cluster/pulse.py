@@ -126,8 +126,9 @@ class Pulse:
 
     def _wait(self, connection: Connection[Any], seconds: float) -> set[str]:
         """Wait for so long, or until something changes, and return the runs that are to be cancelled."""
-        ready, _, _ = select.select([connection.fileno(), self._woken], [], [], max(seconds, 0.0))
-        if self._woken in ready:
+        woken = self._woken.fileno()
+        ready, _, _ = select.select([connection.fileno(), woken], [], [], max(seconds, 0.0))
+        if woken in ready:
             self._woken.recv(1024)
         return {each.payload for each in connection.notifies(timeout=0)}
 

@@ -74,13 +74,13 @@ class Submission(Data):
         data: dict[str, JsonValue] = self.model_dump(mode="json", exclude_defaults=True)
         return data
 
-    def options(self) -> RunOptions:
-        """Return it as the options of `Contemplator.run`."""
-        said = {name: getattr(self, name) for name in SubmitOptions.__annotations__}
+    def options(self, run_id: str) -> RunOptions:
+        """Return it as the options of `Contemplator.run`, for the run of this id."""
+        said = {name: getattr(self, name) for name in SubmitOptions.__annotations__} | {"run_id": run_id}
         return cast("RunOptions", {name: each for name, each in said.items() if each not in (None, (), {})})
 
 
-def submission_of(mind: str, question: str, options: Mapping[str, Any]) -> Submission:
+def submission_of(mind: str, question: str, run_id: str, options: Mapping[str, Any]) -> Submission:
     """Return what is asked, checked as `Contemplator.run` would.
 
     Raises:
@@ -89,13 +89,14 @@ def submission_of(mind: str, question: str, options: Mapping[str, Any]) -> Submi
     for name in options:
         if name in _STAYS:
             raise ConfigurationError(f"Client.submit({name}=...) cannot travel to a worker", hint=_STAYS[name])
-    return _checked(mind, question, **options)
+    return _checked(mind, question, run_id, **options)
 
 
 @checked_as("Client.submit")
 def _checked(
     mind: str,
     question: str,
+    run_id: str,
     *,
     images: Sequence[ImageSource] = (),
     history: Any = (),
@@ -108,7 +109,7 @@ def _checked(
     limits: Limits | None = None,
     labels: Mapping[str, JsonValue] | None = None,
 ) -> Submission:
-    job = job_of(_NOTHING_SAID, question, images=images, history=history, labels=labels)
+    job = job_of(_NOTHING_SAID, question, images=images, history=history, labels=labels, run_id=run_id)
     return Submission(
         mind=mind,
         question=job.question,

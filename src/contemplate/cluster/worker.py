@@ -15,7 +15,15 @@ from pydantic import JsonValue, ValidationError
 
 from ..arguments import checked_arguments
 from ..contemplator import Contemplator
-from ..errors import ClusterError, ConfigurationError, JournalBusy, RunInProgress, error_info, validation_problems
+from ..errors import (
+    ClusterError,
+    ConfigurationError,
+    JournalBusy,
+    RunInProgress,
+    RunTaken,
+    error_info,
+    validation_problems,
+)
 from ..journal.patience import in_thread
 from .engine.executor import Executor
 from .engine.run_queue import RunQueue
@@ -27,7 +35,6 @@ from .submission import Submission
 
 CONCURRENCY = 8
 DRAIN_SECONDS = 30.0
-HEARTBEAT = 5.0
 # How long runs have to write down how far they came, once they are interrupted.
 GRACE_SECONDS = 10.0
 # After how many seconds a run is tried again that another process has, or that cannot be read.
@@ -46,7 +53,6 @@ def work(
     journal: str,
     concurrency: int = CONCURRENCY,
     drain_seconds: float = DRAIN_SECONDS,
-    heartbeat: float = HEARTBEAT,
     announce: Callable[[str], None] = _print_line,
 ) -> None:
     """Carry out runs that clients submit, until SIGINT or SIGTERM.
@@ -57,10 +63,10 @@ def work(
     Args:
         minds: the names of the contemplators that answer: "app:mind" for `mind` in the module `app`, or names that were
             given to `register`. Their runs are written down in `journal`, whatever they say themselves.
-        journal: a database, as "postgresql://me@db/app".
+        journal: a database, as "postgresql://me@db/app"; with "?heartbeat=2", for seconds, workers say more often that
+            they are alive. After two of them without a word, the runs of a worker go to others.
         concurrency: how many runs of each contemplator go on at once.
         drain_seconds: how long runs may go on after a SIGTERM.
-        heartbeat: how often the worker says that it is alive, in seconds; after two of them its runs go to others.
         announce: is told, in one line, that the worker is there. By default the line is printed.
 
     Raises:
@@ -68,13 +74,13 @@ def work(
         ClusterError: the database cannot be reached.
     """
     names = (minds,) if isinstance(minds, str) else tuple(dict.fromkeys(minds))
-    if not names or concurrency < 1 or drain_seconds < 0 or heartbeat <= 0:
+    if not names or concurrency < 1 or drain_seconds < 0:
         raise ConfigurationError(
-            f"work({names}, {concurrency=}, {drain_seconds=}, {heartbeat=})",
+            f"work({names}, {concurrency=}, {drain_seconds=})",
             hint="a contemplator and a run at least, and seconds that are not negative",
         )
     found = {name: mind_named(name) for name in names}
-    worker = Worker(found, Place.of(journal), concurrency=concurrency, heartbeat=heartbeat)
+    worker = Worker(found, Place.of(journal), concurrency=concurrency)
     asyncio.run(_work(worker, drain_seconds, announce))
 
 
@@ -102,16 +108,13 @@ class Worker:
         minds: its contemplators by name.
         place: the database.
         concurrency: how many runs of each contemplator go on at once.
-        heartbeat: how often it says that it is alive, in seconds.
     """
 
-    def __init__(
-        self, minds: Mapping[str, Contemplator[Any]], place: Place, *, concurrency: int, heartbeat: float
-    ) -> None:
+    def __init__(self, minds: Mapping[str, Contemplator[Any]], place: Place, *, concurrency: int) -> None:
         self._place = place
         self._journal = place.journal()
         self._minds = {name: mind.with_journal(self._journal) for name, mind in minds.items()}
-        self._worker = this_worker(tuple(minds), concurrency, heartbeat)
+        self._worker = this_worker(tuple(minds), concurrency, place.address.heartbeat)
         self._draining = False
         # By the task, as a run may be given to the worker that still has it.
         self._going_on: dict[asyncio.Task[Any], str] = {}
@@ -133,6 +136,10 @@ class Worker:
         """
         loop = asyncio.get_running_loop()
         await in_thread(self._journal.load, "")
+
+        def end(runs: Collection[str]) -> None:
+            loop.call_soon_threadsafe(self._interrupt, runs)
+
         queue = RunQueue(self._place)
         executor = Executor(
             self._place, self._worker.worker, self._worker.minds, self._worker.concurrency, self._carry_out
@@ -142,7 +149,7 @@ class Worker:
             queue,
             lambda: self.info,
             lambda: list(self._going_on.values()),
-            lambda runs: loop.call_soon_threadsafe(self._interrupt, runs),
+            end,
         )
         async with AsyncExitStack() as stack:
             stack.callback(queue.close)
@@ -230,9 +237,9 @@ class Worker:
                 if asked.goes_on:
                     await mind.resume(run_id)
                 else:
-                    await mind.run(asked.question, run_id=run_id, **asked.options())
+                    await mind.run(asked.question, **asked.options(run_id))
                 break
-            except (RunInProgress, JournalBusy):
+            except (RunInProgress, RunTaken, JournalBusy):
                 # Whoever had it has died, perhaps, and his hold on it is not over; or the database is away.
                 await anyio.sleep(AGAIN_SECONDS)
         record = await in_thread(self._journal.load, run_id)

@@ -1,12 +1,13 @@
 """Journals: each call's result is recorded before it is used, so that a run can be resumed or replayed.
 
 entries          the records
-sqlite           the store
-database         its file, in SQLite
-run_locks        one process at a time has a run
+journal          the records as rows
+store            what it needs of a database
+sqlite           a file, or memory
+postgres         a database that many machines use
 group_commit     writes that come together
 run_writer       when what is recorded of a run is written
-patience         how what must not block uses it
+patience         how what must not block uses a journal
 recording        record a run, and resume it
 shared_answers   answers that runs have in common
 replaying        replay a run offline
@@ -15,26 +16,37 @@ replaying        replay a run offline
 from __future__ import annotations
 
 from ..errors import ConfigurationError
+from ..redaction import redact
 from .entries import Entry, RunRecord
+from .journal import Journal
 from .shared_answers import SharedAnswers
-from .sqlite import Journal
 
 __all__ = ["Entry", "Journal", "RunRecord", "SharedAnswers", "open_journal"]
 
+POSTGRES = ("postgresql://", "postgres://")
 _SQLITE_PREFIX = "sqlite:///"
+_FORMS = '"sqlite:///runs.db", "postgresql://host/database" or "memory:"'
 
 
 def open_journal(journal: str | Journal) -> Journal:
-    """Return the journal named "sqlite:///runs.db" (a path after three slashes, as in SQLAlchemy) or "memory:".
+    """Return the journal of that name.
+
+    It is "sqlite:///runs.db" (a path after three slashes, as in SQLAlchemy), "memory:", or
+    "postgresql://user:password@host/database", where "?schema=name" may follow.
 
     Raises:
         ConfigurationError: the name has another form.
+        MissingDependencyError: it is in PostgreSQL, and the extra "cluster" is not installed.
     """
     if isinstance(journal, Journal):
         return journal
     if journal == "memory:":
         return Journal()
+    if journal.startswith(POSTGRES):
+        from .postgres import PostgresPlace, address_of
+
+        return Journal.at(PostgresPlace(address_of(journal)))
     path = journal.removeprefix(_SQLITE_PREFIX)
     if path == journal or not path:
-        raise ConfigurationError(f"journal {journal!r} has an unknown form", hint='"sqlite:///runs.db" or "memory:"')
+        raise ConfigurationError(f"journal {redact(journal)!r} has an unknown form", hint=_FORMS)
     return Journal(path)

@@ -9,19 +9,32 @@ back and books what they really used.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib.resources import files
-from sqlite3 import Connection
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from ..accounts import ZERO, Amounts, Settlement, Standing
 from ..errors import JournalError
-from .sqlite import Journal
+from .journal import Journal
+from .store import SQLConnection
 
 LEASE = 30.0
 
 _KEY = "budget = ? AND seconds = ?"
+_JOIN = """
+    INSERT INTO budget_runs (run, budget, seconds, expires) VALUES (?, ?, ?, ?)
+    ON CONFLICT (run) DO UPDATE SET budget = excluded.budget, seconds = excluded.seconds, expires = excluded.expires
+"""
+_RESERVE = """
+    INSERT INTO budget_reserved (name, budget, seconds, opened, run, calls, tokens, cost_usd, expires)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_ADDED = ", ".join(f"{name} = budget_spent.{name} + excluded.{name}" for name in ("calls", "tokens", "cost_usd"))
+_SPEND = (
+    "INSERT INTO budget_spent (budget, seconds, opened, calls, tokens, cost_usd) VALUES (?, ?, ?, ?, ?, ?) "
+    f"ON CONFLICT (budget, seconds, opened) DO UPDATE SET {_ADDED}"
+)
+
+T = TypeVar("T")
 
 
 class JournalAccount:
@@ -34,7 +47,7 @@ class JournalAccount:
     """
 
     def __init__(self, journal: Journal, budget: str, seconds: float) -> None:
-        self.shared = journal.path is not None
+        self.shared = journal.key is not None
         self.changed: set[Callable[[], None]] = set()
         self._journal = journal
         self._key = (budget, seconds)
@@ -43,98 +56,114 @@ class JournalAccount:
 
     def join(self, opened: float, run: str, patience: float) -> Standing:
         """Count `run` among those that draw, and return how the account stands."""
-        now = time.time()
-        with self._writing(run, patience) as connection:
+
+        def write(connection: SQLConnection, now: float) -> Standing:
             _, seconds = self._key
-            connection.execute("DELETE FROM budget_runs WHERE expires <= ?", (now,))
+            connection.execute(f"DELETE FROM budget_runs WHERE {_KEY} AND expires <= ?", (*self._key, now))  # noqa: S608
             for table in ("budget_spent", "budget_reserved"):
                 # A call that began in the window before this one may still be settled.
                 over = f"DELETE FROM {table} WHERE {_KEY} AND opened < ?"  # noqa: S608
                 connection.execute(over, (*self._key, opened - seconds))
-            connection.execute("REPLACE INTO budget_runs VALUES (?, ?, ?, ?)", (run, *self._key, now + LEASE))
-            self._files[run] = self._journal._database.files
-            return self._standing(connection, opened, run)
+            connection.execute(_JOIN, (run, *self._key, now + LEASE))
+            self._files[run] = self._journal.store.files
+            return self._standing(connection, opened, run, now)
+
+        return self._write(write, run, patience)
 
     def look(self, opened: float, run: str, patience: float) -> Standing:
         """Return how the account stands."""
-        with self._journal._reading(patience) as connection:
+        store = self._journal.store
+
+        def read(connection: SQLConnection) -> Standing:
             self._check_file(run)
-            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'budget_spent'").fetchone():
+            if not store.has(connection, "budgets"):
                 return Standing(ZERO, ZERO, ZERO, 1)
-            return self._standing(connection, opened, run)
+            return self._standing(connection, opened, run, store.now(connection))
+
+        return store.read(read, patience)
 
     def reserve(
         self, opened: float, run: str, name: str, amounts: Amounts, most: Amounts, patience: float
     ) -> Standing | None:
         """Reserve `amounts` if they fit; else return how the account stands."""
-        with self._writing(run, patience) as connection:
-            standing = self._standing(connection, opened, run)
+
+        def write(connection: SQLConnection, now: float) -> Standing | None:
+            standing = self._standing(connection, opened, run, now)
             if not (standing.spent + standing.out + amounts).fits(most):
                 return standing
-            connection.execute(
-                "INSERT INTO budget_reserved VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, *self._key, opened, run, *_row(amounts), time.time() + LEASE),
-            )
+            connection.execute(_RESERVE, (name, *self._key, opened, run, *_row(amounts), now + LEASE))
             return None
+
+        return self._write(write, run, patience)
 
     def settle(self, settlements: Sequence[Settlement], patience: float) -> None:
         """End reservations, and book what was spent."""
-        with self._writing(None, patience) as connection:
+
+        def write(connection: SQLConnection, now: float) -> None:
             for name, opened, spent in settlements:
                 connection.execute("DELETE FROM budget_reserved WHERE name = ?", (name,))
-                connection.execute(
-                    "INSERT INTO budget_spent VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-                    "calls = calls + excluded.calls, tokens = tokens + excluded.tokens, "
-                    "cost_usd = cost_usd + excluded.cost_usd",
-                    (*self._key, opened, *_row(spent)),
-                )
+                connection.execute(_SPEND, (*self._key, opened, *_row(spent)))
+
+        self._write(write, None, patience)
         self._tell()
 
     def renew(self, run: str, patience: float) -> None:
         """Say that `run` and its calls are still there."""
-        until = time.time() + LEASE
-        with self._writing(run, patience) as connection:
-            connection.execute("REPLACE INTO budget_runs VALUES (?, ?, ?, ?)", (run, *self._key, until))
-            connection.execute("UPDATE budget_reserved SET expires = ? WHERE run = ?", (until, run))
+
+        def write(connection: SQLConnection, now: float) -> None:
+            connection.execute(_JOIN, (run, *self._key, now + LEASE))
+            connection.execute("UPDATE budget_reserved SET expires = ? WHERE run = ?", (now + LEASE, run))
+
+        self._write(write, run, patience)
 
     def leave(self, run: str, patience: float) -> None:
         """Count `run` no longer."""
         self._files.pop(run, None)
-        with self._writing(None, patience) as connection:
+
+        def write(connection: SQLConnection, now: float) -> None:
             connection.execute("DELETE FROM budget_runs WHERE run = ?", (run,))
+
+        self._write(write, None, patience)
         self._tell()
 
-    @contextmanager
-    def _writing(self, run: str | None, patience: float) -> Iterator[Connection]:
-        with self._journal._writing((), patience) as connection:
+    def _write(self, work: Callable[[SQLConnection, float], T], run: str | None, patience: float) -> T:
+        """Do `work`, which gets the time, while nobody else uses the account."""
+        store = self._journal.store
+
+        def write(connection: SQLConnection) -> T:
             self._check_file(run)
-            for statement in filter(str.strip, _schema().split(";")):
-                connection.execute(statement)
-            yield connection
+            store.make(connection, "budgets")
+            store.lock(connection, f"budget {self._key}")
+            return work(connection, store.now(connection))
+
+        # What is spent would be so twice.
+        return store.write(write, patience, once=True)
 
     def _check_file(self, run: str | None) -> None:
         """Raise a JournalError if the file is not the one in which the run has drawn: nobody knows what is left."""
-        if self._files.get(run or "", self._journal._database.files) != self._journal._database.files:
+        files = self._journal.store.files
+        if self._files.get(run or "", files) != files:
             raise JournalError(
-                f"journal {self._journal.path} was deleted or replaced while a run drew from budget {self._key[0]!r}",
+                f"journal {self._journal.name} was deleted or replaced while a run drew from budget {self._key[0]!r}",
                 hint="what was spent of it is gone with the file; a new run begins anew",
             )
 
-    def _standing(self, connection: Connection, opened: float, run: str) -> Standing:
+    def _standing(self, connection: SQLConnection, opened: float, run: str, now: float) -> Standing:
         window = (*self._key, opened)
+        # Reservations first: what is settled in between is counted twice rather than not at all.
+        reserved = connection.execute(
+            "SELECT expires > ?, run = ?, sum(calls), sum(tokens), sum(cost_usd) FROM budget_reserved "  # noqa: S608
+            f"WHERE {_KEY} AND opened = ? GROUP BY 1, 2",
+            (now, run, *window),
+        ).fetchall()
         spent = connection.execute(
             f"SELECT calls, tokens, cost_usd FROM budget_spent WHERE {_KEY} AND opened = ?",  # noqa: S608
             window,
         ).fetchone()
-        reserved = connection.execute(
-            "SELECT expires > ?, run = ?, sum(calls), sum(tokens), sum(cost_usd) FROM budget_reserved "  # noqa: S608
-            f"WHERE {_KEY} AND opened = ? GROUP BY 1, 2",
-            (now := time.time(), run, *window),
-        ).fetchall()
         runs = connection.execute(
             f"SELECT count(*) FROM budget_runs WHERE {_KEY} AND expires > ?",  # noqa: S608
             (*self._key, now),
-        ).fetchone()
+        ).fetchall()
         total, out, mine = self._amounts(spent or (0, 0, 0)), ZERO, ZERO
         for lives, own, *row in reserved:
             amounts = self._amounts(row)
@@ -143,12 +172,12 @@ class JournalAccount:
                 continue
             out += amounts
             mine += amounts if own else ZERO
-        return Standing(total, out, mine, max(1, runs[0]))
+        return Standing(total, out, mine, max(1, runs[0][0]))
 
     def _amounts(self, row: Sequence[object]) -> Amounts:
         numbers = [each for each in row if isinstance(each, int | float) and 0 <= each < math.inf]
         if len(numbers) != len(row):
-            raise self._journal._database.damaged(f"what was spent of budget {self._key[0]!r} is no number")
+            raise self._journal.store.damaged(f"what was spent of budget {self._key[0]!r} is no number")
         return Amounts(*numbers)
 
     def _tell(self) -> None:
@@ -158,7 +187,3 @@ class JournalAccount:
 
 def _row(amounts: Amounts) -> tuple[float, float, float]:
     return amounts.calls, amounts.tokens, amounts.cost_usd
-
-
-def _schema() -> str:
-    return files(__package__).joinpath("budgets.sql").read_text(encoding="utf-8")

@@ -5,16 +5,19 @@ The table is made on first use, so that versions of this package that know nothi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from importlib.resources import files
-from sqlite3 import Connection
 
+from .journal import Journal, checksum_of
 from .patience import PATIENCE
-from .sqlite import Journal, checksum_of
+from .store import SQLConnection
 
 _TOO_MANY = """
     DELETE FROM documents WHERE name NOT IN (SELECT name FROM documents ORDER BY changed DESC, name LIMIT ?)
+"""
+
+_KEEP = """
+    INSERT INTO documents (name, changed, body, checksum) VALUES (?, ?, ?, ?)
+    ON CONFLICT (name) DO UPDATE SET changed = excluded.changed, body = excluded.body, checksum = excluded.checksum
 """
 
 Change = Callable[[str | None], str | None]
@@ -32,27 +35,32 @@ class JournalDocuments:
         Raises:
             JournalError: the file cannot be read, or the document is damaged.
         """
-        with self.journal._reading() as connection:
-            return self._read(connection, name) if self._is_there(connection) else None
+        store = self.journal.store
+        return store.read(lambda rows: self._read(rows, name) if store.has(rows, "documents") else None, PATIENCE)
 
     def change(self, name: str, change: Change) -> str | None:
         """Replace the document `name` by what `change` makes of it, and return what was there; None stands for none.
 
-        Nobody else changes it in the meantime.
+        Nobody else changes it in the meantime. Where a connection is lost, `change` may be called again.
 
         Raises:
             JournalError: it cannot be read or written.
         """
-        with self.journal._writing((), PATIENCE) as connection:
-            connection.execute(_schema())
+        store = self.journal.store
+
+        def write(connection: SQLConnection) -> str | None:
+            store.make(connection, "documents")
+            store.lock(connection, f"document {name}")
             before = self._read(connection, name)
             after = change(before)
             if after is None:
                 connection.execute("DELETE FROM documents WHERE name = ?", (name,))
             elif after != before:
-                row = (name, time.time(), after, checksum_of(after))
-                connection.execute("REPLACE INTO documents VALUES (?, ?, ?, ?)", row)
-        return before
+                row = (name, store.now(connection), after, checksum_of(after))
+                connection.execute(_KEEP, row)
+            return before
+
+        return store.write(write, PATIENCE, once=True)
 
     def names(self, beginning: str) -> list[str]:
         """Return the names of the documents that begin so, those first that were changed first.
@@ -61,10 +69,14 @@ class JournalDocuments:
             JournalError: the file cannot be read.
         """
         query = "SELECT name FROM documents WHERE substr(name, 1, ?) = ? ORDER BY changed, name"
-        with self.journal._reading() as connection:
-            if not self._is_there(connection):
+        store = self.journal.store
+
+        def read(connection: SQLConnection) -> list[str]:
+            if not store.has(connection, "documents"):
                 return []
             return [name for (name,) in connection.execute(query, (len(beginning), beginning))]
+
+        return store.read(read, PATIENCE)
 
     def prune(self, seconds: float, most: int) -> int:
         """Delete documents that were not changed for so long, and the oldest of more than `most`; return how many.
@@ -72,19 +84,17 @@ class JournalDocuments:
         Raises:
             JournalError: the file cannot be written.
         """
-        with self.journal._writing((), PATIENCE) as connection:
-            if not self._is_there(connection):
+        store = self.journal.store
+
+        def write(connection: SQLConnection) -> int:
+            if not store.has(connection, "documents"):
                 return 0
-            old = connection.execute("DELETE FROM documents WHERE changed < ?", (time.time() - seconds,)).rowcount
+            before = store.now(connection) - seconds
+            old = connection.execute("DELETE FROM documents WHERE changed < ?", (before,)).rowcount
             return old + connection.execute(_TOO_MANY, (most,)).rowcount
 
-    def _is_there(self, connection: Connection) -> bool:
-        return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'documents'").fetchone() is not None
+        return store.write(write, PATIENCE)
 
-    def _read(self, connection: Connection, name: str) -> str | None:
+    def _read(self, connection: SQLConnection, name: str) -> str | None:
         row = connection.execute("SELECT body, checksum FROM documents WHERE name = ?", (name,)).fetchone()
-        return None if row is None else self.journal._check(f"document {name!r}", *row)
-
-
-def _schema() -> str:
-    return files(__package__).joinpath("documents.sql").read_text(encoding="utf-8")
+        return None if row is None else self.journal.check(f"document {name!r}", *row)

@@ -6,23 +6,14 @@ from pydantic import Field
 
 from ..data import Data
 from .entries import Status
-from .sqlite import Journal
+from .journal import Journal
+from .patience import PATIENCE
 
-# What a body says, by the name of what it is here.
-_FIELDS = {
-    "question": "$.question",
-    "model": "$.model",
-    "status": "$.status",
-    "seconds": "$.result.seconds",
-    "calls": "$.result.usage.calls",
-    "input_tokens": "$.result.usage.input_tokens",
-    "output_tokens": "$.result.usage.output_tokens",
-    "cost_usd": "$.result.usage.cost_usd",
-    "mode": "$.labels.mode",
-    "contemplator": "$.labels.contemplator",
-    # As the server labels a run that was asked for with a key.
-    "client": '$.labels."contemplate:key"',
-}
+# What is told of a run at a glance, as stores name it.
+_COLUMNS = (
+    *("run_id", "created", "question", "model", "status", "seconds", "calls", "input_tokens", "output_tokens"),
+    *("cost_usd", "mode", "contemplator"),
+)
 
 
 class RunFilter(Data):
@@ -79,11 +70,9 @@ def overview(journal: Journal, wanted: RunFilter, *, skip: int = 0, most: int = 
     Raises:
         JournalError: the journal cannot be read.
     """
-    # Which fields there are is fixed above; what is searched for is never part of the query.
-    fields = ", ".join(f"json_extract(body, '{path}') AS {name}" for name, path in _FIELDS.items())
-    whole = f"SELECT run_id, created, {fields} FROM runs WHERE json_valid(body)"  # noqa: S608
+    # Which rules there are is fixed here; what is searched for is never part of the query.
     rules = {
-        "(instr(lower(question), lower(:text)) OR instr(run_id, :text))": wanted.text,
+        "(instr(lower(question), lower(:text)) > 0 OR instr(run_id, :text) > 0)": wanted.text,
         "coalesce(mode, contemplator, '') = :mode": wanted.mode,
         "model = :model": wanted.model,
         "status = :status": wanted.status,
@@ -91,11 +80,14 @@ def overview(journal: Journal, wanted: RunFilter, *, skip: int = 0, most: int = 
         "client = :client": wanted.client,
         "contemplator IS NOT NULL": wanted.served,
     }
-    held = " AND ".join(rule for rule, value in rules.items() if value) or "1"
-    query = f"SELECT * FROM ({whole}) WHERE {held} ORDER BY created DESC, run_id LIMIT :most OFFSET :skip"  # noqa: S608
-    with journal._reading() as connection:
-        rows = connection.execute(query, {**wanted.model_dump(), "most": most, "skip": skip}).fetchall()
-    return [_overview(dict(zip(("run_id", "created", *_FIELDS), row, strict=True))) for row in rows]
+    held = " AND ".join(rule for rule, value in rules.items() if value) or "TRUE"
+    query = (
+        f"SELECT {', '.join(_COLUMNS)} FROM ({journal.store.glances}) AS glances "  # noqa: S608
+        f"WHERE {held} ORDER BY created DESC, run_id LIMIT :most OFFSET :skip"
+    )
+    values = {**wanted.model_dump(), "most": most, "skip": skip}
+    rows = journal.store.read(lambda connection: connection.execute(query, values).fetchall(), PATIENCE)
+    return [_overview(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
 
 
 def calls_recorded(journal: Journal, run_id: str) -> int:
@@ -104,9 +96,9 @@ def calls_recorded(journal: Journal, run_id: str) -> int:
     Raises:
         JournalError: the journal cannot be read.
     """
-    with journal._reading() as connection:
-        found = connection.execute("SELECT max(number) FROM calls WHERE run_id = ?", (run_id,)).fetchone()
-    return found[0] or 0
+    query = "SELECT max(number) FROM calls WHERE run_id = ?"
+    found = journal.store.read(lambda connection: connection.execute(query, (run_id,)).fetchone(), PATIENCE)
+    return 0 if found is None else found[0] or 0
 
 
 def _overview(row: dict[str, object]) -> RunOverview:

@@ -32,9 +32,9 @@ from .entries import (
     request_pieces,
     tool_pieces,
 )
+from .journal import Journal
 from .run_writer import RunWriter
 from .shared_answers import SharedAnswers
-from .sqlite import Journal
 
 
 class Recording:

@@ -14,8 +14,8 @@ from ..errors import ModelContextError, ReplayError, revived
 from ..result import RunResult
 from ..usage import NOTHING, Price, Usage
 from .entries import AskedCall, Entry, RunRecord
+from .journal import Journal
 from .recording import Recording, _sum
-from .sqlite import Journal
 
 LONGEST_WAIT = 1.0
 LINES_SHOWN = 40

@@ -12,8 +12,8 @@ import anyio
 from ..errors import JournalBusy, JournalError
 from .entries import Entry, Pieces, RunRecord
 from .group_commit import Write
+from .journal import Journal
 from .patience import PATIENCE, QUICK, in_thread
-from .sqlite import Journal
 
 # How long a write may wait for other processes once the run's time is over, and once the run is being cancelled.
 LAST_WAIT = 0.2

@@ -17,8 +17,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
@@ -29,8 +28,9 @@ from ..models.wrappers.base import Wrapper
 from ..settings import ModelSettings
 from ..usage import NOTHING, Usage
 from .entries import digest_of, request_digest, request_pieces
+from .journal import Journal, checksum_of
 from .patience import in_thread
-from .sqlite import Journal, checksum_of
+from .store import SQLConnection
 
 # Seconds for which other writers are waited for: without its answer a call is only asked again.
 PATIENCE = 1.0
@@ -89,20 +89,27 @@ class SharedAnswers:
                 return
 
     def _load(self, key: str) -> _Answer | None:
-        with self._journal._reading(PATIENCE) as connection:
-            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'answers'").fetchone() is None:
-                return None
-            row = connection.execute("SELECT seconds, body, checksum FROM answers WHERE digest = ?", (key,)).fetchone()
+        query, store = "SELECT seconds, body, checksum FROM answers WHERE digest = ?", self._journal.store
+
+        def read(connection: SQLConnection) -> tuple[Any, ...] | None:
+            return connection.execute(query, (key,)).fetchone() if store.has(connection, "answers") else None
+
+        row = store.read(read, PATIENCE)
         if row is None:
             return None
-        return _Answer(self._journal._checked(ModelResponse, "a shared answer", *row[1:]), row[0])
+        return _Answer(self._journal.checked(ModelResponse, "a shared answer", *row[1:]), row[0])
 
     def _save(self, key: str, answer: _Answer) -> None:
         body = answer.response.model_dump_json()
-        with self._journal._writing((), PATIENCE) as connection:
-            connection.execute(files(__package__).joinpath("shared_answers.sql").read_text(encoding="utf-8"))
-            row = (key, answer.seconds, body, checksum_of(body))
-            connection.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?)", row)
+        row, store = (key, answer.seconds, body, checksum_of(body)), self._journal.store
+
+        def write(connection: SQLConnection) -> None:
+            store.make(connection, "answers")
+            connection.execute(
+                "INSERT INTO answers (digest, seconds, body, checksum) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row
+            )
+
+        store.write(write, PATIENCE)
 
 
 class SharingModel(Wrapper):

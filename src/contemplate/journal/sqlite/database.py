@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
-from ..errors import JournalBusy, JournalError
+from ...errors import JournalBusy, JournalError
 from .run_locks import PRIVATE
 
 # "ctmp": identifies a journal among SQLite files.

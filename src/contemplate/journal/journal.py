@@ -1,14 +1,14 @@
-"""The store of runs and their calls, in SQLite."""
+"""A journal: the records of runs and their calls, as rows of a database."""
 
 from __future__ import annotations
 
 import os
+import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from sqlite3 import Connection
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -17,17 +17,20 @@ from pydantic_core import from_json
 from ..arguments import checked_arguments
 from ..data import Data
 from ..decisions import PendingCall
-from ..errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, error_info
-from .database import Database
+from ..errors import ConfigurationError, JournalError, RunInProgress, error_info
 from .entries import Entry, RunRecord, Status, digest_of
 from .group_commit import GroupCommit, Write
 from .patience import PATIENCE
-from .run_locks import LockFileGoingError, RunHeldError, lock_run
+from .sqlite import SQLiteFile
+from .store import Place, SQLConnection, Store
 
 # What journals are called where they are given by name, and databases in memory by SQLite.
-NAMES = ("memory:", ":memory:", "sqlite:", "file:")
+NAMES = ("memory:", ":memory:", "sqlite:", "file:", "postgresql:", "postgres:")
 PATH_HINT = 'a path, such as "runs.db"; Journal() is one in memory'
 ACTIVE_HINT = "wait until it ends, or stop it"
+# Databases have limits on the length of what they index.
+LONGEST_SLOT = 1000
+PARTS_AT_ONCE = 100
 
 DataT = TypeVar("DataT", bound=Data)
 
@@ -35,9 +38,9 @@ DataT = TypeVar("DataT", bound=Data)
 class Journal:
     """A store of runs and their calls, with a short transaction for each call, or for several that end together.
 
-    Every method blocks. A recorded call survives the death of the process, though perhaps not a power failure in the
-    second after it (SQLite in WAL mode, `synchronous=NORMAL`). Other files, newer versions and damaged journals are
-    never written to. May be used from several threads.
+    Every method blocks. In a file, a recorded call survives the death of the process, though perhaps not a power
+    failure in the second after it (SQLite in WAL mode, `synchronous=NORMAL`). Other files, newer versions and damaged
+    journals are never written to. May be used from several threads. `open_journal` opens one that is no file.
 
     Args:
         path: the file, created on first use; None keeps everything in memory.
@@ -50,16 +53,48 @@ class Journal:
         if str(path).startswith(NAMES):
             # It would be a file of that name, in the folder where one happens to be.
             raise ConfigurationError(f"journal {str(path)!r} is not the path of a file", hint=PATH_HINT)
-        self.path = None if path is None else Path(path)
-        # One file has one name, whatever links lead to it: else a run could be active under two locks.
-        self._file = None if path is None else Path(path).resolve()
+        self._begin(SQLiteFile(None if path is None else Path(path)))
+
+    @classmethod
+    def at(cls, place: Place) -> Journal:
+        """Return the journal at a place."""
+        journal = cls.__new__(cls)
+        journal._begin(place)
+        return journal
+
+    def _begin(self, place: Place) -> None:
+        self._place = place
         # What is open in a process is nothing to those that are forked from it.
-        self._databases: dict[int, Database] = {}
-        self._active: dict[tuple[int, str], _Active] = {}
+        self._stores: dict[int, Store] = {}
+        self._active: dict[tuple[int, str], object] = {}
         self.together = GroupCommit(lambda writes, patience: self.write(writes, patience))
 
     def __repr__(self) -> str:
-        return f"Journal({str(self.path) if self.path else None!r})"
+        return f"Journal({self.name!r})"
+
+    @property
+    def path(self) -> Path | None:
+        """Its file; None if it has none."""
+        return self._place.path
+
+    @property
+    def name(self) -> str | None:
+        """What users call it, without secrets; None if it is in memory."""
+        return self._place.name
+
+    @property
+    def key(self) -> Hashable:
+        """What is equal for two journals that are the same; None if it is in memory."""
+        return self._place.key
+
+    @property
+    def store(self) -> Store:
+        """Its database, as this process uses it."""
+        # One in memory is copied with the process, but a connection must not be used by both.
+        process = 0 if self.key is None else os.getpid()
+        if process not in self._stores:
+            self._stores.setdefault(process, self._place.open())
+        return self._stores[process]
 
     # Reading
 
@@ -77,14 +112,14 @@ class Journal:
             JournalError: the file cannot be read.
         """
         # Whether a record can be read shows only when it is: what is found by its status may be damaged.
-        has_status = "CASE WHEN json_valid(body) THEN json_extract(body, '$.status') = :status ELSE 0 END"
+        everything = status in (None, "damaged")
         query = (
             "SELECT run_id, created, body, checksum FROM runs "  # noqa: S608
-            f"WHERE :status IS NULL OR :status = 'damaged' OR {has_status} ORDER BY created DESC, run_id LIMIT :most"
+            f"WHERE {'TRUE' if everything else self.store.has_status} ORDER BY created DESC, run_id LIMIT :most"
         )
-        most = limit if limit is not None and status is None else -1
-        with self._reading() as connection:
-            rows = connection.execute(query, {"status": status, "most": most}).fetchall()
+        most = limit if limit is not None and status is None else sys.maxsize
+        values = {"most": most} if everything else {"most": most, "status": status}
+        rows = self.store.read(lambda connection: connection.execute(query, values).fetchall(), PATIENCE)
         listed = (self._listed(*row) for row in rows)
         return list(islice((run for run in listed if status in (None, run.status)), limit))
 
@@ -95,8 +130,8 @@ class Journal:
             JournalError: the file cannot be read.
         """
         query = "SELECT run_id FROM runs WHERE substr(run_id, 1, ?) = ? ORDER BY created DESC, run_id LIMIT ?"
-        with self._reading() as connection:
-            rows = connection.execute(query, (len(beginning), beginning, -1 if limit is None else limit)).fetchall()
+        values = (len(beginning), beginning, sys.maxsize if limit is None else limit)
+        rows = self.store.read(lambda connection: connection.execute(query, values).fetchall(), PATIENCE)
         return [run_id for (run_id,) in rows]
 
     def load(self, run_id: str, *, patience: float = PATIENCE) -> RunRecord | None:
@@ -106,9 +141,9 @@ class Journal:
             JournalBusy: others kept the file to themselves for `patience` seconds.
             JournalError: the file cannot be read.
         """
-        with self._reading(patience) as connection:
-            row = connection.execute("SELECT body, checksum FROM runs WHERE run_id = ?", (run_id,)).fetchone()
-        return None if row is None else self._checked(RunRecord, f"the record of run {run_id!r}", *row)
+        query = "SELECT body, checksum FROM runs WHERE run_id = ?"
+        row = self.store.read(lambda connection: connection.execute(query, (run_id,)).fetchone(), patience)
+        return None if row is None else self.checked(RunRecord, f"the record of run {run_id!r}", *row)
 
     def pending(self, run_id: str) -> tuple[PendingCall, ...]:
         """Return the tool calls for whose decision the run waits; none if there is no such run, or it does not wait.
@@ -127,9 +162,8 @@ class Journal:
             JournalError: the file cannot be read.
         """
         query = "SELECT body, checksum FROM calls WHERE run_id = ? ORDER BY number"
-        with self._reading(patience) as connection:
-            rows = connection.execute(query, (run_id,)).fetchall()
-        return [self._checked(Entry, f"a call of run {run_id!r}", *row) for row in rows]
+        rows = self.store.read(lambda connection: connection.execute(query, (run_id,)).fetchall(), patience)
+        return [self.checked(Entry, f"a call of run {run_id!r}", *row) for row in rows]
 
     def parts(self, digests: Iterable[str]) -> list[str]:
         """Return the pieces of a request that have these digests, as JSON, in this order.
@@ -137,14 +171,22 @@ class Journal:
         Raises:
             JournalError: the file cannot be read, or one is missing.
         """
-        found: list[str] = []
-        with self._reading() as connection:
-            for digest in digests:
-                row = connection.execute("SELECT body FROM parts WHERE digest = ?", (digest,)).fetchone()
-                if row is None or not isinstance(row[0], str) or digest_of(row[0]) != digest:
-                    raise self._database.damaged(f"the text {digest} is {'missing' if row is None else 'altered'}")
-                found.append(row[0])
-        return found
+        wanted = list(digests)
+        distinct = list(dict.fromkeys(wanted))
+
+        def read(connection: SQLConnection) -> dict[str, str]:
+            found: dict[str, str] = {}
+            for start in range(0, len(distinct), PARTS_AT_ONCE):
+                some = distinct[start : start + PARTS_AT_ONCE]
+                places = ", ".join("?" * len(some))
+                found.update(connection.execute(f"SELECT digest, body FROM parts WHERE digest IN ({places})", some))  # noqa: S608
+            return found
+
+        found = self.store.read(read, PATIENCE)
+        for digest in wanted:
+            if digest not in found or not isinstance(found[digest], str) or digest_of(found[digest]) != digest:
+                raise self.store.damaged(f"the text {digest} is {'altered' if digest in found else 'missing'}")
+        return [found[digest] for digest in wanted]
 
     # Writing
 
@@ -175,17 +217,30 @@ class Journal:
             JournalBusy: others kept writing for `patience` seconds.
             JournalError: it cannot be written, or the file with what one of the runs wrote before is gone.
         """
-        parts = [part for write in writes for part in write.parts.items()]
+        # In one order for all: else two processes might wait for each other.
+        parts = sorted({digest: text for write in writes for digest, text in write.parts.items()}.items())
         calls = [_call_row(write.run_id, entry) for write in writes for entry in write.entries]
-        runs = [_run_row(write.run) for write in writes if write.run is not None]
-        with self._writing({write.run_id for write in writes}, patience) as connection:
-            connection.executemany("INSERT OR IGNORE INTO parts VALUES (?, ?)", parts)
-            connection.executemany("REPLACE INTO calls (run_id, slot, body, checksum) VALUES (?, ?, ?, ?)", calls)
+        records = [write.run for write in writes if write.run is not None]
+        runs = [_run_row(run) for run in records]
+        run_ids = {write.run_id for write in writes}
+
+        def store(connection: SQLConnection) -> None:
+            connection.executemany("INSERT INTO parts (digest, body) VALUES (?, ?) ON CONFLICT DO NOTHING", parts)
             connection.executemany(
-                "INSERT INTO runs VALUES (?, ?, ?, ?) "
+                "INSERT INTO calls (run_id, slot, body, checksum) VALUES (?, ?, ?, ?) "
+                # What is written again comes last, as it has ended last.
+                "ON CONFLICT (run_id, slot) DO UPDATE SET "
+                "number = excluded.number, body = excluded.body, checksum = excluded.checksum",
+                calls,
+            )
+            connection.executemany(
+                "INSERT INTO runs (run_id, created, body, checksum) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (run_id) DO UPDATE SET body = excluded.body, checksum = excluded.checksum",
                 runs,
             )
+            self.store.note(connection, run_ids, records)
+
+        self.store.write(store, patience, run_ids)
 
     @contextmanager
     def hold(self, run_id: str) -> Iterator[None]:
@@ -193,81 +248,48 @@ class Journal:
 
         Raises:
             RunInProgress: the run is locked already.
-            JournalBusy: another process takes its time to remove the file of the locks.
+            JournalBusy: whether it is will be known soon.
             JournalError: the lock cannot be written.
         """
-        key, active = (os.getpid(), run_id), _Active()
+        let_go = self.take(run_id)
+        try:
+            yield
+        finally:
+            let_go()
+
+    def take(self, run_id: str) -> Callable[[], None]:
+        """Lock a run, as `hold` does, and return what unlocks it.
+
+        Raises:
+            RunInProgress: the run is locked already.
+            JournalBusy: whether it is will be known soon.
+            JournalError: the lock cannot be written.
+        """
+        key, active = (os.getpid(), run_id), object()
         # In one step: whoever comes at the same time finds it.
         if self._active.setdefault(key, active) is not active:
             raise RunInProgress(f"run {run_id!r} is already active in this process", hint=ACTIVE_HINT)
         try:
-            unlock = self._lock_run(run_id)
-            try:
-                yield
-            finally:
-                unlock()
-        finally:
+            unlock = self.store.hold(run_id)
+        except BaseException:
             del self._active[key]
+            raise
+
+        def let_go() -> None:
+            try:
+                unlock()
+            finally:
+                del self._active[key]
+
+        return let_go
 
     def close(self) -> None:
-        """Close the file, which is reopened when needed. A journal in memory is lost."""
-        self._database.close()
-
-    # SQLite
-
-    @property
-    def _database(self) -> Database:
-        # One in memory is copied with the process, but a connection to a file must not be used by both.
-        process = 0 if self._file is None else os.getpid()
-        if process not in self._databases:
-            self._databases.setdefault(process, Database(self.path, self._file))
-        return self._databases[process]
-
-    def _lock_run(self, run_id: str) -> Callable[[], None]:
-        if self._file is None:
-            return lambda: None
-        try:
-            return lock_run(self._file, run_id)
-        except RunHeldError as held:
-            where = "already active in this process" if held.here else "active in another process"
-            raise RunInProgress(f"run {run_id!r} is {where}", hint=ACTIVE_HINT) from None
-        except LockFileGoingError as error:
-            raise JournalBusy(f"journal {self.path}: another process is removing the file of its locks") from error
-        except OSError as error:
-            raise JournalError(
-                f"journal {self.path}: {error}",
-                hint="choose a file in a directory that you may write to, and where files can be locked",
-            ) from error
-
-    @contextmanager
-    def _reading(self, patience: float = PATIENCE) -> Iterator[Connection]:
-        with self._database.connected(patience) as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self, run_ids: Iterable[str], patience: float) -> Iterator[Connection]:
-        with self._database.connected(patience) as connection:
-            self._check_file(run_ids)
-            with self._database.transaction(connection):
-                yield connection
-
-    def _check_file(self, run_ids: Iterable[str]) -> None:
-        """Raise a JournalError if the file is not the one that has what the runs wrote before."""
-        files, process = self._database.files, os.getpid()
-        found = [(run_id, self._active.get((process, run_id))) for run_id in run_ids]
-        for run_id, active in found:
-            if active is not None and active.file not in (0, files):
-                raise JournalError(
-                    f"journal {self.path} was deleted or replaced while run {run_id!r} was active",
-                    hint="what the run had recorded is gone with it",
-                )
-        for _, active in found:
-            if active is not None:
-                active.file = files
+        """Close the file or the connections, which are opened again when needed. A journal in memory is lost."""
+        self.store.close()
 
     def _listed(self, run_id: str, created: float, body: str, checksum: int) -> RunRecord:
         try:
-            self._check(f"the record of run {run_id!r}", body, checksum)
+            self.check(f"the record of run {run_id!r}", body, checksum)
             # Results are left out before they are validated, which would take longer than all else.
             fields = from_json(body)
             return RunRecord.model_validate({**fields, "result": None, "images": (), "history": ()})
@@ -281,32 +303,33 @@ class Journal:
                 error=error_info(error),
             )
 
-    def _checked(self, kind: type[DataT], what: str, body: object, checksum: object) -> DataT:
-        text = self._check(what, body, checksum)
+    def checked(self, kind: type[DataT], what: str, body: object, checksum: object) -> DataT:
+        """Return what was stored as JSON beside its checksum.
+
+        Raises:
+            JournalError: it is not as it was written.
+        """
+        text = self.check(what, body, checksum)
         try:
             return kind.model_validate_json(text)
         except ValidationError as error:
-            raise self._database.damaged(f"{what} cannot be understood") from error
+            raise self.store.damaged(f"{what} cannot be understood") from error
 
-    def _check(self, what: str, body: object, checksum: object) -> str:
+    def check(self, what: str, body: object, checksum: object) -> str:
+        """Return a text that was stored beside its checksum.
+
+        Raises:
+            JournalError: it is not as it was written.
+        """
         if not isinstance(body, str) or checksum_of(body) != checksum:
-            raise self._database.damaged(f"the checksum of {what} is wrong")
+            raise self.store.damaged(f"the checksum of {what} is wrong")
         return body
 
 
-class _Active:
-    """A run that is active.
-
-    Attributes:
-        file: the number of the file that has what it wrote; 0 before it did.
-    """
-
-    file = 0
-
-
 def _call_row(run_id: str, entry: Entry) -> tuple[str, str, str, int]:
-    body = entry.model_dump_json()
-    return run_id, entry.slot, body, checksum_of(body)
+    body, slot = entry.model_dump_json(), entry.slot
+    key = slot if len(slot) <= LONGEST_SLOT else digest_of(slot)
+    return run_id, key, body, checksum_of(body)
 
 
 def _run_row(run: RunRecord) -> tuple[str, float, str, int]:

@@ -1,0 +1,77 @@
+"""The name of a journal in PostgreSQL: postgresql://user:password@host/database?schema=name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode
+
+from ...errors import ConfigurationError, MissingDependencyError
+from ...redaction import shown_url
+
+SCHEMA = "contemplate"
+HEARTBEAT = 5.0
+LONGEST_HEARTBEAT = 300.0
+FORM = 'it is like "postgresql://host/database", with "?schema=name" if it is not "contemplate"'
+
+# A name that needs no quotes, and from which that of a channel can be made.
+_SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,39}")
+
+
+@dataclass(frozen=True)
+class PostgresAddress:
+    """Where a journal is.
+
+    Args:
+        name: what users and errors call it: the address without user, password and options.
+        conninfo: what to connect with, as libpq takes it.
+        schema: that of its tables.
+        heartbeat: seconds after which a process that has runs says again that it lives.
+    """
+
+    name: str
+    conninfo: str = field(repr=False)
+    schema: str = SCHEMA
+    heartbeat: float = HEARTBEAT
+
+
+def address_of(name: str) -> PostgresAddress:
+    """Return what the name of a journal says.
+
+    Raises:
+        ConfigurationError: it has another form.
+        MissingDependencyError: the extra "cluster" is not installed.
+    """
+    try:
+        from psycopg import ProgrammingError
+        from psycopg.conninfo import conninfo_to_dict
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("a journal in PostgreSQL", "cluster") from error
+    address, _, query = name.partition("?")
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    schema, heartbeat = given.pop("schema", SCHEMA), given.pop("heartbeat", str(HEARTBEAT))
+    conninfo = address + ("?" + urlencode(given) if given else "")
+    try:
+        known = conninfo_to_dict(conninfo)
+    except ProgrammingError:
+        # What libpq says of it may contain a part of the password.
+        raise ConfigurationError(f"journal {shown_url(name)!r} cannot be read", hint=FORM) from None
+    if not known.get("dbname") and not known.get("service"):
+        raise ConfigurationError(f"journal {shown_url(name)!r} names no database", hint=FORM)
+    if not _SCHEMA.fullmatch(schema):
+        raise ConfigurationError(
+            f"journal {shown_url(name)!r}: schema {schema!r}", hint="up to 40 of a-z, 0-9 and _; not pg_..."
+        )
+    shown = shown_url(address) + (f"?schema={schema}" if schema != SCHEMA else "")
+    return PostgresAddress(shown, conninfo, schema, _seconds(shown, heartbeat))
+
+
+def _seconds(name: str, heartbeat: str) -> float:
+    try:
+        seconds = float(heartbeat)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= LONGEST_HEARTBEAT:
+        hint = f"a number of seconds, up to {LONGEST_HEARTBEAT:.0f}"
+        raise ConfigurationError(f"journal {name!r}: heartbeat={heartbeat!r:.20}", hint=hint)
+    return seconds

@@ -1,0 +1,146 @@
+"""A few connections to a database: lent to one thread each, made anew when they are lost, never waited for for ever."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+import psycopg
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow, tuple_row
+
+from ...errors import JournalBusy, JournalError
+from .address import PostgresAddress
+
+MOST = 8
+# Seconds within which a server answers, or is not there.
+LEAST_TO_CONNECT, MOST_TO_CONNECT = 2, 10
+
+# A partition is noticed within about ten seconds, also by who only waits for an answer.
+_NETWORK = {
+    "application_name": "contemplate",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "10000",
+}
+# What the server is told: that nothing is held up by what no longer matters to anybody.
+_OPTIONS = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_transaction_session_timeout=60s"
+
+# States in which a statement may be tried again: the connection, the server or the transaction was lost, or others had
+# what it needs. https://www.postgresql.org/docs/current/errcodes-appendix.html
+_PASSING = ("08", "40", "57")
+_PASSING_TOO = {"53300", "55P03", "25006"}
+
+T = TypeVar("T")
+
+
+class PostgresConnection(psycopg.Connection[TupleRow]):
+    """A connection that nobody waits for longer than until `until`, in seconds of `time.monotonic`."""
+
+    until = math.inf
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait as psycopg does, but no longer than that."""
+        left = max(0.0, self.until - time.monotonic())
+        return super().wait(gen, interval, left if timeout is None else min(timeout, left))
+
+
+class Connections:
+    """The connections of one process.
+
+    Args:
+        address: where to.
+    """
+
+    def __init__(self, address: PostgresAddress) -> None:
+        self._address = address
+        self._idle: list[PostgresConnection] = []
+        self._room = threading.Semaphore(MOST)
+        self._close = weakref.finalize(self, _close_all, self._idle, os.getpid())
+        # Before the first answer, an error is the user's: another address, another password.
+        self._known = False
+
+    @contextmanager
+    def lent(self, until: float) -> Iterator[PostgresConnection]:
+        """Lend a connection.
+
+        Raises:
+            JournalBusy: none was to be had until then, or it was lost.
+            JournalError: the server refuses it, or what was asked of it.
+        """
+        if not self._room.acquire(timeout=max(0.0, until - time.monotonic())):
+            raise JournalBusy(f"journal {self._address.name}: all connections are in use")
+        try:
+            with self._errors():
+                connection = self._idle.pop() if self._idle else self._connect(until)
+                try:
+                    connection.until = until
+                    yield connection
+                finally:
+                    self._take_back(connection)
+        finally:
+            self._room.release()
+
+    def close(self) -> None:
+        """Close those that nobody has."""
+        _close_all(self._idle, os.getpid())
+
+    def _connect(self, until: float) -> PostgresConnection:
+        given = {name: str(value) for name, value in conninfo_to_dict(self._address.conninfo).items()}
+        seconds = min(max(math.ceil(until - time.monotonic()), LEAST_TO_CONNECT), MOST_TO_CONNECT)
+        options = f"{_OPTIONS} {given.pop('options', '')} -c search_path={self._address.schema}"
+        settings = {"connect_timeout": str(seconds), **_NETWORK, **given, "options": options, "client_encoding": "UTF8"}
+        connection = PostgresConnection.connect(make_conninfo("", **settings), autocommit=True, row_factory=tuple_row)
+        self._known = True
+        return connection
+
+    def _take_back(self, connection: PostgresConnection) -> None:
+        connection.until = math.inf
+        if not connection.closed and connection.info.transaction_status == TransactionStatus.IDLE:
+            self._idle.append(connection)
+            return
+        connection.close()
+        if connection.broken:
+            # As one is lost, all are.
+            self.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Convert PostgreSQL's errors to the journal's."""
+        name = self._address.name
+        try:
+            yield
+        except psycopg.Error as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            if not self._known:
+                raise JournalError(
+                    f"journal {name}: {said}", hint="is the server there, and are database, user and password right?"
+                ) from error
+            if _passes(error):
+                raise JournalBusy(f"journal {name} cannot be reached: {said}") from error
+            raise JournalError(f"journal {name}: {said}") from error
+
+
+def _passes(error: psycopg.Error) -> bool:
+    """Return whether an error may be none when it is tried again."""
+    if error.sqlstate is None:
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+    return error.sqlstate.startswith(_PASSING) or error.sqlstate in _PASSING_TOO
+
+
+def _close_all(connections: list[PostgresConnection], pid: int) -> None:
+    """Close connections, but not in a forked process, whose they are not."""
+    while connections:
+        connection = connections.pop()
+        if pid == os.getpid():
+            with suppress(psycopg.Error):
+                connection.close()

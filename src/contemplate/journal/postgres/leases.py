@@ -1,0 +1,242 @@
+"""Which process has a run: a row in the database, and a process that says from time to time that it lives.
+
+A process that has not done so for a while is suspected by whoever wants one of its runs. If it stays silent although
+the database is watched all the while, its runs may be taken. So a database that was away, or stood still, costs no
+process its runs: each that lives says so as soon as it is back. All times are those of the database.
+
+Whoever takes a run gets a higher generation, which is checked in each transaction that writes of the run: what another
+one wrote would not count. Who could not say in time that he lives makes sure that his run is still his before he makes
+a call (`fresh`, by a clock of his own that also goes while he is stopped).
+(Kleppmann, "How to do distributed locking", 2016; Gray and Cheriton, "Leases", SOSP 1989.)
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Any, NamedTuple, Protocol, TypeVar
+from uuid import uuid4
+
+from ...errors import JournalBusy, JournalError, RunInProgress, RunTaken
+from .address import PostgresAddress
+from .connections import PostgresConnection
+from .heartbeat import RenewalThread
+
+# In heartbeats: when a process is suspected, when its runs may be taken after that, and for how long it may itself be
+# sure of them after it last said that it lives.
+SUSPECTED, OVER, SURE = 1.2, 0.8, 1.5
+# For how many seconds taking and giving back a run may take.
+PATIENCE = 5.0
+KEPT = 86_400.0
+
+_NOW = "extract(epoch FROM clock_timestamp())::float8"
+_LIVES = f"""
+    INSERT INTO holders (holder, host, pid, heartbeat, renewed) VALUES (%s, %s, %s, %s, {_NOW})
+    ON CONFLICT (holder) DO UPDATE SET renewed = excluded.renewed, suspected = NULL, watched = NULL
+"""  # noqa: S608
+_FREE = "INSERT INTO leases (run_id, holder, generation) VALUES (%s, %s, nextval('generations')) ON CONFLICT DO NOTHING"
+_WHOSE = "SELECT holder FROM leases WHERE run_id = %s FOR UPDATE"
+_TAKE = "UPDATE leases SET holder = %s, generation = nextval('generations') WHERE run_id = %s RETURNING generation"
+_GIVE = "DELETE FROM leases WHERE run_id = %s AND holder = %s AND generation = %s"
+# A suspicion that nobody has watched for a heartbeat begins anew.
+_SUSPECT = f"""
+    UPDATE holders SET
+        suspected = CASE WHEN watched > {_NOW} - heartbeat THEN suspected ELSE {_NOW} END,
+        watched = {_NOW}
+    WHERE holder = %s AND renewed < {_NOW} - {SUSPECTED} * heartbeat
+"""  # noqa: S608
+_LIFE = f"""
+    SELECT host, pid, {_NOW} - renewed, coalesce({_NOW} - suspected, 0) >= {OVER} * heartbeat, suspected IS NOT NULL
+    FROM holders WHERE holder = %s FOR UPDATE
+"""  # noqa: S608
+_ALL_MINE = "SELECT run_id, generation FROM leases WHERE holder = %s"
+_MINE = """
+    SELECT run_id FROM leases JOIN unnest(%s::text[], %s::bigint[]) AS held (run_id, generation)
+    USING (run_id, generation) WHERE holder = %s FOR SHARE OF leases
+"""
+_FORGOTTEN = f"""
+    DELETE FROM holders WHERE renewed < {_NOW} - {KEPT}
+    AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.holder = holders.holder)
+"""  # noqa: S608
+
+T = TypeVar("T")
+
+
+class Transact(Protocol):
+    """Does work in a transaction of its own."""
+
+    def __call__(self, work: Callable[[PostgresConnection], T], patience: float, /, *, once: bool = False) -> T: ...  # noqa: D102
+
+
+class _Refused(NamedTuple):
+    """Who has a run, and whether he is suspected."""
+
+    host: str
+    pid: int
+    silent: float
+    suspected: bool
+
+
+class Leases:
+    """The runs of one process.
+
+    Args:
+        address: that of the journal.
+        transact: does work in a transaction of its own, within so many seconds.
+    """
+
+    def __init__(self, address: PostgresAddress, transact: Transact) -> None:
+        self.holder = uuid4().hex
+        self._address = address
+        self._transact = transact
+        self._lock = threading.Lock()
+        # The generation of each run; of those that were lost, it is kept until they end.
+        self._held: dict[str, int] = {}
+        self._lost: set[str] = set()
+        self._given_back: dict[str, int] = {}
+        self._renewed = -float("inf")
+        self._thread = RenewalThread(self._beat, address.heartbeat)
+
+    def hold(self, run_id: str) -> Callable[[], None]:
+        """Take the lease of a run, and return what gives it back.
+
+        Raises:
+            RunInProgress: another process has it, and lives.
+            JournalBusy: another one has it, and will be known to live or not; or the database is not to be had.
+            JournalError: it cannot be taken.
+        """
+        if clock() - self._renewed > self._address.heartbeat:
+            self._renew(PATIENCE)
+        taken = self._transact(lambda connection: self._take(connection, run_id), PATIENCE)
+        if isinstance(taken, _Refused):
+            who = f"process {taken.pid} on {taken.host}"
+            if taken.suspected:
+                raise JournalBusy(f"run {run_id!r} is that of {who}, not heard of for {taken.silent:.1f} s")
+            raise RunInProgress(f"run {run_id!r} is active: {who}", hint="wait until it ends, or stop it")
+        with self._lock:
+            self._held[run_id] = taken
+            self._given_back.pop(run_id, None)
+            self._lost.discard(run_id)
+        self._thread.go_on()
+        return lambda: self._give_back(run_id, taken)
+
+    def fresh(self, run_id: str) -> bool:
+        """Return whether a run, if it was taken here, is surely still this process's."""
+        if run_id not in self._held:
+            return True
+        return run_id not in self._lost and clock() - self._renewed < SURE * self._address.heartbeat
+
+    def make_sure(self, run_id: str, patience: float) -> None:
+        """Say that this process lives, and find out whether the run is still its own.
+
+        Raises:
+            RunTaken: it is not.
+            JournalBusy: the database is not to be had.
+        """
+        if not self.fresh(run_id):
+            if run_id not in self._lost:
+                self._renew(patience)
+            if run_id in self._lost:
+                raise self._taken(run_id)
+
+    def check(self, connection: PostgresConnection, run_ids: Collection[str]) -> None:
+        """Keep others from taking runs that were taken here until the transaction ends.
+
+        Raises:
+            RunTaken: somebody has.
+        """
+        held = {run_id: self._held[run_id] for run_id in run_ids if run_id in self._held}
+        if not held:
+            return
+        found = connection.execute(_MINE, (list(held), list(held.values()), self.holder))
+        lost = held.keys() - {run_id for (run_id,) in found}
+        if lost:
+            self._lose({run_id: held[run_id] for run_id in lost})
+            raise self._taken(min(lost))
+
+    def _take(self, connection: PostgresConnection, run_id: str) -> int | _Refused:
+        connection.execute(_FREE, (run_id, self.holder))
+        found = connection.execute(_WHOSE, (run_id,)).fetchone()
+        if found is None:
+            # Given back in between.
+            raise JournalBusy(f"run {run_id!r} was just given back")
+        (holder,) = found
+        if holder != self.holder:
+            connection.execute(_SUSPECT, (holder,))
+            life = connection.execute(_LIFE, (holder,)).fetchone()
+            if life is not None and not life[3]:
+                host, pid, silent, _, suspected = life
+                return _Refused(host, pid, silent, suspected)
+        taken = connection.execute(_TAKE, (self.holder, run_id)).fetchone()
+        assert taken is not None  # noqa: S101
+        return int(taken[0])
+
+    def _give_back(self, run_id: str, generation: int) -> None:
+        with self._lock:
+            self._held.pop(run_id, None)
+            self._lost.discard(run_id)
+            self._given_back[run_id] = generation
+        try:
+            self._transact(lambda connection: connection.execute(_GIVE, (run_id, self.holder, generation)), PATIENCE)
+        except JournalError:
+            # With the next heartbeat; or never, and then others find it over.
+            return
+        with self._lock:
+            if self._given_back.get(run_id) == generation:
+                del self._given_back[run_id]
+
+    def _beat(self) -> bool:
+        """Say that this process lives; return whether it has still something to say."""
+        try:
+            self._renew(self._address.heartbeat)
+            with self._lock:
+                given_back = dict(self._given_back)
+            self._transact(lambda connection: self._clear(connection, given_back), self._address.heartbeat)
+            with self._lock:
+                for run_id, generation in given_back.items():
+                    if self._given_back.get(run_id) == generation:
+                        del self._given_back[run_id]
+        except JournalError:
+            return True
+        return bool(self._held or self._given_back)
+
+    def _clear(self, connection: PostgresConnection, given_back: dict[str, int]) -> None:
+        for run_id, generation in given_back.items():
+            connection.execute(_GIVE, (run_id, self.holder, generation))
+        connection.execute(_FORGOTTEN)
+
+    def _renew(self, patience: float) -> None:
+        began = clock()
+        with self._lock:
+            held = dict(self._held)
+
+        def renew(connection: PostgresConnection) -> set[tuple[Any, ...]]:
+            connection.execute(_LIVES, self._life())
+            # After that: nobody takes them any more.
+            return set(connection.execute(_ALL_MINE, (self.holder,)))
+
+        found = self._transact(renew, patience)
+        self._lose(dict(held.items() - found))
+        self._renewed = max(self._renewed, began)
+
+    def _lose(self, runs: dict[str, int]) -> None:
+        with self._lock:
+            self._lost |= {run_id for run_id, generation in runs.items() if self._held.get(run_id) == generation}
+
+    def _life(self) -> tuple[str, str, int, float]:
+        return self.holder, socket.gethostname(), os.getpid(), self._address.heartbeat
+
+    def _taken(self, run_id: str) -> RunTaken:
+        return RunTaken(
+            f"run {run_id!r} was taken by another process, as this one had not been heard of",
+            hint="it goes on there; nothing more is called or written here",
+        )
+
+
+def clock() -> float:
+    """Return the seconds of a clock that also goes while the machine sleeps, where there is one."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
