@@ -26,7 +26,7 @@ from .roster import WorkerInfo
 
 
 class Pulse:
-    """The heartbeat of a worker, from `start` to `stop`.
+    """The heartbeat of a worker: `enroll`, `start`, `stop`.
 
     Args:
         place: the database.
@@ -56,8 +56,8 @@ class Pulse:
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._beat_on, name="contemplate-pulse", daemon=True)
 
-    def start(self) -> None:
-        """Say for the first time that the worker is there, and go on doing so.
+    def enroll(self) -> None:
+        """Say for the first time that the worker is there. Before it has a run: who has one and is not there is dead.
 
         Raises:
             psycopg.Error: the table of workers cannot be written.
@@ -65,6 +65,9 @@ class Pulse:
         connection = self._connected()
         roster.create(connection, self._place)
         roster.beat(connection, self._place, self._worker())
+
+    def start(self) -> None:
+        """Go on saying so."""
         self._thread.start()
 
     def now(self) -> None:
@@ -75,7 +78,8 @@ class Pulse:
         """Say nothing more, and take the worker from the table. Blocks."""
         self._over = True
         self.now()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         try:
             roster.remove(self._connected(), self._place, self._worker().worker)
         except psycopg.Error as error:

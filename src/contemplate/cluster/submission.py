@@ -71,7 +71,7 @@ class Submission(Data):
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return it as JSON data, without what is not said."""
-        data: dict[str, JsonValue] = self.model_dump(mode="json", exclude_defaults=True)
+        data: dict[str, JsonValue] = self.model_dump(mode="json", exclude_none=True)
         return data
 
     def options(self, run_id: str) -> RunOptions:

@@ -156,8 +156,7 @@ class Worker:
             for mind in self._minds.values():
                 await stack.enter_async_context(mind)
             with told_as_ours(self._place):
-                # In the table before it has a run: who has one and is not there is dead.
-                await in_thread(pulse.start)
+                await in_thread(pulse.enroll)
             stopped = False
 
             async def stop(seconds: float) -> None:
@@ -169,6 +168,7 @@ class Worker:
             try:
                 with told_as_ours(self._place):
                     await executor.start()
+                pulse.start()
                 yield stop
             finally:
                 with anyio.CancelScope(shield=True):
