@@ -1,17 +1,17 @@
 """Runs on many machines: clients submit questions, workers answer them. Needs the extra `cluster`, and PostgreSQL.
 
-client        submit a question, go on with a run
-handle        what comes of a run: its result, its events; cancelling it
-submission    what is asked, as it travels
-minds         the contemplators of a worker, by name
-worker        a process that carries out runs
-pulse         what a worker does every few seconds: it tells that it is alive, and looks after the others
-reaper        the runs of workers that have died, given to others
-roster        the table of workers
-notices       what the database tells of runs, as it happens
-place         the database, and where in it the cluster is
-status        workers, queues and runs at a glance
-engine        the queues and who has a run: all that knows DBOS
+client          submit a question, go on with a run
+handle          what comes of a run: its result, its events; cancelling it
+submission      what is asked, as it travels
+minds           the contemplators of a worker, by name
+worker          a process that carries out runs
+pulse           what a worker does every few seconds: it tells that it is alive, and looks after the others
+reaper          the runs of workers that have died, given to others
+roster          the table of workers
+notices         what the database tells of runs, as it happens
+place           the database, and where in it the cluster is
+cluster_status  workers, queues and runs at a glance
+engine          the queues and who has a run: all that knows DBOS
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from .minds import register
 
 if TYPE_CHECKING:
     from .client import Client
+    from .cluster_status import ClusterStatus, QueueStatus, status
     from .handle import Handle
     from .roster import WorkerInfo
-    from .status import ClusterStatus, QueueStatus, status
     from .worker import work
 
 __all__ = ["Client", "ClusterStatus", "Handle", "QueueStatus", "WorkerInfo", "register", "status", "work"]
 
 _HOMES = {
     "Client": ".client",
-    "ClusterStatus": ".status",
+    "ClusterStatus": ".cluster_status",
     "Handle": ".handle",
-    "QueueStatus": ".status",
+    "QueueStatus": ".cluster_status",
     "WorkerInfo": ".roster",
-    "status": ".status",
+    "status": ".cluster_status",
     "work": ".worker",
 }
 _NEEDED = ("dbos", "psycopg", "psycopg_pool", "sqlalchemy")

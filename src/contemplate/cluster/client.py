@@ -13,13 +13,13 @@ from ..journal.patience import in_thread
 from ..run.journaled_runs import another_question, decide_on
 from ..run.run import new_run_id
 from . import roster
+from .cluster_status import ClusterStatus, status_of_cluster
 from .engine.run_queue import RunQueue
 from .handle import Handle
 from .minds import HINT
 from .notices import Notices
 from .place import Place, told_as_ours
 from .roster import WorkerInfo
-from .status import ClusterStatus, status_of_cluster
 from .submission import Submission, SubmitOptions, submission_of
 
 

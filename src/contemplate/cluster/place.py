@@ -49,7 +49,7 @@ class Place:
         """
         if not journal.startswith(POSTGRES):
             raise ConfigurationError(
-                f"journal {shown_url(journal)!r} is on one machine only", hint="postgresql://user@host/database"
+                f"journal {shown_url(journal)!r} is on one machine only", hint="postgresql://host/database"
             )
         return cls(journal, address_of(journal))
 

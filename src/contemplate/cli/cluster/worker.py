@@ -36,5 +36,5 @@ def journal_named(options: argparse.Namespace) -> str:
     """
     name: str | None = options.journal or os.environ.get(VARIABLE)
     if not name:
-        raise ConfigurationError("there is no journal", hint="--journal postgresql://user@host/database")
+        raise ConfigurationError("there is no journal", hint="--journal postgresql://host/database")
     return name
