@@ -27,7 +27,7 @@ from pathlib import Path
 import anyio
 
 from contemplate import Contemplator, planners, tool
-from contemplate.journal import Entry, Journal
+from contemplate.journal import Entry, open_journal
 from contemplate.models import OpenAIModel
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import ChatAnswer, Exchange
@@ -98,6 +98,7 @@ def fork_on_request() -> None:
     """Read who is to contemplate and when to kill it, fork, and tell how it ended."""
     for module in (
         "anyio._backends._asyncio",
+        "contemplate.journal.postgres",
         "contemplate.models.openai.model",
         "contemplate.run.journaled_runs",
         "httpx2",
@@ -105,10 +106,10 @@ def fork_on_request() -> None:
     ):
         import_module(module)
     for line in sys.stdin:
-        url, path, run_id, out, seconds = json.loads(line)
+        url, name, run_id, out, seconds = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            text = contemplate(url, f"sqlite:///{path}", run_id)
+            text = contemplate(url, name, run_id)
             Path(out).write_text(text)
             os._exit(0)
         if seconds is not None:
@@ -118,9 +119,9 @@ def fork_on_request() -> None:
         print(os.waitpid(pid, 0)[1], flush=True)
 
 
-def phase(path: Path, run_id: str) -> tuple[str, list[Entry]]:
+def phase(name: str, run_id: str) -> tuple[str, list[Entry]]:
     """How far a run had come when it was killed."""
-    with closing(Journal(path)) as journal:
+    with closing(open_journal(name)) as journal:
         run, entries = journal.load(run_id), journal.entries(run_id)
     if run is None:
         return "before the run stood", entries
@@ -134,22 +135,28 @@ def phase(path: Path, run_id: str) -> tuple[str, list[Entry]]:
 
 
 def run_and_kill(
-    number: int, folder: Path, nursery: subprocess.Popen[str], server: FaultyServer, kills: int, report: Report
+    number: int,
+    name: str,
+    folder: Path,
+    nursery: subprocess.Popen[str],
+    server: FaultyServer,
+    kills: int,
+    report: Report,
 ) -> None:
     """One run, killed until it is answered or there were kills enough."""
-    chance, run_id, path, out = random.Random(number), f"r{number}", folder / "runs.db", folder / f"{number}"
+    chance, run_id, out = random.Random(number), f"r{number}", folder / f"{number}"
     assert nursery.stdin is not None
     assert nursery.stdout is not None
     stored: set[str] = set()
     while True:
         server.exchanges.clear()
         seconds = chance.random() * LONGEST if report.kills.total() < kills else None
-        nursery.stdin.write(json.dumps([server.url, str(path), run_id, str(out), seconds]) + "\n")
+        nursery.stdin.write(json.dumps([server.url, name, run_id, str(out), seconds]) + "\n")
         nursery.stdin.flush()
         status = int(nursery.stdout.readline())
         report.again += sum(content(exchange) in stored for exchange in tuple(server.exchanges))
-        where, entries = phase(path, run_id)
-        now = {name for name in map(asked, entries) if name}
+        where, entries = phase(name, run_id)
+        now = {said for said in map(asked, entries) if said}
         report.lost += len(stored - now)
         stored = now
         if status == signal.SIGKILL:
@@ -164,8 +171,8 @@ def run_and_kill(
     server.exchanges.clear()
 
 
-def main(kills: int, seed: int) -> Report:
-    """Kill so many times."""
+def main(kills: int, seed: int, journal: str | None = None) -> Report:
+    """Kill so many times, with this journal, or one in a file."""
     report = Report()
     command = [sys.executable, "-c", "from benchmarks import kill; kill.fork_on_request()"]
     pipes = subprocess.PIPE
@@ -176,7 +183,7 @@ def main(kills: int, seed: int) -> Report:
     ):
         number = seed * 1_000_000
         while report.kills.total() < kills:
-            run_and_kill(number, Path(folder), nursery, server, kills, report)
+            run_and_kill(number, journal or f"sqlite:///{folder}/runs.db", Path(folder), nursery, server, kills, report)
             number += 1
     return report
 
@@ -200,7 +207,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--journal", help="such as postgresql://HOST/DATABASE?heartbeat=0.2 (default: a file)")
     options = parser.parse_args()
-    outcome = main(options.kills, options.seed)
+    outcome = main(options.kills, options.seed, options.journal)
     show(outcome)
     sys.exit(0 if outcome.kept else 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Hashable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from weakref import WeakValueDictionary
@@ -58,7 +59,7 @@ class Budget:
     counted from 1970. So twice the budget may be spent around the end of one. A run that is active then goes on with
     the new one; a call belongs to the window in which it began.
 
-    With a journal, all processes that name the same file, the same `name` and the same `per` share what is spent; each
+    With a journal, all processes that name the same one, the same `name` and the same `per` share what is spent; each
     holds it to its own amounts, so that a larger one raises it for who has it. Calls in flight hold a lease. If a
     process is killed, its calls count as spent, as much as was reserved for them, since the provider may bill them.
     Where the journal stays locked, or is broken, calls fail with a `JournalError`: nothing is spent unseen.
@@ -69,8 +70,8 @@ class Budget:
         tokens: input and output tokens.
         calls: model calls.
         per: "minute", "hour", "day", or a number of seconds; None: for good.
-        journal: "sqlite:///runs.db" or a `Journal`, where processes share it; if None, it is this object that is
-            shared, and forgotten with its process.
+        journal: "sqlite:///runs.db", "postgresql://..." or a `Journal`, where processes share it; if None, it is this
+            object that is shared, and forgotten with its process.
 
     Raises:
         ConfigurationError: an amount is wrong, or none is given.
@@ -117,8 +118,8 @@ class Budget:
     @property
     def key(self) -> object:
         """What is equal for two objects that are the same budget."""
-        path = None if self._journal is None or self._journal.path is None else self._journal.path.resolve()
-        return id(self) if path is None else (path, self.name, self._seconds)
+        journal = None if self._journal is None else self._journal.key
+        return id(self) if journal is None else (journal, self.name, self._seconds)
 
     def now(self) -> float:
         """Return the time that windows are counted in: seconds since 1970."""
@@ -167,7 +168,7 @@ def _check(name: str, amounts: dict[str, float | None], per: str | float | None)
 
 
 # A file is opened once in a process, however many budgets name it; one for each user, say.
-_journals: WeakValueDictionary[str, Journal] = WeakValueDictionary()
+_journals: WeakValueDictionary[Hashable, Journal] = WeakValueDictionary()
 _journals_lock = threading.Lock()
 
 
@@ -177,7 +178,7 @@ def _open_journal(journal: str | Journal) -> Journal:
     if isinstance(journal, Journal):
         return journal
     opened = open_journal(journal)
-    if opened.path is None:
+    if opened.key is None:
         return opened
     with _journals_lock:
-        return _journals.setdefault(str(opened.path.resolve()), opened)
+        return _journals.setdefault(opened.key, opened)

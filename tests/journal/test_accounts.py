@@ -62,12 +62,11 @@ def start(code: str, journal: str) -> subprocess.Popen[str]:
     return Process[str]([sys.executable, "-c", code, journal], stdout=subprocess.PIPE, text=True)
 
 
-def test_two_processes_share_one(tmp_path: Path) -> None:
-    journal = f"sqlite:///{tmp_path / 'runs.db'}"
-    both = [start(DRAWS, journal) for _ in range(2)]
+def test_two_processes_share_one(name: str) -> None:
+    both = [start(DRAWS, name) for _ in range(2)]
     done = [int(each.communicate()[0]) for each in both]
     assert sum(done) == 25
-    assert Budget("us", calls=25, journal=journal).left().calls == 0
+    assert Budget("us", calls=25, journal=name).left().calls == 0
 
 
 def test_a_process_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,10 +161,9 @@ class TestJournals:
         else:
             assert not result.complete
 
-    async def test_a_resumed_run_is_not_booked_twice(self, tmp_path: Path) -> None:
-        journal = f"sqlite:///{tmp_path / 'runs.db'}"
-        budget = Budget("us", calls=2, journal=journal)
-        mind = Contemplator(ScriptedModel("x"), mode="instant", budget=budget, journal=journal)
+    async def test_a_resumed_run_is_not_booked_twice(self, name: str) -> None:
+        budget = Budget("us", calls=2, journal=name)
+        mind = Contemplator(ScriptedModel("x"), mode="instant", budget=budget, journal=name)
         first = await mind.run("?", run_id="a")
         again = await mind.run("?", run_id="a")
         await mind.replay("a")

@@ -12,33 +12,36 @@ from contemplate.errors import JournalError
 from contemplate.journal import Journal
 from contemplate.journal.documents import JournalDocuments
 
+from .conftest import Opened
+
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
     return Journal(tmp_path / "runs.db")
 
 
-def test_a_document_is_kept_changed_and_deleted(journal: Journal) -> None:
+def test_a_document_is_kept_changed_and_deleted(opened: Opened) -> None:
+    journal = opened()
     documents = JournalDocuments(journal)
     assert documents.get("a") is None
     assert documents.change("a", lambda before: "one" if before is None else "") is None
     assert documents.change("a", lambda before: f"{before} two") == "one"
-    assert JournalDocuments(Journal(journal.path)).get("a") == "one two"
+    assert JournalDocuments(opened()).get("a") == "one two"
     assert documents.change("a", lambda _: None) == "one two"
     assert documents.get("a") is None
     assert journal.runs() == []
 
 
-def test_what_raises_changes_nothing(journal: Journal) -> None:
-    documents = JournalDocuments(journal)
+def test_what_raises_changes_nothing(opened: Opened) -> None:
+    documents = JournalDocuments(opened())
     documents.change("a", lambda _: "one")
     with pytest.raises(LookupError):
         documents.change("a", _raise)
     assert documents.get("a") == "one"
 
 
-def test_changes_do_not_get_lost(journal: Journal) -> None:
-    own = [JournalDocuments(journal), JournalDocuments(Journal(journal.path))]
+def test_changes_do_not_get_lost(opened: Opened) -> None:
+    own = [JournalDocuments(opened()), JournalDocuments(opened())]
 
     def add(documents: JournalDocuments) -> None:
         for _ in range(20):
@@ -50,8 +53,17 @@ def test_changes_do_not_get_lost(journal: Journal) -> None:
     for each in threads:
         each.join()
     assert own[0].get("a") == "x" * 80
-    for documents in own:
-        documents.journal.close()
+
+
+def test_what_is_old_or_one_too_many_is_deleted(opened: Opened) -> None:
+    documents = JournalDocuments(opened())
+    for name in "cab":
+        documents.change(name, lambda _: "text")
+    assert documents.names("") == ["c", "a", "b"]
+    assert documents.prune(60.0, 2) == 1
+    assert documents.names("") == ["a", "b"]
+    assert documents.prune(-60.0, 2) == 2
+    assert documents.names("") == []
 
 
 def test_a_damaged_document_is_told(journal: Journal) -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks import kill
 
+from ..postgres import PostgresServer
 
-def test_nothing_is_paid_for_twice() -> None:
-    report = kill.main(kills=5, seed=1)
+
+@pytest.mark.parametrize("where", ["sqlite", "postgres"])
+def test_nothing_is_paid_for_twice(where: str, request: pytest.FixtureRequest) -> None:
+    name = None
+    if where == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        name = server.address(heartbeat=0.2)
+    report = kill.main(kills=5, seed=1, journal=name)
     assert report.kills.total() == 5
     assert report.kept
     assert report.runs == report.equal > 0

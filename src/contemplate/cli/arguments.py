@@ -296,7 +296,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def _add_journal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--journal", metavar="FILE", help="where runs are written down (default: in your data directory)"
+        "--journal",
+        metavar="FILE",
+        help="where runs are written down, or postgresql://HOST/DATABASE (default: in your data directory)",
     )
 
 

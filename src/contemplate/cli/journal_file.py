@@ -1,4 +1,4 @@
-"""The file in which runs are written down, and finding a run in it."""
+"""The journal in which runs are written down, a file or a database, and finding a run in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from ..errors import ConfigurationError, JournalError
-from ..journal import Journal, RunRecord
+from ..journal import POSTGRES, Journal, RunRecord
+from ..journal import open_journal as named_journal
 from .console import say
 
 VARIABLE = "CONTEMPLATE_JOURNAL"
@@ -18,15 +19,11 @@ def open_journal(options: argparse.Namespace) -> Journal:
     """Return the journal that was named, or the user's own.
 
     Raises:
-        ConfigurationError: its name is not the path of a file.
+        ConfigurationError: its name is neither the path of a file nor the address of a database.
         JournalError: it cannot be opened.
     """
-    path = Path(_name_in(options) or _default_path())
-    try:
-        _make_private(path.parent)
-    except OSError as error:
-        raise JournalError(f"journal {path}: {error}", hint="choose another: --journal FILE") from error
-    journal = Journal(path)
+    name = _name_in(options)
+    journal = named_journal(name) if name is not None and name.startswith(POSTGRES) else _file_at(name)
     # Opened only when it is read or written: an error is to come before anything is asked.
     journal.load("")
     return journal
@@ -60,7 +57,7 @@ def find_run(journal: Journal, name: str) -> RunRecord:
         alike = journal.run_ids(limit=1)
     run = journal.load(name if name in alike else alike[0]) if name in alike or len(alike) == 1 else None
     if run is None:
-        what = f"{len(alike)} runs begin with {name!r}" if alike else f"there is no run {name!r} in {journal.path}"
+        what = f"{len(alike)} runs begin with {name!r}" if alike else f"there is no run {name!r} in {journal.name}"
         newest = ", ".join(journal.run_ids(limit=NEWEST)) or "none"
         raise ConfigurationError(what, hint=f"the newest are: {newest}")
     return run
@@ -74,12 +71,24 @@ def _make_private(folder: Path) -> None:
 
 
 def _name_in(options: argparse.Namespace) -> str | None:
-    name: str | None = options.journal or os.environ.get(VARIABLE)
-    return name and path_in(name)
+    return options.journal or os.environ.get(VARIABLE)
 
 
-def path_in(name: str) -> str:
-    """Return the path of the file in `name`, which may be one that `Contemplator(journal=)` takes."""
+def _file_at(name: str | None) -> Journal:
+    path = Path(_path_in(name) if name else _default_path())
+    try:
+        _make_private(path.parent)
+    except OSError as error:
+        raise JournalError(f"journal {path}: {error}", hint="choose another: --journal FILE") from error
+    return Journal(path)
+
+
+def full_name(name: str) -> str:
+    """Return the name of a journal, as `Contemplator(journal=)` takes it, of one that may be the path of a file."""
+    return name if name.startswith(POSTGRES) else f"sqlite:///{_path_in(name)}"
+
+
+def _path_in(name: str) -> str:
     return name.removeprefix("sqlite:///")
 
 

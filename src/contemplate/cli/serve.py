@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigurationError
 from ..limits import Limits
 from .exit_codes import ANSWERED
-from .journal_file import path_in
+from .journal_file import full_name
 from .models import fetch_if_local
 from .run_options import prompts_in
 
@@ -74,4 +74,4 @@ def _limits(options: argparse.Namespace, limits: Limits) -> Limits:
 
 
 def _journal(options: argparse.Namespace) -> str | None:
-    return None if options.journal is None else f"sqlite:///{path_in(options.journal)}"
+    return None if options.journal is None else full_name(options.journal)

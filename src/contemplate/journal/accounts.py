@@ -30,7 +30,7 @@ _RESERVE = """
 """
 _ADDED = ", ".join(f"{name} = budget_spent.{name} + excluded.{name}" for name in ("calls", "tokens", "cost_usd"))
 _SPEND = (
-    "INSERT INTO budget_spent (budget, seconds, opened, calls, tokens, cost_usd) VALUES (?, ?, ?, ?, ?, ?) "
+    "INSERT INTO budget_spent (budget, seconds, opened, calls, tokens, cost_usd) VALUES (?, ?, ?, ?, ?, ?) "  # noqa: S608
     f"ON CONFLICT (budget, seconds, opened) DO UPDATE SET {_ADDED}"
 )
 

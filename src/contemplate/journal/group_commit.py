@@ -3,6 +3,8 @@
 A transaction costs more than what is written in it. So whoever writes first lets others join, turn by turn of the event
 loop as long as somebody does, and then writes for all of them; each knows before it goes on that its own is on disk.
 They go on one by one, in the order in which they are on disk: a replay knows no other.
+
+Where the journal is remote, it is written in a thread, and all who come meanwhile are the next to write.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from ..errors import JournalBusy
 from .entries import Entry, RunRecord
+from .patience import in_thread
 
 # For so many turns of the event loop others may join.
 TURNS = 8
@@ -36,10 +39,14 @@ class GroupCommit:
 
     Args:
         write: writes them all, in one transaction, within so many seconds; or raises.
+        remote: tells whether no event loop may wait for that.
     """
 
-    def __init__(self, write: Callable[[Sequence[Write], float], None]) -> None:
+    def __init__(
+        self, write: Callable[[Sequence[Write], float], None], remote: Callable[[], bool] = lambda: False
+    ) -> None:
         self._write = write
+        self._remote = remote
         # In each event loop, those who may still be joined, and those who were before them.
         self._groups: dict[EventLoopToken, _Group] = {}
         self._before: dict[EventLoopToken, _Group] = {}
@@ -83,7 +90,10 @@ class GroupCommit:
         finally:
             try:
                 self._before[loop] = self._groups.pop(loop)
-                self._write_all(group.members)
+                if self._remote():
+                    await in_thread(self._write_all, group.members)
+                else:
+                    self._write_all(group.members)
             finally:
                 group.begin(before)
 

@@ -67,7 +67,7 @@ class Journal:
         # What is open in a process is nothing to those that are forked from it.
         self._stores: dict[int, Store] = {}
         self._active: dict[tuple[int, str], object] = {}
-        self.together = GroupCommit(lambda writes, patience: self.write(writes, patience))
+        self.together = GroupCommit(lambda writes, patience: self.write(writes, patience), lambda: self.remote)
 
     def __repr__(self) -> str:
         return f"Journal({self.name!r})"
@@ -86,6 +86,11 @@ class Journal:
     def key(self) -> Hashable:
         """What is equal for two journals that are the same; None if it is in memory."""
         return self._place.key
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is reached over a network, so that its methods are called in threads only."""
+        return self.store.remote
 
     @property
     def store(self) -> Store:

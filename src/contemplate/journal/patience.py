@@ -25,12 +25,14 @@ async def in_thread(function: Callable[[*Args], T], *args: *Args) -> T:
     return await anyio.to_thread.run_sync(function, *args, limiter=anyio.CapacityLimiter(1))
 
 
-async def quickly(read: Callable[[float], T], patience: float) -> T:
-    """Read from a journal at once, or, if others keep it to themselves, in a thread, where they are waited for."""
-    try:
-        return read(min(patience, QUICK))
-    except JournalBusy:
-        return await in_thread(read, patience)
+async def quickly(read: Callable[[float], T], patience: float, *, remote: bool = False) -> T:
+    """Read from a journal at once, or, if it is remote or others keep it to themselves, in a thread that waits."""
+    if not remote:
+        try:
+            return read(min(patience, QUICK))
+        except JournalBusy:
+            pass
+    return await in_thread(read, patience)
 
 
 async def when_free(use: Callable[[], T], patience: float) -> T:

@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 
 from ..decisions import Decision, HeldCall, PendingCall
-from ..errors import ModelContextError, error_info
+from ..errors import JournalBusy, ModelContextError, RunTaken, error_info
 from ..events import NOT_MADE, Course
 from ..messages import ImagePart, TokenLogprob, ToolCall
 from ..models import ModelRequest, ModelResponse
@@ -33,8 +33,12 @@ from .entries import (
     tool_pieces,
 )
 from .journal import Journal
+from .patience import PAUSE, in_thread
 from .run_writer import RunWriter
 from .shared_answers import SharedAnswers
+
+# Seconds for which one attempt takes to say that this process lives.
+TO_MAKE_SURE = 1.0
 
 
 class Recording:
@@ -49,6 +53,8 @@ class Recording:
         run: the record of the run.
         so_far: returns the run's result so far.
         answers: those that the run has in common with others; None if it asks for itself.
+        taken: the error, if another process has taken the run.
+        end: ends the run at once, which is then another process's.
     """
 
     def __init__(
@@ -61,6 +67,8 @@ class Recording:
         self.run = run
         self.answers = answers
         self.so_far: Callable[[], RunResult[Any] | None] = lambda: None
+        self.taken: RunTaken | None = None
+        self.end: Callable[[], None] = lambda: None
         self._time_is_up: Callable[[], None] = lambda: None
         self._journal = journal
         self._entries = {entry.slot: entry for entry in entries}
@@ -126,8 +134,12 @@ class Recording:
         # Of event loops of different kinds, each has a clock of its own.
         other._claimed, other._run_started = self._claimed, self._run_started
         other.answers = self.answers
-        with self._writer.elsewhere(other._writer):
-            yield other
+        try:
+            with self._writer.elsewhere(other._writer):
+                yield other
+        finally:
+            if other.taken is not None:
+                self._lose(other.taken)
 
     def _twin(self, path: str) -> Recording:
         return type(self)(self._journal, self.run, list(self._entries.values()))
@@ -261,9 +273,47 @@ class Recording:
         """
         await self._writer.begin(self.run, patience)
 
+    @property
+    def surely_held(self) -> bool:
+        """Whether nobody else can have the run."""
+        return self._journal.store.surely_held(self.run.run_id)
+
+    async def make_sure(self) -> None:
+        """Wait until nobody else can have the run: what is made then is made once.
+
+        Raises:
+            RunTaken: another process has it.
+        """
+        while not self.surely_held:
+            try:
+                await in_thread(self._journal.store.make_sure, self.run.run_id, TO_MAKE_SURE)
+            except JournalBusy as error:
+                self._writer.fall_behind(error)
+                await anyio.sleep(PAUSE)
+            except RunTaken as error:
+                raise self._lose(error) from None
+
+    def check_taken(self) -> None:
+        """Do nothing, unless it is known already that another process has the run.
+
+        Raises:
+            RunTaken: it has.
+        """
+        if self.taken is not None:
+            raise self.taken
+
+    def _lose(self, error: RunTaken) -> RunTaken:
+        self.taken = self.taken or error
+        self._writer.stop(self.taken)
+        self.end()
+        return self.taken
+
     async def _record(self, pieces: Pieces, entry: Entry) -> None:
         self._writer.add(entry, pieces)
-        await self._writer.write()
+        try:
+            await self._writer.write()
+        except RunTaken as error:
+            raise self._lose(error) from None
 
     async def finish(self, run: RunRecord) -> None:
         """Record how the run ended."""
@@ -271,14 +321,20 @@ class Recording:
         for slot, entry in self._entries.items():
             if slot not in self._claimed:
                 self._writer.add(entry)
-        await self._writer.end(run)
+        await self._end(run)
 
     async def interrupted(self, run: RunRecord, *, wait: bool) -> None:
         """Record how far the run came, while it is being cancelled; with `wait`, others are waited for."""
         if wait:
-            await self._writer.end(run)
+            await self._end(run)
         else:
             self._writer.write_now(run)
+
+    async def _end(self, run: RunRecord) -> None:
+        try:
+            await self._writer.end(run)
+        except RunTaken as error:
+            raise self._lose(error) from None
 
 
 def _sum(entries: Iterable[Entry], price: Price | None) -> Usage:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import anyio
 
-from ..errors import JournalBusy, JournalError
+from ..errors import JournalBusy, JournalError, RunTaken
 from .entries import Entry, Pieces, RunRecord
 from .group_commit import Write
 from .journal import Journal
@@ -17,6 +17,8 @@ from .patience import PATIENCE, QUICK, in_thread
 
 # How long a write may wait for other processes once the run's time is over, and once the run is being cancelled.
 LAST_WAIT = 0.2
+# How long those who write together wait for a journal that is remote, before each does so by himself.
+TOGETHER = 2.0
 WAIT_WHEN_CANCELLED = 5.0
 
 
@@ -75,12 +77,12 @@ class RunWriter:
         write = Write(self._run_id, run=run)
         try:
             try:
-                await self._journal.together.write(write, QUICK)
+                await self._journal.together.write(write, self._at_once)
             except JournalBusy:
                 await in_thread(self._journal.write, [write], patience)
         except JournalBusy as error:
             # The question can be answered all the same.
-            self._fall_behind(error)
+            self.fall_behind(error)
         except ValueError as error:
             raise JournalError(
                 f"run {self._run_id!r} cannot be recorded: {error}",
@@ -88,16 +90,24 @@ class RunWriter:
             ) from error
 
     async def write(self) -> None:
-        """Write what was added, and wait for others for half of the time that the run has left."""
+        """Write what was added, and wait for others for half of the time that the run has left.
+
+        Raises:
+            RunTaken: another process has the run.
+        """
         patience = self._patience(share=0.5, least=QUICK)
         if not await self._write_together() and self._late is None:
             try:
                 await self._write_patiently(patience)
             except JournalBusy as error:
-                self._fall_behind(error)
+                self.fall_behind(error)
 
     async def end(self, run: RunRecord) -> None:
-        """Write what was added, and how the run ended; others are waited for while it has time."""
+        """Write what was added, and how the run ended; others are waited for while it has time.
+
+        Raises:
+            RunTaken: another process has the run.
+        """
         patience = LAST_WAIT if self._late is not None else self._patience(share=1.0, least=LAST_WAIT)
         if await self._write_together(run):
             return
@@ -109,9 +119,11 @@ class RunWriter:
     def write_now(self, run: RunRecord | None = None) -> None:
         """Write what is pending without a turn of the event loop, if nobody else keeps the journal."""
         # Calls are cut off by the hundred, and can be written later; the end of a run cannot.
-        patience = 0.0 if run is None else self._quick
+        if run is None and self._journal.remote:
+            return
+        patience = 0.0 if run is None else min(self._at_once, LAST_WAIT)
         if not (self._write_lock.locked() or self._has_nothing(run)):
-            with suppress(JournalBusy), self._writing(run) as write:
+            with suppress(JournalBusy, RunTaken), self._writing(run) as write:
                 self._journal.write([write], patience)
 
     async def _write_together(self, run: RunRecord | None = None) -> bool:
@@ -125,7 +137,7 @@ class RunWriter:
             return True
         try:
             with self._writing(run) as write:
-                await self._journal.together.write(write, self._quick)
+                await self._journal.together.write(write, self._at_once)
         except JournalBusy:
             return False
         return True
@@ -160,8 +172,11 @@ class RunWriter:
         return self.problem is not None or (run is None and not self._pending)
 
     @property
-    def _quick(self) -> float:
-        """For how many seconds the event loop may be held up; whoever has waited once does not do so again."""
+    def _at_once(self) -> float:
+        """For how many seconds all who write together may wait; whoever has waited once hardly does so again."""
+        if self._journal.remote:
+            return TOGETHER if self._late is None else LAST_WAIT
+        # The event loop is held up meanwhile.
         return QUICK if self._late is None else 0.0
 
     @contextmanager
@@ -169,7 +184,7 @@ class RunWriter:
         """Lend what is to be written: the pending calls, and `run`. What could not be written is pending again.
 
         Raises:
-            JournalBusy: as it was raised in the block; other errors end the recording.
+            JournalBusy, RunTaken: as they were raised in the block; other errors end the recording.
         """
         pending, self._pending = self._pending, []
         parts = {digest: text for _, pieces in pending for digest, text in pieces if digest not in self._known}
@@ -178,6 +193,8 @@ class RunWriter:
             yield write
         except JournalBusy:
             self._pending = [*pending, *self._pending]
+            raise
+        except RunTaken:
             raise
         except Exception as error:
             # Whatever it is, such as no memory for a copy: the answer is paid for, and is there.
@@ -190,7 +207,11 @@ class RunWriter:
             self._known.update(parts)
             self._late = None
 
-    def _fall_behind(self, error: JournalBusy) -> None:
+    def stop(self, error: RunTaken) -> None:
+        """Write nothing more of a run that another process has."""
+        self.problem = self.problem or str(error)
+
+    def fall_behind(self, error: JournalBusy) -> None:
         """Go on without waiting any more."""
         if self._late is None:
             self._late = f"what is answered now is recorded later: {error}"

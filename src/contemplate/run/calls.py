@@ -50,7 +50,7 @@ from .metering import ONE_CALL, Meter
 from .nesting import inner_depth
 from .planner_steps import Planning
 from .resources import Resources
-from .shares import More, refusal
+from .shares import More, Reservation, refusal
 from .shortened_prompts import Shortened, shortened
 from .stillness import Stillness
 from .tool_calls import ToolCalls
@@ -425,6 +425,7 @@ class Calls(OngoingRun):
             more=more,
             on_wait=partial(self._queue, call, "limits"),
         )
+        await self._make_sure(reservation)
         if name.role == "planner":
             self.planning.call_began(name.turn)
         settings = request.settings
@@ -463,6 +464,21 @@ class Calls(OngoingRun):
             self.ledger.settle(reservation, meter.spent)
             recorded = sharing is not None and not sharing.book(meter.spent)
             self._report(call, model.name, meter.seconds, finish, error, answered_by=answered_by, recorded=recorded)
+
+    async def _make_sure(self, reservation: Reservation) -> None:
+        """Wait until no other process can have the run.
+
+        Raises:
+            RunTaken: one has.
+        """
+        recording = self.resources.recording
+        if recording is None or recording.surely_held:
+            return
+        try:
+            await recording.make_sure()
+        except BaseException:
+            self.ledger.settle(reservation, NOTHING)
+            raise
 
     def _sharing(self, call: _Call) -> SharingModel | None:
         """Return the model for a call whose answer the run may have in common with others; None if it has none so."""
@@ -526,6 +542,8 @@ class Calls(OngoingRun):
             self.emit(CallQueued(name=call.said, behind=behind))
 
     def _again(self, call: _Call, reason: Again, message: str) -> None:
+        if self.resources.recording is not None:
+            self.resources.recording.check_taken()
         message = redact(message)[:MOST_TOLD]
         call.meter.add_again(reason, message)
         if call.said is not None and self.listeners.listening:

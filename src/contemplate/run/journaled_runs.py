@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -14,10 +13,11 @@ import anyio
 import anyio.lowlevel
 
 from ..decisions import Decision, HeldCall
-from ..errors import ConfigurationError, ContemplateError, JournalError, OutputError, error_info, revived
+from ..errors import ConfigurationError, ContemplateError, JournalError, OutputError, RunTaken, error_info, revived
 from ..journal import Entry, Journal, RunRecord
 from ..journal.entries import decision_entry, digest_of, held_call, message_of
-from ..journal.patience import PATIENCE, QUICK, in_thread, quickly, when_free
+from ..journal.holding import Holding
+from ..journal.patience import PATIENCE, QUICK, in_thread, quickly
 from ..journal.recording import Recording
 from ..journal.replaying import Replaying
 from ..limits import Limits
@@ -71,12 +71,11 @@ async def keep_or_continue(
         return journal.load(run_id, patience=seconds)
 
     # Without a lock, as what is answered stays so: most of a batch that goes on is.
-    before = await quickly(load, patience)
+    before = await quickly(load, patience, remote=journal.remote)
     if not decisions and before is not None and _is_answered(before):
         return _answer_of(before, parts, job, configuration)
-    with ExitStack() as locks:
-        await when_free(lambda: locks.enter_context(journal.hold(run_id)), patience)
-        before = await quickly(load, patience)
+    async with Holding(journal, run_id, patience):
+        before = await quickly(load, patience, remote=journal.remote)
         entries: list[Entry] = []
         if before is not None:
             _check_question(before, job)
@@ -142,6 +141,25 @@ def _patience_before(limits: Limits) -> float:
 
 
 async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any]:
+    """Carry the run out and record how it ended; if another process takes it, end at once.
+
+    Raises:
+        RunTaken: another process has it.
+        ContemplateError: there is no answer.
+    """
+    with anyio.CancelScope() as scope:
+        recording.end = scope.cancel
+        try:
+            return await _recorded(parts, job, recording)
+        except RunTaken:
+            if recording.taken is None:
+                raise
+    assert recording.taken is not None  # noqa: S101
+    recording.taken.partial = recording.so_far()
+    raise recording.taken
+
+
+async def _recorded(parts: Parts, job: Job, recording: Recording) -> RunResult[Any]:
     run = recording.run
     try:
         result = (await carry_out(parts, job, recording)).result

@@ -103,6 +103,7 @@ class ToolCalls:
             await recording.turn(known)
             return ToolResult(known.text, known.error, known.images, known.seen)
         use = await self._decided(scope, call, use, held)
+        await recording.make_sure()
         started = perf_counter()
         try:
             with scope.entered():

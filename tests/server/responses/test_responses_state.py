@@ -151,7 +151,7 @@ def test_what_is_old_or_too_much_in_a_journal_is_deleted(serve: Serve, tmp_path:
     documents = JournalDocuments(journal)
     with pytest.MonkeyPatch.context() as patch:
         for days, name in [(31, "resp_old"), (2, "resp_first"), (1, "conv_second"), (0, "ann/resp_last")]:
-            patch.setattr("contemplate.journal.documents.time", Past(days * 86_400.0))
+            patch.setattr("contemplate.journal.sqlite.store.time", Past(days * 86_400.0))
             documents.change(name, lambda _: "text")
     minds = {"m": Contemplator(ScriptedModel("yes"), journal=journal)}
     assert httpx2.get(f"{serve(minds)}/healthz").status_code == 200

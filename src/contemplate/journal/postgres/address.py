@@ -14,6 +14,8 @@ HEARTBEAT = 5.0
 LONGEST_HEARTBEAT = 300.0
 FORM = 'it is like "postgresql://host/database", with "?schema=name" if it is not "contemplate"'
 
+# What tells of a database where it is.
+_PLACE = ("service", "host", "hostaddr", "port", "dbname")
 # A name that needs no quotes, and from which that of a channel can be made.
 _SCHEMA = re.compile(r"(?!pg_)[a-z_][a-z0-9_]{0,39}")
 
@@ -25,12 +27,14 @@ class PostgresAddress:
     Args:
         name: what users and errors call it: the address without user, password and options.
         conninfo: what to connect with, as libpq takes it.
+        place: the server, the database and the schema.
         schema: that of its tables.
         heartbeat: seconds after which a process that has runs says again that it lives.
     """
 
     name: str
     conninfo: str = field(repr=False)
+    place: tuple[str, ...] = ()
     schema: str = SCHEMA
     heartbeat: float = HEARTBEAT
 
@@ -63,7 +67,8 @@ def address_of(name: str) -> PostgresAddress:
             f"journal {shown_url(name)!r}: schema {schema!r}", hint="up to 40 of a-z, 0-9 and _; not pg_..."
         )
     shown = shown_url(address) + (f"?schema={schema}" if schema != SCHEMA else "")
-    return PostgresAddress(shown, conninfo, schema, _seconds(shown, heartbeat))
+    place = (*(str(known.get(name, "")) for name in _PLACE), schema)
+    return PostgresAddress(shown, conninfo, place, schema, _seconds(shown, heartbeat))
 
 
 def _seconds(name: str, heartbeat: str) -> float:

@@ -32,7 +32,7 @@ class PostgresPlace:
     @property
     def key(self) -> Hashable:
         """What is equal for two names of the same journal, as far as these tell."""
-        return self.address.name
+        return self.address.place
 
     def open(self) -> PostgresStore:
         """Return its database, to which it is connected when it is used."""

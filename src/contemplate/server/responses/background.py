@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, NoReturn
@@ -14,7 +14,8 @@ from starlette.types import Message as AsgiMessage
 from starlette.types import Scope
 
 from ...journal import Journal
-from ...journal.patience import PATIENCE, when_free
+from ...journal.holding import Holding
+from ...journal.patience import PATIENCE
 from ...result import RunResult
 from ...run.detached_task import OwnTask
 from ..active_runs import ActiveRuns
@@ -167,10 +168,8 @@ class BackgroundRuns:
         visit.enter(scope)
         began = perf_counter()
         try:
-            with ExitStack() as locks:
-                if journal is not None:
-                    # Who finds the response unfinished knows by this that somebody is at it.
-                    await when_free(lambda: locks.enter_context(journal.hold(id_)), PATIENCE)
+            # Who finds the response unfinished knows by this that somebody is at it.
+            async with nullcontext() if journal is None else Holding(journal, id_, PATIENCE):
                 try:
                     reply.start()
                     await AsgiRun(asked, lambda *_: reply, self._runs)(scope, _never, _nowhere)

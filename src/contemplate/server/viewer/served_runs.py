@@ -29,9 +29,9 @@ def shown_runs(served: Served, runs: ActiveRuns, count: Count, *, keys: bool) ->
     Without `keys`, that is what was asked since it began: a journal is its owner's, and everybody may reach the server.
     """
     journals = [mind.journal for mind in _minds(served) if mind.journal is not None]
-    # One file may be that of several.
-    by_file = {each.path or id(each): each for each in journals}
-    return ShownRuns(tuple(by_file.values()) if keys else (), runs.live, _GoOn(served, runs, count).resume, served=True)
+    # One journal may be that of several.
+    by_key = {each.key or id(each): each for each in journals}
+    return ShownRuns(tuple(by_key.values()) if keys else (), runs.live, _GoOn(served, runs, count).resume, served=True)
 
 
 def _minds(served: Served) -> list[Contemplator[Any]]:

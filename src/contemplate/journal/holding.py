@@ -1,0 +1,77 @@
+"""A run that is taken for a block, by what must not block."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+import anyio
+
+from ..errors import JournalBusy
+from .journal import Journal
+from .patience import in_thread, when_free
+
+# Seconds after which it is tried again, where a network lies in between; they grow.
+PAUSE, LONGEST_PAUSE = 0.05, 0.5
+
+
+class Holding:
+    """A run that nobody else has in the block; others are waited for, unless they surely have it.
+
+    Args:
+        journal: the journal.
+        run_id: the run.
+        patience: for how many seconds.
+
+    Raises:
+        RunInProgress: somebody has it.
+        JournalBusy: whether somebody has it was not to be found out.
+        JournalError: it cannot be taken.
+    """
+
+    def __init__(self, journal: Journal, run_id: str, patience: float) -> None:
+        self._journal = journal
+        self._run_id = run_id
+        self._patience = patience
+        self._let_go: Callable[[], None] = lambda: None
+        self._given_up = False
+
+    async def __aenter__(self) -> None:
+        if self._journal.remote:
+            await self._take_patiently()
+        else:
+            self._let_go = await when_free(lambda: self._journal.take(self._run_id), self._patience)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if not self._journal.remote:
+            self._let_go()
+        elif kind is not None and issubclass(kind, GeneratorExit):
+            # A coroutine that is closed cannot wait.
+            threading.Thread(target=self._let_go, daemon=True).start()
+        else:
+            with anyio.CancelScope(shield=True):
+                await in_thread(self._let_go)
+
+    async def _take_patiently(self) -> None:
+        until, pause = anyio.current_time() + self._patience, PAUSE
+        while True:
+            try:
+                await in_thread(self._take)
+                return
+            except JournalBusy:
+                if anyio.current_time() + pause >= until:
+                    raise
+            except BaseException:
+                # Whoever is cancelled by asyncio itself does not see how the thread ends.
+                self._given_up = True
+                raise
+            await anyio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _take(self) -> None:
+        self._let_go = self._journal.take(self._run_id)
+        if self._given_up:
+            self._let_go()

@@ -1,0 +1,276 @@
+"""A journal in PostgreSQL: what only a database that many machines reach can do, and what may become of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import anyio
+import anyio.lowlevel
+import psycopg
+import pytest
+
+from contemplate import Contemplator, Limits, planners
+from contemplate.errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, RunTaken
+from contemplate.journal import Journal, RunRecord, open_journal
+from contemplate.journal.postgres.leases import Leases
+from contemplate.journal.postgres.store import PostgresStore
+from contemplate.models import DeltaSink, ModelRequest, ModelResponse
+from contemplate.testing import ScriptedModel
+
+from ..patience import PATIENCE
+from ..postgres import PostgresServer
+from .test_store import ENTRIES, entry
+
+# Long enough that no process of these tests is ever late, whatever the machine does: only `silent` ones are suspected.
+NEVER = 300.0
+
+
+def leases_of(journal: Journal) -> Leases:
+    assert isinstance(journal.store, PostgresStore)
+    return journal.store.leases
+
+
+def run_on(server: PostgresServer, statement: str, schema: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(server.address().partition("?")[0], autocommit=True) as connection:
+        connection.execute(f"SET search_path = {schema}")
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+@pytest.fixture
+def schema(request: pytest.FixtureRequest) -> str:
+    return f"t{abs(hash(request.node.nodeid)):x}"
+
+
+@pytest.fixture
+def open_(postgres: PostgresServer, schema: str) -> Iterator[Callable[[], Journal]]:
+    with ExitStack() as stack:
+
+        def another() -> Journal:
+            journal = open_journal(postgres.address(schema=schema, heartbeat=NEVER))
+            stack.callback(journal.close)
+            return journal
+
+        yield another
+
+
+@pytest.fixture
+def silent(postgres: PostgresServer, schema: str) -> Callable[[float], None]:
+    """Makes it look as if nobody had been heard of for so many heartbeats, and suspicions were as old."""
+
+    def pass_(heartbeats: float) -> None:
+        back = heartbeats * NEVER
+        run_on(postgres, f"UPDATE holders SET renewed = renewed - {back}, suspected = suspected - {back}", schema)
+
+    return pass_
+
+
+def test_what_comes_out_is_what_went_in(open_: Callable[[], Journal]) -> None:
+    journal = open_()
+    journal.append("r", ENTRIES, {"d": "text"})
+    journal.append("r", ENTRIES[:1], {"d": "text"})
+    assert open_().entries("r") == [*ENTRIES[1:], ENTRIES[0]]
+
+
+def test_several_may_begin_at_once(open_: Callable[[], Journal]) -> None:
+    journals, errors = [open_() for _ in range(6)], list[Exception]()
+
+    def begin(journal: Journal) -> None:
+        try:
+            journal.append("r", [entry()], {})
+        except JournalError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=begin, args=(journal,)) for journal in journals]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert not errors
+    assert len(journals[0].entries("r")) == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("CREATE SCHEMA {0}; CREATE TABLE {0}.mine (a INT)", "is not a journal"),
+        ("CREATE SCHEMA {0}; CREATE TABLE {0}.journal (version INT); INSERT INTO {0}.journal VALUES (2)", "version 2"),
+    ],
+)
+def test_what_is_another_ones_is_left_alone(
+    before: str, said: str, open_: Callable[[], Journal], postgres: PostgresServer, schema: str
+) -> None:
+    run_on(postgres, before.format(schema), "public")
+    for use in (open_().runs, lambda: open_().append("r", [entry()], {})):
+        with pytest.raises(JournalError, match=said) as told:
+            use()
+        assert "schema=name" in str(told.value.hint)
+    tables = run_on(postgres, f"SELECT count(*) FROM pg_tables WHERE schemaname = '{schema}'", "public")
+    assert tables == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("postgresql://me:hunter2hunter2@h", "names no database"),
+        ("postgresql://me:hunter2%@h/db", "cannot be read"),
+        ("postgresql://me:hunter2hunter2@h/db?schema=Mine", "schema 'Mine'"),
+        ("postgresql://me:hunter2hunter2@h/db?schema=pg_mine", "schema 'pg_mine'"),
+        ("postgresql://me:hunter2hunter2@h/db?heartbeat=soon", "heartbeat='soon'"),
+        ("postgresql://me:hunter2hunter2@h/db?heartbeat=nan", "heartbeat='nan'"),
+        ("postgresql://me:hunter2hunter2@h/db?nonsense=1", "cannot be read"),
+    ],
+)
+def test_a_name_that_is_wrong_is_told_without_its_secrets(name: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said) as told:
+        open_journal(name)
+    assert "hunter2" not in f"{told.value!r} {told.value.__cause__!r}"
+
+
+def test_a_server_that_is_not_there_is_told_at_once(postgres: PostgresServer) -> None:
+    journal = open_journal("postgresql://me:hunter2hunter2@127.0.0.1:1/db")
+    assert "hunter2" not in repr(journal)
+    with pytest.raises(JournalError, match="127.0.0.1") as told:
+        journal.load("r")
+    assert not isinstance(told.value, JournalBusy)
+    assert "hunter2" not in str(told.value)
+
+
+def test_text_that_no_database_has_is_an_error_of_its_own(open_: Callable[[], Journal]) -> None:
+    journal = open_()
+    with pytest.raises(JournalError, match="NUL"):
+        journal.save(RunRecord(run_id="a\0b", question="", model="m"))
+    journal.save(RunRecord(run_id="r", question="a\0b", model="m"))
+    assert [run.question for run in journal.runs(status="running")] == ["a\0b"]
+
+
+class TestWhoHasARun:
+    def test_one_at_a_time(self, open_: Callable[[], Journal]) -> None:
+        one, other = open_(), open_()
+        with one.hold("r"):
+            with pytest.raises(RunInProgress, match=r"process \d+ on "), other.hold("r"):
+                pass
+            with other.hold("s"):
+                pass
+        with other.hold("r"):
+            pass
+
+    def test_who_is_silent_is_watched_before_his_runs_are_taken(
+        self, open_: Callable[[], Journal], silent: Callable[[float], None]
+    ) -> None:
+        one, other = open_(), open_()
+        with one.hold("r"):
+            other.load("")
+            silent(100)
+            for _ in range(2):
+                with pytest.raises(JournalBusy, match="not heard of"), other.hold("r"):
+                    pass
+            silent(0.5)
+            with pytest.raises(JournalBusy, match="not heard of"), other.hold("r"):
+                pass
+            silent(0.4)
+            with other.hold("r"):
+                with pytest.raises(RunTaken):
+                    one.save(RunRecord(run_id="r", question="", model="m"))
+                other.save(RunRecord(run_id="r", question="mine", model="m"))
+        assert [run.question for run in one.runs()] == ["mine"]
+
+    def test_a_suspicion_that_nobody_watched_begins_anew(
+        self, open_: Callable[[], Journal], silent: Callable[[float], None], postgres: PostgresServer, schema: str
+    ) -> None:
+        """As after an outage of the database, which says nothing of those who use it."""
+        one, other = open_(), open_()
+        with one.hold("r"):
+            silent(2)
+            with pytest.raises(JournalBusy), other.hold("r"):
+                pass
+            silent(5)
+            run_on(postgres, f"UPDATE holders SET watched = watched - {1.1 * NEVER}", schema)
+            with pytest.raises(JournalBusy), other.hold("r"):
+                pass
+
+    def test_who_says_that_he_lives_keeps_his_runs(
+        self, open_: Callable[[], Journal], silent: Callable[[float], None]
+    ) -> None:
+        one, other = open_(), open_()
+        with one.hold("r"):
+            silent(2)
+            with pytest.raises(JournalBusy), other.hold("r"):
+                pass
+            leases_of(one)._renewed -= 2 * NEVER
+            assert not one.store.surely_held("r")
+            one.store.make_sure("r", 5.0)
+            assert one.store.surely_held("r")
+            with pytest.raises(RunInProgress), other.hold("r"):
+                pass
+
+    def test_who_lost_a_run_is_told_and_gives_nothing_back(
+        self, open_: Callable[[], Journal], silent: Callable[[float], None]
+    ) -> None:
+        one, other = open_(), open_()
+        with one.hold("r"):
+            _take(other, silent)
+            leases_of(one)._renewed -= 2 * NEVER
+            for _ in range(2):
+                with pytest.raises(RunTaken, match="'r' was taken"):
+                    one.store.make_sure("r", 5.0)
+        with pytest.raises(JournalError, match="process"), open_().hold("r"):
+            pass
+
+
+def _take(journal: Journal, silent: Callable[[float], None]) -> None:
+    """Take the run `r` from who has it, and keep it."""
+    for _ in range(2):
+        silent(2)
+        try:
+            journal.take("r")
+        except JournalBusy:
+            continue
+    assert leases_of(journal)._held
+
+
+@pytest.mark.anyio
+class TestARun:
+    async def test_whose_journal_is_lost_for_a_while(
+        self, open_: Callable[[], Journal], postgres: PostgresServer
+    ) -> None:
+        """The server crashes while it answers; nothing is asked twice, and nothing is lost."""
+        times = 0
+
+        class Crashing(ScriptedModel):
+            async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+                nonlocal times
+                times += 1
+                if times == 2:
+                    await anyio.to_thread.run_sync(postgres.restart)
+                return await super().request(request, on_delta)
+
+        model = Crashing("yes")
+        mind = Contemplator(model, planner=planners.sample(3), limits=Limits(concurrency=1), journal=open_())
+        result = await mind.run("So?", run_id="r")
+        assert result.notes == ()
+        assert [run.status for run in open_().runs()] == ["answered"]
+        assert len(open_().entries("r")) == len(model.requests)
+
+    async def test_that_another_process_takes_ends_at_once(
+        self, open_: Callable[[], Journal], silent: Callable[[float], None]
+    ) -> None:
+        one, other = open_(), open_()
+
+        class Stopped(ScriptedModel):
+            async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+                # As if the process had stood still while it was asked.
+                if not self.requests:
+                    await anyio.to_thread.run_sync(_take, other, silent)
+                    leases_of(one)._renewed -= 2 * NEVER
+                return await super().request(request, on_delta)
+
+        model = Stopped("yes")
+        mind = Contemplator(model, planner=planners.sample(5), limits=Limits(concurrency=1), journal=one)
+        with anyio.fail_after(PATIENCE), pytest.raises(RunTaken, match="goes on there") as told:
+            await mind.run("So?", run_id="r")
+        assert len(model.requests) == 1
+        assert told.value.partial is not None
+        assert other.entries("r") == []
