@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from contemplate.cluster import Client
 from contemplate.events import TaskDelta
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
-from tests.cluster.database import server
+from tests.postgres import PostgresServer, binaries
 
 CALLS = 10
 CONCURRENCY = 8
@@ -42,10 +42,14 @@ async def _answer(request: ModelRequest) -> str:
     question, seed = request.messages[-1].text, request.settings.seed
     await anyio.sleep(random.Random(f"{question} {seed}").uniform(SHORTEST, LONGEST))
     if LOG in os.environ:
-        with open(os.environ[LOG], "a") as file:
-            file.write(f"{question.splitlines()[0]} {seed}\n")
+        _note(f"{question.splitlines()[0]} {seed}\n")
     # All differ, so that no vote is over before the last; and whoever hears of it knows how old it is.
     return f"{time.time():.6f}"
+
+
+def _note(line: str) -> None:
+    with open(os.environ[LOG], "a") as file:
+        file.write(line)
 
 
 mind = Contemplator(ScriptedModel(_answer), planner=planners.sample(CALLS, wave=1), aggregator=aggregators.vote())
@@ -78,14 +82,14 @@ async def load(journal: str, runs: int, workers: int, name: str, *, kill: bool =
     ages: list[float] = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         started = [stack.enter_context(worker(journal, Path(folder))) for _ in range(workers)]
-        while (Path(folder) / "log").read_text().count("Working as") < workers:
+        while (Path(folder) / "log").read_text().count("Working as") < workers:  # noqa: ASYNC110 - a file
             await anyio.sleep(0.05)
         async with Client(journal) as client, anyio.create_task_group() as group:
 
             async def listen(run_id: str) -> None:
                 async for event in client.handle(run_id).events():
-                    if isinstance(event, TaskDelta):
-                        ages.append(time.time() - float(event.text))
+                    age = time.time() - float(event.text) if isinstance(event, TaskDelta) else None
+                    ages.extend([] if age is None else [age])
 
             began = time.perf_counter()
             handles = [
@@ -132,6 +136,15 @@ async def compare(journal: str, runs: int) -> None:
     print(f"2 workers, one killed {killed.seconds:9.1f} s  {again} of {len(killed.calls)} calls were answered twice")
 
 
+@contextmanager
+def _server() -> Iterator[str]:
+    programs = binaries()
+    if programs is None:
+        raise SystemExit("PostgreSQL is not installed here: give --journal")
+    with closing(PostgresServer(programs)) as started:
+        yield started.address()
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -139,8 +152,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     options = parser.parse_args()
     with ExitStack() as stack:
-        journal = options.journal or stack.enter_context(server())
-        anyio.run(compare, journal, options.runs)
+        anyio.run(compare, options.journal or stack.enter_context(_server()), options.runs)
 
 
 if __name__ == "__main__":

@@ -5,15 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from . import database, stage
+from ..journal.conftest import postgres
+from ..postgres import PostgresServer
+from . import stage
 from .stage import Stage
 
 
 @pytest.fixture(scope="session")
-def url() -> Iterator[str]:
+def url(postgres: PostgresServer) -> str:
     """A database, in which workers tell often that they are alive."""
-    with database.server() as started:
-        yield f"{started}?heartbeat=0.5"
+    pytest.importorskip("dbos", reason="dbos comes with the extra `cluster`")
+    return postgres.address(heartbeat=0.5)
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,6 @@ def on_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     """What models are asked in this test."""
     monkeypatch.setattr(stage.STAGE, "folder", tmp_path)
     return stage.STAGE
+
+
+__all__ = ["postgres"]

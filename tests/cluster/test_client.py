@@ -20,6 +20,7 @@ from contemplate.errors import (
 )
 from contemplate.events import ModelCalled, RunFailed, RunFinished, RunStarted, TaskFinished
 
+from ..postgres import PostgresServer
 from .stage import DELETED, Stage, until, voters
 
 pytestmark = pytest.mark.anyio
@@ -195,7 +196,7 @@ async def test_workers_queues_and_runs_are_seen(workers: str, on_stage: Stage) -
         await handle.result()
 
 
-async def test_a_client_says_what_is_wrong_with_its_database(url: str) -> None:
+async def test_a_client_says_what_is_wrong_with_its_database(postgres: PostgresServer) -> None:
     with pytest.raises(ConfigurationError, match="one machine only"):
         Client("sqlite:///runs.db")
     nowhere = "postgresql://me:secret-word@127.0.0.1:1/db"
@@ -203,7 +204,7 @@ async def test_a_client_says_what_is_wrong_with_its_database(url: str) -> None:
         async with Client(nowhere):
             pass
     assert "secret-word" not in f"{raised.value} {Client(nowhere)!r}"
-    async with Client(f"{url}&schema=empty") as client:
+    async with Client(postgres.address()) as client:
         with pytest.raises(ClusterError, match="no worker has ever run"):
             await client.submit("any", mind="voters")
         with pytest.raises(ClusterError, match="no worker has ever run"):

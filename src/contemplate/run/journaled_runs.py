@@ -264,8 +264,7 @@ async def decide_on(journal: Journal, run_id: str, decisions: Mapping[str, Decis
         JournalError: there is no such run, or they cannot be recorded.
         ConfigurationError: no such call waits, or something else was decided of it.
     """
-    with ExitStack() as locks:
-        await when_free(lambda: locks.enter_context(journal.hold(run_id)), PATIENCE)
+    async with Holding(journal, run_id, PATIENCE):
         if await in_thread(journal.load, run_id) is None:
             raise _no_such_run(run_id)
         await decide(journal, run_id, await in_thread(journal.entries, run_id), decisions)
