@@ -82,8 +82,10 @@ async def load(journal: str, runs: int, workers: int, name: str, *, kill: bool =
     ages: list[float] = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         started = [stack.enter_context(worker(journal, Path(folder))) for _ in range(workers)]
-        while (Path(folder) / "log").read_text().count("Working as") < workers:  # noqa: ASYNC110 - a file
+        while (Path(folder) / "log").read_text().count("Working as") < workers:
             await anyio.sleep(0.05)
+            if any(each.poll() is not None for each in started):
+                raise SystemExit((Path(folder) / "log").read_text())
         async with Client(journal) as client, anyio.create_task_group() as group:
 
             async def listen(run_id: str) -> None:

@@ -13,7 +13,7 @@ import anyio
 
 from contemplate import Contemplator, Message
 from contemplate.cluster import register
-from contemplate.cluster.place import Place
+from contemplate.cluster.site import Site
 from contemplate.cluster.worker import Worker
 from contemplate.errors import ModelServerError
 from contemplate.messages import ToolCall
@@ -83,7 +83,7 @@ careful = Contemplator(ScriptedModel(_agent), mode="instant", tools=[Tool(delete
 def worker_in_thread(url: str, minds: dict[str, Contemplator[str]], concurrency: int = 4) -> Iterator[Worker]:
     """Let a worker work in an event loop of its own, as clients may be on another kind of loop."""
     started, stop = threading.Event(), threading.Event()
-    worker = Worker(minds, Place.of(url), concurrency=concurrency)
+    worker = Worker(minds, Site.of(url), concurrency=concurrency)
     problems: list[BaseException] = []
 
     async def work() -> None:

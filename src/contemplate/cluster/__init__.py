@@ -9,7 +9,7 @@ pulse           what a worker does every few seconds: it tells that it is alive,
 reaper          the runs of workers that have died, given to others
 roster          the table of workers
 notices         what the database tells of runs, as it happens
-place           the database, and where in it the cluster is
+site            the database, and where in it the cluster is
 cluster_status  workers, queues and runs at a glance
 engine          the queues and who has a run: all that knows DBOS
 """
@@ -22,7 +22,8 @@ from .minds import register
 
 if TYPE_CHECKING:
     from .client import Client
-    from .cluster_status import ClusterStatus, QueueStatus, status
+    from .cluster_status import ClusterStatus, status
+    from .engine.run_queue import QueueStatus
     from .handle import Handle
     from .roster import WorkerInfo
     from .worker import work
@@ -33,7 +34,7 @@ _HOMES = {
     "Client": ".client",
     "ClusterStatus": ".cluster_status",
     "Handle": ".handle",
-    "QueueStatus": ".cluster_status",
+    "QueueStatus": ".engine.run_queue",
     "WorkerInfo": ".roster",
     "status": ".cluster_status",
     "work": ".worker",

@@ -18,8 +18,8 @@ from .engine.run_queue import RunQueue
 from .handle import Handle
 from .minds import HINT
 from .notices import Notices
-from .place import Place, told_as_ours
 from .roster import WorkerInfo
+from .site import Site, told_as_ours
 from .submission import Submission, SubmitOptions, submission_of
 
 
@@ -35,13 +35,13 @@ class Client:
 
     @checked_arguments
     def __init__(self, journal: str) -> None:
-        self._place = Place.of(journal)
-        self._journal = self._place.journal()
-        self._queue = RunQueue(self._place)
-        self._notices = Notices(self._place)
+        self._site = Site.of(journal)
+        self._journal = self._site.journal()
+        self._queue = RunQueue(self._site)
+        self._notices = Notices(self._site)
 
     def __repr__(self) -> str:
-        return f"Client({self._place.name!r})"
+        return f"Client({self._site.name!r})"
 
     async def __aenter__(self) -> Self:
         """Connect to the database.
@@ -49,7 +49,7 @@ class Client:
         Raises:
             ClusterError: it cannot be reached, or no worker has ever run there.
         """
-        with told_as_ours(self._place):
+        with told_as_ours(self._site):
             await self._notices.start()
         return self
 
@@ -82,7 +82,7 @@ class Client:
 
     def handle(self, run_id: str) -> Handle:
         """Return a handle of a run that was submitted, by whomever."""
-        return Handle(run_id, self._place, self._journal, self._queue, self._notices)
+        return Handle(run_id, self._site, self._journal, self._queue, self._notices)
 
     async def resume(
         self, run_id: str, decisions: Mapping[str, Decision | bool] | None = None, *, mind: str | None = None
@@ -119,8 +119,8 @@ class Client:
         """
 
         def look() -> list[WorkerInfo]:
-            with told_as_ours(self._place), self._place.connect() as connection:
-                return roster.workers(connection, self._place)
+            with told_as_ours(self._site), self._site.connect() as connection:
+                return roster.workers(connection, self._site)
 
         return await in_thread(look)
 
@@ -130,7 +130,7 @@ class Client:
         Raises:
             ClusterError: the database cannot be reached, or no worker has ever run there.
         """
-        return await in_thread(status_of_cluster, self._place, self._journal, self._queue)
+        return await in_thread(status_of_cluster, self._site, self._journal, self._queue)
 
     async def _only_mind(self) -> str:
         minds = sorted({mind for each in await self.workers() if each.alive for mind in each.minds})

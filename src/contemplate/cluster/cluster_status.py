@@ -12,29 +12,11 @@ from ..data import Data
 from ..journal import Journal
 from ..journal.following import counts
 from . import roster
-from .engine.run_queue import RunQueue
-from .place import Place, told_as_ours
+from .engine.run_queue import QueueStatus, RunQueue
 from .roster import WorkerInfo
+from .site import Site, told_as_ours
 
 MINUTES = 5
-
-
-class QueueStatus(Data):
-    """The queue of a contemplator.
-
-    Args:
-        mind: its name.
-        queued: how many runs wait.
-        running: how many go on.
-        oldest_seconds: for how long the oldest has waited.
-        workers: how many workers that are alive have it.
-    """
-
-    mind: str
-    queued: int = 0
-    running: int = 0
-    oldest_seconds: float = 0.0
-    workers: int = 0
 
 
 class ClusterStatus(Data):
@@ -61,29 +43,25 @@ def status(journal: str) -> ClusterStatus:
         ConfigurationError: it is not the name of a PostgreSQL database.
         ClusterError: the database cannot be reached, or no worker has ever run there.
     """
-    place = Place.of(journal)
-    queue, opened = RunQueue(place), place.journal()
+    site = Site.of(journal)
+    queue, opened = RunQueue(site), site.journal()
     try:
-        return status_of_cluster(place, opened, queue)
+        return status_of_cluster(site, opened, queue)
     finally:
         queue.close()
         opened.close()
 
 
-def status_of_cluster(place: Place, journal: Journal, queue: RunQueue) -> ClusterStatus:
+def status_of_cluster(site: Site, journal: Journal, queue: RunQueue) -> ClusterStatus:
     """Return the status of a cluster by what is open of it."""
-    with told_as_ours(place), place.connect() as connection:
-        workers = roster.workers(connection, place)
+    with told_as_ours(site), site.connect() as connection:
+        workers = roster.workers(connection, site)
     alive = Counter(mind for each in workers if each.alive for mind in each.minds)
-    waiting = {each.mind: each for each in queue.waiting()}
-    queues = {mind: QueueStatus(mind=mind, workers=alive[mind]) for mind in sorted(alive.keys() | waiting.keys())}
-    for mind, found in waiting.items():
-        said = {"queued": found.queued, "running": found.running, "oldest_seconds": found.oldest_seconds}
-        queues[mind] = queues[mind].model_copy(update=said)
+    queues = {mind: QueueStatus(mind=mind) for mind in alive} | {each.mind: each for each in queue.queues()}
     by_status = counts(journal, since=time.time() - 60.0 * MINUTES)
     return ClusterStatus(
         workers=tuple(workers),
-        queues=tuple(queues.values()),
+        queues=tuple(each.model_copy(update={"workers": alive[mind]}) for mind, each in sorted(queues.items())),
         runs={each.status: each.runs for each in by_status},
         begun_per_minute=sum(each.begun for each in by_status) / MINUTES,
     )

@@ -20,7 +20,7 @@ from ..views.followed_run import FollowedRun
 from . import roster
 from .engine.run_queue import QueuedRun, RunQueue, RunState
 from .notices import Notices, Watch
-from .place import Place, told_as_ours
+from .site import Site, told_as_ours
 
 # How often a run is looked at of which nothing is told, and how soon after it seems to be over, in seconds.
 LOOK_SECONDS = 2.0
@@ -36,9 +36,9 @@ class Handle:
         run_id: the run's id.
     """
 
-    def __init__(self, run_id: str, place: Place, journal: Journal, queue: RunQueue, notices: Notices) -> None:
+    def __init__(self, run_id: str, site: Site, journal: Journal, queue: RunQueue, notices: Notices) -> None:
         self.run_id = run_id
-        self._place = place
+        self._site = site
         self._journal = journal
         self._queue = queue
         self._notices = notices
@@ -174,8 +174,8 @@ class Handle:
 
     async def _workers(self) -> list[roster.WorkerInfo]:
         def look() -> list[roster.WorkerInfo]:
-            with told_as_ours(self._place), self._place.connect() as connection:
-                return roster.workers(connection, self._place)
+            with told_as_ours(self._site), self._site.connect() as connection:
+                return roster.workers(connection, self._site)
 
         return await in_thread(look)
 

@@ -15,7 +15,7 @@ from psycopg import Connection, sql
 from ..journal.patience import in_thread
 from ..redaction import redact
 from ..run.detached_task import OwnTask
-from .place import Place
+from .site import Site
 
 # How soon a lost connection is made anew, in seconds. Whoever waits looks for himself meanwhile, from time to time.
 AGAIN_SECONDS = 1.0
@@ -44,8 +44,8 @@ class Watch:
 class Notices:
     """Listens to what is told of runs, on one connection, from `start` to `stop`; on asyncio and on trio."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, site: Site) -> None:
+        self._site = site
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._task: OwnTask | None = None
 
@@ -108,6 +108,6 @@ class Notices:
             watch.tell()
 
     def _connect(self) -> Connection[Any]:
-        connection = self._place.connect(autocommit=True)
-        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._place.recorded)))
+        connection = self._site.connect(autocommit=True)
+        connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._site.recorded)))
         return connection

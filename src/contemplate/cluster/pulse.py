@@ -20,16 +20,16 @@ from ..errors import ClusterError
 from ..redaction import redact
 from . import roster
 from .engine.run_queue import RunQueue
-from .place import Place
 from .reaper import LOOKS, Reaper
 from .roster import WorkerInfo
+from .site import Site
 
 
 class Pulse:
     """The heartbeat of a worker: `enroll`, `start`, `stop`.
 
     Args:
-        place: the database.
+        site: the database.
         queue: the queues.
         worker: says what there is to say of the worker.
         going_on: returns the ids of the runs that it carries out.
@@ -38,18 +38,18 @@ class Pulse:
 
     def __init__(
         self,
-        place: Place,
+        site: Site,
         queue: RunQueue,
         worker: Callable[[], WorkerInfo],
         going_on: Callable[[], Collection[str]],
         end: Callable[[Collection[str]], None],
     ) -> None:
-        self._place = place
+        self._site = site
         self._queue = queue
         self._worker = worker
         self._going_on = going_on
         self._end = end
-        self._reaper = Reaper(place, queue)
+        self._reaper = Reaper(site, queue)
         self._interval = worker().heartbeat / LOOKS
         self._connection: Connection[Any] | None = None
         self._over = False
@@ -63,8 +63,8 @@ class Pulse:
             psycopg.Error: the table of workers cannot be written.
         """
         connection = self._connected()
-        roster.create(connection, self._place)
-        roster.beat(connection, self._place, self._worker())
+        roster.create(connection, self._site)
+        roster.beat(connection, self._site, self._worker())
 
     def start(self) -> None:
         """Go on saying so."""
@@ -81,7 +81,7 @@ class Pulse:
         if self._thread.is_alive():
             self._thread.join()
         try:
-            roster.remove(self._connected(), self._place, self._worker().worker)
+            roster.remove(self._connected(), self._site, self._worker().worker)
         except psycopg.Error as error:
             # Then the others find out by themselves.
             _tell(error)
@@ -113,7 +113,7 @@ class Pulse:
 
     def _beat(self, connection: Connection[Any]) -> None:
         worker = self._worker()
-        if not roster.beat(connection, self._place, worker):
+        if not roster.beat(connection, self._site, worker):
             logging.getLogger("contemplate").warning("worker %s was thought dead, and goes on", worker.worker)
         self._look_after(self._going_on())
         if not worker.draining:
@@ -138,8 +138,8 @@ class Pulse:
 
     def _connected(self) -> Connection[Any]:
         if self._connection is None:
-            connection = self._place.connect(autocommit=True)
-            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._place.cancelled)))
+            connection = self._site.connect(autocommit=True)
+            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._site.cancelled)))
             self._connection = connection
         return self._connection
 

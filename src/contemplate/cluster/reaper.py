@@ -7,17 +7,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from . import roster
 from .engine.run_queue import RunQueue
-from .place import Place
+from .site import Site
 
 # How often in a heartbeat each worker looks, and how many looks in a row must find a worker silent. A worker says
 # three times in that time that it is alive; and it ends within two heartbeats after it has died.
 LOOKS = 2
 SILENT_LOOKS = 3
-_REAPING = 7_308_604_758
+_LOCK = sql.SQL("SELECT {}(hashtextextended(%s, 0))")
 
 
 class Reaper:
@@ -27,8 +27,8 @@ class Reaper:
     nobody is dead because of that.
     """
 
-    def __init__(self, place: Place, queue: RunQueue) -> None:
-        self._place = place
+    def __init__(self, site: Site, queue: RunQueue) -> None:
+        self._site = site
         self._queue = queue
         self._beats: Mapping[str, int] = {}
         self._silent: dict[str, int] = {}
@@ -46,7 +46,7 @@ class Reaper:
         """
         # In this order: whoever had a run then was in the table before, and is there now if he is not dead.
         holders = self._queue.holders()
-        beats = roster.beats(connection, self._place)
+        beats = roster.beats(connection, self._site)
         before = self._beats
         self._silent = {
             worker: self._silent[worker] + 1 if before.get(worker) == said else 0 for worker, said in beats.items()
@@ -55,13 +55,13 @@ class Reaper:
         silent = {worker: beats[worker] for worker, looks in self._silent.items() if looks >= SILENT_LOOKS}
         if not silent and holders <= beats.keys():
             return []
-        if not _try_lock(connection):
+        if not self._locked(connection, "pg_try_advisory_lock"):
             return []
         try:
-            gone = {worker for worker, said in silent.items() if roster.remove(connection, self._place, worker, said)}
+            gone = {worker for worker, said in silent.items() if roster.remove(connection, self._site, worker, said)}
             return self._give_back((holders & gone) | (holders - beats.keys()))
         finally:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (_REAPING,))
+            self._locked(connection, "pg_advisory_unlock")
 
     def _give_back(self, dead: set[str]) -> list[str]:
         by_mind: defaultdict[str, list[str]] = defaultdict(list)
@@ -76,7 +76,6 @@ class Reaper:
             )
         return given
 
-
-def _try_lock(connection: Connection[Any]) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s)", (_REAPING,)).fetchone()
-    return row is not None and bool(row[0])
+    def _locked(self, connection: Connection[Any], function: str) -> bool:
+        row = connection.execute(_LOCK.format(sql.Identifier(function)), (f"{self._site.schema}/reaping",)).fetchone()
+        return row is not None and bool(row[0])

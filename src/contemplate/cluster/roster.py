@@ -14,10 +14,8 @@ from psycopg.rows import dict_row
 from pydantic import Field
 
 from ..data import Data
-from .place import Place
+from .site import Site
 
-# One after the other creates the table.
-_CREATING = 7_308_604_757
 _COLUMNS = "worker, host, pid, minds, concurrency, runs, draining, heartbeat"
 
 
@@ -70,23 +68,24 @@ def this_worker(minds: tuple[str, ...], concurrency: int, heartbeat: float) -> W
     )
 
 
-def create(connection: Connection[Any], place: Place) -> None:
+def create(connection: Connection[Any], site: Site) -> None:
     """Create the table in the journal's schema, which is there, if the table is not."""
     text = files(__package__).joinpath("workers.sql").read_text(encoding="utf-8")
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_CREATING,))
-        connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(place.schema)))
+        # One after the other.
+        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{site.schema}/workers",))
+        connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(sql.Identifier(site.schema)))
         connection.execute(text)
 
 
-def beat(connection: Connection[Any], place: Place, worker: WorkerInfo) -> bool:
+def beat(connection: Connection[Any], site: Site, worker: WorkerInfo) -> bool:
     """Say that `worker` is alive; return False if others thought that it was not, and had removed it."""
     query = sql.SQL(
         "INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT (worker) DO UPDATE "
         "SET runs = excluded.runs, draining = excluded.draining, renewed = now(), beats = {table}.beats + 1 "
         "RETURNING beats"
     ).format(
-        table=_table(place),
+        table=_table(site),
         columns=sql.SQL(_COLUMNS),
         values=sql.SQL(", ").join(map(sql.Placeholder, _COLUMNS.split(", "))),
     )
@@ -94,27 +93,27 @@ def beat(connection: Connection[Any], place: Place, worker: WorkerInfo) -> bool:
     return row is not None and row[0] > 0
 
 
-def beats(connection: Connection[Any], place: Place) -> Mapping[str, int]:
+def beats(connection: Connection[Any], site: Site) -> Mapping[str, int]:
     """Return how often each worker has said that it is alive."""
-    rows = connection.execute(sql.SQL("SELECT worker, beats FROM {}").format(_table(place))).fetchall()
+    rows = connection.execute(sql.SQL("SELECT worker, beats FROM {}").format(_table(site))).fetchall()
     return dict(rows)
 
 
-def remove(connection: Connection[Any], place: Place, worker: str, beats: int | None = None) -> bool:
+def remove(connection: Connection[Any], site: Site, worker: str, beats: int | None = None) -> bool:
     """Remove a worker, and return whether it was there; given its `beats`, only if it has not said anything since."""
-    query = sql.SQL("DELETE FROM {} WHERE worker = %s AND (%s::bigint IS NULL OR beats = %s)").format(_table(place))
+    query = sql.SQL("DELETE FROM {} WHERE worker = %s AND (%s::bigint IS NULL OR beats = %s)").format(_table(site))
     return connection.execute(query, (worker, beats, beats)).rowcount > 0
 
 
-def workers(connection: Connection[Any], place: Place) -> list[WorkerInfo]:
+def workers(connection: Connection[Any], site: Site) -> list[WorkerInfo]:
     """Return all workers that have not been removed, the oldest first."""
     query = sql.SQL(
         "SELECT {columns}, extract(epoch FROM since)::float8 AS since, "
         "greatest(extract(epoch FROM now() - renewed), 0)::float8 AS silent FROM {table} ORDER BY since"
-    ).format(columns=sql.SQL(_COLUMNS), table=_table(place))
+    ).format(columns=sql.SQL(_COLUMNS), table=_table(site))
     with connection.cursor(row_factory=dict_row) as cursor:
         return [WorkerInfo.model_validate({**row, "minds": tuple(row["minds"])}) for row in cursor.execute(query)]
 
 
-def _table(place: Place) -> sql.Identifier:
-    return sql.Identifier(place.schema, "workers")
+def _table(site: Site) -> sql.Identifier:
+    return sql.Identifier(site.schema, "workers")

@@ -28,9 +28,9 @@ from ..journal.patience import in_thread
 from .engine.executor import Executor
 from .engine.run_queue import RunQueue
 from .minds import mind_named
-from .place import Place, told_as_ours
 from .pulse import Pulse
 from .roster import WorkerInfo, this_worker
+from .site import Site, told_as_ours
 from .submission import Submission
 
 CONCURRENCY = 8
@@ -80,7 +80,7 @@ def work(
             hint="a contemplator and a run at least, and seconds that are not negative",
         )
     found = {name: mind_named(name) for name in names}
-    worker = Worker(found, Place.of(journal), concurrency=concurrency)
+    worker = Worker(found, Site.of(journal), concurrency=concurrency)
     asyncio.run(_work(worker, drain_seconds, announce))
 
 
@@ -106,15 +106,15 @@ class Worker:
 
     Args:
         minds: its contemplators by name.
-        place: the database.
+        site: the database.
         concurrency: how many runs of each contemplator go on at once.
     """
 
-    def __init__(self, minds: Mapping[str, Contemplator[Any]], place: Place, *, concurrency: int) -> None:
-        self._place = place
-        self._journal = place.journal()
+    def __init__(self, minds: Mapping[str, Contemplator[Any]], site: Site, *, concurrency: int) -> None:
+        self._site = site
+        self._journal = site.journal()
         self._minds = {name: mind.with_journal(self._journal) for name, mind in minds.items()}
-        self._worker = this_worker(tuple(minds), concurrency, place.address.heartbeat)
+        self._worker = this_worker(tuple(minds), concurrency, site.address.heartbeat)
         self._draining = False
         # By the task, as a run may be given to the worker that still has it.
         self._going_on: dict[asyncio.Task[Any], str] = {}
@@ -140,12 +140,12 @@ class Worker:
         def end(runs: Collection[str]) -> None:
             loop.call_soon_threadsafe(self._interrupt, runs)
 
-        queue = RunQueue(self._place)
+        queue = RunQueue(self._site)
         executor = Executor(
-            self._place, self._worker.worker, self._worker.minds, self._worker.concurrency, self._carry_out
+            self._site, self._worker.worker, self._worker.minds, self._worker.concurrency, self._carry_out
         )
         pulse = Pulse(
-            self._place,
+            self._site,
             queue,
             lambda: self.info,
             lambda: list(self._going_on.values()),
@@ -155,7 +155,7 @@ class Worker:
             stack.callback(queue.close)
             for mind in self._minds.values():
                 await stack.enter_async_context(mind)
-            with told_as_ours(self._place):
+            with told_as_ours(self._site):
                 await in_thread(pulse.enroll)
             stopped = False
 
@@ -166,7 +166,7 @@ class Worker:
                     await self._stop(seconds, queue, executor, pulse)
 
             try:
-                with told_as_ours(self._place):
+                with told_as_ours(self._site):
                     await executor.start()
                 pulse.start()
                 yield stop

@@ -11,7 +11,7 @@ import sqlalchemy
 from dbos import Serializer
 
 from ...redaction import redact
-from ..place import Place
+from ..site import Site
 
 # The same for all clients and workers: whoever has another one sees none of their runs.
 APPLICATION = "contemplate"
@@ -36,11 +36,11 @@ class JsonSerializer(Serializer):
         return "contemplate_json"
 
 
-def connections(place: Place, size: int) -> sqlalchemy.Engine:
+def connections(site: Site, size: int) -> sqlalchemy.Engine:
     """Return a pool of at most `size` connections, made as all others of this package are."""
 
     def connect() -> psycopg.Connection[Any]:
-        return place.connect()
+        return site.connect()
 
     # By a function, not by a URL: so what the URL has in it, such as a password, is in none of DBOS's messages.
     return sqlalchemy.create_engine(

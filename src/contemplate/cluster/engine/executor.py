@@ -10,7 +10,7 @@ import sqlalchemy
 from dbos import DBOS, DBOSConfig
 from pydantic import JsonValue
 
-from ..place import Place
+from ..site import Site
 from .connection import APPLICATION, VERSION, WORKFLOW, JsonSerializer, connections, use_own_log
 
 THREADS = 8
@@ -26,15 +26,15 @@ class Executor:
     """A worker's share of the queues, from `start` to `stop`.
 
     Args:
-        place: the database.
+        site: the database.
         worker: the worker's id, which no other ever has.
         minds: the queues.
         concurrency: how many runs of each queue go on at once.
         carry_out: carries out a run. If it is cancelled, the run stays the worker's, until somebody else is given it.
     """
 
-    def __init__(self, place: Place, worker: str, minds: Sequence[str], concurrency: int, carry_out: CarryOut) -> None:
-        self._place = place
+    def __init__(self, site: Site, worker: str, minds: Sequence[str], concurrency: int, carry_out: CarryOut) -> None:
+        self._site = site
         self._worker = worker
         self._minds = list(minds)
         self._concurrency = concurrency
@@ -44,11 +44,11 @@ class Executor:
     async def start(self) -> None:
         """Take runs from now on. The event loop stands still meanwhile: in it DBOS is to run what it takes."""
         use_own_log()
-        self._pool = connections(self._place, CONNECTIONS)
+        self._pool = connections(self._site, CONNECTIONS)
         config = DBOSConfig(
             name=APPLICATION,
             system_database_engine=self._pool,
-            dbos_system_schema=self._place.engine_schema,
+            dbos_system_schema=self._site.engine_schema,
             executor_id=self._worker,
             application_version=VERSION,
             serializer=JsonSerializer(),

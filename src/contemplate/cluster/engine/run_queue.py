@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any, Literal
 
 import psycopg
@@ -12,8 +13,9 @@ import sqlalchemy
 from dbos import DBOSClient, WorkflowStatus, error
 from pydantic import JsonValue, ValidationError
 
+from ...data import Data
 from ...result import ErrorInfo
-from ..place import Place, cluster_error
+from ..site import Site, cluster_error
 from ..submission import Submission
 from .connection import APPLICATION, WORKFLOW, JsonSerializer, connections, use_own_log
 
@@ -52,14 +54,22 @@ class QueuedRun:
     error: ErrorInfo | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How many runs wait for a contemplator, how many go on, and for how many seconds the oldest has waited."""
+class QueueStatus(Data):
+    """The queue of a contemplator.
+
+    Args:
+        mind: its name.
+        queued: how many runs wait.
+        running: how many go on.
+        oldest_seconds: for how long the oldest has waited.
+        workers: how many workers that are alive have it.
+    """
 
     mind: str
-    queued: int
-    running: int
-    oldest_seconds: float
+    queued: int = 0
+    running: int = 0
+    oldest_seconds: float = 0.0
+    workers: int = 0
 
 
 class RunQueue:
@@ -69,13 +79,13 @@ class RunQueue:
         ClusterError: the database cannot be reached, or no worker has ever run there.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, site: Site) -> None:
         use_own_log()
-        self._place = place
-        self._pool = connections(place, CONNECTIONS)
+        self._site = site
+        self._pool = connections(site, CONNECTIONS)
         self._client = DBOSClient(
             system_database_engine=self._pool,
-            dbos_system_schema=place.engine_schema,
+            dbos_system_schema=site.engine_schema,
             serializer=JsonSerializer(),
             application_name=APPLICATION,
             lazy=True,
@@ -136,7 +146,7 @@ class RunQueue:
             with self._pool.connect() as connection:
                 connection.execute(
                     sqlalchemy.text("SELECT pg_notify(:channel, :run)"),
-                    {"channel": self._place.cancelled, "run": run_id},
+                    {"channel": self._site.cancelled, "run": run_id},
                 )
                 connection.commit()
 
@@ -159,22 +169,17 @@ class RunQueue:
         rows = self._read("SELECT DISTINCT executor_id FROM {table} WHERE status = 'PENDING'")
         return {str(worker) for (worker,) in rows if worker}
 
-    def waiting(self) -> list[Waiting]:
-        """Return what waits, and what goes on, by contemplator."""
-        rows = self._read(
-            "SELECT queue_name, count(*) FILTER (WHERE status <> 'PENDING'), "
-            "count(*) FILTER (WHERE status = 'PENDING'), "
-            "coalesce(extract(epoch FROM now()) - min(created_at) FILTER (WHERE status <> 'PENDING') / 1000.0, 0) "
-            "FROM {table} WHERE status IN ('ENQUEUED', 'DELAYED', 'PENDING') GROUP BY queue_name ORDER BY queue_name"
-        )
+    def queues(self) -> list[QueueStatus]:
+        """Return the queues in which runs wait, or of which runs go on; nothing of workers."""
+        rows = self._read(files(__package__).joinpath("queues.sql").read_text(encoding="utf-8"))
         return [
-            Waiting(str(mind), int(queued), int(running), round(max(float(oldest), 0.0), 1))
+            QueueStatus(mind=mind, queued=queued, running=running, oldest_seconds=round(max(float(oldest), 0.0), 1))
             for mind, queued, running, oldest in rows
         ]
 
     def _read(self, query: str) -> Sequence[Sequence[Any]]:
         # What its public calls would fetch row by row. The name of the schema was checked where it came in.
-        text = sqlalchemy.text(query.format(table=f'"{self._place.engine_schema}".workflow_status'))
+        text = sqlalchemy.text(query.format(table=f'"{self._site.engine_schema}".workflow_status'))
         with self._working(), self._pool.connect() as connection:
             return connection.execute(text).fetchall()
 
@@ -183,7 +188,7 @@ class RunQueue:
         try:
             yield
         except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error) as problem:
-            raise cluster_error(self._place, getattr(problem, "orig", None) or problem) from None
+            raise cluster_error(self._site, getattr(problem, "orig", None) or problem) from None
 
 
 def _queued_run(found: WorkflowStatus) -> QueuedRun:

@@ -28,7 +28,7 @@ NETWORK: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Site:
     """A database, and the journal in it.
 
     Args:
@@ -40,8 +40,8 @@ class Place:
     address: PostgresAddress
 
     @classmethod
-    def of(cls, journal: str) -> Place:
-        """Return the place of the journal of this name.
+    def of(cls, journal: str) -> Site:
+        """Return the site of the journal of this name.
 
         Raises:
             ConfigurationError: it is not in PostgreSQL, or the name has another form.
@@ -94,19 +94,19 @@ class Place:
 
 
 @contextmanager
-def told_as_ours(place: Place) -> Iterator[None]:
+def told_as_ours(site: Site) -> Iterator[None]:
     """Turn errors of the database in the block into `ClusterError`, without secrets."""
     try:
         yield
     except psycopg.Error as error:
-        raise cluster_error(place, error) from None
+        raise cluster_error(site, error) from None
 
 
-def cluster_error(place: Place, error: BaseException) -> ClusterError:
+def cluster_error(site: Site, error: BaseException) -> ClusterError:
     """Return what an error of the database means for a cluster."""
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return ClusterError(
-            f"no worker has ever run on {place.name}", hint="start one first: contemplate worker app:mind --journal ..."
+            f"no worker has ever run on {site.name}", hint="start one first: contemplate worker app:mind --journal ..."
         )
     said = " ".join(redact(str(error)).split())
-    return ClusterError(f"cluster on {place.name}: {said}", hint="is the server there, and may this user use it?")
+    return ClusterError(f"cluster on {site.name}: {said}", hint="is the server there, and may this user use it?")
