@@ -97,7 +97,8 @@ async def load(journal: str, runs: int, workers: int, name: str, *, kill: bool =
             handles = [
                 await client.submit(f"{name}-{number}", mind=MIND, run_id=f"{name}-{number}") for number in range(runs)
             ]
-            group.start_soon(listen, handles[0].run_id)
+            # One that begins later, so that none of its events is older because it was heard late.
+            group.start_soon(listen, handles[runs // 2].run_id)
             if kill:
                 await handles[runs // 3].result()
                 started[0].kill()

@@ -8,6 +8,7 @@ worker          a process that carries out runs
 pulse           what a worker does every few seconds: it tells that it is alive, and looks after the others
 reaper          the runs of workers that have died, given to others
 roster          the table of workers
+link            what a client has open
 notices         what the database tells of runs, as it happens
 site            the database, and where in it the cluster is
 cluster_status  workers, queues and runs at a glance

@@ -9,17 +9,14 @@ from ..arguments import checked_arguments
 from ..decisions import Decision
 from ..errors import ClusterError, ConfigurationError
 from ..journal import RunRecord
-from ..journal.patience import in_thread
 from ..run.journaled_runs import another_question, decide_on
 from ..run.run import new_run_id
-from . import roster
 from .cluster_status import ClusterStatus, status_of_cluster
-from .engine.run_queue import RunQueue
 from .handle import Handle
+from .link import Link
 from .minds import HINT
-from .notices import Notices
 from .roster import WorkerInfo
-from .site import Site, told_as_ours
+from .site import Site
 from .submission import Submission, SubmitOptions, submission_of
 
 
@@ -35,28 +32,22 @@ class Client:
 
     @checked_arguments
     def __init__(self, journal: str) -> None:
-        self._site = Site.of(journal)
-        self._journal = self._site.journal()
-        self._queue = RunQueue(self._site)
-        self._notices = Notices(self._site)
+        self._link = Link(Site.of(journal))
 
     def __repr__(self) -> str:
-        return f"Client({self._site.name!r})"
+        return f"Client({self._link.site.name!r})"
 
     async def __aenter__(self) -> Self:
         """Connect to the database.
 
         Raises:
-            ClusterError: it cannot be reached, or no worker has ever run there.
+            ClusterError: it cannot be reached.
         """
-        with told_as_ours(self._site):
-            await self._notices.start()
+        await self._link.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._notices.stop()
-        await in_thread(self._queue.close)
-        await in_thread(self._journal.close)
+        await self._link.close()
 
     async def submit(
         self, question: str, *, mind: str | None = None, run_id: str | None = None, **options: Unpack[SubmitOptions]
@@ -77,12 +68,12 @@ class Client:
         """
         run_id = run_id or new_run_id()
         asked = submission_of(mind or await self._only_mind(), question, run_id, options)
-        await in_thread(self._submit, run_id, asked)
+        await self._link.call(self._submit, run_id, asked)
         return self.handle(run_id)
 
     def handle(self, run_id: str) -> Handle:
         """Return a handle of a run that was submitted, by whomever."""
-        return Handle(run_id, self._site, self._journal, self._queue, self._notices)
+        return Handle(run_id, self._link)
 
     async def resume(
         self, run_id: str, decisions: Mapping[str, Decision | bool] | None = None, *, mind: str | None = None
@@ -102,13 +93,13 @@ class Client:
             ConfigurationError: no such call waits, something else was decided of it, or `mind` must be given.
             ClusterError: the database cannot be reached.
         """
-        before = await in_thread(lambda: self._queue.run(run_id, with_question=True))
+        before = await self._link.call(lambda: self._link.queue.run(run_id, with_question=True))
         name = mind or (before.mind if before is not None else "")
         if not name:
             raise ConfigurationError(f"run {run_id!r} was not submitted here", hint='resume(..., mind="app:mind")')
         if decisions:
-            await decide_on(self._journal, run_id, decisions)
-        await in_thread(self._queue.submit_again, run_id, Submission(mind=name, goes_on=True))
+            await decide_on(self._link.journal, run_id, decisions)
+        await self._link.call(self._link.queue.submit_again, run_id, Submission(mind=name, goes_on=True))
         return self.handle(run_id)
 
     async def workers(self) -> list[WorkerInfo]:
@@ -117,12 +108,7 @@ class Client:
         Raises:
             ClusterError: the database cannot be reached, or no worker has ever run there.
         """
-
-        def look() -> list[WorkerInfo]:
-            with told_as_ours(self._site), self._site.connect() as connection:
-                return roster.workers(connection, self._site)
-
-        return await in_thread(look)
+        return await self._link.workers()
 
     async def status(self) -> ClusterStatus:
         """Return workers, queues and runs at a glance.
@@ -130,7 +116,7 @@ class Client:
         Raises:
             ClusterError: the database cannot be reached, or no worker has ever run there.
         """
-        return await in_thread(status_of_cluster, self._site, self._journal, self._queue)
+        return await self._link.call(status_of_cluster, self._link.site, self._link.journal, self._link.queue)
 
     async def _only_mind(self) -> str:
         minds = sorted({mind for each in await self.workers() if each.alive for mind in each.minds})
@@ -141,15 +127,15 @@ class Client:
         raise ClusterError("no worker is alive, and none says which contemplator is meant", hint=HINT)
 
     def _submit(self, run_id: str, asked: Submission) -> None:
-        if self._queue.submit(run_id, asked):
+        if self._link.queue.submit(run_id, asked):
             return
-        before = self._queue.run(run_id, with_question=True)
-        record = self._journal.load(run_id)
+        before = self._link.queue.run(run_id, with_question=True)
+        record = self._link.journal.load(run_id)
         if _differs(asked, record or (None if before is None else before.asked)):
             raise another_question(run_id)
         answered = record is not None and record.status == "answered"
         if before is None or before.state == "cancelled" or (before.state == "over" and not answered):
-            self._queue.submit_again(run_id, asked)
+            self._link.queue.submit_again(run_id, asked)
 
 
 def _differs(asked: Submission, before: Submission | RunRecord | None) -> bool:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import anyio
 
 from ..errors import ClusterError, ConfigurationError, RunCancelled, RunNotOver, revived
 from ..events import Event, RunFailed
-from ..journal import Journal, RunRecord
+from ..journal import RunRecord
+from ..journal.entries import Status
 from ..journal.following import calls_after, status_of
-from ..journal.patience import in_thread
 from ..result import RunResult
 from ..run.journaled_runs import stored_result
 from ..usage import NOTHING
 from ..views.followed_run import FollowedRun
-from . import roster
-from .engine.run_queue import QueuedRun, RunQueue, RunState
-from .notices import Notices, Watch
-from .site import Site, told_as_ours
+from .engine.run_queue import QueuedRun, RunState
+from .link import Link
 
 # How often a run is looked at of which nothing is told, and how soon after it seems to be over, in seconds.
 LOOK_SECONDS = 2.0
 SOON = 0.005
 # For how long a cancelled run may take to write down how far it came.
 CANCELLED_SECONDS = 15.0
+# After how many looks at a run that nobody takes it is asked whether there is anybody: after some two seconds.
+LOOKS_TO_WARN = 8
+_NOBODY = "it waits for a worker"
 
 
 class Handle:
@@ -36,12 +38,9 @@ class Handle:
         run_id: the run's id.
     """
 
-    def __init__(self, run_id: str, site: Site, journal: Journal, queue: RunQueue, notices: Notices) -> None:
+    def __init__(self, run_id: str, link: Link) -> None:
         self.run_id = run_id
-        self._site = site
-        self._journal = journal
-        self._queue = queue
-        self._notices = notices
+        self._link = link
         self._warned = False
 
     def __repr__(self) -> str:
@@ -73,17 +72,18 @@ class Handle:
         if timeout is not None and timeout <= 0:
             raise ConfigurationError(f"result({timeout=})", hint="a number of seconds above zero, or None")
         run: QueuedRun | None = None
-        with self._notices.watching(self.run_id) as watch, anyio.move_on_after(timeout):
-            run = await self._until_over(watch)
+        with anyio.move_on_after(timeout):
+            async with aclosing(self._looks()) as looks:
+                async for look in looks:
+                    run = look
         if run is None:
             raise RunNotOver(
                 f"run {self.run_id!r} is not over after {timeout:g} s: {await self._what_it_waits_for()}",
                 hint="it goes on: wait once more, or cancel it",
             )
-        record = await in_thread(self._journal.load, self.run_id)
-        return _result(run, record)
+        return _result(run, await self._record())
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """Yield the events of the run as they are recorded, from its beginning to its end.
 
         There is an event for each call, tool call and decision, and none for a piece of a text: what a call wrote comes
@@ -95,30 +95,22 @@ class Handle:
         """
         followed: FollowedRun | None = None
         number = 0
-        with self._notices.watching(self.run_id) as watch:
-            pause = SOON
-            while True:
-                run = await self._run()
-                over = run.state in ("over", "cancelled")
-                entries, number, calls = await in_thread(calls_after, self._journal, self.run_id, number)
-                record = await in_thread(self._journal.load, self.run_id) if followed is None or over else None
+        async with aclosing(self._looks()) as looks:
+            async for run in looks:
+                entries, number, calls = await self._link.call(calls_after, self._link.journal, self.run_id, number)
+                record = await self._record() if followed is None or run is not None else None
                 if record is not None and followed is None:
                     followed = FollowedRun(record)
                 if followed is not None:
                     for event in followed.news(entries, calls):
                         yield event
-                if over:
-                    break
-                seems_over = followed is not None and await self._seems_over()
-                pause = min(2 * pause, LOOK_SECONDS) if seems_over else SOON
-                await watch.wait(pause if seems_over else LOOK_SECONDS)
-            if followed is not None and record is not None:
-                for event in followed.end(record):
-                    yield event
-            elif run.error is not None:
-                failed = RunFailed(error=run.error, usage=NOTHING, seconds=0.0)
-                failed.stamp(self.run_id, "", 0.0)
-                yield failed
+        if followed is not None and record is not None:
+            for event in followed.end(record):
+                yield event
+        elif run is not None and run.error is not None:
+            failed = RunFailed(error=run.error, usage=NOTHING, seconds=0.0)
+            failed.stamp(self.run_id, "", 0.0)
+            yield failed
 
     async def cancel(self) -> None:
         """Cancel the run, wherever it is: if it waits in a queue it never starts, if it goes on it is interrupted.
@@ -129,55 +121,56 @@ class Handle:
             ClusterError: there is no such run, or the database cannot be reached.
         """
         await self._run()
-        await in_thread(self._queue.cancel, self.run_id)
+        await self._link.call(self._link.queue.cancel, self.run_id)
+
+    async def _looks(self) -> AsyncGenerator[QueuedRun | None, None]:
+        """Yield whenever there is something new of the run, and now and then: None, and at last the run, once over."""
+        pause, news, cancelled, looks = SOON, False, 0.0, 0
+        with self._link.notices.watching(self.run_id) as watch:
+            while True:
+                seems_over = await self._status() != "running"
+                if seems_over or not news:
+                    run = await self._run()
+                    cancelled = (cancelled or anyio.current_time()) if run.state == "cancelled" else 0.0
+                    has_ended = seems_over or anyio.current_time() > cancelled + CANCELLED_SECONDS
+                    if run.state == "over" or (cancelled and has_ended):
+                        yield run
+                        return
+                    looks += 1
+                    if looks == LOOKS_TO_WARN and run.state == "queued":
+                        await self._warn_if_nobody_works()
+                yield None
+                # It is over in the journal a moment before it is in the queue; or it has not begun, or goes on again.
+                pause = min(2 * pause, LOOK_SECONDS) if seems_over else SOON
+                news = await watch.wait(pause if seems_over else LOOK_SECONDS)
 
     async def _run(self) -> QueuedRun:
-        run = await in_thread(self._queue.run, self.run_id)
+        run = await self._link.call(self._link.queue.run, self.run_id)
         if run is None:
             raise ClusterError(f"no run {self.run_id!r} was submitted", hint="is it the same journal, and its id?")
         return run
 
-    async def _until_over(self, watch: Watch) -> QueuedRun:
-        pause, since_cancelled = SOON, anyio.current_time()
-        while True:
-            run = await self._run()
-            seems_over = await self._seems_over()
-            if run.state == "over":
-                return run
-            if run.state != "cancelled":
-                since_cancelled = anyio.current_time()
-            elif seems_over or anyio.current_time() - since_cancelled > CANCELLED_SECONDS:
-                return run
-            # It is over in the journal a moment before it is out of the queue, or it is one that goes on.
-            pause = min(2 * pause, LOOK_SECONDS) if seems_over else SOON
-            if not await watch.wait(pause if seems_over else LOOK_SECONDS) and run.state == "queued":
-                await self._warn_if_nobody_works()
+    async def _status(self) -> Status | None:
+        return await self._link.call(status_of, self._link.journal, self.run_id)
 
-    async def _seems_over(self) -> bool:
-        """Return whether nobody works at the run, as far as the journal knows."""
-        return await in_thread(status_of, self._journal, self.run_id) != "running"
+    async def _record(self) -> RunRecord | None:
+        return await self._link.call(self._link.journal.load, self.run_id)
 
     async def _what_it_waits_for(self) -> str:
-        run = await in_thread(lambda: self._queue.run(self.run_id, with_question=True))
-        if run is None or run.state != "queued":
-            return "a worker has it" if run is not None else "it was removed"
-        alive = [each for each in await self._workers() if each.alive]
+        run = await self._run()
+        if run.state != "queued":
+            return "a worker has it"
+        alive = [each for each in await self._link.workers() if each.alive]
         if any(run.mind in each.minds for each in alive):
             return f"it waits for its turn with {run.mind!r}"
         there = "; ".join(map(str, alive)) or "none at all"
-        return f"it waits for a worker with {run.mind!r}, and those alive are: {there}"
+        return f"{_NOBODY} with {run.mind!r}, and those alive are: {there}"
 
     async def _warn_if_nobody_works(self) -> None:
-        if not self._warned and "waits for a worker" in (what := await self._what_it_waits_for()):
+        what = await self._what_it_waits_for()
+        if not self._warned and what.startswith(_NOBODY):
             self._warned = True
             logging.getLogger("contemplate").warning("run %r: %s", self.run_id, what)
-
-    async def _workers(self) -> list[roster.WorkerInfo]:
-        def look() -> list[roster.WorkerInfo]:
-            with told_as_ours(self._site), self._site.connect() as connection:
-                return roster.workers(connection, self._site)
-
-        return await in_thread(look)
 
 
 def _result(run: QueuedRun, record: RunRecord | None) -> RunResult[Any]:

@@ -160,7 +160,7 @@ class RunQueue:
         """Return the runs that these workers have."""
         with self._working():
             found = self._client.list_workflows(
-                status="PENDING", executor_id=list(workers), load_input=True, load_output=False
+                status="PENDING", executor_id=list(workers), load_input=False, load_output=False
             )
         return [_queued_run(each) for each in found]
 
