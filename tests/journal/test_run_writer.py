@@ -56,8 +56,9 @@ async def test_what_cannot_be_written_of_a_run_that_begins_is_told_before_it_ask
 async def test_an_answer_that_is_too_long_for_the_file_does_not_make_it_damaged(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "j")) as journal:
         journal.runs()
-        assert database_of(journal)._connection is not None
-        database_of(journal)._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
+        connection = database_of(journal)._connection
+        assert connection is not None
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 100_000)
         mind = Contemplator(ScriptedModel("yes" * 100_000), mode="instant", journal=journal)
         result = await mind.run("So?", run_id="r")
         assert result.output == "yes" * 100_000

@@ -12,8 +12,8 @@ from ..errors import JournalBusy
 from .journal import Journal
 from .patience import in_thread, when_free
 
-# Seconds after which it is tried again, where a network lies in between; they grow.
-PAUSE, LONGEST_PAUSE = 0.05, 0.5
+# Seconds after which it is tried again at first, where a network lies in between.
+PAUSE = 0.05
 
 
 class Holding:
@@ -56,7 +56,8 @@ class Holding:
                 await in_thread(self._let_go)
 
     async def _take_patiently(self) -> None:
-        until, pause = anyio.current_time() + self._patience, PAUSE
+        watch = self._journal.store.watch
+        until, pause = anyio.current_time() + self._patience, min(PAUSE, watch)
         while True:
             try:
                 await in_thread(self._take)
@@ -69,7 +70,7 @@ class Holding:
                 self._given_up = True
                 raise
             await anyio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, watch)
 
     def _take(self) -> None:
         self._let_go = self._journal.take(self._run_id)

@@ -54,11 +54,13 @@ class Store(Protocol):
     Attributes:
         remote: whether it is reached over a network, so that no event loop may wait for it.
         files: how many databases have had its name: a file may be deleted or replaced while it is used.
+        watch: after how many seconds at most is to be looked again who has a run.
         has_status: the condition on rows of `runs` that they have the `:status`.
         glances: a query of what is told of each run at a glance, by name.
     """
 
     remote: bool
+    watch: float
     has_status: str
     glances: str
 

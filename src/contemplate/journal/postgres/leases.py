@@ -12,6 +12,7 @@ a call (`fresh`, by a clock of his own that also goes while he is stopped).
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import threading
@@ -19,6 +20,8 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
+
+import psycopg
 
 from ...errors import JournalBusy, JournalError, RunInProgress, RunTaken
 from .address import PostgresAddress
@@ -31,6 +34,8 @@ SUSPECTED, OVER, SURE = 1.2, 0.8, 1.5
 # For how many seconds taking and giving back a run may take.
 PATIENCE = 5.0
 KEPT = 86_400.0
+# The state in SQL of a transaction that wrote of a run which others have taken.
+TAKEN = "CT001"
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 _LIVES = f"""
@@ -53,10 +58,7 @@ _LIFE = f"""
     FROM holders WHERE holder = %s FOR UPDATE
 """  # noqa: S608
 _ALL_MINE = "SELECT run_id, generation FROM leases WHERE holder = %s"
-_MINE = """
-    SELECT run_id FROM leases JOIN unnest(%s::text[], %s::bigint[]) AS held (run_id, generation)
-    USING (run_id, generation) WHERE holder = %s FOR SHARE OF leases
-"""
+_CHECK = "SELECT check_held(%s::text[], %s::bigint[], %s)"
 _FORGOTTEN = f"""
     DELETE FROM holders WHERE renewed < {_NOW} - {KEPT}
     AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.holder = holders.holder)
@@ -145,17 +147,20 @@ class Leases:
     def check(self, connection: PostgresConnection, run_ids: Collection[str]) -> None:
         """Keep others from taking runs that were taken here until the transaction ends.
 
-        Raises:
-            RunTaken: somebody has.
+        If somebody has, the transaction fails, with an error that `lost_by` knows.
         """
         held = {run_id: self._held[run_id] for run_id in run_ids if run_id in self._held}
-        if not held:
-            return
-        found = connection.execute(_MINE, (list(held), list(held.values()), self.holder))
-        lost = held.keys() - {run_id for (run_id,) in found}
-        if lost:
-            self._lose({run_id: held[run_id] for run_id in lost})
-            raise self._taken(min(lost))
+        if held:
+            connection.execute(_CHECK, (list(held), list(held.values()), self.holder))
+
+    def lost_by(self, error: psycopg.Error) -> RunTaken | None:
+        """Return the error for runs that others have taken, if it is that by which a transaction failed."""
+        if error.sqlstate != TAKEN:
+            return None
+        lost: list[str] = json.loads(error.diag.message_detail or "[]")
+        with self._lock:
+            self._lost |= {run_id for run_id in lost if run_id in self._held}
+        return self._taken(min(lost, default=""))
 
     def _take(self, connection: PostgresConnection, run_id: str) -> int | _Refused:
         connection.execute(_FREE, (run_id, self.holder))

@@ -41,6 +41,21 @@ CREATE TABLE holders (
 CREATE TABLE leases (run_id TEXT PRIMARY KEY, holder TEXT NOT NULL, generation BIGINT NOT NULL);
 CREATE INDEX ON leases (holder);
 CREATE SEQUENCE generations;
+CREATE FUNCTION check_held(run_ids TEXT[], generations BIGINT[], mine TEXT) RETURNS VOID LANGUAGE plpgsql AS $$
+DECLARE
+    lost TEXT[];
+BEGIN
+    PERFORM 1 FROM leases WHERE run_id = ANY (run_ids) ORDER BY run_id FOR SHARE;
+    SELECT array_agg(held.run_id) INTO lost
+    FROM unnest(run_ids, generations) AS held (run_id, generation)
+    LEFT JOIN leases ON leases.run_id = held.run_id
+        AND leases.generation = held.generation AND leases.holder = mine
+    WHERE leases.run_id IS NULL;
+    IF lost IS NOT NULL THEN
+        RAISE EXCEPTION 'taken' USING ERRCODE = 'CT001', DETAIL = array_to_json(lost)::text;
+    END IF;
+END
+$$;
 CREATE TABLE documents (
     name TEXT PRIMARY KEY, changed DOUBLE PRECISION NOT NULL, body TEXT NOT NULL, checksum BIGINT NOT NULL
 );

@@ -45,6 +45,8 @@ class PostgresStore:
     glances = "SELECT * FROM glances"
 
     def __init__(self, address: PostgresAddress) -> None:
+        # Often enough that no suspicion begins anew.
+        self.watch = address.heartbeat / 4
         self._address = address
         self._connections = Connections(address)
         self._prepared = False
@@ -63,7 +65,13 @@ class PostgresStore:
             self.leases.check(connection, runs)
             return work(_Translated(connection))
 
-        return self.transact(fenced, patience, once=once)
+        try:
+            return self.transact(fenced, patience, once=once)
+        except JournalError as error:
+            taken = self.leases.lost_by(error.__cause__) if isinstance(error.__cause__, psycopg.Error) else None
+            if taken is None:
+                raise
+            raise taken from None
 
     def transact(self, work: Callable[[PostgresConnection], T], patience: float, *, once: bool = False) -> T:
         """Return what `work` returns, in a transaction. See `Store.write`."""
@@ -140,18 +148,19 @@ class PostgresStore:
     def _transaction(
         self, work: Callable[[PostgresConnection], T], once: bool, until: float, connection: PostgresConnection
     ) -> T:
-        connection.execute("BEGIN")
+        number: str | None = None
         try:
-            number = _transaction_number(connection) if once else None
-            done = work(connection)
-        except BaseException:
+            # Sent together, as far as nothing waits for an answer: a journey to the server and back, and not one each.
+            with connection.pipeline():
+                connection.execute("BEGIN")
+                number = _transaction_number(connection) if once else None
+                done = work(connection)
+                connection.execute("COMMIT")
+        except BaseException as error:
             with suppress(psycopg.Error):
                 connection.execute("ROLLBACK")
-            raise
-        try:
-            connection.execute("COMMIT")
-        except psycopg.OperationalError:
-            if number is None or not self._was_committed(number, max(until, time.monotonic() + TO_KNOW)):
+            lost = isinstance(error, psycopg.OperationalError) and error.sqlstate is None and number is not None
+            if not lost or not self._was_committed(number or "", max(until, time.monotonic() + TO_KNOW)):
                 raise
         return done
 
@@ -187,8 +196,10 @@ class _Translated:
         return self._connection.execute(_translated(query), values)
 
     def executemany(self, query: str, rows: Iterable[Row], /) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.executemany(_translated(query), rows)
+        rows = list(rows)
+        if rows:
+            with self._connection.cursor() as cursor:
+                cursor.executemany(_translated(query), rows)
 
 
 @lru_cache(maxsize=256)

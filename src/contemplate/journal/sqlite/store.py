@@ -64,6 +64,7 @@ class SQLiteStore:
     """A file as one process uses it: only one writes to it at a time. See `Store`."""
 
     remote = False
+    watch = 0.01
     has_status = "CASE WHEN json_valid(body) THEN json_extract(body, '$.status') = :status ELSE 0 END"
     glances = f"SELECT run_id, created, {_FIELDS} FROM runs WHERE json_valid(body)"  # noqa: S608
 
