@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -94,9 +95,10 @@ async def load(journal: str, runs: int, workers: int, name: str, *, kill: bool =
                     ages.extend([] if age is None else [age])
 
             began = time.perf_counter()
-            handles = [
-                await client.submit(f"{name}-{number}", mind=MIND, run_id=f"{name}-{number}") for number in range(runs)
-            ]
+            handles = [client.handle(f"{name}-{number}") for number in range(runs)]
+            async with anyio.create_task_group() as submitting:
+                for handle in handles:
+                    submitting.start_soon(partial(client.submit, handle.run_id, mind=MIND, run_id=handle.run_id))
             # One that begins later, so that none of its events is older because it was heard late.
             group.start_soon(listen, handles[runs // 2].run_id)
             if kill:

@@ -19,7 +19,7 @@ from contemplate.errors import (
 from contemplate.events import ModelCalled, RunFailed, RunFinished, RunStarted, TaskFinished
 
 from ..postgres import PostgresServer
-from .stage import DELETED, Stage, until, voters
+from .stage import DELETED, Stage, until, voters, worker_in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -134,6 +134,20 @@ async def test_a_suspended_run_goes_on_as_it_was_decided(workers: str, on_stage:
             await client.resume(handle.run_id, {call.id: False})
 
 
+async def test_a_resumed_run_has_the_options_that_it_was_given(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("Delete it.", mind="careful", limits=Limits(calls=1))
+        (call,) = (await handle.result()).pending
+        resumed = await client.resume(handle.run_id, {call.id: True})
+        with pytest.raises(AggregationError, match=r"Limits\.calls = 1"):
+            await resumed.result()
+
+
+async def test_a_process_has_one_worker(workers: str, on_stage: Stage) -> None:
+    with pytest.raises(ClusterError, match="there is a worker in this process"), worker_in_thread(workers, {}):
+        pass
+
+
 async def test_a_run_that_goes_on_cannot_be_decided(workers: str, on_stage: Stage) -> None:
     async with Client(workers) as client:
         handle = await client.submit("wait 0", mind="voters")
@@ -198,7 +212,7 @@ async def test_a_client_says_what_is_wrong_with_its_database(postgres: PostgresS
     with pytest.raises(ConfigurationError, match="one machine only"):
         Client("sqlite:///runs.db")
     nowhere = "postgresql://me:secret-word@127.0.0.1:1/db"
-    with pytest.raises(ClusterError, match="is the server there") as raised:
+    with pytest.raises(ClusterError, match="is it there, and is this user let in") as raised:
         async with Client(nowhere):
             pass
     assert "secret-word" not in f"{raised.value} {Client(nowhere)!r}"

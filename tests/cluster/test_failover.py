@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from contemplate.cluster import Client, Handle
 from contemplate.events import ModelCalled
 
+from ..postgres import PostgresServer
 from ..processes import ROOT, Process
 from .stage import Stage, until
 
@@ -99,3 +102,14 @@ async def test_who_is_told_to_end_gives_back_what_is_not_over(url: str, on_stage
                 assert second.wait() == 0
                 assert {first.pid, second.pid}.isdisjoint(each.pid for each in await client.workers())
     assert Counter(seed for _, seed, _ in on_stage.asked()) == {0: 1, 1: 1, 2: 2, 3: 1, 4: 1}
+
+
+async def test_a_database_that_crashes_costs_no_call(workers: str, postgres: PostgresServer, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("wait 2", mind="voters")
+        await two_answered(handle)
+        await anyio.to_thread.run_sync(postgres.restart)
+        on_stage.open()
+        result = await handle.result()
+    assert result.complete
+    assert Counter(seed for _, seed, _ in on_stage.asked()) == {0: 1, 1: 1, 2: 1, 3: 1, 4: 1}

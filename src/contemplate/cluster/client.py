@@ -94,12 +94,15 @@ class Client:
             ClusterError: the database cannot be reached.
         """
         before = await self._link.call(lambda: self._link.queue.run(run_id, with_question=True))
-        name = mind or (before.mind if before is not None else "")
+        asked = None if before is None else before.asked
+        name = mind or (asked.mind if asked is not None else "")
         if not name:
             raise ConfigurationError(f"run {run_id!r} was not submitted here", hint='resume(..., mind="app:mind")')
         if decisions:
             await decide_on(self._link.journal, run_id, decisions)
-        await self._link.call(self._link.queue.submit_again, run_id, Submission(mind=name, goes_on=True))
+        # With the options that it was given: the journal knows what it was asked, and not how.
+        again = (asked or Submission(mind=name)).model_copy(update={"mind": name, "goes_on": True})
+        await self._link.call(self._link.queue.submit_again, run_id, again)
         return self.handle(run_id)
 
     async def workers(self) -> list[WorkerInfo]:

@@ -13,9 +13,8 @@ import psycopg
 from psycopg import Connection, sql
 
 from ..journal.patience import in_thread
-from ..redaction import redact
 from ..run.detached_task import OwnTask
-from .site import Site
+from .site import Site, in_a_line
 
 # How soon a lost connection is made anew, in seconds. Whoever waits looks for himself meanwhile, from time to time.
 AGAIN_SECONDS = 1.0
@@ -84,7 +83,7 @@ class Notices:
                     self._tell("")
                 await self._hear(connection)
             except (psycopg.Error, OSError) as error:
-                logging.getLogger("contemplate").warning("%s", redact(f"the cluster's database: {error}".strip()))
+                logging.getLogger("contemplate").warning("the cluster's database: %s", in_a_line(error))
                 if connection is not None:
                     connection.close()
                     connection = None

@@ -16,13 +16,11 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
-from ..errors import ClusterError
-from ..redaction import redact
 from . import roster
 from .engine.run_queue import RunQueue
 from .reaper import LOOKS, Reaper
 from .roster import WorkerInfo
-from .site import Site
+from .site import Site, in_a_line
 
 
 class Pulse:
@@ -104,7 +102,8 @@ class Pulse:
                     self._beat(connection)
                 told = self._wait(connection, due - monotonic())
                 self._look_after(told)
-            except (psycopg.Error, ClusterError) as error:
+            except Exception as error:
+                # Whatever it is: without a heartbeat all runs would be taken from this worker.
                 _tell(error)
                 self._close()
                 self._reaper.forget()
@@ -150,4 +149,4 @@ class Pulse:
 
 
 def _tell(error: Exception) -> None:
-    logging.getLogger("contemplate").warning("%s", redact(f"the cluster's database: {error}".strip()))
+    logging.getLogger("contemplate").warning("the cluster's database: %s", in_a_line(error))

@@ -108,5 +108,10 @@ def cluster_error(site: Site, error: BaseException) -> ClusterError:
         return ClusterError(
             f"no worker has ever run on {site.name}", hint="start one first: contemplate worker app:mind --journal ..."
         )
-    said = " ".join(redact(str(error)).split())
-    return ClusterError(f"cluster on {site.name}: {said}", hint="is the server there, and may this user use it?")
+    said = in_a_line(error)
+    return ClusterError(f"cluster on {site.name}: {said}", hint="is it there, and is this user let in?")
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return what an error of the database says, in one line, without secrets."""
+    return " ".join(redact(str(error)).split()) or type(error).__name__

@@ -16,7 +16,7 @@ from ..images import ImageSource
 from ..limits import Limits
 from ..messages import ImagePart, Message
 from ..modes import Mode
-from ..options import RunOptions
+from ..options import ResumeOptions, RunOptions
 from ..prompts.instructions import Instructions, by_role
 from ..settings import ModelSettings
 
@@ -52,7 +52,7 @@ class Submission(Data):
 
     Args:
         mind: the name of the contemplator.
-        goes_on: whether the run is in the journal, and only goes on: then nothing else is said.
+        goes_on: whether the run is in the journal, which knows what it was asked, and goes on.
     """
 
     mind: str
@@ -76,8 +76,14 @@ class Submission(Data):
 
     def options(self, run_id: str) -> RunOptions:
         """Return it as the options of `Contemplator.run`, for the run of this id."""
-        said = {name: getattr(self, name) for name in SubmitOptions.__annotations__} | {"run_id": run_id}
-        return cast("RunOptions", {name: each for name, each in said.items() if each not in (None, (), {})})
+        return cast("RunOptions", self._said(*SubmitOptions.__annotations__) | {"run_id": run_id})
+
+    def options_to_go_on(self) -> ResumeOptions:
+        """Return it as the options of `Contemplator.resume`."""
+        return cast("ResumeOptions", self._said(*(SubmitOptions.__annotations__.keys() - {"images", "history"})))
+
+    def _said(self, *names: str) -> dict[str, Any]:
+        return {name: said for name in names if (said := getattr(self, name)) not in (None, (), {})}
 
 
 def submission_of(mind: str, question: str, run_id: str, options: Mapping[str, Any]) -> Submission:

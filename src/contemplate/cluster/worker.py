@@ -235,7 +235,7 @@ class Worker:
         while True:
             try:
                 if asked.goes_on:
-                    await mind.resume(run_id)
+                    await mind.resume(run_id, **asked.options_to_go_on())
                 else:
                     await mind.run(asked.question, **asked.options(run_id))
                 break

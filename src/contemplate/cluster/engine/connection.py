@@ -58,9 +58,11 @@ def use_own_log() -> None:
 
 class _Forwarding(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        # A run that fails says so itself: what the engine makes of it is a detail, its lost connections are not.
-        level = logging.DEBUG if record.levelno < logging.WARNING or record.exc_info else record.levelno
-        logging.getLogger("contemplate").log(level, "engine: %s", redact(record.getMessage()))
+        # A run that fails says so itself, and a worker that cannot reach the database does; the rest is detail.
+        level = logging.DEBUG if record.levelno < logging.WARNING or record.exc_info else logging.INFO
+        # SQLAlchemy adds lines that help nobody who does not use it.
+        said = record.getMessage().partition("\n")[0]
+        logging.getLogger("contemplate").log(level, "engine: %s", redact(said))
 
 
 def _described(value: object) -> str:

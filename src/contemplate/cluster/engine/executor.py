@@ -10,6 +10,7 @@ import sqlalchemy
 from dbos import DBOS, DBOSConfig
 from pydantic import JsonValue
 
+from ...errors import ClusterError
 from ..site import Site
 from .connection import APPLICATION, VERSION, WORKFLOW, JsonSerializer, connections, use_own_log
 
@@ -20,6 +21,10 @@ LOOK_SECONDS = 0.2
 
 # Carries out a run, by its id and what was asked; returns what is known of it that is not in the journal.
 CarryOut = Callable[[str, Mapping[str, JsonValue]], Awaitable[JsonValue]]
+
+
+# As DBOS is one for the process, so is what it works for.
+_of_this_process: list[str] = []
 
 
 class Executor:
@@ -42,7 +47,14 @@ class Executor:
         self._pool: sqlalchemy.Engine | None = None
 
     async def start(self) -> None:
-        """Take runs from now on. The event loop stands still meanwhile: in it DBOS is to run what it takes."""
+        """Take runs from now on. The event loop stands still meanwhile: in it DBOS is to run what it takes.
+
+        Raises:
+            ClusterError: there is a worker in this process.
+        """
+        if _of_this_process:
+            raise ClusterError("there is a worker in this process", hint="give all to one, or start another process")
+        _of_this_process.append(self._worker)
         use_own_log()
         self._pool = connections(self._site, CONNECTIONS)
         config = DBOSConfig(
@@ -76,7 +88,9 @@ class Executor:
 
     async def stop(self, seconds: float) -> None:
         """Take nothing more, let what goes on end for at most so many seconds, and close all connections."""
+        if self._pool is None:
+            return
         # It looks once a second whether all has ended, and not at all if it is given no time.
         await asyncio.to_thread(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=math.ceil(seconds))
-        if self._pool is not None:
-            self._pool.dispose()
+        self._pool.dispose()
+        _of_this_process.remove(self._worker)

@@ -187,7 +187,7 @@ class RunQueue:
     def _working(self) -> Iterator[None]:
         try:
             yield
-        except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error) as problem:
+        except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error, error.DBOSException) as problem:
             raise cluster_error(self._site, getattr(problem, "orig", None) or problem) from None
 
 
