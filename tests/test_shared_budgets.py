@@ -368,6 +368,7 @@ class Locked:
     """An account that others have locked `times` times, and that keeps how long it was waited for."""
 
     shared = True
+    remote = False
 
     def __init__(self, times: int) -> None:
         self.times = times

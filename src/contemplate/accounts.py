@@ -74,6 +74,9 @@ class Account(Protocol):
     shared: bool
     """Whether other processes use it, so that nobody tells what they leave."""
 
+    remote: bool
+    """Whether it is reached over a network, so that no event loop may wait for it."""
+
     changed: set[Callable[[], None]]
     """Called, in any thread, when a run of this process leaves something."""
 
@@ -119,6 +122,7 @@ class MemoryAccount:
     """An account in the memory of one process."""
 
     shared: bool = False
+    remote: bool = False
     changed: set[Callable[[], None]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _spent: dict[float, Amounts] = field(default_factory=dict)

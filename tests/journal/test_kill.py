@@ -14,7 +14,7 @@ def test_nothing_is_paid_for_twice(where: str, request: pytest.FixtureRequest) -
     name = None
     if where == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres")
-        name = server.address(heartbeat=0.05)
+        name = server.address(heartbeat=0.3)
     report = kill.main(kills=5, seed=1, journal=name)
     assert report.kills.total() == 5
     assert report.kept

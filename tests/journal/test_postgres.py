@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 
 import anyio
 import anyio.lowlevel
@@ -14,13 +18,15 @@ import pytest
 from contemplate import Contemplator, Limits, planners
 from contemplate.errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, RunTaken
 from contemplate.journal import Journal, RunRecord, open_journal
+from contemplate.journal.group_commit import Write
 from contemplate.journal.postgres.leases import Leases
-from contemplate.journal.postgres.store import PostgresStore
+from contemplate.journal.postgres.store import PostgresStore, channel_of
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
 from ..patience import PATIENCE
 from ..postgres import PostgresServer
+from ..processes import Process
 from .test_store import ENTRIES, entry
 
 # Long enough that no process of these tests is ever late, whatever the machine does: only `silent` ones are suspected.
@@ -144,6 +150,75 @@ def test_text_that_no_database_has_is_an_error_of_its_own(open_: Callable[[], Jo
         journal.save(RunRecord(run_id="a\0b", question="", model="m"))
     journal.save(RunRecord(run_id="r", question="a\0b", model="m"))
     assert [run.question for run in journal.runs(status="running")] == ["a\0b"]
+
+
+def test_who_listens_is_told_of_each_run_that_changes(
+    open_: Callable[[], Journal], postgres: PostgresServer, schema: str
+) -> None:
+    journal = open_()
+    journal.load("")
+    with psycopg.connect(postgres.address().partition("?")[0], autocommit=True) as connection:
+        connection.execute(f"LISTEN {channel_of(schema)}")
+        journal.write([Write("r", [entry(0)]), Write("r", [entry(1)]), Write("s", [entry(0)])])
+        journal.append("long" * 2000, [], {})
+        told = [each.payload for each in connection.notifies(timeout=PATIENCE, stop_after=3)]
+    assert sorted(told) == ["", "r", "s"]
+
+
+STANDS_STILL = """
+import sys, anyio
+from contemplate import Contemplator, Limits, planners
+from contemplate.errors import RunTaken
+from contemplate.testing import ScriptedModel
+
+async def reply(request):
+    print("asked", flush=True)
+    await anyio.sleep(0.1)
+    return "yes"
+
+mind = Contemplator(
+    ScriptedModel(reply), planner=planners.sample(30), limits=Limits(concurrency=1), journal=sys.argv[1]
+)
+try:
+    mind.run_sync("So?", run_id="r")
+except RunTaken as error:
+    print("taken", error.partial is not None, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
+def test_a_process_that_stood_still_asks_nothing_more(postgres: PostgresServer, schema: str) -> None:
+    name = postgres.address(schema=schema, heartbeat=0.4)
+    command = [sys.executable, "-c", STANDS_STILL, name]
+    process = Process[str](command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        for _ in range(2):
+            assert process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGSTOP)
+        limits = Limits(concurrency=1)
+        model = ScriptedModel("yes")
+        with closing(open_journal(name)) as journal:
+            mind = Contemplator(model, planner=planners.sample(30), limits=limits, journal=journal)
+            while True:
+                try:
+                    result = mind.run_sync("So?", run_id="r")
+                    break
+                except RunInProgress:
+                    # It was heard of lately.
+                    continue
+            recorded, said = journal.entries("r"), process.stdout.fileno()
+            # What it asked before it was stopped.
+            os.set_blocking(said, False)
+            with suppress(BlockingIOError):
+                os.read(said, 10_000)
+            os.set_blocking(said, True)
+            process.send_signal(signal.SIGCONT)
+            told = b"".join(iter(lambda: os.read(said, 10_000), b""))
+            assert journal.entries("r") == recorded
+    process.wait(PATIENCE)
+    assert result.complete
+    assert told == b"taken True\n"
 
 
 class TestWhoHasARun:

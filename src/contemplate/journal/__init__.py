@@ -2,6 +2,7 @@
 
 entries          the records
 journal          the records as rows
+holding          a run that is taken for a block
 store            what it needs of a database
 sqlite           a file, or memory
 postgres         a database that many machines use

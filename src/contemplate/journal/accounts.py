@@ -48,6 +48,7 @@ class JournalAccount:
 
     def __init__(self, journal: Journal, budget: str, seconds: float) -> None:
         self.shared = journal.key is not None
+        self.remote = journal.remote
         self.changed: set[Callable[[], None]] = set()
         self._journal = journal
         self._key = (budget, seconds)

@@ -86,7 +86,7 @@ class Store(Protocol):
         Args:
             work: what is to be done.
             patience: for how many seconds others are waited for.
-            runs: those of which it writes.
+            runs: those of which it writes; then it does not look at what its statements return.
             once: whether it makes a difference to do it twice.
 
         Raises:

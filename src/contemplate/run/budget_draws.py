@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
@@ -64,14 +65,23 @@ class Draw:
         self._window = budget.window()
         self._standing = Standing(ZERO, ZERO, ZERO, 1)
         self._settlements: list[Settlement] = []
+        self._settling = threading.Lock()
+        # Set where something is to be done in a thread, as the account is remote: settling, and looking.
+        self._to_do = anyio.Event()
+        self._loop = anyio.lowlevel.current_token()
         self._slow = False
 
     # Looking
 
     def look(self) -> None:
-        """See what is left now; not while others have the account locked, as a reservation is checked in any case."""
+        """See what is left now; not while others have the account locked, as a reservation is checked in any case.
+
+        What is left of a remote account is known a little later.
+        """
         self._settle_quickly()
         self._window = self.budget.window()
+        if self._account.remote:
+            return
         # A broken journal is the error of the reservation that follows.
         try:
             self._standing = self._account.look(self._window.opened, self._run, 0.0)
@@ -175,6 +185,9 @@ class Draw:
         self._settle_quickly()
 
     def _settle_quickly(self) -> None:
+        if self._account.remote:
+            call_soon(self._loop, self._wake)
+            return
         try:
             self._settle(0.0 if self._slow else QUICK)
             self._slow = False
@@ -184,20 +197,25 @@ class Draw:
             # The next reservation fails with it, and `close` says so.
             return
 
+    def _wake(self) -> None:
+        self._to_do.set()
+
     def _settle(self, patience: float) -> None:
-        if not self._settlements:
-            return
-        settled = tuple(self._settlements)
-        self._account.settle(settled, patience)
-        del self._settlements[: len(settled)]
+        with self._settling:
+            settled = tuple(self._settlements)
+            if settled:
+                self._account.settle(settled, patience)
+                del self._settlements[: len(settled)]
 
     async def _patiently(self, act: Callable[[float], T]) -> T:
         """Return what `act` returns, called in the event loop, or in a thread where it has to wait."""
-        try:
-            return act(QUICK)
-        except JournalBusy:
-            patience = max(QUICK, min(PATIENCE, anyio.current_effective_deadline() - anyio.current_time()))
-            return await anyio.to_thread.run_sync(act, patience, limiter=anyio.CapacityLimiter(1))
+        if not self._account.remote:
+            try:
+                return act(QUICK)
+            except JournalBusy:
+                pass
+        patience = max(QUICK, min(PATIENCE, anyio.current_effective_deadline() - anyio.current_time()))
+        return await anyio.to_thread.run_sync(act, patience, limiter=anyio.CapacityLimiter(1))
 
     # Waiting
 
@@ -228,15 +246,24 @@ class Draw:
         return self._account.shared
 
     async def renew(self) -> None:
-        """Renew the lease until the run ends."""
+        """Renew the lease until the run ends, and settle and look where the account is remote."""
         with self.scope:
             while True:
-                await anyio.sleep(RENEW)
+                with anyio.move_on_after(RENEW) as waiting:
+                    await self._to_do.wait()
                 try:
-                    await self._patiently(lambda patience: self._account.renew(self._run, patience))
+                    if waiting.cancelled_caught:
+                        await self._patiently(lambda patience: self._account.renew(self._run, patience))
+                    else:
+                        self._to_do = anyio.Event()
+                        await self._patiently(self._catch_up)
                 except JournalError:
                     # What was reserved counts as spent until it is settled.
-                    continue
+                    await anyio.sleep(POLL)
+
+    def _catch_up(self, patience: float) -> None:
+        self._settle(patience)
+        self._standing = self._account.look(self._window.opened, self._run, patience)
 
     async def close(self, *, wait: bool) -> None:
         """End to draw; with `wait`, a journal that is locked is waited for."""
@@ -248,12 +275,14 @@ class Draw:
 
         try:
             try:
-                close(QUICK)
+                if not (self._account.remote and wait):
+                    close(QUICK)
+                    return
             except JournalBusy:
                 if not wait:
                     raise
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(close, LAST_WAIT, limiter=anyio.CapacityLimiter(1))
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(close, LAST_WAIT, limiter=anyio.CapacityLimiter(1))
         except JournalError as error:
             # What was reserved counts as spent.
             logging.getLogger("contemplate").warning("budget %r was not settled: %s", self.budget.name, error)

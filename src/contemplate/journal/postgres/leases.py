@@ -54,7 +54,9 @@ _SUSPECT = f"""
     WHERE holder = %s AND renewed < {_NOW} - {SUSPECTED} * heartbeat
 """  # noqa: S608
 _LIFE = f"""
-    SELECT host, pid, {_NOW} - renewed, coalesce({_NOW} - suspected, 0) >= {OVER} * heartbeat, suspected IS NOT NULL
+    SELECT
+        host, pid, heartbeat, {_NOW} - renewed,
+        coalesce({_NOW} - suspected, 0) >= {OVER} * heartbeat, suspected IS NOT NULL
     FROM holders WHERE holder = %s FOR UPDATE
 """  # noqa: S608
 _ALL_MINE = "SELECT run_id, generation FROM leases WHERE holder = %s"
@@ -78,6 +80,7 @@ class _Refused(NamedTuple):
 
     host: str
     pid: int
+    heartbeat: float
     silent: float
     suspected: bool
 
@@ -117,7 +120,11 @@ class Leases:
             who = f"process {taken.pid} on {taken.host}"
             if taken.suspected:
                 raise JournalBusy(f"run {run_id!r} is that of {who}, not heard of for {taken.silent:.1f} s")
-            raise RunInProgress(f"run {run_id!r} is active: {who}", hint="wait until it ends, or stop it")
+            after = (SUSPECTED + OVER) * taken.heartbeat
+            raise RunInProgress(
+                f"run {run_id!r} is active: {who}, heard of {taken.silent:.1f} s ago",
+                hint=f"wait until it ends, or stop it; if it has died, its runs can be taken {after:.0f} s after that",
+            )
         with self._lock:
             self._held[run_id] = taken
             self._given_back.pop(run_id, None)
@@ -172,9 +179,9 @@ class Leases:
         if holder != self.holder:
             connection.execute(_SUSPECT, (holder,))
             life = connection.execute(_LIFE, (holder,)).fetchone()
-            if life is not None and not life[3]:
-                host, pid, silent, _, suspected = life
-                return _Refused(host, pid, silent, suspected)
+            if life is not None and not life[4]:
+                host, pid, heartbeat, silent, _, suspected = life
+                return _Refused(host, pid, heartbeat, silent, suspected)
         taken = connection.execute(_TAKE, (self.holder, run_id)).fetchone()
         assert taken is not None  # noqa: S101
         return int(taken[0])

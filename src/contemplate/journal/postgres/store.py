@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import lru_cache, partial
 from typing import TypeVar
 
@@ -66,17 +66,22 @@ class PostgresStore:
             return work(_Translated(connection))
 
         try:
-            return self.transact(fenced, patience, once=once)
+            return self.transact(fenced, patience, once=once, together=bool(runs))
         except JournalError as error:
             taken = self.leases.lost_by(error.__cause__) if isinstance(error.__cause__, psycopg.Error) else None
             if taken is None:
                 raise
             raise taken from None
 
-    def transact(self, work: Callable[[PostgresConnection], T], patience: float, *, once: bool = False) -> T:
-        """Return what `work` returns, in a transaction. See `Store.write`."""
+    def transact(
+        self, work: Callable[[PostgresConnection], T], patience: float, *, once: bool = False, together: bool = False
+    ) -> T:
+        """Return what `work` returns, in a transaction. See `Store.write`.
+
+        With `together`, its statements are sent together: one journey to the server, and not one for each.
+        """
         until = time.monotonic() + patience
-        return self._tried(partial(self._transaction, work, once, until), until)
+        return self._tried(partial(self._transaction, work, once, together, until), until)
 
     def make(self, connection: SQLConnection, tables: Tables) -> None:
         """Do nothing: they are there."""
@@ -146,20 +151,26 @@ class PostgresStore:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _transaction(
-        self, work: Callable[[PostgresConnection], T], once: bool, until: float, connection: PostgresConnection
+        self,
+        work: Callable[[PostgresConnection], T],
+        once: bool,
+        together: bool,
+        until: float,
+        connection: PostgresConnection,
     ) -> T:
         number: str | None = None
+        ending = False
         try:
-            # Sent together, as far as nothing waits for an answer: a journey to the server and back, and not one each.
-            with connection.pipeline():
+            with connection.pipeline() if together else nullcontext():
                 connection.execute("BEGIN")
                 number = _transaction_number(connection) if once else None
                 done = work(connection)
+                ending = True
                 connection.execute("COMMIT")
         except BaseException as error:
             with suppress(psycopg.Error):
                 connection.execute("ROLLBACK")
-            lost = isinstance(error, psycopg.OperationalError) and error.sqlstate is None and number is not None
+            lost = ending and number is not None and isinstance(error, psycopg.OperationalError)
             if not lost or not self._was_committed(number or "", max(until, time.monotonic() + TO_KNOW)):
                 raise
         return done
