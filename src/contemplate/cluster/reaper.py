@@ -13,10 +13,11 @@ from . import roster
 from .engine.run_queue import RunQueue
 from .site import Site
 
-# How often in a heartbeat each worker looks, and how many looks in a row must find a worker silent. A worker says
-# three times in that time that it is alive; and it ends within two heartbeats after it has died.
-LOOKS = 2
-SILENT_LOOKS = 3
+# How often in a heartbeat each worker says that it is alive, and looks at the others; and how many looks in a row must
+# find one silent. So a worker is dead within one and a quarter heartbeats, after it has missed four times to say a word;
+# then the journal's lease on its runs takes the better part of another one.
+LOOKS = 4
+SILENT_LOOKS = 4
 _LOCK = sql.SQL("SELECT {}(hashtextextended(%s, 0))")
 
 

@@ -64,7 +64,7 @@ def work(
         minds: the names of the contemplators that answer: "app:mind" for `mind` in the module `app`, or names that were
             given to `register`. Their runs are written down in `journal`, whatever they say themselves.
         journal: a database, as "postgresql://me@db/app"; with "?heartbeat=2", for seconds, workers say more often that
-            they are alive. After two of them without a word, the runs of a worker go to others.
+            they are alive. A little more than two of them without a word, and the runs of a worker are others'.
         concurrency: how many runs of each contemplator go on at once.
         drain_seconds: how long runs may go on after a SIGTERM.
         announce: is told, in one line, that the worker is there. By default the line is printed.
