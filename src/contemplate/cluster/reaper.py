@@ -14,7 +14,7 @@ from .engine.run_queue import RunQueue
 from .site import Site
 
 # How often in a heartbeat each worker says that it is alive, and looks at the others; and how many looks in a row must
-# find one silent. So a worker is dead within one and a quarter heartbeats, after it has missed four times to say a word;
+# find one silent. So a worker is dead within one and a quarter heartbeats, after it has missed four times to say so;
 # then the journal's lease on its runs takes the better part of another one.
 LOOKS = 4
 SILENT_LOOKS = 4
