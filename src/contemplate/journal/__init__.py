@@ -22,7 +22,7 @@ from .entries import Entry, RunRecord
 from .journal import Journal
 from .shared_answers import SharedAnswers
 
-__all__ = ["POSTGRES", "Entry", "Journal", "RunRecord", "SharedAnswers", "open_journal"]
+__all__ = ["Entry", "Journal", "RunRecord", "SharedAnswers", "open_journal"]
 
 POSTGRES = ("postgresql://", "postgres://")
 _SQLITE_PREFIX = "sqlite:///"

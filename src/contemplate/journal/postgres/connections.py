@@ -23,6 +23,7 @@ from .address import PostgresAddress
 MOST = 8
 # Seconds within which a server answers, or is not there.
 LEAST_TO_CONNECT, MOST_TO_CONNECT = 2, 10
+KNOWN_TO_BE_AWAY = 5.0
 
 # A partition is noticed within about ten seconds, also by who only waits for an answer.
 _NETWORK = {
@@ -68,6 +69,7 @@ class Connections:
         self._close = weakref.finalize(self, _close_all, self._idle, os.getpid())
         # Before the first answer, an error is the user's: another address, another password.
         self._known = False
+        self._failed = -math.inf
 
     @contextmanager
     def lent(self, until: float) -> Iterator[PostgresConnection]:
@@ -96,11 +98,21 @@ class Connections:
 
     def _connect(self, until: float) -> PostgresConnection:
         given = {name: str(value) for name, value in conninfo_to_dict(self._address.conninfo).items()}
-        seconds = min(max(math.ceil(until - time.monotonic()), LEAST_TO_CONNECT), MOST_TO_CONNECT)
+        left, since = until - time.monotonic(), time.monotonic() - self._failed
+        if left < LEAST_TO_CONNECT and since < KNOWN_TO_BE_AWAY:
+            # Who has little time does not spend it on what was not there a moment ago.
+            raise JournalBusy(f"journal {self._address.name} cannot be reached")
+        seconds = min(max(math.ceil(left), LEAST_TO_CONNECT), MOST_TO_CONNECT)
         options = f"{_OPTIONS} {given.pop('options', '')} -c search_path={self._address.schema}"
         settings = {"connect_timeout": str(seconds), **_NETWORK, **given, "options": options, "client_encoding": "UTF8"}
-        connection = PostgresConnection.connect(make_conninfo("", **settings), autocommit=True, row_factory=tuple_row)
-        self._known = True
+        try:
+            connection = PostgresConnection.connect(
+                make_conninfo("", **settings), autocommit=True, row_factory=tuple_row
+            )
+        except psycopg.Error:
+            self._failed = time.monotonic()
+            raise
+        self._known, self._failed = True, -math.inf
         return connection
 
     def _take_back(self, connection: PostgresConnection) -> None:

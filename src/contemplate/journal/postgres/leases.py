@@ -31,8 +31,8 @@ from .heartbeat import RenewalThread
 # In heartbeats: when a process is suspected, when its runs may be taken after that, and for how long it may itself be
 # sure of them after it last said that it lives.
 SUSPECTED, OVER, SURE = 1.2, 0.8, 1.5
-# For how many seconds taking and giving back a run may take.
-PATIENCE = 5.0
+# For how many seconds taking a run may take, and giving it back.
+PATIENCE, LAST_WAIT = 5.0, 1.0
 KEPT = 86_400.0
 # The state in SQL of a transaction that wrote of a run which others have taken.
 TAKEN = "CT001"
@@ -192,7 +192,7 @@ class Leases:
             self._lost.discard(run_id)
             self._given_back[run_id] = generation
         try:
-            self._transact(lambda connection: connection.execute(_GIVE, (run_id, self.holder, generation)), PATIENCE)
+            self._transact(lambda connection: connection.execute(_GIVE, (run_id, self.holder, generation)), LAST_WAIT)
         except JournalError:
             # With the next heartbeat; or never, and then others find it over.
             return
