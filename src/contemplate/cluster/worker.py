@@ -216,14 +216,8 @@ class Worker:
         assert task is not None  # noqa: S101
         self._going_on[task] = run_id
         try:
-            asked = Submission.model_validate(data)
+            asked = _understood(run_id, data)
             await self._until_recorded(self._minds[asked.mind], run_id, asked)
-        except ValidationError as error:
-            problem = ClusterError(
-                f"run {run_id!r} was submitted in another form: {validation_problems(error)}",
-                hint="let clients and workers have the same version of contemplate-ai",
-            )
-            return error_info(problem).model_dump(mode="json")
         except Exception as error:
             return error_info(error).model_dump(mode="json")
         finally:
@@ -247,3 +241,18 @@ class Worker:
             raise ClusterError(
                 f"run {run_id!r} was answered, and that could not be recorded", hint="submit it again: it goes on"
             )
+
+
+def _understood(run_id: str, data: Mapping[str, JsonValue]) -> Submission:
+    """Return what was submitted.
+
+    Raises:
+        ClusterError: it has another form than it has here.
+    """
+    try:
+        return Submission.model_validate(data)
+    except ValidationError as error:
+        raise ClusterError(
+            f"run {run_id!r} was submitted in another form: {validation_problems(error)}",
+            hint="let clients and workers have the same version of contemplate-ai",
+        ) from None
