@@ -35,7 +35,7 @@ from contemplate.testing.faulty import ChatAnswer, Exchange
 
 LONGEST = 0.9
 # In a database a process is known to be dead only after a while, for which the next one waits.
-LONGEST_ELSEWHERE = 4.0
+LONGEST_ELSEWHERE = 2.0
 QUESTION = "What is to be done?"
 NEEDS = {4: [1], 5: [1, 2], 6: [4], 7: []}
 TASKS = [{"title": f"T{i}", "prompt": f"Do number {i}.", "needs": NEEDS.get(i, [])} for i in range(1, 8)]

@@ -34,6 +34,7 @@ SUSPECTED, OVER, SURE = 1.2, 0.8, 1.5
 # For how many seconds taking a run may take, and giving it back.
 PATIENCE, LAST_WAIT = 5.0, 1.0
 KEPT = 86_400.0
+UNWATCHED = 1.0
 # The state in SQL of a transaction that wrote of a run which others have taken.
 TAKEN = "CT001"
 
@@ -46,10 +47,10 @@ _FREE = "INSERT INTO leases (run_id, holder, generation) VALUES (%s, %s, nextval
 _WHOSE = "SELECT holder FROM leases WHERE run_id = %s FOR UPDATE"
 _TAKE = "UPDATE leases SET holder = %s, generation = nextval('generations') WHERE run_id = %s RETURNING generation"
 _GIVE = "DELETE FROM leases WHERE run_id = %s AND holder = %s AND generation = %s"
-# A suspicion that nobody has watched for a heartbeat begins anew.
+# A suspicion that nobody has watched for a heartbeat begins anew; of short ones, some may be late.
 _SUSPECT = f"""
     UPDATE holders SET
-        suspected = CASE WHEN watched > {_NOW} - heartbeat THEN suspected ELSE {_NOW} END,
+        suspected = CASE WHEN watched > {_NOW} - greatest(heartbeat, {UNWATCHED}) THEN suspected ELSE {_NOW} END,
         watched = {_NOW}
     WHERE holder = %s AND renewed < {_NOW} - {SUSPECTED} * heartbeat
 """  # noqa: S608
