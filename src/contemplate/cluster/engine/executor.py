@@ -15,7 +15,7 @@ from ..site import Site
 from .connection import APPLICATION, VERSION, WORKFLOW, JsonSerializer, connections, use_own_log
 
 THREADS = 8
-CONNECTIONS = 12
+CONNECTIONS = 6
 # How often a queue is asked for more, by each worker that has room, in seconds.
 LOOK_SECONDS = 0.2
 
