@@ -166,8 +166,7 @@ class Worker:
                     await self._stop(seconds, queue, executor, pulse)
 
             try:
-                with told_as_ours(self._site):
-                    await executor.start()
+                await executor.start()
                 pulse.start()
                 yield stop
             finally:

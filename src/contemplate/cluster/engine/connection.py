@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import sqlalchemy
-from dbos import Serializer
+from dbos import Serializer, error
 
 from ...redaction import redact
-from ..site import Site
+from ..site import Site, cluster_error
 
 # The same for all clients and workers: whoever has another one sees none of their runs.
 APPLICATION = "contemplate"
@@ -46,6 +48,15 @@ def connections(site: Site, size: int) -> sqlalchemy.Engine:
     return sqlalchemy.create_engine(
         "postgresql+psycopg://", creator=connect, pool_size=size, max_overflow=0, pool_timeout=30, pool_pre_ping=True
     )
+
+
+@contextmanager
+def working(site: Site) -> Iterator[None]:
+    """Turn errors of DBOS and of its connections in the block into `ClusterError`, without secrets."""
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error, error.DBOSException) as problem:
+        raise cluster_error(site, getattr(problem, "orig", None) or problem) from None
 
 
 def use_own_log() -> None:

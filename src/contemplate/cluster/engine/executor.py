@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from ...errors import ClusterError
 from ..site import Site
-from .connection import APPLICATION, VERSION, WORKFLOW, JsonSerializer, connections, use_own_log
+from .connection import APPLICATION, VERSION, WORKFLOW, JsonSerializer, connections, use_own_log, working
 
 THREADS = 8
 CONNECTIONS = 6
@@ -50,7 +50,7 @@ class Executor:
         """Take runs from now on. The event loop stands still meanwhile: in it DBOS is to run what it takes.
 
         Raises:
-            ClusterError: there is a worker in this process.
+            ClusterError: there is a worker in this process, or the tables of queues cannot be made.
         """
         if _of_this_process:
             raise ClusterError("there is a worker in this process", hint="give all to one, or start another process")
@@ -77,14 +77,15 @@ class Executor:
             return await self._carry_out(DBOS.workflow_id, asked)
 
         DBOS.listen_queues(self._minds)
-        DBOS.launch()
-        for mind in self._minds:
-            await DBOS.register_queue_async(
-                mind,
-                worker_concurrency=self._concurrency,
-                polling_interval_sec=LOOK_SECONDS,
-                on_conflict="always_update",
-            )
+        with working(self._site):
+            DBOS.launch()
+            for mind in self._minds:
+                await DBOS.register_queue_async(
+                    mind,
+                    worker_concurrency=self._concurrency,
+                    polling_interval_sec=LOOK_SECONDS,
+                    on_conflict="always_update",
+                )
 
     async def stop(self, seconds: float) -> None:
         """Take nothing more, let what goes on end for at most so many seconds, and close all connections."""

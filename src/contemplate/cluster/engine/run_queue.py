@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-import psycopg
 import sqlalchemy
 from dbos import DBOSClient, WorkflowStatus, error
 from pydantic import JsonValue, ValidationError
 
 from ...data import Data
 from ...result import ErrorInfo
-from ..site import Site, cluster_error
+from ..site import Site
 from ..submission import Submission
-from .connection import APPLICATION, WORKFLOW, JsonSerializer, connections, use_own_log
+from .connection import APPLICATION, WORKFLOW, JsonSerializer, connections, use_own_log, working
 
 CONNECTIONS = 4
 AT_ONCE = 500
@@ -99,7 +97,7 @@ class RunQueue:
 
     def submit(self, run_id: str, asked: Submission) -> bool:
         """Put a run into the queue of its contemplator; return False if there is one of that id, and change nothing."""
-        with self._working():
+        with working(self._site):
             try:
                 self._client.enqueue(
                     {
@@ -120,7 +118,7 @@ class RunQueue:
         if found is not None and found.state == "cancelled":
             self.give_back([run_id], asked.mind)
             return
-        with self._working():
+        with working(self._site):
             if found is not None and found.state == "over":
                 # What it was is in the journal. So a run is one workflow, by one name, however often it goes on.
                 self._client.delete_workflows([run_id])
@@ -133,7 +131,7 @@ class RunQueue:
     def runs(self, run_ids: Sequence[str], *, with_question: bool = False) -> list[QueuedRun]:
         """Return those of the runs that were submitted."""
         found: list[WorkflowStatus] = []
-        with self._working():
+        with working(self._site):
             for start in range(0, len(run_ids), AT_ONCE):
                 some = list(run_ids[start : start + AT_ONCE])
                 found += self._client.list_workflows(workflow_ids=some, load_input=with_question)
@@ -141,7 +139,7 @@ class RunQueue:
 
     def cancel(self, run_id: str) -> None:
         """Take a run out of its queue, or from its worker, which is told; nothing happens to one that is over."""
-        with self._working():
+        with working(self._site):
             self._client.cancel_workflow(run_id)
             with self._pool.connect() as connection:
                 connection.execute(
@@ -153,12 +151,12 @@ class RunQueue:
     def give_back(self, run_ids: Collection[str], mind: str) -> None:
         """Put runs back into the queue of `mind`, whoever has them: who does so no longer has them."""
         if run_ids:
-            with self._working():
+            with working(self._site):
                 self._client.resume_workflows(list(run_ids), queue_name=mind)
 
     def runs_of(self, workers: Collection[str]) -> list[QueuedRun]:
         """Return the runs that these workers have."""
-        with self._working():
+        with working(self._site):
             found = self._client.list_workflows(
                 status="PENDING", executor_id=list(workers), load_input=False, load_output=False
             )
@@ -180,15 +178,8 @@ class RunQueue:
     def _read(self, query: str) -> Sequence[Sequence[Any]]:
         # What its public calls would fetch row by row. The name of the schema was checked where it came in.
         text = sqlalchemy.text(query.format(table=f'"{self._site.engine_schema}".workflow_status'))
-        with self._working(), self._pool.connect() as connection:
+        with working(self._site), self._pool.connect() as connection:
             return connection.execute(text).fetchall()
-
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error, error.DBOSException) as problem:
-            raise cluster_error(self._site, getattr(problem, "orig", None) or problem) from None
 
 
 def _queued_run(found: WorkflowStatus) -> QueuedRun:
