@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 
 import psycopg
-import pytest
 
-from contemplate.errors import ClusterError
 from contemplate.journal import open_journal
 
 from ..postgres import PostgresServer
-from .stage import voters, worker_in_thread
+from ..processes import ROOT, run
 
 
 def test_a_user_without_rights_is_told_so(postgres: PostgresServer) -> None:
@@ -24,5 +23,7 @@ def test_a_user_without_rights_is_told_so(postgres: PostgresServer) -> None:
             journal.load("")
         # What is left to make are the tables of the queues.
         connection.execute("REVOKE CREATE ON DATABASE postgres FROM limited")
-    with pytest.raises(ClusterError, match="permission denied"), worker_in_thread(limited, {"voters": voters}):
-        pass
+    command = [sys.executable, "-m", "contemplate", "worker", "tests.cluster.stage:voters", "--journal", limited]
+    done = run(command, 60, cwd=ROOT)
+    assert done.returncode == 1
+    assert f"cluster on {address.replace('postgres@', '')}: permission denied" in done.stderr
