@@ -36,6 +36,7 @@ IMPORTED = (
     *("httpx2", "rich.live", "structlog"),
 )
 SERVER = ("contemplate.server", "contemplate.server.app", "uvicorn")
+WORKER = ("contemplate.cluster.worker", "sqlalchemy.dialects.postgresql.psycopg")
 
 
 def copy_on_request(control: socket.socket) -> Callable[[], object]:
@@ -49,7 +50,7 @@ def copy_on_request(control: socket.socket) -> Callable[[], object]:
         if not message:
             sys.exit()
         asked = json.loads(message)
-        for name in {*IMPORTED, *(SERVER if asked["serves"] else ())} - done:
+        for name in {*IMPORTED, *(SERVER if asked["serves"] else ()), *(WORKER if asked["works"] else ())} - done:
             # What an import warns of is an error, as in all tests.
             with warnings.catch_warnings():
                 warnings.simplefilter("error")

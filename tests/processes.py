@@ -95,6 +95,7 @@ def _as_copy(asked: Mapping[str, Any]) -> dict[str, Any] | None:
         "folder": os.path.abspath(asked["cwd"] or os.curdir),
         "environment": environment,
         "serves": "contemplate.server" in what or rest[:1] in (["serve"], ["view"]),
+        "works": rest[:1] == ["worker"],
     }
 
 

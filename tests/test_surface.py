@@ -15,7 +15,7 @@ import pytest
 
 import contemplate
 
-HOMES = "aggregators answers errors events journal models modes notebook planners strategies testing"
+HOMES = "aggregators answers cluster errors events journal models modes notebook planners strategies testing"
 PUBLIC = ["", *(f".{home}" for home in HOMES.split())]
 PROVIDERS = re.compile(
     r"\b(openai\.|httpx|aiohttp|tenacity|structlog|starlette|uvicorn|xllamacpp|mcp\.(?!mcp_tools)|mcp_types|rich\.)"

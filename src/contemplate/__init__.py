@@ -3,7 +3,7 @@
 The map of the package, from the roof down; each line imports only from those below it:
 
     cli, notebook                  the command line; runs in the cells of a notebook
-    server                         an OpenAI-compatible backend
+    server, cluster                an OpenAI-compatible backend; runs on many machines
     comparison                     several ways on the same questions: accuracy, intervals, cost
     contemplator                   ask(), and Contemplator, which assembles the parts
     batch                          many questions, a few at a time
@@ -31,7 +31,7 @@ from ._version import __version__
 # Type checkers treat it as typing.TYPE_CHECKING; importing typing would take longer than starting the interpreter.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from . import aggregators, answers, errors, events, journal, models, modes, planners, strategies, testing
+    from . import aggregators, answers, cluster, errors, events, journal, models, modes, planners, strategies, testing
     from .agents.agent import Agent
     from .agents.checks import checked
     from .agents.self_refine import refined
@@ -105,6 +105,7 @@ _HOMES = {
 _MODULES = (
     "aggregators",
     "answers",
+    "cluster",
     "errors",
     "events",
     "journal",
@@ -155,6 +156,7 @@ __all__ = [
     "ask",
     "ask_sync",
     "checked",
+    "cluster",
     "compare",
     "compare_sync",
     "errors",

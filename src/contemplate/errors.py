@@ -26,6 +26,9 @@
     |   +-- QuorumNotReached       too few tasks were answered
     +-- LimitExceeded              a limit stopped the run before there was any answer
     +-- BatchStopped               so many questions of a batch failed in a row that the rest was not asked
+    +-- ClusterError               what was asked of workers cannot be done
+    |   +-- RunCancelled           the run was cancelled
+    |   +-- RunNotOver             the run is not over in the time that was given
     +-- JournalError               a journal cannot be read or written, or its run cannot be continued
         +-- JournalBusy            other processes wrote to it for too long
         +-- RunInProgress          the run is active already, here or in another process
@@ -249,6 +252,18 @@ class LimitExceeded(ContemplateError):
 
 class BatchStopped(ContemplateError):
     """Raised when so many questions of a batch failed in a row that the rest was not asked."""
+
+
+class ClusterError(ContemplateError):
+    """Raised when what was asked of workers cannot be done."""
+
+
+class RunCancelled(ClusterError):
+    """Raised in place of the result of a run that was cancelled; what there was of it is in `partial`."""
+
+
+class RunNotOver(ClusterError):
+    """Raised when a run is not over in the time that was given; it goes on."""
 
 
 class JournalError(ContemplateError):

@@ -222,6 +222,8 @@ sys.exit(main(sys.argv[1:]))
         ("xllamacpp", ["ask", "x"], "contemplate-ai[local]', set OPENAI_API_KEY, or choose a --model"),
         ("xllamacpp", ["ask", "x", "--model", "local:qwen2.5-coder-0.5b"], "contemplate-ai[local]"),
         ("uvicorn", ["serve", *NOWHERE], "contemplate-ai[server]"),
+        ("dbos", ["submit", "x", "--journal", "postgresql://127.0.0.1:1/x"], "contemplate-ai[cluster]"),
+        ("psycopg", ["worker", "app:mind", "--journal", "postgresql://127.0.0.1:1/x"], "contemplate-ai[cluster]"),
     ],
 )
 def test_a_missing_extra_is_named(

@@ -49,6 +49,8 @@ def test_help_loads_nothing_of_anybody_elses(arguments: list[str]) -> None:
         "contemplate._version",
         "contemplate.cli",
         "contemplate.cli.arguments",
+        "contemplate.cli.cluster",
+        "contemplate.cli.cluster.options",
         "contemplate.cli.serve_options",
     }
 

@@ -12,6 +12,7 @@ runs             the list of runs, and one run as a tree (call_tree)
 models           local models: the list, and fetching one
 viewer           runs in a browser
 serve            the server
+cluster          workers, and questions for them
 
 watch            making a run, and showing it
 view             which view shows a run: live_view on a terminal, plain_view elsewhere, json_view

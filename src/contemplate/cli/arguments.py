@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
+from .cluster.options import add_cluster_commands
 from .serve_options import DESCRIPTION, add_serve_options
 
 MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "verify", "program")
@@ -25,7 +26,7 @@ are written down; CONTEMPLATE_SERVER_KEYS, of clients of serve"""
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Return the options in `arguments`; wrong usage ends the process with exit code 2."""
     options = parser().parse_args(arguments)
-    if options.command == "ask":
+    if options.command in ("ask", "submit"):
         options.question = " ".join(options.question)
         if options.json and options.events:
             parser().error("--json and --events exclude each other")
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     _add_models(commands)
     _add_prompts(commands)
     _add_serve(commands)
+    add_cluster_commands(commands, MODES, _above_zero, _add_debugging)
     _add_completion(commands)
     return whole
 

@@ -33,7 +33,7 @@ def ask(options: argparse.Namespace) -> int:
     """Ask the question, show the run, and return the exit code."""
     view = view_for(options)
     try:
-        question = _question(options.question)
+        question = question_in(options.question)
         model = model_named(options.model)
         limits = limits_in(options)
         prompts, tools = prompts_in(options), tools_in(options)
@@ -99,7 +99,12 @@ def _labels(
     }
 
 
-def _question(given: str) -> str:
+def question_in(given: str) -> str:
+    """Return the question that was given, or standard input for "-".
+
+    Raises:
+        ConfigurationError: it is empty.
+    """
     # An argument that Python could not decode in the locale's encoding holds its bytes as surrogates.
     question = sys.stdin.read() if given == "-" else os.fsencode(given).decode("utf-8", errors="replace")
     if not question.strip():

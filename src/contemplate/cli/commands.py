@@ -5,10 +5,31 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from collections.abc import Callable
+from importlib import import_module
 
 from .console import discard_output, log_to_standard_error, say, use_utf_8
 from .errors import exit_code_of, say_error
 from .exit_codes import FAILED, INTERRUPTED
+
+_HOMES = {
+    "ask": (".ask", "ask"),
+    "batch": (".batch", "batch"),
+    "cluster": (".cluster.status", "status"),
+    "compare": (".compare", "compare"),
+    "completion": (".shell_completion", "completion"),
+    "models": (".models", "models"),
+    "prompts": (".prompts", "prompts"),
+    "reaggregate": (".rerun", "rerun"),
+    "replay": (".rerun", "rerun"),
+    "resume": (".rerun", "rerun"),
+    "runs": (".runs", "runs"),
+    "serve": (".serve", "serve"),
+    "show": (".runs", "show"),
+    "submit": (".cluster.submit", "submit"),
+    "view": (".viewer", "view"),
+    "worker": (".cluster.worker", "worker"),
+}
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -36,43 +57,6 @@ def run_command(options: argparse.Namespace) -> int:
 
 def _dispatch(options: argparse.Namespace) -> int:
     # Each command imports only what it needs itself.
-    match options.command:
-        case "ask":
-            from .ask import ask
-
-            return ask(options)
-        case "batch":
-            from .batch import batch
-
-            return batch(options)
-        case "compare":
-            from .compare import compare
-
-            return compare(options)
-        case "runs" | "show":
-            from .runs import runs, show
-
-            return runs(options) if options.command == "runs" else show(options)
-        case "resume" | "replay" | "reaggregate":
-            from .rerun import rerun
-
-            return rerun(options)
-        case "models":
-            from .models import models
-
-            return models(options)
-        case "view":
-            from .viewer import view
-
-            return view(options)
-        case "completion":
-            from .shell_completion import completion
-
-            return completion(options)
-        case "prompts":
-            from .prompts import prompts
-
-            return prompts(options)
-    from .serve import serve
-
-    return serve(options)
+    module, function = _HOMES[options.command]
+    command: Callable[[argparse.Namespace], int] = getattr(import_module(module, __package__), function)
+    return command(options)

@@ -99,8 +99,8 @@ async def execute(
                         conclusion = as_conclusion(await aggregator(ctx.question, state.outbox, ctx))
                 except Exception as error:
                     failure = as_contemplate_error(AggregationError, "the aggregator", error)
-            if conclusion is not None and (state.planned_tasks or state.planner.calling):
-                await conclude()
+            if conclusion is not None:
+                await _record(conclude, state)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         raise sole(errors) from None
@@ -127,6 +127,11 @@ async def execute(
     if incomplete or _left_something_out(ctx):
         conclusion = conclusion.model_copy(update={"complete": False})
     return conclusion
+
+
+async def _record(conclude: Callable[[], Awaitable[None]], state: RunState) -> None:
+    if state.planned_tasks or state.planner.calling:
+        await conclude()
 
 
 def _left_something_out(ctx: RunContext) -> bool:

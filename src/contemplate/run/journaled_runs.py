@@ -110,14 +110,19 @@ def _is_answered(record: RunRecord) -> bool:
 def _answer_of(record: RunRecord, parts: Parts, job: Job, configuration: Mapping[str, str]) -> RunResult[Any]:
     _check_question(record, job)
     _check_configuration(record, configuration)
-    return _stored_result(parts, record)
+    return stored_result(record, parts.output)
 
 
 def _check_question(before: RunRecord, job: Job) -> None:
     if (before.question, before.images) != (job.question, job.images):
-        raise ConfigurationError(f"run {before.run_id!r} has another question", hint=_OTHERWISE)
+        raise another_question(before.run_id)
     if before.history != job.history:
         raise ConfigurationError(f"run {before.run_id!r} has another history", hint=_OTHERWISE)
+
+
+def another_question(run_id: str) -> ConfigurationError:
+    """Return the error for a run that was asked something else before."""
+    return ConfigurationError(f"run {run_id!r} has another question", hint=_OTHERWISE)
 
 
 def _check_configuration(before: RunRecord, now: Mapping[str, str]) -> None:
@@ -209,20 +214,29 @@ def _is_typed(result: TaskResult) -> bool:
     return result.answered and result.task.kind != "part"
 
 
-def _stored_result(parts: Parts, record: RunRecord) -> RunResult[Any]:
+def stored_result(record: RunRecord, output: OutputType[Any] | None = None) -> RunResult[Any]:
+    """Return the result in the record of a run that has one.
+
+    Args:
+        record: the record.
+        output: the type of the output; None leaves that as JSON data.
+
+    Raises:
+        ConfigurationError: the output does not fit the type.
+    """
     result = record.result
     assert result is not None  # noqa: S101
     result = with_history(result, record.history, record.images, result.history)
-    if parts.output is None:
+    if output is None:
         return result
     try:
-        output = parts.output.load(result.output, result.text)
+        value = output.load(result.output, result.text)
     except OutputError:
         raise ConfigurationError(
-            f"run {result.run_id!r} was answered, but its output does not fit {parts.output.name}",
+            f"run {result.run_id!r} was answered, but its output does not fit {output.name}",
             hint="give another run_id, or aggregate again: mind.reaggregate(run_id)",
         ) from None
-    return result.model_copy(update={"output": output})
+    return result.model_copy(update={"output": value})
 
 
 async def resume(parts: Parts, job: Job, journal: Journal, decisions: Mapping[str, Decision | bool]) -> RunResult[Any]:
@@ -240,6 +254,20 @@ async def resume(parts: Parts, job: Job, journal: Journal, decisions: Mapping[st
         raise _no_such_run(run_id)
     job = replace(job, question=record.question, images=record.images, history=record.history)
     return await keep_or_continue(parts, job, journal, decisions=decisions)
+
+
+async def decide_on(journal: Journal, run_id: str, decisions: Mapping[str, Decision | bool]) -> None:
+    """Record decisions on the calls for which a run waits, which goes on elsewhere.
+
+    Raises:
+        RunInProgress: the run is active.
+        JournalError: there is no such run, or they cannot be recorded.
+        ConfigurationError: no such call waits, or something else was decided of it.
+    """
+    async with Holding(journal, run_id, PATIENCE):
+        if await in_thread(journal.load, run_id) is None:
+            raise _no_such_run(run_id)
+        await decide(journal, run_id, await in_thread(journal.entries, run_id), decisions)
 
 
 async def decide(

@@ -61,47 +61,54 @@ def recorded_events(run: RunRecord, entries: Sequence[Entry], tool_calls: Mappin
     What is not written down is left out: what was cut off in mid-sentence comes in one piece, and notes stand at the
     end. `tool_calls` are the calls of tools as they are recorded, by their slots.
     """
-    told = _Told(run, tool_calls)
-    calls = [entry for entry in entries if entry.is_call]
-    for entry in calls:
-        told.call(entry)
-    told.tasks(calls)
+    told = ToldEvents(run)
+    for entry in entries:
+        told.call(entry, tool_calls)
+    told.tasks(entries)
     told.end([entry for entry in entries if entry.role == "decision"])
     return told.in_order()
 
 
-class _Told:
-    def __init__(self, run: RunRecord, tool_calls: Mapping[str, str]) -> None:
-        self._run = run
-        self._tool_calls = tool_calls
+class ToldEvents:
+    """The events that a record and its calls tell, which are added one after the other."""
+
+    def __init__(self, run: RunRecord) -> None:
+        self.run = run
         self._events: list[tuple[float, int, Event]] = []
         self._planned = 0.0
         self._spans: dict[tuple[str, str | None], tuple[float, float]] = {}
         self._add(0.0, RunStarted(question=run.question, model=run.model))
 
     def _add(self, at: float, event: Event, path: str = "") -> None:
-        event.stamp(self._run.run_id, path, round(at, 4))
+        event.stamp(self.run.run_id, path, round(at, 4))
         self._events.append((event.at, len(self._events), event))
 
-    def in_order(self) -> list[Event]:
-        return [event for *_, event in sorted(self._events, key=itemgetter(0, 1))]
+    def in_order(self, after: int = 0) -> list[Event]:
+        """Return the events in the order in which they happened, without the first that were told."""
+        return [event for *_, event in sorted(self._events[after:], key=itemgetter(0, 1))]
 
     @property
     def _last(self) -> float:
         return max(at for at, *_ in self._events)
 
-    def call(self, entry: Entry) -> None:
+    def call(self, entry: Entry, tool_calls: Mapping[str, str]) -> None:
+        """Add those of a call; `tool_calls` are the calls of tools as they are recorded, by their slots.
+
+        What was decided is no call, and has none.
+        """
+        if not entry.is_call:
+            return
         place = entry.path, entry.task
         first, last = self._spans.get(place, (entry.started, 0.0))
         self._spans[place] = min(first, entry.started), max(last, entry.started + entry.seconds)
         if entry.role == "tool":
-            self._tool(entry)
+            self._tool(entry, tool_calls.get(entry.slot, "{}"))
         else:
             self._model(entry)
 
     def _model(self, entry: Entry) -> None:
         assert entry.role in ("planner", "subagent", "aggregator")  # noqa: S101
-        run, path, ended = self._run.run_id, entry.path, entry.started + entry.seconds
+        run, path, ended = self.run.run_id, entry.path, entry.started + entry.seconds
         name = CallName(run=run, path=path, role=entry.role, task=entry.task, turn=entry.turn)
         response = entry.response
         self._add(entry.started, CallStarted(name=name, model=entry.name), path)
@@ -130,11 +137,11 @@ class _Told:
             path,
         )
 
-    def _tool(self, entry: Entry) -> None:
+    def _tool(self, entry: Entry, call: str) -> None:
         if entry.task is None:
             # What a server lists of its tools is recorded like a call, and is none.
             return
-        known = json.loads(self._tool_calls.get(entry.slot, "{}"))
+        known = json.loads(call)
         where: dict[str, Any] = {
             "task_id": entry.task,
             "tool": entry.name,
@@ -147,7 +154,8 @@ class _Told:
         self._add(entry.started + entry.seconds, ToolFinished(**where, **ended), entry.path)
 
     def tasks(self, entries: Sequence[Entry]) -> None:
-        result = self._run.result
+        """Add those of the tasks that are in the run's result, or are known by these calls."""
+        result = self.run.result
         results = {} if result is None else {each.id: each for each in result.tasks}
         plan = () if result is None else result.plan.tasks
         known = {task.id for task in plan}
@@ -177,7 +185,7 @@ class _Told:
         started, ended = min(started, first), max(ended, last)
         if planned:
             self._add(started, TaskPlanned(task=result.task), path)
-        self._add(started, TaskStarted(task_id=result.id, model=result.model or self._run.model), path)
+        self._add(started, TaskStarted(task_id=result.id, model=result.model or self.run.model), path)
         self._add(ended, TaskFinished(result=result), path)
 
     def _votes(self, result: RunResult[Any]) -> None:
@@ -195,7 +203,8 @@ class _Told:
             self._add(each.started + each.seconds, event)
 
     def end(self, decisions: Sequence[Entry]) -> None:
-        run, result = self._run, self._run.result
+        """Add those with which the run ended, if it did, and the calls that wait for a decision."""
+        run, result = self.run, self.run.result
         last = self._last
         for held in map(held_call, decisions):
             if held.decision is None:

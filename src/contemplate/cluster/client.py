@@ -1,0 +1,147 @@
+"""Submit questions to workers, on whatever machines these are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self, Unpack
+
+from ..arguments import checked_arguments
+from ..decisions import Decision
+from ..errors import ClusterError, ConfigurationError
+from ..journal import RunRecord
+from ..run.journaled_runs import another_question, decide_on
+from ..run.run import new_run_id
+from .cluster_status import ClusterStatus, status_of_cluster
+from .handle import Handle
+from .link import Link
+from .minds import HINT
+from .roster import WorkerInfo
+from .site import Site
+from .submission import Submission, SubmitOptions, submission_of
+
+
+class Client:
+    """A client of the workers on a journal: `async with Client("postgresql://me@db/app") as client: ...`.
+
+    Args:
+        journal: the database in which the workers write down their runs.
+
+    Raises:
+        ConfigurationError: it is not the name of a PostgreSQL database.
+    """
+
+    @checked_arguments
+    def __init__(self, journal: str) -> None:
+        self._link = Link(Site.of(journal))
+
+    def __repr__(self) -> str:
+        return f"Client({self._link.site.name!r})"
+
+    async def __aenter__(self) -> Self:
+        """Connect to the database.
+
+        Raises:
+            ClusterError: it cannot be reached.
+        """
+        await self._link.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._link.close()
+
+    async def submit(
+        self, question: str, *, mind: str | None = None, run_id: str | None = None, **options: Unpack[SubmitOptions]
+    ) -> Handle:
+        """Ask workers a question, and return a handle of the run. It survives this process, and that of a worker.
+
+        Args:
+            question: what to answer.
+            mind: the name of the contemplator that is to answer, such as "app:mind"; None if the workers that are alive
+                have but one.
+            run_id: the run's id, as for `Contemplator.run`: submitted once more, it is the same run, and goes on if it
+                was not answered in full.
+            options: those of `Contemplator.run` that JSON can say.
+
+        Raises:
+            ConfigurationError: an option is wrong, or cannot travel; or the run with that id has another question.
+            ClusterError: the database cannot be reached, or no worker has ever run there.
+        """
+        run_id = run_id or new_run_id()
+        asked = submission_of(mind or await self._only_mind(), question, run_id, options)
+        await self._link.call(self._submit, run_id, asked)
+        return self.handle(run_id)
+
+    def handle(self, run_id: str) -> Handle:
+        """Return a handle of a run that was submitted, by whomever."""
+        return Handle(run_id, self._link)
+
+    async def resume(
+        self, run_id: str, decisions: Mapping[str, Decision | bool] | None = None, *, mind: str | None = None
+    ) -> Handle:
+        """Let any worker go on with a run: one that is suspended, as it was decided, or one that was cancelled.
+
+        The decisions are recorded before this returns.
+
+        Args:
+            run_id: the run.
+            decisions: those on calls for which it waits, by their ids, as for `Contemplator.resume`.
+            mind: the name of the contemplator; None for the one to which the run was submitted.
+
+        Raises:
+            RunInProgress: a worker has it.
+            JournalError: there is no such run, or the journal cannot be written.
+            ConfigurationError: no such call waits, something else was decided of it, or `mind` must be given.
+            ClusterError: the database cannot be reached.
+        """
+        before = await self._link.call(lambda: self._link.queue.run(run_id, with_question=True))
+        asked = None if before is None else before.asked
+        name = mind or (asked.mind if asked is not None else "")
+        if not name:
+            raise ConfigurationError(f"run {run_id!r} was not submitted here", hint='resume(..., mind="app:mind")')
+        if decisions:
+            await decide_on(self._link.journal, run_id, decisions)
+        # With the options that it was given: the journal knows what it was asked, and not how.
+        again = (asked or Submission(mind=name)).model_copy(update={"mind": name, "goes_on": True})
+        await self._link.call(self._link.queue.submit_again, run_id, again)
+        return self.handle(run_id)
+
+    async def workers(self) -> list[WorkerInfo]:
+        """Return the workers, the oldest first: those that are alive, and those that were a moment ago.
+
+        Raises:
+            ClusterError: the database cannot be reached, or no worker has ever run there.
+        """
+        return await self._link.workers()
+
+    async def status(self) -> ClusterStatus:
+        """Return workers, queues and runs at a glance.
+
+        Raises:
+            ClusterError: the database cannot be reached, or no worker has ever run there.
+        """
+        return await self._link.call(status_of_cluster, self._link.site, self._link.journal, self._link.queue)
+
+    async def _only_mind(self) -> str:
+        minds = sorted({mind for each in await self.workers() if each.alive for mind in each.minds})
+        if len(minds) == 1:
+            return minds[0]
+        if minds:
+            raise ConfigurationError(f"workers have several contemplators: {', '.join(minds)}", hint="mind=...")
+        raise ClusterError("no worker is alive, and none says which contemplator is meant", hint=HINT)
+
+    def _submit(self, run_id: str, asked: Submission) -> None:
+        if self._link.queue.submit(run_id, asked):
+            return
+        before = self._link.queue.run(run_id, with_question=True)
+        record = self._link.journal.load(run_id)
+        if _differs(asked, record or (None if before is None else before.asked)):
+            raise another_question(run_id)
+        answered = record is not None and record.status == "answered"
+        if before is None or before.state == "cancelled" or (before.state == "over" and not answered):
+            self._link.queue.submit_again(run_id, asked)
+
+
+def _differs(asked: Submission, before: Submission | RunRecord | None) -> bool:
+    if before is None:
+        return False
+    return (asked.question, asked.images, asked.history) != (before.question, before.images, before.history)

@@ -1,0 +1,200 @@
+"""The queues of runs, one for each contemplator, as whoever stands outside sees them. All methods block."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+import sqlalchemy
+from dbos import DBOSClient, WorkflowStatus, error
+from pydantic import JsonValue, ValidationError
+
+from ...data import Data
+from ...result import ErrorInfo
+from ..site import Site
+from ..submission import Submission
+from .connection import APPLICATION, WORKFLOW, JsonSerializer, connections, use_own_log, working
+
+CONNECTIONS = 4
+AT_ONCE = 500
+
+RunState = Literal["queued", "running", "over", "cancelled"]
+_STATES: dict[str, RunState] = {
+    "ENQUEUED": "queued",
+    "DELAYED": "queued",
+    "PENDING": "running",
+    "SUCCESS": "over",
+    "ERROR": "over",
+    "CANCELLED": "cancelled",
+    "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "over",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run that was submitted.
+
+    Args:
+        state: "over" says nothing of how it ended, which is in the journal.
+        mind: the name of the contemplator that is to answer it, and of the queue.
+        worker: the worker that has it, or had it last; None if none ever did.
+        asked: what was asked; None if that was not wanted.
+        error: with what it ended, if that is not in the journal.
+    """
+
+    run_id: str
+    state: RunState
+    mind: str
+    worker: str | None
+    asked: Submission | None = None
+    error: ErrorInfo | None = None
+
+
+class QueueStatus(Data):
+    """The queue of a contemplator.
+
+    Args:
+        mind: its name.
+        queued: how many runs wait.
+        running: how many go on.
+        oldest_seconds: for how long the oldest has waited.
+        workers: how many workers that are alive have it.
+    """
+
+    mind: str
+    queued: int = 0
+    running: int = 0
+    oldest_seconds: float = 0.0
+    workers: int = 0
+
+
+class RunQueue:
+    """The queues of a cluster.
+
+    Raises (each method):
+        ClusterError: the database cannot be reached, or no worker has ever run there.
+    """
+
+    def __init__(self, site: Site) -> None:
+        use_own_log()
+        self._site = site
+        self._pool = connections(site, CONNECTIONS)
+        self._client = DBOSClient(
+            system_database_engine=self._pool,
+            dbos_system_schema=site.engine_schema,
+            serializer=JsonSerializer(),
+            application_name=APPLICATION,
+            lazy=True,
+            retry_connection_errors=False,
+        )
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.destroy()
+        self._pool.dispose()
+
+    def submit(self, run_id: str, asked: Submission) -> bool:
+        """Put a run into the queue of its contemplator; return False if there is one of that id, and change nothing."""
+        with working(self._site):
+            try:
+                self._client.enqueue(
+                    {
+                        "queue_name": asked.mind,
+                        "workflow_name": WORKFLOW,
+                        "workflow_id": run_id,
+                        "workflow_id_reuse_policy": "reject",
+                    },
+                    asked.as_json(),
+                )
+            except error.DBOSWorkflowIDInUseError:
+                return False
+        return True
+
+    def submit_again(self, run_id: str, asked: Submission) -> None:
+        """Put a run that is over, or was cancelled, into the queue once more; nothing happens to one that is not."""
+        found = self.run(run_id)
+        if found is not None and found.state == "cancelled":
+            self.give_back([run_id], asked.mind)
+            return
+        with working(self._site):
+            if found is not None and found.state == "over":
+                # What it was is in the journal. So a run is one workflow, by one name, however often it goes on.
+                self._client.delete_workflows([run_id])
+        self.submit(run_id, asked)
+
+    def run(self, run_id: str, *, with_question: bool = False) -> QueuedRun | None:
+        """Return a run; None if it was never submitted, or was removed."""
+        return next(iter(self.runs([run_id], with_question=with_question)), None)
+
+    def runs(self, run_ids: Sequence[str], *, with_question: bool = False) -> list[QueuedRun]:
+        """Return those of the runs that were submitted."""
+        found: list[WorkflowStatus] = []
+        with working(self._site):
+            for start in range(0, len(run_ids), AT_ONCE):
+                some = list(run_ids[start : start + AT_ONCE])
+                found += self._client.list_workflows(workflow_ids=some, load_input=with_question)
+        return [_queued_run(each) for each in found]
+
+    def cancel(self, run_id: str) -> None:
+        """Take a run out of its queue, or from its worker, which is told; nothing happens to one that is over."""
+        with working(self._site):
+            self._client.cancel_workflow(run_id)
+            with self._pool.connect() as connection:
+                connection.execute(
+                    sqlalchemy.text("SELECT pg_notify(:channel, :run)"),
+                    {"channel": self._site.cancelled, "run": run_id},
+                )
+                connection.commit()
+
+    def give_back(self, run_ids: Collection[str], mind: str) -> None:
+        """Put runs back into the queue of `mind`, whoever has them: who does so no longer has them."""
+        if run_ids:
+            with working(self._site):
+                self._client.resume_workflows(list(run_ids), queue_name=mind)
+
+    def runs_of(self, workers: Collection[str]) -> list[QueuedRun]:
+        """Return the runs that these workers have."""
+        with working(self._site):
+            found = self._client.list_workflows(
+                status="PENDING", executor_id=list(workers), load_input=False, load_output=False
+            )
+        return [_queued_run(each) for each in found]
+
+    def holders(self) -> set[str]:
+        """Return the workers that have runs, alive or not."""
+        rows = self._read("SELECT DISTINCT executor_id FROM {table} WHERE status = 'PENDING'")
+        return {str(worker) for (worker,) in rows if worker}
+
+    def queues(self) -> list[QueueStatus]:
+        """Return the queues in which runs wait, or of which runs go on; nothing of workers."""
+        rows = self._read(files(__package__).joinpath("queues.sql").read_text(encoding="utf-8"))
+        return [
+            QueueStatus(mind=mind, queued=queued, running=running, oldest_seconds=round(max(float(oldest), 0.0), 1))
+            for mind, queued, running, oldest in rows
+        ]
+
+    def _read(self, query: str) -> Sequence[Sequence[Any]]:
+        # What its public calls would fetch row by row. The name of the schema was checked where it came in.
+        text = sqlalchemy.text(query.format(table=f'"{self._site.engine_schema}".workflow_status'))
+        with working(self._site), self._pool.connect() as connection:
+            return connection.execute(text).fetchall()
+
+
+def _queued_run(found: WorkflowStatus) -> QueuedRun:
+    data: JsonValue = found.input["args"][0] if found.input and found.input["args"] else None
+    try:
+        asked = None if data is None else Submission.model_validate(data)
+    except ValidationError:
+        # Of another version.
+        asked = None
+    output = found.output
+    return QueuedRun(
+        run_id=found.workflow_id,
+        state=_STATES.get(found.status, "over"),
+        mind=found.queue_name or ("" if asked is None else asked.mind),
+        worker=found.executor_id,
+        asked=asked,
+        error=ErrorInfo.model_validate(output) if isinstance(output, dict) else None,
+    )

@@ -1,0 +1,117 @@
+"""The database, and where in it the cluster is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ..errors import ClusterError, ConfigurationError
+from ..journal import POSTGRES, Journal, open_journal
+from ..journal.postgres.address import PostgresAddress, address_of
+from ..journal.postgres.store import channel_of
+from ..redaction import redact, shown_url
+
+# So that a network that has gone is noticed.
+NETWORK: dict[str, Any] = {
+    "application_name": "contemplate",
+    "connect_timeout": 10,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A database, and the journal in it.
+
+    Args:
+        url: the name of the journal, which may have a password in it.
+        address: what it says.
+    """
+
+    url: str = field(repr=False)
+    address: PostgresAddress
+
+    @classmethod
+    def of(cls, journal: str) -> Site:
+        """Return the site of the journal of this name.
+
+        Raises:
+            ConfigurationError: it is not in PostgreSQL, or the name has another form.
+            MissingDependencyError: the extra "cluster" is not installed.
+        """
+        if not journal.startswith(POSTGRES):
+            raise ConfigurationError(
+                f"journal {shown_url(journal)!r} is on one machine only", hint="postgresql://host/database"
+            )
+        return cls(journal, address_of(journal))
+
+    @property
+    def name(self) -> str:
+        """What users and errors call it, without secrets."""
+        return self.address.name
+
+    @property
+    def schema(self) -> str:
+        """The journal's schema, in which the table of workers is, too."""
+        return self.address.schema
+
+    @property
+    def engine_schema(self) -> str:
+        """The schema in which the engine keeps its tables."""
+        return f"{self.schema}_dbos"
+
+    @property
+    def recorded(self) -> str:
+        """The channel that tells of each run that has something new in the journal."""
+        return channel_of(self.schema)
+
+    @property
+    def cancelled(self) -> str:
+        """The channel that tells of runs that are to be cancelled."""
+        return f"{self.recorded}_cancelled"
+
+    def journal(self) -> Journal:
+        """Return the journal."""
+        return open_journal(self.url)
+
+    def connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+        """Return a new connection.
+
+        Raises:
+            psycopg.OperationalError: there is none to be had.
+        """
+        return psycopg.connect(
+            make_conninfo("", **(NETWORK | conninfo_to_dict(self.address.conninfo))), autocommit=autocommit
+        )
+
+
+@contextmanager
+def told_as_ours(site: Site) -> Iterator[None]:
+    """Turn errors of the database in the block into `ClusterError`, without secrets."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise cluster_error(site, error) from None
+
+
+def cluster_error(site: Site, error: BaseException) -> ClusterError:
+    """Return what an error of the database means for a cluster."""
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+        return ClusterError(
+            f"no worker has ever run on {site.name}", hint="start one first: contemplate worker app:mind --journal ..."
+        )
+    said = in_a_line(error)
+    return ClusterError(f"cluster on {site.name}: {said}", hint="is it there, and is this user let in?")
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return what an error of the database says, in one line, without secrets."""
+    return " ".join(redact(str(error)).split()) or type(error).__name__

@@ -1,0 +1,257 @@
+"""A worker: a process that carries out runs. On asyncio, and one in a process, as its engine is."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from pydantic import JsonValue, ValidationError
+
+from ..arguments import checked_arguments
+from ..contemplator import Contemplator
+from ..errors import (
+    ClusterError,
+    ConfigurationError,
+    JournalBusy,
+    RunInProgress,
+    RunTaken,
+    error_info,
+    validation_problems,
+)
+from ..journal.patience import in_thread
+from .engine.executor import Executor
+from .engine.run_queue import RunQueue
+from .minds import mind_named
+from .pulse import Pulse
+from .roster import WorkerInfo, this_worker
+from .site import Site, told_as_ours
+from .submission import Submission
+
+CONCURRENCY = 8
+DRAIN_SECONDS = 30.0
+# How long runs have to write down how far they came, once they are interrupted.
+GRACE_SECONDS = 10.0
+# After how many seconds a run is tried again that another process has, or that cannot be read.
+AGAIN_SECONDS = 0.5
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+@checked_arguments
+def work(
+    minds: str | Sequence[str],
+    *,
+    journal: str,
+    concurrency: int = CONCURRENCY,
+    drain_seconds: float = DRAIN_SECONDS,
+    announce: Callable[[str], None] = _print_line,
+) -> None:
+    """Carry out runs that clients submit, until SIGINT or SIGTERM.
+
+    After a SIGTERM no run is begun, and those under way have `drain_seconds` to end. What is not over then, or at a
+    SIGINT, or at a second signal, is given back, and goes on with another worker.
+
+    Args:
+        minds: the names of the contemplators that answer: "app:mind" for `mind` in the module `app`, or names that were
+            given to `register`. Their runs are written down in `journal`, whatever they say themselves.
+        journal: a database, as "postgresql://me@db/app"; with "?heartbeat=2", for seconds, workers say more often that
+            they are alive. A little more than two of them without a word, and the runs of a worker are others'.
+        concurrency: how many runs of each contemplator go on at once.
+        drain_seconds: how long runs may go on after a SIGTERM.
+        announce: is told, in one line, that the worker is there. By default the line is printed.
+
+    Raises:
+        ConfigurationError: there is no such contemplator, or no such journal.
+        ClusterError: the database cannot be reached.
+    """
+    names = (minds,) if isinstance(minds, str) else tuple(dict.fromkeys(minds))
+    if not names or concurrency < 1 or drain_seconds < 0:
+        raise ConfigurationError(
+            f"work({names}, {concurrency=}, {drain_seconds=})",
+            hint="a contemplator and a run at least, and seconds that are not negative",
+        )
+    found = {name: mind_named(name) for name in names}
+    worker = Worker(found, Site.of(journal), concurrency=concurrency)
+    asyncio.run(_work(worker, drain_seconds, announce))
+
+
+async def _work(worker: Worker, drain_seconds: float, announce: Callable[[str], None]) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with worker.working() as stop:
+            announce(f"Working as {worker.info}. SIGTERM lets what goes on end.")
+            received = await anext(aiter(signals))
+            announce("Ending: what is not over is given to other workers.")
+            async with anyio.create_task_group() as ending:
+
+                async def hurry() -> None:
+                    async for _ in signals:
+                        worker.interrupt()
+
+                ending.start_soon(hurry)
+                await stop(drain_seconds if received == signal.SIGTERM else 0.0)
+                ending.cancel_scope.cancel()
+
+
+class Worker:
+    """A worker in this event loop.
+
+    Args:
+        minds: its contemplators by name.
+        site: the database.
+        concurrency: how many runs of each contemplator go on at once.
+    """
+
+    def __init__(self, minds: Mapping[str, Contemplator[Any]], site: Site, *, concurrency: int) -> None:
+        self._site = site
+        self._journal = site.journal()
+        self._minds = {name: mind.with_journal(self._journal) for name, mind in minds.items()}
+        self._worker = this_worker(tuple(minds), concurrency, site.address.heartbeat)
+        self._draining = False
+        # By the task, as a run may be given to the worker that still has it.
+        self._going_on: dict[asyncio.Task[Any], str] = {}
+        self._ended = asyncio.Event()
+
+    @property
+    def info(self) -> WorkerInfo:
+        """What there is to say of the worker now."""
+        now = {"runs": len(self._going_on), "draining": self._draining}
+        return self._worker.model_copy(update=now)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[Callable[[float], Any]]:
+        """Carry out runs in the block, which is lent what ends that: a function of the seconds that runs have to end.
+
+        Raises:
+            ClusterError: the database cannot be reached.
+            JournalError: the journal cannot be read.
+        """
+        loop = asyncio.get_running_loop()
+        await in_thread(self._journal.load, "")
+
+        def end(runs: Collection[str]) -> None:
+            loop.call_soon_threadsafe(self._interrupt, runs)
+
+        queue = RunQueue(self._site)
+        executor = Executor(
+            self._site, self._worker.worker, self._worker.minds, self._worker.concurrency, self._carry_out
+        )
+        pulse = Pulse(
+            self._site,
+            queue,
+            lambda: self.info,
+            lambda: list(self._going_on.values()),
+            end,
+        )
+        async with AsyncExitStack() as stack:
+            stack.callback(queue.close)
+            for mind in self._minds.values():
+                await stack.enter_async_context(mind)
+            with told_as_ours(self._site):
+                await in_thread(pulse.enroll)
+            stopped = False
+
+            async def stop(seconds: float) -> None:
+                nonlocal stopped
+                if not stopped:
+                    stopped = True
+                    await self._stop(seconds, queue, executor, pulse)
+
+            try:
+                await executor.start()
+                pulse.start()
+                yield stop
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await stop(0.0)
+
+    def interrupt(self) -> None:
+        """Interrupt what goes on, which writes down how far it came."""
+        self._interrupt(set(self._going_on.values()))
+
+    def _interrupt(self, runs: Collection[str]) -> None:
+        for task, run_id in list(self._going_on.items()):
+            if run_id in runs:
+                task.cancel()
+
+    async def _stop(self, seconds: float, queue: RunQueue, executor: Executor, pulse: Pulse) -> None:
+        self._draining = True
+        pulse.now()
+        wait = seconds if self._going_on else 0.0
+        async with anyio.create_task_group() as stopping:
+            # From now on it takes nothing more.
+            stopping.start_soon(executor.stop, wait and wait + GRACE_SECONDS)
+            with anyio.move_on_after(wait):
+                await self._all_ended()
+            self.interrupt()
+        # What was taken at the last moment, too.
+        self.interrupt()
+        await self._all_ended()
+        with suppress(ClusterError):
+            # Else the others find them, once this worker is not in the table any more.
+            await in_thread(self._give_back, queue)
+        await in_thread(pulse.stop)
+
+    async def _all_ended(self) -> None:
+        while self._going_on:
+            self._ended.clear()
+            await self._ended.wait()
+
+    def _give_back(self, queue: RunQueue) -> None:
+        for run in queue.runs_of([self._worker.worker]):
+            queue.give_back([run.run_id], run.mind)
+
+    async def _carry_out(self, run_id: str, data: Mapping[str, JsonValue]) -> JsonValue:
+        """Carry out a run; return its error. All else that came of it is in the journal."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+        self._going_on[task] = run_id
+        try:
+            asked = _understood(run_id, data)
+            await self._until_recorded(self._minds[asked.mind], run_id, asked)
+        except Exception as error:
+            return error_info(error).model_dump(mode="json")
+        finally:
+            del self._going_on[task]
+            self._ended.set()
+        return None
+
+    async def _until_recorded(self, mind: Contemplator[Any], run_id: str, asked: Submission) -> None:
+        while True:
+            try:
+                if asked.goes_on:
+                    await mind.resume(run_id, **asked.options_to_go_on())
+                else:
+                    await mind.run(asked.question, **asked.options(run_id))
+                break
+            except (RunInProgress, RunTaken, JournalBusy):
+                # Whoever had it has died, perhaps, and his hold on it is not over; or the database is away.
+                await anyio.sleep(AGAIN_SECONDS)
+        record = await in_thread(self._journal.load, run_id)
+        if record is None or record.status in ("running", "interrupted"):
+            raise ClusterError(
+                f"run {run_id!r} was answered, and that could not be recorded", hint="submit it again: it goes on"
+            )
+
+
+def _understood(run_id: str, data: Mapping[str, JsonValue]) -> Submission:
+    """Return what was submitted.
+
+    Raises:
+        ClusterError: it has another form than it has here.
+    """
+    try:
+        return Submission.model_validate(data)
+    except ValidationError as error:
+        raise ClusterError(
+            f"run {run_id!r} was submitted in another form: {validation_problems(error)}",
+            hint="let clients and workers have the same version of contemplate-ai",
+        ) from None

@@ -1,0 +1,13 @@
+CREATE TABLE IF NOT EXISTS workers (
+    worker TEXT PRIMARY KEY,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    minds TEXT[] NOT NULL,
+    concurrency INTEGER NOT NULL,
+    runs INTEGER NOT NULL,
+    draining BOOLEAN NOT NULL,
+    heartbeat DOUBLE PRECISION NOT NULL,
+    since TIMESTAMPTZ NOT NULL DEFAULT now(),
+    renewed TIMESTAMPTZ NOT NULL DEFAULT now(),
+    beats BIGINT NOT NULL DEFAULT 0
+);

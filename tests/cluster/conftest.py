@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ..journal.conftest import postgres
+from ..postgres import PostgresServer
+from . import stage
+from .stage import Stage
+
+
+@pytest.fixture(scope="session")
+def url(postgres: PostgresServer) -> str:
+    """A database, in which workers tell often that they are alive."""
+    pytest.importorskip("dbos", reason="dbos comes with the extra `cluster`")
+    return postgres.address(heartbeat=0.5)
+
+
+@pytest.fixture(scope="session")
+def workers(url: str) -> Iterator[str]:
+    """The same, with a worker in this process."""
+    with stage.worker_in_thread(url, {"voters": stage.voters, "careful": stage.careful}):
+        yield url
+
+
+@pytest.fixture
+def on_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """What models are asked in this test."""
+    monkeypatch.setattr(stage.STAGE, "folder", tmp_path)
+    return stage.STAGE
+
+
+__all__ = ["postgres"]

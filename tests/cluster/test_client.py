@@ -1,0 +1,237 @@
+"""Clients and a worker: what is asked is answered as if it had been asked here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contemplate import Approved, Limits, Message
+from contemplate.cluster import Client
+from contemplate.errors import (
+    AggregationError,
+    ClusterError,
+    ConfigurationError,
+    RunCancelled,
+    RunInProgress,
+    RunNotOver,
+)
+from contemplate.events import ModelCalled, RunFailed, RunFinished, RunStarted, TaskFinished
+
+from ..postgres import PostgresServer
+from .stage import DELETED, Stage, until, voters, worker_in_thread
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_question_is_answered_and_its_events_come_meanwhile(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("wait 2", mind="voters", limits=Limits(calls=3), labels={"ours": 1})
+        told = []
+        async for event in handle.events():
+            told.append(event)
+            if [type(each) for each in told].count(ModelCalled) == 2:
+                # What was answered is told before the run is over.
+                on_stage.open()
+        result = await handle.result()
+    assert isinstance(told[0], RunStarted)
+    assert isinstance(told[-1], RunFinished)
+    assert sum(isinstance(each, ModelCalled) and each.error is None for each in told) == 3
+    assert sum(isinstance(each, TaskFinished) for each in told) == 5
+    assert len({event.model_dump_json() for event in told}) == len(told)
+    here = await voters.run("wait 2", limits=Limits(calls=3))
+    assert (result.output, result.usage, result.run_id) == (here.output, here.usage, handle.run_id)
+    assert result.history == here.history
+
+
+async def test_what_a_run_is_given_travels(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        history = [Message.user("before"), Message.assistant("indeed")]
+        handle = await client.submit("one", mind="voters", mode="instant", seed=0, history=history)
+        result = await handle.result()
+    assert result.usage.calls == 1
+    assert [each.text for each in result.history] == ["before", "indeed", "one", result.text]
+
+
+async def test_the_error_of_a_run_is_raised_with_what_it_had(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("fail", mind="voters", mode="vote", limits=Limits(calls=2))
+        result = await handle.result()
+        assert not result.complete
+        broken = await client.submit("fail at once", mind="voters")
+        with pytest.raises(AggregationError, match="it is down") as raised:
+            await broken.result()
+        assert raised.value.partial is not None
+        assert raised.value.partial.run_id == broken.run_id
+        assert isinstance([event async for event in broken.events()][-1], RunFailed)
+
+
+async def test_a_run_submitted_twice_is_one(workers: str, on_stage: Stage, anyio_backend: str) -> None:
+    run_id = f"twice-{anyio_backend}"
+    async with Client(workers) as client:
+        first = await client.submit("the same", mind="voters", run_id=run_id)
+        result = await first.result()
+        calls = len(on_stage.asked())
+        again = await client.submit("the same", mind="voters", run_id=run_id)
+        assert (await again.result()).output == result.output
+        assert len(on_stage.asked()) == calls
+        with pytest.raises(ConfigurationError, match="another question"):
+            await client.submit("not the same", mind="voters", run_id=run_id)
+        assert (await client.handle(run_id).result()).output == result.output
+
+
+async def test_a_run_goes_on_that_was_not_answered_in_full(workers: str, on_stage: Stage, anyio_backend: str) -> None:
+    run_id = f"further-{anyio_backend}"
+    async with Client(workers) as client:
+        short = await client.submit("more", mind="voters", run_id=run_id, limits=Limits(calls=2))
+        assert not (await short.result()).complete
+        whole = await client.submit("more", mind="voters", run_id=run_id)
+        assert (await whole.result()).complete
+    assert sorted(seed for _, seed, _ in on_stage.asked()) == [0, 1, 2, 3, 4]
+
+
+async def test_a_run_is_cancelled_wherever_it_is(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("wait 2", mind="voters")
+        await until(lambda: len(on_stage.asked()) >= 3)
+        await handle.cancel()
+        with pytest.raises(RunCancelled) as raised:
+            await handle.result()
+        assert raised.value.partial is not None
+        assert {each.text for each in raised.value.partial.tasks if each.answered} == {"answer 0", "answer 1"}
+        assert await handle.state() == "cancelled"
+        on_stage.open()
+        again = await client.resume(handle.run_id)
+        assert (await again.result()).complete
+    assert [seed for _, seed, _ in on_stage.asked()].count(0) == 1
+
+
+async def test_a_run_that_waits_never_starts_once_it_is_cancelled(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("nobody answers", mind="nobody:mind")
+        with pytest.raises(RunNotOver, match=r"waits for a worker with 'nobody:mind'.*alive are: voters, careful on"):
+            await handle.result(timeout=0.2)
+        await handle.cancel()
+        with pytest.raises(RunCancelled):
+            await handle.result()
+        assert [event async for event in handle.events()] == []
+        await handle.cancel()
+
+
+async def test_a_suspended_run_goes_on_as_it_was_decided(workers: str, on_stage: Stage) -> None:
+    DELETED.clear()
+    async with Client(workers) as client:
+        handle = await client.submit("Delete it.", mind="careful")
+        result = await handle.result()
+        (call,) = result.pending
+        assert not DELETED
+        with pytest.raises(ConfigurationError, match="no call 'nothing' waits"):
+            await client.resume(handle.run_id, {"nothing": True})
+        resumed = await client.resume(handle.run_id, {call.id: Approved()})
+        assert (await resumed.result()).output == "done"
+        assert DELETED == ["a.txt"]
+        with pytest.raises(ConfigurationError, match="was decided"):
+            await client.resume(handle.run_id, {call.id: False})
+
+
+async def test_a_resumed_run_has_the_options_that_it_was_given(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("Delete it.", mind="careful", limits=Limits(calls=1))
+        (call,) = (await handle.result()).pending
+        resumed = await client.resume(handle.run_id, {call.id: True})
+        with pytest.raises(AggregationError, match=r"Limits\.calls = 1"):
+            await resumed.result()
+
+
+async def test_a_process_has_one_worker(workers: str, on_stage: Stage) -> None:
+    with pytest.raises(ClusterError, match="there is a worker in this process"), worker_in_thread(workers, {}):
+        pass
+
+
+async def test_a_run_that_goes_on_cannot_be_decided(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("wait 0", mind="voters")
+        await until(lambda: len(on_stage.asked()) >= 3)
+        with pytest.raises(RunInProgress):
+            await client.resume(handle.run_id, {"any": True})
+        on_stage.open()
+        await handle.result()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"tools": [len]}, r"tools=.*cannot travel.*worker's contemplator"),
+        ({"deps": object()}, "deps=.*cannot travel"),
+        ({"on_event": print}, r"handle\.events\(\)"),
+        ({"labels": {"a": object()}}, "labels are not JSON"),
+        ({"mode": "brilliant"}, "mode"),
+        ({"images": ["nothing.png"]}, "no such file"),
+        ({"run_id": "not a name"}, "run_id"),
+        ({"question": " "}, "question is empty"),
+    ],
+)
+async def test_what_cannot_be_asked_is_refused_before_it_travels(
+    workers: str, options: dict[str, Any], says: str
+) -> None:
+    async with Client(workers) as client:
+        with pytest.raises(ConfigurationError, match=says):
+            await client.submit(**{"question": "any", "mind": "voters", **options})
+        with pytest.raises(TypeError, match="history"):
+            await client.submit("any", mind="voters", histori=[])  # type: ignore[call-arg]
+
+
+async def test_which_contemplator_is_meant_must_be_clear(workers: str) -> None:
+    async with Client(workers) as client:
+        with pytest.raises(ConfigurationError, match="several contemplators: careful, voters"):
+            await client.submit("Which?")
+        with pytest.raises(ClusterError, match="no run 'unknown' was submitted"):
+            await client.handle("unknown").result()
+        with pytest.raises(ConfigurationError, match="timeout"):
+            await client.handle("unknown").result(timeout=0)
+
+
+async def test_workers_queues_and_runs_are_seen(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("wait 0", mind="voters")
+        waiting = await client.submit("waits", mind="nobody:here")
+        await until(lambda: len(on_stage.asked()) >= 3)
+        found = await client.status()
+        assert [each.minds for each in found.workers] == [("voters", "careful")]
+        queues = {each.mind: each for each in found.queues}
+        assert (queues["voters"].running, queues["voters"].workers) == (1, 1)
+        assert (queues["nobody:here"].queued, queues["nobody:here"].workers) == (1, 0)
+        assert found.runs["running"] >= 1
+        assert found.begun_per_minute > 0
+        await waiting.cancel()
+        on_stage.open()
+        await handle.result()
+
+
+async def test_a_client_says_what_is_wrong_with_its_database(postgres: PostgresServer) -> None:
+    with pytest.raises(ConfigurationError, match="one machine only"):
+        Client("sqlite:///runs.db")
+    nowhere = "postgresql://me:secret-word@127.0.0.1:1/db"
+    with pytest.raises(ClusterError, match="is it there, and is this user let in") as raised:
+        async with Client(nowhere):
+            pass
+    assert "secret-word" not in f"{raised.value} {Client(nowhere)!r}"
+    async with Client(postgres.address()) as client:
+        with pytest.raises(ClusterError, match="no worker has ever run"):
+            await client.submit("any", mind="voters")
+        with pytest.raises(ClusterError, match="no worker has ever run"):
+            await client.workers()
+
+
+async def test_who_waits_for_nobody_is_warned_once(
+    workers: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contemplate.cluster.handle.LOOKS_TO_WARN", 1)
+    async with Client(workers) as client:
+        handle = await client.submit("any", mind="nobody:mind")
+        for _ in range(2):
+            with pytest.raises(RunNotOver):
+                await handle.result(timeout=0.3)
+        await handle.cancel()
+    said = [each.getMessage() for each in caplog.records if each.name == "contemplate"]
+    assert sum("waits for a worker with 'nobody:mind'" in each for each in said) == 1

@@ -1,0 +1,69 @@
+"""`contemplate worker`, `submit` and `cluster status`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from contemplate.cli import main
+from contemplate.cluster import status
+
+from .stage import Stage
+
+
+def test_a_question_is_submitted_and_its_answer_waited_for(
+    workers: str, on_stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["submit", "Which?", "--mind", "voters", "--journal", workers, "--run-id", "typed"]
+    assert main(command) == 0
+    assert capsys.readouterr().out == "typed\n"
+    assert main([*command, "--wait", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["run_id"] == "typed"
+    assert "submitted as run typed" in err
+    assert main(["submit", "Another", "--mind", "voters", "--journal", workers, "--wait", "--events"]) == 0
+    told = [json.loads(line)["kind"] for line in capsys.readouterr().out.splitlines()]
+    assert (told[0], told[-1]) == ("run_started", "run_finished")
+    assert len(on_stage.asked()) == 10
+
+
+def test_a_contemplator_that_nobody_has_is_told_of(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["submit", "Any", "--mind", "voter", "--journal", workers]) == 0
+    assert "no worker with 'voter' is alive; there are: careful, voters" in capsys.readouterr().err
+    assert main(["submit", "Any", "--journal", workers]) == 2
+    assert "several contemplators: careful, voters" in capsys.readouterr().err
+
+
+def test_the_cluster_is_seen(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cluster", "status", "--journal", workers]) == 0
+    out = capsys.readouterr().out
+    assert "workers: 1" in out
+    assert "voters, careful  0 of 8 runs, working" in out
+    assert main(["cluster", "status", "--journal", workers, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["workers"][0]["minds"] == ["voters", "careful"]
+    assert [each.minds for each in status(workers).workers] == [("voters", "careful")]
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["worker", "tests.cluster.stage:nobody"], "no attribute 'nobody'"),
+        (["worker", "tests.cluster.stage"], "there is no contemplator 'tests.cluster.stage'"),
+        (["worker", "tests.nowhere:mind"], "No module named 'tests.nowhere'"),
+        (["worker", "tests.cluster.stage:STAGE"], "is a Stage, not a Contemplator"),
+        (["worker", "tests.cluster.stage:voters", "--journal", "runs.db"], "one machine only"),
+        (["submit", "Any", "--journal", "sqlite:///runs.db"], "one machine only"),
+        (["cluster", "status"], "there is no journal"),
+        (["submit", " ", "--journal", "postgresql://127.0.0.1:1/nowhere"], "question is empty"),
+    ],
+)
+def test_what_is_typed_wrongly_is_told(
+    command: Sequence[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CONTEMPLATE_JOURNAL", raising=False)
+    assert main([*command]) == 2 if "worker" not in command or "--journal" in command else True
+    if "worker" in command and "--journal" not in command:
+        assert main([*command, "--journal", "postgresql://127.0.0.1:1/nowhere"]) == 2
+    assert says in capsys.readouterr().err
