@@ -99,8 +99,7 @@ async def execute(
                         conclusion = as_conclusion(await aggregator(ctx.question, state.outbox, ctx))
                 except Exception as error:
                     failure = as_contemplate_error(AggregationError, "the aggregator", error)
-            if conclusion is not None:
-                await _record(conclude, state)
+            await _record(conclusion, state, conclude)
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:
         raise sole(errors) from None
@@ -129,8 +128,8 @@ async def execute(
     return conclusion
 
 
-async def _record(conclude: Callable[[], Awaitable[None]], state: RunState) -> None:
-    if state.planned_tasks or state.planner.calling:
+async def _record(conclusion: Conclusion | None, state: RunState, conclude: Callable[[], Awaitable[None]]) -> None:
+    if conclusion is not None and (state.planned_tasks or state.planner.calling):
         await conclude()
 
 
