@@ -26,7 +26,9 @@ def prepare(connection: PostgresConnection, address: PostgresAddress) -> None:
         # Another process may have made them in the meantime.
         if _is_there(connection, address):
             return
-        connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(address.schema)))
+        if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (address.schema,)).fetchone():
+            # Even with IF NOT EXISTS it would need the right to make one.
+            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(address.schema)))
         connection.execute(files(__package__).joinpath("schema.sql").read_bytes())
         connection.execute("INSERT INTO journal (version) VALUES (%s)", (SCHEMA_VERSION,))
 
