@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache, partial
 from typing import TypeVar
 
@@ -161,7 +161,7 @@ class PostgresStore:
         number: str | None = None
         ending = False
         try:
-            with connection.pipeline() if together else nullcontext():
+            with _sent_together(connection) if together else nullcontext():
                 connection.execute("BEGIN")
                 number = _transaction_number(connection) if once else None
                 done = work(connection)
@@ -190,6 +190,23 @@ class PostgresStore:
         if not self._prepared:
             prepare(connection, self._address)
             self._prepared = True
+
+
+@contextmanager
+def _sent_together(connection: PostgresConnection) -> Iterator[None]:
+    """Send the statements of the block together, and raise the first error, of which the others come."""
+    first: Exception | None = None
+    try:
+        with connection.pipeline():
+            try:
+                yield
+            except Exception as error:
+                # psycopg would log what else fails while it ends.
+                first = error
+    except psycopg.Error as error:
+        raise (first or error) from None
+    if first is not None:
+        raise first
 
 
 def channel_of(schema: str) -> str:
