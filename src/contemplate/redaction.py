@@ -11,8 +11,8 @@ PLACEHOLDER = "[secret]"
 # Anything shorter is a placeholder such as "none", and would also match ordinary words.
 SHORTEST_SECRET = 8
 
-# Everything up to the last "@" before the path: a password may contain "@".
-_USER = re.compile(r"(?<=://)[^/\s]*(?=@)")
+# Everything up to the last "@" before the path: a password may contain "@", and a slash be forgotten.
+_USER = re.compile(r"(?<=:/)(/?)[^/\s]*(?=@)")
 # A query parameter whose name suggests a key. The bounds keep the search linear.
 _PARAMETER = re.compile(
     r"(?<=[?&])([\w.-]{0,40}(?:key|token|secret|passw|sig|auth)[\w.-]{0,40}=)[^&#\s\"'<>]+", re.IGNORECASE
@@ -40,7 +40,7 @@ def redact(text: str, *secrets: str) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= SHORTEST_SECRET:
             text = text.replace(secret, PLACEHOLDER)
-    text = _USER.sub(PLACEHOLDER, text)
+    text = _USER.sub(rf"\g<1>{PLACEHOLDER}", text)
     text = _PARAMETER.sub(rf"\g<1>{PLACEHOLDER}", text)
     text = _KEY_LIKE.sub(PLACEHOLDER, text)
     return _BEARER.sub(PLACEHOLDER, text)

@@ -117,6 +117,13 @@ def test_what_is_another_ones_is_left_alone(
     assert tables == [(1,)]
 
 
+def test_an_empty_schema_is_enough_for_who_may_make_none(postgres: PostgresServer, schema: str) -> None:
+    run_on(postgres, f"CREATE ROLE {schema} LOGIN; CREATE SCHEMA {schema} AUTHORIZATION {schema}", "public")
+    with closing(open_journal(postgres.address(schema=schema).replace("//postgres@", f"//{schema}@"))) as journal:
+        journal.append("r", [entry()], {})
+        assert len(journal.entries("r")) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -127,6 +134,10 @@ def test_what_is_another_ones_is_left_alone(
         ("postgresql://me:hunter2hunter2@h/db?heartbeat=soon", "heartbeat='soon'"),
         ("postgresql://me:hunter2hunter2@h/db?heartbeat=nan", "heartbeat='nan'"),
         ("postgresql://me:hunter2hunter2@h/db?nonsense=1", "cannot be read"),
+        *((f"postgresql://me:hunter2{mark}hunter2@h/db", "@ / [?] #") for mark in "@/?#"),
+        ("postgresql:/me:hunter2hunter2@h/db", "unknown form"),
+        ("postgresql://h/db?user=me&password=hunter2@", "@ / [?] #"),
+        ("postgresql://h/db?password=hunter2#hunter2", "@ / [?] #"),
     ],
 )
 def test_a_name_that_is_wrong_is_told_without_its_secrets(name: str, said: str) -> None:
@@ -330,7 +341,7 @@ class TestARun:
         assert len(open_().entries("r")) == len(model.requests)
 
     async def test_that_another_process_takes_ends_at_once(
-        self, open_: Callable[[], Journal], silent: Callable[[float], None]
+        self, open_: Callable[[], Journal], silent: Callable[[float], None], caplog: pytest.LogCaptureFixture
     ) -> None:
         one, other = open_(), open_()
 
@@ -349,3 +360,4 @@ class TestARun:
         assert len(model.requests) == 1
         assert told.value.partial is not None
         assert other.entries("r") == []
+        assert [each.getMessage() for each in caplog.records if each.name.startswith("psycopg")] == []

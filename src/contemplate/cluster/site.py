@@ -14,7 +14,7 @@ from ..errors import ClusterError, ConfigurationError
 from ..journal import POSTGRES, Journal, open_journal
 from ..journal.postgres.address import PostgresAddress, address_of
 from ..journal.postgres.store import channel_of
-from ..redaction import redact, shown_url
+from ..redaction import redact
 
 # So that a network that has gone is noticed.
 NETWORK: dict[str, Any] = {
@@ -49,7 +49,7 @@ class Site:
         """
         if not journal.startswith(POSTGRES):
             raise ConfigurationError(
-                f"journal {shown_url(journal)!r} is on one machine only", hint="postgresql://host/database"
+                f"journal {redact(journal)!r} is on one machine only", hint="postgresql://host/database"
             )
         return cls(journal, address_of(journal))
 

@@ -13,6 +13,7 @@ SCHEMA = "contemplate"
 HEARTBEAT = 5.0
 LONGEST_HEARTBEAT = 300.0
 FORM = 'it is like "postgresql://host/database", with "?schema=name" if it is not "contemplate"'
+ENCODED = "write them as %40 %2F %3F %23 in a user, a password or an option, or put the password into PGPASSWORD"
 
 # What tells of a database where it is.
 _PLACE = ("service", "host", "hostaddr", "port", "dbname")
@@ -51,6 +52,7 @@ def address_of(name: str) -> PostgresAddress:
         from psycopg.conninfo import conninfo_to_dict
     except ModuleNotFoundError as error:
         raise MissingDependencyError("a journal in PostgreSQL", "cluster") from error
+    _check_characters(name)
     address, _, query = name.partition("?")
     given = dict(parse_qsl(query, keep_blank_values=True))
     schema, heartbeat = given.pop("schema", SCHEMA), given.pop("heartbeat", str(HEARTBEAT))
@@ -69,6 +71,15 @@ def address_of(name: str) -> PostgresAddress:
     shown = shown_url(address) + (f"?schema={schema}" if schema != SCHEMA else "")
     place = (*(str(known.get(name, "")) for name in _PLACE), schema)
     return PostgresAddress(shown, conninfo, place, schema, _seconds(shown, heartbeat))
+
+
+def _check_characters(name: str) -> None:
+    """Raise an error where a part of a password might be taken for a host or a database, which are shown."""
+    address = name.partition("://")[2]
+    after_user = address.rpartition("@")[2]
+    user = address.removesuffix(after_user)
+    if user.count("@") > 1 or any(mark in user for mark in "/?#") or "#" in after_user:
+        raise ConfigurationError("journal 'postgresql://...' has one of @ / ? # where none can be", hint=ENCODED)
 
 
 def _seconds(name: str, heartbeat: str) -> float:
