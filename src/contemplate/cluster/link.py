@@ -8,6 +8,7 @@ from typing import TypeVar, TypeVarTuple
 import anyio
 import anyio.to_thread
 
+from ..errors import ClusterError
 from ..journal import Journal
 from . import roster
 from .engine.run_queue import CONNECTIONS, RunQueue
@@ -35,19 +36,28 @@ class Link:
         Raises:
             ClusterError: the database cannot be reached.
         """
-        self._limiter = anyio.CapacityLimiter(CONNECTIONS)
         with told_as_ours(self.site):
             await self.notices.start()
+        self._limiter = anyio.CapacityLimiter(CONNECTIONS)
 
     async def close(self) -> None:
         """Close all connections."""
+        limiter, self._limiter = self._limiter, None
         await self.notices.stop()
         with anyio.CancelScope(shield=True):
-            await self.call(self.queue.close)
-            await self.call(self.journal.close)
+            await anyio.to_thread.run_sync(self.queue.close, limiter=limiter)
+            await anyio.to_thread.run_sync(self.journal.close, limiter=limiter)
 
     async def call(self, function: Callable[[*Args], T], *args: *Args) -> T:
-        """Call a blocking function in a thread; of all that wait for this client's runs, a few at a time do."""
+        """Call a blocking function in a thread; of all that wait for this client's runs, a few at a time do.
+
+        Raises:
+            ClusterError: the client is not open, or is closed: what would be opened now, nobody would close.
+        """
+        if self._limiter is None:
+            raise ClusterError(
+                f"the client of {self.site.name} is not open", hint="async with Client(...) as client: ..."
+            )
         return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
 
     async def workers(self) -> list[WorkerInfo]:
