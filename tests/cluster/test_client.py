@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy
 
 from contemplate import Approved, Limits, Message
-from contemplate.cluster import Client
+from contemplate.cluster import Client, WorkerInfo
 from contemplate.errors import (
     AggregationError,
     ClusterError,
@@ -104,6 +105,23 @@ async def test_a_run_is_cancelled_wherever_it_is(workers: str, on_stage: Stage) 
         again = await client.resume(handle.run_id)
         assert (await again.result()).complete
     assert [seed for _, seed, _ in on_stage.asked()].count(0) == 1
+
+
+async def test_a_run_that_was_answered_when_it_is_cancelled_has_its_answer(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("wait 2", mind="voters")
+        await until(lambda: len(on_stage.asked()) >= 3)
+        # As if it had ended in the journal, a moment before it does in the queue.
+        on_stage.open()
+        async for _ in handle.events():
+            pass
+        queue = client._link.queue
+        with queue._pool.begin() as connection:
+            schema = client._link.site.engine_schema
+            change = f"UPDATE {schema}.workflow_status SET status = 'CANCELLED' WHERE workflow_uuid = :run"
+            connection.execute(sqlalchemy.text(change), {"run": handle.run_id})
+        assert await handle.state() == "cancelled"
+        assert (await handle.result()).complete
 
 
 async def test_a_run_that_waits_never_starts_once_it_is_cancelled(workers: str, on_stage: Stage) -> None:
@@ -221,6 +239,36 @@ async def test_a_client_says_what_is_wrong_with_its_database(postgres: PostgresS
             await client.submit("any", mind="voters")
         with pytest.raises(ClusterError, match="no worker has ever run"):
             await client.workers()
+
+
+async def test_a_client_that_is_not_open_opens_nothing(workers: str) -> None:
+    client = Client(workers)
+    with pytest.raises(ClusterError, match="not open"):
+        await client.submit("any", mind="voters")
+    async with client:
+        handle = await client.submit("any", mind="nobody:mind")
+        await handle.cancel()
+    with pytest.raises(ClusterError, match="not open"):
+        await handle.result()
+
+
+async def test_a_run_whose_worker_has_died_says_so(
+    workers: str, on_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nobody() -> list[WorkerInfo]:
+        return []
+
+    async with Client(workers) as client:
+        handle = await client.submit("wait 2", mind="voters")
+        await until(lambda: len(on_stage.asked()) >= 3)
+        with pytest.raises(RunNotOver, match="a worker has it"):
+            await handle.result(timeout=0.1)
+        with monkeypatch.context() as patched:
+            patched.setattr(client._link, "workers", nobody)
+            with pytest.raises(RunNotOver, match="has it, and has not been heard of"):
+                await handle.result(timeout=0.1)
+        on_stage.open()
+        await handle.result()
 
 
 async def test_who_waits_for_nobody_is_warned_once(

@@ -158,9 +158,10 @@ class Handle:
 
     async def _what_it_waits_for(self) -> str:
         run = await self._run()
-        if run.state != "queued":
-            return "a worker has it"
         alive = [each for each in await self._link.workers() if each.alive]
+        if run.state != "queued":
+            has_it = any(each.worker == run.worker for each in alive)
+            return "a worker has it" if has_it else f"worker {run.worker} has it, and has not been heard of"
         if any(run.mind in each.minds for each in alive):
             return f"it waits for its turn with {run.mind!r}"
         there = "; ".join(map(str, alive)) or "none at all"
@@ -180,7 +181,8 @@ def _result(run: QueuedRun, record: RunRecord | None) -> RunResult[Any]:
         ContemplateError: it has none.
     """
     partial = None if record is None or record.result is None else stored_result(record)
-    if run.state == "cancelled":
+    answered = record is not None and record.status == "answered"
+    if run.state == "cancelled" and not answered:
         cancelled = RunCancelled(f"run {run.run_id!r} was cancelled", hint="client.resume(run_id) goes on with it")
         cancelled.partial = partial
         raise cancelled
