@@ -10,10 +10,13 @@ import anyio
 import pytest
 
 from contemplate import Contemplator, RunContext, Task, TaskResult, planners
-from contemplate.journal import Journal, recording
+from contemplate.journal import Journal, RunRecord, recording
+from contemplate.journal.entries import AskedCall, conclusion_entry
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 from contemplate.usage import FREE
+
+from ..patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +93,12 @@ async def test_what_was_answered_to_the_last_leaves_no_such_record() -> None:
     mind = Contemplator(ScriptedModel("yes"), planner=planners.sample(3), aggregator=side_by_side, journal=journal)
     await mind.run("So?", run_id="r")
     assert [each.role for each in journal.entries("r")] == ["subagent"] * 3
+
+
+async def test_what_is_asked_in_another_event_loop_waits_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "SECONDS_TO_CONCLUDE_AGAIN", 2 * PATIENCE)
+    run = RunRecord(run_id="r", question="What?", model="asked")
+    here = recording.Recording(Journal(), run, [conclusion_entry("")])
+    here._found_last -= 3 * PATIENCE
+    with here.elsewhere("a") as other, anyio.fail_after(PATIENCE):
+        await other.needed(AskedCall("a", "subagent", None, 0, 0, "asked", "d", ()))

@@ -138,6 +138,7 @@ class Recording:
         other.run, other.so_far = self.run, self.so_far
         # Of event loops of different kinds, each has a clock of its own.
         other._claimed, other._run_started = self._claimed, self._run_started
+        other._concluded, other._found_last = self._concluded, self._found_last
         other.answers = self.answers
         try:
             with self._writer.elsewhere(other._writer):
