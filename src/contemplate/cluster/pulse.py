@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import Connection, sql
 
+from ..errors import ClusterError
 from . import roster
 from .engine.run_queue import RunQueue
 from .reaper import LOOKS, Reaper
@@ -105,9 +106,11 @@ class Pulse:
             except Exception as error:
                 # Whatever it is: without a heartbeat all runs would be taken from this worker.
                 _tell(error)
-                self._close()
+                if not isinstance(error, ClusterError):
+                    # That is of the queues' connections. Its own might be had by others, where there are too few.
+                    self._close()
                 self._reaper.forget()
-                select.select([self._woken], [], [], min(self._interval, 1.0))
+                self._ready([], min(self._interval, 1.0))
                 due = monotonic()
 
     def _beat(self, connection: Connection[Any]) -> None:
@@ -129,11 +132,14 @@ class Pulse:
 
     def _wait(self, connection: Connection[Any], seconds: float) -> set[str]:
         """Wait for so long, or until something changes, and return the runs that are to be cancelled."""
+        self._ready([connection.fileno()], max(seconds, 0.0))
+        return {each.payload for each in connection.notifies(timeout=0)}
+
+    def _ready(self, files: list[int], seconds: float) -> None:
         woken = self._woken.fileno()
-        ready, _, _ = select.select([connection.fileno(), woken], [], [], max(seconds, 0.0))
+        ready, _, _ = select.select([*files, woken], [], [], seconds)
         if woken in ready:
             self._woken.recv(1024)
-        return {each.payload for each in connection.notifies(timeout=0)}
 
     def _connected(self) -> Connection[Any]:
         if self._connection is None:
