@@ -124,6 +124,14 @@ def test_an_empty_schema_is_enough_for_who_may_make_none(postgres: PostgresServe
         assert len(journal.entries("r")) == 1
 
 
+def test_who_may_not_read_it_is_told_so(open_: Callable[[], Journal], postgres: PostgresServer, schema: str) -> None:
+    open_().append("r", [entry()], {})
+    run_on(postgres, f"CREATE ROLE {schema} LOGIN", "public")
+    stranger = open_journal(postgres.address(schema=schema).replace("//postgres@", f"//{schema}@"))
+    with closing(stranger), pytest.raises(JournalError, match=f"permission denied for schema {schema}"):
+        stranger.runs()
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -44,7 +44,9 @@ def _is_there(connection: PostgresConnection, address: PostgresAddress) -> bool:
             f"schema {address.schema!r} of {address.name} is not a journal of contemplate",
             hint='choose another: "?schema=name"',
         )
-    versions = connection.execute("SELECT version FROM journal").fetchall()
+    # By its whole name: who may not look into the schema is told so, and not that there is no table.
+    query = sql.SQL("SELECT version FROM {}").format(sql.Identifier(address.schema, "journal"))
+    versions = connection.execute(query).fetchall()
     if versions == [(SCHEMA_VERSION,)]:
         return True
     said = ", ".join(str(version) for (version,) in versions) or "none"
