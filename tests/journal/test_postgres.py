@@ -19,6 +19,7 @@ from contemplate import Contemplator, Limits, planners
 from contemplate.errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, RunTaken
 from contemplate.journal import Journal, RunRecord, open_journal
 from contemplate.journal.group_commit import Write
+from contemplate.journal.postgres.heartbeat import RenewalThread
 from contemplate.journal.postgres.leases import Leases
 from contemplate.journal.postgres.store import PostgresStore, channel_of
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
@@ -122,6 +123,23 @@ def test_an_empty_schema_is_enough_for_who_may_make_none(postgres: PostgresServe
     with closing(open_journal(postgres.address(schema=schema).replace("//postgres@", f"//{schema}@"))) as journal:
         journal.append("r", [entry()], {})
         assert len(journal.entries("r")) == 1
+
+
+def test_a_heartbeat_goes_on_after_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    beats: Iterator[OSError | bool] = iter([OSError("too many open files"), True, False])
+    over = threading.Event()
+
+    def beat() -> bool:
+        said = next(beats)
+        if isinstance(said, OSError):
+            raise said
+        if not said:
+            over.set()
+        return said
+
+    RenewalThread(beat, 0.01).go_on()
+    assert over.wait(PATIENCE)
+    assert "heartbeat: OSError: too many open files" in caplog.text
 
 
 def test_who_may_not_read_it_is_told_so(open_: Callable[[], Journal], postgres: PostgresServer, schema: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
+
+from ...redaction import redact
 
 
 class RenewalThread:
     """Calls `beat` every so many seconds in a thread of its own, until it returns False.
 
     Args:
-        beat: is to be called; it raises nothing.
+        beat: is to be called; if it raises something, that is logged, and it is called again.
         seconds: how often.
     """
 
@@ -35,7 +38,12 @@ class RenewalThread:
             pause.wait(self._seconds)
             with self._lock:
                 self._wanted = False
-            goes_on = self._beat()
+            try:
+                goes_on = self._beat()
+            except Exception as error:
+                # Whatever it is, such as no file to be had: without a heartbeat all runs would be taken from here.
+                logging.getLogger("contemplate").warning("heartbeat: %s: %s", type(error).__name__, redact(str(error)))
+                goes_on = True
             with self._lock:
                 if not (goes_on or self._wanted):
                     self._thread = None
