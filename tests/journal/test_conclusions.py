@@ -9,7 +9,7 @@ from functools import partial
 import anyio
 import pytest
 
-from contemplate import Contemplator, RunContext, Task, TaskResult, planners
+from contemplate import Contemplator, Limits, RunContext, Task, TaskResult, planners
 from contemplate.journal import Journal, RunRecord, recording
 from contemplate.journal.entries import AskedCall, conclusion_entry
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
@@ -86,6 +86,15 @@ async def test_a_run_that_concludes_otherwise_now_asks_for_what_it_needs(monkeyp
     result = await Contemplator(model, planner=more, aggregator=side_by_side, journal=journal).run("What?", run_id="r")
     assert 1 <= model.calls["first"] <= 3, "two of five decide nothing"
     assert result.complete
+
+
+async def test_a_run_with_little_time_waits_for_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "SECONDS_TO_CONCLUDE_AGAIN", 2 * PATIENCE)
+    monkeypatch.setattr(recording, "SHARE_TO_CONCLUDE_AGAIN", 0.1 / PATIENCE)
+    journal, model = await killed(), Asked(answers_all=True)
+    more, limits = partial(two_parts, samples=5), Limits(seconds=PATIENCE)
+    mind = Contemplator(model, planner=more, aggregator=side_by_side, journal=journal, limits=limits)
+    assert (await mind.run("What?", run_id="r")).complete
 
 
 async def test_what_was_answered_to_the_last_leaves_no_such_record() -> None:

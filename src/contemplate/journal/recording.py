@@ -42,6 +42,8 @@ from .shared_answers import SharedAnswers
 TO_MAKE_SURE = 1.0
 # Within so many seconds after the last recorded answer was used, who concluded from those does so again.
 SECONDS_TO_CONCLUDE_AGAIN = 2.0
+# And within so much of the time that the run has: a run of a second has to do its calls, too.
+SHARE_TO_CONCLUDE_AGAIN = 0.1
 
 
 class Recording:
@@ -189,10 +191,11 @@ class Recording:
         """
         if not any(over in ("", asked.path) or asked.path.startswith(f"{over}/") for over in self._concluded):
             return
-        began = perf_counter()
+        began, has = perf_counter(), self._writer.deadline - anyio.current_time()
+        longest = min(SECONDS_TO_CONCLUDE_AGAIN, has * SHARE_TO_CONCLUDE_AGAIN)
         try:
             # Not an event: that it goes on otherwise shows in nothing but that nothing happens.
-            while (left := self._found_last + SECONDS_TO_CONCLUDE_AGAIN - perf_counter()) > 0:  # noqa: ASYNC110
+            while (left := self._found_last + longest - perf_counter()) > 0:  # noqa: ASYNC110
                 await anyio.sleep(left)
         except BaseException as error:
             self._claimed.add(asked.slot)
