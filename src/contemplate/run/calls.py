@@ -343,7 +343,11 @@ class Calls(OngoingRun):
         known = recording.find(asked)
         if known is not None:
             return await self._recall(known, recording, call)
-        await recording.needed(asked)
+        try:
+            await recording.needed(asked)
+        except BaseException as error:
+            self._report(call, call.model.name, 0.0, None, error, answered_by=None, recorded=True)
+            raise
         started = perf_counter()
         try:
             response = await self._make(call._replace(nth=asked.nth))
