@@ -343,11 +343,7 @@ class Calls(OngoingRun):
         known = recording.find(asked)
         if known is not None:
             return await self._recall(known, recording, call)
-        try:
-            await recording.needed(asked)
-        except BaseException as error:
-            self._report(call, call.model.name, 0.0, None, error, answered_by=None, recorded=True)
-            raise
+        await recording.needed(asked)
         started = perf_counter()
         try:
             response = await self._make(call._replace(nth=asked.nth))
