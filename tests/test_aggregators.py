@@ -13,6 +13,7 @@ from contemplate import Contemplator, Message, RunResult, Task, TaskResult, Usag
 from contemplate.aggregators.conclusions import nothing_answered
 from contemplate.aggregators.output_stream import OutputStream
 from contemplate.aggregators.synthesize import _unmerged
+from contemplate.aggregators.vote import Stop
 from contemplate.errors import AggregationError, ConfigurationError, QuorumNotReached
 from contemplate.events import Event, OutputDelta, VoteCounted
 from contemplate.models import Delta, ModelRequest, ModelResponse
@@ -185,6 +186,20 @@ async def test_none_of_a_typed_answer_is_an_answer() -> None:
 async def test_unreadable_answers_are_counted_without_failures() -> None:
     with pytest.raises(QuorumNotReached, match="none of the 2 answers could be parsed"):
         await vote("...", "...", RuntimeError("down"))
+
+
+@pytest.mark.parametrize(
+    ("stop", "how"),
+    [
+        ("exact", {"confidence": 0.9}),
+        (None, {"error": 0.1}),
+        ("beta", {"consensus": 0.7}),
+        ("certificate", {"after": 3}),
+    ],
+)
+def test_a_number_of_another_stop_is_refused(stop: Stop | None, how: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=f"{next(iter(how))}=.* is for stop="):
+        aggregators.vote(stop=stop, **how)
 
 
 @pytest.mark.parametrize("confidence", [0.5, 1, 0.49, 1.01])

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 
-from contemplate import RunContext, Task, TaskResult, Usage
+from contemplate import Contemplator, RunContext, Task, TaskResult, Usage, planners
 from contemplate.errors import ConfigurationError, ModelServerError, PlanError
 from contemplate.events import Event, ModelCalled, Noted
 from contemplate.limits import Limits
-from contemplate.messages import ImagePart, Message
+from contemplate.messages import ImagePart, Message, ToolCall
 from contemplate.models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, OutputSchema, ToolSpec
 from contemplate.models.tokens import request_tokens
 from contemplate.run.budget import Ledger
@@ -245,3 +245,35 @@ class TestEstimates:
 
     def test_half_a_character_is_no_obstacle(self) -> None:
         assert request_tokens(asking("\ud83d")) > 0
+
+
+@pytest.mark.parametrize("watches", [True, False])
+async def test_who_watches_is_told_of_each_piece_and_before_each_call(watches: bool) -> None:
+    heard: list[tuple[str, str, bool]] = []
+    streamed: list[bool] = []
+
+    class Model(ScriptedModel):
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+            streamed.append(on_delta is not None)
+            return await super().request(request, on_delta)
+
+    async def conclude(question: str, results: AsyncIterator[TaskResult], ctx: RunContext) -> str:
+        if watches:
+            ctx.watch(lambda task, delta: heard.append((task, delta.text, delta.restart)))
+        return " ".join([result.text async for result in results])
+
+    def look() -> str:
+        """Look."""
+        return "42"
+
+    call = Message.assistant("", (ToolCall(id="c", name="look", arguments="{}"),))
+    model = Model([call, "It is"])
+    mind = Contemplator(model, planner=planners.sample(1), aggregator=conclude, tools=[look], stream=False)
+    assert (await mind.run("q")).text == "It is"
+    assert streamed == [watches] * 2
+    restarts = [number for number, (_, _, restart) in enumerate(heard) if restart]
+    assert len(restarts) == 2 * watches
+    if watches:
+        assert {task for task, _, _ in heard} == {"sample-1"}
+        assert restarts[0] == 0
+        assert "".join(text for _, text, _ in heard[restarts[1] :]) == "It is"

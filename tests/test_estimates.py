@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contemplate import Contemplator, Message, aggregators, planners
+from contemplate.agents.verifiers import REPAIRS, Verifier
 from contemplate.aggregators.judge import MAX_REPAIRS
 from contemplate.data import to_json_text
 from contemplate.messages import ToolCall
@@ -120,6 +121,31 @@ def test_what_a_fallback_may_cost_is_in_the_high_end_only(aggregator: Aggregator
     found = Contemplator(ScriptedModel([]), planner=planners.sample(4), aggregator=aggregator).estimate("q?")
     assert (found.likely_calls.high, found.calls.high) == (4 + likely, 4 + most)
     assert found.calls.low <= 5
+
+
+@pytest.mark.parametrize(
+    ("planner", "least", "most"),
+    [
+        (planners.sample(4), 4 + 1, 4 + 1),
+        (planners.rounds(3, 2, 2), 6 + 1, 6 + 1),
+        (planners.mixture(rounds=2), 3 + 1, 6 + 1),
+    ],
+)
+def test_what_a_planner_of_known_size_costs_is_exact(planner: Planner, least: int, most: int) -> None:
+    found = Contemplator(ScriptedModel([]), planner=planner, aggregator=aggregators.synthesize()).estimate("q?")
+    assert (found.calls.low, found.calls.high) == (least, most)
+
+
+def test_a_router_counts_that_the_verdicts_of_a_model_are_repaired() -> None:
+    def most(check: Verifier) -> float | None:
+        planner = planners.router(planners.direct(), samples=6, check=check)
+        return (
+            Contemplator(ScriptedModel([]), planner=planner, aggregator=aggregators.first()).estimate("q?").calls.high
+        )
+
+    # Two lines of three solutions: each is checked once by a function, or twice by a model, which may be asked again.
+    assert most(lambda result: True) == 2 * 3 * (1 + 1)
+    assert most(ScriptedModel([])) == 2 * 3 * (1 + 2) * (1 + REPAIRS)
 
 
 def test_a_fallback_that_does_not_say_what_it_costs_makes_the_estimate_open() -> None:

@@ -91,6 +91,7 @@ async def test_the_parts_are_the_whole() -> None:
         parts += part
         start += len(part)
     assert parts == text
+    assert await kept.read_result(1, len(text)) == text[-1]
 
 
 @pytest.mark.parametrize(

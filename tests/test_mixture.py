@@ -14,6 +14,7 @@ from contemplate.errors import ConfigurationError, ModelServerError
 from contemplate.models import ModelRequest
 from contemplate.planners import Member
 from contemplate.planners.agreement import agreement
+from contemplate.prompts import render
 from contemplate.result import RunResult, TaskResult
 from contemplate.run.protocols import Planner
 from contemplate.testing import ScriptedModel
@@ -88,6 +89,8 @@ class TestMixture:
         shown = [sorted(each.name for each in request.tools) for request in model.requests]
         assert sorted(shown) == [[], ["look_up"], ["look_up", "sums"]]
         assert "Your own way" in last(other.requests[0])
+        program, *others = sorted((*model.requests, *other.requests), key=lambda each: "program" not in last(each))
+        assert [render("answer_line") in last(each) for each in (program, *others)] == [False, True, True, True]
 
     async def test_a_tool_that_there_is_not_is_named_before_anybody_is_asked(self) -> None:
         def look_up(what: str) -> str:

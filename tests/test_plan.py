@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from pydantic import ValidationError
 
 from contemplate import ModelSettings, Plan, Task
 from contemplate.errors import PlanError
-from contemplate.plan import problem_with
+from contemplate.plan import Program, problem_with
 from contemplate.run.graph import TaskGraph
 
 NAMES = st.sampled_from("abcd")
@@ -56,6 +58,15 @@ def test_a_task_is_called_by_its_title_else_by_its_id() -> None:
 def test_a_task_needs_an_id() -> None:
     with pytest.raises(ValidationError, match="id"):
         Task(id="", prompt="")
+
+
+@pytest.mark.parametrize(
+    ("field", "least"), [("memory_mib", 1), ("output_kib", 1), ("repairs", 0), ("seconds", math.nextafter(0, 1))]
+)
+def test_the_least_that_a_program_may_have(field: str, least: float) -> None:
+    assert getattr(Program.model_validate({field: least}), field) == least
+    with pytest.raises(ValidationError, match=field):
+        Program.model_validate({field: least - 1})
 
 
 def test_a_list_of_needs_will_do() -> None:

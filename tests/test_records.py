@@ -42,6 +42,11 @@ def test_a_plan_is_a_row_for_each_task() -> None:
     assert rows[2]["needs"] == "a, b"
 
 
+def test_a_result_of_ones_own_is_an_answer_unless_it_says_otherwise() -> None:
+    result = RunResult(run_id="r", question="q", output="a", text="a")
+    assert (result.status, result.model_copy(update={"complete": False}).status) == ("answered", "partial")
+
+
 @pytest.mark.anyio
 async def test_what_was_recorded_has_the_same_rows_as_what_just_ran(tmp_path: Path) -> None:
     model = ScriptedModel('{"genuine": true}', price=Price(input=1, output=2))

@@ -19,6 +19,7 @@ from contemplate.models import Brevity, ModelRequest
 from contemplate.planners import Route, Situation
 from contemplate.planners.routed_tasks import breadth
 from contemplate.result import RunResult
+from contemplate.run.protocols import subagent_settings
 from contemplate.strategies import code
 from contemplate.testing import ScriptedModel
 from contemplate.tools.external import external_tool
@@ -575,6 +576,29 @@ async def test_by_kind_keeps_a_share_if_one_of_the_two_needs_it() -> None:
     vote, merge = aggregators.vote(), aggregators.synthesize()
     assert aggregators.by_kind(candidates=vote, others=vote).model_calls == 0
     assert aggregators.by_kind(candidates=vote, others=merge).model_calls == 1
+
+
+def test_by_kind_asks_for_what_either_of_the_two_needs() -> None:
+    weighed, plain = aggregators.vote(weights=aggregators.by_logprobs(top=7)), aggregators.first()
+    for candidates, others in ((weighed, plain), (plain, weighed), (weighed, weighed)):
+        needed = subagent_settings(aggregators.by_kind(candidates=candidates, others=others))
+        assert needed is not None
+        assert needed.logprobs == 7
+    assert subagent_settings(aggregators.by_kind(candidates=plain, others=plain)) is None
+
+
+async def test_who_chooses_is_told_what_one_sample_took() -> None:
+    seen: list[Situation] = []
+
+    def choose(situation: Situation) -> Route:
+        seen.append(situation)
+        return situation.best_route()
+
+    model = Mind(["Answer: 4"] * 2)
+    result = await run(model, probe=2, choose=choose)
+    sample = seen[0].sample
+    assert (sample.calls, sample.tasks) == (1, 1)
+    assert sample.tokens == result.usage.total_tokens / 2
 
 
 async def test_a_nested_run_is_replayed(tmp_path: Path) -> None:

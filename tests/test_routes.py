@@ -253,6 +253,7 @@ def test_code_is_what_stands_between_fences() -> None:
         ("When did Rome fall?", ("476", "475", "474"), False),
         ("Name 3 of the 7 hills.", ("aventine, caelian, palatine", "x", "y"), False),
         ("What is 3 times 4?", ("12", None, None), False),
+        ("Tell of the 30 years and the 80 years.", ("long " * 24 + "1648",) * 3, True),
         ("Tell of the 30 years and the 80 years.", ("long " * 25 + "1648",) * 3, False),
     ],
 )

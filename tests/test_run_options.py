@@ -119,7 +119,7 @@ async def test_wrong_options_are_named() -> None:
         await mind.run("Why?", settings={"temperature": 1})  # type: ignore[call-overload]
     with pytest.raises(ConfigurationError, match="agent= replaces"):
         await Contemplator(ScriptedModel([]), agent=agent).run("Why?", instructions="Be brief.")
-    with pytest.raises(ConfigurationError, match="labels are not JSON"):
+    with pytest.raises(ConfigurationError, match=r"labels are not JSON: .*\(give what JSON can say\)"):
         await mind.run("Why?", labels={"a": object()})  # type: ignore[dict-item]
 
 

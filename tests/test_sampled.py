@@ -322,6 +322,10 @@ async def test_the_conversation_is_that_of_the_winner() -> None:
     result = await one(ScriptedModel(reply), THREE, tools=[look])
     assert result.text == "Answer: 42"
     assert [each.text for each in result.messages if each.role == "tool"] == ["42"]
+    again = mind(ScriptedModel(reply), THREE, tools=[look], journal="memory:")
+    first = await again.run("the question", run_id="r")
+    once_more = await again.reaggregate("r")
+    assert once_more.tasks[0].messages == first.tasks[0].messages, "also when it is concluded once more"
 
 
 async def test_any_agent_can_be_asked_several_times() -> None:

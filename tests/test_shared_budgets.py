@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -206,6 +207,14 @@ class TestSharing:
             await mind.run("Why?", budget=user)
         await mind.run("Why?", budget=house)
         assert (house.left().calls, user.left().calls) == (8, 0)
+
+    async def test_two_objects_are_one_budget_if_they_share_a_journal(self, tmp_path: Path) -> None:
+        journal = f"sqlite:///{tmp_path / 'runs.db'}"
+        for kept_in, left in ((journal, 9), (None, 9)):
+            first, second = (Budget("house", calls=10, journal=kept_in) for _ in range(2))
+            await Contemplator(ScriptedModel("x"), mode="instant", budget=first).run("Why?", budget=second)
+            assert (first.left().calls, second.left().calls) == (left, left)
+            assert (first.key == second.key) is (kept_in is not None)
 
 
 @pytest.mark.anyio

@@ -18,7 +18,8 @@ def url(postgres: PostgresServer) -> str:
     return postgres.address(heartbeat=0.5)
 
 
-@pytest.fixture(scope="session")
+# Not longer: its threads draw by chance, which properties that are tried in the same process do not bear.
+@pytest.fixture(scope="module")
 def workers(url: str) -> Iterator[str]:
     """The same, with a worker in this process."""
     with stage.worker_in_thread(url, {"voters": stage.voters, "careful": stage.careful}):

@@ -7,18 +7,24 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from contemplate import Contemplator, Limits, planners
 from contemplate.errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, RunTaken
 from contemplate.journal import Journal, RunRecord, open_journal
 from contemplate.journal.group_commit import Write
+from contemplate.journal.postgres import address_of, connections
+from contemplate.journal.postgres.connections import Connections, PostgresConnection
 from contemplate.journal.postgres.heartbeat import RenewalThread
 from contemplate.journal.postgres.leases import Leases
 from contemplate.journal.postgres.store import PostgresStore, channel_of
@@ -258,6 +264,62 @@ def test_a_process_that_stood_still_asks_nothing_more(postgres: PostgresServer, 
     assert told == b"taken True\n"
 
 
+@pytest.mark.parametrize("arrives", [True, False])
+def test_what_is_to_be_written_once_is_when_nobody_tells_the_end_of_the_transaction(
+    open_: Callable[[], Journal], postgres: PostgresServer, schema: str, monkeypatch: pytest.MonkeyPatch, arrives: bool
+) -> None:
+    journal = open_()
+    journal.load("")
+    run_on(postgres, "CREATE TABLE written (n INT)", schema)
+    execute, lost = PostgresConnection.execute, list[str]()
+
+    def losing(connection: PostgresConnection, query: str, *values: Any) -> Any:
+        if query == "COMMIT" and not lost:
+            lost.append(query)
+            if arrives:
+                execute(connection, query)
+            raise psycopg.OperationalError("the connection is lost")
+        return execute(connection, query, *values)
+
+    monkeypatch.setattr(PostgresConnection, "execute", losing)
+    journal.store.write(lambda connection: connection.execute("INSERT INTO written VALUES (1)"), PATIENCE, once=True)
+    assert lost
+    assert run_on(postgres, "SELECT count(*) FROM written", schema) == [(1,)]
+
+
+def test_as_one_connection_is_lost_no_other_is_tried(
+    open_: Callable[[], Journal], postgres: PostgresServer, schema: str
+) -> None:
+    journal = open_()
+    assert isinstance(journal.store, PostgresStore)
+    lent, until = journal.store._connections.lent, time.monotonic() + PATIENCE
+    with lent(until) as one, lent(until) as other:
+        of_both = f"{one.info.backend_pid}, {other.info.backend_pid}"
+    run_on(postgres, f"SELECT pg_terminate_backend(pid, 10000) FROM unnest(ARRAY[{of_both}]) AS pid", "public")
+    with pytest.raises(JournalBusy, match="cannot be reached"), lent(until) as connection:
+        connection.execute("SELECT 1")
+    with lent(until) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(("left", "waits"), [(0.5, "2"), (4.5, "5"), (60.0, "10")])
+def test_a_server_that_does_not_answer_is_waited_for_as_long_as_there_is_time_but_not_for_ever(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, left: float, waits: str
+) -> None:
+    given: list[str] = []
+
+    def refused(conninfo: str, **options: object) -> None:
+        given.append(str(conninfo_to_dict(conninfo)["connect_timeout"]))
+        raise psycopg.OperationalError("timeout expired")
+
+    monkeypatch.setattr(PostgresConnection, "connect", refused)
+    monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    lent = Connections(address_of(postgres.address())).lent(100.0 + left)
+    with pytest.raises(JournalError, match="timeout expired"), lent:
+        pass
+    assert given == [waits]
+
+
 class TestWhoHasARun:
     def test_one_at_a_time(self, open_: Callable[[], Journal]) -> None:
         one, other = open_(), open_()
@@ -268,6 +330,7 @@ class TestWhoHasARun:
                 pass
         with other.hold("r"):
             pass
+        assert not leases_of(one)._given_back, "nothing is left to give back"
 
     def test_who_is_silent_is_watched_before_his_runs_are_taken(
         self, open_: Callable[[], Journal], silent: Callable[[float], None]
@@ -284,8 +347,9 @@ class TestWhoHasARun:
                 pass
             silent(0.4)
             with other.hold("r"):
-                with pytest.raises(RunTaken):
+                with pytest.raises(RunTaken, match="'r' was taken"):
                     one.save(RunRecord(run_id="r", question="", model="m"))
+                assert not one.store.surely_held("r")
                 other.save(RunRecord(run_id="r", question="mine", model="m"))
         assert [run.question for run in one.runs()] == ["mine"]
 

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from contemplate import Contemplator, Limits
 from contemplate.errors import JournalBusy, JournalError
 from contemplate.journal import Journal
+from contemplate.journal.holding import Holding
 from contemplate.journal.patience import QUICK
 from contemplate.journal.sqlite import run_locks
 from contemplate.journal.sqlite.run_locks import PRIVATE, RunHeldError, lock_by_byte, lock_by_file
@@ -54,6 +56,45 @@ def test_a_run_is_held_once_and_no_file_is_left(lock: Lock, steps: list[tuple[bo
         for unlock in held.values():
             unlock()
         assert not list(Path(folder).iterdir())
+
+
+@pytest.mark.parametrize("lock", WAYS)
+def test_what_one_thread_has_locked_another_unlocks(
+    lock: Lock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    # As on Windows, where an open file cannot be removed.
+    monkeypatch.setattr(Path, "unlink", refused)
+    with ThreadPoolExecutor(1) as other:
+        unlock = other.submit(lock, tmp_path / "j", "a").result()
+    unlock()
+    lock(tmp_path / "j", "a")()
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_a_run_looks_less_often_but_as_often_as_suspicions_want_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    class Remote(Journal):
+        remote = True
+
+        def take(self, run_id: str) -> Callable[[], None]:
+            if len(pauses) < 6:
+                raise JournalBusy("its process was not heard of")
+            return super().take(run_id)
+
+    journal = Remote()
+    monkeypatch.setattr(journal.store, "watch", 0.3, raising=False)
+    monkeypatch.setattr("contemplate.journal.holding.anyio.sleep", sleep)
+    async with Holding(journal, "r", PATIENCE):
+        assert pauses == [0.05, 0.1, 0.2, 0.3, 0.3, 0.3]
 
 
 @posix

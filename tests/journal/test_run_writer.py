@@ -12,9 +12,10 @@ import anyio.lowlevel
 import pytest
 
 from contemplate import Contemplator, aggregators, planners
-from contemplate.errors import JournalError
+from contemplate.errors import JournalBusy, JournalError
 from contemplate.journal import Journal
 from contemplate.journal.group_commit import Write
+from contemplate.messages import Message, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
 
@@ -96,3 +97,39 @@ async def test_nobody_waits_for_others_to_write_what_was_cut_off(tmp_path: Path)
         assert set(waits) == {0.0}
         calls = [entry for entry in journal.entries("r") if entry.is_call]
         assert sorted(entry.outcome for entry in calls) == ["answered", *["cancelled"] * 8]
+
+
+async def test_what_a_run_in_another_event_loop_could_not_write_is_written_after_it() -> None:
+    class Busy(Journal):
+        """A journal that others keep to themselves for a while."""
+
+        busy = False
+
+        def write(self, writes: Sequence[Write], patience: float = 0.0) -> None:
+            if self.busy:
+                raise JournalBusy("another process is writing")
+            super().write(writes, patience)
+
+    journal = Busy()
+
+    def inner(request: ModelRequest) -> str:
+        journal.busy = True
+        return "four"
+
+    def outer(request: ModelRequest) -> Message | str:
+        if request.messages[-1].role == "tool":
+            journal.busy = False
+            return "It is four."
+        return Message.assistant("", (ToolCall(id="1", name="think", arguments="{}"),))
+
+    async def think() -> str:
+        """Think, and hold up the event loop meanwhile."""
+        return Contemplator(ScriptedModel(inner), mode="instant").run_sync("2 + 2?").text
+
+    mind = Contemplator(ScriptedModel(outer), mode="instant", tools=[think], journal=journal)
+    result = await mind.run("2 + 2?", run_id="r")
+    assert result.text == "It is four."
+    (within,) = [each.response for each in journal.entries("r") if each.path]
+    assert within is not None
+    assert within.message.text == "four"
+    assert (await mind.replay("r")).text == result.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import random
 import re
@@ -14,6 +15,7 @@ import zlib
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -27,6 +29,7 @@ from contemplate.journal.entries import Status
 from contemplate.journal.group_commit import Write
 from contemplate.journal.journal import checksum_of
 from contemplate.journal.run_writer import LAST_WAIT
+from contemplate.journal.sqlite.database import _use_write_ahead_log
 from contemplate.messages import ImagePart, TokenLogprob, ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.modes import Mode
@@ -653,3 +656,38 @@ def test_a_journal_that_was_made_for_all_becomes_its_owners_alone_when_it_is_wri
 def test_a_record_that_is_whole_but_none_is_damaged() -> None:
     with closing(Journal()) as journal, pytest.raises(JournalError, match="'r' cannot be understood"):
         journal.checked(RunRecord, "the record of run 'r'", "{}", checksum_of("{}"))
+
+
+def _failing(code: int) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("so it is")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("codes", "patience", "told"),
+    [
+        ((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY), math.inf, None),
+        ((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR), math.inf, sqlite3.SQLITE_IOERR),
+        ((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR), -math.inf, sqlite3.SQLITE_BUSY),
+    ],
+)
+def test_only_others_who_open_the_file_are_waited_for(
+    codes: tuple[int, ...], patience: float, told: int | None
+) -> None:
+    errors = list(map(_failing, codes))
+
+    class Failing(sqlite3.Connection):
+        def execute(self, *query: Any) -> sqlite3.Cursor:
+            if errors:
+                raise errors.pop(0)
+            return super().execute(*query)
+
+    with closing(sqlite3.connect(":memory:", factory=Failing)) as connection:
+        if told is None:
+            _use_write_ahead_log(connection, patience)
+            assert not errors
+        else:
+            with pytest.raises(sqlite3.OperationalError) as caught:
+                _use_write_ahead_log(connection, patience)
+            assert caught.value.sqlite_errorcode == told

@@ -33,6 +33,7 @@ from contemplate.aggregators.meaning import _VERDICT
 from contemplate.models.schemas import SchemaDialect, sent_schema
 from contemplate.models.schemas.patterns import in_grammar
 from contemplate.models.schemas.plain_schemas import is_closed
+from contemplate.models.schemas.request_schema import SentSchema
 from contemplate.planners.plan_parser import plan_schema
 from contemplate.run.output_type import OutputType
 from contemplate.tools import Tool
@@ -293,11 +294,42 @@ def test_what_is_left_out_is_told_to_the_model() -> None:
     }
 
 
+def properties(sent: SentSchema) -> Any:
+    return sent.schema["properties"]
+
+
 def test_the_bounds_of_integers_are_kept_exactly() -> None:
     schema = {"type": "object", "properties": {"n": {"type": "integer", "exclusiveMinimum": 1.5, "maximum": 9.5}}}
     for dialect in ("openai", "gemini", "llama_cpp"):
         sent = sent_schema({**schema, "required": ["n"]}, dialect)  # type: ignore[dict-item]
-        assert sent.schema["properties"]["n"] == {"type": "integer", "minimum": 2, "maximum": 9}  # type: ignore[index, call-overload]
+        assert properties(sent)["n"] == {"type": "integer", "minimum": 2, "maximum": 9}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_open_bound_of_other_numbers_is_kept_or_told(dialect: SchemaDialect) -> None:
+    class Share(BaseModel):
+        part: float = Field(gt=0, lt=1)
+
+    sent = sent_schema(OutputType(Share).json_schema, dialect)
+    part = properties(sent)["part"]
+    if dialect in ("openai", "json_schema"):
+        assert (part["exclusiveMinimum"], part["exclusiveMaximum"], sent.looser) == (0, 1, False)
+    else:
+        told = {"type": "number", "description": "(exclusiveMaximum: 1, exclusiveMinimum: 0)"}
+        assert (part, sent.looser) == (told, True)
+
+
+def test_a_format_that_only_a_reader_knows_is_told_and_nothing_is_looser() -> None:
+    class Meeting(BaseModel):
+        on: datetime.date
+        at: datetime.datetime
+
+    dialects: tuple[SchemaDialect, ...] = ("openai", "llama_cpp", "json_schema")
+    for dialect in dialects:
+        sent = sent_schema(OutputType(Meeting).json_schema, dialect)
+        on, at = properties(sent)["on"], properties(sent)["at"]
+        assert (on["format"], "format" in at, sent.looser) == ("date", False, False)
+        assert "(format: date-time)" in at["description"]
 
 
 def test_arguments_of_tools_may_be_left_out() -> None:

@@ -368,7 +368,7 @@ async def test_its_calls_are_in_usage_events_and_journal_alike(way: str) -> None
     journal = Journal()
     result = await WAYS[way](five(Counted()), on_event=told.append, journal=journal).run("q", run_id="r")
     called = [event for event in told if isinstance(event, ModelCalled)]
-    entries = [each for each in journal.entries("r") if each.role != "tool"]
+    entries = [each for each in journal.entries("r") if each.is_call and each.role != "tool"]
     assert result.usage == sum((event.usage for event in called), Usage())
     assert result.usage == sum((each.usage for each in entries), Usage())
     assert Counter(event.path for event in called) == Counter(each.path for each in entries)

@@ -9,15 +9,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from typing import IO, Any
 
+import anyio
 import httpx2
 import openai
 import pytest
+from starlette.applications import Starlette
 
 from contemplate import Contemplator
 from contemplate.errors import ConfigurationError
-from contemplate.server import serve
+from contemplate.server import ServerSettings, serve
+from contemplate.server.announced_server import AnnouncedServer, listen
 from contemplate.testing import FaultyServer, ScriptedModel, faulty
 
 from ..patience import PATIENCE
@@ -154,6 +158,19 @@ def test_a_port_that_is_taken() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigurationError, match=f"cannot listen on 127.0.0.1:{port}"):
             serve(ScriptedModel("Yes."), port=port)
+
+
+@pytest.mark.usefixtures("no_leftovers")
+def test_that_it_serves_is_told_once_it_does() -> None:
+    class Short(AnnouncedServer):
+        async def on_tick(self, counter: int) -> bool:
+            return True
+
+    told: list[bool] = []
+    with closing(listen("127.0.0.1", 0)) as listener:
+        server = Short(Starlette(), ServerSettings(), lambda: told.append(server.started), seconds_to_stop=1)
+        anyio.run(server.serve, [listener])
+    assert told == [True]
 
 
 def test_an_error_at_the_start_comes_out_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

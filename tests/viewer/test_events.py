@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contemplate import Contemplator, Message, tool
+from contemplate import Contemplator, Limits, Message, planners, tool
 from contemplate.decisions import Approved, Decision, Denied
 from contemplate.errors import ConfigurationError, ModelConnectionError
 from contemplate.events import (
@@ -128,6 +128,17 @@ async def test_another_model_is_told() -> None:
     (again,) = [event for event in events if isinstance(event, CallRepeated)]
     assert (again.reason, "down" in again.message) == ("replaced", True)
     assert [event.model for event in events if isinstance(event, ModelCalled)] == ["two"]
+
+
+async def test_a_call_that_a_limit_refused_was_not_made() -> None:
+    journal, limits = Journal(), Limits(calls=2)
+    mind = Contemplator(ScriptedModel("4"), planner=planners.sample(4), mode="vote", journal=journal, limits=limits)
+    live = await events_of_run(mind)
+    record = journal.load(live[0].run_id)
+    assert record is not None
+    for events in (live, events_of(journal, record)):
+        called = [event.name.task for event in events if isinstance(event, ModelCalled)]
+        assert called == ["sample-1", "sample-2"]
 
 
 @pytest.mark.parametrize("make", [contemplating, voting, compared, nested, hostile])

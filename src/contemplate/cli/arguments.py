@@ -21,6 +21,7 @@ that waits for a decision, or a limit that left none; 130 interrupted
 environment: OPENAI_API_KEY, OPENAI_BASE_URL; CONTEMPLATE_MODEL, the default model; CONTEMPLATE_API_KEY, for
 http://host/v1#NAME; CONTEMPLATE_CACHE, where local models are kept; CONTEMPLATE_JOURNAL, where runs
 are written down; CONTEMPLATE_SERVER_KEYS, of clients of serve"""
+SECONDS_IN = {"m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -237,11 +238,20 @@ def _add_runs(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     runs = commands.add_parser("runs", help="list the runs that were written down, the newest first")
     runs.add_argument("--limit", type=_above_zero(int), default=20, metavar="N", help="so many (default: %(default)s)")
     runs.add_argument("--json", action="store_true", help="print JSON")
+    actions = runs.add_subparsers(dest="action", metavar="ACTION")
+    prune = actions.add_parser("prune", help="delete runs that are over and old")
+    prune.add_argument(
+        "--older-than", type=_age, required=True, metavar="AGE", help="how long ago they began, such as 12h or 30d"
+    )
+    prune.add_argument("--dry-run", action="store_true", help="only say how many")
     show = commands.add_parser("show", help="show a run as a tree, with times, tokens and texts")
     _add_run(show)
     show.add_argument("--requests", action="store_true", help="with what was asked")
     show.add_argument("--program", action="store_true", help="print the program that organised the run, and no more")
     show.add_argument("--json", action="store_true", help="print one JSON document")
+    # What stands before it is not forgotten.
+    _add_journal(prune, default=argparse.SUPPRESS)
+    _add_debugging(prune)
     for parser in (runs, show):
         _add_journal(parser)
         _add_debugging(parser)
@@ -297,10 +307,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="the run's id, or its beginning, or last")
 
 
-def _add_journal(parser: argparse.ArgumentParser) -> None:
+def _add_journal(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     parser.add_argument(
         "--journal",
         metavar="FILE",
+        default=default,
         help="where runs are written down, or postgresql://HOST/DATABASE (default: in your data directory)",
     )
 
@@ -398,6 +409,13 @@ def _above_zero(kind: Callable[[str], float]) -> Callable[[str], float]:
         return value
 
     return convert
+
+
+def _age(text: str) -> float:
+    number, unit = text[:-1], text[-1:]
+    if unit not in SECONDS_IN or not number.isascii() or not number.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is no age, such as 90m, 12h or 30d")
+    return int(number) * SECONDS_IN[unit]
 
 
 def _add_completion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

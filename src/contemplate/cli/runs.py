@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from ..errors import ConfigurationError
-from ..journal import Entry, Journal, RunRecord
+from ..journal import Entry, Journal, RunRecord, prune
 from ..redaction import redact
 from ..result import RunResult
 from ..views.printable import printable
@@ -28,7 +28,9 @@ QUESTION_WIDTH = 24
 
 
 def runs(options: argparse.Namespace) -> int:
-    """List the runs, and return the exit code."""
+    """List the runs, or delete old ones, and return the exit code."""
+    if options.action == "prune":
+        return _prune(options)
     listed = open_journal(options).runs(options.limit)
     if options.json:
         _print_json([run.model_dump(mode="json") for run in listed])
@@ -41,6 +43,13 @@ def runs(options: argparse.Namespace) -> int:
         write(printable(head + question).rstrip() + "\n")
     if not listed:
         say("no run was written down yet")
+    return ANSWERED
+
+
+def _prune(options: argparse.Namespace) -> int:
+    count = prune(open_journal(options), options.older_than, dry_run=options.dry_run)
+    runs = "1 run" if count == 1 else f"{count:,} runs"
+    say(f"{runs} would be deleted" if options.dry_run else f"{runs} deleted")
     return ANSWERED
 
 

@@ -12,6 +12,7 @@ patience         how what must not block uses a journal
 recording        record a run, and resume it
 shared_answers   answers that runs have in common
 replaying        replay a run offline
+pruning          delete what is over and old
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from ..errors import ConfigurationError
 from ..redaction import redact
 from .entries import Entry, RunRecord
 from .journal import Journal
+from .pruning import prune
 from .shared_answers import SharedAnswers
 
-__all__ = ["Entry", "Journal", "RunRecord", "SharedAnswers", "open_journal"]
+__all__ = ["Entry", "Journal", "RunRecord", "SharedAnswers", "open_journal", "prune"]
 
 POSTGRES = ("postgresql://", "postgres://")
 _SQLITE_PREFIX = "sqlite:///"

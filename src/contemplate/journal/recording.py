@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -78,7 +78,8 @@ class Recording:
         self._journal = journal
         self._entries = {entry.slot: entry for entry in entries}
         self._claimed: set[str] = set()
-        self._concluded = {entry.path for entry in entries if entry.role == "conclusion"}
+        self._concluded_before = {entry.path for entry in entries if entry.role == "conclusion"}
+        self._concluded = set(self._concluded_before)
         self._found_last = perf_counter()
         self._writer = RunWriter(journal, run.run_id, {digest for entry in entries for digest in entry.parts})
         self._counts: Counter[str] = Counter()
@@ -189,7 +190,8 @@ class Recording:
         It has all that it concluded from, and does so soon after the last recorded answer was used. So what it cut off
         is not asked again. A run that concludes otherwise now goes on a little later.
         """
-        if not any(over in ("", asked.path) or asked.path.startswith(f"{over}/") for over in self._concluded):
+        # Where a conclusion is written in one turn of the event loop, nothing begins between that and the end.
+        if not _is_within(asked.path, self._concluded if self._journal.remote else self._concluded_before):
             return
         began, has = perf_counter(), self._writer.deadline - anyio.current_time()
         longest = min(SECONDS_TO_CONCLUDE_AGAIN, has * SHARE_TO_CONCLUDE_AGAIN)
@@ -200,15 +202,22 @@ class Recording:
         except BaseException as error:
             self._claimed.add(asked.slot)
             if asked.slot not in self._entries:
-                # Its process was killed before that was written; a replay wants to know of it.
+                # A replay wants to know of it.
                 self.cut_off(asked, began, error, "", NOTHING)
             raise
 
     async def conclude(self, path: str) -> None:
         """Record that the run at `path` has concluded, before calls of it are cut off."""
-        if path not in self._concluded:
-            self._concluded.add(path)
-            await self._record((), conclusion_entry(path))
+        if path in self._concluded:
+            return
+        self._concluded.add(path)
+        entry = conclusion_entry(path)
+        if self._journal.remote:
+            await self._record((), entry)
+        else:
+            # In this turn of the event loop: in another one, more would begin that is to be cut off.
+            self._writer.add(entry)
+            self._writer.write_now()
 
     async def turn(self, entry: Entry) -> None:
         """Wait for the turn of a recorded call."""
@@ -371,6 +380,10 @@ class Recording:
             await self._writer.end(run)
         except RunTaken as error:
             raise self._lose(error) from None
+
+
+def _is_within(path: str, runs: Collection[str]) -> bool:
+    return any(each in ("", path) or path.startswith(f"{each}/") for each in runs)
 
 
 def _sum(entries: Iterable[Entry], price: Price | None) -> Usage:

@@ -57,12 +57,16 @@ class Store(Protocol):
         watch: after how many seconds at most is to be looked again who has a run.
         has_status: the condition on rows of `runs` that they have the `:status`.
         glances: a query of what is told of each run at a glance, by name.
+        beside_runs: tables that have a row for a run, beside its calls.
+        parts_in_use: a query of the digests of all pieces that recorded calls have.
     """
 
     remote: bool
     watch: float
     has_status: str
     glances: str
+    beside_runs: tuple[str, ...]
+    parts_in_use: str
 
     @property
     def files(self) -> int: ...  # noqa: D102
@@ -106,6 +110,10 @@ class Store(Protocol):
 
     def lock(self, connection: SQLConnection, what: str) -> None:
         """Let nobody else have the lock of this name until the transaction ends."""
+        ...
+
+    def alone(self, connection: SQLConnection, table: str) -> None:
+        """Let nobody else write to a table until the transaction ends."""
         ...
 
     def now(self, connection: SQLConnection) -> float:

@@ -122,6 +122,9 @@ class ToldEvents:
             self._planned = max(self._planned, ended)
         if entry.role == "subagent" and entry.task is not None and (text or reasoning):
             self._add(wrote, TaskDelta(task_id=entry.task, text=text, reasoning=reasoning), path)
+        if response is None and not entry.usage.calls and entry.sizes is None:
+            # It was cut off while it waited, or a limit refused it, and nobody was asked: not so if it was too long.
+            return
         self._add(
             ended,
             ModelCalled(

@@ -157,3 +157,27 @@ async def test_whoever_follows_is_told_everything_once() -> None:
     assert heard[2] == heard[-1][3:]
     assert heard[4] == heard[-1][5:]
     assert kept[-1].status == "completed"
+
+
+@pytest.mark.anyio
+async def test_whoever_follows_waits_until_the_end_is_stored() -> None:
+    asks, stored = anyio.Event(), anyio.Event()
+
+    async def keep(response: Response, events: tuple[str, ...]) -> None:
+        if response.over:
+            asks.set()
+            await stored.wait()
+
+    reply = KeptReply(writer(background=True), keep)
+    heard: list[str] = []
+
+    async def follow() -> None:
+        heard.extend([each async for each in reply.follow(-1)])
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(reply.end, result(), "one", "stop")
+        await asks.wait()
+        group.start_soon(follow)
+        await anyio.wait_all_tasks_blocked()
+        stored.set()
+    assert '"response.completed"' in heard[-1]

@@ -43,6 +43,8 @@ class PostgresStore:
     files = 1
     has_status = "run_id IN (SELECT run_id FROM glances WHERE status = :status)"
     glances = "SELECT * FROM glances"
+    beside_runs: tuple[str, ...] = ("glances",)
+    parts_in_use = "SELECT json_array_elements_text(body::json -> 'parts') FROM calls"
 
     def __init__(self, address: PostgresAddress) -> None:
         # Often enough that no suspicion begins anew.
@@ -93,6 +95,10 @@ class PostgresStore:
     def lock(self, connection: SQLConnection, what: str) -> None:
         """Let nobody else have the lock of this name until the transaction ends."""
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"{self._address.schema}/{what}",))
+
+    def alone(self, connection: SQLConnection, table: str) -> None:
+        """Let nobody else write to a table until the transaction ends."""
+        connection.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
 
     def now(self, connection: SQLConnection) -> float:
         """Return the server's time."""

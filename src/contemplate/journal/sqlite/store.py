@@ -36,6 +36,8 @@ _FIELDS = ", ".join(f"json_extract(body, '{path}') AS {name}" for name, path in 
 # One table of each.
 _TABLE = {"documents": "documents", "budgets": "budget_spent", "answers": "answers"}
 
+_READABLE = "CASE WHEN json_valid(body) THEN body ELSE '{}' END"
+
 T = TypeVar("T")
 
 
@@ -67,6 +69,8 @@ class SQLiteStore:
     watch = 0.01
     has_status = "CASE WHEN json_valid(body) THEN json_extract(body, '$.status') = :status ELSE 0 END"
     glances = f"SELECT run_id, created, {_FIELDS} FROM runs WHERE json_valid(body)"  # noqa: S608
+    beside_runs: tuple[str, ...] = ()
+    parts_in_use = f"SELECT piece.value FROM calls, json_each({_READABLE}, '$.parts') AS piece"  # noqa: S608
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -108,6 +112,9 @@ class SQLiteStore:
         )
 
     def lock(self, connection: SQLConnection, what: str) -> None:
+        """Do nothing: whoever writes is alone."""
+
+    def alone(self, connection: SQLConnection, table: str) -> None:
         """Do nothing: whoever writes is alone."""
 
     def now(self, connection: SQLConnection) -> float:

@@ -143,9 +143,6 @@ class Fitting:
     def _kept(self, keyword: str, value: JsonValue) -> JsonValue:
         """Return the value of a keyword as it is sent, None if it is not."""
         rules = self._rules
-        if keyword in ("exclusiveMinimum", "exclusiveMaximum") and keyword not in rules.keywords:
-            self.looser = True
-            return None
         if keyword == "pattern" and keyword in rules.keywords and isinstance(value, str):
             pattern = _READERS[rules.patterns](value)
             self.looser |= pattern != value

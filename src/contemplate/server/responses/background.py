@@ -52,6 +52,7 @@ class KeptReply:
         self._frames = list(frames) or [frame(each).decode() for each in writer.begin()]
         self._lasting = lasting
         self.left = False
+        self._told_all = False
         self._more = anyio.Event()
         self._last = anyio.current_time()
 
@@ -106,9 +107,9 @@ class KeptReply:
             while place < len(self._frames):
                 yield self._frames[place]
                 place += 1
-            if self.response.over and place > len(self._frames):
+            if self._told_all and place > len(self._frames):
                 yield self._frames[-1]
-            if self.response.over or self.left:
+            if self._told_all or self.left:
                 return
             await more.wait()
 
@@ -118,6 +119,7 @@ class KeptReply:
             await self._keep(self.response, (*self._frames, *frames))
         finally:
             self._frames += frames
+            self._told_all = True
             self._tell()
 
     def _add(self, told: Iterable[Event]) -> None:
