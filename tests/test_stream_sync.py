@@ -380,8 +380,10 @@ class TestSync:
         async def notebook() -> None:
             Contemplator(ScriptedModel("a"), mode="instant").run_sync("q")
 
+        before = set(threading.enumerate())
         asyncio.run(notebook())
-        assert not [thread.name for thread in threading.enumerate() if "contemplate" in thread.name]
+        left = set(threading.enumerate()) - before
+        assert not [thread.name for thread in left if "contemplate" in thread.name]
 
 
 INTERRUPTED = """

@@ -66,10 +66,11 @@ def test_where_not_all_rows_fit_the_rest_is_counted() -> None:
             return six(exchange)
         return ChatAnswer("word", gates={0: counted})
 
-    gates = {"and 3 more": counted}
+    # How many depends on what the line above says by then, and in how many lines.
+    gates = {" more": counted}
     with FaultyServer(script) as server:
         _, shown = on_terminal_here("ask", "Why?", *model(server), columns=40, lines=6, gates=gates)
-    assert "and 3 more" in shown
+    assert re.search(r"and [2-5] more", shown)
 
 
 def test_what_a_task_waits_for_is_named_as_in_view() -> None:

@@ -34,7 +34,10 @@ _NETWORK = {
     "tcp_user_timeout": "10000",
 }
 # What the server is told: that nothing is held up by what no longer matters to anybody.
-_OPTIONS = "-c statement_timeout=60s -c lock_timeout=20s -c idle_in_transaction_session_timeout=60s"
+_OPTIONS = "-c statement_timeout=60s -c lock_timeout=20s"
+# In heartbeats, but some seconds at least: for how long a transaction may stand still. A process that was stopped in
+# the middle of one would else keep others from taking its runs.
+STANDS_STILL, LEAST_SECONDS = 2, 5.0
 
 # States in which a statement may be tried again: the connection, the server or the transaction was lost, or others had
 # what it needs. https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -103,7 +106,9 @@ class Connections:
             # Who has little time does not spend it on what was not there a moment ago.
             raise JournalBusy(f"journal {self._address.name} cannot be reached")
         seconds = min(max(math.ceil(left), LEAST_TO_CONNECT), MOST_TO_CONNECT)
-        options = f"{_OPTIONS} {given.pop('options', '')} -c search_path={self._address.schema}"
+        idle = math.ceil(1000 * max(LEAST_SECONDS, STANDS_STILL * self._address.heartbeat))
+        own = f"-c idle_in_transaction_session_timeout={idle}ms -c search_path={self._address.schema}"
+        options = f"{_OPTIONS} {given.pop('options', '')} {own}"
         settings = {"connect_timeout": str(seconds), **_NETWORK, **given, "options": options, "client_encoding": "UTF8"}
         try:
             connection = PostgresConnection.connect(

@@ -213,8 +213,13 @@ class Leases:
                     if self._given_back.get(run_id) == generation:
                         del self._given_back[run_id]
         except JournalError:
-            return True
+            pass
         return bool(self._held or self._given_back)
+
+    def close(self) -> None:
+        """Forget what could not be given back: others find it over."""
+        with self._lock:
+            self._given_back.clear()
 
     def _clear(self, connection: PostgresConnection, given_back: dict[str, int]) -> None:
         for run_id, generation in given_back.items():

@@ -140,6 +140,7 @@ class PostgresStore:
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
+        self.leases.close()
         self._connections.close()
 
     def _tried(self, work: Callable[[PostgresConnection], T], until: float) -> T:
