@@ -40,7 +40,7 @@ _HOMES = {
     "status": ".cluster_status",
     "work": ".worker",
 }
-_NEEDED = ("dbos", "psycopg", "psycopg_pool", "sqlalchemy")
+_NEEDED = ("dbos", "psycopg", "sqlalchemy")
 
 
 def __getattr__(name: str) -> object:
