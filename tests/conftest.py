@@ -186,12 +186,20 @@ def one_at_a_time() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def no_earlier_leftovers() -> None:
+    """What other files' tests have left is not taken for this one's."""
+    gc.collect()
+
+
 @pytest.fixture
-def no_leftovers() -> Iterator[None]:
+def no_leftovers(no_earlier_leftovers: None) -> Iterator[None]:
     """Fails a test after which something was left: a task whose error nobody saw, an open generator, a socket.
 
     Warnings are errors, those of the garbage collector too, so that collecting here is enough to see them.
     """
+    # Among what the test has made: to look through all that there is takes longer than most of these tests.
+    gc.freeze()
     complaints: list[str] = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = lambda record: complaints.append(record.getMessage())  # type: ignore[method-assign]
