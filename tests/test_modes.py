@@ -81,7 +81,7 @@ async def test_instant_sends_the_question_alone(instructions: str | None) -> Non
 
 
 class Slow(ScriptedModel):
-    brevity = Brevity(tasks=2, max_tokens=123)
+    brevity = Brevity(tasks=2, max_tokens=123, answer_tokens=234)
 
 
 def planned(tasks: int) -> str:
@@ -103,8 +103,8 @@ async def test_a_slow_model_contemplates_briefly(mode: modes.Mode, wrap: Callabl
     planning, *parts, merge = model.requests
     assert planning.output_schema is not None
     assert "at most 2 tasks" in planning.messages[0].text
-    assert {each.settings.max_tokens for each in (*parts, merge)} == {123}
-    assert len(parts) == 2
+    assert [each.settings.max_tokens for each in parts] == [123, 123]
+    assert merge.settings.max_tokens == 234
     for each in (*parts, merge):
         assert each.messages[-1].text.endswith("short sentences, and then stop.")
     assert [task.needs for task in result.plan.tasks] == [(), ()], "they do not wait for each other"

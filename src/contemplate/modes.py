@@ -198,24 +198,24 @@ def preset(mode: Mode | Preset, model: Model | None = None, prompts: Prompts = D
 
 def _brief_program(brevity: Brevity, source: str | Path | None = None, max_tasks: int = 100) -> Preset:
     """Return the preset for short answers to the calls of a program."""
-    settings = ModelSettings(max_tokens=brevity.max_tokens)
     return Preset(
-        planners.program(source, max_tasks=max_tasks), aggregators.synthesize(settings=settings), settings=settings
+        planners.program(source, max_tasks=max_tasks),
+        aggregators.synthesize(settings=ModelSettings(max_tokens=brevity.answer_tokens)),
+        settings=ModelSettings(max_tokens=brevity.max_tokens),
     )
 
 
 def _brief(brevity: Brevity, prompts: Prompts, refine: int = 0, ask_again: int = 0) -> Preset:
     """Return the preset for a plan of few and short parts, and a short answer."""
-    settings = ModelSettings(max_tokens=brevity.max_tokens)
     return Preset(
         _briefly(planners.model(brevity.tasks, min_tasks=1), brevity.tasks),
         aggregators.synthesize(
-            settings=settings,
+            settings=ModelSettings(max_tokens=brevity.answer_tokens),
             instructions=prompts.render("brief_answer"),
             ask_again=ask_again,
             ask_instructions=prompts.render("brief_part") if ask_again else None,
         ),
-        settings=settings,
+        settings=ModelSettings(max_tokens=brevity.max_tokens),
         refine=refine,
     )
 

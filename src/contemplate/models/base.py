@@ -218,11 +218,14 @@ class Brevity:
 
     Args:
         tasks: the most parts that a question is split into.
-        max_tokens: the most tokens of a part, and of the answer; the model is asked for a few sentences.
+        max_tokens: the most tokens of a part; the model is asked for a few sentences.
+        answer_tokens: the most tokens of an answer that is made of parts. Small models write a paragraph on each,
+            however briefly they are asked to, and one that is cut off lacks its end.
     """
 
     tasks: int = 3
     max_tokens: int = 256
+    answer_tokens: int = 448
 
 
 def brevity_of(model: Model) -> Brevity | None:
