@@ -111,7 +111,7 @@ class RunsAtWorkers:
         try:
             async with anyio.create_task_group() as group:
                 if not over:
-                    group.start_soon(self._fail_if_nobody_works, self._names[asked.mind])
+                    group.start_soon(self._fail_if_nobody_comes, run_id, self._names[asked.mind])
                 handle = await submit()
                 async with aclosing(handle.events()) as events:
                     async for event in events:
@@ -127,6 +127,10 @@ class RunsAtWorkers:
                     await self.cancel(run_id)
         return result
 
-    async def _fail_if_nobody_works(self, mind: str) -> None:
-        seconds = await self._alive.until_nobody(mind)
-        raise RequestError(no_worker(mind, seconds))
+    async def _fail_if_nobody_comes(self, run_id: str, mind: str) -> None:
+        """Wait until it is clear that nobody takes a run. One that a worker has had goes on when there is another."""
+        while True:
+            seconds = await self._alive.until_nobody(mind)
+            with suppress(ClusterError):
+                if await self._client.handle(run_id).state() == "queued":
+                    raise RequestError(no_worker(mind, seconds))
