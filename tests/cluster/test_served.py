@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -185,6 +186,22 @@ def test_errors_have_the_status_that_they_have_here(client: openai.OpenAI, on_st
     with pytest.raises(openai.APIStatusError) as waits:
         client.chat.completions.create(model="careful", messages=user("Delete it."))
     assert (waits.value.status_code, waits.value.code) == (501, "run_suspended")
+
+
+def test_what_is_decided_in_a_browser_goes_on_at_a_worker(
+    served: str, client: openai.OpenAI, journal: Journal, on_stage: Stage
+) -> None:
+    with pytest.raises(openai.APIStatusError):
+        client.chat.completions.create(model="careful", messages=user("Delete it now."))
+    (run,) = runs_of(journal, "Delete it now.")
+    (call,) = run.result.pending
+    decided = {"call": call.id, "decision": "approve"}
+    url = f"{str(client.base_url).removesuffix('/v1/')}/viewer/runs/{run.run_id}"
+    assert httpx2.post(f"{url}/decisions", json=decided, timeout=PATIENCE).status_code == 200
+    with httpx2.stream("GET", f"{url}/events", timeout=PATIENCE) as events:
+        kinds = [json.loads(line)["kind"] for line in events.iter_lines() if line]
+    assert kinds[-1] == "run_finished"
+    assert [each.status for each in runs_of(journal, "Delete it now.")] == ["answered"]
 
 
 def test_a_client_that_goes_ends_its_run(client: openai.OpenAI, journal: Journal, on_stage: Stage) -> None:
