@@ -115,7 +115,7 @@ def test_contemplators_are_served_by_their_names(app: str, monkeypatch: pytest.M
     [
         (["served_app:mind", "--workers"], "there is no journal"),
         (["served_app:mind", "--workers", "--journal", "runs.db"], "on one machine only"),
-        (["--workers", "--journal", "postgresql://me@db/app"], "none is named"),
+        (["--workers", "--journal", "postgresql://me@db/app"], "no contemplator of theirs is named"),
         (["served_app:mine"], "contemplator 'served_app:mine'"),
         (["served_app:mind", "--model", "openai:any"], "MIND says what is served"),
     ],

@@ -75,8 +75,10 @@ def _agent(request: ModelRequest) -> Message | str:
     return Message(role="assistant", tool_calls=(ToolCall(id="1", name="delete", arguments='{"name": "a.txt"}'),))
 
 
-def _helper(request: ModelRequest) -> Message | str:
+async def _helper(request: ModelRequest) -> Message | str:
     if request.messages[-1].role == "tool":
+        while "wait" in request.messages[-1].text and not (STAGE.folder / "open").exists():
+            await anyio.sleep(PAUSE)
         return f"It is {request.messages[-1].text}."
     if request.output_schema is not None:
         return '{"city": "Oslo"}'

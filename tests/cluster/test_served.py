@@ -148,12 +148,30 @@ def test_a_run_goes_on_with_what_the_clients_tools_returned(
     with asking(served) as other:
         asked = client if same else other
         rest = asked.chat.completions.create(model="helper", messages=messages, tools=[WEATHER])
+        told = httpx2.get(f"{str(other.base_url).removesuffix('/v1/')}/metrics").text
+    # Another server counts what it has made, and not what it has found.
+    assert ('contemplate_model_calls_total{key="",model="helper"} 1.0' in told) is not same
     assert rest.choices[0].message.content == "It is warm."
     assert said.usage is not None
     assert rest.usage is not None
     # It is one run, whose calls are in one of the two.
     (run,) = runs_of(journal, messages[0]["content"])
     assert said.usage.total_tokens + rest.usage.total_tokens == run.result.usage.total_tokens
+
+
+def test_who_comes_twice_ends_nothing(served: str, client: openai.OpenAI, journal: Journal, on_stage: Stage) -> None:
+    asked: Any = {"model": "helper", "tools": [WEATHER]}
+    messages = user("What is it, twice?")
+    said = client.chat.completions.create(messages=messages, **asked)
+    messages += [said.choices[0].message.model_dump(exclude_none=True)]
+    messages += [{"role": "tool", "tool_call_id": call_of(said).id, "content": "waiting"}]
+    with asking(served) as other, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(lambda: client.chat.completions.create(messages=messages, **asked))
+        soon(lambda: [each.status for each in runs_of(journal, "What is it, twice?")] == ["running"])
+        with pytest.raises(openai.InternalServerError, match="is active"):
+            other.chat.completions.create(messages=messages, **asked)
+        on_stage.open()
+        assert first.result(PATIENCE).choices[0].message.content == "It is waiting."
 
 
 def test_schemas_and_forced_calls_travel(client: openai.OpenAI) -> None:

@@ -43,8 +43,10 @@ def serve(options: argparse.Namespace) -> int:
     workers = journal if options.workers else None
     check_address(options.host, options.port, allow_remote=bool(settings.keys))
     minds = {**({} if config is None else config.minds), **named}
-    if minds or workers is not None:
-        run(minds=minds or None, workers=workers, host=options.host, port=options.port, settings=settings)
+    if workers is not None and not minds:
+        raise ConfigurationError("--workers: no contemplator of theirs is named", hint="serve app:mind --workers ...")
+    if minds:
+        run(minds=minds, workers=workers, host=options.host, port=options.port, settings=settings)
         return ANSWERED
     prompts = prompts_in(options)
     fetch_if_local(options.model, quiet=False)

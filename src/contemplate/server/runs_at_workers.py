@@ -12,7 +12,7 @@ from ..cluster import Client, Handle
 from ..cluster.site import Site
 from ..contemplator import Contemplator
 from ..decisions import Decision
-from ..errors import ClusterError, sole
+from ..errors import ClusterError, ContemplateError, sole
 from ..events import Event, ModelCalled
 from ..journal import Journal
 from ..journal.following import calls_after
@@ -107,22 +107,28 @@ class RunsAtWorkers:
     async def _waited_for(
         self, run_id: str, asked: Asked, submit: Callable[[], Awaitable[Handle]], on_event: Listener
     ) -> RunResult[Any]:
-        over = asked.run_id is not None
+        # Whether it ends if it is waited for no longer.
+        is_ours = asked.run_id is None
         try:
             async with anyio.create_task_group() as group:
-                if not over:
+                if is_ours:
                     group.start_soon(self._fail_if_nobody_comes, run_id, self._names[asked.mind])
-                handle = await submit()
+                try:
+                    handle = await submit()
+                except ContemplateError:
+                    # It is somebody else's, if there is one.
+                    is_ours = False
+                    raise
                 async with aclosing(handle.events()) as events:
                     async for event in events:
                         on_event(event)
-                over = True
+                is_ours = False
                 result = await handle.result()
                 group.cancel_scope.cancel()
         except ExceptionGroup as errors:
             raise sole(errors) from None
         finally:
-            if not over:
+            if is_ours:
                 with anyio.move_on_after(CANCEL_SECONDS, shield=True):
                     await self.cancel(run_id)
         return result

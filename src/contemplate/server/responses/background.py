@@ -80,12 +80,16 @@ class KeptReply:
     async def fail(self, error: Failure) -> None:
         """Tell the error; that the server stops is none, where the next one goes on."""
         if self._lasting and error.code == SERVER_STOPPED:
-            self.left = True
-            self._tell()
+            self.leave()
         elif error.code == CANCELLED:
             await self.cancel()
         else:
             await self._end(self._writer.fail(error))
+
+    def leave(self) -> None:
+        """Tell those who follow that it goes on, or went on, elsewhere."""
+        self.left = True
+        self._tell()
 
     async def cancel(self) -> None:
         """Tell that it was cancelled."""
@@ -186,6 +190,7 @@ class BackgroundRuns:
                             await self._broken_off(name, reply)
         except Exception as error:
             logging.getLogger("contemplate.server").error("response %s could not be stored", id_, exc_info=error)
+            reply.leave()
         finally:
             self._count(visit, perf_counter() - began)
             self._cancelled.discard(name)
