@@ -33,7 +33,7 @@ LONG = (
     *("models/test_providers.py", "test_faults.py", "journal/test_journal_machine.py", "test_gsm8k.py"),
     *("models/test_pydantic_ai.py", "suspension/test_schedules.py", "journal/test_store.py", "cli/test_live.py"),
     *("cli/test_output.py", "cli/test_signals.py", "cli/test_terminal.py", "models/test_pull.py"),
-    *("server/test_server_serving.py", "cluster/test_client.py", "cluster/test_failover.py"),
+    *("server/test_server_serving.py", "cluster/test_client.py", "cluster/test_failover.py", "cluster/test_served.py"),
 )
 
 # What takes long to import, one worker imports for all the files that need it.

@@ -117,6 +117,11 @@ class Budget:
         return self._account
 
     @property
+    def journal(self) -> Journal | None:
+        """The journal in which processes share it; None where it is this object that is shared."""
+        return self._journal
+
+    @property
     def key(self) -> object:
         """What is equal for two objects that are the same budget."""
         journal = None if self._journal is None else self._journal.key

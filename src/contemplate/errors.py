@@ -240,7 +240,7 @@ class LimitExceeded(ContemplateError):
 
     Attributes:
         limit: the name of the field of `Limits` that was reached, or "budget:" and the name of a `Budget`; "" if only
-            the message is known, as of an error of a task.
+            the message is known.
     """
 
     limit: str = ""
@@ -295,6 +295,8 @@ def revived(info: ErrorInfo) -> ContemplateError:
     ContemplateError.__init__(error, info.message, hint=info.hint)
     if isinstance(error, ModelError):
         error.status, error.code, error.retry_after = info.status, info.code, info.retry_after
+    if isinstance(error, LimitExceeded):
+        error.limit = info.code or ""
     return error
 
 
@@ -310,7 +312,8 @@ def error_info(error: BaseException) -> ErrorInfo:
     kind = type(error).__name__
     if isinstance(error, ContemplateError):
         if not isinstance(error, ModelError):
-            return ErrorInfo(kind=kind, message=error.message, hint=error.hint)
+            code = error.limit if isinstance(error, LimitExceeded) else None
+            return ErrorInfo(kind=kind, message=error.message, hint=error.hint, code=code or None)
         return ErrorInfo(
             kind=kind,
             message=error.message,

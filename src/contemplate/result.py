@@ -48,7 +48,7 @@ class ErrorInfo(Data):
         kind: the name of its class.
         message: what happened.
         hint: what to do.
-        status, code: of a model's server: the HTTP status, and what it calls the error.
+        status, code: of a model's server: the HTTP status, and what it calls the error; a limit's code is its name.
         retry_after: seconds that the server asked to wait.
     """
 

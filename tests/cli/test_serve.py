@@ -6,9 +6,12 @@ import json
 import re
 import signal
 import socket
+import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +86,46 @@ def test_a_config_file_says_what_is_served(tmp_path: Path) -> None:
     assert "GET /v1/models 200" in err
     assert "key=ann" in err
     assert "sk-0123456789" not in err
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A module beside the user, which has a contemplator."""
+    (tmp_path / "served_app.py").write_text(MIND.replace('minds = {"yes":', "mind = (").replace("}", ")"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    yield "served_app:mind"
+    sys.modules.pop("served_app", None)
+
+
+def test_contemplators_are_served_by_their_names(app: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr("contemplate.server.uvicorn_server.serve", lambda *_, **given: served.append(given))
+    assert main(["serve", app, f"expert={app}"]) == 0
+    assert main(["serve", f"expert={app}", "--journal", "runs.db"]) == 0
+    assert main(["serve", f"expert={app}", "--workers", "--journal", "postgresql://me@db/app"]) == 0
+    here, recorded, at_workers = served
+    assert (here["minds"], here["workers"]) == ({app: app, "expert": app}, None)
+    assert recorded["minds"]["expert"].journal is not None
+    assert (at_workers["minds"], at_workers["workers"]) == ({"expert": app}, "postgresql://me@db/app")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["served_app:mind", "--workers"], "there is no journal"),
+        (["served_app:mind", "--workers", "--journal", "runs.db"], "on one machine only"),
+        (["--workers", "--journal", "postgresql://me@db/app"], "no contemplator of theirs is named"),
+        (["served_app:mine"], "contemplator 'served_app:mine'"),
+        (["served_app:mind", "--model", "openai:any"], "MIND says what is served"),
+    ],
+)
+def test_contemplators_that_cannot_be_served(
+    app: str, options: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CONTEMPLATE_JOURNAL", raising=False)
+    assert main(["serve", *options]) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,20 @@ def _agent(request: ModelRequest) -> Message | str:
     return Message(role="assistant", tool_calls=(ToolCall(id="1", name="delete", arguments='{"name": "a.txt"}'),))
 
 
+async def _helper(request: ModelRequest) -> Message | str:
+    if request.messages[-1].role == "tool":
+        while "wait" in request.messages[-1].text and not (STAGE.folder / "open").exists():
+            await anyio.sleep(PAUSE)
+        return f"It is {request.messages[-1].text}."
+    if request.output_schema is not None:
+        return '{"city": "Oslo"}'
+    return Message(role="assistant", tool_calls=(ToolCall(id="1", name="weather", arguments='{"city": "Oslo"}'),))
+
+
 voters = Contemplator(ScriptedModel(_asked), mode="vote")
 careful = Contemplator(ScriptedModel(_agent), mode="instant", tools=[Tool(delete, approval=True)])
+helper = Contemplator(ScriptedModel(_helper), mode="instant")
+idle = Contemplator(ScriptedModel([]))
 
 
 @contextmanager
@@ -120,4 +132,4 @@ async def until(holds: Callable[[], bool]) -> None:
             await anyio.sleep(PAUSE)
 
 
-__all__ = ["STAGE", "Stage", "careful", "register", "until", "voters", "worker_in_thread"]
+__all__ = ["STAGE", "Stage", "careful", "helper", "idle", "register", "until", "voters", "worker_in_thread"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sqlalchemy
 
-from contemplate import Approved, Limits, Message
+from contemplate import Approved, Budget, Limits, Message
 from contemplate.cluster import Client, WorkerInfo
 from contemplate.errors import (
     AggregationError,
@@ -181,6 +181,9 @@ async def test_a_run_that_goes_on_cannot_be_decided(workers: str, on_stage: Stag
     [
         ({"tools": [len]}, r"tools=.*cannot travel.*worker's contemplator"),
         ({"deps": object()}, "deps=.*cannot travel"),
+        ({"output_type": int}, r"output_type=.*cannot travel.*output_schema="),
+        ({"output_schema": {"type": 1}}, "no JSON schema"),
+        ({"budget": Budget("b", calls=1)}, r"Budget\('b', calls=1\) cannot travel.*not in their journal"),
         ({"on_event": print}, r"handle\.events\(\)"),
         ({"labels": {"a": object()}}, "labels are not JSON"),
         ({"mode": "brilliant"}, "mode"),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..cluster.minds import mind_named
 from ..errors import ConfigurationError
 from ..limits import Limits
+from .cluster.worker import journal_named
 from .exit_codes import ANSWERED
 from .journal_file import full_name
 from .models import fetch_if_local
@@ -16,6 +20,7 @@ from .run_options import prompts_in
 
 if TYPE_CHECKING:
     from ..server import ServerSettings
+    from ..server.offer import OfferedMinds
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -24,13 +29,24 @@ def serve(options: argparse.Namespace) -> int:
     from ..server import ServerSettings, check_address, read_config
     from ..server import serve as run
 
+    if options.minds or options.config:
+        # As `python -m` does: what a user names is beside him.
+        sys.path.insert(0, os.getcwd())
     config = None if options.config is None else read_config(options.config)
-    if config is not None and (options.model or options.prompts):
-        raise ConfigurationError("--config says what is served", hint="leave --model and --prompts away")
-    settings = _settings(options, ServerSettings() if config is None else config.settings)
+    journal = journal_named(options) if options.workers else _journal(options)
+    named = _named(options.minds, None if options.workers else journal)
+    if (config is not None or named) and (options.model or options.prompts):
+        raise ConfigurationError(
+            f"{'MIND' if named else '--config'} says what is served", hint="leave --model and --prompts away"
+        )
+    settings = _settings(options, ServerSettings() if config is None else config.settings, journal)
+    workers = journal if options.workers else None
     check_address(options.host, options.port, allow_remote=bool(settings.keys))
-    if config is not None:
-        run(minds=config.minds, host=options.host, port=options.port, settings=settings)
+    minds = {**({} if config is None else config.minds), **named}
+    if workers is not None and not minds:
+        raise ConfigurationError("--workers: no contemplator of theirs is named", hint="serve app:mind --workers ...")
+    if minds:
+        run(minds=minds, workers=workers, host=options.host, port=options.port, settings=settings)
         return ANSWERED
     prompts = prompts_in(options)
     fetch_if_local(options.model, quiet=False)
@@ -40,16 +56,23 @@ def serve(options: argparse.Namespace) -> int:
         port=options.port,
         settings=settings,
         prompts=prompts,
-        journal=_journal(options),
+        journal=journal,
     )
     return ANSWERED
 
 
-def _settings(options: argparse.Namespace, settings: ServerSettings) -> ServerSettings:
+def _named(minds: Sequence[str], journal: str | None) -> OfferedMinds:
+    """Return the contemplators that were named, which write down their runs in `journal`, if there is one."""
+    pairs = (each.partition("=") for each in minds)
+    named = {served: mind or served for served, _, mind in pairs}
+    return named if journal is None else {name: mind_named(mind).with_journal(journal) for name, mind in named.items()}
+
+
+def _settings(options: argparse.Namespace, settings: ServerSettings, journal: str | None) -> ServerSettings:
     """Return `settings` with what `options` say instead."""
     from ..server.key_syntax import KEYS_VARIABLE, read_keys
 
-    keys = read_keys((os.environ.get(KEYS_VARIABLE, ""), *options.api_key), options.key_budget, _journal(options))
+    keys = read_keys((os.environ.get(KEYS_VARIABLE, ""), *options.api_key), options.key_budget, journal)
     said: dict[str, Any] = {
         "keys": (*settings.keys, *keys) if keys else None,
         "allowed_origins": options.allow_origin and tuple(options.allow_origin),

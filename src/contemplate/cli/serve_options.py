@@ -6,7 +6,9 @@ import argparse
 from collections.abc import Callable
 
 DESCRIPTION = """\
-Serve OpenAI's chat completions API over a model, or over contemplators of your own.
+Serve OpenAI's chat completions API over a model, or over contemplators of your own:
+MIND is module:attribute, such as app:mind for `mind` in app.py. With --workers, those of
+`contemplate worker` on the same --journal carry out what is asked.
 
 Off loopback, clients need keys. Each has a name and a secret: --api-key ann=SECRET,
 or, where other users of the machine cannot see it, in the environment:
@@ -19,7 +21,13 @@ def add_serve_options(
     serve: argparse.ArgumentParser, above_zero: Callable[[type[float]], Callable[[str], float]]
 ) -> None:
     """Add to `serve` what it takes beside a model; `above_zero` makes the type of numbers."""
+    serve.add_argument(
+        "minds", nargs="*", metavar="[NAME=]MIND", help="module:attribute of a Contemplator, such as app:mind, as NAME"
+    )
     serve.add_argument("--config", metavar="FILE", help="a Python file with `minds = {name: Contemplator(...)}`")
+    serve.add_argument(
+        "--workers", action="store_true", help="let the workers on --journal, a database, carry out the runs"
+    )
     serve.add_argument("--journal", metavar="FILE", help="where runs, and what keys spent, are written down")
     clients = serve.add_argument_group("clients")
     clients.add_argument("--api-key", action="append", default=[], metavar="NAME=SECRET", help="repeatable")

@@ -3,6 +3,7 @@
 client          submit a question, go on with a run
 handle          what comes of a run: its result, its events; cancelling it
 submission      what is asked, as it travels
+travelling      tools and budgets, as they travel
 minds           the contemplators of a worker, by name
 worker          a process that carries out runs
 pulse           what a worker does every few seconds: it tells that it is alive, and looks after the others

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self, Unpack
 
 from ..arguments import checked_arguments
+from ..budget import Budget
 from ..decisions import Decision
 from ..errors import ClusterError, ConfigurationError
 from ..journal import RunRecord
+from ..limits import Limits
 from ..run.journaled_runs import another_question, decide_on
 from ..run.run import new_run_id
 from .cluster_status import ClusterStatus, status_of_cluster
@@ -18,6 +20,7 @@ from .minds import HINT
 from .roster import WorkerInfo
 from .site import Site
 from .submission import Submission, SubmitOptions, submission_of
+from .travelling import sent_budgets
 
 
 class Client:
@@ -60,14 +63,15 @@ class Client:
                 have but one.
             run_id: the run's id, as for `Contemplator.run`: submitted once more, it is the same run, and goes on if it
                 was not answered in full.
-            options: those of `Contemplator.run` that JSON can say.
+            options: those of `Contemplator.run` that JSON can say. Of tools, those that are external; of budgets, those
+                in the workers' journal; `output_schema` is the JSON schema of the answer, in place of a type.
 
         Raises:
             ConfigurationError: an option is wrong, or cannot travel; or the run with that id has another question.
             ClusterError: the database cannot be reached, or no worker has ever run there.
         """
         run_id = run_id or new_run_id()
-        asked = submission_of(mind or await self._only_mind(), question, run_id, options)
+        asked = submission_of(mind or await self._only_mind(), question, run_id, options, self._link.journal)
         await self._link.call(self._submit, run_id, asked)
         return self.handle(run_id)
 
@@ -76,7 +80,13 @@ class Client:
         return Handle(run_id, self._link)
 
     async def resume(
-        self, run_id: str, decisions: Mapping[str, Decision | bool] | None = None, *, mind: str | None = None
+        self,
+        run_id: str,
+        decisions: Mapping[str, Decision | bool] | None = None,
+        *,
+        mind: str | None = None,
+        limits: Limits | None = None,
+        budget: Budget | Sequence[Budget] | None = None,
     ) -> Handle:
         """Let any worker go on with a run: one that is suspended, as it was decided, or one that was cancelled.
 
@@ -86,13 +96,19 @@ class Client:
             run_id: the run.
             decisions: those on calls for which it waits, by their ids, as for `Contemplator.resume`.
             mind: the name of the contemplator; None for the one to which the run was submitted.
+            limits: in place of those with which it was submitted, if not None.
+            budget: the same of what it draws from.
 
         Raises:
             RunInProgress: a worker has it.
             JournalError: there is no such run, or the journal cannot be written.
-            ConfigurationError: no such call waits, something else was decided of it, or `mind` must be given.
+            ConfigurationError: no such call waits, something else was decided of it, `mind` must be given, or a budget
+                cannot travel.
             ClusterError: the database cannot be reached.
         """
+        changed: dict[str, object] = {} if limits is None else {"limits": limits}
+        if budget is not None:
+            changed["budgets"] = sent_budgets(budget, self._link.journal)
         before = await self._link.call(lambda: self._link.queue.run(run_id, with_question=True))
         asked = None if before is None else before.asked
         name = mind or (asked.mind if asked is not None else "")
@@ -101,7 +117,7 @@ class Client:
         if decisions:
             await decide_on(self._link.journal, run_id, decisions)
         # With the options that it was given: the journal knows what it was asked, and not how.
-        again = (asked or Submission(mind=name)).model_copy(update={"mind": name, "goes_on": True})
+        again = (asked or Submission(mind=name)).model_copy(update={"mind": name, "goes_on": True, **changed})
         await self._link.call(self._link.queue.submit_again, run_id, again)
         return self.handle(run_id)
 

@@ -225,12 +225,13 @@ class Worker:
         return None
 
     async def _until_recorded(self, mind: Contemplator[Any], run_id: str, asked: Submission) -> None:
+        type_ = asked.output_type
         while True:
             try:
                 if asked.goes_on:
-                    await mind.resume(run_id, **asked.options_to_go_on())
+                    await mind.resume(run_id, output_type=type_, **asked.options_to_go_on(self._journal))
                 else:
-                    await mind.run(asked.question, **asked.options(run_id))
+                    await mind.run(asked.question, output_type=type_, **asked.options(run_id, self._journal))
                 break
             except (RunInProgress, RunTaken, JournalBusy):
                 # Whoever had it has died, perhaps, and his hold on it is not over; or the database is away.

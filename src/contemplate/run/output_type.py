@@ -32,6 +32,12 @@ class GivenSchema:
     schema: dict[str, JsonValue]
 
 
+def given_schema_of(type_: Any) -> dict[str, JsonValue] | None:
+    """Return the schema with which a type is annotated, of an object that somebody else described; None without one."""
+    annotations = getattr(type_, "__metadata__", ())
+    return next((each.schema for each in annotations if isinstance(each, GivenSchema)), None)
+
+
 @dataclass(frozen=True)
 class OutputType(Generic[T]):
     """The type of an answer: any type that pydantic can validate, usually a `BaseModel`.
@@ -81,8 +87,7 @@ class OutputType(Generic[T]):
 
     @cached_property
     def _given(self) -> dict[str, JsonValue] | None:
-        annotations = getattr(self.type, "__metadata__", ())
-        return next((each.schema for each in annotations if isinstance(each, GivenSchema)), None)
+        return given_schema_of(self.type)
 
     @property
     def _own_schema(self) -> dict[str, JsonValue]:

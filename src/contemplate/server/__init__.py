@@ -4,11 +4,11 @@ uvicorn_server     the server on a port, until a signal stops it
 announced_server   uvicorn, as this server and the viewer's start and end it
 app                the routes, and what stands before all of them
 settings           who may ask, how much, how many at once, and how long is waited for whom
-keys, key_texts    keys of clients, and how they are written
+keys, key_syntax   keys of clients, and how they are written
 config_file        a Python file that says what is served
 visits, visit_book one request: its id, its limits, what is logged of it
 active_runs        the runs that go on, the queue, the end of all
-connections        uvicorn's connections, guarded against slow clients
+uvicorn_connections  uvicorn's connections, guarded against slow clients
 health, openapi    whether it is well; what it can be asked for, as data
 metrics            what Prometheus is told
 chat               chat completions: bodies, and replies
@@ -17,9 +17,12 @@ messages           Anthropic's Messages: bodies, and replies
 model_names        the names by which clients ask for contemplators
 request_body, request_limits  what a client sends, and the limits that hold for it
 asgi_run           one request and its run, which ends when the client goes
-answering          what is asked, answered by a run
-served             how much is thought about a request: efforts, and small calls
-asked              what a client asks, in whatever dialect, and how it is told of the answer
+answer_runs        what is asked, answered by a run
+offer              what is served, and who carries it out
+runner             who carries out what is asked: this process, or somebody else
+runs_at_workers, workers_alive  runs that workers carry out, and whether there are workers
+effort             how much is thought about a request: efforts, and small calls
+neutral_request    what a client asks, in whatever dialect, and how it is told of the answer
 questions          the messages of a request, as a question and the conversation before it
 waiting_runs       runs that wait for what the client's tools return
 forced_call        answers that are to be a call of a client's tool

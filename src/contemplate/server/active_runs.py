@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import anyio.lowlevel
 
 from .api_errors import SERVER_STOPPED, RequestError, busy, draining, server_error
+from .runner import Runner, RunsHere
 from .viewer.live_runs import LiveRuns
 from .waiting_runs import WaitingRuns
 
@@ -18,9 +19,11 @@ class ActiveRuns:
     Args:
         most: how many go on at once.
         most_queued: how many more may wait.
+        runner: who carries them out; this process if None.
     """
 
-    def __init__(self, most: int = 200, most_queued: int = 1000) -> None:
+    def __init__(self, most: int = 200, most_queued: int = 1000, runner: Runner | None = None) -> None:
+        self.runner = runner or RunsHere()
         self.waiting = WaitingRuns()
         self.live = LiveRuns()
         self._most_queued = most_queued

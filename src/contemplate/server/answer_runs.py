@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -11,18 +12,18 @@ from ..decisions import PendingCall
 from ..errors import ConfigurationError, SideEffectsError
 from ..events import Event, ModelCalled, OutputDelta, PlanDelta, RunStarted, TaskDelta
 from ..result import RunResult
+from ..run.listeners import Listener
 from .active_runs import ActiveRuns
 from .api_errors import RequestError, invalid_request, server_error, waits
 from .deltas import NOTHING_TOLD, FinishReason, ReplyDelta, ReplyDeltas
 from .forced_call import ToCall, answer_call, forced_call, next_step
 from .neutral_request import Asked, ReplyWriter
 from .outbox import Outbox, Unread, delivering
+from .runner import Runner
 from .stop_strings import StoppedReply
 from .viewer.live_runs import LiveRun, LiveRuns
 from .visits import Visit
-from .waiting_runs import WaitingRun, as_known, drop_note, names, note_told, owned, suspended
-
-Listener = Callable[[Event], None]
+from .waiting_runs import WaitingRun, as_known, drop_note, names, note_told, suspended
 
 # By these, and by calls that succeed, a model's server gave something: until then it may turn out that it refuses, and
 # with what.
@@ -122,7 +123,7 @@ class _Answering:
         async with delivering(self._reply.say, self._unread, lambda: self._runs.active) as outbox:
             hearing = _Hearing(self._reply, self._visit, deltas, outbox, self._runs.live)
             try:
-                return await _run(asked, before, self._visit, hearing.hear)
+                return await _run(asked, before, self._visit, self._runs.runner, hearing.hear)
             except ConfigurationError as error:
                 if hearing.started or before is not None or not asked.tools:
                     raise
@@ -176,39 +177,12 @@ class _Hearing:
             self._watched = self._live.begin(run_id, visit.model or "", visit.client)
 
 
-def _run(asked: Asked, before: WaitingRun | None, visit: Visit, on_event: Listener) -> Awaitable[RunResult[Any]]:
-    limits = visit.limits(asked.mind.limits)
-    if before is not None:
-        # As it was asked at first: what is recorded is found again by what was sent.
-        first = before.asked
-        return asked.mind.resume(
-            before.run_id,
-            before.decisions,
-            output_type=first.output_type,
-            mode=first.mode,
-            answer_settings=first.settings,
-            seed=first.seed,
-            tools=first.tools,
-            limits=limits,
-            budget=visit.budgets,
-            on_event=on_event,
-        )
-    question = asked.question
-    return asked.mind.run(
-        question.text,
-        images=question.images,
-        history=question.history,
-        output_type=asked.output_type,
-        mode=asked.mode,
-        answer_settings=asked.settings,
-        seed=asked.seed,
-        tools=() if asked.tool_choice == "none" else asked.tools,
-        run_id=asked.run_id,
-        labels=owned({**asked.labels, "contemplator": asked.model}, visit.owner),
-        limits=limits,
-        budget=visit.budgets,
-        on_event=on_event,
-    )
+def _run(
+    asked: Asked, before: WaitingRun | None, visit: Visit, runner: Runner, on_event: Listener
+) -> Awaitable[RunResult[Any]]:
+    if before is None:
+        return runner.run(asked, visit, on_event)
+    return runner.resume(before.run_id, before.decisions, replace(before.asked, run_id=asked.run_id), visit, on_event)
 
 
 def _for_client(asked: Asked, pending: Sequence[PendingCall]) -> tuple[PendingCall, ...]:

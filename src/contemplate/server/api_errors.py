@@ -16,6 +16,8 @@ from ..result import ErrorInfo
 
 SERVER_STOPPED = "server_stopped"
 SUSPENDED = "run_suspended"
+CANCELLED = "run_cancelled"
+NO_WORKER = "no_worker"
 INTERNAL = "the server failed; its log says why"
 
 # Of errors that a model's server did not give a status. All others of a run are those of what stands behind it.
@@ -24,6 +26,7 @@ _STATUS = {
     "ModelQuotaError": 429,
     "ModelTimeoutError": 504,
     "LimitExceeded": 503,
+    "ClusterError": 503,
     "ConfigurationError": 500,
     "SideEffectsError": 500,
 }
@@ -95,6 +98,8 @@ def run_error(error: ContemplateError) -> Failure:
     """
     cause = _cause(error)
     status, code = _STATUS.get(cause.kind, _BAD_GATEWAY), cause.code or cause.kind
+    if cause.kind == LimitExceeded.__name__:
+        code = cause.kind
     if cause.status in _CLIENTS or cause.kind == "ModelContextError":
         status = cause.status if cause.status in _CLIENTS else 400
     elif cause.kind == "ModelAuthError":
@@ -131,6 +136,18 @@ def draining() -> Failure:
     headers = {"retry-after": str(BUSY_SECONDS), "x-should-retry": "true"}
     message = "the server is stopping, and begins nothing new"
     return Failure(503, message, "server_error", None, SERVER_STOPPED, headers)
+
+
+def run_cancelled() -> Failure:
+    """Return the error for a run that somebody cancelled."""
+    return server_error("the run was cancelled", status=503, code=CANCELLED)
+
+
+def no_worker(mind: str, seconds: float) -> Failure:
+    """Return the error for a run whose contemplator no worker has that lives. There may be one soon."""
+    headers = {"retry-after": str(BUSY_SECONDS), "x-should-retry": "true"}
+    message = f"no worker with {mind!r} has been alive for {seconds:g} seconds"
+    return Failure(503, message, "server_error", None, NO_WORKER, headers)
 
 
 def budget_spent(budget: Budget) -> Failure:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 from time import time
 from typing import Any
@@ -37,7 +37,7 @@ from .messages.errors import ErrorResponse
 from .messages.operations import OPERATIONS as MESSAGES
 from .messages.routes import messages_routes, model_response, models_response
 from .metrics import MEDIA_TYPE, ServerMetrics
-from .model_names import Minds
+from .offer import OfferedMinds, offered
 from .openapi import openapi_document
 from .request_body import read_json
 from .responses.operations import OPERATIONS as RESPONSES
@@ -62,12 +62,13 @@ _ANTHROPIC = "anthropic-version"
 
 
 def create_app(
-    minds: Minds,
+    minds: OfferedMinds,
     settings: ServerSettings = ServerSettings(),  # noqa: B008 - it is frozen
     *,
     efforts: Efforts = LESS_EFFORT,
     small_calls: SmallCalls | None = SmallCalls(),  # noqa: B008
     answer_tools: tuple[str, ...] = WELL_KNOWN_ANSWER_TOOLS,
+    workers: str | None = None,
 ) -> Starlette:
     """Return an ASGI application that offers each of `minds` as a model, under its name.
 
@@ -75,7 +76,8 @@ def create_app(
 
     Args:
         minds: contemplators by the names by which clients ask for them. A name with a `*`, such as "claude-*", stands
-            for all that look like it, the first that matches; no list of models shows it.
+            for all that look like it, the first that matches; no list of models shows it. In place of a contemplator
+            stands its own name, such as "app:mind" for `mind` in the module `app`, or one that was registered.
         settings: who may ask, how much, and how many at once.
         efforts: what answers a request whose client names an effort: a mode of the contemplator that is asked, or
             another contemplator, as in `{"low": "thinking", "xhigh": my_council}`. For those that are not named, the
@@ -84,12 +86,16 @@ def create_app(
             tags and the like of well-known chat programs; none if None.
         answer_tools: the names of clients' tools that take the answer, such as Claude Code's "StructuredOutput": they
             are for whoever answers the whole question, and not for its parts. A `*` in a name stands for anything.
+        workers: the journal on which workers carry out the runs, such as "postgresql://me@db/app"; this process does if
+            None. Workers know contemplators by their own names, so that `minds` must have these.
 
     Raises:
-        ConfigurationError: there are no minds, an effort or a mode is none, or the names of tools are one text.
+        ConfigurationError: there are no minds, an effort or a mode is none, or the names of tools are one text; or
+            something cannot travel to workers.
+        MissingDependencyError: workers need the extra "cluster", and it is not installed.
     """
-    runs = ActiveRuns(settings.max_runs, settings.max_queued)
-    return build_app(Served(minds, efforts, small_calls, answer_tools), settings, runs)
+    served, runner = offered(minds, settings, efforts, small_calls, answer_tools, workers=workers)
+    return build_app(served, settings, ActiveRuns(settings.max_runs, settings.max_queued, runner))
 
 
 def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Starlette:
@@ -98,7 +104,7 @@ def build_app(served: Served, settings: ServerSettings, runs: ActiveRuns) -> Sta
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with keep_connections(served, app):
+        async with keep_open(served, runs, app):
             yield
 
     read = partial(read_json, settings=settings)
@@ -159,12 +165,9 @@ def middleware_of(settings: ServerSettings, metrics: ServerMetrics) -> list[Midd
 
 
 @asynccontextmanager
-async def keep_connections(served: Served, app: Starlette) -> AsyncIterator[None]:
-    """Keep the connections and toolsets of all minds from one run to the next, and go on with what was left."""
-    by_effort = [each for each in served.efforts.values() if isinstance(each, Contemplator)]
-    async with AsyncExitStack() as stack:
-        for mind in {id(mind): mind for mind in (*served.minds.values(), *by_effort)}.values():
-            await stack.enter_async_context(mind)
+async def keep_open(served: Served, runs: ActiveRuns, app: Starlette) -> AsyncIterator[None]:
+    """Keep open what runs need from one to the next, and go on with what was left."""
+    async with runs.runner.opened(served.contemplators):
         await app.state.go_on()
         yield
 

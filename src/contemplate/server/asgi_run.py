@@ -10,11 +10,11 @@ import anyio
 from starlette.types import Receive, Scope, Send
 from typing_extensions import TypeVar
 
-from ..errors import ContemplateError, LimitExceeded
+from ..errors import ContemplateError, LimitExceeded, RunCancelled
 from ..limits import BUDGET
 from .active_runs import ActiveRuns
 from .answer_runs import answer
-from .api_errors import INTERNAL, SUSPENDED, Failure, RequestError, budget_spent, run_error, server_error
+from .api_errors import INTERNAL, SUSPENDED, Failure, RequestError, budget_spent, run_cancelled, run_error, server_error
 from .neutral_request import Asked, ReplyWriter
 from .outbox import Unread
 from .visits import Visit
@@ -78,6 +78,8 @@ def _failure(error: Exception, visit: Visit) -> Failure:
         case LimitExceeded():
             spent = next((each for each in visit.budgets if error.limit == BUDGET + each.name), None)
             return run_error(error) if spent is None else budget_spent(spent)
+        case RunCancelled():
+            return run_cancelled()
         case ContemplateError():
             return run_error(error)
     _log.error("a request failed", exc_info=error, extra={"request": visit.id})

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..contemplator import Contemplator
 from ..errors import ConfigurationError
+from .offer import OfferedMinds
 from .settings import ServerSettings
 
 ONLY_NAME = "contemplate"
@@ -21,11 +22,11 @@ class ServerConfig:
     """What a file says.
 
     Args:
-        minds: contemplators by the names by which clients ask for them.
+        minds: contemplators, or their own names, by the names by which clients ask for them.
         settings: the server's.
     """
 
-    minds: Mapping[str, Contemplator[Any]]
+    minds: OfferedMinds
     settings: ServerSettings
 
 
@@ -46,14 +47,14 @@ def read_config(path: str | Path) -> ServerConfig:
     return ServerConfig(_minds(path, said), _settings(path, said))
 
 
-def _minds(path: str | Path, said: Mapping[str, Any]) -> Mapping[str, Contemplator[Any]]:
+def _minds(path: str | Path, said: Mapping[str, Any]) -> OfferedMinds:
     if "minds" in said and "mind" in said:
         raise ConfigurationError(f"{path} has both `minds` and `mind`", hint="give it one of them")
     minds = said.get("minds", {ONLY_NAME: said["mind"]} if "mind" in said else None)
     if not isinstance(minds, Mapping) or not minds:
         raise ConfigurationError(f"{path} does not say what to serve", hint=_EXAMPLE)
     for name, mind in minds.items():
-        if not isinstance(name, str) or not isinstance(mind, Contemplator):
+        if not isinstance(name, str) or not isinstance(mind, Contemplator | str):
             raise ConfigurationError(f"{path}: minds[{name!r:.80}] is a {type(mind).__name__}", hint=_EXAMPLE)
     return dict(minds)
 

@@ -122,6 +122,12 @@ class Served:
         """The names that clients are shown."""
         return shown_names(self.minds)
 
+    @property
+    def contemplators(self) -> tuple[Contemplator[Any], ...]:
+        """All that answer, each once."""
+        by_effort = (each for each in self.efforts.values() if isinstance(each, Contemplator))
+        return tuple(dict.fromkeys((*self.minds.values(), *by_effort)))
+
     def mind(self, name: str) -> Contemplator[Any] | None:
         """Return the contemplator that is asked for by `name`; None if there is none."""
         found = named(self.minds, name)

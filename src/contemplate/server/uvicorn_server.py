@@ -24,9 +24,10 @@ from ..prompts import DEFAULTS, Prompts
 from ..redaction import redact
 from .active_runs import ActiveRuns
 from .announced_server import AnnouncedServer, listen
-from .app import build_app, keep_connections
-from .effort import LESS_EFFORT, Served, SmallCalls
-from .model_names import Minds, shown_names
+from .app import build_app, keep_open
+from .effort import Served
+from .offer import OfferedMinds, offered
+from .runner import Runner
 from .settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8400,
     *,
-    minds: Minds | None = None,
+    minds: OfferedMinds | None = None,
+    workers: str | None = None,
     settings: ServerSettings = ServerSettings(),  # noqa: B008 - it is frozen
     prompts: Prompts = DEFAULTS,
     journal: str | Journal | None = None,
@@ -74,7 +76,9 @@ def serve(
         model: the model, or its name, as for `Contemplator`.
         host: the IP address to listen on, or "localhost".
         port: the port; 0 for a free one.
-        minds: contemplators of your own by name, in place of `model`, `prompts` and `journal`.
+        minds: contemplators of your own by name, in place of `model`, `prompts` and `journal`, as for `create_app`.
+        workers: the journal on which workers carry out the runs of `minds`, as for `create_app`; this process does if
+            None.
         settings: who may ask, how much, and how many at once.
         prompts: prompts of your own, as for `Contemplator`.
         journal: where runs are written down, as for `Contemplator`.
@@ -83,9 +87,13 @@ def serve(
         announce: is told, in one line, the URL, once requests are answered. By default the line is printed.
 
     Raises:
-        ConfigurationError: the host is not a loopback address and there are no keys, the port is taken, or the model
-            cannot be set up.
+        ConfigurationError: the host is not a loopback address and there are no keys, the port is taken, the model
+            cannot be set up, or something cannot travel to workers.
     """
+    if workers is not None and minds is None:
+        raise ConfigurationError(
+            "workers have contemplators of their own, and none is named", hint='minds={"mind": "app:mind"}'
+        )
     open_to_all = allow_remote or bool(settings.keys)
     address = check_address(host, port, allow_remote=open_to_all)
     if minds is None:
@@ -95,19 +103,21 @@ def serve(
     if address.is_loopback:
         hosts = (*_LOOPBACK_NAMES, host, *(settings.allowed_hosts or ()))
         settings = replace(settings, allowed_hosts=tuple(dict.fromkeys(hosts)))
+    served, runner = offered(minds, settings, workers=workers)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with closing(listen(str(address), port, family=family)) as listener:
-        models = ", ".join(dict.fromkeys(redact(mind.model.name) for mind in minds.values()))
-        names = ", ".join(shown_names(minds))
+        models = ", ".join(dict.fromkeys(redact(mind.model.name) for mind in served.minds.values()))
+        names = ", ".join(served.names)
         line = f"Serving at {_url(listener)}/v1 as {names}, on {models}. Ctrl-C stops it."
-        anyio.run(_serve, minds, settings, listener, lambda: announce(line))
+        anyio.run(_serve, served, runner, settings, listener, lambda: announce(line))
 
 
-async def _serve(minds: Minds, settings: ServerSettings, listener: socket.socket, on_start: Callable[[], None]) -> None:
-    runs = ActiveRuns(settings.max_runs, settings.max_queued)
-    served = Served(minds, LESS_EFFORT, SmallCalls())
+async def _serve(
+    served: Served, runner: Runner, settings: ServerSettings, listener: socket.socket, on_start: Callable[[], None]
+) -> None:
+    runs = ActiveRuns(settings.max_runs, settings.max_queued, runner)
     app = build_app(served, settings, runs)
-    async with keep_connections(served, app):
+    async with keep_open(served, runs, app):
         await _Server(app, settings, on_start, runs).serve(sockets=[listener])
 
 

@@ -19,7 +19,7 @@ from ...journal.patience import PATIENCE
 from ...result import RunResult
 from ...run.detached_task import OwnTask
 from ..active_runs import ActiveRuns
-from ..api_errors import SERVER_STOPPED, Failure, server_error
+from ..api_errors import CANCELLED, SERVER_STOPPED, Failure, server_error
 from ..asgi_run import AsgiRun
 from ..deltas import FinishReason, ReplyDelta
 from ..event_stream import KEEP_ALIVE_SECONDS
@@ -80,10 +80,16 @@ class KeptReply:
     async def fail(self, error: Failure) -> None:
         """Tell the error; that the server stops is none, where the next one goes on."""
         if self._lasting and error.code == SERVER_STOPPED:
-            self.left = True
-            self._tell()
+            self.leave()
+        elif error.code == CANCELLED:
+            await self.cancel()
         else:
             await self._end(self._writer.fail(error))
+
+    def leave(self) -> None:
+        """Tell those who follow that it goes on, or went on, elsewhere."""
+        self.left = True
+        self._tell()
 
     async def cancel(self) -> None:
         """Tell that it was cancelled."""
@@ -153,6 +159,7 @@ class BackgroundRuns:
 
     def start(self, name: str, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
         """Start a run, whose response is kept in `journal`, and which has the limits and budgets of `visit`."""
+        reply.run_id = asked.run_id or ""
         self._replies[name] = reply
         self._tasks[name] = OwnTask(lambda: self._run(name, asked, reply, journal, visit), lasting=True)
 
@@ -160,7 +167,9 @@ class BackgroundRuns:
         """Cancel the run of this name, if there is one, and wait until it is over."""
         if name in self._tasks:
             self._cancelled.add(name)
+            run_id = self._replies[name].run_id
             await self._tasks[name].end()
+            await self._runs.runner.cancel(run_id)
 
     async def _run(self, name: str, asked: Asked, reply: KeptReply, journal: Journal | None, visit: Visit) -> None:
         id_ = reply.response.id
@@ -181,6 +190,7 @@ class BackgroundRuns:
                             await self._broken_off(name, reply)
         except Exception as error:
             logging.getLogger("contemplate.server").error("response %s could not be stored", id_, exc_info=error)
+            reply.leave()
         finally:
             self._count(visit, perf_counter() - began)
             self._cancelled.discard(name)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
+import anyio
 from anyio import to_thread
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -88,6 +89,7 @@ class ResponsesRoutes:
         self._settings = settings
         self._shelves = Shelves(served.minds.values(), settings)
         self._background = BackgroundRuns(runs, count)
+        self._adopting = anyio.Lock()
 
     def routes(self) -> list[Route]:
         """Return the routes."""
@@ -167,7 +169,7 @@ class ResponsesRoutes:
     async def _asked(self, body: ResponsesRequest, store: Store, said: Iterable[Item], id_: str) -> Asked:
         asked = asked_of(body, self._find(body.model), (*await _before(body, store), *said), id_)
         if body.background:
-            asked = replace(asked, run_id=id_.removeprefix("resp_")[:_RUN_ID_DIGITS])
+            asked = replace(asked, run_id=_run_of(id_))
         return self._served.with_effort(asked, body.reasoning.effort)
 
     def _store(self, request: Request) -> Store:
@@ -179,6 +181,7 @@ class ResponsesRoutes:
         stream = request.query_params.get("stream", "false").lower() in ("true", "1")
         after = number(request, "starting_after", -1)
         store = self._store(request)
+        await self._adopt(store, id_)
         reply = self._background.get(store.name(id_))
         if reply is not None:
             return _events(reply.follow(after)) if stream else json_response(reply.response)
@@ -193,19 +196,37 @@ class ResponsesRoutes:
     async def delete(self, request: Request) -> HttpResponse:
         """Delete a response, and cancel its run."""
         id_, store = request.path_params["id"], self._store(request)
-        await self._background.cancel(store.name(id_))
-        await store.response(id_)
+        await self._end(store, id_)
         await store.forget(id_)
         return json_response(DeletedResponse(id=id_))
 
     async def cancel(self, request: Request) -> HttpResponse:
         """Cancel a run in the background."""
         id_, store = request.path_params["id"], self._store(request)
-        await self._background.cancel(store.name(id_))
-        stored = await store.response(id_)
+        stored = await self._end(store, id_)
         if not stored.response.background:
             raise invalid_request("only a response that was made in the background can be cancelled")
         return json_response(stored.response)
+
+    async def _end(self, store: Store, id_: str) -> StoredResponse:
+        """End the run of a response, if it goes on, wherever it does, and return the response."""
+        await self._adopt(store, id_)
+        await self._background.cancel(store.name(id_))
+        stored = await store.response(id_)
+        if not stored.response.over:
+            # Another server waits for it, and will tell.
+            await self._runs.runner.cancel(_run_of(id_))
+        return stored
+
+    async def _adopt(self, store: Store, id_: str) -> None:
+        """Go on with a response that another server has left, whose run is somewhere else and goes on."""
+        name = store.name(id_)
+        if not self._runs.runner.outlives_server or self._background.get(name) is not None:
+            return
+        documents = await store.abandoned(id_)
+        async with self._adopting:
+            if documents is not None and self._background.get(name) is None:
+                await self._go_on(documents, name)
 
     async def input_items(self, request: Request) -> HttpResponse:
         """Return what a response was made of."""
@@ -242,6 +263,11 @@ async def read(kind: type[BodyT], request: Request, read_body: ReadBody) -> Body
         return kind.model_validate_json(await read_body(request))
     except ValidationError as error:
         raise invalid_body(error) from None
+
+
+def _run_of(id_: str) -> str:
+    """Return the id of the run in the background that makes a response."""
+    return id_.removeprefix("resp_")[:_RUN_ID_DIGITS]
 
 
 async def _before(body: Input, store: Store) -> tuple[Item, ...]:

@@ -219,6 +219,17 @@ class Store:
 
         return await self._in_thread(read)
 
+    async def abandoned(self, id_: str) -> JournalDocuments | None:
+        """Return where there is a response that a server has left; None if there is none, or somebody makes it."""
+        shelves = self._shelves
+
+        def find() -> JournalDocuments | None:
+            there = (each for each in shelves.journals.values() if each.get(_WORK + self.name(id_)) is not None)
+            found = next(there, None)
+            return None if found is None or _is_made(found, id_) else found
+
+        return await self._in_thread(find)
+
     async def fail(self, documents: JournalDocuments, stored: StoredResponse, why: Failure) -> None:
         """Keep a response as failed."""
         await self._in_thread(lambda: _failed(documents, self.name(stored.response.id), stored, why))

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from ...contemplator import Contemplator
 from ...decisions import Decision
 from ...errors import ConfigurationError
 from ...events import Event
 from ...journal import RunRecord
 from ...result import RunResult
 from ...run.listeners import Listener
+from ..neutral_request import Asked, Question
 from ..visits import Count, Visit
 from .shown_runs import ShownRuns
 
@@ -28,15 +28,10 @@ def shown_runs(served: Served, runs: ActiveRuns, count: Count, *, keys: bool) ->
 
     Without `keys`, that is what was asked since it began: a journal is its owner's, and everybody may reach the server.
     """
-    journals = [mind.journal for mind in _minds(served) if mind.journal is not None]
+    journals = [mind.journal for mind in served.contemplators if mind.journal is not None]
     # One journal may be that of several.
     by_key = {each.key or id(each): each for each in journals}
     return ShownRuns(tuple(by_key.values()) if keys else (), runs.live, _GoOn(served, runs, count).resume, served=True)
-
-
-def _minds(served: Served) -> list[Contemplator[Any]]:
-    by_effort = [each for each in served.efforts.values() if isinstance(each, Contemplator)]
-    return [*served.minds.values(), *by_effort]
 
 
 @dataclass(frozen=True)
@@ -90,29 +85,15 @@ class _GoOn:
         hear: Listener,
         visit: Visit,
     ) -> RunResult[Any]:
-        if waiting is None:
-            mind = self._mind_of(name, run_id)
-            limits, budgets = visit.limits(mind.limits), visit.budgets
-            return await mind.resume(run_id, decisions, limits=limits, budget=budgets, on_event=hear)
-        asked = waiting.asked
-        return await asked.mind.resume(
-            run_id,
-            decisions,
-            output_type=asked.output_type,
-            mode=asked.mode,
-            answer_settings=asked.settings,
-            seed=asked.seed,
-            tools=asked.tools,
-            limits=visit.limits(asked.mind.limits),
-            budget=visit.budgets,
-            on_event=hear,
-        )
+        asked = self._asked_of(name, run_id) if waiting is None else waiting.asked
+        return await self.runs.runner.resume(run_id, decisions, asked, visit, hear)
 
-    def _mind_of(self, name: str | None, run_id: str) -> Contemplator[Any]:
+    def _asked_of(self, name: str | None, run_id: str) -> Asked:
         mind = None if name is None else self.served.mind(name)
-        if mind is None:
+        if name is None or mind is None:
             raise ConfigurationError(f"run {run_id!r}: there is no contemplator {name!r} here to go on with it")
-        return mind
+        # What it was asked is in its record.
+        return Asked(mind, name, Question(""))
 
 
 def _name_of(record: RunRecord | None) -> str | None:
