@@ -13,7 +13,7 @@ from ..errors import ClusterError, ConfigurationError, RunCancelled, RunNotOver,
 from ..events import Event, RunFailed
 from ..journal import RunRecord
 from ..journal.entries import Status
-from ..journal.following import calls_after, status_of
+from ..journal.following import calls_after
 from ..result import RunResult
 from ..run.journaled_runs import stored_result
 from ..usage import NOTHING
@@ -121,7 +121,7 @@ class Handle:
             ClusterError: there is no such run, or the database cannot be reached.
         """
         await self._run()
-        await self._link.call(self._link.queue.cancel, self.run_id)
+        await self._link.call(self._link.queue.cancel, [self.run_id])
 
     async def _looks(self) -> AsyncGenerator[QueuedRun | None, None]:
         """Yield whenever there is something new of the run, and now and then: None, and at last the run, once over."""
@@ -145,16 +145,16 @@ class Handle:
                 news = await watch.wait(pause if seems_over else LOOK_SECONDS)
 
     async def _run(self) -> QueuedRun:
-        run = await self._link.call(self._link.queue.run, self.run_id)
+        run = await self._link.run(self.run_id)
         if run is None:
             raise ClusterError(f"no run {self.run_id!r} was submitted", hint="is it the same journal, and its id?")
         return run
 
     async def _status(self) -> Status | None:
-        return await self._link.call(status_of, self._link.journal, self.run_id)
+        return await self._link.status(self.run_id)
 
     async def _record(self) -> RunRecord | None:
-        return await self._link.call(self._link.journal.load, self.run_id)
+        return await self._link.record(self.run_id)
 
     async def _what_it_waits_for(self) -> str:
         run = await self._run()
