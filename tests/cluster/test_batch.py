@@ -17,6 +17,7 @@ from contemplate.cluster.engine.run_queue import RunQueue
 from contemplate.cluster.roster import this_worker
 from contemplate.cluster.submission import Submission
 from contemplate.errors import BatchStopped, ClusterError, ConfigurationError, RunCancelled
+from contemplate.journal.following import statuses_of
 
 from ..patience import PATIENCE
 from ..postgres import PostgresServer
@@ -91,7 +92,8 @@ async def test_no_more_are_in_the_queue_than_was_said(
         nonlocal most
         done = submit(self, run, asked)
         submitted.append(run)
-        most = max(most, sum(each.state in ("queued", "running") for each in self.runs(submitted)))
+        answered = statuses_of(client._link.journal, submitted)
+        most = max(most, sum(answered.get(each) != "answered" for each in submitted))
         return done
 
     def many() -> Iterator[str]:
