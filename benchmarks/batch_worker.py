@@ -84,7 +84,7 @@ async def work(order: Order) -> None:
         done += 1
         if done % every == 0 or done == order.questions or (first and model.count):
             first = first and not model.count
-            memory, peak = _memory()
+            memory, peak = resident()
             mark = Mark(done, model.count, time.perf_counter() - began, time.process_time(), memory, peak)
             print(json.dumps(asdict(mark)), flush=True)
 
@@ -94,7 +94,7 @@ def _questions(count: int) -> Iterator[str]:
         yield f"Question {number}"
 
 
-def _memory() -> tuple[float, float]:
+def resident() -> tuple[float, float]:
     """Return what is resident now, and what was at most, in MiB."""
     try:
         with open("/proc/self/status") as file:

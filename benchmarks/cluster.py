@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -66,12 +66,14 @@ class Measured:
 
 
 @contextmanager
-def worker(journal: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a worker, and end it."""
+def started(mind: str, journal: str, folder: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a worker, whose log is in the folder, and end it."""
     options = ["--concurrency", str(CONCURRENCY), "--journal", journal]
-    command = [sys.executable, "-m", "contemplate", "worker", MIND, *options]
-    environment = os.environ | {LOG: str(folder / "calls")}
-    with (folder / "log").open("ab") as log, subprocess.Popen(command, env=environment, stderr=log) as running:
+    command = [sys.executable, "-m", "contemplate", "worker", mind, *options]
+    with (
+        (folder / "log").open("ab") as log,
+        subprocess.Popen(command, env={**os.environ, **environment}, stderr=log) as running,
+    ):
         try:
             yield running
         finally:
@@ -82,10 +84,11 @@ async def load(journal: str, runs: int, workers: int, name: str, *, kill: bool =
     """Let so many workers answer so many questions, and return how they did."""
     ages: list[float] = []
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        started = [stack.enter_context(worker(journal, Path(folder))) for _ in range(workers)]
+        noted = {LOG: str(Path(folder) / "calls")}
+        working = [stack.enter_context(started(MIND, journal, Path(folder), noted)) for _ in range(workers)]
         while (Path(folder) / "log").read_text().count("Working as") < workers:
             await anyio.sleep(0.05)
-            if any(each.poll() is not None for each in started):
+            if any(each.poll() is not None for each in working):
                 raise SystemExit((Path(folder) / "log").read_text())
         async with Client(journal) as client, anyio.create_task_group() as group:
 
@@ -103,7 +106,7 @@ async def load(journal: str, runs: int, workers: int, name: str, *, kill: bool =
             group.start_soon(listen, handles[runs // 2].run_id)
             if kill:
                 await handles[runs // 3].result()
-                started[0].kill()
+                working[0].kill()
             for handle in handles:
                 assert (await handle.result()).complete
             seconds = time.perf_counter() - began
@@ -142,7 +145,8 @@ async def compare(journal: str, runs: int) -> None:
 
 
 @contextmanager
-def _server() -> Iterator[str]:
+def server() -> Iterator[str]:
+    """Lend the address of a journal on a server that is started for the time being."""
     programs = binaries()
     if programs is None:
         raise SystemExit("PostgreSQL is not installed here: give --journal")
@@ -157,7 +161,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=100)
     options = parser.parse_args()
     with ExitStack() as stack:
-        anyio.run(compare, options.journal or stack.enter_context(_server()), options.runs)
+        anyio.run(compare, options.journal or stack.enter_context(server()), options.runs)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from contemplate import (
     Limits,
 )
 from contemplate.batch.items import run_id
-from contemplate.batch.mapping import AHEAD, Order
+from contemplate.batch.mapping import AHEAD
 from contemplate.batch.meter import BatchMeter
+from contemplate.batch.rules import Order
 from contemplate.errors import BatchStopped, ConfigurationError, LimitExceeded
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel

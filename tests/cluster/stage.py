@@ -125,6 +125,11 @@ def worker_in_thread(url: str, minds: dict[str, Contemplator[str]], concurrency:
             raise problems[0]
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait in a thread until something holds."""
+    anyio.run(until, holds)
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Wait until something holds."""
     with anyio.fail_after(60):
@@ -132,4 +137,15 @@ async def until(holds: Callable[[], bool]) -> None:
             await anyio.sleep(PAUSE)
 
 
-__all__ = ["STAGE", "Stage", "careful", "helper", "idle", "register", "until", "voters", "worker_in_thread"]
+__all__ = [
+    "STAGE",
+    "Stage",
+    "careful",
+    "helper",
+    "idle",
+    "register",
+    "until",
+    "voters",
+    "wait_until",
+    "worker_in_thread",
+]

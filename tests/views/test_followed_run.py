@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from contemplate import Contemplator, Message
 from contemplate.events import Event
 from contemplate.journal import Journal, RunRecord
-from contemplate.journal.following import calls_after, counts, status_of
+from contemplate.journal.following import AT_ONCE, calls_after, counts, records_of, statuses_of
 from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
@@ -63,7 +63,8 @@ def test_all_is_told_once(recorded: tuple[Journal, RunRecord], cuts: list[int], 
 
 def test_a_run_is_known_in_few_words(recorded: tuple[Journal, RunRecord]) -> None:
     journal, record = recorded
-    assert status_of(journal, "followed") == "answered"
-    assert status_of(journal, "unknown") is None
+    asked = ["followed", "unknown", *map(str, range(2 * AT_ONCE))]
+    assert statuses_of(journal, asked) == {"followed": "answered"}
+    assert records_of(journal, asked) == {"followed": journal.load("followed")}
     assert counts(journal, since=0.0) == [("answered", 1, 1)]
     assert counts(journal, since=record.created + 1) == [("answered", 1, 0)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sized
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Generic, Literal
+from typing import Any, Generic
 
 import anyio
 
@@ -15,10 +14,9 @@ from ..result import OutputT, RunResult
 from ..run.detached_task import OwnTask
 from ..run.mailbox import Mailbox
 from .items import BatchItem, BatchResult, as_item
-from .meter import BatchMeter, BatchProgress
+from .meter import BatchMeter
+from .rules import BatchOptions, BatchRules, Questions
 
-Order = Literal["finished", "given"]
-Questions = Iterable[str | BatchItem] | AsyncIterable[str | BatchItem]
 Start = Callable[[int, BatchItem], Awaitable[RunResult[OutputT]]]
 
 # So many times `concurrency` questions are under way or wait to be read, so that a slow reader or, where the order is
@@ -26,43 +24,28 @@ Start = Callable[[int, BatchItem], Awaitable[RunResult[OutputT]]]
 AHEAD = 4
 
 
-class MapOptions(RunOptions, total=False):
+class MapOptions(RunOptions, BatchOptions, total=False):
     """The options of `Contemplator.map` without the output type, for type checkers."""
 
-    name: str | None
     concurrency: int
-    order: Order
-    on_progress: Callable[[BatchProgress], object] | None
-    give_up_after: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class BatchRules:
-    """How a batch goes about its questions.
-
-    Args:
-        concurrency: how many runs are in progress at the same time.
-        order: in which order results are given.
-        give_up_after: after so many failures in a row the rest is not asked; None: never.
-        on_progress: is told how far it is after each question.
-    """
-
-    concurrency: int
-    order: Order
-    give_up_after: int | None
-    on_progress: Callable[[BatchProgress], object] | None
 
 
 async def mapped(
-    questions: Questions, start: Start[OutputT], rules: BatchRules
+    questions: Questions, start: Start[OutputT], rules: BatchRules, slots: anyio.CapacityLimiter | None = None
 ) -> AsyncGenerator[BatchResult[OutputT], None]:
     """Yield what comes of each question when `start` runs it. Leaving the iteration cancels what is in progress.
+
+    Args:
+        questions: the questions.
+        start: runs one, by its place and itself.
+        rules: how to go about them.
+        slots: of which each run takes one, where their number changes meanwhile; `rules` say how many at most.
 
     Raises:
         BatchStopped: too many questions failed in a row.
         Exception: what the iterable of the questions raised, after the results of those that it had given.
     """
-    batch = _Batch(questions, start, rules)
+    batch = _Batch(questions, start, rules, slots or anyio.CapacityLimiter(rules.concurrency))
     # A task group of this generator's own could not be left, or closed from another task.
     task = OwnTask(batch.work)
     try:
@@ -76,12 +59,14 @@ async def mapped(
 
 
 class _Batch(Generic[OutputT]):
-    def __init__(self, questions: Questions, start: Start[OutputT], rules: BatchRules) -> None:
+    def __init__(
+        self, questions: Questions, start: Start[OutputT], rules: BatchRules, slots: anyio.CapacityLimiter
+    ) -> None:
         self._questions = questions
         self._start = start
         self._rules = rules
         self._meter = BatchMeter(len(questions) if isinstance(questions, Sized) else None)
-        self._slots = anyio.Semaphore(rules.concurrency)
+        self._slots = slots
         self._failures = 0
         self._stop = anyio.CancelScope()
         self._waiting: dict[int, BatchResult[OutputT]] = {}
@@ -109,7 +94,7 @@ class _Batch(Generic[OutputT]):
             while True:
                 # A question is fetched only when there is room for it: the iterable may hold more than the memory does.
                 await self.room.acquire()
-                await self._slots.acquire()
+                await self._slots.acquire_on_behalf_of(index)
                 try:
                     given = await anext(source)
                 except StopAsyncIteration:
@@ -124,7 +109,7 @@ class _Batch(Generic[OutputT]):
         try:
             item = as_item(given)
         except Exception as error:
-            self._slots.release()
+            self._slots.release_on_behalf_of(index)
             text = given if isinstance(given, str) else repr(given)[:200]
             self._ended(BatchResult(index, None, text, error=error))
             return
@@ -137,7 +122,7 @@ class _Batch(Generic[OutputT]):
             self._failures = 0
             done = BatchResult(index, item.id, item.question, result)
         finally:
-            self._slots.release()
+            self._slots.release_on_behalf_of(index)
         self._ended(done)
 
     def _failed(self, error: Exception) -> None:

@@ -9,6 +9,7 @@ from .cluster.options import add_cluster_commands
 from .serve_options import DESCRIPTION, add_serve_options
 
 MODES = ("instant", "thinking", "contemplating", "auto", "vote", "refine", "council", "verify", "program")
+MODE = "contemplating"
 WAYS = "instant,vote,auto"
 ROW_FORMS = ("jsonl", "csv", "tsv", "txt")
 KEYS = ("final", "math", "choice", "text")
@@ -100,7 +101,21 @@ def _add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     batch.add_argument(
         "--journal", metavar="FILE", help="where runs are written down, so that half-done rows go on (default: OUT.db)"
     )
+    batch.add_argument(
+        "--name",
+        metavar="NAME",
+        help="of the batch in the journal, where it goes on under that name (default: batch; with --cluster, as OUT)",
+    )
+    workers = batch.add_argument_group("workers")
+    workers.add_argument(
+        "--cluster",
+        action="store_true",
+        help="let workers answer that share the --journal, such as postgresql://me@db/app (see worker)",
+    )
+    workers.add_argument("--mind", metavar="MIND", help="which Contemplator (default: the only one that workers have)")
     _add_asking_of_rows(batch)
+    # With --cluster, what is not said is as the workers have it.
+    batch.set_defaults(mode=None, batch_concurrency=None)
 
 
 def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -169,7 +184,7 @@ def _add_asking_of_rows(parser: argparse.ArgumentParser) -> None:
         default=16,
         dest="batch_concurrency",
         metavar="N",
-        help="rows in progress at one moment (default: %(default)s)",
+        help="rows in progress at one moment (default: 16)",
     )
     parser.set_defaults(concurrency=None)
     _add_debugging(parser)
@@ -178,7 +193,7 @@ def _add_asking_of_rows(parser: argparse.ArgumentParser) -> None:
 def _add_thinking(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     _add_own_prompts(parser)
-    parser.add_argument("--mode", choices=MODES, default="contemplating", help="how to think (default: %(default)s)")
+    parser.add_argument("--mode", choices=MODES, default=MODE, help=f"how to think (default: {MODE})")
     parser.add_argument(
         "--program",
         metavar="FILE",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 from pydantic import JsonValue
 
@@ -13,6 +14,7 @@ from ..limits import Limits
 from ..models import Model, resolve
 from ..modes import Mode, Preset, program
 from ..prompts import DEFAULTS, Prompts
+from .arguments import MODE
 
 # The options by the fields of `Limits`.
 LIMIT_OPTIONS = {
@@ -56,7 +58,7 @@ def program_in(options: argparse.Namespace) -> str | None:
 
 def mode_in(options: argparse.Namespace, source: str | None) -> Mode | Preset:
     """Return the mode that was given, or that of the program `source`."""
-    return options.mode if source is None else program(source)
+    return cast("Mode", options.mode or MODE) if source is None else program(source)
 
 
 def prompts_in(options: argparse.Namespace, labels: Mapping[str, JsonValue] | None = None) -> Prompts:

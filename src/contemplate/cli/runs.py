@@ -18,6 +18,7 @@ from ..result import RunResult
 from ..views.printable import printable
 from ..views.summary import summary_line
 from .call_tree import INDENT, call_tree, indented
+from .cluster.worker import journal_named
 from .console import say, write
 from .exit_codes import ANSWERED
 from .journal_file import find_run, open_journal
@@ -47,7 +48,12 @@ def runs(options: argparse.Namespace) -> int:
 
 
 def _prune(options: argparse.Namespace) -> int:
-    count = prune(open_journal(options), options.older_than, dry_run=options.dry_run)
+    journal = open_journal(options)
+    count = prune(journal, options.older_than, dry_run=options.dry_run)
+    if journal.remote and not options.dry_run:
+        from ..cluster import prune_queues
+
+        prune_queues(journal_named(options), options.older_than)
     runs = "1 run" if count == 1 else f"{count:,} runs"
     say(f"{runs} would be deleted" if options.dry_run else f"{runs} deleted")
     return ANSWERED

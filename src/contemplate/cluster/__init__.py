@@ -2,6 +2,8 @@
 
 client          submit a question, go on with a run
 handle          what comes of a run: its result, its events; cancelling it
+batch           many questions, as many at a time as keep the workers busy
+gathered        what many ask the database at once, asked together
 submission      what is asked, as it travels
 travelling      tools and budgets, as they travel
 minds           the contemplators of a worker, by name
@@ -12,6 +14,7 @@ roster          the table of workers
 link            what a client has open
 notices         what the database tells of runs, as it happens
 site            the database, and where in it the cluster is
+pruning         what queues have of runs that the journal has not any more
 cluster_status  workers, queues and runs at a glance
 engine          the queues and who has a run: all that knows DBOS
 """
@@ -27,10 +30,21 @@ if TYPE_CHECKING:
     from .cluster_status import ClusterStatus, status
     from .engine.run_queue import QueueStatus
     from .handle import Handle
+    from .pruning import prune_queues
     from .roster import WorkerInfo
     from .worker import work
 
-__all__ = ["Client", "ClusterStatus", "Handle", "QueueStatus", "WorkerInfo", "register", "status", "work"]
+__all__ = [
+    "Client",
+    "ClusterStatus",
+    "Handle",
+    "QueueStatus",
+    "WorkerInfo",
+    "prune_queues",
+    "register",
+    "status",
+    "work",
+]
 
 _HOMES = {
     "Client": ".client",
@@ -38,6 +52,7 @@ _HOMES = {
     "Handle": ".handle",
     "QueueStatus": ".engine.run_queue",
     "WorkerInfo": ".roster",
+    "prune_queues": ".pruning",
     "status": ".cluster_status",
     "work": ".worker",
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Self, Unpack
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from typing import Any, Self, Unpack
 
 from ..arguments import checked_arguments
+from ..batch.items import BatchResult
+from ..batch.rules import GIVE_UP_AFTER, BatchRules, OnProgress, Order, Questions
 from ..budget import Budget
 from ..decisions import Decision
 from ..errors import ClusterError, ConfigurationError
@@ -13,6 +15,7 @@ from ..journal import RunRecord
 from ..limits import Limits
 from ..run.journaled_runs import another_question, decide_on
 from ..run.run import new_run_id
+from .batch import MOST, ClusterMapOptions, answered_by_workers
 from .cluster_status import ClusterStatus, status_of_cluster
 from .handle import Handle
 from .link import Link
@@ -74,6 +77,33 @@ class Client:
         asked = submission_of(mind or await self._only_mind(), question, run_id, options, self._link.journal)
         await self._link.call(self._submit, run_id, asked)
         return self.handle(run_id)
+
+    def map(
+        self, questions: Questions, *, mind: str | None = None, **options: Unpack[ClusterMapOptions]
+    ) -> AsyncGenerator[BatchResult[Any], None]:
+        """Let workers answer many questions: `async for done in client.map(questions): ...`.
+
+        As `Contemplator.map`, where workers answer: what comes of a question is a result or an error, and no more is
+        fetched than is in the queue, under way, or waits to be read. Leaving the iteration cancels the runs that it has
+        submitted and that are not over; all that was answered by then is in the journal.
+
+        Args:
+            questions: texts, or `BatchItem`s with ids and options of their own; an async iterable, or a plain one,
+                which must not block.
+            mind: the name of the contemplator that is to answer; None if the workers that are alive have but one.
+            name: what to call the batch in the journal: called again under the same name it goes on where it was, from
+                whatever machine, also if it was begun by `Contemplator.map` on that journal.
+            concurrency: how many runs are in the queue or under way at the same time; twice as many as the workers have
+                places for, if not given.
+            order, on_progress, give_up_after: as for `Contemplator.map`.
+            options: those of `submit`, for all questions that do not have their own.
+
+        Raises:
+            ConfigurationError: an option is wrong, or cannot travel.
+            ClusterError: the database cannot be reached, or no worker has ever run there.
+            BatchStopped: too many questions in a row failed.
+        """
+        return self._map(questions, mind, **options)
 
     def handle(self, run_id: str) -> Handle:
         """Return a handle of a run that was submitted, by whomever."""
@@ -145,16 +175,48 @@ class Client:
             raise ConfigurationError(f"workers have several contemplators: {', '.join(minds)}", hint="mind=...")
         raise ClusterError("no worker is alive, and none says which contemplator is meant", hint=HINT)
 
-    def _submit(self, run_id: str, asked: Submission) -> None:
+    @checked_arguments
+    def _map(
+        self,
+        questions: Iterable[Any] | AsyncIterable[Any],
+        mind: str | None = None,
+        *,
+        name: str | None = None,
+        concurrency: int | None = None,
+        order: Order = "finished",
+        on_progress: OnProgress | None = None,
+        give_up_after: int | None = GIVE_UP_AFTER,
+        **options: Any,
+    ) -> AsyncGenerator[BatchResult[Any], None]:
+        most = MOST if concurrency is None else concurrency
+        rules = BatchRules(
+            name=name, concurrency=most, order=order, give_up_after=give_up_after, on_progress=on_progress
+        )
+        rules.check(questions, options)
+        # A wrong option is an error here, and not one of each question.
+        submission_of(mind or "", "a question", "checked", options, self._link.journal)
+
+        async def named() -> str:
+            return mind or await self._only_mind()
+
+        return answered_by_workers(questions, named, rules, options, self._link, self._put, grows=concurrency is None)
+
+    async def _put(self, run_id: str, asked: Submission) -> bool:
+        return await self._link.call(self._submit, run_id, asked)
+
+    def _submit(self, run_id: str, asked: Submission) -> bool:
+        """Put a run into the queue, unless it is there, or answered; return whether that was done."""
         if self._link.queue.submit(run_id, asked):
-            return
+            return True
         before = self._link.queue.run(run_id, with_question=True)
         record = self._link.journal.load(run_id)
         if _differs(asked, record or (None if before is None else before.asked)):
             raise another_question(run_id)
         answered = record is not None and record.status == "answered"
-        if before is None or before.state == "cancelled" or (before.state == "over" and not answered):
+        again = before is None or before.state == "cancelled" or (before.state == "over" and not answered)
+        if again:
             self._link.queue.submit_again(run_id, asked)
+        return again
 
 
 def _differs(asked: Submission, before: Submission | RunRecord | None) -> bool:

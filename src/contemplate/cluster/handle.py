@@ -13,7 +13,7 @@ from ..errors import ClusterError, ConfigurationError, RunCancelled, RunNotOver,
 from ..events import Event, RunFailed
 from ..journal import RunRecord
 from ..journal.entries import Status
-from ..journal.following import calls_after, status_of
+from ..journal.following import calls_after
 from ..result import RunResult
 from ..run.journaled_runs import stored_result
 from ..usage import NOTHING
@@ -26,8 +26,10 @@ LOOK_SECONDS = 2.0
 SOON = 0.005
 # For how long a cancelled run may take to write down how far it came.
 CANCELLED_SECONDS = 15.0
-# After how many looks at a run that nobody takes it is asked whether there is anybody: after some two seconds.
-LOOKS_TO_WARN = 8
+# How often a run is looked at that nobody has taken: that it begins, is told. After how many such looks it is asked
+# whether there is anybody.
+WAITS_SECONDS = 1.0
+LOOKS_TO_WARN = 2
 _NOBODY = "it waits for a worker"
 
 
@@ -121,16 +123,22 @@ class Handle:
             ClusterError: there is no such run, or the database cannot be reached.
         """
         await self._run()
-        await self._link.call(self._link.queue.cancel, self.run_id)
+        await self._link.call(self._link.queue.cancel, [self.run_id])
 
     async def _looks(self) -> AsyncGenerator[QueuedRun | None, None]:
         """Yield whenever there is something new of the run, and now and then: None, and at last the run, once over."""
         pause, news, cancelled, looks = SOON, False, 0.0, 0
         with self._link.notices.watching(self.run_id) as watch:
             while True:
-                seems_over = await self._status() != "running"
+                status = await self._status()
+                if status == "answered":
+                    # That is final. In the queue it is over a moment later, and nobody waits for that.
+                    yield QueuedRun(self.run_id, "over", "", None)
+                    return
+                seems_over, waits = status != "running", False
                 if seems_over or not news:
                     run = await self._run()
+                    waits = run.state == "queued"
                     cancelled = (cancelled or anyio.current_time()) if run.state == "cancelled" else 0.0
                     has_ended = seems_over or anyio.current_time() > cancelled + CANCELLED_SECONDS
                     if run.state == "over" or (cancelled and has_ended):
@@ -140,21 +148,21 @@ class Handle:
                     if looks == LOOKS_TO_WARN and run.state == "queued":
                         await self._warn_if_nobody_works()
                 yield None
-                # It is over in the journal a moment before it is in the queue; or it has not begun, or goes on again.
-                pause = min(2 * pause, LOOK_SECONDS) if seems_over else SOON
-                news = await watch.wait(pause if seems_over else LOOK_SECONDS)
+                # It is over in the journal a moment before it is in the queue; or it goes on again.
+                pause = min(2 * pause, LOOK_SECONDS) if seems_over and not waits else SOON
+                news = await watch.wait(WAITS_SECONDS if waits else pause if seems_over else LOOK_SECONDS)
 
     async def _run(self) -> QueuedRun:
-        run = await self._link.call(self._link.queue.run, self.run_id)
+        run = await self._link.run(self.run_id)
         if run is None:
             raise ClusterError(f"no run {self.run_id!r} was submitted", hint="is it the same journal, and its id?")
         return run
 
     async def _status(self) -> Status | None:
-        return await self._link.call(status_of, self._link.journal, self.run_id)
+        return await self._link.status(self.run_id)
 
     async def _record(self) -> RunRecord | None:
-        return await self._link.call(self._link.journal.load, self.run_id)
+        return await self._link.record(self.run_id)
 
     async def _what_it_waits_for(self) -> str:
         run = await self._run()

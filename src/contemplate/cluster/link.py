@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
 
-from ..errors import ClusterError
-from ..journal import Journal
+from ..errors import ClusterError, JournalError
+from ..journal import Journal, RunRecord
+from ..journal.entries import Status
+from ..journal.following import records_of, statuses_of
 from . import roster
-from .engine.run_queue import CONNECTIONS, RunQueue
+from .engine.run_queue import CONNECTIONS, QueuedRun, RunQueue
+from .gathered import Gathered
 from .notices import Notices
 from .roster import WorkerInfo
 from .site import Site, told_as_ours
@@ -21,13 +24,23 @@ Args = TypeVarTuple("Args")
 
 
 class Link:
-    """A client's connections to a cluster, from `open` to `close`."""
+    """A client's connections to a cluster, from `open` to `close`.
+
+    Attributes:
+        status: returns that of a run in the journal.
+        run: returns a run as it is in its queue.
+        before_closing: what is to be done before it is closed.
+    """
 
     def __init__(self, site: Site) -> None:
         self.site = site
         self.journal: Journal = site.journal()
         self.queue = RunQueue(site)
         self.notices = Notices(site)
+        self.status: Gathered[Status] = Gathered(lambda runs: self.call(statuses_of, self.journal, runs))
+        self.run: Gathered[QueuedRun] = Gathered(lambda runs: self.call(self._runs, runs))
+        self._records = Gathered(lambda runs: self.call(records_of, self.journal, runs))
+        self.before_closing: set[Callable[[], Awaitable[None]]] = set()
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def open(self) -> None:
@@ -42,6 +55,8 @@ class Link:
 
     async def close(self) -> None:
         """Close all connections."""
+        for end in list(self.before_closing):
+            await end()
         limiter, self._limiter = self._limiter, None
         await self.notices.stop()
         with anyio.CancelScope(shield=True):
@@ -60,6 +75,17 @@ class Link:
             )
         return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
 
+    async def record(self, run_id: str) -> RunRecord | None:
+        """Return the record of a run in the journal; None if there is none.
+
+        Raises:
+            JournalError: the journal cannot be read, or the record is damaged.
+        """
+        found = await self._records(run_id)
+        if isinstance(found, JournalError):
+            raise found
+        return found
+
     async def workers(self) -> list[WorkerInfo]:
         """Return the workers, the oldest first.
 
@@ -67,6 +93,9 @@ class Link:
             ClusterError: the database cannot be reached, or no worker has ever run there.
         """
         return await self.call(self._workers)
+
+    def _runs(self, run_ids: Sequence[str]) -> Mapping[str, QueuedRun]:
+        return {run.run_id: run for run in self.queue.runs(run_ids)}
 
     def _workers(self) -> list[WorkerInfo]:
         with told_as_ours(self.site), self.site.connect() as connection:

@@ -128,7 +128,7 @@ def submission_of(mind: str, question: str, run_id: str, options: Mapping[str, A
     """
     for name in options:
         if name in _STAYS:
-            raise ConfigurationError(f"Client.submit({name}=...) cannot travel to a worker", hint=_STAYS[name])
+            raise ConfigurationError(f"{name}=... cannot travel to a worker", hint=_STAYS[name])
     return _checked(mind, question, run_id, journal, **options)
 
 

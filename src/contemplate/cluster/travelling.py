@@ -37,7 +37,7 @@ class SentTool(Data):
         """
         if not (isinstance(tool, Tool) and tool.external):
             raise ConfigurationError(
-                f"Client.submit(tools=...): {tool!r:.100} cannot travel to a worker",
+                f"tools=...: {tool!r:.100} cannot travel to a worker",
                 hint="give it to the worker's contemplator; an external_tool(...) can travel",
             )
         return cls(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack, overload
 
 from pydantic import JsonValue
 
-from ..arguments import checked_arguments, is_async
-from ..batch.items import BatchItem, BatchResult, checked_name, run_id
-from ..batch.mapping import BatchRules, MapOptions, Order, Questions, mapped
-from ..batch.meter import BatchProgress
+from ..arguments import checked_arguments
+from ..batch.items import BatchItem, BatchResult
+from ..batch.mapping import MapOptions, mapped
+from ..batch.rules import GIVE_UP_AFTER, BatchRules, OnProgress, Order, Questions
 from ..budget import Budget
 from ..decisions import Approve
 from ..errors import ConfigurationError
@@ -504,36 +504,24 @@ class Contemplator(Generic[OutputT]):
         name: str | None = None,
         concurrency: int = 16,
         order: Order = "finished",
-        on_progress: Callable[[BatchProgress], object] | None = None,
-        give_up_after: int | None = 50,
+        on_progress: OnProgress | None = None,
+        give_up_after: int | None = GIVE_UP_AFTER,
         **options: Any,
     ) -> AsyncGenerator[BatchResult[Any], None]:
-        if concurrency < 1 or (give_up_after is not None and give_up_after < 1):
-            raise ConfigurationError(f"map({concurrency=}, {give_up_after=}): both must be at least 1")
-        if isinstance(questions, (str, bytes, Mapping)):
-            raise ConfigurationError(
-                f"map(questions=...) is a {type(questions).__name__}", hint="give a list of texts, or `run` for one"
-            )
-        if is_async(on_progress):
-            raise ConfigurationError(
-                "map(on_progress=...) is async, and progress does not wait", hint="a plain function"
-            )
+        rules = BatchRules(
+            name=name, concurrency=concurrency, order=order, give_up_after=give_up_after, on_progress=on_progress
+        )
+        rules.check(questions, options)
         if name is not None:
-            checked_name(name)
             self._require_journal()
-        if options.get("run_id") is not None:
-            raise ConfigurationError("map(run_id=...): a batch is many runs", hint="map(name=...) names them all")
         # A wrong option is an error here, and not one of each question.
         self._prepared("a question", output_type, options)  # type: ignore[arg-type]
 
         async def start(index: int, item: BatchItem) -> RunResult[Any]:
-            of_run: dict[str, Any] = {**options, **item.options}
-            if name is not None:
-                labels = {"batch": name, **({} if item.id is None else {"id": item.id}), **(of_run.get("labels") or {})}
-                of_run |= {"run_id": run_id(name, index, item), "labels": labels}
+            of_run = rules.options_of(index, item, options)
             return await self.run(item.question, output_type=output_type, **of_run)
 
-        return mapped(questions, start, BatchRules(concurrency, order, give_up_after, on_progress))
+        return mapped(questions, start, rules)
 
     def _prepared(self, question: str, output_type: Any, options: RunOptions) -> tuple[Parts, Job]:
         """Return the parts and the job of one run."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
-from .entries import Entry, Status
+from ..errors import JournalError
+from .entries import Entry, RunRecord, Status
 from .journal import Journal
 from .patience import PATIENCE
+from .store import SQLConnection
+
+# Databases have limits on the values of a statement.
+AT_ONCE = 100
 
 
 class RunCount(NamedTuple):
@@ -18,15 +23,29 @@ class RunCount(NamedTuple):
     begun: int
 
 
-def status_of(journal: Journal, run_id: str) -> Status | None:
-    """Return the status of a run; None if there is none.
+def statuses_of(journal: Journal, run_ids: Sequence[str]) -> dict[str, Status]:
+    """Return the statuses of those of the runs that there are.
 
     Raises:
         JournalError: the journal cannot be read.
     """
-    query = f"SELECT status FROM ({journal.store.glances}) AS glances WHERE run_id = ?"  # noqa: S608
-    row = journal.store.read(lambda connection: connection.execute(query, (run_id,)).fetchone(), PATIENCE)
-    return None if row is None else cast("Status", row[0])
+    query = f"SELECT run_id, status FROM ({journal.store.glances}) AS glances"  # noqa: S608
+    return {run_id: cast("Status", status) for run_id, status in _rows(journal, query, run_ids)}
+
+
+def records_of(journal: Journal, run_ids: Sequence[str]) -> dict[str, RunRecord | JournalError]:
+    """Return the records of those of the runs that there are; of one that is damaged, the error.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    found: dict[str, RunRecord | JournalError] = {}
+    for run_id, body, checksum in _rows(journal, "SELECT run_id, body, checksum FROM runs", run_ids):
+        try:
+            found[run_id] = journal.checked(RunRecord, f"the record of run {run_id!r}", body, checksum)
+        except JournalError as error:
+            found[run_id] = error
+    return found
 
 
 def calls_after(journal: Journal, run_id: str, number: int) -> tuple[list[Entry], int, Mapping[str, str]]:
@@ -58,3 +77,16 @@ def counts(journal: Journal, since: float) -> list[RunCount]:
     )
     rows = journal.store.read(lambda connection: connection.execute(query, (since,)).fetchall(), PATIENCE)
     return [RunCount(*row) for row in rows]
+
+
+def _rows(journal: Journal, query: str, run_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    """Return the rows of a query whose `run_id` is one of these."""
+
+    def read(connection: SQLConnection) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        for start in range(0, len(run_ids), AT_ONCE):
+            some = run_ids[start : start + AT_ONCE]
+            rows += connection.execute(f"{query} WHERE run_id IN ({', '.join('?' * len(some))})", some).fetchall()
+        return rows
+
+    return journal.store.read(read, PATIENCE)

@@ -13,7 +13,7 @@ import anyio
 from ...batch import BatchItem, BatchProgress, BatchResult
 from ...budget import Budget
 from ...contemplator import Contemplator
-from ...errors import BatchStopped, error_info
+from ...errors import BatchStopped, ConfigurationError, error_info
 from ...journal import Journal
 from ...redaction import redact
 from ...views.summary import usage_text
@@ -26,9 +26,12 @@ from ..print_estimate import print_batch_estimate
 from ..rows import Reading, Row, duration, line_of, nothing_to_ask, shown
 from ..run_options import limits_in, mode_in, model_named, program_in, prompts_in
 from ..signals import cancel_on_signal
+from .asking import Ask, asking_here, asking_workers
 from .out_file import OutFile, key_of, opened
 
-NAME = "batch"
+# What is to be done with a run that waits for a decision.
+_GO_ON = "contemplate resume {run} --journal FILE, then the same command again; or --yes-to TOOL"
+_GO_ON_AT_WORKERS = 'client.resume("{run}", {{call: Approved()}}), then the same command again'
 
 
 def batch(options: argparse.Namespace) -> int:
@@ -38,6 +41,12 @@ def batch(options: argparse.Namespace) -> int:
     first = None if options.file == "-" else next((row for row in reading.rows() if row.problem is None), None)
     if first is None and options.file != "-":
         raise nothing_to_ask(options.file)
+    if options.cluster:
+        ask = asking_workers(options)
+        with opened(Path(options.out), keep_failed=options.keep_failed) as out:
+            return _Batch(ask, reading, out, options).carry_out()
+    if options.mind is not None:
+        raise ConfigurationError("--mind names a Contemplator of workers", hint="let them answer: --cluster")
     model = model_named(options.model)
     total = None if options.total_cost is None else Budget("--total-cost", cost_usd=options.total_cost)
     common: dict[str, Any] = {
@@ -54,7 +63,7 @@ def batch(options: argparse.Namespace) -> int:
     fetch_if_local(options.model, quiet=options.quiet)
     with opened(Path(options.out), keep_failed=options.keep_failed) as out:
         mind = Contemplator(model, journal=_journal(options), **common)
-        return _Batch(mind, reading, out, options).carry_out()
+        return _Batch(asking_here(mind, options), reading, out, options).carry_out()
 
 
 def _journal(options: argparse.Namespace) -> Journal | None:
@@ -66,8 +75,8 @@ def _journal(options: argparse.Namespace) -> Journal | None:
 
 
 class _Batch:
-    def __init__(self, mind: Contemplator[str], reading: Reading, out: OutFile, options: argparse.Namespace) -> None:
-        self._mind = mind
+    def __init__(self, ask: Ask, reading: Reading, out: OutFile, options: argparse.Namespace) -> None:
+        self._ask_all = ask
         self._reading = reading
         self._out = out
         self._options = options
@@ -76,6 +85,7 @@ class _Batch:
         self._asked = 0
         self._before, self._total = self._counted()
         self._progress = BatchProgress(total=self._total)
+        self._go_on = _GO_ON_AT_WORKERS if options.cluster else _GO_ON
 
     def carry_out(self) -> int:
         """Ask all, and return the exit code."""
@@ -96,16 +106,12 @@ class _Batch:
 
     async def _ask(self) -> signal.Signals | None:
         with anyio.CancelScope() as scope, cancel_on_signal(scope) as received:
-            async with self._mind:
-                results = self._mind.map(
-                    self._items() if self._total is None else _Counted(self._items(), self._total),
-                    name=None if self._mind.journal is None else NAME,
-                    concurrency=self._options.batch_concurrency,
-                    on_progress=self._keep_progress,
-                )
+            items = self._items()
+            questions = items if self._total is None else _Counted(items, self._total)
+            async with self._ask_all(questions, self._keep_progress) as results:
                 async for done in results:
                     row = self._rows.pop(done.index)
-                    self._out.write(line_for(row, done))
+                    self._out.write(line_for(row, done, go_on=self._go_on))
             return None
         return received[0]
 
@@ -174,8 +180,14 @@ def _place(row: Row) -> str:
     return f"{row.index}-{key_of(row.index, None, row.question):016x}"
 
 
-def line_for(row: Row, done: BatchResult[str] | None) -> dict[str, Any]:
-    """Return the line that says what came of a row; None stands for a row of which nothing could be asked."""
+def line_for(row: Row, done: BatchResult[str] | None, *, go_on: str = _GO_ON) -> dict[str, Any]:
+    """Return the line that says what came of a row; None stands for a row of which nothing could be asked.
+
+    Args:
+        row: the row.
+        done: what came of it.
+        go_on: what is to be done with a run that waits for a decision.
+    """
     reached = None if done is None else done.reached
     line: dict[str, Any] = {
         "index": row.index,
@@ -192,7 +204,7 @@ def line_for(row: Row, done: BatchResult[str] | None) -> dict[str, Any]:
         line["error"] = {"kind": info.kind, "message": info.message, "hint": info.hint}
     elif done.result is not None and done.result.pending:
         waiting = "; ".join(map(str, done.result.pending))
-        hint = f"contemplate resume {done.result.run_id} --journal FILE, then the same command again; or --yes-to TOOL"
+        hint = go_on.format(run=done.result.run_id)
         line["error"] = {"kind": "Suspended", "message": redact(f"it waits for a decision on {waiting}"), "hint": hint}
     elif done.result is not None:
         line |= {"output": done.result.output, "complete": done.result.complete}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -137,16 +138,13 @@ class RunQueue:
                 found += self._client.list_workflows(workflow_ids=some, load_input=with_question)
         return [_queued_run(each) for each in found]
 
-    def cancel(self, run_id: str) -> None:
-        """Take a run out of its queue, or from its worker, which is told; nothing happens to one that is over."""
+    def cancel(self, run_ids: Collection[str]) -> None:
+        """Take runs out of their queues, or from their workers, which are told; nothing happens to those over."""
+        told = [{"channel": self._site.cancelled, "run": run_id} for run_id in run_ids]
         with working(self._site):
-            self._client.cancel_workflow(run_id)
-            with self._pool.connect() as connection:
-                connection.execute(
-                    sqlalchemy.text("SELECT pg_notify(:channel, :run)"),
-                    {"channel": self._site.cancelled, "run": run_id},
-                )
-                connection.commit()
+            self._client.cancel_workflows(list(run_ids))
+            with self._pool.begin() as connection:
+                connection.execute(sqlalchemy.text("SELECT pg_notify(:channel, :run)"), told)
 
     def give_back(self, run_ids: Collection[str], mind: str) -> None:
         """Put runs back into the queue of `mind`, whoever has them: who does so no longer has them."""
@@ -174,6 +172,33 @@ class RunQueue:
             QueueStatus(mind=mind, queued=queued, running=running, oldest_seconds=round(max(float(oldest), 0.0), 1))
             for mind, queued, running, oldest in rows
         ]
+
+    def over(self, before: float, number: int, *, after: int = 0) -> list[str]:
+        """Return so many of the runs that were over at that time, in seconds since 1970, after as many that come first.
+
+        There are none where no worker has ever run.
+        """
+        table = f'"{self._site.engine_schema}".workflow_status'
+        with working(self._site), self._pool.connect() as connection:
+            if connection.execute(sqlalchemy.text("SELECT to_regclass(:table)"), {"table": table}).scalar() is None:
+                return []
+        with working(self._site):
+            found = self._client.list_workflows(
+                status=[status for status, state in _STATES.items() if state in ("over", "cancelled")],
+                completed_before=datetime.fromtimestamp(before, UTC).isoformat(),
+                limit=number,
+                offset=after,
+                load_input=False,
+                load_output=False,
+            )
+        return [each.workflow_id for each in found]
+
+    def forget(self, run_ids: Collection[str]) -> int:
+        """Remove what there is of runs, unless they wait or go on; return of how many."""
+        text = files(__package__).joinpath("forget.sql").read_text(encoding="utf-8")
+        query = sqlalchemy.text(text.format(schema=f'"{self._site.engine_schema}"'))
+        with working(self._site), self._pool.begin() as connection:
+            return int(connection.execute(query, {"runs": list(run_ids)}).scalar() or 0)
 
     def _read(self, query: str) -> Sequence[Sequence[Any]]:
         # What its public calls would fetch row by row. The name of the schema was checked where it came in.
