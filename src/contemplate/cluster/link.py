@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
 
-from ..errors import ClusterError
+from ..errors import ClusterBusy, ClusterError
 from ..journal import Journal
+from ..journal.patience import PATIENCE
 from . import roster
 from .engine.run_queue import CONNECTIONS, RunQueue
+from .lookout import Lookout
 from .notices import Notices
 from .roster import WorkerInfo
 from .site import Site, told_as_ours
+
+# After how many seconds a database is tried again that is away, or has no room; they grow.
+PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -28,6 +34,7 @@ class Link:
         self.journal: Journal = site.journal()
         self.queue = RunQueue(site)
         self.notices = Notices(site)
+        self._lookout = Lookout(site)
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def open(self) -> None:
@@ -36,8 +43,7 @@ class Link:
         Raises:
             ClusterError: the database cannot be reached.
         """
-        with told_as_ours(self.site):
-            await self.notices.start()
+        await _patiently(self._listen)
         self._limiter = anyio.CapacityLimiter(CONNECTIONS)
 
     async def close(self) -> None:
@@ -51,14 +57,13 @@ class Link:
     async def call(self, function: Callable[[*Args], T], *args: *Args) -> T:
         """Call a blocking function in a thread; of all that wait for this client's runs, a few at a time do.
 
+        It is called again if the database is away, or has no room, for some seconds: so it must not matter how often.
+
         Raises:
+            ClusterBusy: the database is not back in that time.
             ClusterError: the client is not open, or is closed: what would be opened now, nobody would close.
         """
-        if self._limiter is None:
-            raise ClusterError(
-                f"the client of {self.site.name} is not open", hint="async with Client(...) as client: ..."
-            )
-        return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
+        return await _patiently(lambda: self._in_thread(function, *args))
 
     async def workers(self) -> list[WorkerInfo]:
         """Return the workers, the oldest first.
@@ -68,6 +73,41 @@ class Link:
         """
         return await self.call(self._workers)
 
+    async def look_out(self, mind: str) -> None:
+        """Say, once, if there is no worker for a contemplator, or none of this version; now and then it is looked."""
+        # It is advice: nothing fails for it, nor is the database waited for.
+        with suppress(ClusterError):
+            if self._lookout.is_due(mind):
+                self._lookout.look(mind, await self._in_thread(self._workers))
+
+    async def _in_thread(self, function: Callable[[*Args], T], *args: *Args) -> T:
+        if self._limiter is None:
+            raise ClusterError(
+                f"the client of {self.site.name} is not open", hint="async with Client(...) as client: ..."
+            )
+        return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
+
+    async def _listen(self) -> None:
+        with told_as_ours(self.site, known=False):
+            await self.notices.start()
+
     def _workers(self) -> list[WorkerInfo]:
         with told_as_ours(self.site), self.site.connect() as connection:
             return roster.workers(connection, self.site)
+
+
+async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return what `attempt` returns, which is tried again for some seconds while the database is away, or has no room.
+
+    Raises:
+        ClusterBusy: it is not back in that time.
+    """
+    until, pause = anyio.current_time() + PATIENCE, PAUSE
+    while True:
+        try:
+            return await attempt()
+        except ClusterBusy:
+            if anyio.current_time() + pause >= until:
+                raise
+        await anyio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
