@@ -51,7 +51,7 @@ _TAKE = "UPDATE leases SET holder = %s, generation = nextval('generations') WHER
 # In one order for all: else two processes might wait for each other.
 _ALL_FREE = """
     INSERT INTO leases (run_id, holder, generation)
-    SELECT wanted, %s, nextval('generations') FROM unnest(%s::text[]) AS wanted ORDER BY wanted
+    SELECT run, %s, nextval('generations') FROM unnest(%s::text[]) AS run ORDER BY run
     ON CONFLICT DO NOTHING RETURNING run_id, generation
 """
 _GIVE = """
