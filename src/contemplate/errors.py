@@ -27,6 +27,7 @@
     +-- LimitExceeded              a limit stopped the run before there was any answer
     +-- BatchStopped               so many questions of a batch failed in a row that the rest was not asked
     +-- ClusterError               what was asked of workers cannot be done
+    |   +-- ClusterBusy            its database was away, or had no room, for too long
     |   +-- RunCancelled           the run was cancelled
     |   +-- RunNotOver             the run is not over in the time that was given
     +-- JournalError               a journal cannot be read or written, or its run cannot be continued
@@ -256,6 +257,10 @@ class BatchStopped(ContemplateError):
 
 class ClusterError(ContemplateError):
     """Raised when what was asked of workers cannot be done."""
+
+
+class ClusterBusy(ClusterError):
+    """Raised when the database of a cluster was away, or had no room for a connection, for too long: try it later."""
 
 
 class RunCancelled(ClusterError):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from contemplate.cluster.worker import Worker
+
 from ..journal.conftest import postgres
 from ..postgres import PostgresServer
 from . import stage
@@ -20,10 +22,17 @@ def url(postgres: PostgresServer) -> str:
 
 # Not longer: its threads draw by chance, which properties that are tried in the same process do not bear.
 @pytest.fixture(scope="module")
-def workers(url: str) -> Iterator[str]:
-    """The same, with a worker in this process."""
-    with stage.worker_in_thread(url, {"voters": stage.voters, "careful": stage.careful}):
-        yield url
+def worker(url: str) -> Iterator[Worker]:
+    """A worker on it in this process."""
+    minds = {"voters": stage.voters, "careful": stage.careful}
+    with stage.worker_in_thread(url, minds, metrics="0") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def workers(url: str, worker: Worker) -> str:
+    """The same database, with the worker."""
+    return url
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import anyio
+from prometheus_client.parser import text_string_to_metric_families
 
 from contemplate import Contemplator, Message
 from contemplate.cluster import register
@@ -20,6 +22,8 @@ from contemplate.messages import ToolCall
 from contemplate.models import ModelRequest
 from contemplate.testing import ScriptedModel
 from contemplate.tools import Tool
+
+from ..patience import PATIENCE
 
 PAUSE = 0.01
 
@@ -92,10 +96,12 @@ idle = Contemplator(ScriptedModel([]))
 
 
 @contextmanager
-def worker_in_thread(url: str, minds: dict[str, Contemplator[str]], concurrency: int = 4) -> Iterator[Worker]:
+def worker_in_thread(
+    url: str, minds: dict[str, Contemplator[str]], concurrency: int = 4, metrics: str | None = None
+) -> Iterator[Worker]:
     """Let a worker work in an event loop of its own, as clients may be on another kind of loop."""
     started, stop = threading.Event(), threading.Event()
-    worker = Worker(minds, Site.of(url), concurrency=concurrency)
+    worker = Worker(minds, Site.of(url), concurrency=concurrency, metrics=metrics)
     problems: list[BaseException] = []
 
     async def work() -> None:
@@ -137,13 +143,31 @@ async def until(holds: Callable[[], bool]) -> None:
             await anyio.sleep(PAUSE)
 
 
+def read(url: str) -> str:
+    """Return what is at a URL of this machine."""
+    with urlopen(url, timeout=PATIENCE) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    """Return metrics, as Prometheus reads them, by their names and the values of their labels."""
+    return {
+        (each.name, *(value for _, value in sorted(each.labels.items()))): each.value
+        for family in text_string_to_metric_families(text)
+        for each in family.samples
+    }
+
+
 __all__ = [
     "STAGE",
     "Stage",
     "careful",
     "helper",
     "idle",
+    "read",
     "register",
+    "samples",
     "until",
     "voters",
     "wait_until",

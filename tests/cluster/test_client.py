@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
+import anyio.to_thread
+import psycopg
 import pytest
 import sqlalchemy
 
-from contemplate import Approved, Budget, Limits, Message
+from contemplate import Approved, Budget, Limits, Message, __version__
 from contemplate.cluster import Client, WorkerInfo
+from contemplate.cluster.site import Site
+from contemplate.cluster.submission import Submission
 from contemplate.errors import (
     AggregationError,
+    ClusterBusy,
     ClusterError,
     ConfigurationError,
     RunCancelled,
@@ -18,6 +24,7 @@ from contemplate.errors import (
     RunNotOver,
 )
 from contemplate.events import ModelCalled, RunFailed, RunFinished, RunStarted, TaskFinished
+from contemplate.run.run import new_run_id
 
 from ..postgres import PostgresServer
 from .stage import DELETED, Stage, until, voters, worker_in_thread
@@ -124,10 +131,46 @@ async def test_a_run_that_was_answered_when_it_is_cancelled_has_its_answer(worke
         assert (await handle.result()).complete
 
 
+async def test_a_client_that_is_killed_while_it_submits_again_leaves_the_run_where_it_was(
+    workers: str, on_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("more", mind="voters", limits=Limits(calls=2))
+        await handle.result()
+        queue, options = client._link.queue, Submission(mind="voters", question="more")
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(queue._client, "enqueue_in_transaction", _killed)
+            await anyio.to_thread.run_sync(queue.submit_again, handle.run_id, options)
+        assert await handle.state() == "over"
+        assert await anyio.to_thread.run_sync(queue.submit_again, handle.run_id, options)
+        # Whoever comes at the same time changes nothing.
+        assert not await anyio.to_thread.run_sync(queue.submit_again, handle.run_id, options)
+        assert (await handle.result()).complete
+    assert sorted(seed for _, seed, _ in on_stage.asked()) == [0, 1, 2, 3, 4]
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+async def test_a_cancelled_run_goes_on_as_it_is_asked_then(workers: str, on_stage: Stage) -> None:
+    async with Client(workers) as client:
+        handle = await client.submit("any", mind="nobody:mind", run_id=new_run_id())
+        await handle.cancel()
+        # It never began: nobody but the queue knows what it was asked.
+        await client.resume(handle.run_id, mind="voters")
+        assert (await handle.result()).complete
+        short = await client.submit("wait 0", mind="voters", run_id=new_run_id())
+        await short.cancel()
+        on_stage.open()
+        again = await client.submit("wait 0", mind="voters", run_id=short.run_id, limits=Limits(calls=1))
+        assert not (await again.result()).complete
+
+
 async def test_a_run_that_waits_never_starts_once_it_is_cancelled(workers: str, on_stage: Stage) -> None:
     async with Client(workers) as client:
         handle = await client.submit("nobody answers", mind="nobody:mind")
-        with pytest.raises(RunNotOver, match=r"waits for a worker with 'nobody:mind'.*alive are: voters, careful on"):
+        with pytest.raises(RunNotOver, match=r"no worker takes .*'nobody:mind'; those alive are: voters, careful on"):
             await handle.result(timeout=0.2)
         await handle.cancel()
         with pytest.raises(RunCancelled):
@@ -233,15 +276,44 @@ async def test_a_client_says_what_is_wrong_with_its_database(postgres: PostgresS
     with pytest.raises(ConfigurationError, match="one machine only"):
         Client("sqlite:///runs.db")
     nowhere = "postgresql://me:secret-word@127.0.0.1:1/db"
-    with pytest.raises(ClusterError, match="is it there, and is this user let in") as raised:
+    with pytest.raises(ClusterError, match="is the server there, and are database, user") as raised:
         async with Client(nowhere):
             pass
+    assert not isinstance(raised.value, ClusterBusy)
     assert "secret-word" not in f"{raised.value} {Client(nowhere)!r}"
     async with Client(postgres.address()) as client:
         with pytest.raises(ClusterError, match="no worker has ever run"):
             await client.submit("any", mind="voters")
         with pytest.raises(ClusterError, match="no worker has ever run"):
             await client.workers()
+
+
+async def test_a_client_waits_for_room_at_the_server_but_not_for_ever(
+    workers: str, postgres: PostgresServer, on_stage: Stage, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> None:
+    connect, few = Site.connect, f"few_{anyio_backend}"
+
+    def alter(what: str) -> None:
+        with psycopg.connect(postgres.address().partition("?")[0], autocommit=True) as connection:
+            connection.execute(f"{what} CONNECTION LIMIT {1 if 'CREATE' in what else 50}".encode())
+
+    def lifted(site: Site, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+        try:
+            return connect(site, autocommit=autocommit)
+        except psycopg.OperationalError:
+            alter(f"ALTER ROLE {few}")
+            raise
+
+    alter(f"CREATE ROLE {few} LOGIN IN ROLE postgres")
+    async with Client(workers.replace("//postgres@", f"//{few}@")) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr("contemplate.cluster.link.PATIENCE", 0.2)
+            with pytest.raises(ClusterBusy, match="too many connections for role") as raised:
+                await client.submit("any", mind="voters")
+        assert "max_connections" in str(raised.value.hint)
+        monkeypatch.setattr(Site, "connect", lifted)
+        handle = await client.submit("any", mind="voters")
+        assert (await handle.result()).complete
 
 
 async def test_a_client_that_is_not_open_opens_nothing(workers: str) -> None:
@@ -274,15 +346,67 @@ async def test_a_run_whose_worker_has_died_says_so(
         await handle.result()
 
 
-async def test_who_waits_for_nobody_is_warned_once(
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.name == "contemplate"]
+
+
+async def test_who_submits_what_nobody_takes_is_told_at_once_and_once(
     workers: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("contemplate.cluster.handle.LOOKS_TO_WARN", 1)
+    monkeypatch.setattr("contemplate.cluster.lookout.AGAIN_SECONDS", 0.0)
     async with Client(workers) as client:
         handle = await client.submit("any", mind="nobody:mind")
+        (told,) = said(caplog)
+        assert told.startswith("no worker takes runs of 'nobody:mind'; those alive are: voters, careful on ")
+        assert f"start one: contemplate worker nobody:mind --journal {client._link.site.name}" in told
+        assert "postgres@" not in told
         for _ in range(2):
             with pytest.raises(RunNotOver):
                 await handle.result(timeout=0.3)
         await handle.cancel()
-    said = [each.getMessage() for each in caplog.records if each.name == "contemplate"]
-    assert sum("waits for a worker with 'nobody:mind'" in each for each in said) == 1
+    assert len(said(caplog)) == 1
+
+
+async def test_who_waits_for_a_run_that_nobody_takes_any_more_is_told(
+    workers: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contemplate.cluster.handle.WAITS_SECONDS", 0.0)
+    async with Client(workers) as client:
+        handle = await client.submit("any", mind="nobody:mind")
+    async with Client(workers) as client:
+        caplog.clear()
+        async with anyio.create_task_group() as waiting:
+            waiting.start_soon(client.handle(handle.run_id).result)
+            await until(lambda: said(caplog) != [])
+            waiting.cancel_scope.cancel()
+        await client.handle(handle.run_id).cancel()
+
+
+async def test_a_client_says_that_its_database_is_back(
+    workers: str, postgres: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Client(workers) as client:
+        channel = client._link.site.recorded
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = %s"
+        with psycopg.connect(postgres.address().partition("?")[0]) as connection:
+            assert connection.execute(query, (f'LISTEN "{channel}"',)).rowcount > 0
+        await until(lambda: any("the cluster's database: back after" in each for each in said(caplog)))
+    # What a lost connection is called depends on who finds out first.
+    assert len(said(caplog)) == 2
+
+
+async def test_workers_of_another_version_are_told_of(
+    workers: str, on_stage: Stage, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Client(workers) as client:
+        await (await client.submit("any", mind="voters")).result()
+        assert said(caplog) == []
+    monkeypatch.setattr("contemplate.cluster.lookout.__version__", "99.1")
+    async with Client(workers) as client:
+        for _ in range(2):
+            await (await client.submit("any", mind="voters")).result()
+    (told,) = said(caplog)
+    assert (
+        f"workers with 'voters' have another version of contemplate-ai than this client, 99.1: {__version__};" in told
+    )
+    assert "pip install contemplate-ai==99.1" in told

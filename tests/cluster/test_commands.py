@@ -10,8 +10,9 @@ import pytest
 
 from contemplate.cli import main
 from contemplate.cluster import status
+from contemplate.cluster.worker import Worker
 
-from .stage import Stage
+from .stage import Stage, read, samples
 
 
 def test_a_question_is_submitted_and_its_answer_waited_for(
@@ -30,9 +31,12 @@ def test_a_question_is_submitted_and_its_answer_waited_for(
     assert len(on_stage.asked()) == 10
 
 
-def test_a_contemplator_that_nobody_has_is_told_of(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_contemplator_that_nobody_has_is_told_of(
+    workers: str, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     assert main(["submit", "Any", "--mind", "voter", "--journal", workers]) == 0
-    assert "no worker with 'voter' is alive; there are: careful, voters" in capsys.readouterr().err
+    assert "no worker takes runs of 'voter'; those alive are: voters, careful on" in caplog.text
+    assert "start the program that registers 'voter'" in caplog.text
     assert main(["submit", "Any", "--journal", workers]) == 2
     assert "several contemplators: careful, voters" in capsys.readouterr().err
 
@@ -46,6 +50,18 @@ def test_the_cluster_is_seen(workers: str, capsys: pytest.CaptureFixture[str]) -
     assert main(["cluster", "status", "--journal", workers, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["workers"][0]["minds"] == ["voters", "careful"]
     assert [each.minds for each in status(workers).workers] == [("voters", "careful")]
+
+
+def test_what_a_worker_does_is_told_to_prometheus(worker: Worker, workers: str, on_stage: Stage) -> None:
+    assert worker.metrics_url is not None
+    before = samples(read(worker.metrics_url))
+    assert main(["submit", "Counted?", "--mind", "voters", "--journal", workers, "--wait", "--quiet"]) == 0
+    after = samples(read(worker.metrics_url))
+    runs, calls = ("contemplate_worker_runs_total", "voters", "answered"), ("contemplate_worker_model_calls_total",)
+    assert after[runs] - before.get(runs, 0) == 1
+    assert after[*calls, "voters", "answered"] - before.get((*calls, "voters", "answered"), 0) == 5
+    assert after["contemplate_cluster_workers_alive", "careful"] == 1
+    assert after["contemplate_worker_places",] == 8
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -16,6 +17,7 @@ from contemplate.cluster.pulse import Pulse
 from contemplate.cluster.roster import this_worker
 from contemplate.cluster.site import Site
 from contemplate.errors import ClusterError
+from contemplate.journal.postgres import outage
 
 from ..patience import PATIENCE
 from ..postgres import PostgresServer
@@ -74,17 +76,40 @@ def test_who_cannot_reach_the_queues_goes_on_saying_that_it_lives(
     assert len(made) == 1, "a connection that works is kept: others might have its place"
 
 
-def test_who_is_woken_while_the_database_is_away_looks_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried, twice = [0], threading.Event()
+def test_who_changes_what_holds_for_all_says_so(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    site = Site.of(postgres.address())
+    journal = site.journal()
+    journal.load("")
+    journal.close()
+    with site.connect(autocommit=True) as connection:
+        roster.create(connection, site)
+        for minds, concurrency, heartbeat in (("mind",), 2, 300.0), (("mind",), 1, 300.0), (("other",), 3, 300.0):
+            roster.beat(connection, site, this_worker(minds, concurrency, heartbeat))
+    with pulse_at(site, 300.0, monkeypatch, lambda: None) as pulse:
+        pulse.enroll()
+    (said,) = [each.getMessage() for each in caplog.records if each.name == "contemplate"]
+    assert said.startswith("concurrency=1 holds for all workers from now on")
+    assert said.count(" for mind on ") == 1
+    assert "2 for mind on " in said
+
+
+def test_who_is_woken_while_the_database_is_away_looks_once_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(outage, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    tried, again = [0], threading.Event()
 
     def away() -> None:
         tried[0] += 1
-        if tried[0] >= 2:
-            twice.set()
+        if tried[0] >= 3:
+            again.set()
         raise psycopg.OperationalError("away")
 
     with pulse_at(Site.of("postgresql://127.0.0.1:1/db"), 0.04, monkeypatch, away) as pulse:
         pulse.now()
         pulse.start()
-        assert twice.wait(PATIENCE)
+        assert again.wait(PATIENCE)
         assert select.select([pulse._woken], [], [], 0)[0] == []
+    assert [each.getMessage() for each in caplog.records] == ["the cluster's database: OperationalError: away"]

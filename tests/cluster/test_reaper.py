@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from contemplate import __version__
 from contemplate.cluster import roster
 from contemplate.cluster.engine.run_queue import QueuedRun
 from contemplate.cluster.reaper import SILENT_LOOKS, Reaper
@@ -99,6 +100,17 @@ def test_what_nobody_has_any_more_is_given_back_at_once(
     queue = Queue(worker.worker, "one that has gone")
     assert Reaper(site, queue).look(connection) == ["run of one that has gone"]  # type: ignore[arg-type]
     assert queue.holders() == {worker.worker}
+
+
+def test_the_table_of_an_older_version_is_read_and_made_new(site: Site, connection: psycopg.Connection[Any]) -> None:
+    worker = this_worker(("mind",), 1, 5.0)
+    roster.beat(connection, site, worker)
+    connection.execute(f"ALTER TABLE {site.schema}.workers DROP COLUMN version".encode())
+    assert [each.version for each in roster.workers(connection, site)] == [""]
+    roster.create(connection, site)
+    roster.create(connection, site)
+    roster.beat(connection, site, this_worker(("mind",), 1, 5.0))
+    assert [each.version for each in roster.workers(connection, site)] == ["", __version__]
 
 
 def test_one_at_a_time_gives_back(site: Site, connection: psycopg.Connection[Any]) -> None:

@@ -26,7 +26,7 @@ from contemplate.journal.group_commit import Write
 from contemplate.journal.postgres import address_of, connections
 from contemplate.journal.postgres.connections import Connections, PostgresConnection
 from contemplate.journal.postgres.heartbeat import RenewalThread
-from contemplate.journal.postgres.leases import Leases
+from contemplate.journal.postgres.leases import KEPT, SEEN, Leases
 from contemplate.journal.postgres.store import PostgresStore, channel_of
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 from contemplate.testing import ScriptedModel
@@ -67,6 +67,17 @@ def open_(postgres: PostgresServer, schema: str) -> Iterator[Callable[[], Journa
             return journal
 
         yield another
+
+
+@pytest.fixture
+def suspected(open_: Callable[[], Journal], silent: Callable[[float], None]) -> Iterator[tuple[Journal, Journal]]:
+    """A journal that has the run `r`, and has not been heard of; and one that wants the run."""
+    one, other = open_(), open_()
+    with one.hold("r"):
+        silent(2)
+        with pytest.raises(JournalBusy), other.hold("r"):
+            pass
+        yield one, other
 
 
 @pytest.fixture
@@ -302,6 +313,29 @@ def test_as_one_connection_is_lost_no_other_is_tried(
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
+def test_a_server_that_has_no_room_is_waited_for(
+    postgres: PostgresServer, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_on(postgres, f"CREATE ROLE {schema} LOGIN CONNECTION LIMIT 1", "public")
+    run_on(postgres, f"CREATE SCHEMA {schema} AUTHORIZATION {schema}", "public")
+    address = postgres.address(schema=schema).replace("//postgres@", f"//{schema}@")
+    with psycopg.connect(address.partition("?")[0]) as only, closing(open_journal(address)) as journal:
+        with pytest.raises(JournalBusy, match=f'too many connections for role "{schema}"') as told:
+            journal.load("r", patience=0.1)
+        assert "max_connections" in str(told.value.hint)
+        connect, tried = PostgresConnection.connect, list[None]()
+
+        def third_time(*args: Any, **options: Any) -> Any:
+            tried.append(None)
+            if len(tried) == 3:
+                only.close()
+            return connect(*args, **options)
+
+        monkeypatch.setattr(PostgresConnection, "connect", third_time)
+        assert journal.runs() == []
+        assert len(tried) >= 3
+
+
 @pytest.mark.parametrize(("left", "waits"), [(0.5, "2"), (4.5, "5"), (60.0, "10")])
 def test_a_server_that_does_not_answer_is_waited_for_as_long_as_there_is_time_but_not_for_ever(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, left: float, waits: str
@@ -354,33 +388,69 @@ class TestWhoHasARun:
         assert [run.question for run in one.runs()] == ["mine"]
 
     def test_a_suspicion_that_nobody_watched_begins_anew(
-        self, open_: Callable[[], Journal], silent: Callable[[float], None], postgres: PostgresServer, schema: str
+        self, suspected: tuple[Journal, Journal], silent: Callable[[float], None], postgres: PostgresServer, schema: str
     ) -> None:
         """As after an outage of the database, which says nothing of those who use it."""
-        one, other = open_(), open_()
-        with one.hold("r"):
-            silent(2)
-            with pytest.raises(JournalBusy), other.hold("r"):
-                pass
-            silent(5)
-            run_on(postgres, f"UPDATE holders SET watched = watched - {1.1 * NEVER}", schema)
-            with pytest.raises(JournalBusy), other.hold("r"):
-                pass
+        _, other = suspected
+        silent(5)
+        run_on(postgres, f"UPDATE holders SET watched = watched - {1.1 * NEVER}", schema)
+        with pytest.raises(JournalBusy), other.hold("r"):
+            pass
 
-    def test_who_says_that_he_lives_keeps_his_runs(
-        self, open_: Callable[[], Journal], silent: Callable[[float], None]
+    def test_who_says_that_he_lives_keeps_his_runs(self, suspected: tuple[Journal, Journal]) -> None:
+        one, other = suspected
+        leases_of(one)._renewed -= 2 * NEVER
+        assert not one.store.surely_held("r")
+        one.store.make_sure("r", 5.0)
+        assert one.store.surely_held("r")
+        with pytest.raises(RunInProgress), other.hold("r"):
+            pass
+
+    def test_who_has_not_been_heard_of_for_a_day_is_forgotten_with_his_runs(
+        self, open_: Callable[[], Journal], postgres: PostgresServer, schema: str
     ) -> None:
         one, other = open_(), open_()
-        with one.hold("r"):
-            silent(2)
-            with pytest.raises(JournalBusy), other.hold("r"):
-                pass
+        one.take("r")
+        with other.hold("s"):
+            run_on(postgres, f"UPDATE holders SET renewed = renewed - {1.1 * KEPT}", schema)
+            for _ in range(2):
+                # The database may have been away for that day, too: who lives says so now.
+                leases_of(other)._beat()
+                assert run_on(postgres, "SELECT run_id FROM leases ORDER BY run_id", schema) == [("r",), ("s",)]
+            run_on(postgres, f"UPDATE holders SET suspected = suspected - {1.1 * SEEN}", schema)
+            leases_of(other)._beat()
+            assert run_on(postgres, "SELECT run_id FROM leases", schema) == [("s",)]
+            assert run_on(postgres, "SELECT count(*) FROM holders", schema) == [(1,)]
+            # If he comes back all the same, he finds out.
             leases_of(one)._renewed -= 2 * NEVER
-            assert not one.store.surely_held("r")
-            one.store.make_sure("r", 5.0)
-            assert one.store.surely_held("r")
-            with pytest.raises(RunInProgress), other.hold("r"):
+            with pytest.raises(RunTaken):
+                one.store.make_sure("r", 5.0)
+
+    def test_who_says_that_he_lives_is_not_forgotten(
+        self, open_: Callable[[], Journal], postgres: PostgresServer, schema: str
+    ) -> None:
+        one, other = open_(), open_()
+        with one.hold("r"), other.hold("s"):
+            run_on(postgres, f"UPDATE holders SET renewed = renewed - {1.1 * KEPT}", schema)
+            leases_of(other)._beat()
+            leases_of(one)._beat()
+            run_on(postgres, f"UPDATE holders SET suspected = suspected - {1.1 * SEEN}", schema)
+            leases_of(other)._beat()
+            assert run_on(postgres, "SELECT count(*) FROM leases", schema) == [(2,)]
+
+    def test_many_are_taken_at_once_that_nobody_has(self, open_: Callable[[], Journal]) -> None:
+        one, other = open_(), open_()
+        with one.hold("b"), one.hold_free(["a", "b", "c"]) as mine:
+            assert sorted(mine) == ["a", "c"]
+            with other.hold_free(["a", "c", "d"]) as theirs:
+                assert theirs == ["d"]
+            with pytest.raises(RunInProgress), other.hold("c"):
                 pass
+            one.write([Write("a", [entry()])])
+        with other.hold_free(["a", "b", "c"]) as theirs:
+            assert sorted(theirs) == ["a", "b", "c"]
+        assert not leases_of(one)._given_back
+        assert not leases_of(one)._held
 
     def test_who_lost_a_run_is_told_and_gives_nothing_back(
         self, open_: Callable[[], Journal], silent: Callable[[float], None]

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import get_args
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, get_args
 
+import psycopg
 import pytest
 
 from contemplate import Contemplator, planners
 from contemplate.aggregators import first
 from contemplate.cli import main
 from contemplate.errors import ConfigurationError
-from contemplate.journal import Journal, RunRecord, open_journal, prune
+from contemplate.journal import Journal, RunRecord, open_journal, prune, pruning
 from contemplate.journal.entries import Status
+from contemplate.journal.postgres import address_of
+from contemplate.journal.store import SQLConnection
 from contemplate.testing import ScriptedModel
+
+from ..postgres import PostgresServer
+from .conftest import Opened
+from .test_store import entry
 
 pytestmark = pytest.mark.anyio
 DAY = 86_400.0
@@ -61,6 +71,49 @@ async def test_of_those_that_stay_nothing_is_lost(name: str) -> None:
     assert await asked(journal, "Why?", "old") > 0
     assert prune(journal, 30 * DAY) == 0
     journal.close()
+
+
+def test_a_piece_that_is_used_again_meanwhile_stays(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal, other = opened(), opened()
+    with_piece = entry().model_copy(update={"parts": ("d",)})
+    journal.save(record("old", "answered", 31))
+    journal.append("old", [with_piece], {"d": "text", "unused": "text"})
+    read = journal.store.read
+
+    def reading(work: Callable[[SQLConnection], Any], patience: float) -> Any:
+        found = read(work, patience)
+        if isinstance(found, list) and ("d",) in found:
+            other.append("new", [with_piece], {"d": "text"})
+        return found
+
+    monkeypatch.setattr(journal.store, "read", reading)
+    monkeypatch.setattr(pruning, "PARTS_AT_ONCE", 1)
+    assert prune(journal, 30 * DAY) == 1
+    assert parts(journal) == 1
+    assert [each.parts for each in journal.entries("new")] == [("d",)]
+
+
+def test_a_piece_that_is_about_to_be_used_stays(postgres: PostgresServer) -> None:
+    address = postgres.address()
+    schema = address_of(address).schema
+    with closing(open_journal(address)) as journal, psycopg.connect(address.partition("?")[0]) as writer:
+        journal.save(record("old", "answered", 31))
+        journal.append("old", [entry().model_copy(update={"parts": ("d",)})], {"d": "text"})
+        body = journal.entries("old")[0].model_dump_json()
+        writer.execute(f"SET search_path TO {schema}".encode())
+        writer.commit()
+        writer.execute("INSERT INTO parts VALUES ('d', 'text') ON CONFLICT DO NOTHING")
+        pruned = threading.Thread(target=prune, args=(journal, 30 * DAY))
+        pruned.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'parts'::regclass"
+        with psycopg.connect(address.partition("?")[0], autocommit=True) as looking:
+            looking.execute(f"SET search_path TO {schema}".encode())
+            while looking.execute(waiting).fetchone() == (0,):
+                assert pruned.is_alive()
+        writer.execute("INSERT INTO calls (run_id, slot, body, checksum) VALUES ('new', 's', %s, 0)", (body,))
+        writer.commit()
+        pruned.join()
+        assert (journal.run_ids(), parts(journal)) == ([], 1)
 
 
 def test_what_goes_on_or_waits_is_not_over() -> None:

@@ -12,10 +12,12 @@ pulse           what a worker does every few seconds: it tells that it is alive,
 reaper          the runs of workers that have died, given to others
 roster          the table of workers
 link            what a client has open
+lookout         what keeps a run from being answered, in words
 notices         what the database tells of runs, as it happens
 site            the database, and where in it the cluster is
 pruning         what queues have of runs that the journal has not any more
 cluster_status  workers, queues and runs at a glance
+metrics         what Prometheus is told
 engine          the queues and who has a run: all that knows DBOS
 """
 
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..lazy import lazily
 from .minds import register
 
 if TYPE_CHECKING:
@@ -46,29 +49,18 @@ __all__ = [
     "work",
 ]
 
-_HOMES = {
-    "Client": ".client",
-    "ClusterStatus": ".cluster_status",
-    "Handle": ".handle",
-    "QueueStatus": ".engine.run_queue",
-    "WorkerInfo": ".roster",
-    "prune_queues": ".pruning",
-    "status": ".cluster_status",
-    "work": ".worker",
-}
-_NEEDED = ("dbos", "psycopg", "sqlalchemy")
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    try:
-        return getattr(import_module(_HOMES[name], __name__), name)
-    except ModuleNotFoundError as error:
-        if error.name not in _NEEDED:
-            raise
-        from ..errors import MissingDependencyError
-
-        raise MissingDependencyError("contemplate.cluster", "cluster") from error
+__getattr__ = lazily(
+    __name__,
+    {
+        "Client": ".client",
+        "ClusterStatus": ".cluster_status",
+        "Handle": ".handle",
+        "QueueStatus": ".engine.run_queue",
+        "WorkerInfo": ".roster",
+        "prune_queues": ".pruning",
+        "status": ".cluster_status",
+        "work": ".worker",
+    },
+    extra="cluster",
+    needs=("dbos", "prometheus_client", "psycopg", "sqlalchemy"),
+)

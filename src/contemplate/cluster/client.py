@@ -19,7 +19,7 @@ from .batch import MOST, ClusterMapOptions, answered_by_workers
 from .cluster_status import ClusterStatus, status_of_cluster
 from .handle import Handle
 from .link import Link
-from .minds import HINT
+from .lookout import how_to_start
 from .roster import WorkerInfo
 from .site import Site
 from .submission import Submission, SubmitOptions, submission_of
@@ -60,6 +60,8 @@ class Client:
     ) -> Handle:
         """Ask workers a question, and return a handle of the run. It survives this process, and that of a worker.
 
+        If there is no worker that takes it, or none with this version of the package, the log says so, and it waits.
+
         Args:
             question: what to answer.
             mind: the name of the contemplator that is to answer, such as "app:mind"; None if the workers that are alive
@@ -76,6 +78,7 @@ class Client:
         run_id = run_id or new_run_id()
         asked = submission_of(mind or await self._only_mind(), question, run_id, options, self._link.journal)
         await self._link.call(self._submit, run_id, asked)
+        await self._link.look_out(asked.mind)
         return self.handle(run_id)
 
     def map(
@@ -147,8 +150,11 @@ class Client:
         if decisions:
             await decide_on(self._link.journal, run_id, decisions)
         # With the options that it was given: the journal knows what it was asked, and not how.
-        again = (asked or Submission(mind=name)).model_copy(update={"mind": name, "goes_on": True, **changed})
+        begun = await self._link.call(self._link.journal.load, run_id) is not None
+        again = asked or Submission(mind=name, goes_on=True)
+        again = again.model_copy(update={"mind": name, "goes_on": again.goes_on or begun, **changed})
         await self._link.call(self._link.queue.submit_again, run_id, again)
+        await self._link.look_out(name)
         return self.handle(run_id)
 
     async def workers(self) -> list[WorkerInfo]:
@@ -173,7 +179,10 @@ class Client:
             return minds[0]
         if minds:
             raise ConfigurationError(f"workers have several contemplators: {', '.join(minds)}", hint="mind=...")
-        raise ClusterError("no worker is alive, and none says which contemplator is meant", hint=HINT)
+        raise ClusterError(
+            "no worker is alive, and none says which contemplator is meant",
+            hint=f'mind="app:mind" lets it wait for one; {how_to_start("app:mind", self._link.site)}',
+        )
 
     @checked_arguments
     def _map(

@@ -54,14 +54,24 @@ def status(journal: str) -> ClusterStatus:
 
 def status_of_cluster(site: Site, journal: Journal, queue: RunQueue) -> ClusterStatus:
     """Return the status of a cluster by what is open of it."""
+    workers, queues = workers_and_queues(site, queue)
+    by_status = counts(journal, since=time.time() - 60.0 * MINUTES)
+    return ClusterStatus(
+        workers=tuple(workers),
+        queues=tuple(queues),
+        runs={each.status: each.runs for each in by_status},
+        begun_per_minute=sum(each.begun for each in by_status) / MINUTES,
+    )
+
+
+def workers_and_queues(site: Site, queue: RunQueue) -> tuple[list[WorkerInfo], list[QueueStatus]]:
+    """Return the workers, and the queues of all contemplators that these have, or runs wait for.
+
+    Raises:
+        ClusterError: the database cannot be reached, or no worker has ever run there.
+    """
     with told_as_ours(site), site.connect() as connection:
         workers = roster.workers(connection, site)
     alive = Counter(mind for each in workers if each.alive for mind in each.minds)
     queues = {mind: QueueStatus(mind=mind) for mind in alive} | {each.mind: each for each in queue.queues()}
-    by_status = counts(journal, since=time.time() - 60.0 * MINUTES)
-    return ClusterStatus(
-        workers=tuple(workers),
-        queues=tuple(each.model_copy(update={"workers": alive[mind]}) for mind, each in sorted(queues.items())),
-        runs={each.status: each.runs for each in by_status},
-        begun_per_minute=sum(each.begun for each in by_status) / MINUTES,
-    )
+    return workers, [each.model_copy(update={"workers": alive[mind]}) for mind, each in sorted(queues.items())]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -20,17 +19,16 @@ from ..usage import NOTHING
 from ..views.followed_run import FollowedRun
 from .engine.run_queue import QueuedRun, RunState
 from .link import Link
+from .lookout import no_worker
 
 # How often a run is looked at of which nothing is told, and how soon after it seems to be over, in seconds.
 LOOK_SECONDS = 2.0
 SOON = 0.005
 # For how long a cancelled run may take to write down how far it came.
 CANCELLED_SECONDS = 15.0
-# How often a run is looked at that nobody has taken: that it begins, is told. After how many such looks it is asked
-# whether there is anybody.
+# How often a run is looked at that nobody has taken, and for how many seconds it may wait before it is looked whether
+# there is anybody: that it begins, is told.
 WAITS_SECONDS = 1.0
-LOOKS_TO_WARN = 2
-_NOBODY = "it waits for a worker"
 
 
 class Handle:
@@ -43,7 +41,6 @@ class Handle:
     def __init__(self, run_id: str, link: Link) -> None:
         self.run_id = run_id
         self._link = link
-        self._warned = False
 
     def __repr__(self) -> str:
         return f"Handle({self.run_id!r})"
@@ -127,7 +124,7 @@ class Handle:
 
     async def _looks(self) -> AsyncGenerator[QueuedRun | None, None]:
         """Yield whenever there is something new of the run, and now and then: None, and at last the run, once over."""
-        pause, news, cancelled, looks = SOON, False, 0.0, 0
+        pause, news, cancelled, since = SOON, False, 0.0, anyio.current_time()
         with self._link.notices.watching(self.run_id) as watch:
             while True:
                 status = await self._status()
@@ -144,9 +141,8 @@ class Handle:
                     if run.state == "over" or (cancelled and has_ended):
                         yield run
                         return
-                    looks += 1
-                    if looks == LOOKS_TO_WARN and run.state == "queued":
-                        await self._warn_if_nobody_works()
+                    if run.state == "queued" and anyio.current_time() >= since + WAITS_SECONDS:
+                        await self._link.look_out(run.mind)
                 yield None
                 # It is over in the journal a moment before it is in the queue; or it goes on again.
                 pause = min(2 * pause, LOOK_SECONDS) if seems_over and not waits else SOON
@@ -170,16 +166,7 @@ class Handle:
         if run.state != "queued":
             has_it = any(each.worker == run.worker for each in alive)
             return "a worker has it" if has_it else f"worker {run.worker} has it, and has not been heard of"
-        if any(run.mind in each.minds for each in alive):
-            return f"it waits for its turn with {run.mind!r}"
-        there = "; ".join(map(str, alive)) or "none at all"
-        return f"{_NOBODY} with {run.mind!r}, and those alive are: {there}"
-
-    async def _warn_if_nobody_works(self) -> None:
-        what = await self._what_it_waits_for()
-        if not self._warned and what.startswith(_NOBODY):
-            self._warned = True
-            logging.getLogger("contemplate").warning("run %r: %s", self.run_id, what)
+        return no_worker(run.mind, alive, self._link.site) or f"it waits for its turn with {run.mind!r}"
 
 
 def _result(run: QueuedRun, record: RunRecord | None) -> RunResult[Any]:

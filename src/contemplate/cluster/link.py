@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
 
-from ..errors import ClusterError, JournalError
+from ..errors import ClusterBusy, ClusterError, JournalError
 from ..journal import Journal, RunRecord
 from ..journal.entries import Status
 from ..journal.following import records_of, statuses_of
+from ..journal.patience import PATIENCE
 from . import roster
 from .engine.run_queue import CONNECTIONS, QueuedRun, RunQueue
 from .gathered import Gathered
+from .lookout import Lookout
 from .notices import Notices
 from .roster import WorkerInfo
 from .site import Site, told_as_ours
+
+# After how many seconds a database is tried again that is away, or has no room; they grow.
+PAUSE, LONGEST_PAUSE = 0.05, 1.0
 
 T = TypeVar("T")
 Args = TypeVarTuple("Args")
@@ -41,6 +47,7 @@ class Link:
         self.run: Gathered[QueuedRun] = Gathered(lambda runs: self.call(self._runs, runs))
         self._records = Gathered(lambda runs: self.call(records_of, self.journal, runs))
         self.before_closing: set[Callable[[], Awaitable[None]]] = set()
+        self._lookout = Lookout(site)
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def open(self) -> None:
@@ -49,8 +56,7 @@ class Link:
         Raises:
             ClusterError: the database cannot be reached.
         """
-        with told_as_ours(self.site):
-            await self.notices.start()
+        await _patiently(self._listen)
         self._limiter = anyio.CapacityLimiter(CONNECTIONS)
 
     async def close(self) -> None:
@@ -66,14 +72,13 @@ class Link:
     async def call(self, function: Callable[[*Args], T], *args: *Args) -> T:
         """Call a blocking function in a thread; of all that wait for this client's runs, a few at a time do.
 
+        It is called again if the database is away, or has no room, for some seconds: so it must not matter how often.
+
         Raises:
+            ClusterBusy: the database is not back in that time.
             ClusterError: the client is not open, or is closed: what would be opened now, nobody would close.
         """
-        if self._limiter is None:
-            raise ClusterError(
-                f"the client of {self.site.name} is not open", hint="async with Client(...) as client: ..."
-            )
-        return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
+        return await _patiently(lambda: self._in_thread(function, *args))
 
     async def record(self, run_id: str) -> RunRecord | None:
         """Return the record of a run in the journal; None if there is none.
@@ -97,6 +102,41 @@ class Link:
     def _runs(self, run_ids: Sequence[str]) -> Mapping[str, QueuedRun]:
         return {run.run_id: run for run in self.queue.runs(run_ids)}
 
+    async def look_out(self, mind: str) -> None:
+        """Say, once, if there is no worker for a contemplator, or none of this version; now and then it is looked."""
+        # It is advice: nothing fails for it, nor is the database waited for.
+        with suppress(ClusterError):
+            if self._lookout.is_due(mind):
+                self._lookout.look(mind, await self._in_thread(self._workers))
+
+    async def _in_thread(self, function: Callable[[*Args], T], *args: *Args) -> T:
+        if self._limiter is None:
+            raise ClusterError(
+                f"the client of {self.site.name} is not open", hint="async with Client(...) as client: ..."
+            )
+        return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
+
+    async def _listen(self) -> None:
+        with told_as_ours(self.site, known=False):
+            await self.notices.start()
+
     def _workers(self) -> list[WorkerInfo]:
         with told_as_ours(self.site), self.site.connect() as connection:
             return roster.workers(connection, self.site)
+
+
+async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return what `attempt` returns, which is tried again for some seconds while the database is away, or has no room.
+
+    Raises:
+        ClusterBusy: it is not back in that time.
+    """
+    until, pause = anyio.current_time() + PATIENCE, PAUSE
+    while True:
+        try:
+            return await attempt()
+        except ClusterBusy:
+            if anyio.current_time() + pause >= until:
+                raise
+        await anyio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +12,9 @@ import psycopg
 from psycopg import Connection, sql
 
 from ..journal.patience import in_thread
+from ..journal.postgres.outage import Outage
 from ..run.detached_task import OwnTask
-from .site import Site, in_a_line
+from .site import THE_DATABASE, Site
 
 # How soon a lost connection is made anew, in seconds. Whoever waits looks for himself meanwhile, from time to time.
 AGAIN_SECONDS = 1.0
@@ -75,15 +75,17 @@ class Notices:
                 del self._watches[run_id]
 
     async def _listen(self, connection: Connection[Any] | None) -> None:
+        outage = Outage(THE_DATABASE)
         while True:
             try:
                 if connection is None:
                     connection = await in_thread(self._connect)
+                    outage.ended()
                     # What was told in between is lost.
                     self._tell("")
                 await self._hear(connection)
             except (psycopg.Error, OSError) as error:
-                logging.getLogger("contemplate").warning("the cluster's database: %s", in_a_line(error))
+                outage.failed(error)
                 if connection is not None:
                     connection.close()
                     connection = None

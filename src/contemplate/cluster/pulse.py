@@ -17,11 +17,12 @@ import psycopg
 from psycopg import Connection, sql
 
 from ..errors import ClusterError
+from ..journal.postgres.outage import Outage
 from . import roster
 from .engine.run_queue import RunQueue
 from .reaper import LOOKS, Reaper
 from .roster import WorkerInfo
-from .site import Site, in_a_line
+from .site import THE_DATABASE, Site
 
 
 class Pulse:
@@ -52,8 +53,14 @@ class Pulse:
         self._interval = worker().heartbeat / LOOKS
         self._connection: Connection[Any] | None = None
         self._over = False
+        self._outage = Outage(THE_DATABASE)
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._beat_on, name="contemplate-pulse", daemon=True)
+
+    @property
+    def takeovers(self) -> int:
+        """How many runs of dead workers this one has given to others."""
+        return self._reaper.given
 
     def enroll(self) -> None:
         """Say for the first time that the worker is there. Before it has a run: who has one and is not there is dead.
@@ -61,9 +68,16 @@ class Pulse:
         Raises:
             psycopg.Error: the table of workers cannot be written.
         """
-        connection = self._connected()
+        connection, worker = self._connected(), self._worker()
         roster.create(connection, self._site)
-        roster.beat(connection, self._site, self._worker())
+        others = [each for each in roster.workers(connection, self._site) if worker.overrules(each)]
+        if others:
+            logging.getLogger("contemplate").warning(
+                "concurrency=%d holds for all workers from now on, as the last one to start says it; others said: %s",
+                worker.concurrency,
+                "; ".join(f"{each.concurrency} for {each}" for each in others),
+            )
+        roster.beat(connection, self._site, worker)
 
     def start(self) -> None:
         """Go on saying so."""
@@ -83,7 +97,7 @@ class Pulse:
             roster.remove(self._connected(), self._site, self._worker().worker)
         except psycopg.Error as error:
             # Then the others find out by themselves.
-            _tell(error)
+            self._outage.failed(error)
         finally:
             self._close()
             self._wake.close()
@@ -103,9 +117,10 @@ class Pulse:
                     self._beat(connection)
                 told = self._wait(connection, due - monotonic())
                 self._look_after(told)
+                self._outage.ended()
             except Exception as error:
                 # Whatever it is: without a heartbeat all runs would be taken from this worker.
-                _tell(error)
+                self._outage.failed(error)
                 if not isinstance(error, ClusterError):
                     # That is of the queues' connections. Its own might be had by others, where there are too few.
                     self._close()
@@ -152,7 +167,3 @@ class Pulse:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _tell(error: Exception) -> None:
-    logging.getLogger("contemplate").warning("the cluster's database: %s", in_a_line(error))

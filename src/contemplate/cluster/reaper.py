@@ -26,11 +26,15 @@ class Reaper:
 
     It counts what it sees, and compares no clocks: so after the database was away, or after this process stood still,
     nobody is dead because of that.
+
+    Attributes:
+        given: how many runs it has given back.
     """
 
     def __init__(self, site: Site, queue: RunQueue) -> None:
         self._site = site
         self._queue = queue
+        self.given = 0
         self._beats: Mapping[str, int] = {}
         self._silent: dict[str, int] = {}
 
@@ -71,6 +75,7 @@ class Reaper:
         for mind, runs in by_mind.items():
             self._queue.give_back(runs, mind)
         given = [run for runs in by_mind.values() for run in runs]
+        self.given += len(given)
         if given:
             logging.getLogger("contemplate").warning(
                 "%d runs of workers that have died are given to others: %s", len(given), ", ".join(sorted(dead))

@@ -13,10 +13,14 @@ from psycopg import Connection, sql
 from psycopg.rows import dict_row
 from pydantic import Field
 
+from .._version import __version__
 from ..data import Data
 from .site import Site
 
-_COLUMNS = "worker, host, pid, minds, concurrency, runs, draining, heartbeat"
+_OF_ALL_VERSIONS = "worker, host, pid, minds, concurrency, runs, draining, heartbeat"
+# As workers of an older version have made it, the table has none.
+_ITS_VERSION = "coalesce(to_jsonb(workers) ->> 'version', '') AS version"
+_COLUMNS = f"{_OF_ALL_VERSIONS}, version"
 
 
 class WorkerInfo(Data):
@@ -30,6 +34,7 @@ class WorkerInfo(Data):
         runs: how many it carries out now.
         draining: whether it takes nothing more, as it was told to end.
         heartbeat: how often it says that it is alive, in seconds.
+        version: that of the package; empty if it is one that did not say so yet.
         since: when it started, in seconds since 1970.
         silent: for how many seconds it has not said so.
     """
@@ -42,6 +47,7 @@ class WorkerInfo(Data):
     runs: int = 0
     draining: bool = False
     heartbeat: float = Field(gt=0)
+    version: str = ""
     since: float = 0.0
     silent: float = 0.0
 
@@ -49,6 +55,10 @@ class WorkerInfo(Data):
     def alive(self) -> bool:
         """Whether it has said so within two heartbeats."""
         return self.silent <= 2 * self.heartbeat
+
+    def overrules(self, other: WorkerInfo) -> bool:
+        """Return whether another one that is alive has one of its contemplators, with another concurrency."""
+        return other.alive and other.concurrency != self.concurrency and not set(self.minds).isdisjoint(other.minds)
 
     def __str__(self) -> str:
         """Return where it is, and its contemplators."""
@@ -65,11 +75,16 @@ def this_worker(minds: tuple[str, ...], concurrency: int, heartbeat: float) -> W
         minds=minds,
         concurrency=concurrency,
         heartbeat=heartbeat,
+        version=__version__,
     )
 
 
 def create(connection: Connection[Any], site: Site) -> None:
-    """Create the table in the journal's schema, which is there, if the table is not."""
+    """Create the table in the journal's schema, which is there, if the table is not, or is that of an older version."""
+    newest = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = 'version'"
+    if connection.execute(newest, (f'"{site.schema}".workers',)).fetchone():
+        # Even with IF NOT EXISTS it would need rights that only the first one must have.
+        return
     text = files(__package__).joinpath("workers.sql").read_text(encoding="utf-8")
     with connection.transaction():
         # One after the other.
@@ -109,8 +124,8 @@ def workers(connection: Connection[Any], site: Site) -> list[WorkerInfo]:
     """Return all workers that have not been removed, the oldest first."""
     query = sql.SQL(
         "SELECT {columns}, extract(epoch FROM since)::float8 AS since, "
-        "greatest(extract(epoch FROM now() - renewed), 0)::float8 AS silent FROM {table} ORDER BY since"
-    ).format(columns=sql.SQL(_COLUMNS), table=_table(site))
+        "greatest(extract(epoch FROM now() - renewed), 0)::float8 AS silent, {version} FROM {table} ORDER BY since"
+    ).format(columns=sql.SQL(_OF_ALL_VERSIONS), version=sql.SQL(_ITS_VERSION), table=_table(site))
     with connection.cursor(row_factory=dict_row) as cursor:
         return [WorkerInfo.model_validate({**row, "minds": tuple(row["minds"])}) for row in cursor.execute(query)]
 

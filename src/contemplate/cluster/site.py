@@ -10,10 +10,12 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ..errors import ClusterError, ConfigurationError
+from ..errors import ClusterBusy, ClusterError, ConfigurationError
 from ..journal import POSTGRES, Journal, open_journal
 from ..journal.postgres.address import PostgresAddress, address_of
+from ..journal.postgres.outage import in_a_line
 from ..journal.postgres.store import channel_of
+from ..journal.postgres.troubles import hint_for, passes
 from ..redaction import redact
 
 # So that a network that has gone is noticed.
@@ -25,6 +27,8 @@ NETWORK: dict[str, Any] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
+
+THE_DATABASE = "the cluster's database"
 
 
 @dataclass(frozen=True)
@@ -94,24 +98,26 @@ class Site:
 
 
 @contextmanager
-def told_as_ours(site: Site) -> Iterator[None]:
-    """Turn errors of the database in the block into `ClusterError`, without secrets."""
+def told_as_ours(site: Site, *, known: bool = True) -> Iterator[None]:
+    """Turn errors of the database in the block into `ClusterError`, without secrets.
+
+    Args:
+        site: the database.
+        known: whether it was ever reached: only then one that is not there will be back.
+    """
     try:
         yield
     except psycopg.Error as error:
-        raise cluster_error(site, error) from None
+        raise cluster_error(site, error, known=known) from None
 
 
-def cluster_error(site: Site, error: BaseException) -> ClusterError:
-    """Return what an error of the database means for a cluster."""
+def cluster_error(site: Site, error: BaseException, *, known: bool = True) -> ClusterError:
+    """Return what an error of the database means for a cluster: a `ClusterBusy` if it may pass."""
     if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
         return ClusterError(
             f"no worker has ever run on {site.name}", hint="start one first: contemplate worker app:mind --journal ..."
         )
-    said = in_a_line(error)
-    return ClusterError(f"cluster on {site.name}: {said}", hint="is it there, and is this user let in?")
-
-
-def in_a_line(error: BaseException) -> str:
-    """Return what an error of the database says, in one line, without secrets."""
-    return " ".join(redact(str(error)).split()) or type(error).__name__
+    said = f"cluster on {site.name}: {in_a_line(error) or type(error).__name__}"
+    if not isinstance(error, psycopg.Error):
+        return ClusterError(said)
+    return (ClusterBusy if passes(error, known=known) else ClusterError)(said, hint=hint_for(error))

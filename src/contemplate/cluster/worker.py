@@ -24,9 +24,13 @@ from ..errors import (
     error_info,
     validation_problems,
 )
+from ..journal.entries import Status
 from ..journal.patience import in_thread
+from ..options import ResumeOptions, RunOptions
+from .cluster_status import workers_and_queues
 from .engine.executor import Executor
 from .engine.run_queue import RunQueue
+from .metrics import WorkerMetrics, served
 from .minds import mind_named
 from .pulse import Pulse
 from .roster import WorkerInfo, this_worker
@@ -53,6 +57,7 @@ def work(
     journal: str,
     concurrency: int = CONCURRENCY,
     drain_seconds: float = DRAIN_SECONDS,
+    metrics: str | None = None,
     announce: Callable[[str], None] = _print_line,
 ) -> None:
     """Carry out runs that clients submit, until SIGINT or SIGTERM.
@@ -67,10 +72,12 @@ def work(
             they are alive. A little more than two of them without a word, and the runs of a worker are others'.
         concurrency: how many runs of each contemplator go on at once.
         drain_seconds: how long runs may go on after a SIGTERM.
+        metrics: where Prometheus may read what the worker does, under /metrics: a port, such as "9464", to which only
+            this machine comes, or "0.0.0.0:9464" for all. None opens no port.
         announce: is told, in one line, that the worker is there. By default the line is printed.
 
     Raises:
-        ConfigurationError: there is no such contemplator, or no such journal.
+        ConfigurationError: there is no such contemplator, or no such journal; or the port is another one's.
         ClusterError: the database cannot be reached.
     """
     names = (minds,) if isinstance(minds, str) else tuple(dict.fromkeys(minds))
@@ -80,7 +87,7 @@ def work(
             hint="a contemplator and a run at least, and seconds that are not negative",
         )
     found = {name: mind_named(name) for name in names}
-    worker = Worker(found, Site.of(journal), concurrency=concurrency)
+    worker = Worker(found, Site.of(journal), concurrency=concurrency, metrics=metrics)
     asyncio.run(_work(worker, drain_seconds, announce))
 
 
@@ -88,6 +95,8 @@ async def _work(worker: Worker, drain_seconds: float, announce: Callable[[str], 
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with worker.working() as stop:
             announce(f"Working as {worker.info}. SIGTERM lets what goes on end.")
+            if worker.metrics_url is not None:
+                announce(f"Metrics are at {worker.metrics_url}")
             received = await anext(aiter(signals))
             announce("Ending: what is not over is given to other workers.")
             async with anyio.create_task_group() as ending:
@@ -108,14 +117,23 @@ class Worker:
         minds: its contemplators by name.
         site: the database.
         concurrency: how many runs of each contemplator go on at once.
+        metrics: where these are served; None for nowhere.
+
+    Attributes:
+        metrics_url: where they are; None if nowhere.
     """
 
-    def __init__(self, minds: Mapping[str, Contemplator[Any]], site: Site, *, concurrency: int) -> None:
+    def __init__(
+        self, minds: Mapping[str, Contemplator[Any]], site: Site, *, concurrency: int, metrics: str | None = None
+    ) -> None:
         self._site = site
         self._journal = site.journal()
         self._minds = {name: mind.with_journal(self._journal) for name, mind in minds.items()}
         self._worker = this_worker(tuple(minds), concurrency, site.address.heartbeat)
         self._draining = False
+        self._metrics_at = metrics
+        self._metrics: WorkerMetrics | None = None
+        self.metrics_url: str | None = None
         # By the task, as a run may be given to the worker that still has it.
         self._going_on: dict[asyncio.Task[Any], str] = {}
         self._ended = asyncio.Event()
@@ -131,6 +149,7 @@ class Worker:
         """Carry out runs in the block, which is lent what ends that: a function of the seconds that runs have to end.
 
         Raises:
+            ConfigurationError: metrics cannot be served where they are to be.
             ClusterError: the database cannot be reached.
             JournalError: the journal cannot be read.
         """
@@ -153,6 +172,11 @@ class Worker:
         )
         async with AsyncExitStack() as stack:
             stack.callback(queue.close)
+            if self._metrics_at is not None:
+                self._metrics = WorkerMetrics(
+                    lambda: self.info, lambda: pulse.takeovers, lambda: workers_and_queues(self._site, queue)[1]
+                )
+                self.metrics_url = stack.enter_context(served(self._metrics.registry, self._metrics_at))
             for mind in self._minds.values():
                 await stack.enter_async_context(mind)
             with told_as_ours(self._site):
@@ -214,33 +238,44 @@ class Worker:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         self._going_on[task] = run_id
+        mind = ""
+        status: Status = "interrupted"
         try:
             asked = _understood(run_id, data)
-            await self._until_recorded(self._minds[asked.mind], run_id, asked)
+            mind = asked.mind
+            status = await self._until_recorded(run_id, asked)
         except Exception as error:
+            status = "failed"
             return error_info(error).model_dump(mode="json")
         finally:
             del self._going_on[task]
             self._ended.set()
+            if self._metrics is not None:
+                self._metrics.run_ended(mind, status)
         return None
 
-    async def _until_recorded(self, mind: Contemplator[Any], run_id: str, asked: Submission) -> None:
+    async def _until_recorded(self, run_id: str, asked: Submission) -> Status:
+        mind = self._minds[asked.mind]
+        on_event = None if self._metrics is None else self._metrics.listener(asked.mind)
         type_ = asked.output_type
+        again: ResumeOptions = {**asked.options_to_go_on(self._journal), "on_event": on_event}
+        anew: RunOptions = {**asked.options(run_id, self._journal), "on_event": on_event}
         while True:
             try:
                 if asked.goes_on:
-                    await mind.resume(run_id, output_type=type_, **asked.options_to_go_on(self._journal))
+                    await mind.resume(run_id, output_type=type_, **again)
                 else:
-                    await mind.run(asked.question, output_type=type_, **asked.options(run_id, self._journal))
+                    await mind.run(asked.question, output_type=type_, **anew)
+                record = await in_thread(self._journal.load, run_id)
                 break
             except (RunInProgress, RunTaken, JournalBusy):
                 # Whoever had it has died, perhaps, and his hold on it is not over; or the database is away.
                 await anyio.sleep(AGAIN_SECONDS)
-        record = await in_thread(self._journal.load, run_id)
         if record is None or record.status in ("running", "interrupted"):
             raise ClusterError(
                 f"run {run_id!r} was answered, and that could not be recorded", hint="submit it again: it goes on"
             )
+        return record.status
 
 
 def _understood(run_id: str, data: Mapping[str, JsonValue]) -> Submission:

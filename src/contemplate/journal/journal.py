@@ -6,7 +6,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -261,6 +261,25 @@ class Journal:
             yield
         finally:
             let_go()
+
+    @contextmanager
+    def hold_free(self, run_ids: Iterable[str]) -> Iterator[list[str]]:
+        """Lock those of the runs that nobody has, and lend these; the locks end with the process.
+
+        Raises:
+            JournalBusy: others kept the journal to themselves.
+            JournalError: the locks cannot be written.
+        """
+        mine, active = list[str](), object()
+        with ExitStack() as stack:
+            for run_id in run_ids:
+                key = (os.getpid(), run_id)
+                if self._active.setdefault(key, active) is active:
+                    stack.callback(self._active.pop, key)
+                    mine.append(run_id)
+            taken, let_go = self.store.hold_free(mine)
+            stack.callback(let_go)
+            yield taken
 
     def take(self, run_id: str) -> Callable[[], None]:
         """Lock a run, as `hold` does, and return what unlocks it.

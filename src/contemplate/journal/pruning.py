@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from ..arguments import checked_arguments
-from ..errors import ConfigurationError, RunInProgress
+from ..errors import ConfigurationError
 from .entries import Status
 from .journal import Journal
 from .patience import PATIENCE
-from .store import SQLConnection
+from .store import SQLConnection, Value
 
 # Those that go on, or wait for a decision, are not over, however old they are.
 OVER: tuple[Status, ...] = ("answered", "partial", "failed", "interrupted")
-RUNS_AT_ONCE = 200
-NOWHERE: Mapping[str, str] = {}
+RUNS_AT_ONCE = 500
+PARTS_AT_ONCE = 500
+# What is written with calls, in this order.
+TOUCHED = ("parts", "calls")
 
 
 @checked_arguments
@@ -41,53 +42,67 @@ def prune(journal: Journal, older_than: float, *, dry_run: bool = False) -> int:
     found = [run_id for status in OVER for run_id in _over(journal, status, before)]
     if dry_run or not found:
         return len(found)
-    deleted = sum(_delete(journal, found[at : at + RUNS_AT_ONCE], before) for at in range(0, len(found), RUNS_AT_ONCE))
-    journal.store.write(partial(_delete_parts, journal), PATIENCE)
+    deleted = sum(_delete(journal, some, before) for some in _batches(found, RUNS_AT_ONCE))
+    _delete_parts(journal)
     return deleted
 
 
-def _delete(journal: Journal, run_ids: list[str], before: float) -> int:
-    with _taken(journal, run_ids) as mine:
+def _delete(journal: Journal, run_ids: Sequence[str], before: float) -> int:
+    with journal.hold_free(run_ids) as mine:
         # Until they were taken, somebody may have gone on with them.
-        places = {f"run_{number}": run_id for number, run_id in enumerate(mine)}
-        among = f"run_id IN ({', '.join(f':{name}' for name in places)})"
-        still = [run_id for status in OVER for run_id in _over(journal, status, before, among, places)] if mine else []
-        rows = [(run_id,) for run_id in still]
-        return journal.store.write(partial(_delete_rows, journal, rows), PATIENCE, still)
+        still = [run_id for status in OVER for run_id in _over(journal, status, before, mine)] if mine else []
+        if still:
+            journal.store.write(partial(_delete_rows, journal, still), PATIENCE, still)
+        return len(still)
 
 
-def _over(
-    journal: Journal, status: Status, before: float, among: str = "TRUE", places: Mapping[str, str] = NOWHERE
-) -> list[str]:
-    query = f"SELECT run_id FROM runs WHERE created < :before AND {among} AND {journal.store.has_status}"  # noqa: S608
-    values = {"status": status, "before": before, **places}
+def _over(journal: Journal, status: Status, before: float, among: Sequence[str] | None = None) -> list[str]:
+    places, values = ("TRUE", {}) if among is None else _among("run_id", among)
+    query = f"SELECT run_id FROM runs WHERE created < :before AND {places} AND {journal.store.has_status}"  # noqa: S608
+    values |= {"status": status, "before": before}
     rows = journal.store.read(lambda connection: connection.execute(query, values).fetchall(), PATIENCE)
     return [run_id for (run_id,) in rows]
 
 
-def _delete_rows(journal: Journal, rows: list[tuple[str]], connection: SQLConnection) -> int:
+def _delete_rows(journal: Journal, run_ids: Sequence[str], connection: SQLConnection) -> None:
+    places, values = _among("run_id", run_ids)
     for table in ("calls", "runs", *journal.store.beside_runs):
-        connection.executemany(f"DELETE FROM {table} WHERE run_id = ?", rows)  # noqa: S608
-    return len(rows)
+        connection.execute(f"DELETE FROM {table} WHERE {places}", values)  # noqa: S608
 
 
-def _delete_parts(journal: Journal, connection: SQLConnection) -> None:
-    # Whoever writes calls meanwhile may count on parts that are there.
-    journal.store.alone(connection, "parts")
-    connection.execute(f"DELETE FROM parts WHERE digest NOT IN ({journal.store.parts_in_use})")  # noqa: S608
+def _delete_parts(journal: Journal) -> None:
+    """Delete the pieces of requests that no call has, a few at a time, so that whoever writes waits for little."""
+    store = journal.store
+    # Whoever writes calls may count on pieces that are there. So those who are at it end first; and all that is written
+    # later is looked at again before anything is deleted.
+    since = store.write(partial(_last_call, journal), PATIENCE)
+    query = f"SELECT digest FROM parts WHERE digest NOT IN ({store.parts_in_use})"  # noqa: S608
+    unused = store.read(lambda connection: connection.execute(query, {"after": 0}).fetchall(), PATIENCE)
+    for some in _batches([digest for (digest,) in unused], PARTS_AT_ONCE):
+        store.write(partial(_delete_unused, journal, some, since), PATIENCE)
 
 
-@contextmanager
-def _taken(journal: Journal, run_ids: list[str]) -> Iterator[list[str]]:
-    """Take those of the runs that nobody has."""
-    taken = []
-    try:
-        for run_id in run_ids:
-            try:
-                taken.append((run_id, journal.take(run_id)))
-            except RunInProgress:
-                continue
-        yield [run_id for run_id, _ in taken]
-    finally:
-        for _, let_go in taken:
-            let_go()
+def _last_call(journal: Journal, connection: SQLConnection) -> int:
+    journal.store.alone(connection, *TOUCHED)
+    row = connection.execute("SELECT max(number) FROM calls").fetchone()
+    return 0 if row is None else row[0] or 0
+
+
+def _delete_unused(journal: Journal, digests: Sequence[str], since: int, connection: SQLConnection) -> None:
+    journal.store.alone(connection, *TOUCHED)
+    places, values = _among("digest", digests)
+    connection.execute(
+        f"DELETE FROM parts WHERE {places} AND digest NOT IN ({journal.store.parts_in_use})",  # noqa: S608
+        values | {"after": since},
+    )
+
+
+def _among(column: str, wanted: Sequence[str]) -> tuple[str, dict[str, Value]]:
+    """Return a condition that a column has one of these values, and what it is given by name."""
+    values: dict[str, Value] = {f"v{number}": value for number, value in enumerate(wanted)}
+    return f"{column} IN ({', '.join(f':{name}' for name in values)})", values
+
+
+def _batches(found: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for at in range(0, len(found), size):
+        yield found[at : at + size]

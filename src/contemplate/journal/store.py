@@ -58,7 +58,7 @@ class Store(Protocol):
         has_status: the condition on rows of `runs` that they have the `:status`.
         glances: a query of what is told of each run at a glance, by name.
         beside_runs: tables that have a row for a run, beside its calls.
-        parts_in_use: a query of the digests of all pieces that recorded calls have.
+        parts_in_use: a query of the digests of all pieces that calls have which were recorded `:after` one.
     """
 
     remote: bool
@@ -112,8 +112,8 @@ class Store(Protocol):
         """Let nobody else have the lock of this name until the transaction ends."""
         ...
 
-    def alone(self, connection: SQLConnection, table: str) -> None:
-        """Let nobody else write to a table until the transaction ends."""
+    def alone(self, connection: SQLConnection, *tables: str) -> None:
+        """Let nobody else write to these tables until the transaction ends."""
         ...
 
     def now(self, connection: SQLConnection) -> float:
@@ -131,6 +131,17 @@ class Store(Protocol):
             RunInProgress: somebody has it.
             JournalBusy: whether somebody has it will be known soon.
             JournalError: it cannot be taken.
+        """
+        ...
+
+    def hold_free(self, run_ids: Collection[str]) -> tuple[list[str], Callable[[], None]]:
+        """Take those of the runs, which nobody in this process has, that nobody else has either.
+
+        Return these, and what lets them go.
+
+        Raises:
+            JournalBusy: the database is not to be had.
+            JournalError: they cannot be taken.
         """
         ...
 

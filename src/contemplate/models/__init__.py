@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..lazy import lazily
 from ..messages import TokenLogprob
 from .base import (
     Brevity,
@@ -75,26 +76,21 @@ __all__ = [
     "resolve",
 ]
 
-_LAZY = {
-    "Connection": ".openai",
-    "Fallback": ".wrappers.fallback",
-    "Finding": ".probes",
-    "Hedge": ".wrappers.hedge",
-    "Limit": ".wrappers.rate_limit",
-    "LocalModel": ".local",
-    "OpenAIModel": ".openai",
-    "Profile": ".openai",
-    "PromptedTools": ".wrappers.prompted_tools",
-    "PydanticAIModel": ".pydantic_ai",
-    "Report": ".probes",
-    "Warm": ".wrappers.warm",
-    "check": ".probes",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_LAZY[name], __name__), name)
+__getattr__ = lazily(
+    __name__,
+    {
+        "Connection": ".openai",
+        "Fallback": ".wrappers.fallback",
+        "Finding": ".probes",
+        "Hedge": ".wrappers.hedge",
+        "Limit": ".wrappers.rate_limit",
+        "LocalModel": ".local",
+        "OpenAIModel": ".openai",
+        "Profile": ".openai",
+        "PromptedTools": ".wrappers.prompted_tools",
+        "PydanticAIModel": ".pydantic_ai",
+        "Report": ".probes",
+        "Warm": ".wrappers.warm",
+        "check": ".probes",
+    },
+)

@@ -39,6 +39,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..lazy import lazily
+
 if TYPE_CHECKING:
     from .app import create_app
     from .config_file import read_config
@@ -58,29 +60,18 @@ __all__ = [
     "serve_viewer",
 ]
 
-_HOMES = {
-    "ClientKey": ".settings",
-    "ServerSettings": ".settings",
-    "SmallCalls": ".effort",
-    "check_address": ".uvicorn_server",
-    "create_app": ".app",
-    "read_config": ".config_file",
-    "serve": ".uvicorn_server",
-    "serve_viewer": ".viewer.alone",
-}
-_NEEDED = ("jsonschema", "prometheus_client", "starlette", "uvicorn")
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    try:
-        return getattr(import_module(_HOMES[name], __name__), name)
-    except ModuleNotFoundError as error:
-        if error.name not in _NEEDED:
-            raise
-        from ..errors import MissingDependencyError
-
-        raise MissingDependencyError("contemplate.server", "server") from error
+__getattr__ = lazily(
+    __name__,
+    {
+        "ClientKey": ".settings",
+        "ServerSettings": ".settings",
+        "SmallCalls": ".effort",
+        "check_address": ".uvicorn_server",
+        "create_app": ".app",
+        "read_config": ".config_file",
+        "serve": ".uvicorn_server",
+        "serve_viewer": ".viewer.alone",
+    },
+    extra="server",
+    needs=("jsonschema", "prometheus_client", "starlette", "uvicorn"),
+)

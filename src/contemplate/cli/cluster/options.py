@@ -38,6 +38,11 @@ def add_cluster_commands(
         metavar="SECONDS",
         help="how long runs may go on after a SIGTERM (default: 30)",
     )
+    worker.add_argument(
+        "--metrics",
+        metavar="[HOST:]PORT",
+        help="let Prometheus read there what the worker does; without HOST from this machine only (default: no port)",
+    )
     submit = commands.add_parser("submit", help="let workers answer a question")
     submit.add_argument("question", nargs="+", help="the question, in quotes or not; - reads it from standard input")
     submit.add_argument("--mind", metavar="MIND", help="which Contemplator (default: the only one that workers have)")

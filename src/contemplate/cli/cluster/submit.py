@@ -24,13 +24,7 @@ def submit(options: argparse.Namespace) -> int:
     journal, question, run_id = journal_named(options), question_in(options.question), options.run_id or new_run_id()
 
     async def submitted(client: Client) -> Handle:
-        handle = await client.submit(
-            question, mind=options.mind, mode=options.mode, images=options.image, run_id=run_id
-        )
-        minds = {mind for worker in await client.workers() if worker.alive for mind in worker.minds}
-        if options.mind is not None and options.mind not in minds:
-            say(f"warning: no worker with {options.mind!r} is alive; there are: {', '.join(sorted(minds)) or 'none'}")
-        return handle
+        return await client.submit(question, mind=options.mind, mode=options.mode, images=options.image, run_id=run_id)
 
     async def only_submit() -> None:
         async with Client(journal) as client:

@@ -23,6 +23,7 @@ def worker(options: argparse.Namespace) -> int:
         journal=journal_named(options),
         concurrency=options.concurrency,
         drain_seconds=options.drain_seconds,
+        metrics=options.metrics,
         announce=say,
     )
     return ANSWERED

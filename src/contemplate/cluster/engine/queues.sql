@@ -1,8 +1,8 @@
 -- One by one, as each has an index of its own: most rows are of runs that are over.
 WITH waiting AS (
-    SELECT queue_name, status, created_at FROM {table} WHERE status IN ('ENQUEUED', 'PENDING')
+    SELECT queue_name, status, created_at FROM {schema}.workflow_status WHERE status IN ('ENQUEUED', 'PENDING')
     UNION ALL
-    SELECT queue_name, status, created_at FROM {table} WHERE status = 'DELAYED'
+    SELECT queue_name, status, created_at FROM {schema}.workflow_status WHERE status = 'DELAYED'
 )
 SELECT queue_name,
     count(*) FILTER (WHERE status <> 'PENDING'),

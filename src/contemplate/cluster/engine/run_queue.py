@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import sqlalchemy
-from dbos import DBOSClient, WorkflowStatus, error
+from dbos import DBOSClient, EnqueueOptions, WorkflowStatus, error
 from pydantic import JsonValue, ValidationError
 
 from ...data import Data
@@ -98,32 +98,12 @@ class RunQueue:
 
     def submit(self, run_id: str, asked: Submission) -> bool:
         """Put a run into the queue of its contemplator; return False if there is one of that id, and change nothing."""
-        with working(self._site):
-            try:
-                self._client.enqueue(
-                    {
-                        "queue_name": asked.mind,
-                        "workflow_name": WORKFLOW,
-                        "workflow_id": run_id,
-                        "workflow_id_reuse_policy": "reject",
-                    },
-                    asked.as_json(),
-                )
-            except error.DBOSWorkflowIDInUseError:
-                return False
-        return True
+        return self._enqueue(run_id, asked)
 
-    def submit_again(self, run_id: str, asked: Submission) -> None:
-        """Put a run that is over, or was cancelled, into the queue once more; nothing happens to one that is not."""
-        found = self.run(run_id)
-        if found is not None and found.state == "cancelled":
-            self.give_back([run_id], asked.mind)
-            return
-        with working(self._site):
-            if found is not None and found.state == "over":
-                # What it was is in the journal. So a run is one workflow, by one name, however often it goes on.
-                self._client.delete_workflows([run_id])
-        self.submit(run_id, asked)
+    def submit_again(self, run_id: str, asked: Submission) -> bool:
+        """Do so with one that is over, or was cancelled, too; in one step, so that it is never out of the queue."""
+        # What it was is in the journal. So a run is one workflow, by one name, however often it goes on.
+        return self._enqueue(run_id, asked, self._sql("forget.sql"))
 
     def run(self, run_id: str, *, with_question: bool = False) -> QueuedRun | None:
         """Return a run; None if it was never submitted, or was removed."""
@@ -162,12 +142,12 @@ class RunQueue:
 
     def holders(self) -> set[str]:
         """Return the workers that have runs, alive or not."""
-        rows = self._read("SELECT DISTINCT executor_id FROM {table} WHERE status = 'PENDING'")
+        rows = self._read("holders.sql")
         return {str(worker) for (worker,) in rows if worker}
 
     def queues(self) -> list[QueueStatus]:
         """Return the queues in which runs wait, or of which runs go on; nothing of workers."""
-        rows = self._read(files(__package__).joinpath("queues.sql").read_text(encoding="utf-8"))
+        rows = self._read("queues.sql")
         return [
             QueueStatus(mind=mind, queued=queued, running=running, oldest_seconds=round(max(float(oldest), 0.0), 1))
             for mind, queued, running, oldest in rows
@@ -195,16 +175,35 @@ class RunQueue:
 
     def forget(self, run_ids: Collection[str]) -> int:
         """Remove what there is of runs, unless they wait or go on; return of how many."""
-        text = files(__package__).joinpath("forget.sql").read_text(encoding="utf-8")
-        query = sqlalchemy.text(text.format(schema=f'"{self._site.engine_schema}"'))
         with working(self._site), self._pool.begin() as connection:
-            return int(connection.execute(query, {"runs": list(run_ids)}).scalar() or 0)
+            return int(connection.execute(self._sql("forget.sql"), {"runs": list(run_ids)}).scalar() or 0)
 
-    def _read(self, query: str) -> Sequence[Sequence[Any]]:
-        # What its public calls would fetch row by row. The name of the schema was checked where it came in.
-        text = sqlalchemy.text(query.format(table=f'"{self._site.engine_schema}".workflow_status'))
+    def _enqueue(self, run_id: str, asked: Submission, *before: sqlalchemy.TextClause) -> bool:
+        options: EnqueueOptions = {
+            "queue_name": asked.mind,
+            "workflow_name": WORKFLOW,
+            "workflow_id": run_id,
+            "workflow_id_reuse_policy": "reject",
+        }
+        with working(self._site):
+            try:
+                with self._pool.begin() as connection:
+                    for query in before:
+                        connection.execute(query, {"runs": [run_id]})
+                    self._client.enqueue_in_transaction(connection, options, asked.as_json())
+            except error.DBOSWorkflowIDInUseError:
+                return False
+        return True
+
+    def _read(self, name: str) -> Sequence[Sequence[Any]]:
+        # What its public calls would fetch row by row.
         with working(self._site), self._pool.connect() as connection:
-            return connection.execute(text).fetchall()
+            return connection.execute(self._sql(name)).fetchall()
+
+    def _sql(self, name: str) -> sqlalchemy.TextClause:
+        # The name of the schema was checked where it came in.
+        text = files(__package__).joinpath(name).read_text(encoding="utf-8")
+        return sqlalchemy.text(text.format(schema=f'"{self._site.engine_schema}"'))
 
 
 def _queued_run(found: WorkflowStatus) -> QueuedRun:

@@ -2,7 +2,9 @@
 
 address       the name of a journal, and what it is connected with
 place         where a journal is
-connections   a few connections, and what their errors mean
+connections   a few connections
+troubles      what the server's errors mean: which of them pass
+outage        words about a database that is away
 schema        the tables, made on first use
 store         the database as a journal uses it
 leases        which process has a run

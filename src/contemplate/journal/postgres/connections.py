@@ -19,6 +19,7 @@ from psycopg.rows import TupleRow, tuple_row
 
 from ...errors import JournalBusy, JournalError
 from .address import PostgresAddress
+from .troubles import hint_for, passes
 
 MOST = 8
 # Seconds within which a server answers, or is not there.
@@ -38,11 +39,6 @@ _OPTIONS = "-c statement_timeout=60s -c lock_timeout=20s"
 # In heartbeats, but some seconds at least: for how long a transaction may stand still. A process that was stopped in
 # the middle of one would else keep others from taking its runs.
 STANDS_STILL, LEAST_SECONDS = 2, 5.0
-
-# States in which a statement may be tried again: the connection, the server or the transaction was lost, or others had
-# what it needs. https://www.postgresql.org/docs/current/errcodes-appendix.html
-_PASSING = ("08", "40", "57")
-_PASSING_TOO = {"53300", "55P03", "25006"}
 
 T = TypeVar("T")
 
@@ -72,7 +68,7 @@ class Connections:
         self._close = weakref.finalize(self, _close_all, self._idle, os.getpid())
         # Before the first answer, an error is the user's: another address, another password.
         self._known = False
-        self._failed = -math.inf
+        self._failed, self._failure = -math.inf, psycopg.Error()
 
     @contextmanager
     def lent(self, until: float) -> Iterator[PostgresConnection]:
@@ -104,7 +100,7 @@ class Connections:
         left, since = until - time.monotonic(), time.monotonic() - self._failed
         if left < LEAST_TO_CONNECT and since < KNOWN_TO_BE_AWAY:
             # Who has little time does not spend it on what was not there a moment ago.
-            raise JournalBusy(f"journal {self._address.name} cannot be reached")
+            raise type(self._failure)(*self._failure.args)
         seconds = min(max(math.ceil(left), LEAST_TO_CONNECT), MOST_TO_CONNECT)
         idle = math.ceil(1000 * max(LEAST_SECONDS, STANDS_STILL * self._address.heartbeat))
         own = f"-c idle_in_transaction_session_timeout={idle}ms -c search_path={self._address.schema}"
@@ -114,8 +110,8 @@ class Connections:
             connection = PostgresConnection.connect(
                 make_conninfo("", **settings), autocommit=True, row_factory=tuple_row
             )
-        except psycopg.Error:
-            self._failed = time.monotonic()
+        except psycopg.Error as error:
+            self._failed, self._failure = time.monotonic(), error
             raise
         self._known, self._failed = True, -math.inf
         return connection
@@ -137,21 +133,10 @@ class Connections:
         try:
             yield
         except psycopg.Error as error:
-            said = " ".join(str(error).split()) or type(error).__name__
-            if not self._known:
-                raise JournalError(
-                    f"journal {name}: {said}", hint="is the server there, and are database, user and password right?"
-                ) from error
-            if _passes(error):
-                raise JournalBusy(f"journal {name} cannot be reached: {said}") from error
-            raise JournalError(f"journal {name}: {said}") from error
-
-
-def _passes(error: psycopg.Error) -> bool:
-    """Return whether an error may be none when it is tried again."""
-    if error.sqlstate is None:
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return error.sqlstate.startswith(_PASSING) or error.sqlstate in _PASSING_TOO
+            said, hint = " ".join(str(error).split()) or type(error).__name__, hint_for(error)
+            if passes(error, known=self._known):
+                raise JournalBusy(f"journal {name} cannot be reached: {said}", hint=hint) from error
+            raise JournalError(f"journal {name}: {said}", hint=hint) from error
 
 
 def _close_all(connections: list[PostgresConnection], pid: int) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 
-from ...redaction import redact
+from .outage import Outage
 
 
 class RenewalThread:
     """Calls `beat` every so many seconds in a thread of its own, until it returns False.
 
     Args:
-        beat: is to be called; if it raises something, that is logged, and it is called again.
+        beat: is to be called; if it raises something, that is told, and it is called again.
         seconds: how often.
     """
 
@@ -33,16 +32,17 @@ class RenewalThread:
                 self._thread.start()
 
     def _run(self) -> None:
-        pause = threading.Event()
+        pause, outage = threading.Event(), Outage("heartbeat")
         while True:
             pause.wait(self._seconds)
             with self._lock:
                 self._wanted = False
             try:
                 goes_on = self._beat()
+                outage.ended()
             except Exception as error:
                 # Whatever it is, such as no file to be had: without a heartbeat all runs would be taken from here.
-                logging.getLogger("contemplate").warning("heartbeat: %s: %s", type(error).__name__, redact(str(error)))
+                outage.failed(error)
                 goes_on = True
             with self._lock:
                 if not (goes_on or self._wanted):

@@ -24,7 +24,7 @@ from uuid import uuid4
 import psycopg
 
 from ...errors import JournalBusy, JournalError, RunInProgress, RunTaken
-from .address import PostgresAddress
+from .address import LONGEST_HEARTBEAT, PostgresAddress
 from .connections import PostgresConnection
 from .heartbeat import RenewalThread
 
@@ -33,7 +33,9 @@ from .heartbeat import RenewalThread
 SUSPECTED, OVER, SURE = 1.2, 0.8, 1.5
 # For how many seconds taking a run may take, and giving it back.
 PATIENCE, LAST_WAIT = 5.0, 1.0
-KEPT = 86_400.0
+# For how many seconds a process must not have been heard of to be forgotten with its leases; and how long before that
+# this was seen, as the database may have been away as long: then all who live say so within a heartbeat.
+KEPT, SEEN = 86_400.0, 2 * LONGEST_HEARTBEAT
 UNWATCHED = 1.0
 # The state in SQL of a transaction that wrote of a run which others have taken.
 TAKEN = "CT001"
@@ -46,7 +48,16 @@ _LIVES = f"""
 _FREE = "INSERT INTO leases (run_id, holder, generation) VALUES (%s, %s, nextval('generations')) ON CONFLICT DO NOTHING"
 _WHOSE = "SELECT holder FROM leases WHERE run_id = %s FOR UPDATE"
 _TAKE = "UPDATE leases SET holder = %s, generation = nextval('generations') WHERE run_id = %s RETURNING generation"
-_GIVE = "DELETE FROM leases WHERE run_id = %s AND holder = %s AND generation = %s"
+# In one order for all: else two processes might wait for each other.
+_ALL_FREE = """
+    INSERT INTO leases (run_id, holder, generation)
+    SELECT run, %s, nextval('generations') FROM unnest(%s::text[]) AS run ORDER BY run
+    ON CONFLICT DO NOTHING RETURNING run_id, generation
+"""
+_GIVE = """
+    DELETE FROM leases
+    WHERE (run_id, generation) IN (SELECT * FROM unnest(%s::text[], %s::bigint[])) AND holder = %s
+"""
 # A suspicion that nobody has watched for a heartbeat begins anew; of short ones, some may be late.
 _SUSPECT = f"""
     UPDATE holders SET
@@ -62,9 +73,12 @@ _LIFE = f"""
 """  # noqa: S608
 _ALL_MINE = "SELECT run_id, generation FROM leases WHERE holder = %s"
 _CHECK = "SELECT check_held(%s::text[], %s::bigint[], %s)"
+_GONE = f"UPDATE holders SET suspected = {_NOW} WHERE renewed < {_NOW} - {KEPT} AND suspected IS NULL"  # noqa: S608
 _FORGOTTEN = f"""
-    DELETE FROM holders WHERE renewed < {_NOW} - {KEPT}
-    AND NOT EXISTS (SELECT 1 FROM leases WHERE leases.holder = holders.holder)
+    WITH gone AS (
+        DELETE FROM holders WHERE renewed < {_NOW} - {KEPT} AND suspected < {_NOW} - {SEEN} RETURNING holder
+    )
+    DELETE FROM leases USING gone WHERE leases.holder = gone.holder
 """  # noqa: S608
 
 T = TypeVar("T")
@@ -114,8 +128,7 @@ class Leases:
             JournalBusy: another one has it, and will be known to live or not; or the database is not to be had.
             JournalError: it cannot be taken.
         """
-        if clock() - self._renewed > self._address.heartbeat:
-            self._renew(PATIENCE)
+        self._stay()
         taken = self._transact(lambda connection: self._take(connection, run_id), PATIENCE)
         if isinstance(taken, _Refused):
             who = f"process {taken.pid} on {taken.host}"
@@ -126,12 +139,20 @@ class Leases:
                 f"run {run_id!r} is active: {who}, heard of {taken.silent:.1f} s ago",
                 hint=f"wait until it ends, or stop it; if it has died, its runs can be taken {after:.0f} s after that",
             )
-        with self._lock:
-            self._held[run_id] = taken
-            self._given_back.pop(run_id, None)
-            self._lost.discard(run_id)
-        self._thread.go_on()
-        return lambda: self._give_back(run_id, taken)
+        return self._having({run_id: taken})
+
+    def hold_free(self, run_ids: Collection[str]) -> tuple[list[str], Callable[[], None]]:
+        """Take the leases of those of the runs that nobody has, and return these, and what gives them back.
+
+        Raises:
+            JournalBusy: the database is not to be had.
+            JournalError: they cannot be taken.
+        """
+        self._stay()
+        query, values = _ALL_FREE, (self.holder, list(run_ids))
+        rows = self._transact(lambda connection: connection.execute(query, values).fetchall(), PATIENCE)
+        taken: dict[str, int] = dict(rows)
+        return list(taken), self._having(taken)
 
     def fresh(self, run_id: str) -> bool:
         """Return whether a run, if it was taken here, is surely still this process's."""
@@ -170,6 +191,20 @@ class Leases:
             self._lost |= {run_id for run_id in lost if run_id in self._held}
         return self._taken(min(lost, default=""))
 
+    def _stay(self) -> None:
+        """Say that this process lives, if it has not lately: who has runs has said so before."""
+        if clock() - self._renewed > self._address.heartbeat:
+            self._renew(PATIENCE)
+
+    def _having(self, taken: dict[str, int]) -> Callable[[], None]:
+        with self._lock:
+            self._held.update(taken)
+            self._lost -= taken.keys()
+            for run_id in taken:
+                self._given_back.pop(run_id, None)
+        self._thread.go_on()
+        return lambda: self._give_back(taken)
+
     def _take(self, connection: PostgresConnection, run_id: str) -> int | _Refused:
         connection.execute(_FREE, (run_id, self.holder))
         found = connection.execute(_WHOSE, (run_id,)).fetchone()
@@ -187,31 +222,36 @@ class Leases:
         assert taken is not None  # noqa: S101
         return int(taken[0])
 
-    def _give_back(self, run_id: str, generation: int) -> None:
+    def _give_back(self, given: dict[str, int]) -> None:
         with self._lock:
-            self._held.pop(run_id, None)
-            self._lost.discard(run_id)
-            self._given_back[run_id] = generation
+            for run_id in given:
+                self._held.pop(run_id, None)
+            self._lost -= given.keys()
+            self._given_back.update(given)
         try:
-            self._transact(lambda connection: connection.execute(_GIVE, (run_id, self.holder, generation)), LAST_WAIT)
+            self._transact(lambda connection: self._give(connection, given), LAST_WAIT)
         except JournalError:
             # With the next heartbeat; or never, and then others find it over.
             return
+        self._are_given(given)
+
+    def _give(self, connection: PostgresConnection, given: dict[str, int]) -> None:
+        connection.execute(_GIVE, (list(given), list(given.values()), self.holder))
+
+    def _are_given(self, given: dict[str, int]) -> None:
         with self._lock:
-            if self._given_back.get(run_id) == generation:
-                del self._given_back[run_id]
+            for run_id, generation in given.items():
+                if self._given_back.get(run_id) == generation:
+                    del self._given_back[run_id]
 
     def _beat(self) -> bool:
         """Say that this process lives; return whether it has still something to say."""
         try:
             self._renew(self._address.heartbeat)
             with self._lock:
-                given_back = dict(self._given_back)
-            self._transact(lambda connection: self._clear(connection, given_back), self._address.heartbeat)
-            with self._lock:
-                for run_id, generation in given_back.items():
-                    if self._given_back.get(run_id) == generation:
-                        del self._given_back[run_id]
+                given = dict(self._given_back)
+            self._transact(lambda connection: self._clear(connection, given), self._address.heartbeat)
+            self._are_given(given)
         except JournalError:
             pass
         return bool(self._held or self._given_back)
@@ -221,9 +261,9 @@ class Leases:
         with self._lock:
             self._given_back.clear()
 
-    def _clear(self, connection: PostgresConnection, given_back: dict[str, int]) -> None:
-        for run_id, generation in given_back.items():
-            connection.execute(_GIVE, (run_id, self.holder, generation))
+    def _clear(self, connection: PostgresConnection, given: dict[str, int]) -> None:
+        self._give(connection, given)
+        connection.execute(_GONE)
         connection.execute(_FORGOTTEN)
 
     def _renew(self, patience: float) -> None:

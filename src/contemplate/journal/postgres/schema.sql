@@ -11,6 +11,7 @@ CREATE TABLE calls (
     PRIMARY KEY (run_id, number),
     UNIQUE (run_id, slot)
 );
+CREATE INDEX ON calls (number);
 CREATE TABLE parts (digest TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE glances (
     run_id TEXT PRIMARY KEY,

@@ -44,7 +44,7 @@ class PostgresStore:
     has_status = "run_id IN (SELECT run_id FROM glances WHERE status = :status)"
     glances = "SELECT * FROM glances"
     beside_runs: tuple[str, ...] = ("glances",)
-    parts_in_use = "SELECT json_array_elements_text(body::json -> 'parts') FROM calls"
+    parts_in_use = "SELECT json_array_elements_text(body::json -> 'parts') FROM calls WHERE number > :after"
 
     def __init__(self, address: PostgresAddress) -> None:
         # Often enough that no suspicion begins anew.
@@ -96,9 +96,9 @@ class PostgresStore:
         """Let nobody else have the lock of this name until the transaction ends."""
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"{self._address.schema}/{what}",))
 
-    def alone(self, connection: SQLConnection, table: str) -> None:
-        """Let nobody else write to a table until the transaction ends."""
-        connection.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+    def alone(self, connection: SQLConnection, *tables: str) -> None:
+        """Let nobody else write to these tables until the transaction ends."""
+        connection.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE")
 
     def now(self, connection: SQLConnection) -> float:
         """Return the server's time."""
@@ -125,6 +125,10 @@ class PostgresStore:
     def hold(self, run_id: str) -> Callable[[], None]:
         """Take the lease of a run, and return what gives it back."""
         return self.leases.hold(run_id)
+
+    def hold_free(self, run_ids: Collection[str]) -> tuple[list[str], Callable[[], None]]:
+        """Take the leases of those of the runs that nobody has."""
+        return self.leases.hold_free(run_ids)
 
     def surely_held(self, run_id: str) -> bool:
         """Return whether the lease of a run was renewed lately."""

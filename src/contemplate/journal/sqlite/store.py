@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Hashable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -70,7 +71,7 @@ class SQLiteStore:
     has_status = "CASE WHEN json_valid(body) THEN json_extract(body, '$.status') = :status ELSE 0 END"
     glances = f"SELECT run_id, created, {_FIELDS} FROM runs WHERE json_valid(body)"  # noqa: S608
     beside_runs: tuple[str, ...] = ()
-    parts_in_use = f"SELECT piece.value FROM calls, json_each({_READABLE}, '$.parts') AS piece"  # noqa: S608
+    parts_in_use = f"SELECT piece.value FROM calls, json_each({_READABLE}, '$.parts') AS piece WHERE number > :after"  # noqa: S608
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -114,7 +115,7 @@ class SQLiteStore:
     def lock(self, connection: SQLConnection, what: str) -> None:
         """Do nothing: whoever writes is alone."""
 
-    def alone(self, connection: SQLConnection, table: str) -> None:
+    def alone(self, connection: SQLConnection, *tables: str) -> None:
         """Do nothing: whoever writes is alone."""
 
     def now(self, connection: SQLConnection) -> float:
@@ -134,6 +135,16 @@ class SQLiteStore:
             unlock()
 
         return let_go
+
+    def hold_free(self, run_ids: Collection[str]) -> tuple[list[str], Callable[[], None]]:
+        """Lock those of the runs that no other process has."""
+        taken: list[str] = []
+        with ExitStack() as stack:
+            for run_id in run_ids:
+                with suppress(RunInProgress):
+                    stack.callback(self.hold(run_id))
+                    taken.append(run_id)
+            return taken, stack.pop_all().close
 
     def surely_held(self, run_id: str) -> bool:
         """Return True: the system holds the lock as long as the process lives."""

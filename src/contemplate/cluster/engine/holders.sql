@@ -1,0 +1,1 @@
+SELECT DISTINCT executor_id FROM {schema}.workflow_status WHERE status = 'PENDING'
