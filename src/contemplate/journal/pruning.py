@@ -76,7 +76,7 @@ def _delete_parts(journal: Journal) -> None:
     # Whoever writes calls may count on pieces that are there. So those who are at it end first; and all that is written
     # later is looked at again before anything is deleted.
     since = store.write(partial(_last_call, journal), PATIENCE)
-    query = f"SELECT digest FROM parts WHERE digest NOT IN ({store.parts_in_use})"  # noqa: S608
+    query = f"SELECT digest FROM parts EXCEPT {store.parts_in_use}"  # noqa: S608
     unused = store.read(lambda connection: connection.execute(query, {"after": 0}).fetchall(), PATIENCE)
     for some in _batches([digest for (digest,) in unused], PARTS_AT_ONCE):
         store.write(partial(_delete_unused, journal, some, since), PATIENCE)
@@ -90,11 +90,11 @@ def _last_call(journal: Journal, connection: SQLConnection) -> int:
 
 def _delete_unused(journal: Journal, digests: Sequence[str], since: int, connection: SQLConnection) -> None:
     journal.store.alone(connection, *TOUCHED)
-    places, values = _among("digest", digests)
-    connection.execute(
-        f"DELETE FROM parts WHERE {places} AND digest NOT IN ({journal.store.parts_in_use})",  # noqa: S608
-        values | {"after": since},
-    )
+    used = {digest for (digest,) in connection.execute(journal.store.parts_in_use, {"after": since})}
+    unused = [digest for digest in digests if digest not in used]
+    if unused:
+        places, values = _among("digest", unused)
+        connection.execute(f"DELETE FROM parts WHERE {places}", values)  # noqa: S608
 
 
 def _among(column: str, wanted: Sequence[str]) -> tuple[str, dict[str, Value]]:
