@@ -13,7 +13,7 @@ from ..errors import ClusterError, ConfigurationError
 from ..journal import RunRecord
 from ..run.journaled_runs import another_question, decide_on
 from ..run.run import new_run_id
-from .batch import MOST, ClusterMapOptions, answered_by_workers
+from .batch import ClusterMapOptions, answered_by_workers
 from .cluster_status import ClusterStatus, status_of_cluster
 from .handle import Handle
 from .link import Link
@@ -21,6 +21,7 @@ from .minds import HINT
 from .roster import WorkerInfo
 from .site import Site
 from .submission import Submission, SubmitOptions, submission_of
+from .window import MOST
 
 
 class Client:
