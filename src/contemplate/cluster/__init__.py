@@ -2,7 +2,8 @@
 
 client          submit a question, go on with a run
 handle          what comes of a run: its result, its events; cancelling it
-batch           many questions, as many at a time as keep the workers busy
+batch           many questions, and what comes of them
+window          as many of them at a time as keep the workers busy
 gathered        what many ask the database at once, asked together
 submission      what is asked, as it travels
 travelling      tools and budgets, as they travel

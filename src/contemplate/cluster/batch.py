@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -20,13 +21,9 @@ from ..run.journaled_runs import another_question, stored_result
 from ..run.run import new_run_id
 from .handle import Handle
 from .link import Link
-from .roster import WorkerInfo
 from .submission import Submission, SubmitOptions, submission_of
+from .window import BatchWindow
 
-# Of each run that workers have a place for, so many are under way or wait, so that a place that is free has a run at
-# once; at least and at most so many, whatever there are of workers; and after how many seconds it is looked again.
-TIMES, LEAST, MOST = 2, 16, 1000
-LOOK_SECONDS = 5.0
 # For how many seconds whoever leaves waits until what he had submitted is cancelled.
 CANCEL_SECONDS = 10.0
 # The label of a run by which it is known with what it was asked.
@@ -69,7 +66,7 @@ async def answered_by_workers(
         BatchStopped: too many questions failed in a row.
     """
     mind = await named()
-    window = _Window(link, mind, rules.concurrency, grows=grows)
+    window = BatchWindow(link, mind, rules.concurrency, grows=grows)
     # What is wrong with the database is an error here, and not one of each question.
     window.fit(await link.workers())
     batch = _Batch(mind, rules, options, link, submit, window)
@@ -84,34 +81,9 @@ async def answered_by_workers(
         link.before_closing.discard(batch.end)
 
 
-class _Window:
-    """How many runs of the batch may be in the queue, or under way."""
-
-    def __init__(self, link: Link, mind: str, most: int, *, grows: bool) -> None:
-        self.slots = anyio.CapacityLimiter(most)
-        self._link = link
-        self._mind = mind
-        self._grows = grows
-        self._due = anyio.current_time() + LOOK_SECONDS
-
-    async def look(self) -> None:
-        """See now and then how many runs the workers have a place for."""
-        if self._grows and anyio.current_time() >= self._due:
-            # Once for all who come meanwhile.
-            self._due = anyio.current_time() + LOOK_SECONDS
-            self.fit(await self._link.workers())
-
-    def fit(self, workers: Sequence[WorkerInfo]) -> None:
-        """Make as much room as these workers call for."""
-        if self._grows:
-            self.slots.total_tokens = min(MOST, max(LEAST, TIMES * _places(workers, self._mind)))
-
-
-def _places(workers: Sequence[WorkerInfo], mind: str) -> int:
-    return sum(each.concurrency for each in workers if each.alive and not each.draining and mind in each.minds)
-
-
 class _Batch:
+    """What is under way of a batch, and which of its runs were submitted by it."""
+
     def __init__(
         self,
         mind: str,
@@ -119,7 +91,7 @@ class _Batch:
         options: Mapping[str, Any],
         link: Link,
         submit: Submit,
-        window: _Window,
+        window: BatchWindow,
     ) -> None:
         self._mind = mind
         self._rules = rules
@@ -127,7 +99,8 @@ class _Batch:
         self._link = link
         self._submit = submit
         self._window = window
-        self._ours: set[str] = set()
+        # A question may stand twice: then one of the two submits its run.
+        self._ours: Counter[str] = Counter()
         self._going_on: set[anyio.CancelScope] = set()
         self._none_goes_on = anyio.Event()
         self._closed = False
@@ -161,12 +134,13 @@ class _Batch:
             while self._going_on:
                 self._none_goes_on = anyio.Event()
                 await self._none_goes_on.wait()
-            if self._ours:
+            if any(self._ours.values()):
                 with anyio.move_on_after(CANCEL_SECONDS):
                     await self._cancel()
 
     async def _cancel(self) -> None:
-        runs, self._ours = self._ours, set()
+        runs = [run_id for run_id, submitted in self._ours.items() if submitted > 0]
+        self._ours.clear()
         try:
             await self._link.call(self._link.queue.cancel, runs)
         except ContemplateError as error:
@@ -188,15 +162,15 @@ class _Batch:
 
     async def _by_workers(self, run_id: str, asked: Submission) -> RunResult[Any]:
         # Before it is known whether it is: whoever leaves meanwhile does not leave it behind.
-        self._ours.add(run_id)
+        self._ours[run_id] += 1
         try:
             if not await self._submit(run_id, asked):
-                self._ours.discard(run_id)
+                self._ours[run_id] -= 1
             result = await Handle(run_id, self._link).result()
         except Exception:
-            self._ours.discard(run_id)
+            self._ours.pop(run_id, None)
             raise
-        self._ours.discard(run_id)
+        self._ours.pop(run_id, None)
         return result
 
 

@@ -15,7 +15,7 @@ from ..journal import RunRecord
 from ..limits import Limits
 from ..run.journaled_runs import another_question, decide_on
 from ..run.run import new_run_id
-from .batch import MOST, ClusterMapOptions, answered_by_workers
+from .batch import ClusterMapOptions, answered_by_workers
 from .cluster_status import ClusterStatus, status_of_cluster
 from .handle import Handle
 from .link import Link
@@ -24,6 +24,7 @@ from .roster import WorkerInfo
 from .site import Site
 from .submission import Submission, SubmitOptions, submission_of
 from .travelling import sent_budgets
+from .window import MOST
 
 
 class Client:
