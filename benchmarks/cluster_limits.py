@@ -209,8 +209,8 @@ def kill(journal: str) -> None:
         print(f"\na killed process: its 8 places are taken {anyio.run(others):.1f} s later")
 
 
-async def overhead(journal: str, calls: int = 200) -> float:
-    """Return what a call costs that need not wait, one after the other, in seconds."""
+async def overhead(journal: str, calls: int = 100) -> float:
+    """Return what a call costs that need not wait, one after the other with some time between them, in seconds."""
     load = Load("overhead", {}, 1, 0.0, 0.0, 0.0)
     with tempfile.TemporaryDirectory() as folder:
         plain = Recording(load, Path(folder) / "calls")
@@ -222,6 +222,7 @@ async def overhead(journal: str, calls: int = 200) -> float:
                 began = time.perf_counter()
                 await model.request(ModelRequest((Message.user("?"),)))
                 taken[-1].append(time.perf_counter() - began)
+                await anyio.sleep(0.05)
     return statistics.median(taken[1]) - statistics.median(taken[0])
 
 

@@ -15,7 +15,7 @@ from contemplate.errors import JournalError
 from contemplate.journal import Journal, account_limits
 from contemplate.journal.account_limits import AHEAD, FRESH, LEASE, SUSPECTED, AccountStatus, JournalAccounts
 from contemplate.models.wrappers.pacing import LONGEST_PAUSE, MINUTE, Allowed
-from contemplate.models.wrappers.shared_accounts import End, Join, News, Turns
+from contemplate.models.wrappers.shared_accounts import LATE_START, End, Join, News, Turns
 
 from ..patience import PATIENCE
 
@@ -96,13 +96,18 @@ class Worker:
 
     def look(self, _: int = 0) -> None:
         """See what others have done."""
-        told = [call for call in self.waiting if self.waiting[call] not in self.joins]
+        told = [call for call, join in self.waiting.items() if join not in self.joins]
         self._see(self.accounts.look("us", self.name, told, PATIENCE))
 
     def _see(self, turns: Turns) -> None:
         for call, granted in turns.granted.items():
+            if self.allowed.window and granted.seconds < -LATE_START:
+                # Others may start in its place.
+                self.ends.append(End(call, "unused"))
+                self.joins.append(self.waiting[call])
+                continue
             join = self.waiting.pop(call)
-            self.out[call] = self.clock.now + granted.seconds
+            self.out[call] = self.clock.now + max(0.0, granted.seconds)
             self.starts.append((self.out[call], join.tokens, join.run))
         self.joins += [self.waiting[call] for call in turns.lost if self.waiting[call] not in self.joins]
         self.due = self.clock.now + turns.due

@@ -15,7 +15,7 @@ from contemplate.errors import JournalBusy, JournalError
 from contemplate.models import ModelRequest, ModelResponse, RunMark
 from contemplate.models.wrappers import exchange_thread
 from contemplate.models.wrappers.pacing import Allowed, Pass
-from contemplate.models.wrappers.shared_accounts import End, Exchanged, Granted, News, Turns
+from contemplate.models.wrappers.shared_accounts import LATE_START, End, Exchanged, Granted, News, Turns
 from contemplate.models.wrappers.shared_gate import SharedGate
 
 from ..patience import PATIENCE
@@ -31,6 +31,7 @@ class Told:
     def __init__(self, room: int = 0) -> None:
         self.room = room
         self.news: list[News] = []
+        self.gates: list[str] = []
         self.looks = 0
         self.joined: dict[str, str] = {}
         self.granted: list[str] = []
@@ -38,6 +39,7 @@ class Told:
         self.problem: Callable[[], Exception | None] = lambda: None
         self.due = inf
         self.first = True
+        self.seconds = 0.0
 
     @property
     def key(self) -> Hashable:
@@ -50,6 +52,7 @@ class Told:
     def exchange(self, account: str, gate: str, news: News, patience: float) -> Exchanged:
         if (problem := self.problem()) is not None:
             raise problem
+        self.gates.append(gate)
         self.joined |= {join.call: join.run for join in news.joins}
         self.news.append(news)
         return Exchanged(self._turns(news.waiting), len(self.granted), 1)
@@ -67,7 +70,7 @@ class Told:
         while self.room and (new := [call for call in there if call not in self.granted]):
             self.room -= 1
             self.granted.append(new[0])
-        granted = {call: Granted(Pass(1, 1, False, call), 0.0) for call in there if call in self.granted}
+        granted = {call: Granted(Pass(1, 1, False, call), self.seconds) for call in there if call in self.granted}
         return Turns(granted, lost, self.due, self.first)
 
 
@@ -230,6 +233,10 @@ async def test_a_broken_journal_is_the_error_of_all_that_wait(
     with caplog.at_level(logging.WARNING, "contemplate"):
         gate.ended(permit)
         await until(lambda: "not told of calls of account 'us'" in caplog.text)
+    # Others take what was not told for that of a gate that is dead.
+    told.problem, told.room = (lambda: None), 1
+    gate.ended(await gate.enter(None, asking()))
+    assert len(set(told.gates)) == 2
 
 
 async def test_a_journal_that_is_away_is_waited_for() -> None:
@@ -250,21 +257,19 @@ async def test_a_journal_that_is_away_is_waited_for() -> None:
     await until(lambda: [end.how for end in told.ends] == ["ended"])
 
 
-async def test_a_journal_that_stays_away_is_an_error_and_costs_no_answer(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_journal_that_stays_away_is_an_error_and_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange_thread, "PATIENCE", 0.01)
     told = Told(room=1)
-    told.lease = 0.02
     gate = gate_of(told)
     permit = await gate.enter(None, asking())
     told.problem = lambda: JournalBusy("nobody answers")
     with pytest.raises(JournalBusy, match="limits of account 'us': nobody answers"):
         await gate.enter(None, asking())
-    with caplog.at_level(logging.WARNING, "contemplate"):
-        gate.answered(permit, answer())
-        # Its place returns when the lease is over.
-        await until(lambda: "not told" in caplog.text)
+    gate.answered(permit, answer())
+    assert told.ends == []
+    told.problem = lambda: None
+    # The one that gave up may have been told, although nobody said so.
+    await until(lambda: sorted(end.how for end in told.ends) == ["answered", "unused"])
 
 
 async def test_a_process_says_that_it_lives_while_a_call_is_in_flight() -> None:
@@ -286,3 +291,15 @@ async def test_a_process_that_ends_waits_until_what_ended_is_told() -> None:
     gate.ended(permit)
     await anyio.to_thread.run_sync(gate._thread.settle, PATIENCE)
     assert [end.how for end in told.ends] == ["ended"]
+
+
+@pytest.mark.parametrize("window", [True, False])
+async def test_a_turn_that_is_long_over_is_given_back_where_any_minute_counts(window: bool) -> None:
+    told = Told(room=2)
+    told.seconds = -2 * LATE_START
+    gate = SharedGate(told, "us", Allowed(requests=5, window=window))
+    permit = await gate.enter(None, asking())
+    assert permit.call == told.granted[-1]
+    assert len(told.granted) == 1 + window
+    gate.ended(permit)
+    await until(lambda: [end.how for end in told.ends] == ["unused"] * window + ["ended"])

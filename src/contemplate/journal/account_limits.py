@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 
 from ..data import Data
 from ..models.wrappers.pacing import CLOCK_SECONDS, AccountLimits, AccountState, Allowed, Pass
-from ..models.wrappers.shared_accounts import End, Exchanged, Granted, Join, News, Turns
+from ..models.wrappers.shared_accounts import LATE_START, End, Exchanged, Granted, Join, News, Turns
 from . import opened_once
 from .journal import Journal
 from .patience import PATIENCE
@@ -180,12 +180,12 @@ class JournalAccounts:
         query = "SELECT allowed, state, turn, arrivals, latest FROM limit_accounts WHERE account = ?"
         row = connection.execute(query, (account,)).fetchone()
         if row is None:
-            return _Account(news.allowed, AccountLimits(*news.allowed))
+            return _Account(news.allowed, AccountLimits(*news.allowed, late=LATE_START))
         allowed, state, turn, arrivals, latest = row
         said, found = self._read(account, allowed, state)
         allowed = news.allowed if news.says_so else said
         # Where the clock was set back, nobody waits until it is there again.
-        pace = AccountLimits(*allowed, found.no_later_than(now + AHEAD))
+        pace = AccountLimits(*allowed, found.no_later_than(now + AHEAD), LATE_START)
         return _Account(allowed, pace, turn, arrivals, min(latest, now + AHEAD))
 
     def _read(self, account: str, allowed: str, state: str) -> tuple[Allowed, AccountState]:
@@ -307,7 +307,7 @@ def _save(connection: SQLConnection, account: str, found: _Account) -> None:
 def _turns(connection: SQLConnection, gate: str, waiting: Collection[str], due: float, head: str, now: float) -> Turns:
     rows = _of(connection, "call, number, tokens, probe, starts", waiting)
     granted = {
-        call: Granted(permit, max(0.0, starts - now))
+        call: Granted(permit, starts - now)
         for call, number, tokens, probe, starts in rows
         if (permit := _pass(call, number, tokens, probe)) is not None
     }
@@ -333,7 +333,7 @@ def _pass(call: str, number: int | None, tokens: float, probe: int) -> Pass | No
 
 
 def _status(account: str, allowed: Allowed, state: AccountState, waiting: int, gates: int, now: float) -> AccountStatus:
-    pace = AccountLimits(*allowed, state)
+    pace = AccountLimits(*allowed, state, LATE_START)
     # The delay of nothing brings them up to now.
     for meter in (pace.requests, pace.tokens):
         meter.delay(0.0, now)

@@ -181,7 +181,6 @@ class ExchangeThread:
 
     def _waiting(self) -> tuple[str, ...]:
         with self._changed:
-            self._look = time.monotonic() + max(SHORTEST_LOOK, self._gates / LOOKS)
             return tuple(call.name for call in self._known.values() if call.told)
 
     def _exchange(self) -> None:
@@ -220,6 +219,7 @@ class ExchangeThread:
         now = time.monotonic()
         with self._changed:
             self._away = inf
+            self._look = now + max(SHORTEST_LOOK, self._gates / LOOKS)
             for name, granted in turns.granted.items():
                 # Of one that has left meanwhile, that is told next.
                 if (call := self._known.pop(name, None)) is not None:
@@ -239,19 +239,22 @@ class ExchangeThread:
             for call in (*self._known.values(), *self._line):
                 if not passes or now - max(call.came, self._away) >= PATIENCE:
                     self._give_up(call, error)
-            if self._ends and (not passes or now - self._away >= self._accounts.lease):
+            if self._ends and not passes:
                 said = f"{type(error).__name__}: {redact(str(error))}"
                 logging.getLogger("contemplate").warning(
                     "journal was not told of calls of account %r that ended: %s", self._account, said
                 )
                 self._ends.clear()
+                # Under the old name, they are given back when nobody has heard of it for long enough.
+                self._gate = uuid4().hex
             self._soonest = self._look = now + PAUSE
             self._changed.notify_all()
 
     def _give_up(self, call: WaitingCall, error: Exception) -> None:
         if self._known.pop(call.name, None) is None:
             self._line.leave(call.run, call)
-        elif call.told:
+        else:
+            # It may have been told, although nobody said so.
             self._ends.append(End(call.name, "unused"))
         said = error if isinstance(error, JournalError) else JournalError(f"{type(error).__name__}: {error}")
         call.error = type(said)(f"the limits of account {self._account!r}: {said.message}", hint=said.hint)

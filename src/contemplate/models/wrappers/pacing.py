@@ -116,11 +116,12 @@ class Minute:
     """A sliding window: at most `capacity` within any minute.
 
     For providers that count like this: of a bucket of 300, 599 are gone within its first minute. An amount above the
-    capacity waits until the window is empty.
+    capacity waits until the window is empty. What is taken may be used up to `late` seconds later.
     """
 
-    def __init__(self, capacity: float, spent: Spent = ()) -> None:
+    def __init__(self, capacity: float, spent: Spent = (), late: float = 0.0) -> None:
         self.capacity = capacity
+        self._span = MINUTE + late
         self._taken: deque[tuple[float, float]] = deque(spent)
         self._sum = sum(amount for _, amount in spent)
 
@@ -147,8 +148,8 @@ class Minute:
         for at, taken in self._taken:
             over -= taken
             if over <= self.capacity * ROUNDING:
-                return at + MINUTE - now
-        return MINUTE
+                return at + self._span - now
+        return self._span
 
     def take(self, amount: float, now: float) -> None:
         """Take `amount`; a negative one gives back what was not needed."""
@@ -164,7 +165,7 @@ class Minute:
             self._sum += amount
 
     def _forget(self, now: float) -> None:
-        while self._taken and self._taken[0][0] + MINUTE <= now + CLOCK_SECONDS:
+        while self._taken and self._taken[0][0] + self._span <= now + CLOCK_SECONDS:
             self._sum -= self._taken.popleft()[1]
 
 
@@ -212,10 +213,10 @@ class ConcurrencyWindow:
         self.out -= 1
 
 
-def _minutely(limit: int | None, window: bool, spent: Spent) -> Bucket | Minute:
+def _minutely(limit: int | None, window: bool, spent: Spent, late: float) -> Bucket | Minute:
     if limit is None or not window:
         return Bucket(inf if limit is None else limit, spent)
-    return Minute(limit, spent)
+    return Minute(limit, spent, late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,8 @@ class AccountLimits:
     """All limits of one account.
 
     A refusal may ask for a pause. If it asks for more than `LONGEST_PAUSE` seconds, one call starts after that time as
-    a probe, and another one each time it passes again, until one is answered.
+    a probe, and another one each time it passes again, until one is answered. Calls may start up to `late` seconds
+    after they were let in.
     """
 
     def __init__(
@@ -245,10 +247,11 @@ class AccountLimits:
         concurrency: int | None,
         window: bool = False,
         state: AccountState | None = None,
+        late: float = 0.0,
     ) -> None:
         state = state or AccountState()
-        self.requests = _minutely(requests, window, state.requests)
-        self.tokens = _minutely(tokens, window, state.tokens)
+        self.requests = _minutely(requests, window, state.requests, late)
+        self.tokens = _minutely(tokens, window, state.tokens, late)
         self.window = ConcurrencyWindow(concurrency, state)
         self._paused_until = -inf if state.paused_until is None else state.paused_until
         self._in_doubt = state.in_doubt

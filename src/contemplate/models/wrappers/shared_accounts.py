@@ -9,6 +9,9 @@ from typing import Literal, NamedTuple, Protocol
 
 from .pacing import Allowed, Pass
 
+# How many seconds too late a call may start where what starts in any minute is counted.
+LATE_START = 0.5
+
 
 class AnyJournal(Protocol):
     """A `contemplate.journal.Journal`."""
@@ -47,7 +50,7 @@ class End(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """A permit, for a call that may start in so many seconds."""
+    """A permit, for a call that may start in so many seconds; below 0 if it might have already."""
 
     permit: Pass
     seconds: float
@@ -96,8 +99,8 @@ class Exchanged(NamedTuple):
     """
 
     turns: Turns
-    out: int = 0
-    gates: int = 1
+    out: int
+    gates: int
 
 
 class SharedAccounts(Protocol):

@@ -14,7 +14,7 @@ from ..base import ModelRequest, ModelResponse, RunMark
 from .exchange_thread import ExchangeThread, WaitingCall
 from .gate import UsualOutput
 from .pacing import LONGEST_PAUSE, Allowed, Pass
-from .shared_accounts import End, SharedAccounts
+from .shared_accounts import LATE_START, End, SharedAccounts
 
 
 class SharedGate:
@@ -35,7 +35,17 @@ class SharedGate:
 
     async def enter(self, run: RunMark | None, request: ModelRequest) -> Pass:
         """Wait for a turn, and return the permit."""
-        call = WaitingCall(run, self._output.estimate(request))
+        tokens = self._output.estimate(request)
+        call, permit = await self._turn(run, tokens, request)
+        if self.allowed.window and time.monotonic() > call.starts + LATE_START:
+            # As the process, or its event loop, stood still: others may start in its place by now. Once, as one that
+            # always does so would never start anything.
+            self._thread.leave(call)
+            call, permit = await self._turn(run, tokens, request)
+        return permit
+
+    async def _turn(self, run: RunMark | None, tokens: float, request: ModelRequest) -> tuple[WaitingCall, Pass]:
+        call = WaitingCall(run, tokens)
         self._thread.join(call)
         waits = False
         try:
@@ -52,7 +62,7 @@ class SharedGate:
             raise
         if waits:
             request.on_queue(None)
-        return call.permit
+        return call, call.permit
 
     def heard(self, permit: Pass) -> None:
         """Note that the answer has begun."""
