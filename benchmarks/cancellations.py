@@ -27,7 +27,8 @@ from contemplate.events import Event
 from contemplate.messages import ToolCall
 from contemplate.models import DeltaSink, Fallback, Hedge, Limit, Model, ModelRequest, ModelResponse, OpenAIModel, Retry
 from contemplate.models.wrappers.hedge import OBSERVATIONS_NEEDED
-from contemplate.models.wrappers.rate_limit import Gate, _gates
+from contemplate.models.wrappers.local_gate import LocalGate
+from contemplate.models.wrappers.rate_limit import _gates
 from contemplate.run.protocols import Planner
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange
@@ -174,7 +175,7 @@ class Run:
         return [task for task in self._ctx.planned if task.id in started]
 
 
-def gates() -> list[Gate]:
+def gates() -> list[LocalGate]:
     """The limiters of this event loop."""
     return [gate for _, gate in _gates.here().values()]
 

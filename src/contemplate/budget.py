@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections.abc import Hashable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
-from weakref import WeakValueDictionary
 
 from .accounts import Account, Amounts, MemoryAccount
 from .arguments import checked_arguments
@@ -97,7 +94,7 @@ class Budget:
         self.per = per
         self._seconds = 0.0 if per is None else SECONDS[per] if isinstance(per, str) else float(per)
         self._clock = time.time
-        self._journal = None if journal is None else _open_journal(journal)
+        self._journal = None if journal is None else _opened(journal)
         self._account: Account = MemoryAccount() if self._journal is None else self._account_in(self._journal)
 
     def __repr__(self) -> str:
@@ -173,18 +170,7 @@ def _check(name: str, amounts: dict[str, float | None], per: str | float | None)
             raise ConfigurationError(f"Budget({name!r}, {field}={value})", hint="a number above 0")
 
 
-# A file is opened once in a process, however many budgets name it; one for each user, say.
-_journals: WeakValueDictionary[Hashable, Journal] = WeakValueDictionary()
-_journals_lock = threading.Lock()
+def _opened(journal: str | Journal) -> Journal:
+    from .journal import opened_once
 
-
-def _open_journal(journal: str | Journal) -> Journal:
-    from .journal import Journal, open_journal
-
-    if isinstance(journal, Journal):
-        return journal
-    opened = open_journal(journal)
-    if opened.key is None:
-        return opened
-    with _journals_lock:
-        return _journals.setdefault(opened.key, opened)
+    return opened_once(journal)

@@ -11,7 +11,11 @@ import pytest
 from contemplate.cli import main
 from contemplate.cluster import status
 from contemplate.cluster.worker import Worker
+from contemplate.journal.account_limits import accounts_in
+from contemplate.models.wrappers.pacing import Allowed
+from contemplate.models.wrappers.shared_accounts import End, Join, News
 
+from ..patience import PATIENCE
 from .stage import Stage, read, samples
 
 
@@ -62,6 +66,21 @@ def test_what_a_worker_does_is_told_to_prometheus(worker: Worker, workers: str, 
     assert after[*calls, "voters", "answered"] - before.get((*calls, "voters", "answered"), 0) == 5
     assert after["contemplate_cluster_workers_alive", "careful"] == 1
     assert after["contemplate_worker_places",] == 8
+
+
+def test_limits_are_seen(workers: str, capsys: pytest.CaptureFixture[str]) -> None:
+    accounts, gate = accounts_in(workers), "seen"
+    joins = [Join(f"seen {number}", "a run", 10) for number in range(3)]
+    news = News(Allowed(60, 600, 2), True, joins, waiting=[join.call for join in joins])
+    accounts.exchange("us", gate, news, PATIENCE)
+    assert main(["cluster", "status", "--journal", workers]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"limits:\n  us  2 of 2 in flight, 1 waiting, 58 requests left, 580 tokens left\nruns: ", out)
+    accounts.exchange("us", gate, News(Allowed(), ends=[End("seen 0", "refused", retry_after=30)]), PATIENCE)
+    assert main(["cluster", "status", "--journal", workers]) == 0
+    assert re.search(r"  us  1 of 1 in flight, 1 waiting, .*, paused for \d+ s, as the prov", capsys.readouterr().out)
+    (account,) = status(workers).limits
+    assert (account.account, account.in_flight) == ("us", 1)
 
 
 @pytest.mark.parametrize(

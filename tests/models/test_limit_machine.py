@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from contemplate import Message, ModelSettings, Usage
 from contemplate.models import ModelRequest, ModelResponse, RunMark
+from contemplate.models.wrappers.local_gate import LocalGate
 from contemplate.models.wrappers.pacing import LONGEST_PAUSE, MINUTE, AccountLimits, Pass
-from contemplate.models.wrappers.rate_limit import Gate
 
 REQUESTS, TOKENS, CONCURRENCY = 6, 3000, 3
 MARGIN = 1e-3
@@ -37,7 +37,7 @@ class Machine:
     """A gate, those who wait at it, and those who are out."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
-        self.gate = Gate(AccountLimits(REQUESTS, TOKENS, CONCURRENCY))
+        self.gate = LocalGate(AccountLimits(REQUESTS, TOKENS, CONCURRENCY))
         self.callers: list[Caller] = []
         self.entered: list[tuple[float, float, Caller]] = []
         self._nursery = nursery

@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from contemplate.models.wrappers.line import Line
 from contemplate.models.wrappers.pacing import (
     LONGEST_PAUSE,
     MINUTE,
+    STEP,
     AccountLimits,
+    AccountState,
     Bucket,
     ConcurrencyWindow,
-    Line,
     Pass,
 )
 
@@ -166,6 +168,66 @@ def test_a_line_takes_runs_in_turn_and_each_in_order(steps: list[tuple[int, str,
             line.leave(name, (name, gone))
             if not waiting:
                 expected.remove((name, waiting))
+
+
+def _end(pace: AccountLimits, how: str, permit: Pass, now: float, tokens: int, pause: float) -> None:
+    match how:
+        case "answered":
+            pace.answered(permit, now, calls=1, tokens=tokens)
+        case "refused":
+            pace.refused(permit, now, pause)
+        case "ended":
+            pace.ended(permit, now)
+        case _:
+            pace.unused(permit, now)
+
+
+@given(
+    st.booleans(),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["enter", "answered", "refused", "ended", "unused", "heard"]),
+            st.integers(0, 9),
+            st.sampled_from([0.0, 0.3, 20.0, 70.0]),
+        )
+    ),
+)
+def test_what_is_written_down_goes_on_alike(window: bool, steps: list[tuple[str, int, float]]) -> None:
+    """An account that is stored and loaded at each step lets in as the other does, and never earlier."""
+    kept = AccountLimits(20, 50, 3, window)
+    stored = AccountLimits(20, 50, 3, window)
+    now, out = 1000.0, list[Pass]()
+    for what, place, seconds in steps:
+        now += seconds
+        stored = AccountLimits(20, 50, 3, window, AccountState.model_validate_json(stored.state.model_dump_json()))
+        delays = kept.delay(place, now), stored.delay(place, now)
+        if window:
+            assert delays[0] - SLACK <= delays[1] <= delays[0] + STEP + SLACK
+        else:
+            assert delays[0] == pytest.approx(delays[1])
+        if what == "enter" and max(delays) == 0:
+            out.append(kept.enter(place, now))
+            assert stored.enter(place, now) == out[-1]
+        elif what == "heard" and out:
+            for each in (kept, stored):
+                each.heard(out[place % len(out)])
+        elif what != "enter" and out:
+            done = out.pop(place % len(out))
+            for each in (kept, stored):
+                _end(each, what, done, now, place, seconds * 10)
+
+
+def test_other_limits_go_on_from_what_was_taken() -> None:
+    pace = AccountLimits(60, None, 4)
+    for _ in range(30):
+        pace.ended(pace.enter(0, 100.0), 100.0)
+    more = AccountLimits(90, None, 8, state=pace.state)
+    assert (more.requests.level, more.window.size) == (60, 8)
+    # A window sees when it was, and a bucket refills from then on.
+    assert AccountLimits(30, None, None, True, pace.state).delay(0, 101.0) == pytest.approx(59.0)
+    pace.refused(pace.enter(0, 100.0), 100.0, None)
+    assert AccountLimits(60, None, 9, state=pace.state).window.size == 1
+    assert AccountLimits(None, None, None, state=pace.state).requests.level == inf
 
 
 def test_a_bucket_holds_a_minute() -> None:

@@ -13,9 +13,9 @@ from pydantic import JsonValue
 
 from ..decisions import Approve, Approved, Decision, Denied, PendingCall, Returned
 from ..errors import ConfigurationError
+from ..event_loops import call_soon
 from ..redaction import redact
 from ..result import RunResult
-from ..run.event_loops import call_soon
 from ..tools.mcp import mcp_tools
 from ..tools.toolset import Toolset
 from .console import say

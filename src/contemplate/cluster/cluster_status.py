@@ -1,4 +1,4 @@
-"""Workers, queues and runs at a glance."""
+"""Workers, queues, limits and runs at a glance."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field
 from ..arguments import checked_arguments
 from ..data import Data
 from ..journal import Journal
+from ..journal.account_limits import AccountStatus, JournalAccounts
 from ..journal.following import counts
 from . import roster
 from .engine.run_queue import QueueStatus, RunQueue
@@ -25,19 +26,21 @@ class ClusterStatus(Data):
     Args:
         workers: the workers, the oldest first.
         queues: of each contemplator that workers have, or runs wait for.
+        limits: the accounts whose limits processes share in this journal.
         runs: how many runs of the journal there are, by their status.
         begun_per_minute: how many of them were begun in the last five minutes, for each minute.
     """
 
     workers: tuple[WorkerInfo, ...] = ()
     queues: tuple[QueueStatus, ...] = ()
+    limits: tuple[AccountStatus, ...] = ()
     runs: dict[str, int] = Field(default={})
     begun_per_minute: float = 0.0
 
 
 @checked_arguments
 def status(journal: str) -> ClusterStatus:
-    """Return workers, queues and runs of the cluster on a journal at a glance.
+    """Return workers, queues, limits and runs of the cluster on a journal at a glance.
 
     Raises:
         ConfigurationError: it is not the name of a PostgreSQL database.
@@ -59,6 +62,7 @@ def status_of_cluster(site: Site, journal: Journal, queue: RunQueue) -> ClusterS
     return ClusterStatus(
         workers=tuple(workers),
         queues=tuple(queues),
+        limits=tuple(JournalAccounts(journal).status()),
         runs={each.status: each.runs for each in by_status},
         begun_per_minute=sum(each.begun for each in by_status) / MINUTES,
     )

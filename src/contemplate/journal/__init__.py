@@ -2,6 +2,8 @@
 
 entries          the records
 journal          the records as rows
+accounts         what is spent of budgets that processes share
+account_limits   rate limits that they share
 holding          a run that is taken for a block
 store            what it needs of a database
 sqlite           a file, or memory
@@ -16,6 +18,10 @@ pruning          delete what is over and old
 """
 
 from __future__ import annotations
+
+import threading
+from collections.abc import Hashable
+from weakref import WeakValueDictionary
 
 from ..errors import ConfigurationError
 from ..redaction import redact
@@ -53,3 +59,19 @@ def open_journal(journal: str | Journal) -> Journal:
     if path == journal or not path:
         raise ConfigurationError(f"journal {redact(journal)!r} has an unknown form", hint=_FORMS)
     return Journal(path)
+
+
+# However many budgets or limits name it; budgets for each user, say.
+_opened: WeakValueDictionary[Hashable, Journal] = WeakValueDictionary()
+_opening = threading.Lock()
+
+
+def opened_once(journal: str | Journal) -> Journal:
+    """Return the journal of that name, as `open_journal` does, but the same one each time in a process."""
+    if isinstance(journal, Journal):
+        return journal
+    opened = open_journal(journal)
+    if opened.key is None:
+        return opened
+    with _opening:
+        return _opened.setdefault(opened.key, opened)

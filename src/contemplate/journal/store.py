@@ -14,7 +14,7 @@ Value = str | float | None
 Row = Sequence[Value]
 
 # What is kept beside runs. SQLite makes their tables when they are needed, as older versions know nothing of them.
-Tables = Literal["documents", "budgets", "answers"]
+Tables = Literal["documents", "budgets", "answers", "limits"]
 
 
 class Rows(Protocol):
@@ -110,6 +110,10 @@ class Store(Protocol):
 
     def lock(self, connection: SQLConnection, what: str) -> None:
         """Let nobody else have the lock of this name until the transaction ends."""
+        ...
+
+    def commit_asynchronously(self, connection: SQLConnection) -> None:
+        """Do not wait for the disk when this transaction ends: it does no harm if a power failure undoes it."""
         ...
 
     def alone(self, connection: SQLConnection, *tables: str) -> None:

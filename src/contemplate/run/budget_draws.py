@@ -19,9 +19,9 @@ import anyio.to_thread
 from ..accounts import ZERO, Amounts, Settlement, Standing
 from ..budget import Budget
 from ..errors import JournalBusy, JournalError, LimitExceeded
+from ..event_loops import call_soon
 from ..limits import BUDGET
 from ..usage import Price, Usage
-from .event_loops import call_soon
 
 T = TypeVar("T")
 

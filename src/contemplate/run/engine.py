@@ -25,6 +25,7 @@ from ..errors import (
     error_info,
     sole,
 )
+from ..event_loops import time_in
 from ..events import LimitReached, PlanReady, Speaker, TaskFinished, TaskPlanned, TaskStarted
 from ..limits import BUDGET, Limits, limit_in_words
 from ..messages import images_made
@@ -34,7 +35,6 @@ from ..tools.user_code import contained
 from .activity import Activity
 from .context import RunContext
 from .current_run import RunScope
-from .event_loops import time_in
 from .graph import TaskGraph
 from .protocols import AgentFunction, Aggregator, Answer, Planner, needs_a_share, prepare
 from .return_values import as_answer, as_conclusion, as_contemplate_error, as_task, closing_planner

@@ -20,10 +20,10 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from ..errors import ConfigurationError, ContemplateError
+from ..event_loops import call_soon
 from ..limits import Limits
 from ..models import current_run
 from .current_run import Blocked, RunScope
-from .event_loops import call_soon
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import anyio
 
+from ..event_loops import call_soon
 from ..events import Event, ToolProgress
 from ..messages import ToolCall
 from ..plan import Task
 from ..tools.tool_context import ToolContext
 from .context import RunContext
-from .event_loops import call_soon
 
 LONGEST_MESSAGE = 500
 

@@ -3,5 +3,5 @@
 options   their options
 worker    a worker, until a signal ends it
 submit    a question for workers
-status    workers, queues and runs at a glance
+status    workers, queues, limits and runs at a glance
 """

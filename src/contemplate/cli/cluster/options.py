@@ -58,7 +58,7 @@ def add_cluster_commands(
     submit.add_argument("--plain", action="store_true", help="with --wait: on a terminal as in a pipe")
     cluster = commands.add_parser("cluster", help="see what workers do")
     actions = cluster.add_subparsers(dest="action", required=True, metavar="ACTION")
-    status = actions.add_parser("status", help="workers, queues and runs at a glance")
+    status = actions.add_parser("status", help="workers, queues, limits and runs at a glance")
     status.add_argument("--json", action="store_true", help="print one JSON document")
     for parser in (worker, submit, status):
         parser.add_argument(

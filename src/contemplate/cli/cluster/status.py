@@ -1,4 +1,4 @@
-"""`contemplate cluster status`: workers, queues and runs at a glance."""
+"""`contemplate cluster status`: workers, queues, limits and runs at a glance."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .worker import journal_named
 
 if TYPE_CHECKING:
     from ...cluster import ClusterStatus, WorkerInfo
+    from ...journal.account_limits import AccountStatus
 
 
 def status(options: argparse.Namespace) -> int:
@@ -34,6 +35,10 @@ def _lines(found: ClusterStatus) -> Iterator[str]:
         oldest = f", the oldest for {queue.oldest_seconds:.0f} s" if queue.queued else ""
         nobody = "" if queue.workers else "; no worker has it"
         yield f"  {queue.mind}  {queue.running} going on, {queue.queued} waiting{oldest}{nobody}"
+    if found.limits:
+        yield "limits:"
+    for account in found.limits:
+        yield f"  {account.account}  {_limit(account)}"
     counts = ", ".join(f"{number} {name}" for name, number in found.runs.items())
     yield f"runs: {counts or 'none'}; {found.begun_per_minute:.1f} begun each minute"
 
@@ -42,3 +47,14 @@ def _state(worker: WorkerInfo) -> str:
     since = datetime.fromtimestamp(worker.since).astimezone().strftime("%Y-%m-%d %H:%M")
     state = "ending" if worker.draining else "working" if worker.alive else f"silent for {worker.silent:.0f} s"
     return f"{worker.runs} of {worker.concurrency * len(worker.minds)} runs, {state}, since {since}"
+
+
+def _limit(account: AccountStatus) -> str:
+    most = [each for each in (account.concurrency, account.accepted) if each is not None]
+    of = f" of {min(most)}" if most else ""
+    left = {"requests": account.requests_left, "tokens": account.tokens_left}
+    said = [f"{account.in_flight}{of} in flight", f"{account.waiting} waiting"]
+    said += [f"{number} {what} left" for what, number in left.items() if number is not None]
+    if account.paused_seconds:
+        said.append(f"paused for {account.paused_seconds:.0f} s, as the provider asked")
+    return ", ".join(said)

@@ -90,5 +90,34 @@ CREATE TABLE budget_runs (
     run TEXT PRIMARY KEY, budget TEXT NOT NULL, seconds DOUBLE PRECISION NOT NULL, expires DOUBLE PRECISION NOT NULL
 );
 CREATE INDEX ON budget_runs (budget, seconds);
+CREATE TABLE limit_accounts (
+    account TEXT PRIMARY KEY,
+    allowed TEXT NOT NULL,
+    state TEXT NOT NULL,
+    turn BIGINT NOT NULL,
+    arrivals BIGINT NOT NULL,
+    latest DOUBLE PRECISION NOT NULL,
+    due DOUBLE PRECISION,
+    head TEXT NOT NULL
+);
+CREATE TABLE limit_gates (
+    gate TEXT PRIMARY KEY, account TEXT NOT NULL, expires DOUBLE PRECISION NOT NULL, suspected BIGINT NOT NULL
+);
+CREATE INDEX ON limit_gates (account);
+CREATE TABLE limit_calls (
+    call TEXT PRIMARY KEY,
+    account TEXT NOT NULL,
+    gate TEXT NOT NULL,
+    run TEXT NOT NULL,
+    tokens DOUBLE PRECISION NOT NULL,
+    turn BIGINT NOT NULL,
+    arrival BIGINT NOT NULL,
+    number BIGINT,
+    probe BIGINT NOT NULL DEFAULT 0,
+    starts DOUBLE PRECISION NOT NULL DEFAULT 0
+);
+CREATE INDEX ON limit_calls (account, turn, arrival) WHERE number IS NULL;
+CREATE INDEX ON limit_calls (account, run) WHERE number IS NULL;
+CREATE INDEX ON limit_calls (gate);
 CREATE FUNCTION instr(whole TEXT, part TEXT) RETURNS INTEGER
     LANGUAGE SQL IMMUTABLE PARALLEL SAFE AS 'SELECT strpos(whole, part)';

@@ -96,6 +96,10 @@ class PostgresStore:
         """Let nobody else have the lock of this name until the transaction ends."""
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 0))", (f"{self._address.schema}/{what}",))
 
+    def commit_asynchronously(self, connection: SQLConnection) -> None:
+        """Do not wait for the disk when this transaction ends."""
+        connection.execute("SET LOCAL synchronous_commit TO off")
+
     def alone(self, connection: SQLConnection, *tables: str) -> None:
         """Let nobody else write to these tables until the transaction ends."""
         connection.execute(f"LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE")

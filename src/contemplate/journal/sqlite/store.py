@@ -35,7 +35,7 @@ _PATHS = {
 }
 _FIELDS = ", ".join(f"json_extract(body, '{path}') AS {name}" for name, path in _PATHS.items())
 # One table of each.
-_TABLE = {"documents": "documents", "budgets": "budget_spent", "answers": "answers"}
+_TABLE = {"documents": "documents", "budgets": "budget_spent", "answers": "answers", "limits": "limit_accounts"}
 
 _READABLE = "CASE WHEN json_valid(body) THEN body ELSE '{}' END"
 
@@ -114,6 +114,9 @@ class SQLiteStore:
 
     def lock(self, connection: SQLConnection, what: str) -> None:
         """Do nothing: whoever writes is alone."""
+
+    def commit_asynchronously(self, connection: SQLConnection) -> None:
+        """Do nothing: no transaction waits for the disk."""
 
     def alone(self, connection: SQLConnection, *tables: str) -> None:
         """Do nothing: whoever writes is alone."""

@@ -4,16 +4,17 @@ Bucket   a limit on requests or tokens per minute, as a bucket that is refilled
 Minute   the same, as a sum over the last minute
 ConcurrencyWindow   a limit on concurrent calls, lowered when the provider refuses some
 AccountLimits     both, and pauses
-Line     a queue: first come, first served within a run, and round-robin among runs
+AccountState      these at one moment, as data
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections import deque
 from dataclasses import dataclass
-from math import inf
-from typing import Generic, TypeVar
+from math import ceil, inf
+from typing import NamedTuple
+
+from ...data import Data
 
 MINUTE = 60.0
 LONGEST_PAUSE = 60.0
@@ -22,8 +23,57 @@ DECREASE = 0.5
 ROUNDING = 1e-6
 # What ends at a time must have ended for who wakes up at that time.
 CLOCK_SECONDS = 1e-6
+# What a minute has taken is written down in steps of so much, which binary fractions say exactly.
+STEP = 0.125
 
-Item = TypeVar("Item", bound=Hashable)
+# Amounts, and when they were taken.
+Spent = tuple[tuple[float, float], ...]
+
+
+class Allowed(NamedTuple):
+    """What an account allows: requests and tokens per minute, and concurrent calls; None for no limit.
+
+    `window`: whether the limits hold for any minute, and not for buckets that are refilled.
+    """
+
+    requests: int | None = None
+    tokens: int | None = None
+    concurrency: int | None = None
+    window: bool = False
+
+
+class AccountState(Data):
+    """How an account stands, whatever its limits are: what it was when no call had ever been made, by default.
+
+    Args:
+        requests, tokens: what was taken, and when.
+        size: the concurrent calls that the provider accepts, if it has refused some.
+        out: the calls in flight.
+        entered: how many calls have started.
+        seen_at_cut: how many had when the provider refused some.
+        paused_until: when a pause ends, if there was one.
+        in_doubt: whether the first call after the pause tests whether it is over.
+    """
+
+    requests: Spent = ()
+    tokens: Spent = ()
+    size: float | None = None
+    out: int = 0
+    entered: int = 0
+    seen_at_cut: int = 0
+    paused_until: float | None = None
+    in_doubt: bool = False
+
+    def no_later_than(self, time: float) -> AccountState:
+        """Return the same as if nothing had been taken after a time, and no pause begun."""
+        times = [at for at, _ in (*self.requests, *self.tokens)] + [(self.paused_until or time) - LONGEST_PAUSE]
+        if max(times) <= time:
+            return self
+        requests, tokens = (
+            tuple((min(at, time), amount) for at, amount in spent) for spent in (self.requests, self.tokens)
+        )
+        paused = None if self.paused_until is None else min(self.paused_until, time + LONGEST_PAUSE)
+        return self.model_copy(update={"requests": requests, "tokens": tokens, "paused_until": paused})
 
 
 class Bucket:
@@ -33,10 +83,17 @@ class Bucket:
     debt. An infinite capacity means no limit.
     """
 
-    def __init__(self, capacity: float) -> None:
+    def __init__(self, capacity: float, spent: Spent = ()) -> None:
         self.capacity = capacity
         self.level = capacity
         self._at = -inf
+        for at, amount in spent:
+            self.take(amount, at)
+
+    @property
+    def spent(self) -> Spent:
+        """What is missing, and since when nothing was refilled."""
+        return ((self._at, self.capacity - self.level),) if self.level < self.capacity else ()
 
     def delay(self, amount: float, now: float) -> float:
         """Return the seconds until `amount` may be taken."""
@@ -59,13 +116,23 @@ class Minute:
     """A sliding window: at most `capacity` within any minute.
 
     For providers that count like this: of a bucket of 300, 599 are gone within its first minute. An amount above the
-    capacity waits until the window is empty.
+    capacity waits until the window is empty. What is taken may be used up to `late` seconds later.
     """
 
-    def __init__(self, capacity: float) -> None:
+    def __init__(self, capacity: float, spent: Spent = (), late: float = 0.0) -> None:
         self.capacity = capacity
-        self._taken: deque[tuple[float, float]] = deque()
-        self._sum = 0.0
+        self._span = MINUTE + late
+        self._taken: deque[tuple[float, float]] = deque(spent)
+        self._sum = sum(amount for _, amount in spent)
+
+    @property
+    def spent(self) -> Spent:
+        """What was taken in the last minute, and when; in steps, so that it is never much, and never too early."""
+        steps: dict[int, float] = {}
+        for at, amount in self._taken:
+            step = ceil(at / STEP)
+            steps[step] = steps.get(step, 0.0) + amount
+        return tuple((step * STEP, amount) for step, amount in steps.items())
 
     @property
     def level(self) -> float:
@@ -81,8 +148,8 @@ class Minute:
         for at, taken in self._taken:
             over -= taken
             if over <= self.capacity * ROUNDING:
-                return at + MINUTE - now
-        return MINUTE
+                return at + self._span - now
+        return self._span
 
     def take(self, amount: float, now: float) -> None:
         """Take `amount`; a negative one gives back what was not needed."""
@@ -98,7 +165,7 @@ class Minute:
             self._sum += amount
 
     def _forget(self, now: float) -> None:
-        while self._taken and self._taken[0][0] + MINUTE <= now + CLOCK_SECONDS:
+        while self._taken and self._taken[0][0] + self._span <= now + CLOCK_SECONDS:
             self._sum -= self._taken.popleft()[1]
 
 
@@ -109,12 +176,13 @@ class ConcurrencyWindow:
     1989). As in TCP (RFC 5681), the refusals of calls that were in flight together count as one.
     """
 
-    def __init__(self, most: int | None) -> None:
+    def __init__(self, most: int | None, state: AccountState | None = None) -> None:
+        state = state or AccountState()
         self.most = inf if most is None else most
-        self.size = self.most
-        self.out = 0
-        self._entered = 0
-        self._seen_at_cut = 0
+        self.size = self.most if state.size is None else min(self.most, state.size)
+        self.out = state.out
+        self.entered = state.entered
+        self.seen_at_cut = state.seen_at_cut
 
     @property
     def free(self) -> bool:
@@ -124,8 +192,8 @@ class ConcurrencyWindow:
     def enter(self) -> int:
         """Start a call, and return its number."""
         self.out += 1
-        self._entered += 1
-        return self._entered
+        self.entered += 1
+        return self.entered
 
     def leave(self) -> None:
         """End a call without changing the window."""
@@ -139,40 +207,68 @@ class ConcurrencyWindow:
 
     def refused(self, number: int) -> None:
         """End a call that was refused for the rate limit; the window shrinks."""
-        if number > self._seen_at_cut:
-            self._seen_at_cut = self._entered
+        if number > self.seen_at_cut:
+            self.seen_at_cut = self.entered
             self.size = max(1.0, min(self.size, self.out) * DECREASE)
         self.out -= 1
 
 
-def _minutely(limit: int | None, window: bool) -> Bucket | Minute:
+def _minutely(limit: int | None, window: bool, spent: Spent, late: float) -> Bucket | Minute:
     if limit is None or not window:
-        return Bucket(inf if limit is None else limit)
-    return Minute(limit)
+        return Bucket(inf if limit is None else limit, spent)
+    return Minute(limit, spent, late)
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A permit for one call, with the tokens reserved for it. A `probe` tests whether a pause is over."""
+    """A permit for one call, with the tokens reserved for it. A `probe` tests whether a pause is over.
+
+    `call` is what the call is named where other processes use the account.
+    """
 
     number: int
     tokens: float
     probe: bool
+    call: str = ""
 
 
 class AccountLimits:
     """All limits of one account.
 
     A refusal may ask for a pause. If it asks for more than `LONGEST_PAUSE` seconds, one call starts after that time as
-    a probe, and another one each time it passes again, until one is answered.
+    a probe, and another one each time it passes again, until one is answered. Calls may start up to `late` seconds
+    after they were let in.
     """
 
-    def __init__(self, requests: int | None, tokens: int | None, concurrency: int | None, window: bool = False) -> None:
-        self.requests = _minutely(requests, window)
-        self.tokens = _minutely(tokens, window)
-        self.window = ConcurrencyWindow(concurrency)
-        self._paused_until = -inf
-        self._in_doubt = False
+    def __init__(
+        self,
+        requests: int | None,
+        tokens: int | None,
+        concurrency: int | None,
+        window: bool = False,
+        state: AccountState | None = None,
+        late: float = 0.0,
+    ) -> None:
+        state = state or AccountState()
+        self.requests = _minutely(requests, window, state.requests, late)
+        self.tokens = _minutely(tokens, window, state.tokens, late)
+        self.window = ConcurrencyWindow(concurrency, state)
+        self._paused_until = -inf if state.paused_until is None else state.paused_until
+        self._in_doubt = state.in_doubt
+
+    @property
+    def state(self) -> AccountState:
+        """How the account stands; another object, with other limits perhaps, may go on from there."""
+        return AccountState(
+            requests=self.requests.spent,
+            tokens=self.tokens.spent,
+            size=self.window.size if self.window.size < self.window.most else None,
+            out=self.window.out,
+            entered=self.window.entered,
+            seen_at_cut=self.window.seen_at_cut,
+            paused_until=None if self._paused_until == -inf else self._paused_until,
+            in_doubt=self._in_doubt,
+        )
 
     def delay(self, tokens: float, now: float) -> float:
         """Return the seconds until a call with `tokens` may start; inf if a call in flight must end first."""
@@ -224,35 +320,3 @@ class AccountLimits:
         self.requests.take(-1, now)
         self.tokens.take(-permit.tokens, now)
         self.ended(permit, now)
-
-
-class Line(Generic[Item]):
-    """A fair queue: first in, first out within each run, and round-robin among runs."""
-
-    def __init__(self) -> None:
-        # OrderedDict, as a plain dict finds its first entry by scanning past all removed ones.
-        self._runs: OrderedDict[Hashable, OrderedDict[Item, None]] = OrderedDict()
-
-    @property
-    def first(self) -> Item | None:
-        """The next waiter; None if nobody waits."""
-        for waiting in self._runs.values():
-            return next(iter(waiting))
-        return None
-
-    def join(self, run: Hashable, item: Item) -> None:
-        """Add `item` at the end of its run; a run without other waiters goes to the end."""
-        self._runs.setdefault(run, OrderedDict())[item] = None
-
-    def leave(self, run: Hashable, item: Item) -> None:
-        """Remove `item`."""
-        waiting = self._runs[run]
-        del waiting[item]
-        if not waiting:
-            del self._runs[run]
-
-    def serve(self, run: Hashable, item: Item) -> None:
-        """Remove `item`, and move its run to the end."""
-        self.leave(run, item)
-        if run in self._runs:
-            self._runs.move_to_end(run)

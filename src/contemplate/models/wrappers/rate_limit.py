@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
-from math import inf
 
 import anyio
 
 from ...arguments import checked_arguments
 from ...errors import ConfigurationError, ModelRateLimitError
-from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, outermost_run
+from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, outermost_run
 from ..per_loop import PerLoop
-from ..tokens import request_tokens
 from .base import Wrapper
-from .pacing import AccountLimits, Line, Pass
+from .gate import Gate
+from .local_gate import LocalGate
+from .pacing import AccountLimits, Allowed
+from .shared_accounts import AnyJournal, SharedAccounts, accounts_in
+from .shared_gate import shared_gate
 
-USUAL_OUTPUT_TOKENS = 512.0
-SMOOTHING = 0.1
-
-_Allowed = tuple[int | None, int | None, int | None, bool]
+LONGEST_NAME = 200
 
 
 class Limit(Wrapper):
     """A model whose calls wait until the rate limits of the account allow them.
 
-    All models of one account in an event loop share its limits. Tokens are estimated before a call and corrected by
+    All models of one account in an event loop share its limits; with a journal, those of all event loops, processes and
+    machines that name the same journal and account. Tokens are estimated before a call and corrected by
     its usage; without `ModelSettings.max_tokens`, the answer is assumed to be as long as earlier ones. When the
     provider refuses a call for its rate limit, the number of concurrent calls is halved, and then grows again with each
     answer; a pause that the provider asks for applies to all calls. A refused call waits for its turn again while
     others are in flight, as it was one too many beside them; its error is raised if it was alone. Runs take turns, and
     the calls of each run keep their order.
+
+    With a journal, each process says what the limits are when it begins, and the last one that did is right. The places
+    of a process that was killed are free again 15 seconds later; what its calls were expected to take counts. A journal
+    that is locked or away is waited for; then calls that wait for their turn fail, and those that were made do not.
 
     Put `Retry` around it, not inside it, so that a call that waits for a retry does not count as concurrent.
 
@@ -44,9 +47,12 @@ class Limit(Wrapper):
             Anthropic's are: full at first and refilled meanwhile, so that the first minute has room for almost twice
             as many.
         account: the account that the limits apply to; the model's name if None.
+        journal: "sqlite:///runs.db", "postgresql://..." or a `Journal`, where processes share the limits; if None, each
+            event loop has its own.
 
     Raises:
-        ConfigurationError: a limit is less than one.
+        ConfigurationError: a limit is less than one, or the journal's name has no known form.
+        MissingDependencyError: the journal is in PostgreSQL, and the extra "cluster" is not installed.
     """
 
     @checked_arguments
@@ -59,22 +65,30 @@ class Limit(Wrapper):
         concurrency: int | None = None,
         window: bool = False,
         account: str | None = None,
+        journal: str | AnyJournal | None = None,
     ) -> None:
         super().__init__(inner)
         limits = (requests_per_minute, tokens_per_minute, concurrency)
-        self._allowed = (*limits, window)
+        self._allowed = Allowed(*limits, window)
         if any(limit is not None and limit < 1 for limit in limits):
             raise ConfigurationError(f"Limit{limits}: a limit must be at least 1", hint="None means no limit")
         self._account = account or inner.name
+        self._accounts = None if journal is None else accounts_in(journal)
+        if journal is not None and not (len(self._account) <= LONGEST_NAME and self._account.isprintable()):
+            raise ConfigurationError(
+                f"Limit(account={self._account!r:.80})",
+                hint=f"with a journal, 1 to {LONGEST_NAME} characters that can be printed",
+            )
 
     async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
         """Answer `request` when the limits allow it.
 
         Raises:
             ConfigurationError: another model of the account has other limits.
+            JournalError: the account's journal is locked, away or broken.
             ModelError: the call failed.
         """
-        gate = _gate_of(self._account, self._allowed)
+        gate = _gate_of(self._account, self._allowed, self._accounts)
         while True:
             permit = await gate.enter(outermost_run(), request)
             sink = on_delta
@@ -115,121 +129,19 @@ class _FirstPiece:
         self._on_delta(delta)
 
 
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    run: RunMark | None
-    tokens: float
-    turn: anyio.Event = field(default_factory=anyio.Event)
-    permit: Pass | None = None
+_gates: PerLoop[dict[str, tuple[Allowed, LocalGate]]] = PerLoop("gates", dict)
 
 
-class Gate:
-    """The queue of calls for one account.
-
-    It starts no task: one of the waiting calls, the keeper, watches the clock for all.
-    """
-
-    def __init__(self, pace: AccountLimits) -> None:
-        self.pace = pace
-        self._line: Line[_Waiter] = Line()
-        self._keeper: _Waiter | None = None
-        self._alarm: anyio.CancelScope | None = None
-        self._due = inf
-        self._usual_output = USUAL_OUTPUT_TOKENS
-
-    async def enter(self, run: RunMark | None, request: ModelRequest) -> Pass:
-        """Wait for a turn, and return the permit."""
-        waiter = _Waiter(run, self._estimate(request))
-        self._line.join(run, waiter)
-        self._serve()
-        waits = waiter.permit is None
-        if waits:
-            request.on_queue("rate")
-        try:
-            while waiter.permit is None:
-                await self._wait(waiter)
-        except BaseException:
-            if waiter.permit is None:
-                self._line.leave(run, waiter)
-            else:
-                self.pace.unused(waiter.permit, anyio.current_time())
-            self._serve()
-            raise
-        finally:
-            if self._keeper is waiter:
-                self._hand_over()
-        if waits:
-            request.on_queue(None)
-        return waiter.permit
-
-    def heard(self, permit: Pass) -> None:
-        """Note that the answer has begun."""
-        self.pace.heard(permit)
-        self._serve()
-
-    def answered(self, permit: Pass, response: ModelResponse) -> None:
-        """Note that the call was answered."""
-        usage = response.usage
-        self._usual_output += SMOOTHING * (usage.output_tokens - self._usual_output)
-        self.pace.answered(permit, anyio.current_time(), calls=max(1, usage.calls), tokens=usage.total_tokens)
-        self._serve()
-
-    def refused(self, permit: Pass, retry_after: float | None) -> bool:
-        """Note that the provider refused the call for its rate limit; return whether it was one too many."""
-        one_too_many = self.pace.refused(permit, anyio.current_time(), retry_after)
-        self._serve()
-        return one_too_many
-
-    def ended(self, permit: Pass) -> None:
-        """Note that the call failed otherwise, or was cancelled."""
-        self.pace.ended(permit, anyio.current_time())
-        self._serve()
-
-    def _estimate(self, request: ModelRequest) -> float:
-        return request_tokens(request) + (request.settings.max_tokens or self._usual_output)
-
-    async def _wait(self, waiter: _Waiter) -> None:
-        if self._keeper is None:
-            self._keeper = waiter
-        if self._keeper is waiter:
-            with anyio.CancelScope(deadline=self._due) as self._alarm:
-                await waiter.turn.wait()
-            self._serve()
-        else:
-            await waiter.turn.wait()
-        if waiter.permit is None and waiter.turn.is_set():
-            waiter.turn = anyio.Event()
-
-    def _hand_over(self) -> None:
-        self._keeper, self._alarm = self._line.first, None
-        if self._keeper is not None:
-            self._keeper.turn.set()
-
-    def _serve(self) -> None:
-        """Admit calls from the head of the line, up to the first that has to wait."""
-        now = anyio.current_time()
-        self._due = inf
-        while (waiter := self._line.first) is not None:
-            delay = self.pace.delay(waiter.tokens, now)
-            if delay > 0:
-                self._due = now + delay
-                break
-            self._line.serve(waiter.run, waiter)
-            waiter.permit = self.pace.enter(waiter.tokens, now)
-            waiter.turn.set()
-        if self._alarm is not None:
-            self._alarm.deadline = self._due
-
-
-_gates: PerLoop[dict[str, tuple[_Allowed, Gate]]] = PerLoop("gates", dict)
-
-
-def _gate_of(account: str, allowed: _Allowed) -> Gate:
-    gates = _gates.here()
-    known, gate = gates.setdefault(account, (allowed, Gate(AccountLimits(*allowed))))
+def _gate_of(account: str, allowed: Allowed, accounts: SharedAccounts | None) -> Gate:
+    gate: Gate
+    if accounts is None:
+        known, gate = _gates.here().setdefault(account, (allowed, LocalGate(AccountLimits(*allowed))))
+    else:
+        gate = shared = shared_gate(accounts, account, allowed)
+        known = shared.allowed
     if known != allowed:
         raise ConfigurationError(
-            f"Limit: account {account!r} has the limits {known} elsewhere, but {allowed} here",
+            f"Limit: account {account!r} has the limits {tuple(known)} elsewhere, but {tuple(allowed)} here",
             hint="use the same limits, or another account",
         )
     return gate
