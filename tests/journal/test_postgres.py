@@ -23,6 +23,7 @@ from contemplate import Contemplator, Limits, planners
 from contemplate.errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, RunTaken
 from contemplate.journal import Journal, RunRecord, open_journal
 from contemplate.journal.group_commit import Write
+from contemplate.journal.holding import Holding
 from contemplate.journal.postgres import address_of, connections
 from contemplate.journal.postgres.connections import Connections, PostgresConnection
 from contemplate.journal.postgres.heartbeat import RenewalThread
@@ -365,6 +366,32 @@ class TestWhoHasARun:
         with other.hold("r"):
             pass
         assert not leases_of(one)._given_back, "nothing is left to give back"
+
+    @pytest.mark.anyio
+    async def test_one_that_is_over_is_waited_for_until_it_is_given_back(
+        self, open_: Callable[[], Journal], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, other = open_(), open_()
+        taken, take, tries = one.take("r"), other.take, 0
+
+        def taken_then(run_id: str) -> Callable[[], None]:
+            nonlocal tries
+            tries += 1
+            try:
+                return take(run_id)
+            except RunInProgress:
+                if tries > 1:
+                    taken()
+                raise
+
+        monkeypatch.setattr(other, "take", taken_then)
+        one.save(RunRecord(run_id="r", question="", model="m"))
+        with pytest.raises(RunInProgress):
+            async with Holding(other, "r", PATIENCE):
+                pass
+        one.save(RunRecord(run_id="r", question="", model="m", status="suspended"))
+        async with Holding(other, "r", PATIENCE):
+            assert tries == 3
 
     def test_who_is_silent_is_watched_before_his_runs_are_taken(
         self, open_: Callable[[], Journal], silent: Callable[[float], None]

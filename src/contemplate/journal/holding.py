@@ -8,12 +8,15 @@ from types import TracebackType
 
 import anyio
 
-from ..errors import JournalBusy
+from ..errors import JournalBusy, RunInProgress
+from .following import statuses_of
 from .journal import Journal
 from .patience import in_thread, when_free
 
-# Seconds after which it is tried again at first, where a network lies in between.
+# Seconds after which it is tried again at first, where a network lies in between; and for how many at most a run is
+# waited for that is over, and is just being given back.
 PAUSE = 0.05
+GIVEN_BACK = 5.0
 
 
 class Holding:
@@ -57,13 +60,16 @@ class Holding:
 
     async def _take_patiently(self) -> None:
         watch = self._journal.store.watch
-        until, pause = anyio.current_time() + self._patience, min(PAUSE, watch)
+        began, pause = anyio.current_time(), min(PAUSE, watch)
         while True:
             try:
                 await in_thread(self._take)
                 return
             except JournalBusy:
-                if anyio.current_time() + pause >= until:
+                if anyio.current_time() + pause >= began + self._patience:
+                    raise
+            except RunInProgress:
+                if anyio.current_time() + pause >= began + GIVEN_BACK or await in_thread(self._goes_on):
                     raise
             except BaseException:
                 # Whoever is cancelled by asyncio itself does not see how the thread ends.
@@ -71,6 +77,9 @@ class Holding:
                 raise
             await anyio.sleep(pause)
             pause = min(2 * pause, watch)
+
+    def _goes_on(self) -> bool:
+        return statuses_of(self._journal, [self._run_id]).get(self._run_id, "running") == "running"
 
     def _take(self) -> None:
         self._let_go = self._journal.take(self._run_id)
