@@ -83,6 +83,7 @@ def test_they_are_served_until_the_end_and_a_port_is_one_workers() -> None:
     [
         ("9464", ("127.0.0.1", 9464)),
         ("0.0.0.0:0", ("0.0.0.0", 0)),
+        ("65535", ("127.0.0.1", 65535)),
         ("localhost:9464", ("localhost", 9464)),
         ("[::1]:9464", ("::1", 9464)),
     ],

@@ -103,6 +103,9 @@ def test_a_piece_that_is_about_to_be_used_stays(postgres: PostgresServer) -> Non
         writer.execute(f"SET search_path TO {schema}".encode())
         writer.commit()
         writer.execute("INSERT INTO parts VALUES ('d', 'text') ON CONFLICT DO NOTHING")
+        writer.execute("INSERT INTO calls (run_id, slot, body, checksum) VALUES ('new', 's', %s, 0)", (body,))
+        # What is recorded after it is there before it.
+        journal.append("later", [entry()], {})
         pruned = threading.Thread(target=prune, args=(journal, 30 * DAY))
         pruned.start()
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'parts'::regclass"
@@ -110,7 +113,6 @@ def test_a_piece_that_is_about_to_be_used_stays(postgres: PostgresServer) -> Non
             looking.execute(f"SET search_path TO {schema}".encode())
             while looking.execute(waiting).fetchone() == (0,):
                 assert pruned.is_alive()
-        writer.execute("INSERT INTO calls (run_id, slot, body, checksum) VALUES ('new', 's', %s, 0)", (body,))
         writer.commit()
         pruned.join()
         assert (journal.run_ids(), parts(journal)) == ([], 1)
@@ -124,8 +126,9 @@ def test_what_goes_on_or_waits_is_not_over() -> None:
     with journal.hold("failed"):
         assert prune(journal, 30 * DAY) == 3
     assert set(journal.run_ids()) == {"running", "suspended", "damaged", "young", "failed"}
-    with pytest.raises(ConfigurationError, match="older_than=-1 is below 0"):
-        prune(journal, -1)
+    assert prune(journal, 0, dry_run=True) > 0
+    with pytest.raises(ConfigurationError, match="older_than=-0.5 is below 0"):
+        prune(journal, -0.5)
 
 
 def test_on_the_command_line(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,8 +84,8 @@ def _delete_parts(journal: Journal) -> None:
 
 def _last_call(journal: Journal, connection: SQLConnection) -> int:
     journal.store.alone(connection, *TOUCHED)
-    row = connection.execute("SELECT max(number) FROM calls").fetchone()
-    return 0 if row is None else row[0] or 0
+    ((last,),) = connection.execute("SELECT coalesce(max(number), 0) FROM calls").fetchall()
+    return int(last)
 
 
 def _delete_unused(journal: Journal, digests: Sequence[str], since: int, connection: SQLConnection) -> None:

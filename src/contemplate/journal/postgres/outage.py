@@ -24,7 +24,7 @@ class Outage:
         self._what = what
         self._since: float | None = None
         self._over, self._due = -math.inf, -math.inf
-        self._times, self._told = 0, False
+        self._times = 0
 
     def failed(self, error: BaseException) -> None:
         """Say that it is away, unless that was said a moment ago."""
