@@ -36,6 +36,7 @@ from contemplate.models.openai.lessons import Lesson
 from contemplate.models.openai.profile import Profile
 from contemplate.models.probes.report import Finding, Report
 from contemplate.models.schemas.dialects import Rules
+from contemplate.models.wrappers.pacing import AccountState
 from contemplate.plan import Program
 from contemplate.result import Citation, Conclusion, Dissent, ErrorInfo
 
@@ -71,6 +72,8 @@ MESSAGES = drawn(
     provider_data=st.none() | PROVIDER_DATA,
 )
 PROFILES = drawn(Profile, left_out=st.frozensets(TEXT, max_size=3), context_tokens=st.none() | st.integers(1, 10**12))
+TIMES = st.floats(0, 1e12)
+SPENT = some(st.tuples(TIMES, TIMES))
 SETTINGS = drawn(
     ModelSettings,
     temperature=st.none() | st.floats(0, 9),
@@ -328,6 +331,15 @@ VALUES: dict[type[Data], st.SearchStrategy[Any]] = {
     TokenLogprob: LOGPROBS,
     ModelResponse: RESPONSES,
     models.Condensed: CONDENSED,
+    AccountState: drawn(
+        AccountState,
+        requests=SPENT,
+        tokens=SPENT,
+        size=st.none() | TIMES,
+        out=st.integers(0),
+        paused_until=st.none() | TIMES,
+        in_doubt=st.booleans(),
+    ),
     events.CallName: CALL_NAMES,
     **EVENTS,
 }

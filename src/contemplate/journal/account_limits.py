@@ -50,12 +50,11 @@ _JOIN = """
 _WAITING = """
     SELECT call, gate, tokens, turn FROM limit_calls WHERE account = ? AND number IS NULL ORDER BY turn, arrival LIMIT ?
 """
-_SAVE = """
-    INSERT INTO limit_accounts (account, allowed, state, turn, arrivals, latest, due, head)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (account) DO UPDATE SET allowed = excluded.allowed, state = excluded.state, turn = excluded.turn,
-    arrivals = excluded.arrivals, latest = excluded.latest, due = excluded.due, head = excluded.head
-"""
+_STATE = ("allowed", "state", "turn", "arrivals", "latest", "due", "head")
+_SAVE = (
+    f"INSERT INTO limit_accounts (account, {', '.join(_STATE)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+    f"ON CONFLICT (account) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _STATE)}"
+)
 
 
 class AccountStatus(Data):
