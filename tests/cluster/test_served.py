@@ -236,7 +236,8 @@ def test_a_client_does_not_notice_that_a_run_is_another_workers(
         soon(lambda: len(on_stage.asked()) >= 3)
         (run,) = runs_of(journal, "wait 2 to be moved")
         queue.give_back([run.run_id], MINDS["voters"])
-        soon(lambda: [seed for _, seed, _ in on_stage.asked()].count(2) == 2)
+        # A worker that is given its own run again may end it, or begin anew: as it looks before that, or after.
+        soon(lambda: getattr(queue.run(run.run_id), "state", None) == "running")
         on_stage.open()
         assert asked.result(PATIENCE).choices[0].message.content == "answer 0"
     # What was answered is not asked again.
