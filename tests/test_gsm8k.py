@@ -199,6 +199,11 @@ def test_the_docs_show_what_was_measured() -> None:
     page = PAGE.read_text("utf-8")
     assert found.table() in page
     assert at_equal_cost(found, samples, SAMPLES, skipped=(VOTE,)) in page
+    # Of those that were verified, so many were written anew.
+    anew = {run for run, call in kept.calls if call.task == "solution-1-2"}
+    for way, number in (("verify", 1), ("verify by a program", 15)):
+        counted = questions[: len(found[way].outcomes)]
+        assert sum(measured.run_id(way, question) in anew for question in counted) == number
     # The table counts votes as the library does.
     for outcome in found[VOTE].outcomes:
         voted = vote_of(samples[str(outcome.id)], SAMPLES, SAMPLES)
