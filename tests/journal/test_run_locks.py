@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import sys
@@ -95,6 +96,50 @@ async def test_who_waits_for_a_run_looks_less_often_but_as_often_as_suspicions_w
     monkeypatch.setattr("contemplate.journal.holding.anyio.sleep", sleep)
     async with Holding(journal, "r", PATIENCE):
         assert pauses == [0.05, 0.1, 0.2, 0.3, 0.3, 0.3]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("moment", ["taking", "taken", "left", "giving back"])
+async def test_whoever_is_cancelled_by_asyncio_itself_leaves_nothing_locked(moment: str) -> None:
+    loop = asyncio.get_running_loop()
+    given_back = asyncio.Event()
+
+    def cancel(now: str) -> None:
+        if moment == now:
+            loop.call_soon_threadsafe(task.cancel)
+
+    class Remote(Journal):
+        remote = True
+
+        def take(self, run_id: str) -> Callable[[], None]:
+            cancel("taking")
+            let_go = super().take(run_id)
+
+            def given() -> None:
+                cancel("giving back")
+                let_go()
+                loop.call_soon_threadsafe(given_back.set)
+
+            return given
+
+    class Taken(Holding):
+        def _take(self) -> None:
+            super()._take()
+            # It has ended, and whoever waits for it has not heard of that.
+            cancel("taken")
+
+    async def hold() -> None:
+        async with Taken(journal, "r", PATIENCE):
+            cancel("left")
+
+    journal = Remote()
+    task = asyncio.create_task(hold())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(PATIENCE):
+        await given_back.wait()
+    journal.take("r")()
 
 
 @posix

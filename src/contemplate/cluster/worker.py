@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
+from weakref import WeakSet
 
 import anyio
 import anyio.to_thread
@@ -136,6 +137,7 @@ class Worker:
         self.metrics_url: str | None = None
         # By the task, as a run may be given to the worker that still has it.
         self._going_on: dict[asyncio.Task[Any], str] = {}
+        self._interrupted = WeakSet[asyncio.Task[Any]]()
         self._ended = asyncio.Event()
 
     @property
@@ -203,7 +205,9 @@ class Worker:
 
     def _interrupt(self, runs: Collection[str]) -> None:
         for task, run_id in list(self._going_on.items()):
-            if run_id in runs:
+            # Once: it writes down how far it came, which another time would end.
+            if run_id in runs and task not in self._interrupted:
+                self._interrupted.add(task)
                 task.cancel()
 
     async def _stop(self, seconds: float, queue: RunQueue, executor: Executor, pulse: Pulse) -> None:

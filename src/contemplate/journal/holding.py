@@ -39,6 +39,8 @@ class Holding:
         self._patience = patience
         self._let_go: Callable[[], None] = lambda: None
         self._given_up = False
+        # Of a thread and of whoever waits for it, the later one gives back what nobody wants any more.
+        self._lock = threading.Lock()
 
     async def __aenter__(self) -> None:
         if self._journal.remote:
@@ -51,12 +53,13 @@ class Holding:
     ) -> None:
         if not self._journal.remote:
             self._let_go()
-        elif kind is not None and issubclass(kind, GeneratorExit):
-            # A coroutine that is closed cannot wait.
-            threading.Thread(target=self._let_go, daemon=True).start()
-        else:
+            return
+        # Whoever is cancelled meanwhile by asyncio itself, or is a coroutine that is closed, does not wait for its end.
+        thread = threading.Thread(target=self._let_go, daemon=True)
+        thread.start()
+        if kind is None or not issubclass(kind, GeneratorExit):
             with anyio.CancelScope(shield=True):
-                await in_thread(self._let_go)
+                await in_thread(thread.join)
 
     async def _take_patiently(self) -> None:
         watch = self._journal.store.watch
@@ -72,8 +75,10 @@ class Holding:
                 if anyio.current_time() + pause >= began + GIVEN_BACK or await in_thread(self._goes_on):
                     raise
             except BaseException:
-                # Whoever is cancelled by asyncio itself does not see how the thread ends.
-                self._given_up = True
+                # Whoever is cancelled by asyncio itself does not see how the thread ends, or that it has.
+                with self._lock:
+                    self._given_up = True
+                threading.Thread(target=self._let_go, daemon=True).start()
                 raise
             await anyio.sleep(pause)
             pause = min(2 * pause, watch)
@@ -82,6 +87,10 @@ class Holding:
         return statuses_of(self._journal, [self._run_id]).get(self._run_id, "running") == "running"
 
     def _take(self) -> None:
-        self._let_go = self._journal.take(self._run_id)
-        if self._given_up:
-            self._let_go()
+        let_go = self._journal.take(self._run_id)
+        with self._lock:
+            unwanted = self._given_up
+            if not unwanted:
+                self._let_go = let_go
+        if unwanted:
+            let_go()
