@@ -27,8 +27,8 @@ from contemplate.events import Event
 from contemplate.messages import ToolCall
 from contemplate.models import DeltaSink, Fallback, Hedge, Limit, Model, ModelRequest, ModelResponse, OpenAIModel, Retry
 from contemplate.models.wrappers.hedge import OBSERVATIONS_NEEDED
-from contemplate.models.wrappers.local_gate import LocalGate
-from contemplate.models.wrappers.rate_limit import _gates
+from contemplate.models.wrappers.rate_limit.limit import _gates
+from contemplate.models.wrappers.rate_limit.local_gate import LocalGate
 from contemplate.run.protocols import Planner
 from contemplate.testing import FaultyServer, ScriptedModel
 from contemplate.testing.faulty import ChatAnswer, Exchange

@@ -36,7 +36,7 @@ from contemplate.models.openai.lessons import Lesson
 from contemplate.models.openai.profile import Profile
 from contemplate.models.probes.report import Finding, Report
 from contemplate.models.schemas.dialects import Rules
-from contemplate.models.wrappers.pacing import AccountState
+from contemplate.models.wrappers.rate_limit import AccountState
 from contemplate.plan import Program
 from contemplate.result import Citation, Conclusion, Dissent, ErrorInfo
 

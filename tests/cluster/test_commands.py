@@ -12,8 +12,7 @@ from contemplate.cli import main
 from contemplate.cluster import status
 from contemplate.cluster.worker import Worker
 from contemplate.journal.account_limits import accounts_in
-from contemplate.models.wrappers.pacing import Allowed
-from contemplate.models.wrappers.shared_accounts import End, Join, News
+from contemplate.models.wrappers.rate_limit import Allowed, End, Join, News
 
 from ..patience import PATIENCE
 from .stage import Stage, read, samples

@@ -12,10 +12,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contemplate.errors import JournalError
-from contemplate.journal import Journal, account_limits
-from contemplate.journal.account_limits import AHEAD, FRESH, LEASE, SUSPECTED, AccountStatus, JournalAccounts
-from contemplate.models.wrappers.pacing import LONGEST_PAUSE, MINUTE, Allowed
-from contemplate.models.wrappers.shared_accounts import LATE_START, End, Join, News, Turns
+from contemplate.journal import Journal
+from contemplate.journal.account_limits import AccountStatus, JournalAccounts, calls
+from contemplate.journal.account_limits.account_row import AHEAD
+from contemplate.journal.account_limits.gates import FRESH, LEASE, SUSPECTED
+from contemplate.models.wrappers.rate_limit import LATE_START, Allowed, End, Join, News, Turns
+from contemplate.models.wrappers.rate_limit.account_state import LONGEST_PAUSE
+from contemplate.models.wrappers.rate_limit.meters import MINUTE
 
 from ..patience import PATIENCE
 
@@ -433,7 +436,7 @@ def test_damage_is_told() -> None:
 
 
 def test_more_than_are_let_in_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account_limits, "AT_ONCE", 2)
+    monkeypatch.setattr(calls, "AT_ONCE", 2)
     world = World(Journal(), Allowed(), workers=2)
     one, other = world.workers
     for number in range(3):

@@ -19,11 +19,11 @@ import pytest
 from contemplate import Contemplator, Message
 from contemplate.errors import ConfigurationError, JournalError, ModelRateLimitError
 from contemplate.journal import open_journal
-from contemplate.journal.account_limits import LEASE, SUSPECTED, AccountStatus, JournalAccounts
+from contemplate.journal.account_limits import AccountStatus, JournalAccounts
+from contemplate.journal.account_limits.gates import LEASE, SUSPECTED
 from contemplate.models import Limit, ModelRequest
-from contemplate.models.wrappers import exchange_thread
-from contemplate.models.wrappers.pacing import Allowed
-from contemplate.models.wrappers.shared_gate import SharedGate
+from contemplate.models.wrappers.rate_limit import Allowed, exchange_thread
+from contemplate.models.wrappers.rate_limit.shared_gate import SharedGate
 from contemplate.testing import ScriptedModel
 
 from ..patience import PATIENCE

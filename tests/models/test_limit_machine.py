@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from contemplate import Message, ModelSettings, Usage
 from contemplate.models import ModelRequest, ModelResponse, RunMark
-from contemplate.models.wrappers.local_gate import LocalGate
-from contemplate.models.wrappers.pacing import LONGEST_PAUSE, MINUTE, AccountLimits, Pass
+from contemplate.models.wrappers.rate_limit import AccountLimits, Pass
+from contemplate.models.wrappers.rate_limit.account_state import LONGEST_PAUSE
+from contemplate.models.wrappers.rate_limit.local_gate import LocalGate
+from contemplate.models.wrappers.rate_limit.meters import MINUTE
 
 REQUESTS, TOKENS, CONCURRENCY = 6, 3000, 3
 MARGIN = 1e-3

@@ -10,17 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from contemplate.models.wrappers.line import Line
-from contemplate.models.wrappers.pacing import (
-    LONGEST_PAUSE,
-    MINUTE,
-    STEP,
-    AccountLimits,
-    AccountState,
-    Bucket,
-    ConcurrencyWindow,
-    Pass,
-)
+from contemplate.models.wrappers.rate_limit import AccountLimits, AccountState, Pass
+from contemplate.models.wrappers.rate_limit.account_state import LONGEST_PAUSE
+from contemplate.models.wrappers.rate_limit.concurrency_window import ConcurrencyWindow
+from contemplate.models.wrappers.rate_limit.line import Line
+from contemplate.models.wrappers.rate_limit.meters import MINUTE, STEP, Bucket
 
 SLACK = 1e-3
 

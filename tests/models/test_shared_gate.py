@@ -13,10 +13,18 @@ import pytest
 from contemplate import Message, Usage
 from contemplate.errors import JournalBusy, JournalError
 from contemplate.models import ModelRequest, ModelResponse, RunMark
-from contemplate.models.wrappers import exchange_thread
-from contemplate.models.wrappers.pacing import Allowed, Pass
-from contemplate.models.wrappers.shared_accounts import LATE_START, End, Exchanged, Granted, News, Turns
-from contemplate.models.wrappers.shared_gate import SharedGate
+from contemplate.models.wrappers.rate_limit import (
+    LATE_START,
+    Allowed,
+    End,
+    Exchanged,
+    Granted,
+    News,
+    Pass,
+    Turns,
+    exchange_thread,
+)
+from contemplate.models.wrappers.rate_limit.shared_gate import SharedGate
 
 from ..patience import PATIENCE
 

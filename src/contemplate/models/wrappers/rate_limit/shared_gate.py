@@ -9,12 +9,13 @@ from collections.abc import Hashable
 
 import anyio
 
-from ...errors import JournalError
-from ..base import ModelRequest, ModelResponse, RunMark
-from .exchange_thread import ExchangeThread, WaitingCall
+from ....errors import JournalError
+from ...base import ModelRequest, ModelResponse, RunMark
+from .account_state import LONGEST_PAUSE, Allowed, Pass
+from .exchange_thread import ExchangeThread
 from .gate import UsualOutput
-from .pacing import LONGEST_PAUSE, Allowed, Pass
 from .shared_accounts import LATE_START, End, SharedAccounts
+from .waiting_call import WaitingCall
 
 
 class SharedGate:

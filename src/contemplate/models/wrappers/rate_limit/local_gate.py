@@ -7,10 +7,11 @@ from math import inf
 
 import anyio
 
-from ..base import ModelRequest, ModelResponse, RunMark
+from ...base import ModelRequest, ModelResponse, RunMark
+from .account_state import Pass
 from .gate import UsualOutput
 from .line import Line
-from .pacing import AccountLimits, Pass
+from .pacing import AccountLimits
 
 
 @dataclass(slots=True, eq=False)

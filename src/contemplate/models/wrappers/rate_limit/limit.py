@@ -7,14 +7,15 @@ from functools import partial
 
 import anyio
 
-from ...arguments import checked_arguments
-from ...errors import ConfigurationError, ModelRateLimitError
-from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, outermost_run
-from ..per_loop import PerLoop
-from .base import Wrapper
+from ....arguments import checked_arguments
+from ....errors import ConfigurationError, ModelRateLimitError
+from ...base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, outermost_run
+from ...per_loop import PerLoop
+from ..base import Wrapper
+from .account_state import Allowed
 from .gate import Gate
 from .local_gate import LocalGate
-from .pacing import AccountLimits, Allowed
+from .pacing import AccountLimits
 from .shared_accounts import AnyJournal, SharedAccounts, accounts_in
 from .shared_gate import shared_gate
 

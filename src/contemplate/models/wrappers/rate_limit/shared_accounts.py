@@ -7,7 +7,7 @@ from importlib import import_module
 from math import inf
 from typing import Literal, NamedTuple, Protocol
 
-from .pacing import Allowed, Pass
+from .account_state import Allowed, Pass
 
 # How many seconds too late a call may start where what starts in any minute is counted.
 LATE_START = 0.5
@@ -136,5 +136,5 @@ def accounts_in(journal: str | AnyJournal) -> SharedAccounts:
         ConfigurationError: the name of the journal has no known form.
         MissingDependencyError: it is in PostgreSQL, and the extra "cluster" is not installed.
     """
-    found: SharedAccounts = import_module("...journal.account_limits", __package__).accounts_in(journal)
+    found: SharedAccounts = import_module("....journal.account_limits", __package__).accounts_in(journal)
     return found

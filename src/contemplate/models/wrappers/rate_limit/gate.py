@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ...usage import Usage
-from ..base import ModelRequest, ModelResponse, RunMark
-from ..tokens import request_tokens
-from .pacing import Pass
+from ....usage import Usage
+from ...base import ModelRequest, ModelResponse, RunMark
+from ...tokens import request_tokens
+from .account_state import Pass
 
 USUAL_OUTPUT_TOKENS = 512.0
 SMOOTHING = 0.1

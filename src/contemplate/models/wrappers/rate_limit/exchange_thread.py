@@ -6,20 +6,15 @@ import atexit
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
 from math import inf
 from uuid import uuid4
 
-import anyio
-from anyio.lowlevel import EventLoopToken, current_token
-
-from ...errors import JournalBusy, JournalError
-from ...event_loops import call_soon
-from ...redaction import redact
-from ..base import RunMark
+from ....errors import JournalBusy, JournalError
+from ....redaction import redact
+from .account_state import Allowed
 from .line import Line
-from .pacing import Allowed, Pass
 from .shared_accounts import End, Join, News, SharedAccounts, Turns
+from .waiting_call import WaitingCall
 
 # Seconds for which a journal that is away is waited for, for how long it is tried, and what is between two tries.
 PATIENCE = 30.0
@@ -37,40 +32,6 @@ KNOWN = 64
 AT_EXIT = 2.0
 # So many calls that ended are told at once.
 ENDS = 256
-
-
-@dataclass(slots=True, eq=False)
-class WaitingCall:
-    """A call that waits for its turn, in an event loop.
-
-    Attributes:
-        permit: is there when its turn has come.
-        starts: when it may start, by `time.monotonic`.
-        error: why its turn will not come.
-        seen: set when it is known whether it has to wait.
-        over: set when it need not wait any more.
-    """
-
-    run: RunMark | None
-    tokens: float
-    permit: Pass | None = None
-    starts: float = -inf
-    error: JournalError | None = None
-    told: bool = False
-    name: str = field(default_factory=lambda: uuid4().hex)
-    came: float = field(default_factory=time.monotonic)
-    seen: anyio.Event = field(default_factory=anyio.Event)
-    over: anyio.Event = field(default_factory=anyio.Event)
-    _loop: EventLoopToken = field(default_factory=current_token)
-
-    def wake(self) -> None:
-        """Let it see what has become of it."""
-        call_soon(self._loop, self._wake)
-
-    def _wake(self) -> None:
-        self.seen.set()
-        if self.permit is not None or self.error is not None:
-            self.over.set()
 
 
 class ExchangeThread:
