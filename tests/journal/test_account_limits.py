@@ -53,7 +53,8 @@ class Worker:
     lost: set[str] = field(default_factory=set)
     joins: list[Join] = field(default_factory=list)
     ends: list[End] = field(default_factory=list)
-    starts: list[tuple[float, float, str]] = field(default_factory=list)
+    starts: list[tuple[float, str, Join]] = field(default_factory=list)
+    used: dict[str, float] = field(default_factory=dict)
 
     def come(self, call: str, run: str, tokens: float) -> None:
         """A call asks for its turn."""
@@ -66,6 +67,8 @@ class Worker:
             call = sorted(self.out)[place % len(self.out)]
             del self.out[call]
             self.ends.append(End(call, how, tokens=tokens, retry_after=retry_after))
+            if how in ("answered", "refused"):
+                self.used[call] = tokens
 
     def cancel(self, place: int) -> None:
         """A call that waits is cancelled."""
@@ -111,7 +114,7 @@ class Worker:
                 continue
             join = self.waiting.pop(call)
             self.out[call] = self.clock.now + max(0.0, granted.seconds)
-            self.starts.append((self.out[call], join.tokens, join.run))
+            self.starts.append((self.out[call], call, join))
         self.joins += [self.waiting[call] for call in turns.lost if self.waiting[call] not in self.joins]
         self.due = self.clock.now + turns.due
 
@@ -155,8 +158,13 @@ class World:
             self.clock.now = min([until, self.clock.now + LEASE / 3, *[max(at, self.clock.now + 0.01) for at in due]])
 
     @property
-    def starts(self) -> list[tuple[float, float, str]]:
-        return sorted(start for each in (*self.workers, *self.gone) for start in each.starts)
+    def starts(self) -> list[tuple[float, float, float, str]]:
+        """When calls started, for how many tokens, how many they are known to have taken, and of which run."""
+        return sorted(
+            (at, join.tokens, each.used.get(call, join.tokens), join.run)
+            for each in (*self.workers, *self.gone)
+            for at, call, join in each.starts
+        )
 
     def check(self) -> None:
         """What always holds."""
@@ -165,10 +173,11 @@ class World:
         assert sum(len(each.out.keys() - each.lost) for each in lives) <= CONCURRENCY
         starts = self.starts
         most = REQUESTS if self.allowed.window else 2 * REQUESTS
-        for at, _, _ in starts:
-            within = [tokens for start, tokens, _ in starts if at <= start < at + MINUTE - SLACK]
+        for at, *_ in starts:
+            within = [(tokens, used) for start, tokens, used, _ in starts if at <= start < at + MINUTE - SLACK]
             assert len(within) <= most
-            assert sum(within) <= TOKENS * most / REQUESTS + max(within)
+            known = TOKENS * most / REQUESTS + max(tokens for tokens, _ in within)
+            assert sum(used for _, used in within) <= known + sum(max(0.0, used - tokens) for tokens, used in within)
 
 
 moves = st.lists(
@@ -229,6 +238,7 @@ def finish(world: World, steps: int) -> None:
 @pytest.mark.parametrize("window", [False, True])
 @settings(max_examples=80, deadline=None)
 @given(steps=moves)
+@example(steps=[("come", 0, "a", 2500)] * 3)
 @example(steps=[("come", 0, "a", 1), ("exchange", 0, 1, 0), ("kill", 0, 0, 0), ("come", 1, "a", 2500)])
 def test_whatever_processes_do(window: bool, steps: list[tuple[Any, Any, Any, Any]]) -> None:
     world = World(Journal(), ALLOWED._replace(window=window))
@@ -364,7 +374,7 @@ def test_calls_are_let_in_ahead_and_start_in_time() -> None:
         assert max(world.starts)[0] <= world.clock.now + AHEAD + SLACK
         if one.due > world.clock.now:
             world.clock.now = one.due
-    later = [at for at, _, _ in world.starts[120:]]
+    later = [at for at, *_ in world.starts[120:]]
     assert [at - BEGAN for at in later] == pytest.approx([0.5 * (number + 1) for number in range(10)])
 
 
