@@ -176,7 +176,8 @@ class World:
         for at, *_ in starts:
             within = [(tokens, used) for start, tokens, used, _ in starts if at <= start < at + MINUTE - SLACK]
             assert len(within) <= most
-            known = TOKENS * most / REQUESTS + max(tokens for tokens, _ in within)
+            # Of a bucket, one that takes more than is left waits until that is there, and no longer.
+            known = TOKENS if self.allowed.window else 2 * TOKENS + max(tokens for tokens, _ in within)
             assert sum(used for _, used in within) <= known + sum(max(0.0, used - tokens) for tokens, used in within)
 
 

@@ -6,7 +6,7 @@ from collections import deque
 from math import inf
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -177,6 +177,40 @@ def _end(pace: AccountLimits, how: str, permit: Pass, now: float, tokens: int, p
 
 
 @given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["enter", "enter", "answered", "refused", "ended", "unused"]),
+            st.integers(0, 50),
+            st.sampled_from([0.0, 0.3, 20.0, 50.0]),
+        )
+    )
+)
+@example([("enter", 30, 0.0), ("enter", 20, 20.0), ("answered", 0, 0.0), ("enter", 50, 50.0)])
+def test_what_is_given_back_lets_nobody_in_too_early(steps: list[tuple[str, int, float]]) -> None:
+    """In no minute do calls take more than the limit, as far as it is known what they took."""
+    pace, now = AccountLimits(None, 50, None, window=True), 1000.0
+    out: list[Pass] = []
+    taken: list[list[float]] = []
+    of: dict[int, list[float]] = {}
+    for what, tokens, seconds in steps:
+        now += seconds
+        if what == "enter" and pace.window.free:
+            now += pace.delay(tokens, now)
+            out.append(pace.enter(tokens, now))
+            taken.append([now, tokens])
+            of[out[-1].number] = taken[-1]
+        elif what != "enter" and out:
+            done = out.pop(tokens % len(out))
+            used = {"answered": min(tokens, done.tokens), "ended": done.tokens}.get(what, 0)
+            _end(pace, what, done, now, int(used), 0.0)
+            of[done.number][1] = used
+        assert sum(used for at, used in taken if at > now - MINUTE + SLACK) <= 50
+        # Nor is more held back than that.
+        pace.tokens.delay(0.0, now)
+        assert sum(used for at, used in taken if at > now - MINUTE - SLACK) >= 50 - pace.tokens.level
+
+
+@given(
     st.booleans(),
     st.lists(
         st.tuples(
@@ -231,11 +265,11 @@ def test_a_bucket_holds_a_minute() -> None:
         bucket.take(1, 0)
     assert bucket.delay(1, 0) == pytest.approx(1)
     assert bucket.delay(10, 0) == pytest.approx(10)
-    bucket.take(-5, 0)
+    bucket.give_back(5, 0)
     assert bucket.delay(1, 0) == 0
     assert bucket.delay(1000, 0) == pytest.approx(55)
     assert bucket.delay(60, 1_000) == 0
-    bucket.take(-5, 1_000)
+    bucket.give_back(5, 1_000)
     assert bucket.level == 60
 
 

@@ -78,7 +78,7 @@ class Told:
         while self.room and (new := [call for call in there if call not in self.granted]):
             self.room -= 1
             self.granted.append(new[0])
-        granted = {call: Granted(Pass(1, 1, False, call), self.seconds) for call in there if call in self.granted}
+        granted = {call: Granted(Pass(1, 1, False, 0.0, call), self.seconds) for call in there if call in self.granted}
         return Turns(granted, lost, self.due, self.first)
 
 
@@ -138,7 +138,7 @@ async def test_who_waits_is_told_so_and_finds_out_that_others_let_it_in() -> Non
         assert len(told.news) == before
         told.room = 1
     assert waits == ["rate", None]
-    gate.ended(Pass(1, 1, False, told.granted[0]))
+    gate.ended(Pass(1, 1, False, 0.0, told.granted[0]))
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -162,7 +162,7 @@ async def test_calls_that_were_forgotten_join_again() -> None:
         told.forgotten = set(told.joined)
         await until(lambda: sum(len(news.joins) for news in told.news) == 2)
         told.room = 1
-    gate.ended(Pass(1, 1, False, told.granted[0]))
+    gate.ended(Pass(1, 1, False, 0.0, told.granted[0]))
 
 
 async def test_few_of_many_wait_in_the_journal_and_runs_take_turns_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +258,7 @@ async def test_a_journal_that_is_away_is_waited_for() -> None:
         away[0] = False
     # What ended while it was away is told afterwards.
     away[0] = True
-    gate.ended(Pass(1, 1, False, told.granted[0]))
+    gate.ended(Pass(1, 1, False, 0.0, told.granted[0]))
     await anyio.sleep(0.01)
     assert told.ends == []
     away[0] = False

@@ -12,6 +12,8 @@ from .account_row import AHEAD, AccountRow
 
 # So many calls are let in at once at most.
 AT_ONCE = 256
+# Of what columns there is a permit.
+PERMIT = "call, number, tokens, probe, starts"
 
 _JOIN = """
     INSERT INTO limit_calls (call, account, gate, run, tokens, turn, arrival) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -24,7 +26,7 @@ _WAITING = """
 
 def end_calls(connection: SQLConnection, ends: Sequence[End], pace: AccountLimits, now: float) -> None:
     """Note what became of calls. Who waits can only be `unused`; of whom nobody knows, nothing is noted."""
-    rows = _called(connection, "call, number, tokens, probe", {end.call for end in ends})
+    rows = _called(connection, PERMIT, {end.call for end in ends})
     permits = {row[0]: permit_of(*row) for row in rows}
     for end in ends:
         if (permit := permits.get(end.call)) is None:
@@ -89,19 +91,15 @@ def let_in(connection: SQLConnection, account: str, found: AccountRow, now: floa
 
 def turns(connection: SQLConnection, gate: str, waiting: Collection[str], due: float, head: str, now: float) -> Turns:
     """Return whose turn it is, of the calls of a gate that wait."""
-    rows = _called(connection, "call, number, tokens, probe, starts", waiting)
-    granted = {
-        call: Granted(permit, starts - now)
-        for call, number, tokens, probe, starts in rows
-        if (permit := permit_of(call, number, tokens, probe)) is not None
-    }
+    rows = _called(connection, PERMIT, waiting)
+    granted = {permit.call: Granted(permit, permit.at - now) for row in rows if (permit := permit_of(*row)) is not None}
     there = {row[0] for row in rows}
     return Turns(granted, [call for call in waiting if call not in there], due - now, head == gate)
 
 
-def permit_of(call: str, number: int | None, tokens: float, probe: int) -> Pass | None:
+def permit_of(call: str, number: int | None, tokens: float, probe: int, starts: float) -> Pass | None:
     """Return the permit of a call that was let in."""
-    return None if number is None else Pass(number, tokens, bool(probe), call)
+    return None if number is None else Pass(number, tokens, bool(probe), starts, call)
 
 
 def _called(connection: SQLConnection, columns: str, calls: Collection[str]) -> list[tuple[Any, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...models.wrappers.rate_limit import AccountLimits
 from ..store import SQLConnection
-from .calls import permit_of
+from .calls import PERMIT, permit_of
 
 # Seconds for which a gate is taken to be alive, and which it has to say that it is when it is suspected.
 LEASE = 9.0
@@ -37,7 +37,7 @@ def renewed(connection: SQLConnection, account: str, gate: str, pace: AccountLim
     for name in dead:
         del expiries[name]
         connection.execute("DELETE FROM limit_gates WHERE gate = ?", (name,))
-        query = "SELECT call, number, tokens, probe FROM limit_calls WHERE gate = ?"
+        query = f"SELECT {PERMIT} FROM limit_calls WHERE gate = ?"  # noqa: S608
         for row in connection.execute(query, (name,)).fetchall():
             if (permit := permit_of(*row)) is not None:
                 pace.ended(permit, now)

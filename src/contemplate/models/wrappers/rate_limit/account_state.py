@@ -59,7 +59,7 @@ class AccountState(Data):
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A permit for one call, with the tokens reserved for it. A `probe` tests whether a pause is over.
+    """A permit for one call, with the tokens reserved for it, and `at` what time. A `probe` tests if a pause is over.
 
     `call` is what the call is named where other processes use the account.
     """
@@ -67,4 +67,5 @@ class Pass:
     number: int
     tokens: float
     probe: bool
+    at: float
     call: str = ""

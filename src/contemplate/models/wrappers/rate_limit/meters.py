@@ -43,9 +43,13 @@ class Bucket:
         return missing * MINUTE / self.capacity if missing > self.capacity * ROUNDING else 0.0
 
     def take(self, amount: float, now: float) -> None:
-        """Take `amount`; a negative one gives back what was not needed."""
+        """Take `amount`."""
         self._fill(now)
-        self.level = min(self.capacity, self.level - amount)
+        self.level -= amount
+
+    def give_back(self, amount: float, at: float) -> None:
+        """Give back of what was taken `at` a time what was not needed."""
+        self.level = min(self.capacity, self.level + amount)
 
     def _fill(self, now: float) -> None:
         if now > self._at:
@@ -93,17 +97,20 @@ class Minute:
         return self._span
 
     def take(self, amount: float, now: float) -> None:
-        """Take `amount`; a negative one gives back what was not needed."""
+        """Take `amount`."""
         self._forget(now)
-        # Given back from what was taken last, so that nothing is allowed too early.
-        while amount < 0 and self._taken:
-            at, taken = self._taken.pop()
-            self._sum -= taken
-            amount += taken
-            now = at
         if amount > 0:
             self._taken.append((now, amount))
             self._sum += amount
+
+    def give_back(self, amount: float, at: float) -> None:
+        """Give back of what was taken `at` a time what was not needed: what others took counts as long as before."""
+        for place, (when, taken) in enumerate(self._taken):
+            if at <= when < at + STEP and amount > 0:
+                given = min(amount, taken)
+                self._taken[place] = (when, taken - given)
+                self._sum -= given
+                amount -= given
 
     def _forget(self, now: float) -> None:
         while self._taken and self._taken[0][0] + self._span <= now + CLOCK_SECONDS:

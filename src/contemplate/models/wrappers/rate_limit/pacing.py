@@ -60,7 +60,7 @@ class AccountLimits:
         self.tokens.take(tokens, now)
         if self._in_doubt:
             self._paused_until = now + LONGEST_PAUSE
-        return Pass(self.window.enter(), tokens, probe=self._in_doubt)
+        return Pass(self.window.enter(), tokens, probe=self._in_doubt, at=now)
 
     def heard(self, permit: Pass) -> None:
         """Note that the answer has begun: if the call is a probe, the pause is over."""
@@ -72,7 +72,8 @@ class AccountLimits:
         self.heard(permit)
         self.window.answered()
         self.requests.take(calls - 1, now)
-        self.tokens.take(tokens - permit.tokens, now)
+        self.tokens.take(max(0.0, tokens - permit.tokens), now)
+        self.tokens.give_back(max(0.0, permit.tokens - tokens), permit.at)
 
     def refused(self, permit: Pass, now: float, retry_after: float | None) -> bool:
         """End a call that was refused for the rate limit, and return whether it was one too many beside others.
@@ -80,7 +81,7 @@ class AccountLimits:
         Providers count such requests, but not their tokens.
         """
         self.window.refused(permit.number)
-        self.tokens.take(-permit.tokens, now)
+        self.tokens.give_back(permit.tokens, permit.at)
         if retry_after is not None:
             self._paused_until = max(self._paused_until, now + min(retry_after, LONGEST_PAUSE))
             self._in_doubt = self._in_doubt or retry_after > LONGEST_PAUSE
@@ -94,6 +95,6 @@ class AccountLimits:
 
     def unused(self, permit: Pass, now: float) -> None:
         """Give back the permit of a call that was never made."""
-        self.requests.take(-1, now)
-        self.tokens.take(-permit.tokens, now)
+        self.requests.give_back(1, permit.at)
+        self.tokens.give_back(permit.tokens, permit.at)
         self.ended(permit, now)
