@@ -1,19 +1,21 @@
 """What a journal costs: `python -m benchmarks.cluster_overhead --journal postgresql://HOST/DATABASE`.
 
-Many contemplations at once, of scripted calls that take their time, without a journal, with one in a file, and with
-the one that is named; in turns, so that whatever else the machine does is the same for all. Ratios are those of the
-seconds of the whole load, the median of the rounds.
+Many contemplations at once, of scripted calls that take their time, without a journal, with one in a file, with the
+one that is named, and submitted to a worker, another process; in turns, so that whatever else the machine does is the
+same for all. Ratios are those of the seconds of the whole load, the median of the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from operator import truediv
 from statistics import median
 from typing import NamedTuple
 from uuid import uuid4
@@ -21,6 +23,7 @@ from uuid import uuid4
 import anyio
 
 from contemplate import Contemplator, Limits, Message, RunContext, Task, TaskResult, Usage
+from contemplate.cluster import Client, register, work
 from contemplate.journal import Journal, open_journal
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse
 
@@ -89,6 +92,40 @@ async def seconds_of(load: Load, journal: Journal | None) -> float:
     return time.perf_counter() - began
 
 
+async def seconds_at_worker(load: Load, address: str) -> float:
+    """How long a load takes that a worker carries out."""
+    async with Client(address) as client:
+        began = time.perf_counter()
+
+        async def ask(number: int) -> None:
+            await (await client.submit(f"What of {number}?", mind=str(load))).result()
+
+        async with anyio.create_task_group() as group:
+            for number in range(load.contemplations):
+                group.start_soon(ask, number)
+        return time.perf_counter() - began
+
+
+@contextmanager
+def worker_at(address: str) -> Iterator[None]:
+    """Let a worker, in another process, carry out all loads in the block."""
+    command = [sys.executable, "-m", "benchmarks.cluster_overhead", "--work", "--journal", address]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.terminate()
+
+
+def be_worker(address: str) -> None:
+    """Carry out loads until SIGTERM."""
+    for load in LOADS:
+        register(str(load), mind_of(load, None))
+    work([str(load) for load in LOADS], journal=address, concurrency=max(each.contemplations for each in LOADS))
+
+
 def bytes_of(journal: Journal) -> float:
     """What a journal in PostgreSQL stores for each call, in bytes, with its indexes."""
     size = "SELECT sum(pg_total_relation_size(tablename::regclass)) FROM pg_tables WHERE schemaname = current_schema()"
@@ -103,20 +140,21 @@ def bytes_of(journal: Journal) -> float:
 
 def main(name: str, loads: tuple[Load, ...], rounds: int) -> None:
     """Print a row for each load."""
-    print("| load | plain, calls/s | SQLite | PostgreSQL |")
-    print("|---|--:|--:|--:|")
-    with tempfile.TemporaryDirectory() as folder:
-        remote = open_journal(name)
+    print("| load | plain, calls/s | SQLite | PostgreSQL | PostgreSQL and a worker |")
+    print("|---|--:|--:|--:|--:|")
+    with tempfile.TemporaryDirectory() as folder, worker_at(name):
+        remote, local = open_journal(name), Journal(f"{folder}/runs.db")
         for load in loads:
-            ways = {"plain": None, "SQLite": Journal(f"{folder}/runs.db"), "PostgreSQL": remote}
-            taken: dict[str, list[float]] = {way: [] for way in ways}
-            for _ in range(rounds):
-                for way, journal in ways.items():
-                    taken[way].append(anyio.run(seconds_of, load, journal))
-            plain = taken["plain"]
-            ratio = {way: median(map(truediv, each, plain)) for way, each in taken.items()}
-            rate = load.contemplations * load.calls / median(plain)
-            print(f"| {load} | {rate:.0f} | {ratio['SQLite']:.2f} | {ratio['PostgreSQL']:.2f} |", flush=True)
+            ways: tuple[Callable[[], Awaitable[float]], ...] = (
+                partial(seconds_of, load, None),
+                partial(seconds_of, load, local),
+                partial(seconds_of, load, remote),
+                partial(seconds_at_worker, load, name),
+            )
+            taken = [[anyio.run(way) for way in ways] for _ in range(rounds)]
+            rate = load.contemplations * load.calls / median(seconds[0] for seconds in taken)
+            ratios = (f"{median(seconds[way] / seconds[0] for seconds in taken):.2f}" for way in range(1, len(ways)))
+            print(f"| {load} | {rate:.0f} | {' | '.join(ratios)} |", flush=True)
         print(f"\n{bytes_of(remote):.0f} bytes for each call in PostgreSQL")
         remote.close()
 
@@ -126,5 +164,9 @@ if __name__ == "__main__":
     parser.add_argument("--journal", required=True, help="such as postgresql://HOST/DATABASE?schema=measured")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--loads", type=int, nargs="+", default=[0, 1, 2], help="which of the loads")
+    parser.add_argument("--work", action="store_true", help="be the worker of another such process")
     options = parser.parse_args()
+    if options.work:
+        be_worker(options.journal)
+        raise SystemExit
     main(options.journal, tuple(LOADS[number] for number in options.loads), options.rounds)

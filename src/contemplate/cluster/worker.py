@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
@@ -28,6 +27,7 @@ from ..errors import (
 from ..journal.entries import Status
 from ..journal.patience import in_thread
 from ..options import ResumeOptions, RunOptions
+from ..views.printable import print_line
 from .cluster_status import workers_and_queues
 from .engine.executor import Executor
 from .engine.run_queue import RunQueue
@@ -46,11 +46,6 @@ GRACE_SECONDS = 10.0
 AGAIN_SECONDS = 0.5
 
 
-def _print_line(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 @checked_arguments
 def work(
     minds: str | Sequence[str],
@@ -59,7 +54,7 @@ def work(
     concurrency: int = CONCURRENCY,
     drain_seconds: float = DRAIN_SECONDS,
     metrics: str | None = None,
-    announce: Callable[[str], None] = _print_line,
+    announce: Callable[[str], None] = print_line,
 ) -> None:
     """Carry out runs that clients submit, until SIGINT or SIGTERM.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -22,6 +21,7 @@ from ..models import Model, resolve
 from ..modes import Mode
 from ..prompts import DEFAULTS, Prompts
 from ..redaction import redact
+from ..views.printable import print_line
 from .active_runs import ActiveRuns
 from .announced_server import AnnouncedServer, listen
 from .app import build_app, keep_open
@@ -48,11 +48,6 @@ _ALIASES = {"claude-*haiku*": "contemplate-instant", "claude-*": "contemplate"}
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
-def _print_line(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 def serve(
     model: str | Model | None = None,
     host: str = "127.0.0.1",
@@ -64,7 +59,7 @@ def serve(
     prompts: Prompts = DEFAULTS,
     journal: str | Journal | None = None,
     allow_remote: bool = False,
-    announce: Callable[[str], None] = _print_line,
+    announce: Callable[[str], None] = print_line,
 ) -> None:
     """Serve `model` in each mode, or `minds`, until SIGINT or SIGTERM.
 
