@@ -151,6 +151,26 @@ async def test_a_batch_goes_on_after_its_client_was_killed(
     assert Counter(question for _, _, question in on_stage.asked()) == dict.fromkeys(questions, 1)
 
 
+async def test_a_database_that_crashes_in_the_middle_of_a_batch_costs_no_call(
+    workers: str, postgres: PostgresServer, on_stage: Stage
+) -> None:
+    questions = [f"wait 0 {i}" if i in (1, 4) else f"question {i}" for i in range(14)]
+    done: list[BatchResult[Any]] = []
+    with anyio.fail_after(PATIENCE):
+        async with Client(workers) as client:
+            async for each in client.map(questions, mind="voters", concurrency=4, **ONE):
+                done.append(each)
+                if len(done) == 5:
+                    # Some are answered, some are asked, some are in the queue, and some not yet.
+                    await until(lambda: {"wait 0 1", "wait 0 4"} <= {question for _, _, question in on_stage.asked()})
+                    await anyio.to_thread.run_sync(postgres.stop)
+                    on_stage.open()
+                    await anyio.to_thread.run_sync(postgres.start)
+    assert [(each.error, each.output) for each in done] == [(None, "answer 0")] * len(questions)
+    assert sorted(each.index for each in done) == list(range(len(questions)))
+    assert Counter(question for _, _, question in on_stage.asked()) == dict.fromkeys(questions, 1)
+
+
 @pytest.mark.parametrize("closed", ["batch", "client"])
 async def test_whoever_leaves_cancels_what_he_has_submitted(
     workers: str, on_stage: Stage, anyio_backend: str, closed: str
