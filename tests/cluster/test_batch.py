@@ -16,7 +16,7 @@ from contemplate.cluster.engine.run_queue import RunQueue
 from contemplate.cluster.roster import this_worker
 from contemplate.cluster.submission import Submission
 from contemplate.cluster.window import LEAST, MOST, TIMES, BatchWindow
-from contemplate.errors import BatchStopped, ClusterError, ConfigurationError, RunCancelled
+from contemplate.errors import BatchStopped, ClusterBusy, ClusterError, ConfigurationError, RunCancelled
 from contemplate.journal.following import statuses_of
 
 from ..patience import PATIENCE
@@ -88,9 +88,9 @@ async def test_no_more_are_in_the_queue_than_was_said(
 ) -> None:
     submit, submitted, most, fetched = RunQueue.submit, list[str](), 0, 0
 
-    def counted(self: RunQueue, run: str, asked: Submission) -> bool:
+    def counted(self: RunQueue, run: str, asked: Submission, by: str) -> bool:
         nonlocal most
-        done = submit(self, run, asked)
+        done = submit(self, run, asked, by)
         submitted.append(run)
         answered = statuses_of(client._link.journal, submitted)
         most = max(most, sum(answered.get(each) != "answered" for each in submitted))
@@ -151,6 +151,26 @@ async def test_a_batch_goes_on_after_its_client_was_killed(
     assert Counter(question for _, _, question in on_stage.asked()) == dict.fromkeys(questions, 1)
 
 
+async def test_a_database_that_crashes_in_the_middle_of_a_batch_costs_no_call(
+    workers: str, postgres: PostgresServer, on_stage: Stage
+) -> None:
+    questions = [f"wait 0 {i}" if i in (1, 4) else f"question {i}" for i in range(14)]
+    done: list[BatchResult[Any]] = []
+    with anyio.fail_after(PATIENCE):
+        async with Client(workers) as client:
+            async for each in client.map(questions, mind="voters", concurrency=4, **ONE):
+                done.append(each)
+                if len(done) == 5:
+                    # Some are answered, some are asked, some are in the queue, and some not yet.
+                    await until(lambda: {"wait 0 1", "wait 0 4"} <= {question for _, _, question in on_stage.asked()})
+                    await anyio.to_thread.run_sync(postgres.stop)
+                    on_stage.open()
+                    await anyio.to_thread.run_sync(postgres.start)
+    assert [(each.error, each.output) for each in done] == [(None, "answer 0")] * len(questions)
+    assert sorted(each.index for each in done) == list(range(len(questions)))
+    assert Counter(question for _, _, question in on_stage.asked()) == dict.fromkeys(questions, 1)
+
+
 @pytest.mark.parametrize("closed", ["batch", "client"])
 async def test_whoever_leaves_cancels_what_he_has_submitted(
     workers: str, on_stage: Stage, anyio_backend: str, closed: str
@@ -179,6 +199,31 @@ async def test_whoever_leaves_cancels_what_he_has_submitted(
     found = await by_workers(workers, questions, name=name)
     assert [each.error for each in found] == [None] * 8
     assert Counter(question for _, _, question in on_stage.asked())["quick"] == 1
+
+
+async def test_whoever_leaves_cancels_what_was_submitted_without_his_knowing(
+    workers: str, on_stage: Stage, anyio_backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is lost when the run is in the queue, and it is submitted a second time."""
+    name, enqueue, lost = f"lost-{anyio_backend}", RunQueue._enqueue, set[str]()
+
+    def losing(self: RunQueue, run: str, *asked: Any) -> bool:
+        done = enqueue(self, run, *asked)
+        if run not in lost:
+            lost.add(run)
+            raise ClusterBusy("the connection is lost")
+        return done
+
+    monkeypatch.setattr(RunQueue, "_enqueue", losing)
+    items = [BatchItem("quick", id="a"), BatchItem("wait 0", id="b")]
+    with anyio.fail_after(PATIENCE):
+        async with Client(workers) as client:
+            batch = client.map(items, mind="voters", name=name, concurrency=2, **ONE)
+            assert (await anext(batch)).id == "a"
+            await until(lambda: len(on_stage.asked()) == 2)
+            await batch.aclose()
+            assert await client.handle(f"{name}.b").state() == "cancelled"
+    assert lost == {f"{name}.a", f"{name}.b"}
 
 
 async def test_a_question_that_stands_twice_is_one_run(workers: str, on_stage: Stage, anyio_backend: str) -> None:

@@ -123,12 +123,24 @@ def test_what_goes_on_or_waits_is_not_over() -> None:
     for status in get_args(Status):
         journal.save(record(status, status, 31))
     journal.save(record("young", "answered", 29))
-    with journal.hold("failed"):
+    with journal.hold("failed"), journal.hold("running"):
         assert prune(journal, 30 * DAY) == 3
     assert set(journal.run_ids()) == {"running", "suspended", "damaged", "young", "failed"}
     assert prune(journal, 0, dry_run=True) > 0
     with pytest.raises(ConfigurationError, match="older_than=-0.5 is below 0"):
         prune(journal, -0.5)
+
+
+def test_what_nobody_carries_out_any_more_is_over(opened: Opened) -> None:
+    journal, other = opened(), opened()
+    for run_id in "killed", "going on":
+        journal.save(record(run_id, "running", 31))
+    with other.hold("going on"):
+        assert prune(journal, 30 * DAY, dry_run=True) == 1
+        with journal.hold("killed"):
+            pass
+        assert prune(journal, 30 * DAY) == 1
+        assert journal.run_ids() == ["going on"]
 
 
 def test_on_the_command_line(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:

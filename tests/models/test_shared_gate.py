@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from math import inf
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import pytest
@@ -23,6 +26,7 @@ from contemplate.models.wrappers.rate_limit import (
     Pass,
     Turns,
     exchange_thread,
+    shared_gate,
 )
 from contemplate.models.wrappers.rate_limit.shared_gate import SharedGate
 
@@ -301,13 +305,39 @@ async def test_a_process_that_ends_waits_until_what_ended_is_told() -> None:
     assert [end.how for end in told.ends] == ["ended"]
 
 
-@pytest.mark.parametrize("window", [True, False])
-async def test_a_turn_that_is_long_over_is_given_back_where_any_minute_counts(window: bool) -> None:
+@pytest.mark.parametrize(
+    ("window", "late", "again"), [(True, 2 * LATE_START, 1), (False, 2 * LATE_START, 0), (False, Told.lease + 1, 1)]
+)
+async def test_a_turn_that_is_long_over_is_given_back_where_it_may_be_lost(
+    window: bool, late: float, again: int
+) -> None:
+    """Where what starts in any minute is counted, it is soon; else when others may have been given the place."""
     told = Told(room=2)
-    told.seconds = -2 * LATE_START
+    told.seconds = -late
     gate = SharedGate(told, "us", Allowed(requests=5, window=window))
     permit = await gate.enter(None, asking())
     assert permit.call == told.granted[-1]
-    assert len(told.granted) == 1 + window
+    assert len(told.granted) == 1 + again
     gate.ended(permit)
-    await until(lambda: [end.how for end in told.ends] == ["unused"] * window + ["ended"])
+    await until(lambda: [end.how for end in told.ends] == ["unused"] * again + ["ended"])
+
+
+async def test_who_stood_still_while_he_was_told_takes_his_turn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, stood_still = Told(room=2), 0.0
+    exchange = told.exchange
+
+    def stands_still(*given: Any) -> Exchanged:
+        nonlocal stood_still
+        exchanged = exchange(*given)
+        stood_still = 2 * told.lease
+        return exchanged
+
+    monkeypatch.setattr(told, "exchange", stands_still)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + stood_still)
+    for module in exchange_thread, shared_gate:
+        monkeypatch.setattr(module, "time", clock)
+    gate = gate_of(told)
+    permit = await gate.enter(None, asking())
+    assert permit.call == told.granted[1]
+    gate.ended(permit)
+    await until(lambda: sorted(end.how for end in told.ends) == ["ended", "unused"])

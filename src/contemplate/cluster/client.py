@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from typing import Any, Self, Unpack
+from uuid import uuid4
 
 from ..arguments import checked_arguments
 from ..batch.items import BatchResult
@@ -78,7 +79,7 @@ class Client:
         """
         run_id = run_id or new_run_id()
         asked = submission_of(mind or await self._only_mind(), question, run_id, options, self._link.journal)
-        await self._link.call(self._submit, run_id, asked)
+        await self._put(run_id, asked)
         await self._link.look_out(asked.mind)
         return self.handle(run_id)
 
@@ -212,20 +213,23 @@ class Client:
         return answered_by_workers(questions, named, rules, options, self._link, self._put, grows=concurrency is None)
 
     async def _put(self, run_id: str, asked: Submission) -> bool:
-        return await self._link.call(self._submit, run_id, asked)
+        return await self._link.call(self._submit, run_id, asked, uuid4().hex)
 
-    def _submit(self, run_id: str, asked: Submission) -> bool:
-        """Put a run into the queue, unless it is there, or answered; return whether that was done."""
-        if self._link.queue.submit(run_id, asked):
+    def _submit(self, run_id: str, asked: Submission, by: str) -> bool:
+        """Put a run into the queue, unless it is there, or answered; return whether that was done, now or before."""
+        if self._link.queue.submit(run_id, asked, by):
             return True
         before = self._link.queue.run(run_id, with_question=True)
+        if before is not None and before.by == by:
+            # The connection was lost before it was known.
+            return True
         record = self._link.journal.load(run_id)
         if _differs(asked, record or (None if before is None else before.asked)):
             raise another_question(run_id)
         answered = record is not None and record.status == "answered"
         again = before is None or before.state == "cancelled" or (before.state == "over" and not answered)
         if again:
-            self._link.queue.submit_again(run_id, asked)
+            self._link.queue.submit_again(run_id, asked, by)
         return again
 
 

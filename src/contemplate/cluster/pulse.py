@@ -26,7 +26,7 @@ from .site import THE_DATABASE, Site
 
 
 class Pulse:
-    """The heartbeat of a worker: `enroll`, `start`, `stop`.
+    """The heartbeat of a worker: `enroll`, `start`, `stop`, and `close` in any case.
 
     Args:
         site: the database.
@@ -99,9 +99,13 @@ class Pulse:
             # Then the others find out by themselves.
             self._outage.failed(error)
         finally:
-            self._close()
-            self._wake.close()
-            self._woken.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close what is open, also if it was never started."""
+        self._close()
+        self._wake.close()
+        self._woken.close()
 
     def _beat_on(self) -> None:
         due = monotonic()

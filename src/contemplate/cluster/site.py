@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,9 @@ NETWORK: dict[str, Any] = {
 }
 
 THE_DATABASE = "the cluster's database"
+# What is there from the first worker's first moment on: its table, and that of runs in the queues. All else in which
+# runs are is made in the seconds after it.
+_MADE_FIRST = re.compile(r"\b(workers|workflow_status)\b")
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,22 @@ def told_as_ours(site: Site, *, known: bool = True) -> Iterator[None]:
 
 def cluster_error(site: Site, error: BaseException, *, known: bool = True) -> ClusterError:
     """Return what an error of the database means for a cluster: a `ClusterBusy` if it may pass."""
-    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.InvalidSchemaName):
+    if isinstance(error, psycopg.errors.InvalidSchemaName) or _is_first(error):
         return ClusterError(
             f"no worker has ever run on {site.name}", hint="start one first: contemplate worker app:mind --journal ..."
+        )
+    if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+        return ClusterBusy(
+            f"the tables of queues on {site.name} are just being made, or are those of an older version",
+            hint="start a worker of this version, which makes them",
         )
     said = f"cluster on {site.name}: {in_a_line(error) or type(error).__name__}"
     if not isinstance(error, psycopg.Error):
         return ClusterError(said)
     return (ClusterBusy if passes(error, known=known) else ClusterError)(said, hint=hint_for(error))
+
+
+def _is_first(error: BaseException) -> bool:
+    """Return whether a table is missing that is made first."""
+    said = error.diag.message_primary if isinstance(error, psycopg.errors.UndefinedTable) else None
+    return _MADE_FIRST.search(said or "") is not None

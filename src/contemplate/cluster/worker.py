@@ -151,10 +151,13 @@ class Worker:
             JournalError: the journal cannot be read.
         """
         loop = asyncio.get_running_loop()
-        await in_thread(self._journal.load, "")
 
         def end(runs: Collection[str]) -> None:
             loop.call_soon_threadsafe(self._interrupt, runs)
+
+        async def close() -> None:
+            with anyio.CancelScope(shield=True):
+                await in_thread(self._journal.close)
 
         queue = RunQueue(self._site)
         executor = Executor(
@@ -168,7 +171,10 @@ class Worker:
             end,
         )
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(close)
             stack.callback(queue.close)
+            stack.callback(pulse.close)
+            await in_thread(self._journal.load, "")
             if self._metrics_at is not None:
                 self._metrics = WorkerMetrics(
                     lambda: self.info, lambda: pulse.takeovers, lambda: workers_and_queues(self._site, queue)[1]

@@ -12,8 +12,9 @@ from .journal import Journal
 from .patience import PATIENCE
 from .store import SQLConnection, Value
 
-# Those that go on, or wait for a decision, are not over, however old they are.
-OVER: tuple[Status, ...] = ("answered", "partial", "failed", "interrupted")
+# Those that wait for a decision are not over, however old they are; nor are those that go on, which somebody has: the
+# others that are "running" were their process's, which died.
+OVER: tuple[Status, ...] = ("answered", "partial", "failed", "interrupted", "running")
 RUNS_AT_ONCE = 500
 PARTS_AT_ONCE = 500
 # What is written with calls, in this order.
@@ -22,7 +23,7 @@ TOUCHED = ("parts", "calls")
 
 @checked_arguments
 def prune(journal: Journal, older_than: float, *, dry_run: bool = False) -> int:
-    """Delete runs that are over, and return how many.
+    """Delete runs that are over, and return how many. Those whose process was killed are, once nobody has them.
 
     What is deleted is asked anew if it is asked again, also by batches and comparisons. A file does not get smaller:
     its room is used for what comes later.
@@ -40,18 +41,18 @@ def prune(journal: Journal, older_than: float, *, dry_run: bool = False) -> int:
         raise ConfigurationError(f"older_than={older_than:g} is below 0", hint="seconds, such as 30 * 86_400")
     before = journal.store.read(journal.store.now, PATIENCE) - older_than
     found = [run_id for status in OVER for run_id in _over(journal, status, before)]
-    if dry_run or not found:
-        return len(found)
-    deleted = sum(_delete(journal, some, before) for some in _batches(found, RUNS_AT_ONCE))
-    _delete_parts(journal)
+    deleted = sum(_delete(journal, some, before, dry_run) for some in _batches(found, RUNS_AT_ONCE))
+    if deleted and not dry_run:
+        _delete_parts(journal)
     return deleted
 
 
-def _delete(journal: Journal, run_ids: Sequence[str], before: float) -> int:
+def _delete(journal: Journal, run_ids: Sequence[str], before: float, dry_run: bool) -> int:
+    # Only who takes a run knows that nobody has it.
     with journal.hold_free(run_ids) as mine:
         # Until they were taken, somebody may have gone on with them.
         still = [run_id for status in OVER for run_id in _over(journal, status, before, mine)] if mine else []
-        if still:
+        if still and not dry_run:
             journal.store.write(partial(_delete_rows, journal, still), PATIENCE, still)
         return len(still)
 

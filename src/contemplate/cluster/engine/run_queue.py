@@ -43,6 +43,7 @@ class QueuedRun:
         worker: the worker that has it, or had it last; None if none ever did.
         asked: what was asked; None if that was not wanted.
         error: with what it ended, if that is not in the journal.
+        by: the mark of whoever submitted it.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class QueuedRun:
     worker: str | None
     asked: Submission | None = None
     error: ErrorInfo | None = None
+    by: str = ""
 
 
 class QueueStatus(Data):
@@ -96,14 +98,17 @@ class RunQueue:
         self._client.destroy()
         self._pool.dispose()
 
-    def submit(self, run_id: str, asked: Submission) -> bool:
-        """Put a run into the queue of its contemplator; return False if there is one of that id, and change nothing."""
-        return self._enqueue(run_id, asked)
+    def submit(self, run_id: str, asked: Submission, by: str = "") -> bool:
+        """Put a run into the queue of its contemplator; return False if there is one of that id, and change nothing.
 
-    def submit_again(self, run_id: str, asked: Submission) -> bool:
+        `by` is a mark by which whoever asks finds out later whether the run is his own.
+        """
+        return self._enqueue(run_id, asked, by)
+
+    def submit_again(self, run_id: str, asked: Submission, by: str = "") -> bool:
         """Do so with one that is over, or was cancelled, too; in one step, so that it is never out of the queue."""
         # What it was is in the journal. So a run is one workflow, by one name, however often it goes on.
-        return self._enqueue(run_id, asked, self._sql("forget.sql"))
+        return self._enqueue(run_id, asked, by, self._sql("forget.sql"))
 
     def run(self, run_id: str, *, with_question: bool = False) -> QueuedRun | None:
         """Return a run; None if it was never submitted, or was removed."""
@@ -178,12 +183,13 @@ class RunQueue:
         with working(self._site), self._pool.begin() as connection:
             return int(connection.execute(self._sql("forget.sql"), {"runs": list(run_ids)}).scalar() or 0)
 
-    def _enqueue(self, run_id: str, asked: Submission, *before: sqlalchemy.TextClause) -> bool:
+    def _enqueue(self, run_id: str, asked: Submission, by: str, *before: sqlalchemy.TextClause) -> bool:
         options: EnqueueOptions = {
             "queue_name": asked.mind,
             "workflow_name": WORKFLOW,
             "workflow_id": run_id,
             "workflow_id_reuse_policy": "reject",
+            "authenticated_user": by,
         }
         with working(self._site):
             try:
@@ -221,4 +227,5 @@ def _queued_run(found: WorkflowStatus) -> QueuedRun:
         worker=found.executor_id,
         asked=asked,
         error=ErrorInfo.model_validate(output) if isinstance(output, dict) else None,
+        by=found.authenticated_user or "",
     )

@@ -13,7 +13,7 @@ from ....errors import JournalBusy, JournalError
 from ....redaction import redact
 from .account_state import Allowed
 from .line import Line
-from .shared_accounts import End, Join, News, SharedAccounts, Turns
+from .shared_accounts import LATE_START, End, Join, News, SharedAccounts, Turns
 from .waiting_call import WaitingCall
 
 # Seconds for which a journal that is away is waited for, for how long it is tried, and what is between two tries.
@@ -119,7 +119,8 @@ class ExchangeThread:
                 if exchanges:
                     self._exchange()
                 else:
-                    self._see(self._accounts.look(self._account, self._gate, self._waiting(), TRY))
+                    asked = time.monotonic()
+                    self._see(self._accounts.look(self._account, self._gate, self._waiting(), TRY), asked)
             except Exception as error:
                 self._fail(error)
 
@@ -157,7 +158,8 @@ class ExchangeThread:
                 tuple(self._ends[:ENDS]),
                 tuple(self._known),
             )
-            self._soonest = time.monotonic() + self._gates / EXCHANGES
+            asked = time.monotonic()
+            self._soonest = asked + self._gates / EXCHANGES
         exchanged = self._accounts.exchange(self._account, self._gate, news, TRY)
         if self._says_so:
             # Else others would wait until this process is known to be dead. What is registered last is called first:
@@ -168,15 +170,18 @@ class ExchangeThread:
             self._renew = time.monotonic() + self._accounts.lease / 3
             self.out, self._gates = exchanged.out, exchanged.gates
             del self._ends[: len(news.ends)]
-            self._see(exchanged.turns)
+            self._see(exchanged.turns, asked)
             for join in news.joins:
                 if (call := self._known.get(join.call)) is not None:
                     call.told = True
                     call.wake()
             self._changed.notify_all()
 
-    def _see(self, turns: Turns) -> None:
-        """Let those go on whose turn it is."""
+    def _see(self, turns: Turns, asked: float) -> None:
+        """Let those go on whose turn it is, as it was some time after `asked`: this process may have stood still since.
+
+        For a lease after that, it surely has the places that it has.
+        """
         now = time.monotonic()
         with self._changed:
             self._away = inf
@@ -185,6 +190,9 @@ class ExchangeThread:
                 # Of one that has left meanwhile, that is told next.
                 if (call := self._known.pop(name, None)) is not None:
                     call.permit, call.starts = granted.permit, now + granted.seconds
+                    call.latest = asked + granted.seconds + self._accounts.lease
+                    if self._allowed.window:
+                        call.latest = min(call.latest, call.starts + LATE_START)
                     self._in_flight.add(name)
                     call.wake()
             for name in turns.lost:

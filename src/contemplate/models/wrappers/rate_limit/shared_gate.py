@@ -14,7 +14,7 @@ from ...base import ModelRequest, ModelResponse, RunMark
 from .account_state import LONGEST_PAUSE, Allowed, Pass
 from .exchange_thread import ExchangeThread
 from .gate import UsualOutput
-from .shared_accounts import LATE_START, End, SharedAccounts
+from .shared_accounts import End, SharedAccounts
 from .waiting_call import WaitingCall
 
 
@@ -38,7 +38,7 @@ class SharedGate:
         """Wait for a turn, and return the permit."""
         tokens = self._output.estimate(request)
         call, permit = await self._turn(run, tokens, request)
-        if self.allowed.window and time.monotonic() > call.starts + LATE_START:
+        if time.monotonic() > call.latest:
             # As the process, or its event loop, stood still: others may start in its place by now. Once, as one that
             # always does so would never start anything.
             self._thread.leave(call)

@@ -22,7 +22,7 @@ class WaitingCall:
 
     Attributes:
         permit: is there when its turn has come.
-        starts: when it may start, by `time.monotonic`.
+        starts, latest: when it may start, and until when, by `time.monotonic`.
         error: why its turn will not come.
         seen: set when it is known whether it has to wait.
         over: set when it need not wait any more.
@@ -32,6 +32,7 @@ class WaitingCall:
     tokens: float
     permit: Pass | None = None
     starts: float = -inf
+    latest: float = inf
     error: JournalError | None = None
     told: bool = False
     name: str = field(default_factory=lambda: uuid4().hex)
