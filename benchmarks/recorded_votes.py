@@ -12,7 +12,7 @@ import os
 import random
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -100,11 +100,8 @@ class Measured:
 def count(question: Question, seeds: int) -> Tries:
     """Vote on a question in `seeds` orders: in full, and with each stop: exact, Beta, certificate."""
     total = Tries()
-    given = [sample.answer for sample in question.samples]
-    arrivals = list(range(len(given)))
-    for seed in range(seeds):
-        rng = random.Random(f"{seed}:{question.id}")
-        rng.shuffle(given)
+    arrivals = list(range(len(question.samples)))
+    for given, rng in _orders(question, seeds):
         winner, used = _beta(given, rng)
         total.beta_right += winner in question.right
         total.beta_used += used
@@ -114,6 +111,22 @@ def count(question: Question, seeds: int) -> Tries:
         total.add(_exact(ballot, [(answer, 1) for answer in given], arrivals, question.right))
         total.add(_certificate(given, ballot, question.right))
     return total
+
+
+def count_beta(question: Question, seeds: int) -> Tries:
+    """The same of the Beta stop alone, in the same orders."""
+    found = [_beta(given, rng) for given, rng in _orders(question, seeds)]
+    right = sum(winner in question.right for winner, _ in found)
+    return Tries(tries=seeds, beta_right=right, beta_used=sum(used for _, used in found))
+
+
+def _orders(question: Question, seeds: int) -> Iterator[tuple[list[str | None], random.Random]]:
+    """Yield the answers in one order after the other, with the chance that is left of it."""
+    given = [sample.answer for sample in question.samples]
+    for seed in range(seeds):
+        rng = random.Random(f"{seed}:{question.id}")
+        rng.shuffle(given)
+        yield given, rng
 
 
 def _certificate(given: Sequence[str | None], full: Ballot, right: frozenset[str]) -> Tries:

@@ -50,7 +50,7 @@ os.environ["CONTEMPLATE_NO_LESSONS"] = "1"
 gc.set_threshold(20_000, 50, 100)
 
 # How long an example takes says how busy the machine is.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=50)
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=30)
 settings.register_profile("thorough", settings.get_profile("any machine"), max_examples=2_000)
 settings.load_profile("any machine")
 

@@ -77,7 +77,7 @@ async def test_an_error_is_a_result_and_ends_nothing() -> None:
 
 
 # Each example is up to thirty runs.
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(data=st.data())
 async def test_the_order_is_kept_and_nothing_is_left_out(data: st.DataObject) -> None:
     number = data.draw(st.integers(0, 30))

@@ -190,7 +190,7 @@ def test_runs_within_a_run_have_its_limit(limit: int, parts: int, wanted: int, s
 
 
 @pytest.mark.parametrize("limit", ["output_tokens", "total_tokens"])
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(count=st.integers(2, 12), wants=st.integers(80, 2000), room=st.floats(1.5, 30))
 async def test_of_attempts_that_do_not_all_fit_fewer_are_whole(limit: str, count: int, wants: int, room: float) -> None:
     most = int(room * (wants + 100))

@@ -19,7 +19,7 @@ from contemplate.models import Limit, ModelRequest
 from contemplate.run.protocols import Aggregator
 from contemplate.testing import ScriptedModel
 
-FEW, MANY = 64, 512
+FEW, MANY = 64, 256
 MOST_GROWTH = 1.02
 
 PACKAGE = str(Path(contemplate.__file__).parent)

@@ -376,7 +376,7 @@ def test_every_event_is_in_the_union() -> None:
 
 
 @pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_round_trip(kind: type[Data], data: st.DataObject) -> None:
     value = data.draw(VALUES[kind])

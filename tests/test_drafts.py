@@ -41,7 +41,7 @@ def damaged(draw: st.DrawFn) -> str:
     return "".join(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @example('{"tasks": [{]{"prompt": "a"}', [20])
 @example('[{"prompt": "a", ]{"prompt": "b"}]', [14, 17])
 @given(GARBAGE | damaged(), st.lists(st.integers(0, 10**6), max_size=8))

@@ -91,7 +91,7 @@ class Mind:
 
 
 @pytest.mark.parametrize("planner", PLANNERS)
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(aggregator=st.sampled_from(sorted(AGGREGATORS)), seed=st.integers(0, 2**16))
 def test_a_run_makes_as_many_calls_as_were_expected(planner: str, aggregator: str, seed: int) -> None:
     model = ScriptedModel(Mind(seed))

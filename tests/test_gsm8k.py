@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 import pytest
@@ -71,6 +72,27 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path / "raw.jsonl.gz"
 
 
+class Asked(NamedTuple):
+    """What models said, and the table of it."""
+
+    raw: Path
+    table: str
+
+
+@pytest.fixture(scope="module")
+def all_asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    """All questions were asked; what was said is only read."""
+    raw = tmp_path_factory.mktemp("all") / "raw.jsonl.gz"
+    return Asked(raw, asked(raw))
+
+
+@pytest.fixture(scope="module")
+def two_asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    """Two questions were asked."""
+    raw = tmp_path_factory.mktemp("two") / "raw.jsonl.gz"
+    return Asked(raw, asked(raw, QUESTIONS[:2]))
+
+
 def asked(
     raw: Path, questions: list[Question] = QUESTIONS, model: Model | None = None, cheap: Model | None = None
 ) -> str:
@@ -94,23 +116,23 @@ def row(table: str, way: str) -> list[str]:
     return found
 
 
-def test_what_was_said_is_counted_again_without_the_model(raw: Path) -> None:
-    table = asked(raw)
+def test_what_was_said_is_counted_again_without_the_model(all_asked: Asked) -> None:
+    table = all_asked.table
     assert row(table, "greedy")[1:3] == ["3", "33.3 %"]
     for way in WAYS.keys() - {"greedy"}:
         assert row(table, way)[1:3] == ["3", "100.0 %"], way
         assert row(table, way)[4] == "+66.7 (-5.9 to +93.9)", way
     assert [row(table, way)[5] for way in ("greedy", VOTE, "code")] == ["1.0", "4.0", "1.0"]
-    assert counted_again(raw) == table
+    assert counted_again(all_asked.raw) == table
 
 
-def test_ways_have_calls_in_common(raw: Path) -> None:
-    asked(raw)
-    own = {name.rpartition(".")[0] for name, _ in measured.read(raw).calls}
+def test_ways_have_calls_in_common(all_asked: Asked) -> None:
+    calls = measured.read(all_asked.raw).calls
+    own = {name.rpartition(".")[0] for name, _ in calls}
     assert {"vote-exact-stop", "greedy", "verify", "verify-by-a-program"} <= own
     # They only count the samples of others, which all agree.
     assert own.isdisjoint({"vote-beta-stop", "vote-certificate-stop", "tournament-of-4", "mixture-of-3"})
-    first = [call.task for name, call in measured.read(raw).calls if name == "verify.2"]
+    first = [call.task for name, call in calls if name == "verify.2"]
     assert first == ["check-1-1-1", "solution-1-2", "check-1-2-1"]
 
 
@@ -124,25 +146,23 @@ def test_rounds_of_two_models_ask_the_cheap_one_where_the_strong_one_agrees_with
     assert counted_again(raw) == table
 
 
-def test_questions_are_not_given_out(raw: Path) -> None:
-    asked(raw)
-    with gzip.open(raw, "rt", encoding="utf-8") as lines:
+def test_questions_are_not_given_out(all_asked: Asked) -> None:
+    with gzip.open(all_asked.raw, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     assert len(rows) > 30
     assert not any("What is" in json.dumps(each) for each in rows)
 
 
-def test_questions_count_up_to_the_first_that_was_not_asked_to_the_end(raw: Path) -> None:
-    table = asked(raw, QUESTIONS[:2])
-    assert [row(table, way)[1] for way in WAYS] == ["2"] * len(WAYS)
-    kept = measured.read(raw)
+def test_questions_count_up_to_the_first_that_was_not_asked_to_the_end(raw: Path, two_asked: Asked) -> None:
+    assert [row(two_asked.table, way)[1] for way in WAYS] == ["2"] * len(WAYS)
+    kept = measured.read(two_asked.raw)
     calls = tuple(call for call in kept.calls if call[0] != "greedy.1")
     measured.write(raw, measured.Kept(kept.runs - {"greedy.1"}, calls))
     assert "| greedy |" not in counted_again(raw)
 
 
-def test_it_goes_on_where_it_was(raw: Path) -> None:
-    asked(raw, QUESTIONS[:2])
+def test_it_goes_on_where_it_was(raw: Path, two_asked: Asked) -> None:
+    shutil.copy(two_asked.raw, raw)
     model = ScriptedModel(sums, name="sums")
     assert row(asked(raw, model=model), "mixed")[1] == "3"
     assert model.requests

@@ -202,9 +202,8 @@ async def test_programs_can_use_them(over_http: OverHttp) -> None:
     assert "add(a: integer, b: integer = ...): Add two numbers." in model.requests[0].messages[-1].text
 
 
-@ways
-async def test_what_fails_is_told_to_the_model(make: Make) -> None:
-    refused, wrong = await told(make(), ("refuse", {}), ("add", {"a": "x"}))
+async def test_what_fails_is_told_to_the_model(over_http: OverHttp) -> None:
+    refused, wrong = await told(over_http.tools(), ("refuse", {}), ("add", {"a": "x"}))
     assert refused == "The tool failed. ToolError: no such row; key [secret]"
     assert wrong.startswith("The tool failed. ToolError: ")
     assert "valid integer" in wrong

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +21,7 @@ from contemplate.testing.faulty import ChatAnswer, Exchange, HttpError, Reply, S
 
 from .. import processes
 from ..patience import PATIENCE
-from .asking import MERGED, NOWHERE, command, contemplating, here, merges, model, on_terminal, run_fresh
+from .asking import MERGED, NOWHERE, command, contemplating, here, merges, model, on_terminal, run, run_fresh
 
 
 def no_merging(exchange: Exchange) -> Reply | str:
@@ -208,6 +209,7 @@ def test_no_more_calls_at_once_than_were_allowed() -> None:
     assert all(earlier[1] <= later[0] for earlier, later in itertools.pairwise(times))
 
 
+NO_DATABASE = ["--journal", "postgresql://127.0.0.1:1/x"]
 WITHOUT = """
 import sys
 sys.modules.update(dict.fromkeys({missing}))
@@ -217,20 +219,31 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(
-    ("missing", "arguments", "hint"),
+    ("start", "missing", "arguments", "hint"),
     [
-        ("xllamacpp", ["ask", "x"], "contemplate-ai[local]', set OPENAI_API_KEY, or choose a --model"),
-        ("xllamacpp", ["ask", "x", "--model", "local:qwen2.5-coder-0.5b"], "contemplate-ai[local]"),
-        ("uvicorn", ["serve", *NOWHERE], "contemplate-ai[server]"),
-        ("dbos", ["submit", "x", "--journal", "postgresql://127.0.0.1:1/x"], "contemplate-ai[cluster]"),
-        ("psycopg", ["worker", "app:mind", "--journal", "postgresql://127.0.0.1:1/x"], "contemplate-ai[cluster]"),
+        (run, "xllamacpp", ["ask", "x"], "contemplate-ai[local]', set OPENAI_API_KEY, or choose a --model"),
+        (run, "xllamacpp", ["ask", "x", "--model", "local:qwen2.5-coder-0.5b"], "contemplate-ai[local]"),
+        # Copies of processes may have imported what needs these.
+        (run_fresh, "uvicorn", ["serve", *NOWHERE], "contemplate-ai[server]"),
+        (run_fresh, "dbos", ["submit", "x", *NO_DATABASE], "contemplate-ai[cluster]"),
+        (
+            run_fresh,
+            "psycopg",
+            ["worker", "app:mind", *NO_DATABASE],
+            "contemplate-ai[cluster]",
+        ),
     ],
 )
 def test_a_missing_extra_is_named(
-    missing: str, arguments: list[str], hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[list[str]], subprocess.CompletedProcess[str]],
+    missing: str,
+    arguments: list[str],
+    hint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CONTEMPLATE_CACHE", str(tmp_path))
-    done = run_fresh([sys.executable, "-c", WITHOUT.format(missing=[missing]), *arguments])
+    done = start([sys.executable, "-c", WITHOUT.format(missing=[missing]), *arguments])
     assert done.returncode == 2
     assert "packages that are not installed" in done.stderr
     assert hint in done.stderr

@@ -306,7 +306,7 @@ def test_values_have_the_types_of_the_parameters() -> None:
 PIECES = sorted({*(said for said, _ in FORMS.values()), "[add(", "x='", ")", "commentary to=functions.", "assistantcommentary to=", "analysisI", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|python_tag|>", "<function=add>", "</function>", X, CALL, "{", "}", "\n", "a", "```", "`", " ", ".", ";", "<", "[", "<think>", "</think>"})  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=6).map("".join), st.lists(st.integers(0, 999), max_size=6))
 def test_however_it_is_cut(said: str, places: list[int]) -> None:
     assert chat(pieces_of(said, places)).message == chat([said]).message == chat(list(said)).message

@@ -153,7 +153,7 @@ async def play(machine: Machine, steps: list[tuple[Any, Any, Any]]) -> None:
         machine.check()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(moves)
 @example(
     [

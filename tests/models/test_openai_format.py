@@ -83,7 +83,7 @@ class TestEvents:
             raw = raw.removesuffix((newline * 2).encode())
         assert events(cut(raw, places)) == [text.encode() for text in texts]
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(st.binary(max_size=80) | st.text("data: {}[]\r\n:x").map(str.encode), st.lists(st.integers(0, 100)))
     def test_any_bytes(self, raw: bytes, places: list[int]) -> None:
         assert events(cut(raw, places)) == events([raw])
@@ -119,7 +119,7 @@ class TestResponses:
         assert response.message.text == "".join(texts) == "".join(each.text for each in heard)
         assert response.reasoning == "".join(thoughts) == "".join(each.reasoning for each in heard)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(
         st.binary(max_size=60)
         | st.recursive(

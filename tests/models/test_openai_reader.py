@@ -77,7 +77,7 @@ class TestEvents:
         found = [data for start, end in pairwise(ends) for data in stream.feed(raw[start:end])]
         return found + list(stream.flush())
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(
         st.lists(st.sampled_from(["\n", "\r", "\r\n"]), min_size=8, max_size=8),
         st.booleans(),
@@ -192,7 +192,7 @@ class TestThoughts:
             assert response.finish == finish
             assert response.notes == ("the model's thoughts did not end, so that there is no answer",)
 
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(
         st.lists(
             st.sampled_from(
@@ -409,7 +409,7 @@ class TestToolCallsInText:
         response = whole({"content": '<tool_call>{"name": "add", "arguments": {"x": "\\ud800"}}</tool_call>'})
         assert response.message.tool_calls[0].arguments == '{"x":"\ufffd"}'
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(
         st.lists(
             st.sampled_from(
