@@ -15,7 +15,7 @@ from contemplate.journal.account_limits import accounts_in
 from contemplate.models.wrappers.rate_limit import Allowed, End, Join, News
 
 from ..patience import PATIENCE
-from .stage import Stage, read, samples
+from .stage import Stage, read, samples, wait_until
 
 
 def test_a_question_is_submitted_and_its_answer_waited_for(
@@ -59,9 +59,11 @@ def test_what_a_worker_does_is_told_to_prometheus(worker: Worker, workers: str, 
     assert worker.metrics_url is not None
     before = samples(read(worker.metrics_url))
     assert main(["submit", "Counted?", "--mind", "voters", "--journal", workers, "--wait", "--quiet"]) == 0
-    after = samples(read(worker.metrics_url))
+    url = worker.metrics_url
     runs, calls = ("contemplate_worker_runs_total", "voters", "answered"), ("contemplate_worker_model_calls_total",)
-    assert after[runs] - before.get(runs, 0) == 1
+    # It is answered for the client a moment before it is over for the worker.
+    wait_until(lambda: samples(read(url)).get(runs, 0) - before.get(runs, 0) == 1)
+    after = samples(read(url))
     assert after[*calls, "voters", "answered"] - before.get((*calls, "voters", "answered"), 0) == 5
     assert after["contemplate_cluster_workers_alive", "careful"] == 1
     assert after["contemplate_worker_places",] == 8
