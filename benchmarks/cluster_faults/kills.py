@@ -23,8 +23,8 @@ from contemplate.journal import Journal
 
 from .scene import Answers, Scene, ask, committed, opened, repeated, server, swapped
 
-AT_ONCE, CALL_SECONDS, HEARTBEAT = 8, "0.1-0.4", 0.5
-SHORTEST, LONGEST = 0.3, 3.0
+AT_ONCE, CALL_SECONDS, HEARTBEAT = 8, "0.3-0.9", 0.5
+SHORTEST, LONGEST = 0.5, 5.0
 
 
 @dataclass

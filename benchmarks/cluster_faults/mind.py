@@ -87,7 +87,8 @@ def _agent(request: ModelRequest) -> str:
     return request.messages[1].text.partition("I am ")[2].partition(" of ")[0]
 
 
-def _foreign(request: ModelRequest) -> int:
+def foreign(request: ModelRequest) -> int:
+    """Return how many messages of a subagent's conversation are not its own."""
     mine = f"{_agent(request)} of {run_of(request)}"
     said = [message for message in request.messages[2:] if message.role in ("assistant", "tool")]
     calls = [call.arguments for message in said for call in message.tool_calls]
@@ -97,8 +98,9 @@ def _foreign(request: ModelRequest) -> int:
 def _write_down(what: str, request: ModelRequest) -> None:
     if LOG not in os.environ:
         return
-    agent, foreign = (_agent(request), _foreign(request)) if request.tools else ("", 0)
-    line = json.dumps(Call(what, key_of(request), run_of(request), agent, foreign, os.getpid(), time.time()))
+    agent = _agent(request) if request.tools else ""
+    others = foreign(request) if agent else 0
+    line = json.dumps(Call(what, key_of(request), run_of(request), agent, others, os.getpid(), time.time()))
     with open(os.environ[LOG], "a") as file:
         file.write(f"{line}\n")
 
