@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import anyio
@@ -27,6 +28,7 @@ from contemplate.events import ModelCalled, RunFailed, RunFinished, RunStarted, 
 from contemplate.run.run import new_run_id
 
 from ..postgres import PostgresServer
+from ..proxy import Proxy
 from .stage import DELETED, Stage, until, voters, worker_in_thread
 
 pytestmark = pytest.mark.anyio
@@ -314,6 +316,23 @@ async def test_a_client_waits_for_room_at_the_server_but_not_for_ever(
         monkeypatch.setattr(Site, "connect", lifted)
         handle = await client.submit("any", mind="voters")
         assert (await handle.result()).complete
+
+
+async def test_whoever_waits_is_told_that_the_database_is_away_and_loses_nothing(
+    workers: str, postgres: PostgresServer, on_stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Proxy(postgres.port)) as proxy:
+        async with Client(workers.replace(f":{postgres.port}/", f":{proxy.port}/")) as client:
+            handle = await client.submit("wait 2", mind="voters")
+            with monkeypatch.context() as patched:
+                for module in ("contemplate.cluster.link", "contemplate.journal.following"):
+                    patched.setattr(f"{module}.PATIENCE", 0.2)
+                proxy.refuse()
+                with pytest.raises(ClusterBusy, match="Connection refused"):
+                    await handle.result()
+            proxy.open()
+            on_stage.open()
+            assert (await handle.result()).complete
 
 
 async def test_a_client_that_is_not_open_opens_nothing(workers: str) -> None:

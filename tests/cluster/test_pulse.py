@@ -5,14 +5,14 @@ from __future__ import annotations
 import select
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 
-from contemplate.cluster import roster
+from contemplate.cluster import pulse, roster
 from contemplate.cluster.pulse import Pulse
 from contemplate.cluster.roster import this_worker
 from contemplate.cluster.site import Site
@@ -21,8 +21,17 @@ from contemplate.journal.postgres import outage
 
 from ..patience import PATIENCE
 from ..postgres import PostgresServer
+from ..proxy import Proxy
+from .stage import wait_until
 
 BEATS = 4
+
+
+class EmptyQueues:
+    """Queues of which nobody has a run."""
+
+    def holders(self) -> set[str]:
+        return set()
 
 
 class NoQueues:
@@ -34,7 +43,7 @@ class NoQueues:
 
 @contextmanager
 def pulse_at(
-    site: Site, heartbeat: float, monkeypatch: pytest.MonkeyPatch, on_connect: Callable[[], None]
+    site: Site, heartbeat: float, monkeypatch: pytest.MonkeyPatch, on_connect: Callable[[], None], queues: object = None
 ) -> Iterator[Pulse]:
     """Lend the pulse of a worker without runs, and call `on_connect` before it connects."""
     connect, worker = Site.connect, this_worker(("mind",), 1, heartbeat)
@@ -43,13 +52,13 @@ def pulse_at(
         on_connect()
         return connect(self, autocommit=autocommit)
 
-    pulse = Pulse(site, NoQueues(), lambda: worker, tuple, lambda runs: None)  # type: ignore[arg-type]
+    beating = Pulse(site, queues or NoQueues(), lambda: worker, tuple, lambda runs: None)  # type: ignore[arg-type]
     with monkeypatch.context() as patched:
         patched.setattr(Site, "connect", counted)
         try:
-            yield pulse
+            yield beating
         finally:
-            pulse.stop()
+            beating.stop()
 
 
 def test_who_cannot_reach_the_queues_goes_on_saying_that_it_lives(
@@ -69,9 +78,9 @@ def test_who_cannot_reach_the_queues_goes_on_saying_that_it_lives(
         return beat(*args)
 
     monkeypatch.setattr(roster, "beat", counted)
-    with pulse_at(site, 0.04, monkeypatch, lambda: made.append(1)) as pulse:
-        pulse.enroll()
-        pulse.start()
+    with pulse_at(site, 0.04, monkeypatch, lambda: made.append(1)) as beating:
+        beating.enroll()
+        beating.start()
         assert enough.wait(PATIENCE)
     assert len(made) == 1, "a connection that works is kept: others might have its place"
 
@@ -87,8 +96,8 @@ def test_who_changes_what_holds_for_all_says_so(
         roster.create(connection, site)
         for minds, concurrency, heartbeat in (("mind",), 2, 300.0), (("mind",), 1, 300.0), (("other",), 3, 300.0):
             roster.beat(connection, site, this_worker(minds, concurrency, heartbeat))
-    with pulse_at(site, 300.0, monkeypatch, lambda: None) as pulse:
-        pulse.enroll()
+    with pulse_at(site, 300.0, monkeypatch, lambda: None) as beating:
+        beating.enroll()
     (said,) = [each.getMessage() for each in caplog.records if each.name == "contemplate"]
     assert said.startswith("concurrency=1 holds for all workers from now on")
     assert said.count(" for mind on ") == 1
@@ -107,9 +116,28 @@ def test_who_is_woken_while_the_database_is_away_looks_once_and_says_so_once(
             again.set()
         raise psycopg.OperationalError("away")
 
-    with pulse_at(Site.of("postgresql://127.0.0.1:1/db"), 0.04, monkeypatch, away) as pulse:
-        pulse.now()
-        pulse.start()
+    with pulse_at(Site.of("postgresql://127.0.0.1:1/db"), 0.04, monkeypatch, away) as beating:
+        beating.now()
+        beating.start()
         assert again.wait(PATIENCE)
-        assert select.select([pulse._woken], [], [], 0)[0] == []
+        assert select.select([beating._woken], [], [], 0)[0] == []
     assert [each.getMessage() for each in caplog.records] == ["the cluster's database: OperationalError: away"]
+
+
+def test_a_database_that_does_not_answer_is_away(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    direct = Site.of(postgres.address(schema="silent"))
+    journal = direct.journal()
+    journal.load("")
+    journal.close()
+    monkeypatch.setattr(pulse, "ANSWER_SECONDS", 0.1)
+    with closing(Proxy(postgres.port)) as proxy:
+        silent = Site.of(postgres.address(schema="silent", port=proxy.port))
+        with pulse_at(silent, 0.04, monkeypatch, lambda: None, EmptyQueues()) as beating:
+            beating.enroll()
+            beating.start()
+            proxy.hold()
+            wait_until(lambda: any("the server does not answer" in each.getMessage() for each in caplog.records))
+            proxy.open()
+            wait_until(lambda: "back after" in caplog.records[-1].getMessage())

@@ -8,8 +8,9 @@ from typing import TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
+import psycopg
 
-from ..errors import ClusterBusy, ClusterError, JournalError
+from ..errors import ClusterBusy, ClusterError, JournalBusy, JournalError
 from ..journal import Journal, RunRecord
 from ..journal.entries import Status
 from ..journal.following import records_of, statuses_of
@@ -20,7 +21,7 @@ from .gathered import Gathered
 from .lookout import Lookout
 from .notices import Notices
 from .roster import WorkerInfo
-from .site import Site, told_as_ours
+from .site import Site, cluster_error, told_as_ours
 
 # After how many seconds a database is tried again that is away, or has no room; they grow.
 PAUSE, LONGEST_PAUSE = 0.05, 1.0
@@ -114,7 +115,15 @@ class Link:
             raise ClusterError(
                 f"the client of {self.site.name} is not open", hint="async with Client(...) as client: ..."
             )
-        return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
+        try:
+            return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
+        except JournalError as error:
+            # To whoever asks it is one database, whichever of its tables was wanted.
+            if isinstance(error.__cause__, psycopg.Error):
+                raise cluster_error(self.site, error.__cause__) from None
+            if isinstance(error, JournalBusy):
+                raise ClusterBusy(error.message, hint=error.hint) from None
+            raise
 
     async def _listen(self) -> None:
         with told_as_ours(self.site, known=False):

@@ -17,12 +17,16 @@ import psycopg
 from psycopg import Connection, sql
 
 from ..errors import ClusterError
+from ..journal.postgres.connections import PostgresConnection
 from ..journal.postgres.outage import Outage
 from . import roster
 from .engine.run_queue import RunQueue
 from .reaper import LOOKS, Reaper
 from .roster import WorkerInfo
 from .site import THE_DATABASE, Site
+
+# After how many seconds a database that does not answer is away: as soon as a network that loses what is sent.
+ANSWER_SECONDS = 10.0
 
 
 class Pulse:
@@ -51,7 +55,7 @@ class Pulse:
         self._end = end
         self._reaper = Reaper(site, queue)
         self._interval = worker().heartbeat / LOOKS
-        self._connection: Connection[Any] | None = None
+        self._connection: PostgresConnection | None = None
         self._over = False
         self._outage = Outage(THE_DATABASE)
         self._wake, self._woken = socket.socketpair()
@@ -160,11 +164,12 @@ class Pulse:
         if woken in ready:
             self._woken.recv(1024)
 
-    def _connected(self) -> Connection[Any]:
+    def _connected(self) -> PostgresConnection:
         if self._connection is None:
             connection = self._site.connect(autocommit=True)
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._site.cancelled)))
             self._connection = connection
+        self._connection.until = monotonic() + ANSWER_SECONDS
         return self._connection
 
     def _close(self) -> None:

@@ -14,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ..errors import ClusterBusy, ClusterError, ConfigurationError
 from ..journal import POSTGRES, Journal, open_journal
 from ..journal.postgres.address import PostgresAddress, address_of
+from ..journal.postgres.connections import PostgresConnection
 from ..journal.postgres.outage import in_a_line
 from ..journal.postgres.store import channel_of
 from ..journal.postgres.troubles import hint_for, passes
@@ -90,13 +91,13 @@ class Site:
         """Return the journal."""
         return open_journal(self.url)
 
-    def connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
-        """Return a new connection.
+    def connect(self, *, autocommit: bool = False) -> PostgresConnection:
+        """Return a new connection, for whose answers anybody waits as long as they take.
 
         Raises:
             psycopg.OperationalError: there is none to be had.
         """
-        return psycopg.connect(
+        return PostgresConnection.connect(
             make_conninfo("", **(NETWORK | conninfo_to_dict(self.address.conninfo))), autocommit=autocommit
         )
 

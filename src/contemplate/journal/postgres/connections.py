@@ -51,7 +51,14 @@ class PostgresConnection(psycopg.Connection[TupleRow]):
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait as psycopg does, but no longer than that."""
         left = max(0.0, self.until - time.monotonic())
-        return super().wait(gen, interval, left if timeout is None else min(timeout, left))
+        if timeout is not None:
+            return super().wait(gen, interval, min(timeout, left))
+        try:
+            return super().wait(gen, interval, left)
+        except psycopg.OperationalError as error:
+            if error.sqlstate is None and time.monotonic() >= self.until:
+                raise psycopg.OperationalError("the server does not answer") from error
+            raise
 
 
 class Connections:
