@@ -17,6 +17,7 @@ from contemplate.cluster.site import Site
 from contemplate.journal import open_journal
 
 from ..postgres import PostgresServer
+from .stage import wait_until
 
 
 class Queue:
@@ -134,3 +135,29 @@ def test_a_worker_is_removed_only_if_it_said_nothing_since(
     assert str(found) == f"mind on {worker.host} (process {worker.pid})"
     assert roster.remove(connection, site, worker.worker, before + 1)
     assert open_journal(site.url).name == site.name
+
+
+def test_one_that_stands_still_while_it_gives_back_keeps_nobody_from_it(
+    site: Site, connection: psycopg.Connection[Any]
+) -> None:
+    class Still(Queue):
+        def give_back(self, run_ids: list[str], mind: str) -> None:
+            # By now others have done it, as the server has ended what stood still.
+            wait_until(lambda: Reaper(site, others).look(connection) == ["run of one that has gone"])  # type: ignore[arg-type]
+
+    others = Queue("one that has gone")
+    with site.connect(autocommit=True) as still, pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        still.execute("SET idle_in_transaction_session_timeout = '10ms'")
+        Reaper(site, Still("one that has gone")).look(still)  # type: ignore[arg-type]
+    assert others.given == ["run of one that has gone"]
+
+
+@pytest.mark.parametrize(("parameters", "ends"), [("heartbeat=1", "5s"), ("heartbeat=20&options=-c%20geqo=off", "40s")])
+def test_what_a_worker_has_locked_is_free_when_it_stands_still(
+    postgres: PostgresServer, parameters: str, ends: str
+) -> None:
+    address = postgres.address()
+    with Site.of(f"{address}{'&' if '?' in address else '?'}{parameters}").connect() as connection:
+        (found,) = connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() or ()
+        (geqo,) = connection.execute("SHOW geqo").fetchone() or ()
+    assert (found, geqo) == (ends, "off" if "geqo" in parameters else "on")

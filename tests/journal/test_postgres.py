@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import anyio
 import anyio.lowlevel
 import psycopg
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
 from contemplate import Contemplator, Limits, planners
@@ -548,3 +551,21 @@ class TestARun:
         assert told.value.partial is not None
         assert other.entries("r") == []
         assert [each.getMessage() for each in caplog.records if each.name.startswith("psycopg")] == []
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["password", "options", "application_name"]),
+        st.text(st.characters(exclude_categories=["C"]), min_size=1),
+    ),
+    st.booleans(),
+)
+def test_what_libpq_is_given_is_what_was_written(parameters: dict[str, str], first: bool) -> None:
+    written = "&".join(f"{key}={quote(value, safe='+')}" for key, value in parameters.items())
+    own = "schema=a&heartbeat=2"
+    address = address_of(
+        f"postgresql://me@db/app?{own}&{written}" if first else f"postgresql://me@db/app?{written}&{own}"
+    )
+    found = {str(key): str(value) for key, value in conninfo_to_dict(address.conninfo).items()}
+    assert found == {"user": "me", "host": "db", "dbname": "app", **parameters}
+    assert (address.schema, address.heartbeat) == ("a", 2.0)

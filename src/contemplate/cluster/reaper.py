@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from psycopg import Connection, sql
+from psycopg import Connection
 
 from . import roster
 from .engine.run_queue import RunQueue
@@ -18,7 +18,7 @@ from .site import Site
 # then the journal's lease on its runs takes the better part of another one.
 LOOKS = 4
 SILENT_LOOKS = 4
-_LOCK = sql.SQL("SELECT {}(hashtextextended(%s, 0))")
+_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 class Reaper:
@@ -60,13 +60,12 @@ class Reaper:
         silent = {worker: beats[worker] for worker, looks in self._silent.items() if looks >= SILENT_LOOKS}
         if not silent and holders <= beats.keys():
             return []
-        if not self._locked(connection, "pg_try_advisory_lock"):
-            return []
-        try:
+        # In a transaction, as its locks are those of nobody who stands still.
+        with connection.transaction():
+            if not self._locked(connection):
+                return []
             gone = {worker for worker, said in silent.items() if roster.remove(connection, self._site, worker, said)}
             return self._give_back((holders & gone) | (holders - beats.keys()))
-        finally:
-            self._locked(connection, "pg_advisory_unlock")
 
     def _give_back(self, dead: set[str]) -> list[str]:
         by_mind: defaultdict[str, list[str]] = defaultdict(list)
@@ -82,6 +81,6 @@ class Reaper:
             )
         return given
 
-    def _locked(self, connection: Connection[Any], function: str) -> bool:
-        row = connection.execute(_LOCK.format(sql.Identifier(function)), (f"{self._site.schema}/reaping",)).fetchone()
+    def _locked(self, connection: Connection[Any]) -> bool:
+        row = connection.execute(_LOCK, (f"{self._site.schema}/reaping",)).fetchone()
         return row is not None and bool(row[0])

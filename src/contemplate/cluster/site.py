@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from ..errors import ClusterBusy, ClusterError, ConfigurationError
 from ..journal import POSTGRES, Journal, open_journal
 from ..journal.postgres.address import PostgresAddress, address_of
-from ..journal.postgres.connections import PostgresConnection
+from ..journal.postgres.connections import PostgresConnection, ends_when_still
 from ..journal.postgres.outage import in_a_line
 from ..journal.postgres.store import channel_of
 from ..journal.postgres.troubles import hint_for, passes
@@ -97,9 +97,10 @@ class Site:
         Raises:
             psycopg.OperationalError: there is none to be had.
         """
-        return PostgresConnection.connect(
-            make_conninfo("", **(NETWORK | conninfo_to_dict(self.address.conninfo))), autocommit=autocommit
-        )
+        given = NETWORK | conninfo_to_dict(self.address.conninfo)
+        # A worker that was stopped must not keep others from what it had locked.
+        given["options"] = f"{given.get('options', '')} {ends_when_still(self.address)}"
+        return PostgresConnection.connect(make_conninfo("", **given), autocommit=autocommit)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import quote, unquote
 
 from ...errors import ConfigurationError, MissingDependencyError
 from ...redaction import shown_url
@@ -54,9 +54,16 @@ def address_of(name: str) -> PostgresAddress:
         raise MissingDependencyError("a journal in PostgreSQL", "cluster") from error
     _check_characters(name)
     address, _, query = name.partition("?")
-    given = dict(parse_qsl(query, keep_blank_values=True))
-    schema, heartbeat = given.pop("schema", SCHEMA), given.pop("heartbeat", str(HEARTBEAT))
-    conninfo = address + ("?" + urlencode(given) if given else "")
+    own, others = {"schema": SCHEMA, "heartbeat": str(HEARTBEAT)}, list[str]()
+    for parameter in filter(None, query.split("&")):
+        key, _, value = parameter.partition("=")
+        if key in own:
+            own[key] = unquote(value)
+        else:
+            # To libpq, a plus is no space.
+            others.append(f"{key}={quote(unquote(value), safe='')}")
+    schema, heartbeat = own["schema"], own["heartbeat"]
+    conninfo = address + ("?" + "&".join(others) if others else "")
     try:
         known = conninfo_to_dict(conninfo)
     except ProgrammingError:

@@ -109,8 +109,7 @@ class Connections:
             # Who has little time does not spend it on what was not there a moment ago.
             raise type(self._failure)(*self._failure.args)
         seconds = min(max(math.ceil(left), LEAST_TO_CONNECT), MOST_TO_CONNECT)
-        idle = math.ceil(1000 * max(LEAST_SECONDS, STANDS_STILL * self._address.heartbeat))
-        own = f"-c idle_in_transaction_session_timeout={idle}ms -c search_path={self._address.schema}"
+        own = f"{ends_when_still(self._address)} -c search_path={self._address.schema}"
         options = f"{_OPTIONS} {given.pop('options', '')} {own}"
         settings = {"connect_timeout": str(seconds), **_NETWORK, **given, "options": options, "client_encoding": "UTF8"}
         try:
@@ -144,6 +143,12 @@ class Connections:
             if passes(error, known=self._known):
                 raise JournalBusy(f"journal {name} cannot be reached: {said}", hint=hint) from error
             raise JournalError(f"journal {name}: {said}", hint=hint) from error
+
+
+def ends_when_still(address: PostgresAddress) -> str:
+    """Return the option of a connection by which the server ends a transaction that stands still."""
+    seconds = max(LEAST_SECONDS, STANDS_STILL * address.heartbeat)
+    return f"-c idle_in_transaction_session_timeout={math.ceil(1000 * seconds)}ms"
 
 
 def _close_all(connections: list[PostgresConnection], pid: int) -> None:
