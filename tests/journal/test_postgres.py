@@ -417,6 +417,31 @@ class TestWhoHasARun:
                 other.save(RunRecord(run_id="r", question="mine", model="m"))
         assert [run.question for run in one.runs()] == ["mine"]
 
+    def test_what_a_dead_process_had_locked_is_free(
+        self,
+        suspected: tuple[Journal, Journal],
+        silent: Callable[[float], None],
+        postgres: PostgresServer,
+        schema: str,
+    ) -> None:
+        """It was stopped when it had sent a part of what it writes: the server waits for the rest, without a limit."""
+        one, other = suspected
+        assert isinstance(one.store, PostgresStore)
+        with one.store._connections.lent(time.monotonic() + PATIENCE) as connection:
+            connection.pgconn.enter_pipeline_mode()
+            for query in (b"BEGIN", b"SELECT 1 FROM leases WHERE run_id = 'r' FOR SHARE"):
+                connection.pgconn.send_query_params(query, None)
+            connection.pgconn.send_flush_request()
+            connection.pgconn.flush()
+            state = f"SELECT state, wait_event FROM pg_stat_activity WHERE pid = {connection.pgconn.backend_pid}"
+            while run_on(postgres, state, schema) != [("active", "ClientRead")]:
+                pass
+            silent(2)
+            with other.hold("r"):
+                other.save(RunRecord(run_id="r", question="mine", model="m"))
+            connection.close()
+        assert [run.question for run in one.runs()] == ["mine"]
+
     def test_a_suspicion_that_nobody_watched_begins_anew(
         self, suspected: tuple[Journal, Journal], silent: Callable[[float], None], postgres: PostgresServer, schema: str
     ) -> None:

@@ -39,6 +39,8 @@ _OPTIONS = "-c statement_timeout=60s -c lock_timeout=20s"
 # In heartbeats, but some seconds at least: for how long a transaction may stand still. A process that was stopped in
 # the middle of one would else keep others from taking its runs.
 STANDS_STILL, LEAST_SECONDS = 2, 5.0
+# So that the mark after it is not cut off.
+LONGEST_NAME = 48
 
 T = TypeVar("T")
 
@@ -66,10 +68,12 @@ class Connections:
 
     Args:
         address: where to.
+        mark: by what the database is to know them, after the name that all have.
     """
 
-    def __init__(self, address: PostgresAddress) -> None:
+    def __init__(self, address: PostgresAddress, mark: str = "") -> None:
         self._address = address
+        self._mark = mark
         self._idle: list[PostgresConnection] = []
         self._room = threading.Semaphore(MOST)
         self._close = weakref.finalize(self, _close_all, self._idle, os.getpid())
@@ -112,6 +116,7 @@ class Connections:
         own = f"{ends_when_still(self._address)} -c search_path={self._address.schema}"
         options = f"{_OPTIONS} {given.pop('options', '')} {own}"
         settings = {"connect_timeout": str(seconds), **_NETWORK, **given, "options": options, "client_encoding": "UTF8"}
+        settings["application_name"] = f"{settings['application_name']:.{LONGEST_NAME}} {self._mark}".rstrip()
         try:
             connection = PostgresConnection.connect(
                 make_conninfo("", **settings), autocommit=True, row_factory=tuple_row

@@ -37,6 +37,7 @@ PATIENCE, LAST_WAIT = 5.0, 1.0
 # this was seen, as the database may have been away as long: then all who live say so within a heartbeat.
 KEPT, SEEN = 86_400.0, 2 * LONGEST_HEARTBEAT
 UNWATCHED = 1.0
+MARK = 12
 # The state in SQL of a transaction that wrote of a run which others have taken.
 TAKEN = "CT001"
 
@@ -46,7 +47,8 @@ _LIVES = f"""
     ON CONFLICT (holder) DO UPDATE SET renewed = excluded.renewed, suspected = NULL, watched = NULL
 """  # noqa: S608
 _FREE = "INSERT INTO leases (run_id, holder, generation) VALUES (%s, %s, nextval('generations')) ON CONFLICT DO NOTHING"
-_WHOSE = "SELECT holder FROM leases WHERE run_id = %s FOR UPDATE"
+_WHOSE = "SELECT holder FROM leases WHERE run_id = %s"
+_STILL_HIS = f"{_WHOSE} AND holder = %s FOR UPDATE"
 _TAKE = "UPDATE leases SET holder = %s, generation = nextval('generations') WHERE run_id = %s RETURNING generation"
 # In one order for all: else two processes might wait for each other.
 _ALL_FREE = """
@@ -71,6 +73,11 @@ _LIFE = f"""
         coalesce({_NOW} - suspected, 0) >= {OVER} * heartbeat, suspected IS NOT NULL
     FROM holders WHERE holder = %s FOR UPDATE
 """  # noqa: S608
+# One that was stopped, or whose machine is gone, may have locked its runs, and nothing else ends that for hours.
+_HANG_UP = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND application_name LIKE '%% ' || %s
+"""
 _ALL_MINE = "SELECT run_id, generation FROM leases WHERE holder = %s"
 _CHECK = "SELECT check_held(%s::text[], %s::bigint[], %s)"
 _GONE = f"UPDATE holders SET suspected = {_NOW} WHERE renewed < {_NOW} - {KEPT} AND suspected IS NULL"  # noqa: S608
@@ -207,17 +214,16 @@ class Leases:
 
     def _take(self, connection: PostgresConnection, run_id: str) -> int | _Refused:
         connection.execute(_FREE, (run_id, self.holder))
-        found = connection.execute(_WHOSE, (run_id,)).fetchone()
-        if found is None:
-            # Given back in between.
-            raise JournalBusy(f"run {run_id!r} was just given back")
-        (holder,) = found
-        if holder != self.holder:
+        holder, *_ = connection.execute(_WHOSE, (run_id,)).fetchone() or ("",)
+        if holder and holder != self.holder:
             connection.execute(_SUSPECT, (holder,))
             life = connection.execute(_LIFE, (holder,)).fetchone()
             if life is not None and not life[4]:
                 host, pid, heartbeat, silent, _, suspected = life
                 return _Refused(host, pid, heartbeat, silent, suspected)
+            connection.execute(_HANG_UP, (mark_of(holder),))
+        if connection.execute(_STILL_HIS, (run_id, holder)).fetchone() is None:
+            raise JournalBusy(f"run {run_id!r} was just given back, or taken")
         taken = connection.execute(_TAKE, (self.holder, run_id)).fetchone()
         assert taken is not None  # noqa: S101
         return int(taken[0])
@@ -292,6 +298,11 @@ class Leases:
             f"run {run_id!r} was taken by another process, as this one had not been heard of",
             hint="it goes on there; nothing more is called or written here",
         )
+
+
+def mark_of(holder: str) -> str:
+    """Return by what the connections of a process are known in the database."""
+    return holder[:MARK]
 
 
 def clock() -> float:

@@ -17,7 +17,7 @@ from ..entries import RunRecord
 from ..store import Row, Rows, SQLConnection, Tables, Value
 from .address import PostgresAddress
 from .connections import Connections, PostgresConnection
-from .leases import Leases
+from .leases import Leases, mark_of
 from .schema import prepare
 
 # Seconds after which it is tried again, which grow.
@@ -50,9 +50,9 @@ class PostgresStore:
         # Often enough that no suspicion begins anew.
         self.watch = address.heartbeat / 4
         self._address = address
-        self._connections = Connections(address)
         self._prepared = False
         self.leases = Leases(address, self.transact)
+        self._connections = Connections(address, mark_of(self.leases.holder))
 
     def read(self, work: Callable[[SQLConnection], T], patience: float) -> T:
         """Return what `work` reads."""
