@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Hashable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -53,7 +54,7 @@ class SQLiteFile:
         """The file, as users named it."""
         return None if self.path is None else str(self.path)
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """The file itself, whatever links lead to it."""
         return None if self.path is None else self.path.resolve()
