@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +28,8 @@ import anyio
 
 from contemplate import Message, Usage
 from contemplate.models import DeltaSink, Limit, ModelRequest, ModelResponse, RunMark, current_run
-from tests.postgres import PostgresServer, binaries
+
+from .cluster import server
 
 MINUTE = 60.0
 
@@ -226,15 +227,6 @@ async def overhead(journal: str, calls: int = 100) -> float:
     return statistics.median(taken[1]) - statistics.median(taken[0])
 
 
-@contextmanager
-def _server() -> Iterator[str]:
-    programs = binaries()
-    if programs is None:
-        raise SystemExit("PostgreSQL is not installed here: give --journal")
-    with closing(PostgresServer(programs)) as started:
-        yield started.address()
-
-
 def main() -> None:
     """Run the benchmark, or be one of its processes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -248,7 +240,7 @@ def main() -> None:
         anyio.run(work, options.journal, (*LOADS, KILLED)[options.work], options.log)
         return
     with ExitStack() as stack:
-        journal = options.journal or stack.enter_context(_server())
+        journal = options.journal or stack.enter_context(server())
         for number in options.loads:
             measure(journal, LOADS[number], options.workers)
         kill(journal)

@@ -105,8 +105,12 @@ class Minute:
 
     def give_back(self, amount: float, at: float) -> None:
         """Give back of what was taken `at` a time what was not needed: what others took counts as long as before."""
-        for place, (when, taken) in enumerate(self._taken):
-            if at <= when < at + STEP and amount > 0:
+        # From the end, as a minute may have thousands, and a call takes some seconds.
+        for place in reversed(range(len(self._taken))):
+            when, taken = self._taken[place]
+            if when < at or amount <= 0:
+                break
+            if when < at + STEP:
                 given = min(amount, taken)
                 self._taken[place] = (when, taken - given)
                 self._sum -= given
