@@ -18,12 +18,13 @@ import anyio
 
 from contemplate import Contemplator, Message, planners, tool
 from contemplate.messages import ToolCall
-from contemplate.models import ModelRequest
+from contemplate.models import Limit, Model, ModelRequest
 from contemplate.testing import ScriptedModel
 
 NAME = "benchmarks.cluster_faults.mind:mind"
-# Where calls are written down; and the shortest and the longest that one takes, in seconds: in the environment.
-LOG, SECONDS = "CONTEMPLATE_FAULTS_LOG", "CONTEMPLATE_FAULTS_SECONDS"
+# Where calls are written down; the shortest and the longest that one takes, in seconds; and how many a process makes at
+# once, others having to wait: in the environment.
+LOG, SECONDS, AT_ONCE = "CONTEMPLATE_FAULTS_LOG", "CONTEMPLATE_FAULTS_SECONDS", "CONTEMPLATE_FAULTS_AT_ONCE"
 AGENTS = ("ana", "bob", "cyd", "dan")
 TURNS = 3
 
@@ -121,4 +122,8 @@ async def look(who: str, turn: int) -> str:
     return f"{who} saw {turn}"
 
 
-mind = Contemplator(ScriptedModel(_answer), planner=planners.model(), tools=[look])
+def _limited(model: Model) -> Model:
+    return Limit(model, concurrency=int(os.environ[AT_ONCE])) if AT_ONCE in os.environ else model
+
+
+mind = Contemplator(_limited(ScriptedModel(_answer)), planner=planners.model(), tools=[look])

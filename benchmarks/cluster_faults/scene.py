@@ -21,7 +21,7 @@ from contemplate.errors import ClusterBusy
 from contemplate.journal import Journal, open_journal
 from tests.postgres import PostgresServer, binaries
 
-from .mind import AGENTS, LOG, NAME, SECONDS, Call, calls_in, mind
+from .mind import AGENTS, AT_ONCE, LOG, NAME, SECONDS, Call, calls_in, mind
 
 _KEY = re.compile(r"\b[0-9a-f]{16}\b")
 _SUBAGENT = re.compile(r"(\w+) of (\S+), turn (\d), is")
@@ -44,12 +44,13 @@ class Scene:
         journal: what workers connect to.
         folder: where they write.
         seconds: how long a call takes: "0.1-0.3".
+        at_once: how many calls a worker makes at once.
     """
 
-    def __init__(self, journal: str, folder: Path, seconds: str) -> None:
+    def __init__(self, journal: str, folder: Path, seconds: str, at_once: int = 1000) -> None:
         self.journal = journal
         self.folder = folder
-        self._environment = {**os.environ, LOG: str(folder / "calls"), SECONDS: seconds}
+        self._environment = {**os.environ, LOG: str(folder / "calls"), SECONDS: seconds, AT_ONCE: str(at_once)}
         self._started = 0
         self._stack = ExitStack()
 

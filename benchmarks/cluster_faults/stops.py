@@ -1,6 +1,7 @@
 """A worker stands still for longer than its lease, another goes on with its runs, and then it wakes.
 
-Awake again it must begin no call of a run that is the other's: what it had asked before is all that is repeated.
+Awake again it must begin no call of a run that is the other's, although many wait there for their turn: what it had
+asked before is all that is repeated.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from contemplate.cluster import Client
 
 from .scene import Answers, Scene, ask_all, opened, server, swapped
 
-RUNS, CALL_SECONDS, HEARTBEAT, BEFORE, AWAKE = 4, "0.2-0.6", 0.5, 1.0, 1.5
+RUNS, CALL_SECONDS, AT_ONCE, HEARTBEAT, BEFORE, AWAKE = 4, "0.2-0.6", 6, 0.5, 1.0, 1.5
 
 
 async def main(times: int) -> bool:
@@ -24,7 +25,7 @@ async def main(times: int) -> bool:
     answers, zombies, taken, begun, wrong = Answers(), 0, 0, 0, 0
     with server() as database, tempfile.TemporaryDirectory() as folder:
         address = database.address(heartbeat=HEARTBEAT)
-        with closing(Scene(address, Path(folder), CALL_SECONDS)) as scene:
+        with closing(Scene(address, Path(folder), CALL_SECONDS, AT_ONCE)) as scene:
             other, asked = scene.start(), list[str]()
             async with Client(address) as client:
                 for number in range(times):
@@ -48,7 +49,9 @@ async def main(times: int) -> bool:
             wrong += sum(call.foreign for call in scene.calls())
             with opened(address) as journal:
                 wrong += swapped(journal, asked)[1]
-    print(f"{RUNS} runs of 18 calls of {CALL_SECONDS} s; heartbeat {HEARTBEAT} s; stopped until all was answered\n")
+    print(
+        f"{RUNS} runs of 18 calls of {CALL_SECONDS} s, {AT_ONCE} at once; heartbeat {HEARTBEAT} s; stopped until all was answered\n"
+    )
     print("| stopped and woken | runs taken over | calls begun by the woken | answered | equal | swapped |")
     print("|--:|--:|--:|--:|--:|--:|")
     print(f"| {zombies} | {taken} | {begun} | {len(answers.runs)} | {answers.equal} | {wrong} |")

@@ -23,7 +23,14 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
 from contemplate import Contemplator, Limits, planners
-from contemplate.errors import ConfigurationError, JournalBusy, JournalError, RunInProgress, RunTaken
+from contemplate.errors import (
+    ConfigurationError,
+    JournalBusy,
+    JournalError,
+    ModelServerError,
+    RunInProgress,
+    RunTaken,
+)
 from contemplate.journal import Journal, RunRecord, open_journal
 from contemplate.journal.group_commit import Write
 from contemplate.journal.holding import Holding
@@ -32,7 +39,7 @@ from contemplate.journal.postgres.connections import Connections, PostgresConnec
 from contemplate.journal.postgres.heartbeat import RenewalThread
 from contemplate.journal.postgres.leases import KEPT, SEEN, Leases
 from contemplate.journal.postgres.store import PostgresStore, channel_of
-from contemplate.models import DeltaSink, ModelRequest, ModelResponse
+from contemplate.models import DeltaSink, ModelRequest, ModelResponse, Retry
 from contemplate.testing import ScriptedModel
 
 from ..patience import PATIENCE
@@ -555,8 +562,13 @@ class TestARun:
         assert [run.status for run in open_().runs()] == ["answered"]
         assert len(open_().entries("r")) == len(model.requests)
 
+    @pytest.mark.parametrize("fails", [False, True], ids=["answered", "failed, to be made once more"])
     async def test_that_another_process_takes_ends_at_once(
-        self, open_: Callable[[], Journal], silent: Callable[[float], None], caplog: pytest.LogCaptureFixture
+        self,
+        open_: Callable[[], Journal],
+        silent: Callable[[float], None],
+        fails: bool,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         one, other = open_(), open_()
 
@@ -568,8 +580,8 @@ class TestARun:
                     leases_of(one)._renewed -= 2 * NEVER
                 return await super().request(request, on_delta)
 
-        model = Stopped("yes")
-        mind = Contemplator(model, planner=planners.sample(5), limits=Limits(concurrency=1), journal=one)
+        model = Stopped(ModelServerError("overloaded", model="m") if fails and n == 0 else "yes" for n in range(5))
+        mind = Contemplator(Retry(model), planner=planners.sample(5), limits=Limits(concurrency=1), journal=one)
         with anyio.fail_after(PATIENCE), pytest.raises(RunTaken, match="goes on there") as told:
             await mind.run("So?", run_id="r")
         assert len(model.requests) == 1

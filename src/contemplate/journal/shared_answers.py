@@ -24,7 +24,7 @@ from anyio.lowlevel import EventLoopToken, current_token
 
 from ..errors import JournalError
 from ..models import DeltaSink, Model, ModelRequest, ModelResponse
-from ..models.wrappers.base import Wrapper
+from ..models.wrappers.base import Wrapper, sent
 from ..settings import ModelSettings
 from ..usage import NOTHING, Usage
 from .entries import digest_of, request_digest, request_pieces
@@ -148,7 +148,7 @@ class SharingModel(Wrapper):
 
     async def _asked(self, request: ModelRequest, on_delta: DeltaSink | None, key: str) -> ModelResponse:
         began = anyio.current_time()
-        response = await self.inner.request(request, on_delta)
+        response = await sent(self.inner, request, on_delta)
         # What another model answered in its place says nothing of this one.
         if response.answered_by is None:
             await self._answers.keep(key, _Answer(response, anyio.current_time() - began))

@@ -7,7 +7,7 @@ closes it, and a wrapper (retry, hedge, limit) is a plain async function around 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -89,6 +89,10 @@ def _unseen(behind: Queue | None) -> None:
     """Tell nobody."""
 
 
+async def _at_once() -> None:
+    """Let the call be made."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """A complete model call. With `tool_choice` "required", the model must call a tool.
@@ -97,6 +101,7 @@ class ModelRequest:
     prompt does not fit into the model's context, they are shortened. `prompts` are what the model is told in words
     where its server has no field for it, and where texts are shortened. `on_again` is told by wrappers when they make
     the call once more, and why; `on_queue`, when they have it wait, and behind what, and with None when its turn came.
+    `before_sending` is awaited by whoever is about to send it: it raises an error if it must not be made any more.
     """
 
     messages: tuple[Message, ...]
@@ -108,14 +113,16 @@ class ModelRequest:
     prompts: Prompts = field(default=DEFAULTS, repr=False)
     on_again: Callable[[Again, str], None] = field(default=_unheard, repr=False, compare=False)
     on_queue: Callable[[Queue | None], None] = field(default=_unseen, repr=False, compare=False)
+    before_sending: Callable[[], Awaitable[None]] = field(default=_at_once, repr=False, compare=False)
 
     def sent_with(
         self,
         settings: ModelSettings,
         on_again: Callable[[Again, str], None],
         on_queue: Callable[[Queue | None], None],
+        before_sending: Callable[[], Awaitable[None]] = _at_once,
     ) -> ModelRequest:
-        """Return the same request with these three."""
+        """Return the same request with these four."""
         # Each call is sent so, and `replace` takes more than twice as long.
         return ModelRequest(
             self.messages,
@@ -127,6 +134,7 @@ class ModelRequest:
             self.prompts,
             on_again,
             on_queue,
+            before_sending,
         )
 
 

@@ -19,7 +19,7 @@ from anyio.abc import TaskGroup
 
 from ..budget import Budget
 from ..decisions import Approve
-from ..errors import ConfigurationError, ModelContextError, error_info
+from ..errors import ConfigurationError, ModelContextError, RunTaken, error_info
 from ..events import (
     NOT_MADE,
     Again,
@@ -437,7 +437,9 @@ class Calls(OngoingRun):
         settings = request.settings
         if reservation.output_tokens != wanted:
             settings = settings.model_copy(update={"max_tokens": reservation.output_tokens})
-        request = request.sent_with(settings, partial(self._again, call), partial(self._queue, call))
+        recording = self.resources.recording
+        sure = () if recording is None else (recording.make_sure,)
+        request = request.sent_with(settings, partial(self._again, call), partial(self._queue, call), *sure)
         sent = sent.within(request)
         self._queue(call, None)
         finish, error, answered_by = None, None, None
@@ -460,8 +462,8 @@ class Calls(OngoingRun):
             error = raised
             if meter.written or not isinstance(raised, Exception):
                 meter.spent = meter.usage(prompt_tokens or request_tokens(sent.request))
-            elif isinstance(raised, ModelContextError):
-                # It was refused before anything was read, so that the call is left to ask again with less.
+            elif isinstance(raised, ModelContextError | RunTaken):
+                # Nothing was read: it was refused, so that the call is left to ask again with less, or was not sent.
                 meter.spent = NOTHING
             raise
         finally:

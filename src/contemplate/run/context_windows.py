@@ -78,6 +78,7 @@ class ContextWindows:
                 shorter = shortened(request, room)
                 if not left or begun() or request_tokens(shorter.request) >= size:
                     raise
+                await request.before_sending()
                 sent = shorter
         raise AssertionError("unreachable")
 

@@ -106,6 +106,7 @@ class ChatCall:
         body = to_json(write(request, model=self.model, stream=streams, profile=profile, provider=self._provider))
         collector = collect(request, model=self.model, provider=self._provider, profile=profile)
         form = form_of(request, profile)
+        await request.before_sending()
         if on_delta is None or not streams:
             response = read_whole(await self._transport.post(body, self._key, profile.api), collector)
         else:

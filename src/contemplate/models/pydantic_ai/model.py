@@ -124,6 +124,7 @@ class PydanticAIModel:
         sink = None if on_delta is None else _Sink(on_delta)
         async with self._connected() as model:
             exchange = ForeignCall(model, request, self._provider_settings, seconds=seconds, cache=self._cache)
+            await request.before_sending()
             try:
                 with anyio.move_on_after(seconds) as scope:
                     if sink is None:

@@ -13,6 +13,7 @@ from ..base import (
     Delta,
     DeltaSink,
     Model,
+    ModelRequest,
     ModelResponse,
     brevity_of,
     price_of,
@@ -57,6 +58,16 @@ class Wrapper:
             if isinstance(self.inner, Connectable):
                 await stack.enter_async_context(self.inner.connect())
             yield
+
+
+async def sent(model: Model, request: ModelRequest, on_delta: DeltaSink | None) -> ModelResponse:
+    """Return the answer of `model`, asked by whoever had the call wait, or makes it once more.
+
+    Raises:
+        ContemplateError: the call failed, or must not be made any more, as its run is another process's by now.
+    """
+    await request.before_sending()
+    return await model.request(request, on_delta)
 
 
 class Restarting:

@@ -22,7 +22,7 @@ from ...usage import Price
 from ..base import DeltaSink, Model, ModelRequest, ModelResponse, price_of
 from ..context_size import ContextSize, check_fit, context_of
 from ..registry import resolve
-from .base import Restarting, Wrapper
+from .base import Restarting, Wrapper, sent
 
 MAY_PASS = (ModelConnectionError, ModelTimeoutError, ModelRateLimitError, ModelServerError, ModelContextError)
 
@@ -138,7 +138,7 @@ async def _request(
         check_fit(model, request)
     trial = circuit.enter(anyio.current_time())
     try:
-        response = await model.request(request, sink)
+        response = await sent(model, request, sink)
     except ModelContextError:
         circuit.answered()
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 
@@ -13,7 +14,7 @@ from ...errors import ConfigurationError, ModelRateLimitError
 from ..accounting import broken_off
 from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from ..tokens import text_bytes
-from .base import Allowance, Wrapper
+from .base import Allowance, Wrapper, sent
 
 QUANTILE = 0.95
 OBSERVATIONS_NEEDED = 50
@@ -141,7 +142,7 @@ class _Race:
     async def _make(self, call: _Call) -> None:
         with call.scope:
             try:
-                call.response = await self._inner.request(self._request, lambda delta: self._on_delta_of(call, delta))
+                call.response = await sent(self._inner, self._request, partial(self._on_delta_of, call))
                 self._decide(call)
             except Exception as error:
                 call.error = error

@@ -11,7 +11,7 @@ import anyio
 from ...arguments import checked_arguments
 from ...errors import ConfigurationError, ModelError
 from ..base import DeltaSink, Model, ModelRequest, ModelResponse, RunMark, outermost_run
-from .base import Allowance, Restarting, Wrapper
+from .base import Allowance, Restarting, Wrapper, sent
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -77,7 +77,7 @@ class Retry(Wrapper):
             before_sleep=lambda state: _again(state, request, sink),
             reraise=True,
         )
-        response: ModelResponse = await attempts(self.inner.request, request, sink)
+        response: ModelResponse = await attempts(sent, self.inner, request, sink)
         return response if sink is None else sink.with_lost(response)
 
     def _is_transient(self, error: BaseException) -> bool:

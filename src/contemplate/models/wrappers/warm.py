@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...arguments import checked_arguments
 from ...errors import ConfigurationError
 from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse
-from .base import Wrapper
+from .base import Wrapper, sent
 from .prefixes import Beginnings, beginning, beginnings_of
 
 LEAST_TOKENS = 1024
@@ -66,7 +66,7 @@ class Warm(Wrapper):
             return await self.inner.request(request, on_delta)
         beginnings = beginnings_of(self, WARM_SECONDS)
         if not await beginnings.leads(key, self._longest_wait, request.on_queue):
-            return await self.inner.request(request, on_delta)
+            return await sent(self.inner, request, on_delta)
         leader = _Leader(beginnings, key, on_delta)
         try:
             response = await self.inner.request(request, leader)

@@ -11,7 +11,7 @@ from ....arguments import checked_arguments
 from ....errors import ConfigurationError, ModelRateLimitError
 from ...base import Delta, DeltaSink, Model, ModelRequest, ModelResponse, outermost_run
 from ...per_loop import PerLoop
-from ..base import Wrapper
+from ..base import Wrapper, sent
 from .account_state import Allowed
 from .gate import Gate
 from .local_gate import LocalGate
@@ -96,7 +96,7 @@ class Limit(Wrapper):
             if permit.probe and on_delta is not None:
                 sink = _FirstPiece(on_delta, partial(gate.heard, permit))
             try:
-                response = await self.inner.request(request, sink)
+                response = await sent(self.inner, request, sink)
             except ModelRateLimitError as error:
                 if not error.transient:
                     gate.ended(permit)
