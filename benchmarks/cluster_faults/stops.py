@@ -49,9 +49,8 @@ async def main(times: int) -> bool:
             wrong += sum(call.foreign for call in scene.calls())
             with opened(address) as journal:
                 wrong += swapped(journal, asked)[1]
-    print(
-        f"{RUNS} runs of 18 calls of {CALL_SECONDS} s, {AT_ONCE} at once; heartbeat {HEARTBEAT} s; stopped until all was answered\n"
-    )
+    print(f"{RUNS} runs of 18 calls of {CALL_SECONDS} s, {AT_ONCE} at once; heartbeat {HEARTBEAT} s")
+    print("stopped until all was answered\n")
     print("| stopped and woken | runs taken over | calls begun by the woken | answered | equal | swapped |")
     print("|--:|--:|--:|--:|--:|--:|")
     print(f"| {zombies} | {taken} | {begun} | {len(answers.runs)} | {answers.equal} | {wrong} |")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -90,6 +91,8 @@ def work(
 async def _work(worker: Worker, drain_seconds: float, announce: Callable[[str], None]) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with worker.working() as stop:
+            # What is there by now stays: it need not be looked through for garbage again and again.
+            gc.freeze()
             announce(f"Working as {worker.info}. SIGTERM lets what goes on end.")
             if worker.metrics_url is not None:
                 announce(f"Metrics are at {worker.metrics_url}")

@@ -73,8 +73,8 @@ class GroupCommit:
                 before = self._before.get(loop)
                 if before is not None and before.over.is_set():
                     del self._before[loop]
-        if member.error is not None:
-            raise member.error
+        if not member.over:
+            raise member.error or JournalBusy("the write was interrupted")
 
     async def _lead(self, group: _Group, loop: EventLoopToken) -> None:
         """Wait until those before are over, and for those who join; then write, whatever happens, and let them go."""
@@ -108,14 +108,14 @@ class GroupCommit:
             self._write_each(group, patience)
         else:
             for member in group:
-                member.error = None
+                member.over = True
 
     def _write_each(self, group: Sequence[_Member], patience: float) -> None:
         """Write one by one, so that what cannot be written is the failure of whoever wants it."""
         for member in group:
             try:
                 self._write([member.write], patience)
-                member.error = None
+                member.over = True
             except Exception as error:
                 member.error = error
                 if isinstance(error, JournalBusy):
@@ -165,7 +165,8 @@ class _Member:
     def __init__(self, write: Write, patience: float) -> None:
         self.write = write
         self.patience = patience
-        # Until it is written. Whoever writes may be interrupted, by Ctrl-C for instance: the others can try again.
-        self.error: Exception | None = JournalBusy("the write was interrupted")
+        # Whoever writes may be interrupted, by Ctrl-C for instance, without an error of any other: they can try again.
+        self.over = False
+        self.error: Exception | None = None
         self.ended = anyio.Event()
         self.gone = False

@@ -95,10 +95,9 @@ class RunWriter:
         Raises:
             RunTaken: another process has the run.
         """
-        patience = self._patience(share=0.5, least=QUICK)
         if not await self._write_together() and self._late is None:
             try:
-                await self._write_patiently(patience)
+                await self._write_patiently(self._patience(share=0.5, least=QUICK))
             except JournalBusy as error:
                 self.fall_behind(error)
 

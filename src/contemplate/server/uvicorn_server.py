@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 from collections.abc import Callable
@@ -104,7 +105,13 @@ def serve(
         models = ", ".join(dict.fromkeys(redact(mind.model.name) for mind in served.minds.values()))
         names = ", ".join(served.names)
         line = f"Serving at {_url(listener)}/v1 as {names}, on {models}. Ctrl-C stops it."
-        anyio.run(_serve, served, runner, settings, listener, lambda: announce(line))
+
+        def start() -> None:
+            # What is there by now stays: it need not be looked through for garbage again and again.
+            gc.freeze()
+            announce(line)
+
+        anyio.run(_serve, served, runner, settings, listener, start)
 
 
 async def _serve(

@@ -2,6 +2,7 @@
 
 store       the file as a journal uses it
 database    the connection to it
+checkpoints what is in its log comes into the file
 run_locks   one process at a time has a run
 """
 

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ...errors import JournalBusy, JournalError
+from .checkpoints import MOST_PAGES, Checkpoints
 from .run_locks import PRIVATE
 
 # "ctmp": identifies a journal among SQLite files.
@@ -39,6 +40,7 @@ class Database:
         self._file = file
         self._name = str(file)
         self._lock = threading.Lock()
+        self._checkpoints = Checkpoints(file)
         self._connection: sqlite3.Connection | None = None
         self._close: Callable[[], object] = lambda: None
         self._opened: tuple[int, int] | None = None
@@ -54,6 +56,7 @@ class Database:
     def close(self) -> None:
         """Close the file, which is opened again when it is needed."""
         with self._lock:
+            self._checkpoints.close()
             self._close()
             self._connection = None
 
@@ -84,6 +87,7 @@ class Database:
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             raise
+        self._checkpoints.written()
 
     def _wait_at_most(self, connection: sqlite3.Connection, seconds: float) -> None:
         # In hundredths of a second, so that it is seldom another one.
@@ -188,6 +192,7 @@ class Database:
             connection.execute("COMMIT")
         _use_write_ahead_log(connection, time.monotonic() + patience)
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {MOST_PAGES}")
 
     def _is_journal(self, connection: sqlite3.Connection) -> bool:
         """Return whether the file is a journal; False if it is empty."""

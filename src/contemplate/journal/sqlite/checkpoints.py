@@ -1,0 +1,48 @@
+"""Moves what a file's write-ahead log has into the file, in a thread: it waits for the disk, as no event loop may."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing, suppress
+from pathlib import Path
+
+# After so many transactions; and the pages of the log after which SQLite does it itself, within a transaction: the log
+# begins anew only where nothing is written meanwhile.
+TRANSACTIONS = 100
+MOST_PAGES = 8000
+
+
+class Checkpoints:
+    """The checkpoints of one file, by one process.
+
+    Args:
+        file: the file, which no link leads to; None for a database in memory, which has no log.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._address = None if file is None else f"{file.as_uri()}?mode=rw"
+        self._since = 0
+        self._thread: threading.Thread | None = None
+
+    def written(self) -> None:
+        """Note a transaction. One thread calls this at a time."""
+        self._since += 1
+        if self._since < TRANSACTIONS or self._address is None or (self._thread and self._thread.is_alive()):
+            return
+        self._since = 0
+        self._thread = threading.Thread(target=_move, args=(self._address,), name="contemplate checkpoint", daemon=True)
+        # Where the interpreter is ending, there are no new threads.
+        with suppress(RuntimeError):
+            self._thread.start()
+
+    def close(self) -> None:
+        """Wait until the file is not used any more."""
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join()
+
+
+def _move(address: str) -> None:
+    # As far as nobody is in the way; what it cannot move, the next one does.
+    with suppress(sqlite3.Error), closing(sqlite3.connect(address, timeout=0, uri=True)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
