@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import anyio
 
@@ -94,10 +95,10 @@ def _questions(count: int) -> Iterator[str]:
         yield f"Question {number}"
 
 
-def resident() -> tuple[float, float]:
-    """Return what is resident now, and what was at most, in MiB."""
+def resident(process: int | Literal["self"] = "self") -> tuple[float, float]:
+    """Return what is resident of a process now, and what was at most, in MiB."""
     try:
-        with open("/proc/self/status") as file:
+        with open(f"/proc/{process}/status") as file:
             said = dict(line.split(":", 1) for line in file)
         # The usual `ru_maxrss` is inherited from whoever started this process.
         return int(said["VmRSS"].split()[0]) / 1024, int(said["VmHWM"].split()[0]) / 1024

@@ -66,9 +66,11 @@ class Measured:
 
 
 @contextmanager
-def started(mind: str, journal: str, folder: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    mind: str, journal: str, folder: Path, environment: Mapping[str, str], concurrency: int = CONCURRENCY
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start a worker, whose log is in the folder, and end it."""
-    options = ["--concurrency", str(CONCURRENCY), "--journal", journal]
+    options = ["--concurrency", str(concurrency), "--journal", journal]
     command = [sys.executable, "-m", "contemplate", "worker", mind, *options]
     with (
         (folder / "log").open("ab") as log,

@@ -19,7 +19,7 @@ The map of the package, from the roof down; each line imports only from those be
     prompts, answers, images, arguments     every prompt; the keys that votes count; loading of images; argument checks
     accounts                       what is spent and reserved of a budget
     errors, events, result, plan, messages, settings, limits, usage, decisions            plain frozen data
-    data, event_loops, redaction   its base class; how threads reach event loops; what takes secrets out of texts
+    data, event_loops, redaction, boot_clock        its base class; threads and event loops; secrets in texts; a clock
 
 Names are imported on first use, so that importing the package is fast.
 """

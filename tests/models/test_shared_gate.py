@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from math import inf
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
 
 from contemplate import Message, Usage
+from contemplate.boot_clock import boot_clock
 from contemplate.errors import JournalBusy, JournalError
 from contemplate.models import ModelRequest, ModelResponse, RunMark
 from contemplate.models.wrappers.rate_limit import (
@@ -333,9 +332,9 @@ async def test_who_stood_still_while_he_was_told_takes_his_turn_anew(monkeypatch
         return exchanged
 
     monkeypatch.setattr(told, "exchange", stands_still)
-    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + stood_still)
+    # By a clock that goes on then, as while a machine sleeps.
     for module in exchange_thread, shared_gate:
-        monkeypatch.setattr(module, "time", clock)
+        monkeypatch.setattr(module, "boot_clock", lambda: boot_clock() + stood_still)
     gate = gate_of(told)
     permit = await gate.enter(None, asking())
     assert permit.call == told.granted[1]

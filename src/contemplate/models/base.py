@@ -115,6 +115,11 @@ class ModelRequest:
     on_queue: Callable[[Queue | None], None] = field(default=_unseen, repr=False, compare=False)
     before_sending: Callable[[], Awaitable[None]] = field(default=_at_once, repr=False, compare=False)
 
+    def unheard(self) -> ModelRequest:
+        """Return the same request as one of no call: whoever keeps it keeps nothing of a run."""
+        kept = (self.messages, self.settings, self.tools, self.tool_choice, self.output_schema)
+        return ModelRequest(*kept, self.earlier, self.prompts)
+
     def sent_with(
         self,
         settings: ModelSettings,

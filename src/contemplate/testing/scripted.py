@@ -58,7 +58,7 @@ class ScriptedModel:
         Raises:
             Exception: the reply is an exception, or no reply is left (`LookupError`).
         """
-        self.requests.append(request)
+        self.requests.append(request.unheard())
         reply = self._script(request)
         if isinstance(reply, Awaitable):
             reply = await reply

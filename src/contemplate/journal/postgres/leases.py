@@ -16,13 +16,13 @@ import json
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import uuid4
 
 import psycopg
 
+from ...boot_clock import boot_clock
 from ...errors import JournalBusy, JournalError, RunInProgress, RunTaken
 from .address import LONGEST_HEARTBEAT, PostgresAddress
 from .connections import PostgresConnection
@@ -165,7 +165,7 @@ class Leases:
         """Return whether a run, if it was taken here, is surely still this process's."""
         if run_id not in self._held:
             return True
-        return run_id not in self._lost and clock() - self._renewed < SURE * self._address.heartbeat
+        return run_id not in self._lost and boot_clock() - self._renewed < SURE * self._address.heartbeat
 
     def make_sure(self, run_id: str, patience: float) -> None:
         """Say that this process lives, and find out whether the run is still its own.
@@ -200,7 +200,7 @@ class Leases:
 
     def _stay(self) -> None:
         """Say that this process lives, if it has not lately: who has runs has said so before."""
-        if clock() - self._renewed > self._address.heartbeat:
+        if boot_clock() - self._renewed > self._address.heartbeat:
             self._renew(PATIENCE)
 
     def _having(self, taken: dict[str, int]) -> Callable[[], None]:
@@ -273,7 +273,7 @@ class Leases:
         connection.execute(_FORGOTTEN)
 
     def _renew(self, patience: float) -> None:
-        began = clock()
+        began = boot_clock()
         with self._lock:
             held = dict(self._held)
 
@@ -303,9 +303,3 @@ class Leases:
 def mark_of(holder: str) -> str:
     """Return by what the connections of a process are known in the database."""
     return holder[:MARK]
-
-
-def clock() -> float:
-    """Return the seconds of a clock that also goes while the machine sleeps, where there is one."""
-    boot = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if boot is None else time.clock_gettime(boot)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
-import time
 from math import inf
 from uuid import uuid4
 
+from ....boot_clock import boot_clock
 from ....errors import JournalBusy, JournalError
 from ....redaction import redact
 from .account_state import Allowed
@@ -64,7 +64,7 @@ class ExchangeThread:
         self._ends: list[End] = []
         self._says_so = True
         self._gates = 1
-        # By `time.monotonic`: from when on news may be told; when to say that the process lives, or to let somebody in;
+        # By `boot_clock`: from when on news may be told; when to say that the process lives, or to let somebody in;
         # when to look; and since when the journal is away.
         self._soonest = self._renew = self._due = self._look = -inf
         self._away = inf
@@ -119,7 +119,7 @@ class ExchangeThread:
                 if exchanges:
                     self._exchange()
                 else:
-                    asked = time.monotonic()
+                    asked = boot_clock()
                     self._see(self._accounts.look(self._account, self._gate, self._waiting(), TRY), asked)
             except Exception as error:
                 self._fail(error)
@@ -136,7 +136,7 @@ class ExchangeThread:
                 news = self._ends or not all(call.told for call in self._known.values())
                 exchange = max(self._soonest, -inf if news else min(self._renew, self._due))
                 look = self._look if self._known else inf
-                now = time.monotonic()
+                now = boot_clock()
                 if now >= min(exchange, look):
                     return now >= exchange
                 self._changed.wait(min(exchange, look) - now)
@@ -158,7 +158,7 @@ class ExchangeThread:
                 tuple(self._ends[:ENDS]),
                 tuple(self._known),
             )
-            asked = time.monotonic()
+            asked = boot_clock()
             self._soonest = asked + self._gates / EXCHANGES
         exchanged = self._accounts.exchange(self._account, self._gate, news, TRY)
         if self._says_so:
@@ -167,7 +167,7 @@ class ExchangeThread:
             atexit.register(self.settle, AT_EXIT)
         with self._changed:
             self._says_so = False
-            self._renew = time.monotonic() + self._accounts.lease / 3
+            self._renew = boot_clock() + self._accounts.lease / 3
             self.out, self._gates = exchanged.out, exchanged.gates
             del self._ends[: len(news.ends)]
             self._see(exchanged.turns, asked)
@@ -182,7 +182,7 @@ class ExchangeThread:
 
         For a lease after that, it surely has the places that it has.
         """
-        now = time.monotonic()
+        now = boot_clock()
         with self._changed:
             self._away = inf
             self._look = now + max(SHORTEST_LOOK, self._gates / LOOKS)
@@ -202,7 +202,7 @@ class ExchangeThread:
 
     def _fail(self, error: Exception) -> None:
         """Give up on who has waited for too long; on all, if the journal is not only away."""
-        now, passes = time.monotonic(), isinstance(error, JournalBusy)
+        now, passes = boot_clock(), isinstance(error, JournalBusy)
         with self._changed:
             self._away = min(self._away, now)
             for call in (*self._known.values(), *self._line):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Hashable
 
 import anyio
 
+from ....boot_clock import boot_clock
 from ....errors import JournalError
 from ...base import ModelRequest, ModelResponse, RunMark
 from .account_state import LONGEST_PAUSE, Allowed, Pass
@@ -38,7 +38,7 @@ class SharedGate:
         """Wait for a turn, and return the permit."""
         tokens = self._output.estimate(request)
         call, permit = await self._turn(run, tokens, request)
-        if time.monotonic() > call.latest:
+        if boot_clock() > call.latest:
             # As the process, or its event loop, stood still: others may start in its place by now. Once, as one that
             # always does so would never start anything.
             self._thread.leave(call)
@@ -57,7 +57,7 @@ class SharedGate:
                 await call.over.wait()
             if call.permit is None:
                 raise call.error or JournalError(f"the limits of account {self._account!r} cannot be known")
-            await anyio.sleep(max(0.0, call.starts - time.monotonic()))
+            await anyio.sleep(max(0.0, call.starts - boot_clock()))
         except BaseException:
             self._thread.leave(call)
             raise

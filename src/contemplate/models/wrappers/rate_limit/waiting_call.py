@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from math import inf
 from uuid import uuid4
@@ -10,6 +9,7 @@ from uuid import uuid4
 import anyio
 from anyio.lowlevel import EventLoopToken, current_token
 
+from ....boot_clock import boot_clock
 from ....errors import JournalError
 from ....event_loops import call_soon
 from ...base import RunMark
@@ -22,7 +22,7 @@ class WaitingCall:
 
     Attributes:
         permit: is there when its turn has come.
-        starts, latest: when it may start, and until when, by `time.monotonic`.
+        starts, latest: when it may start, and until when, by `boot_clock`.
         error: why its turn will not come.
         seen: set when it is known whether it has to wait.
         over: set when it need not wait any more.
@@ -36,7 +36,7 @@ class WaitingCall:
     error: JournalError | None = None
     told: bool = False
     name: str = field(default_factory=lambda: uuid4().hex)
-    came: float = field(default_factory=time.monotonic)
+    came: float = field(default_factory=boot_clock)
     seen: anyio.Event = field(default_factory=anyio.Event)
     over: anyio.Event = field(default_factory=anyio.Event)
     _loop: EventLoopToken = field(default_factory=current_token)
