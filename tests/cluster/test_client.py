@@ -27,6 +27,7 @@ from contemplate.errors import (
 from contemplate.events import ModelCalled, RunFailed, RunFinished, RunStarted, TaskFinished
 from contemplate.run.run import new_run_id
 
+from ..patience import PATIENCE
 from ..postgres import PostgresServer
 from ..proxy import Proxy
 from .stage import DELETED, Stage, until, voters, worker_in_thread
@@ -299,9 +300,9 @@ async def test_a_client_waits_for_room_at_the_server_but_not_for_ever(
         with psycopg.connect(postgres.address().partition("?")[0], autocommit=True) as connection:
             connection.execute(f"{what} CONNECTION LIMIT {1 if 'CREATE' in what else 50}".encode())
 
-    def lifted(site: Site, *, autocommit: bool = False) -> psycopg.Connection[Any]:
+    def lifted(site: Site, **how: Any) -> psycopg.Connection[Any]:
         try:
-            return connect(site, autocommit=autocommit)
+            return connect(site, **how)
         except psycopg.OperationalError:
             alter(f"ALTER ROLE {few}")
             raise
@@ -333,6 +334,41 @@ async def test_whoever_waits_is_told_that_the_database_is_away_and_loses_nothing
             proxy.open()
             on_stage.open()
             assert (await handle.result()).complete
+
+
+async def test_whoever_waits_for_so_long_does_not_wait_for_a_silent_server(
+    workers: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contemplate.cluster.handle.TO_TELL_SECONDS", 0.1)
+    # Longer than this test may take.
+    monkeypatch.setattr("contemplate.journal.following.PATIENCE", 2 * PATIENCE)
+    with closing(Proxy(postgres.port)) as proxy:
+        async with Client(workers.replace(f":{postgres.port}/", f":{proxy.port}/")) as client:
+            handle = await client.submit("any", mind="nobody:mind")
+            proxy.hold()
+            with anyio.fail_after(PATIENCE), pytest.raises(RunNotOver, match=r"0\.1 s: the database does not answer"):
+                await handle.result(timeout=0.1)
+            proxy.open()
+            await handle.cancel()
+
+
+async def test_a_queue_that_is_silent_is_away(
+    workers: str, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contemplate.cluster.engine.run_queue.LONGEST_ANSWER", 0.2)
+    with closing(Proxy(postgres.port)) as proxy:
+        through = workers.replace(f":{postgres.port}/", f":{proxy.port}/")
+        # It is tried once more, by a new connection: the shortest time for that.
+        async with Client(f"{through}&connect_timeout=2") as client:
+            handle = await client.submit("any", mind="nobody:mind")
+            with monkeypatch.context() as patched:
+                patched.setattr("contemplate.cluster.link.PATIENCE", 0.0)
+                proxy.hold()
+                with anyio.fail_after(PATIENCE), pytest.raises(ClusterBusy, match="connection timeout expired"):
+                    await handle.state()
+            proxy.open()
+            assert await handle.state() == "queued"
+            await handle.cancel()
 
 
 async def test_a_client_that_is_not_open_opens_nothing(workers: str) -> None:

@@ -13,7 +13,7 @@ from ..journal import Journal
 from ..journal.account_limits import AccountStatus, JournalAccounts
 from ..journal.following import counts
 from . import roster
-from .engine.run_queue import QueueStatus, RunQueue
+from .engine.run_queue import LONGEST_ANSWER, QueueStatus, RunQueue
 from .roster import WorkerInfo
 from .site import Site, told_as_ours
 
@@ -74,7 +74,7 @@ def workers_and_queues(site: Site, queue: RunQueue) -> tuple[list[WorkerInfo], l
     Raises:
         ClusterError: the database cannot be reached, or no worker has ever run there.
     """
-    with told_as_ours(site), site.connect() as connection:
+    with told_as_ours(site), site.connect(longest=LONGEST_ANSWER) as connection:
         workers = roster.workers(connection, site)
     alive = Counter(mind for each in workers if each.alive for mind in each.minds)
     queues = {mind: QueueStatus(mind=mind) for mind in alive} | {each.mind: each for each in queue.queues()}

@@ -24,6 +24,8 @@ from .lookout import no_worker
 # How often a run is looked at of which nothing is told, and how soon after it seems to be over, in seconds.
 LOOK_SECONDS = 2.0
 SOON = 0.005
+# How long it may take to find out why a run is not over.
+TO_TELL_SECONDS = 2.0
 # For how long a cancelled run may take to write down how far it came.
 CANCELLED_SECONDS = 15.0
 # How often a run is looked at that nobody has taken, and for how many seconds it may wait before it is looked whether
@@ -96,7 +98,7 @@ class Handle:
         number = 0
         async with aclosing(self._looks()) as looks:
             async for run in looks:
-                entries, number, calls = await self._link.call(calls_after, self._link.journal, self.run_id, number)
+                entries, number, calls = await self._link.read(calls_after, self._link.journal, self.run_id, number)
                 record = await self._record() if followed is None or run is not None else None
                 if record is not None and followed is None:
                     followed = FollowedRun(record)
@@ -161,6 +163,12 @@ class Handle:
         return await self._link.record(self.run_id)
 
     async def _what_it_waits_for(self) -> str:
+        # Whoever has waited for as long as he would does not wait much longer to be told.
+        with anyio.move_on_after(TO_TELL_SECONDS):
+            return await self._where_it_is()
+        return "the database does not answer"
+
+    async def _where_it_is(self) -> str:
         run = await self._run()
         alive = [each for each in await self._link.workers() if each.alive]
         if run.state != "queued":

@@ -16,7 +16,7 @@ from ..journal.entries import Status
 from ..journal.following import records_of, statuses_of
 from ..journal.patience import PATIENCE
 from . import roster
-from .engine.run_queue import CONNECTIONS, QueuedRun, RunQueue
+from .engine.run_queue import CONNECTIONS, LONGEST_ANSWER, QueuedRun, RunQueue
 from .gathered import Gathered
 from .lookout import Lookout
 from .notices import Notices
@@ -44,9 +44,9 @@ class Link:
         self.journal: Journal = site.journal()
         self.queue = RunQueue(site)
         self.notices = Notices(site)
-        self.status: Gathered[Status] = Gathered(lambda runs: self.call(statuses_of, self.journal, runs))
-        self.run: Gathered[QueuedRun] = Gathered(lambda runs: self.call(self._runs, runs))
-        self._records = Gathered(lambda runs: self.call(records_of, self.journal, runs))
+        self.status: Gathered[Status] = Gathered(lambda runs: self.read(statuses_of, self.journal, runs))
+        self.run: Gathered[QueuedRun] = Gathered(lambda runs: self.read(self._runs, runs))
+        self._records = Gathered(lambda runs: self.read(records_of, self.journal, runs))
         self.before_closing: set[Callable[[], Awaitable[None]]] = set()
         self._lookout = Lookout(site)
         self._limiter: anyio.CapacityLimiter | None = None
@@ -81,6 +81,14 @@ class Link:
         """
         return await _patiently(lambda: self._in_thread(function, *args))
 
+    async def read(self, function: Callable[[*Args], T], *args: *Args) -> T:
+        """Do so with a function that only reads: whoever is cancelled does not wait for its end.
+
+        Raises:
+            ClusterBusy, ClusterError: as `call` does.
+        """
+        return await _patiently(lambda: self._in_thread(function, *args, reads=True))
+
     async def record(self, run_id: str) -> RunRecord | None:
         """Return the record of a run in the journal; None if there is none.
 
@@ -98,7 +106,7 @@ class Link:
         Raises:
             ClusterError: the database cannot be reached, or no worker has ever run there.
         """
-        return await self.call(self._workers)
+        return await self.read(self._workers)
 
     def _runs(self, run_ids: Sequence[str]) -> Mapping[str, QueuedRun]:
         return {run.run_id: run for run in self.queue.runs(run_ids)}
@@ -108,15 +116,15 @@ class Link:
         # It is advice: nothing fails for it, nor is the database waited for.
         with suppress(ClusterError):
             if self._lookout.is_due(mind):
-                self._lookout.look(mind, await self._in_thread(self._workers))
+                self._lookout.look(mind, await self._in_thread(self._workers, reads=True))
 
-    async def _in_thread(self, function: Callable[[*Args], T], *args: *Args) -> T:
+    async def _in_thread(self, function: Callable[[*Args], T], *args: *Args, reads: bool = False) -> T:
         if self._limiter is None:
             raise ClusterError(
                 f"the client of {self.site.name} is not open", hint="async with Client(...) as client: ..."
             )
         try:
-            return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
+            return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter, abandon_on_cancel=reads)
         except JournalError as error:
             # To whoever asks it is one database, whichever of its tables was wanted.
             if isinstance(error.__cause__, psycopg.Error):
@@ -130,7 +138,7 @@ class Link:
             await self.notices.start()
 
     def _workers(self) -> list[WorkerInfo]:
-        with told_as_ours(self.site), self.site.connect() as connection:
+        with told_as_ours(self.site), self.site.connect(longest=LONGEST_ANSWER) as connection:
             return roster.workers(connection, self.site)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import psycopg
@@ -91,8 +92,8 @@ class Site:
         """Return the journal."""
         return open_journal(self.url)
 
-    def connect(self, *, autocommit: bool = False) -> PostgresConnection:
-        """Return a new connection, for whose answers anybody waits as long as they take.
+    def connect(self, *, autocommit: bool = False, longest: float = inf) -> PostgresConnection:
+        """Return a new connection, for each of whose answers anybody waits for `longest` seconds.
 
         Raises:
             psycopg.OperationalError: there is none to be had.
@@ -100,7 +101,9 @@ class Site:
         given = NETWORK | conninfo_to_dict(self.address.conninfo)
         # A worker that was stopped must not keep others from what it had locked.
         given["options"] = f"{given.get('options', '')} {ends_when_still(self.address)}"
-        return PostgresConnection.connect(make_conninfo("", **given), autocommit=autocommit)
+        connection = PostgresConnection.connect(make_conninfo("", **given), autocommit=autocommit)
+        connection.longest = longest
+        return connection
 
 
 @contextmanager

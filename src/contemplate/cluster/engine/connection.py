@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Any
 
 import psycopg
@@ -38,11 +39,11 @@ class JsonSerializer(Serializer):
         return "contemplate_json"
 
 
-def connections(site: Site, size: int) -> sqlalchemy.Engine:
-    """Return a pool of at most `size` connections, made as all others of this package are."""
+def connections(site: Site, size: int, longest: float = inf) -> sqlalchemy.Engine:
+    """Return a pool of at most `size` connections, made as all others are, each answer within `longest` seconds."""
 
     def connect() -> psycopg.Connection[Any]:
-        return site.connect()
+        return site.connect(longest=longest)
 
     # By a function, not by a URL: so what the URL has in it, such as a password, is in none of DBOS's messages.
     return sqlalchemy.create_engine(

@@ -19,6 +19,8 @@ from ..submission import Submission
 from .connection import APPLICATION, WORKFLOW, JsonSerializer, connections, use_own_log, working
 
 CONNECTIONS = 4
+# For how many seconds a server may take to answer before it is taken for away.
+LONGEST_ANSWER = 30.0
 AT_ONCE = 500
 
 RunState = Literal["queued", "running", "over", "cancelled"]
@@ -83,7 +85,7 @@ class RunQueue:
     def __init__(self, site: Site) -> None:
         use_own_log()
         self._site = site
-        self._pool = connections(site, CONNECTIONS)
+        self._pool = connections(site, CONNECTIONS, LONGEST_ANSWER)
         self._client = DBOSClient(
             system_database_engine=self._pool,
             dbos_system_schema=site.engine_schema,

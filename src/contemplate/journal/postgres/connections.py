@@ -46,19 +46,24 @@ T = TypeVar("T")
 
 
 class PostgresConnection(psycopg.Connection[TupleRow]):
-    """A connection that nobody waits for longer than until `until`, in seconds of `time.monotonic`."""
+    """A connection that nobody waits for longer than until `until`, in seconds of `time.monotonic`.
 
-    until = math.inf
+    Nor for longer than `longest` seconds, whatever is asked of it at once. After that it is closed.
+    """
+
+    until = longest = math.inf
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait as psycopg does, but no longer than that."""
-        left = max(0.0, self.until - time.monotonic())
+        now = time.monotonic()
+        left = max(0.0, min(self.until - now, self.longest))
         if timeout is not None:
             return super().wait(gen, interval, min(timeout, left))
         try:
             return super().wait(gen, interval, left)
         except psycopg.OperationalError as error:
-            if error.sqlstate is None and time.monotonic() >= self.until:
+            if error.sqlstate is None and time.monotonic() >= now + left:
+                self.close()
                 raise psycopg.OperationalError("the server does not answer") from error
             raise
 
