@@ -49,6 +49,18 @@ def test_a_journal_may_be_named_as_in_code(journal: Path) -> None:
     assert "'memory:' is not the path of a file" in refused.stderr
 
 
+def test_a_run_that_nobody_carries_out_any_more_was_killed(journal: Path) -> None:
+    with closing(Journal(journal)) as runs:
+        for run_id in ("theirs", "nobodys"):
+            runs.save(RunRecord(run_id=run_id, question="Which of the two?", model="m"))
+        with runs.hold("theirs"):
+            listed = {line.split()[0]: line for line in here("runs").stdout.splitlines()}
+            assert "  running  " in listed["theirs"]
+            assert "  killed  " in listed["nobodys"]
+            assert " · running · " in here("show", "theirs").stdout
+        assert " · killed · " in here("show", "theirs").stdout
+
+
 def test_a_run_is_listed_and_shown(journal: Path) -> None:
     with FaultyServer(contemplating) as server:
         assert asked(server, "--run-id", "mine").returncode == 0
@@ -203,7 +215,7 @@ def test_a_killed_run_goes_on(journal: Path) -> None:
             running.kill()
             running.communicate()
         release.set()
-        assert "running" in here("runs").stdout
+        assert "killed" in here("runs").stdout
         before = len(server.exchanges)
         done = here("resume", "last")
         assert (done.returncode, done.stdout) == (0, f"{MERGED}\n"), done.stderr

@@ -468,6 +468,21 @@ class TestWhoHasARun:
         with pytest.raises(RunInProgress), other.hold("r"):
             pass
 
+    def test_a_run_is_killed_when_its_process_is_not_heard_of(
+        self, open_: Callable[[], Journal], silent: Callable[[float], None]
+    ) -> None:
+        one, other = open_(), open_()
+        runs = [RunRecord(run_id=run_id, question="q", model="m") for run_id in ("r", "s")]
+        with one.hold("r"):
+            assert one.killed(runs) == other.killed(runs) == {"s"}
+            silent(1.9)
+            assert other.killed(runs) == {"s"}
+            silent(0.2)
+            assert other.killed(runs) == {"r", "s"}
+            leases_of(one)._beat()
+            assert other.killed(runs) == {"s"}
+        assert other.killed(runs) == {"r", "s"}
+
     def test_who_has_not_been_heard_of_for_a_day_is_forgotten_with_his_runs(
         self, open_: Callable[[], Journal], postgres: PostgresServer, schema: str
     ) -> None:

@@ -24,7 +24,7 @@ from contemplate.journal import Journal
 from contemplate.journal.holding import Holding
 from contemplate.journal.patience import QUICK
 from contemplate.journal.sqlite import run_locks
-from contemplate.journal.sqlite.run_locks import PRIVATE, RunHeldError, lock_by_byte, lock_by_file
+from contemplate.journal.sqlite.run_locks import PRIVATE, RunHeldError, is_locked, lock_by_byte, lock_by_file
 from contemplate.testing import ScriptedModel
 
 from ..patience import PATIENCE
@@ -52,6 +52,9 @@ def test_a_run_is_held_once_and_no_file_is_left(lock: Lock, steps: list[tuple[bo
             elif run_id in held:
                 held.pop(run_id)()
             files = list(Path(folder).iterdir())
+            if lock is lock_by_byte:
+                assert {each for each in ("a", "b", "\ud800") if is_locked(Path(folder) / "j", each)} == set(held)
+                assert files == list(Path(folder).iterdir())
             assert bool(held) == bool(files)
             assert sys.platform == "win32" or all(each.stat().st_mode & 0o777 == PRIVATE for each in files)
         for unlock in held.values():
@@ -72,6 +75,16 @@ def test_what_one_thread_has_locked_another_unlocks(
         unlock = other.submit(lock, tmp_path / "j", "a").result()
     unlock()
     lock(tmp_path / "j", "a")()
+
+
+@posix
+def test_where_it_cannot_be_told_a_run_may_be_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlock = lock_by_byte(tmp_path / "j", "a")
+    assert not is_locked(tmp_path / "j", "b")
+    monkeypatch.setattr(run_locks, "_FLOCK", {})
+    assert is_locked(tmp_path / "j", "b")
+    unlock()
+    assert not is_locked(tmp_path / "j", "b"), "there is nobody"
 
 
 @pytest.mark.anyio

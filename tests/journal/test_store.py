@@ -576,6 +576,19 @@ with Journal(sys.argv[1]).hold("r"):
 """
 
 
+def refused(path: Path, run_id: str) -> bytes:
+    """Return why another process does not get a run."""
+    code = "import sys; from contemplate.journal import Journal; Journal(sys.argv[1]).take(sys.argv[2])()"
+    return run([sys.executable, "-c", code, path, run_id], PATIENCE).stderr.encode()
+
+
+def test_a_run_in_memory_is_killed_with_its_process() -> None:
+    journal = Journal()
+    runs = [RunRecord(run_id=run_id, question="q", model="m") for run_id in ("r", "s")]
+    with journal.hold("r"):
+        assert journal.killed(runs) == {"s"}
+
+
 def test_a_run_is_held_among_processes_and_freed_by_their_death(tmp_path: Path) -> None:
     path, pipe = tmp_path / "j", subprocess.PIPE
     with Process[bytes]([sys.executable, "-c", HOLDING, path], stdin=pipe, stdout=pipe) as holder:
@@ -583,9 +596,16 @@ def test_a_run_is_held_among_processes_and_freed_by_their_death(tmp_path: Path) 
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(JournalError, match="'r' is active in another process"), Journal(path).hold("r"):
             pass
+        runs = [RunRecord(run_id=run_id, question="q", model="m") for run_id in ("r", "another", "nobody's")]
+        runs += [RunRecord(run_id="over", question="q", model="m", status="answered")]
+        assert Journal(path).killed(runs) == {"another", "nobody's"}
         with Journal(path).hold("another"):
-            pass
+            assert Journal(path).killed(runs) == {"nobody's"}
+            # Whoever looks loses none of his own locks.
+            assert b"'another' is active in another process" in refused(path, "another")
+        assert b"'another'" not in refused(path, "another")
         holder.kill()
+    assert Journal(path).killed(runs) == {"r", "another", "nobody's"}
     with Journal(path).hold("r"):
         pass
     assert not list(tmp_path.glob("*.lock"))

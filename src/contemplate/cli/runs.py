@@ -26,20 +26,25 @@ from .timeline import fitted, timeline, width, wrapped
 
 # Where there are fewer columns for a question, it stands in a line of its own.
 QUESTION_WIDTH = 24
+# What a run is called that says that it is running, and that no living process has: nobody could write that it is not.
+KILLED = "killed"
 
 
 def runs(options: argparse.Namespace) -> int:
     """List the runs, or delete old ones, and return the exit code."""
     if options.action == "prune":
         return _prune(options)
-    listed = open_journal(options).runs(options.limit)
+    journal = open_journal(options)
+    listed = journal.runs(options.limit)
     if options.json:
         _print_json([run.model_dump(mode="json") for run in listed])
         return ANSWERED
+    killed = journal.killed(listed)
     for run in listed:
-        head = f"{run.run_id:12}  {_when(run)}  {run.status:11}  "
+        status = KILLED if run.run_id in killed else run.status
+        head = f"{run.run_id:12}  {_when(run)}  {status:11}  "
         if width() - len(head) < QUESTION_WIDTH:
-            head = f"{run.run_id:12}  {run.status}\n  {_when(run)}  "
+            head = f"{run.run_id:12}  {status}\n  {_when(run)}  "
         question = fitted(run.question, width() - len(head.rpartition("\n")[2]))
         write(printable(head + question).rstrip() + "\n")
     if not listed:
@@ -72,7 +77,8 @@ def show(options: argparse.Namespace) -> int:
     requests = journal if options.requests else None
     results = {} if run.result is None else {result.id: result for result in run.result.tasks}
     bars = timeline(entries, results, width() - len(INDENT))
-    lines = [*_head(run), *call_tree(entries, results, requests), *_section("timeline", bars), *_end(run)]
+    status = KILLED if journal.killed([run]) else run.status
+    lines = [*_head(run, status), *call_tree(entries, results, requests), *_section("timeline", bars), *_end(run)]
     write("\n".join(_shown(printable("\n".join(lines)).split("\n"))) + "\n")
     return ANSWERED
 
@@ -109,8 +115,8 @@ def _document(journal: Journal, run: RunRecord, entries: Sequence[Entry], reques
     return {**run.model_dump(mode="json"), "calls": calls}
 
 
-def _head(run: RunRecord) -> Iterator[str]:
-    yield f"run {run.run_id} · {_when(run)} · {run.status} · {run.model}"
+def _head(run: RunRecord, status: str) -> Iterator[str]:
+    yield f"run {run.run_id} · {_when(run)} · {status} · {run.model}"
     if run.parent is not None:
         yield f"aggregates again what run {run.parent} answered"
     # What is known of the run itself stands together, so that question, tasks and answer can be read in one go.

@@ -149,6 +149,14 @@ class Store(Protocol):
         """
         ...
 
+    def held(self, run_ids: Collection[str]) -> set[str]:
+        """Return those of the runs that a process has which is alive, or may be; nobody is disturbed by that.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        ...
+
     def surely_held(self, run_id: str) -> bool:
         """Return at once whether nobody else can have a run that this process has taken."""
         ...

@@ -78,6 +78,10 @@ _HANG_UP = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND usename = current_user AND application_name LIKE '%% ' || %s
 """
+_HELD = f"""
+    SELECT run_id FROM leases JOIN holders USING (holder)
+    WHERE run_id = ANY (%s) AND renewed >= {_NOW} - {SUSPECTED + OVER} * heartbeat
+"""  # noqa: S608
 _ALL_MINE = "SELECT run_id, generation FROM leases WHERE holder = %s"
 _CHECK = "SELECT check_held(%s::text[], %s::bigint[], %s)"
 _GONE = f"UPDATE holders SET suspected = {_NOW} WHERE renewed < {_NOW} - {KEPT} AND suspected IS NULL"  # noqa: S608
@@ -160,6 +164,15 @@ class Leases:
         rows = self._transact(lambda connection: connection.execute(query, values).fetchall(), PATIENCE)
         taken: dict[str, int] = dict(rows)
         return list(taken), self._having(taken)
+
+    def held(self, run_ids: Collection[str]) -> set[str]:
+        """Return those of the runs whose process was heard of so lately that nobody may take them.
+
+        Raises:
+            JournalError: the database is not to be had.
+        """
+        rows = self._transact(lambda connection: connection.execute(_HELD, (list(run_ids),)).fetchall(), PATIENCE)
+        return {run_id for (run_id,) in rows}
 
     def fresh(self, run_id: str) -> bool:
         """Return whether a run, if it was taken here, is surely still this process's."""

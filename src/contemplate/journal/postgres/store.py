@@ -134,6 +134,10 @@ class PostgresStore:
         """Take the leases of those of the runs that nobody has."""
         return self.leases.hold_free(run_ids)
 
+    def held(self, run_ids: Collection[str]) -> set[str]:
+        """Return those of the runs whose process was heard of lately."""
+        return self.leases.held(run_ids)
+
     def surely_held(self, run_id: str) -> bool:
         """Return whether the lease of a run was renewed lately."""
         return self.leases.fresh(run_id)

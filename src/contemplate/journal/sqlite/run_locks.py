@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import sys
 import threading
 import time
@@ -31,6 +32,13 @@ PRIVATE = 0o600
 TRIES, PAUSE = 15, 0.001
 
 FileId = tuple[int, int]
+# How systems lay out a lock that is asked for, by the bytes of a pointer (`struct flock` in <fcntl.h>), and its size at
+# most.
+_FLOCK = {
+    ("linux", 8): ("@hhqqi", ("type", "whence", "start", "length", "process")),
+    ("darwin", 8): ("@qqihh", ("start", "length", "process", "type", "whence")),
+}
+_FLOCK_BYTES = 64
 
 
 class RunHeldError(Exception):
@@ -57,11 +65,22 @@ def lock_run(journal: Path, run_id: str) -> Callable[[], None]:
     return lock_by_byte(journal, run_id)
 
 
+def is_locked(journal: Path, run_id: str) -> bool:
+    """Return whether a run is locked, here or elsewhere, without locking it; True where that cannot be told.
+
+    Raises:
+        OSError: the lock file cannot be read.
+    """
+    if sys.platform == "win32":
+        return _file_of(journal, run_id).exists()
+    return _processes.setdefault(os.getpid(), _Process()).has_lock(f"{journal}.lock", run_id)
+
+
 def lock_by_file(journal: Path, run_id: str) -> Callable[[], None]:
     """Do as `lock_run`, with a file for this run alone."""
     from filelock import FileLock, Timeout
 
-    path = Path(f"{journal}.{quote(run_id, safe='', errors='surrogatepass')}.lock")
+    path = _file_of(journal, run_id)
     lock = FileLock(path, blocking=False, thread_local=False, mode=PRIVATE)
     try:
         lock.acquire()
@@ -76,6 +95,10 @@ def lock_by_file(journal: Path, run_id: str) -> Callable[[], None]:
             lock.release()
 
     return unlock
+
+
+def _file_of(journal: Path, run_id: str) -> Path:
+    return Path(f"{journal}.{quote(run_id, safe='', errors='surrogatepass')}.lock")
 
 
 def lock_by_byte(journal: Path, run_id: str) -> Callable[[], None]:
@@ -134,6 +157,26 @@ class _Process:
                 finally:
                     self._close_if_unused(file)
                 return file
+        finally:
+            self._unlock_soon()
+
+    def has_lock(self, path: str, run_id: str) -> bool:
+        """Return whether this process or another one has locked the run."""
+        try:
+            with self._mutex:
+                if any(run_id in each.runs for each in self._files.values() if each.path == path):
+                    return True
+                try:
+                    known = self._files.get(_id(os.stat(path)))
+                    # Not closed if it is known: with a descriptor of it, all locks would be lost.
+                    descriptor = os.open(path, os.O_RDONLY) if known is None else known.descriptor
+                except FileNotFoundError:
+                    return False
+                try:
+                    return _is_locked_elsewhere(descriptor, _offset(run_id))
+                finally:
+                    if known is None:
+                        os.close(descriptor)
         finally:
             self._unlock_soon()
 
@@ -232,3 +275,14 @@ if sys.platform != "win32":
 
     def _unlock(descriptor: int, offset: int) -> None:
         fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, offset)
+
+    def _is_locked_elsewhere(descriptor: int, offset: int) -> bool:
+        """Return whether another process has locked a byte; True where the system's answer cannot be read."""
+        form = _FLOCK.get((sys.platform, struct.calcsize("P")))
+        if form is None:
+            return True
+        layout, names = form
+        lock = {"type": fcntl.F_WRLCK, "whence": os.SEEK_SET, "start": offset, "length": 1, "process": 0}
+        asked = struct.pack(layout, *(lock[name] for name in names)).ljust(_FLOCK_BYTES, b"\0")
+        found = struct.unpack_from(layout, fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+        return bool(found[names.index("type")] != fcntl.F_UNLCK)

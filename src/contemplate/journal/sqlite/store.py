@@ -15,7 +15,7 @@ from ...errors import JournalBusy, JournalError, RunInProgress
 from ..entries import RunRecord
 from ..store import SQLConnection, Tables
 from .database import Database
-from .run_locks import LockFileGoingError, RunHeldError, lock_run
+from .run_locks import LockFileGoingError, RunHeldError, is_locked, lock_run
 
 ACTIVE_HINT = "wait until it ends, or stop it"
 
@@ -149,6 +149,15 @@ class SQLiteStore:
                     stack.callback(self.hold(run_id))
                     taken.append(run_id)
             return taken, stack.pop_all().close
+
+    def held(self, run_ids: Collection[str]) -> set[str]:
+        """Return those of the runs that a process has locked; one in memory is nobody else's."""
+        if self._file is None:
+            return set(self._held).intersection(run_ids)
+        try:
+            return {run_id for run_id in run_ids if is_locked(self._file, run_id)}
+        except OSError as error:
+            raise JournalError(f"journal {self._path}: {error}") from error
 
     def surely_held(self, run_id: str) -> bool:
         """Return True: the system holds the lock as long as the process lives."""
