@@ -176,7 +176,7 @@ class TestCalls:
                 )
                 assert not over
                 assert out(ctx._calls.ledger) == (0, 0)
-                (slots,) = ctx._calls._slots
+                (slots,) = ctx._calls.slots
                 assert slots.value == 1
 
     async def test_a_listener_that_raises_in_the_middle_costs_no_call(self) -> None:

@@ -1,4 +1,4 @@
-"""The one door for all model calls of a run. A call gets its name, its reservation and its event here.
+"""The one door for all model calls of a run. A call gets its name here; what becomes of it, `single_call` says.
 
 A run within another has its own door, which leads to that of the outer run: `Calls.child`.
 """
@@ -9,91 +9,35 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from ..budget import Budget
 from ..decisions import Approve
-from ..errors import ConfigurationError, ModelContextError, RunTaken, error_info
-from ..events import (
-    NOT_MADE,
-    Again,
-    CallName,
-    CallQueued,
-    CallRepeated,
-    CallStarted,
-    Event,
-    ModelCalled,
-    Queue,
-    Speaker,
-)
+from ..events import CallName, CallStarted, Event, Speaker
 from ..limits import Limits
-from ..models import Delta, DeltaSink, Model, ModelRequest, ModelResponse, RunMark, price_of
-from ..models.accounting import accounted
-from ..models.context_size import check_fit
-from ..models.tokens import request_tokens
-from ..redaction import redact
-from ..usage import NOTHING, Price, Usage
+from ..models import DeltaSink, Model, ModelRequest, ModelResponse, RunMark
+from ..usage import NOTHING, Usage
 from .activity import Activity, current_activity
 from .budget import Ledger
 from .budget_draws import Draw
-from .context_windows import told
 from .continuation import OnCut, whole_answer
 from .current_run import OngoingRun, RunScope
 from .listeners import Listeners
-from .metering import ONE_CALL, Meter
+from .metering import Meter
 from .nesting import inner_depth
 from .planner_steps import Planning
 from .resources import Resources
-from .shares import More, Reservation, refusal
-from .shortened_prompts import Shortened, shortened
+from .shares import More
+from .single_call import Caller, SingleCall
 from .stillness import Stillness
 from .tool_calls import ToolCalls
 
 if TYPE_CHECKING:
-    from ..journal import Entry
     from ..journal.recording import Recording
-    from ..journal.shared_answers import SharingModel
-
-
-# Characters of why a call is made once more.
-MOST_TOLD = 500
-
-
-class _Name(NamedTuple):
-    """A call's name within its run."""
-
-    role: Speaker
-    task: str | None
-    turn: int
-
-    @property
-    def asker(self) -> str:
-        """Who asks, as users are told."""
-        return self.role if self.task is None else f"task {self.task!r}"
-
-
-class _Call(NamedTuple):
-    """A call in the making, with its name in events (`said`), if anybody listens.
-
-    It may go on with an answer (`more`), and may want its prompt within a `context`, or read whole or not at all. It is
-    the `nth` of equal ones.
-    """
-
-    name: _Name
-    said: CallName | None
-    model: Model
-    request: ModelRequest
-    meter: Meter
-    more: More | None
-    context: float
-    whole: bool
-    nth: int = 0
 
 
 class Calls(OngoingRun):
@@ -119,6 +63,7 @@ class Calls(OngoingRun):
         approve: decides tool calls that need an approval; that of the run around it, unless it has one of its own.
         seed: what all chance in it is derived from; that of the run around it, unless it has one of its own.
         prompts: the run's prompts.
+        slots: those for concurrent calls that a call must have, of this run and of those around it.
         over: whether the run has ended. Code that outlives it, such as a task started by a tool, is not part of it.
     """
 
@@ -171,7 +116,7 @@ class Calls(OngoingRun):
         self._children: Counter[str] = Counter()
         concurrency = ledger.limits.concurrency
         slots = () if concurrency is None else (anyio.Semaphore(concurrency, fast_acquire=True),)
-        self._slots: tuple[anyio.Semaphore, ...] = slots if outer is None else (*slots, *outer._slots)
+        self.slots: tuple[anyio.Semaphore, ...] = slots if outer is None else (*slots, *outer.slots)
 
     @property
     def recorded_path(self) -> str:
@@ -310,8 +255,11 @@ class Calls(OngoingRun):
             if self.listeners.listening:
                 said = CallName(run=self.run_id, path=self.path, role=role, task=task, turn=turn)
                 self.emit(CallStarted(name=said, model=model.name))
-            name = _Name(role, task, turn)
-            return await self._call(_Call(name, said, model, request, Meter(on_delta), more, context, whole))
+            caller = Caller(role, task, turn)
+            meter = Meter(on_delta)
+            return await self._call(
+                SingleCall(self, caller, said, model, request, meter, more, context, whole), role, turn
+            )
 
         if role == "planner":
             # Nobody can go on with a plan whose tasks run already.
@@ -322,240 +270,23 @@ class Calls(OngoingRun):
             self.ledger.trip(response.capped_by)
         return response
 
-    async def _call(self, call: _Call) -> ModelResponse:
+    async def _call(self, call: SingleCall, role: Speaker, turn: int) -> ModelResponse:
         self.stillness.goes_on()
         activity = current_activity() or self.activity
         activity.call_began()
         try:
-            return await self._journaled(call)
+            return await call.answer()
         finally:
             activity.call_ended()
-            if call.name.role == "planner":
-                self.planning.call_ended(call.name.turn)
+            if role == "planner":
+                self.planning.call_ended(turn)
             self.stillness.waits()
 
-    async def _journaled(self, call: _Call) -> ModelResponse:
-        recording = self.resources.recording
-        if recording is None:
-            return await self._make(call)
-        meter = call.meter
-        asked = recording.asked(self._recorded_path, *call.name, call.model.name, call.request)
-        known = recording.find(asked)
-        if known is not None:
-            return await self._recall(known, recording, call)
-        await recording.needed(asked)
-        started = perf_counter()
-        try:
-            response = await self._make(call._replace(nth=asked.nth))
-        except BaseException as error:
-            recording.cut_off(asked, started, error, meter.text, meter.spent, meter.course, tuple(meter.logprobs))
-            raise
-        await recording.answered(asked, started, response, meter.spent, meter.course)
-        return response
-
-    async def _recall(self, known: Entry, recording: Recording, call: _Call) -> ModelResponse:
-        """Return the recorded result of a call, at its recorded cost."""
-        response, name, meter = known.response, call.name, call.meter
-        price = price_of(call.model)
-        if name.role == "planner":
-            self.planning.call_began(name.turn)
-        # At once, not in recorded order: the tasks that others wait for may be in what the planner has written.
-        if response is None:
-            meter(Delta(known.text, logprobs=known.logprobs))
-        else:
-            meter(Delta(response.message.text, response.reasoning))
-        error: BaseException | None = None
-        try:
-            await recording.turn(known)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            meter.spent = known.usage if price is None else price.priced(known.usage)
-            self.ledger.book(recording.spent_now(known))
-            finish = None if response is None else response.finish
-            answered_by = None if response is None else response.answered_by
-            self._report(call, known.name, known.seconds, finish, error, answered_by=answered_by, recorded=True)
-        assert response is not None  # noqa: S101
-        return response
-
-    async def _make(self, call: _Call) -> ModelResponse:
-        if call.more is not None:
-            self._queue(call, "limits")
-            await self._wait_for_the_rest(call.more)
-        if not self.resources.is_connected(call.model):
-            await self.resources.connect(call.model)
-        return await (self._in_slots(self._slots, call) if self._slots else self._request(call))
-
-    async def _wait_for_the_rest(self, more: More) -> None:
-        """Wait until it is known what is left of the limits.
-
-        Raises:
-            LimitExceeded: after that there would be no time for the call.
-        """
-        with anyio.move_on_at(anyio.current_effective_deadline() - more.seconds) as waiting:
-            await self.stillness.reached()
-        if waiting.cancelled_caught:
-            raise refusal(self.ledger.limits, "seconds")
-
-    async def _in_slots(self, slots: Sequence[anyio.Semaphore], call: _Call) -> ModelResponse:
-        """Make the call once it has a slot in each run that limits concurrency, from the innermost to the outermost."""
-        innermost, *outer = slots
-        try:
-            innermost.acquire_nowait()
-        except anyio.WouldBlock:
-            self._queue(call, "concurrency")
-            await innermost.acquire()
-        try:
-            return await (self._in_slots(outer, call) if outer else self._request(call))
-        finally:
-            innermost.release()
-
-    async def _request(self, call: _Call) -> ModelResponse:
-        name, model, request, meter, more = call.name, call.model, call.request, call.meter, call.more
-        windows, sent = self.resources.windows, self._fitted(call)
-        sharing = self._sharing(call)
-        asked = sharing or model
-        # Without a limit on tokens the estimate is not needed.
-        prompt_tokens = request_tokens(sent.request) if self.ledger.limits_tokens else 0
-        if more is not None:
-            prompt_tokens = min(prompt_tokens, more.prompt)
-        wanted = request.settings.max_tokens
-        price = self._price(model)
-        reservation = await self.ledger.reserve(
-            prompt_tokens,
-            wanted,
-            role=name.role,
-            task=name.task,
-            price=price,
-            more=more,
-            on_wait=partial(self._queue, call, "limits"),
-        )
-        await self._make_sure(reservation)
-        if name.role == "planner":
-            self.planning.call_began(name.turn)
-        settings = request.settings
-        if reservation.output_tokens != wanted:
-            settings = settings.model_copy(update={"max_tokens": reservation.output_tokens})
-        recording = self.resources.recording
-        sure = () if recording is None else (recording.make_sure,)
-        request = request.sent_with(settings, partial(self._again, call), partial(self._queue, call), *sure)
-        sent = sent.within(request)
-        self._queue(call, None)
-        finish, error, answered_by = None, None, None
-        meter.spent = ONE_CALL
-        try:
-            sink = None if meter.on_delta is None else meter
-            if call.whole:
-                check_fit(model, request)
-                response = await asked.request(request, sink)
-            else:
-                response, sent = await windows.ask(asked, request, sent, sink, lambda: meter.written)
-            meter.spent, finish = accounted(response, sent.request), response.finish
-            answered_by = response.answered_by
-            meter.catch_up(response)
-            if response.finish == "length" and reservation.capped_by is not None:
-                response = response.model_copy(update={"capped_by": reservation.capped_by})
-            room = windows.room(model.name, request)
-            return response if sent.is_whole and room == math.inf else told(response, sent, request, name.asker, room)
-        except BaseException as raised:
-            error = raised
-            if meter.written or not isinstance(raised, Exception):
-                meter.spent = meter.usage(prompt_tokens or request_tokens(sent.request))
-            elif isinstance(raised, ModelContextError | RunTaken):
-                # Nothing was read: it was refused, so that the call is left to ask again with less, or was not sent.
-                meter.spent = NOTHING
-            raise
-        finally:
-            if price is not None:
-                meter.spent = price.priced(meter.spent)
-            made = sharing is None or sharing.book(meter.spent)
-            self.ledger.settle(reservation, meter.spent, made=made)
-            self._report(call, model.name, meter.seconds, finish, error, answered_by=answered_by, recorded=not made)
-
-    async def _make_sure(self, reservation: Reservation) -> None:
-        """Wait until no other process can have the run.
-
-        Raises:
-            RunTaken: one has.
-        """
-        recording = self.resources.recording
-        if recording is None or recording.surely_held:
-            return
-        try:
-            await recording.make_sure()
-        except BaseException:
-            self.ledger.settle(reservation, NOTHING)
-            raise
-
-    def _sharing(self, call: _Call) -> SharingModel | None:
-        """Return the model for a call whose answer the run may have in common with others; None if it has none so."""
-        recording = self.resources.recording
-        answers = None if recording is None else recording.answers
-        return None if answers is None else answers.around(call.model, call.nth)
-
-    def _fitted(self, call: _Call) -> Shortened:
-        """Return what is sent of a request, so that it fits into the context that is wanted, and the one that is known.
-
-        Below the journal, which has it in full: a call keeps its name, and so its answer, whatever is known.
-        """
-        if call.whole:
-            return shortened(call.request, call.context)
-        known = self.resources.windows.fitted(call.model, call.request)
-        wanted = shortened(call.request, call.context) if call.context < math.inf else known
-        if wanted.is_whole or known.is_whole:
-            return known if wanted.is_whole else wanted
-        return min(wanted, known, key=lambda each: request_tokens(each.request))
-
-    def _price(self, model: Model) -> Price | None:
-        price = price_of(model)
-        if price is None and self.ledger.limits_cost:
-            budgets = (each.budget for each in self.ledger.all_draws)
-            raise unknown_price(model, next((each for each in budgets if each.cost_usd is not None), None))
-        return price
-
-    def _report(
-        self,
-        call: _Call,
-        model: str,
-        seconds: float,
-        finish: str | None,
-        error: BaseException | None,
-        *,
-        answered_by: str | None,
-        recorded: bool = False,
-    ) -> None:
-        name, meter = call.name, call.meter
-        self.book_on(name.task, meter.spent)
-        if answered_by is not None and name.task is not None and name.role == "subagent":
-            self._answered_by[name.task] = answered_by
-        if call.said is not None and self.listeners.listening:
-            course = NOT_MADE if recorded else meter.course
-            self.emit(
-                ModelCalled(
-                    name=call.said,
-                    model=answered_by or model,
-                    usage=meter.spent,
-                    seconds=seconds,
-                    finish=finish,
-                    error=None if error is None else error_info(error),
-                    recorded=recorded,
-                    queued=course.queued,
-                    first=course.first,
-                )
-            )
-
-    def _queue(self, call: _Call, behind: Queue | None) -> None:
-        if call.meter.queue(behind) and call.said is not None and self.listeners.listening:
-            self.emit(CallQueued(name=call.said, behind=behind))
-
-    def _again(self, call: _Call, reason: Again, message: str) -> None:
-        if self.resources.recording is not None:
-            self.resources.recording.check_taken()
-        message = redact(message)[:MOST_TOLD]
-        call.meter.add_again(reason, message)
-        if call.said is not None and self.listeners.listening:
-            self.emit(CallRepeated(name=call.said, reason=reason, message=message))
+    def book(self, caller: Caller, usage: Usage, answered_by: str | None) -> None:
+        """Add what a call cost to its task, and note who answered where a wrapper such as `Fallback` chose."""
+        self.book_on(caller.task, usage)
+        if answered_by is not None and caller.task is not None and caller.role == "subagent":
+            self._answered_by[caller.task] = answered_by
 
     def book_on(self, task: str | None, usage: Usage) -> None:
         """Add `usage` to a task, and to the tasks of the outer runs around it."""
@@ -568,12 +299,3 @@ class Calls(OngoingRun):
 
 def _join(path: str, name: str) -> str:
     return f"{path}/{name}" if path else name
-
-
-def unknown_price(model: Model, budget: Budget | None = None) -> ConfigurationError:
-    """Return the error for a limit on USD, that of `budget` if there is one, with a `model` of unknown price."""
-    limit = "Limits.cost_usd" if budget is None else f"cost_usd of budget {budget.name!r}"
-    return ConfigurationError(
-        f"{limit} is set, and the price of {model.name} is not known",
-        hint="install the extra 'prices', or set it: OpenAIModel(..., price=Price(input=..., output=...))",
-    )

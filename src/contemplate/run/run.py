@@ -38,7 +38,7 @@ from ..settings import ModelSettings
 from .approvals import Approvals
 from .budget import Ledger
 from .budget_draws import Draw, drawing
-from .calls import Calls, unknown_price
+from .calls import Calls
 from .context import RunContext
 from .current_run import OngoingRun, RunScope, current_scope
 from .engine import execute
@@ -49,6 +49,7 @@ from .nesting import limits_within
 from .output_type import OutputType
 from .protocols import AgentFunction, Aggregator, Planner, most_tasks, needs_a_share, subagent_settings
 from .resources import Resources, resources
+from .single_call import unknown_price
 from .state import MANY_TASKS, RunState
 
 if TYPE_CHECKING:
