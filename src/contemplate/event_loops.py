@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
-from anyio.lowlevel import EventLoopToken
+from anyio.lowlevel import EventLoopToken, current_token
 
 
 def time_in(token: EventLoopToken) -> Callable[[], float]:
@@ -15,6 +15,14 @@ def time_in(token: EventLoopToken) -> Callable[[], float]:
     # That one looks for the event loop each time.
     told: Callable[[], float] = getattr(token.native_token, "time", anyio.current_time)
     return told
+
+
+def call_in(token: EventLoopToken, function: Callable[[], object]) -> None:
+    """Call `function` in an event loop: at once if the caller runs in it, else as soon as it goes on."""
+    if current_token() == token:
+        function()
+    else:
+        call_soon(token, function)
 
 
 def call_soon(token: EventLoopToken, function: Callable[..., object], *args: Any) -> None:

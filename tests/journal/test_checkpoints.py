@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing, contextmanager
@@ -16,6 +18,7 @@ from contemplate.journal.sqlite import checkpoints
 from contemplate.journal.sqlite.checkpoints import TRANSACTIONS, Checkpoints
 
 from ..patience import PATIENCE
+from ..processes import run
 from .test_store import entry
 
 
@@ -115,3 +118,36 @@ def test_at_the_end_of_the_interpreter_nothing_fails(tmp_path: Path, monkeypatch
     with _no_threads(monkeypatch):
         for _ in range(3 * TRANSACTIONS):
             found()
+
+
+FORKING = """
+import os, sys, threading, time
+from contemplate.journal import Journal
+from contemplate.journal.sqlite import checkpoints
+from tests.journal.test_store import entry
+
+began, working = threading.Event(), True
+
+def move(address):
+    global working
+    began.set()
+    time.sleep(0.2)
+    working = False
+
+checkpoints._move = move
+journal = Journal(sys.argv[1])
+for number in range(checkpoints.TRANSACTIONS):
+    journal.append("r", [entry(number)], {})
+began.wait()
+child = os.fork()
+if child == 0:
+    os._exit(3 if working else 0)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_no_process_is_forked_meanwhile(tmp_path: Path) -> None:
+    """In a copy, nobody would release what the thread has locked in SQLite."""
+    done = run([sys.executable, "-c", FORKING, tmp_path / "j"], PATIENCE)
+    assert done.stdout == "0\n", done.stderr

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
-from contemplate import Contemplator, Limits, planners
+from contemplate import Answer, Contemplator, Limits, Message, Task, TaskContext, planners
 from contemplate.errors import (
     ConfigurationError,
     JournalBusy,
@@ -31,7 +31,7 @@ from contemplate.errors import (
     RunInProgress,
     RunTaken,
 )
-from contemplate.journal import Journal, RunRecord, open_journal
+from contemplate.journal import Journal, RunRecord, killed, open_journal
 from contemplate.journal.group_commit import Write
 from contemplate.journal.holding import Holding
 from contemplate.journal.postgres import address_of, connections
@@ -39,6 +39,7 @@ from contemplate.journal.postgres.connections import Connections, PostgresConnec
 from contemplate.journal.postgres.heartbeat import RenewalThread
 from contemplate.journal.postgres.leases import KEPT, SEEN, Leases
 from contemplate.journal.postgres.store import PostgresStore, channel_of
+from contemplate.messages import ToolCall
 from contemplate.models import DeltaSink, ModelRequest, ModelResponse, Retry
 from contemplate.testing import ScriptedModel
 
@@ -474,14 +475,14 @@ class TestWhoHasARun:
         one, other = open_(), open_()
         runs = [RunRecord(run_id=run_id, question="q", model="m") for run_id in ("r", "s")]
         with one.hold("r"):
-            assert one.killed(runs) == other.killed(runs) == {"s"}
+            assert killed(one, runs) == killed(other, runs) == {"s"}
             silent(1.9)
-            assert other.killed(runs) == {"s"}
+            assert killed(other, runs) == {"s"}
             silent(0.2)
-            assert other.killed(runs) == {"r", "s"}
+            assert killed(other, runs) == {"r", "s"}
             leases_of(one)._beat()
-            assert other.killed(runs) == {"s"}
-        assert other.killed(runs) == {"r", "s"}
+            assert killed(other, runs) == {"s"}
+        assert killed(other, runs) == {"r", "s"}
 
     def test_who_has_not_been_heard_of_for_a_day_is_forgotten_with_his_runs(
         self, open_: Callable[[], Journal], postgres: PostgresServer, schema: str
@@ -603,6 +604,58 @@ class TestARun:
         assert told.value.partial is not None
         assert other.entries("r") == []
         assert [each.getMessage() for each in caplog.records if each.name.startswith("psycopg")] == []
+
+    @pytest.mark.parametrize("own", [False, True], ids=["in the same journal", "with one of its own"])
+    @pytest.mark.parametrize("lent", [False, True], ids=["beside", "in a blocked event loop"])
+    async def test_within_one_that_is_taken_calls_nothing_more(
+        self, open_: Callable[[], Journal], silent: Callable[[float], None], own: bool, lent: bool
+    ) -> None:
+        one, other = open_(), open_()
+
+        class Stopped(ScriptedModel):
+            async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+                if not self.requests:
+                    await anyio.to_thread.run_sync(_take, other, silent)
+                    leases_of(one)._renewed -= 2 * NEVER
+                return await super().request(request, on_delta)
+
+        model = Stopped("yes")
+        inner = Contemplator(model, planner=planners.sample(5), limits=Limits(concurrency=1))
+        inner = inner.with_journal(one) if own else inner
+
+        async def agent(task: Task, ctx: TaskContext) -> Answer:
+            return Answer((inner.run_sync(task.prompt) if lent else await inner.run(task.prompt)).text)
+
+        mind = Contemplator(model, planner=planners.direct(), agent=agent, journal=one)
+        with anyio.fail_after(PATIENCE), pytest.raises(RunTaken):
+            await mind.run("So?", run_id="r")
+        assert len(model.requests) == 1
+
+    async def test_that_is_taken_begins_no_tool_that_waits_for_a_thread(
+        self, open_: Callable[[], Journal], silent: Callable[[float], None]
+    ) -> None:
+        one, other = open_(), open_()
+        used: list[int] = []
+
+        def look(number: int) -> str:
+            """Look."""
+            used.append(number)
+            if len(used) == 1:
+                _take(other, silent)
+                leases_of(one)._renewed -= 2 * NEVER
+            return "ok"
+
+        threads = anyio.to_thread.current_default_thread_limiter()
+        before, threads.total_tokens = threads.total_tokens, 1
+        calls = tuple(ToolCall(id=f"c{n}", name="look", arguments=f'{{"number": {n}}}') for n in range(5))
+        model = ScriptedModel([Message.assistant("", calls), "done"])
+        mind = Contemplator(model, planner=planners.direct(), tools=[look], journal=one)
+        try:
+            with anyio.fail_after(PATIENCE), pytest.raises(RunTaken):
+                await mind.run("So?", run_id="r")
+        finally:
+            threads.total_tokens = before
+        assert len(used) == 1
 
 
 @given(

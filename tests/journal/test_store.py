@@ -24,7 +24,7 @@ import pytest
 
 from contemplate import Contemplator, Limits, Message, PendingCall
 from contemplate.errors import ConfigurationError, JournalBusy, JournalError
-from contemplate.journal import Entry, Journal, RunRecord
+from contemplate.journal import Entry, Journal, RunRecord, killed
 from contemplate.journal.entries import Status
 from contemplate.journal.group_commit import Write
 from contemplate.journal.journal import checksum_of
@@ -582,11 +582,40 @@ def refused(path: Path, run_id: str) -> bytes:
     return run([sys.executable, "-c", code, path, run_id], PATIENCE).stderr.encode()
 
 
+def test_a_run_that_ends_while_it_is_looked_was_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Journal(tmp_path / "j")) as journal:
+        run = RunRecord(run_id="r", question="q", model="m")
+        journal.save(run)
+
+        def held(run_ids: object) -> set[str]:
+            journal.save(run.model_copy(update={"status": "answered"}))
+            return set()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(journal.store, "held", held)
+            assert killed(journal, [run]) == set()
+        assert killed(journal, [run]) == set(), "it is over by now"
+
+
+def test_whether_a_run_of_somebody_else_was_killed_cannot_be_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> bool:
+        raise PermissionError
+
+    with closing(Journal(tmp_path / "j")) as journal:
+        run = RunRecord(run_id="r", question="q", model="m")
+        journal.save(run)
+        assert killed(journal, [run]) == {"r"}
+        monkeypatch.setattr("contemplate.journal.sqlite.store.is_locked", refuse)
+        assert killed(journal, [run]) == set()
+
+
 def test_a_run_in_memory_is_killed_with_its_process() -> None:
     journal = Journal()
     runs = [RunRecord(run_id=run_id, question="q", model="m") for run_id in ("r", "s")]
     with journal.hold("r"):
-        assert journal.killed(runs) == {"s"}
+        assert killed(journal, runs) == {"s"}
 
 
 def test_a_run_is_held_among_processes_and_freed_by_their_death(tmp_path: Path) -> None:
@@ -598,14 +627,14 @@ def test_a_run_is_held_among_processes_and_freed_by_their_death(tmp_path: Path) 
             pass
         runs = [RunRecord(run_id=run_id, question="q", model="m") for run_id in ("r", "another", "nobody's")]
         runs += [RunRecord(run_id="over", question="q", model="m", status="answered")]
-        assert Journal(path).killed(runs) == {"another", "nobody's"}
+        assert killed(Journal(path), runs) == {"another", "nobody's"}
         with Journal(path).hold("another"):
-            assert Journal(path).killed(runs) == {"nobody's"}
+            assert killed(Journal(path), runs) == {"nobody's"}
             # Whoever looks loses none of his own locks.
             assert b"'another' is active in another process" in refused(path, "another")
         assert b"'another'" not in refused(path, "another")
         holder.kill()
-    assert Journal(path).killed(runs) == {"r", "another", "nobody's"}
+    assert killed(Journal(path), runs) == {"r", "another", "nobody's"}
     with Journal(path).hold("r"):
         pass
     assert not list(tmp_path.glob("*.lock"))

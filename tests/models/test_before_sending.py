@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from contemplate import Message
-from contemplate.errors import ModelContextError, ModelServerError, RunTaken
+from contemplate.errors import ContemplateError, ModelContextError, ModelServerError, RunTaken
 from contemplate.journal import Journal
 from contemplate.journal.shared_answers import SharedAnswers
 from contemplate.models import (
@@ -131,6 +131,69 @@ async def test_a_call_that_waited_is_not_made(wrapped: Callable[[Model], Model],
         # Nothing that it held is lost.
         await model.request(first.asking(request_))
     assert held.asked == 2
+
+
+async def test_a_call_that_waited_for_one_that_failed_is_not_made() -> None:
+    run, held = Run(), Held()
+    request = ModelRequest((Message.system("word " * LEAST_TOKENS), Message.user("hello")))
+
+    class Failing(Held):
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+            await held.request(request)
+            raise ModelServerError("overloaded", model="m")
+
+    model = Warm(Failing())
+
+    async def ask(request: ModelRequest, error: type[Exception]) -> None:
+        with pytest.raises(error):
+            await model.request(request)
+
+    waiting = anyio.Event()
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask, request, ModelServerError)
+            await held.asking.wait()
+            group.start_soon(ask, replace(run.asking(request), on_queue=lambda _: waiting.set()), RunTaken)
+            await waiting.wait()
+            run.taken = True
+            held.over.set()
+    assert held.asked == 1
+
+
+async def test_that_its_run_was_taken_is_no_failure_of_a_model() -> None:
+    run = Run()
+    model = ScriptedModel("yes")
+    fallback = Fallback([model, ScriptedModel("no")], on=(ContemplateError,), failures=1)
+    run.taken = True
+    with pytest.raises(RunTaken):
+        await fallback.request(run.asking())
+    assert model.requests == []
+    run.taken = False
+    assert (await fallback.request(run.asking())).message.text == "yes"
+
+
+async def test_a_second_call_that_was_not_sent_costs_nothing() -> None:
+    run, held, checking = Run(), Held(), anyio.Event()
+
+    class Observed(ScriptedModel):
+        async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+            if len(self.requests) < OBSERVATIONS_NEEDED:
+                return await super().request(request, on_delta)
+            return await held.request(request, on_delta)
+
+    async def check() -> None:
+        if held.asked:
+            held.over.set()
+            checking.set()
+            await anyio.sleep_forever()
+
+    model = Hedge(Observed("yes"), share=1)
+    for _ in range(OBSERVATIONS_NEEDED):
+        await model.request(ASKING)
+    with anyio.fail_after(PATIENCE):
+        response = await model.request(replace(run.asking(), before_sending=check))
+    assert checking.is_set()
+    assert response.usage.calls == held.asked == 1
 
 
 async def test_no_second_call_is_made_for_a_late_one() -> None:

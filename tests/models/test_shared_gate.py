@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from contemplate import Message, Usage
 from contemplate.boot_clock import boot_clock
-from contemplate.errors import JournalBusy, JournalError
+from contemplate.errors import JournalBusy, JournalError, RunTaken
 from contemplate.models import ModelRequest, ModelResponse, RunMark
 from contemplate.models.wrappers.rate_limit import (
     LATE_START,
@@ -319,6 +320,18 @@ async def test_a_turn_that_is_long_over_is_given_back_where_it_may_be_lost(
     assert len(told.granted) == 1 + again
     gate.ended(permit)
     await until(lambda: [end.how for end in told.ends] == ["unused"] * again + ["ended"])
+
+
+async def test_whoever_may_not_send_any_more_gives_his_place_back() -> None:
+    told = Told(room=1)
+
+    async def taken() -> None:
+        raise RunTaken("run 'r' was taken")
+
+    gate = gate_of(told)
+    with pytest.raises(RunTaken):
+        await gate.enter(None, replace(asking(), before_sending=taken))
+    await until(lambda: [end.how for end in told.ends] == ["unused"])
 
 
 async def test_who_stood_still_while_he_was_told_takes_his_turn_anew(monkeypatch: pytest.MonkeyPatch) -> None:

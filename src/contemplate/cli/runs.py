@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from ..errors import ConfigurationError
-from ..journal import Entry, Journal, RunRecord, prune
+from ..journal import Entry, Journal, RunRecord, killed, prune
 from ..redaction import redact
 from ..result import RunResult
 from ..views.printable import printable
@@ -39,9 +39,9 @@ def runs(options: argparse.Namespace) -> int:
     if options.json:
         _print_json([run.model_dump(mode="json") for run in listed])
         return ANSWERED
-    killed = journal.killed(listed)
+    dead = killed(journal, listed)
     for run in listed:
-        status = KILLED if run.run_id in killed else run.status
+        status = KILLED if run.run_id in dead else run.status
         head = f"{run.run_id:12}  {_when(run)}  {status:11}  "
         if width() - len(head) < QUESTION_WIDTH:
             head = f"{run.run_id:12}  {status}\n  {_when(run)}  "
@@ -77,7 +77,7 @@ def show(options: argparse.Namespace) -> int:
     requests = journal if options.requests else None
     results = {} if run.result is None else {result.id: result for result in run.result.tasks}
     bars = timeline(entries, results, width() - len(INDENT))
-    status = KILLED if journal.killed([run]) else run.status
+    status = KILLED if killed(journal, [run]) else run.status
     lines = [*_head(run, status), *call_tree(entries, results, requests), *_section("timeline", bars), *_end(run)]
     write("\n".join(_shown(printable("\n".join(lines)).split("\n"))) + "\n")
     return ANSWERED

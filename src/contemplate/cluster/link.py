@@ -14,7 +14,7 @@ from ..errors import ClusterBusy, ClusterError, JournalBusy, JournalError
 from ..journal import Journal, RunRecord
 from ..journal.entries import Status
 from ..journal.following import records_of, statuses_of
-from ..journal.patience import PATIENCE
+from ..journal.patience import PATIENCE, in_daemon_thread
 from . import roster
 from .engine.run_queue import CONNECTIONS, LONGEST_ANSWER, QueuedRun, RunQueue
 from .gathered import Gathered
@@ -124,7 +124,9 @@ class Link:
                 f"the client of {self.site.name} is not open", hint="async with Client(...) as client: ..."
             )
         try:
-            return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter, abandon_on_cancel=reads)
+            if reads:
+                return await in_daemon_thread(function, *args, limiter=self._limiter)
+            return await anyio.to_thread.run_sync(function, *args, limiter=self._limiter)
         except JournalError as error:
             # To whoever asks it is one database, whichever of its tables was wanted.
             if isinstance(error.__cause__, psycopg.Error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from math import inf
 
 from ..arguments import checked_arguments
 from ..journal.following import statuses_of
@@ -28,7 +29,7 @@ def prune_queues(journal: str, older_than: float) -> int:
         JournalError: the journal cannot be read.
     """
     site, deleted, kept = Site.of(journal), 0, 0
-    with closing(RunQueue(site)) as queue, closing(site.journal()) as opened:
+    with closing(RunQueue(site, longest=inf)) as queue, closing(site.journal()) as opened:
         before = opened.store.read(opened.store.now, PATIENCE) - older_than
         while some := queue.over(before, AT_ONCE, after=kept):
             gone = sorted(set(some) - statuses_of(opened, some).keys())

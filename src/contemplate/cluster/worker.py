@@ -85,13 +85,17 @@ def work(
         )
     found = {name: mind_named(name) for name in names}
     worker = Worker(found, Site.of(journal), concurrency=concurrency, metrics=metrics)
-    asyncio.run(_work(worker, drain_seconds, announce))
+    try:
+        asyncio.run(_work(worker, drain_seconds, announce))
+    finally:
+        gc.unfreeze()
 
 
 async def _work(worker: Worker, drain_seconds: float, announce: Callable[[str], None]) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with worker.working() as stop:
             # What is there by now stays: it need not be looked through for garbage again and again.
+            gc.collect()
             gc.freeze()
             announce(f"Working as {worker.info}. SIGTERM lets what goes on end.")
             if worker.metrics_url is not None:

@@ -26,11 +26,12 @@ from weakref import WeakValueDictionary
 from ..errors import ConfigurationError
 from ..redaction import redact
 from .entries import Entry, RunRecord
+from .following import killed
 from .journal import Journal
 from .pruning import prune
 from .shared_answers import SharedAnswers
 
-__all__ = ["Entry", "Journal", "RunRecord", "SharedAnswers", "open_journal", "prune"]
+__all__ = ["Entry", "Journal", "RunRecord", "SharedAnswers", "killed", "open_journal", "prune"]
 
 POSTGRES = ("postgresql://", "postgres://")
 _SQLITE_PREFIX = "sqlite:///"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from ..errors import JournalError
@@ -31,6 +31,21 @@ def statuses_of(journal: Journal, run_ids: Sequence[str]) -> dict[str, Status]:
     """
     query = f"SELECT run_id, status FROM ({journal.store.glances}) AS glances"  # noqa: S608
     return {run_id: cast("Status", status) for run_id, status in _rows(journal, query, run_ids)}
+
+
+def killed(journal: Journal, runs: Iterable[RunRecord]) -> set[str]:
+    """Return the ids of those of the runs that say that they are running, and that no living process has.
+
+    `resume` goes on with them. A process on another machine is alive until it has not been heard of for a while.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    running = {run.run_id for run in runs if run.status == "running"}
+    nobodys = running - journal.store.held(running) if running else set[str]()
+    # Of those that have ended meanwhile, nobody has had to die.
+    statuses = statuses_of(journal, sorted(nobodys))
+    return {run_id for run_id in nobodys if statuses.get(run_id, "running") == "running"}
 
 
 def records_of(journal: Journal, run_ids: Sequence[str]) -> dict[str, RunRecord | JournalError]:

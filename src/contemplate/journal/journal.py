@@ -281,17 +281,6 @@ class Journal:
             stack.callback(let_go)
             yield taken
 
-    def killed(self, runs: Iterable[RunRecord]) -> set[str]:
-        """Return the ids of those of the runs that say that they are running, and that no living process has.
-
-        `resume` goes on with them. A process on another machine is alive until it has not been heard of for a while.
-
-        Raises:
-            JournalError: it cannot be read.
-        """
-        running = [run.run_id for run in runs if run.status == "running"]
-        return set(running) - self.store.held(running) if running else set()
-
     def take(self, run_id: str) -> Callable[[], None]:
         """Lock a run, as `hold` does, and return what unlocks it.
 

@@ -59,6 +59,7 @@ class Recording:
         so_far: returns the run's result so far.
         answers: those that the run has in common with others; None if it asks for itself.
         taken: the error, if another process has taken the run.
+        around: that of the run around this one, which has a journal of its own; None if there is none.
         end: ends the run at once, which is then another process's.
     """
 
@@ -73,6 +74,7 @@ class Recording:
         self.answers = answers
         self.so_far: Callable[[], RunResult[Any] | None] = lambda: None
         self.taken: RunTaken | None = None
+        self.around: Recording | None = None
         self.end: Callable[[], None] = lambda: None
         self._time_is_up: Callable[[], None] = lambda: None
         self._journal = journal
@@ -142,7 +144,7 @@ class Recording:
         # Of event loops of different kinds, each has a clock of its own.
         other._claimed, other._run_started = self._claimed, self._run_started
         other._concluded, other._found_last = self._concluded, self._found_last
-        other.answers = self.answers
+        other.answers, other.around = self.answers, self.around
         try:
             with self._writer.elsewhere(other._writer):
                 yield other
@@ -320,23 +322,36 @@ class Recording:
 
     @property
     def surely_held(self) -> bool:
-        """Whether nobody else can have the run."""
-        return self._journal.store.surely_held(self.run.run_id)
+        """Whether nobody else can have the run, nor one around it."""
+        own = self._journal.store.surely_held(self.run.run_id)
+        return own and (self.around is None or self.around.surely_held)
 
     async def make_sure(self) -> None:
-        """Wait until nobody else can have the run: what is made then is made once.
+        """Wait until nobody else can have the run, nor one around it: what is made then is made once.
 
         Raises:
             RunTaken: another process has it.
         """
-        while not self.surely_held:
+        # The run around it finds out by itself, and in its own event loop, that it is over.
+        for each in self._all_around():
+            await each._find_out()
+        try:
+            await self._find_out()
+        except RunTaken as error:
+            raise self._lose(error) from None
+
+    def _all_around(self) -> Iterator[Recording]:
+        if self.around is not None:
+            yield from self.around._all_around()
+            yield self.around
+
+    async def _find_out(self) -> None:
+        while not self._journal.store.surely_held(self.run.run_id):
             try:
                 await in_thread(self._journal.store.make_sure, self.run.run_id, TO_MAKE_SURE)
             except JournalBusy as error:
                 self._writer.fall_behind(error)
                 await anyio.sleep(PAUSE)
-            except RunTaken as error:
-                raise self._lose(error) from None
 
     def check_taken(self) -> None:
         """Do nothing, unless it is known already that another process has the run.

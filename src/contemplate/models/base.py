@@ -41,6 +41,13 @@ class RunMark:
         """The outermost run, which identifies it."""
         return self
 
+    async def make_sure(self) -> None:
+        """Find out whether the run is still this process's, before something is begun that is to be begun once.
+
+        Raises:
+            RunTaken: it is another one's.
+        """
+
 
 # The only context variable: the run that the current code belongs to, for nested runs and for state kept per run.
 current_run: ContextVar[RunMark | None] = ContextVar("contemplate_run", default=None)

@@ -128,6 +128,15 @@ class Calls(OngoingRun):
         """The outermost run."""
         return self if self._outer is None else self._outer.root
 
+    async def make_sure(self) -> None:
+        """Find out whether the run is still this process's.
+
+        Raises:
+            RunTaken: it is another one's.
+        """
+        if self.resources.recording is not None:
+            await self.resources.recording.make_sure()
+
     @property
     def booked_ahead(self) -> Usage:
         """What is booked of recorded calls that the run has not come to yet: in their place it costs nothing more."""

@@ -75,6 +75,14 @@ class RunScope(RunMark):
         """The outermost run."""
         return self.run.root
 
+    async def make_sure(self) -> None:
+        """Find out whether the run is still this process's.
+
+        Raises:
+            RunTaken: it is another one's.
+        """
+        await self.run.make_sure()
+
     @property
     def over(self) -> bool:  # type: ignore[override]
         """Whether the run has ended."""

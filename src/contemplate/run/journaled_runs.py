@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +14,8 @@ import anyio
 import anyio.lowlevel
 
 from ..decisions import Decision, HeldCall
-from ..errors import ConfigurationError, ContemplateError, JournalError, OutputError, RunTaken, error_info, revived
+from ..errors import ConfigurationError, ContemplateError, JournalError, OutputError, error_info, revived
+from ..event_loops import call_in
 from ..journal import Entry, Journal, RunRecord
 from ..journal.entries import decision_entry, digest_of, held_call, message_of
 from ..journal.holding import Holding
@@ -148,10 +150,12 @@ async def _record(parts: Parts, job: Job, recording: Recording) -> RunResult[Any
         ContemplateError: there is no answer.
     """
     with anyio.CancelScope() as scope:
-        recording.end = scope.cancel
+        # Who finds out may be a run within it, in an event loop of its own, by which this one is blocked.
+        recording.end = partial(call_in, anyio.lowlevel.current_token(), scope.cancel)
         try:
             return await _recorded(parts, job, recording)
-        except RunTaken:
+        except Exception:
+            # Whatever it ended with, as none of its calls can be made any more.
             if recording.taken is None:
                 raise
     assert recording.taken is not None  # noqa: S101

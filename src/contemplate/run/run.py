@@ -159,6 +159,8 @@ async def _open_calls(parts: Parts, job: Job, recording: Recording | None) -> As
         return
     outer = scope.run
     assert isinstance(outer, Calls)  # noqa: S101
+    if recording is not None:
+        recording.around = outer.resources.recording
     if scope.blocked is not None:
         async with _open_calls_elsewhere(scope, scope.blocked.later, outer, parts, job, recording) as calls:
             yield calls

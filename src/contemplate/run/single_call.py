@@ -238,7 +238,7 @@ class SingleCall:
             error = raised
             if meter.written or not isinstance(raised, Exception):
                 meter.spent = meter.usage(prompt_tokens or request_tokens(sent.request))
-            elif isinstance(raised, ModelContextError | RunTaken):
+            elif isinstance(raised, ModelContextError) or (isinstance(raised, RunTaken) and not meter.course.again):
                 # Nothing was read: it was refused, so that the call is left to ask again with less, or was not sent.
                 meter.spent = NOTHING
             raise

@@ -108,10 +108,14 @@ def serve(
 
         def start() -> None:
             # What is there by now stays: it need not be looked through for garbage again and again.
+            gc.collect()
             gc.freeze()
             announce(line)
 
-        anyio.run(_serve, served, runner, settings, listener, start)
+        try:
+            anyio.run(_serve, served, runner, settings, listener, start)
+        finally:
+            gc.unfreeze()
 
 
 async def _serve(

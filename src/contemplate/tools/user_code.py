@@ -14,6 +14,7 @@ import anyio.to_thread
 import sniffio
 
 from ..errors import ToolError
+from ..models import current_run
 
 T = TypeVar("T")
 
@@ -56,7 +57,12 @@ async def in_thread(function: Callable[[], T]) -> T:
             # Here, as an event loop that receives it from a thread ends without ending its threads.
             raise _as_exception(raised) from raised
 
-    return await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+    # Whoever waits for a thread asks anew, when he has one, whether the run is still this process's.
+    async with anyio.to_thread.current_default_thread_limiter():
+        mark = current_run.get()
+        if mark is not None and not mark.over:
+            await mark.make_sure()
+        return await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1))
 
 
 class _Contained:

@@ -13,6 +13,7 @@ import psycopg
 import sqlalchemy
 from dbos import Serializer, error
 
+from ...errors import ClusterBusy
 from ...redaction import redact
 from ..site import Site, cluster_error
 
@@ -56,6 +57,8 @@ def working(site: Site) -> Iterator[None]:
     """Turn errors of DBOS and of its connections in the block into `ClusterError`, without secrets."""
     try:
         yield
+    except sqlalchemy.exc.TimeoutError:
+        raise ClusterBusy(f"cluster on {site.name}: all connections are in use") from None
     except (sqlalchemy.exc.SQLAlchemyError, psycopg.Error, error.DBOSException) as problem:
         raise cluster_error(site, getattr(problem, "orig", None) or problem) from None
 

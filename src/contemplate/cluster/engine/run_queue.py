@@ -78,14 +78,18 @@ class QueueStatus(Data):
 class RunQueue:
     """The queues of a cluster.
 
+    Args:
+        site: the database.
+        longest: for how many seconds each answer is waited for; for some if None.
+
     Raises (each method):
         ClusterError: the database cannot be reached, or no worker has ever run there.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, longest: float | None = None) -> None:
         use_own_log()
         self._site = site
-        self._pool = connections(site, CONNECTIONS, LONGEST_ANSWER)
+        self._pool = connections(site, CONNECTIONS, LONGEST_ANSWER if longest is None else longest)
         self._client = DBOSClient(
             system_database_engine=self._pool,
             dbos_system_schema=site.engine_schema,

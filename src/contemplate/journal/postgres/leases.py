@@ -166,7 +166,7 @@ class Leases:
         return list(taken), self._having(taken)
 
     def held(self, run_ids: Collection[str]) -> set[str]:
-        """Return those of the runs whose process was heard of so lately that nobody may take them.
+        """Return those of the runs whose process was heard of lately, by what is known: nobody is suspected by this.
 
         Raises:
             JournalError: the database is not to be had.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
+from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -34,12 +36,51 @@ class Checkpoints:
         self._thread = threading.Thread(target=_move, args=(self._address,), name="contemplate checkpoint", daemon=True)
         # Where the interpreter is ending, there are no new threads.
         with suppress(RuntimeError):
-            self._thread.start()
+            _forks.start(self._thread)
 
     def close(self) -> None:
         """Wait until the file is not used any more."""
         if self._thread is not None and self._thread.is_alive():
             self._thread.join()
+
+
+class _Forks:
+    """Lets no process be forked while such a thread is at work.
+
+    It has locks of SQLite, which a copy would never see released, and so would wait for ever in any of its functions.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known = False
+        self._threads: list[threading.Thread] = []
+
+    def start(self, thread: threading.Thread) -> None:
+        """Start a thread.
+
+        Raises:
+            RuntimeError: the interpreter is ending.
+        """
+        with self._lock:
+            if not self._known and hasattr(os, "register_at_fork"):
+                os.register_at_fork(
+                    before=self._before, after_in_parent=self._lock.release, after_in_child=self._lock.release
+                )
+                self._known = True
+            self._threads = [*_alive(self._threads), thread]
+            thread.start()
+
+    def _before(self) -> None:
+        self._lock.acquire()
+        for thread in _alive(self._threads):
+            thread.join()
+
+
+def _alive(threads: Iterable[threading.Thread]) -> list[threading.Thread]:
+    return [each for each in threads if each.is_alive()]
+
+
+_forks = _Forks()
 
 
 def _move(address: str) -> None:

@@ -156,8 +156,9 @@ class SQLiteStore:
             return set(self._held).intersection(run_ids)
         try:
             return {run_id for run_id in run_ids if is_locked(self._file, run_id)}
-        except OSError as error:
-            raise JournalError(f"journal {self._path}: {error}") from error
+        except OSError:
+            # Of another user's, that cannot be told.
+            return set(run_ids)
 
     def surely_held(self, run_id: str) -> bool:
         """Return True: the system holds the lock as long as the process lives."""

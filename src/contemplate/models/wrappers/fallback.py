@@ -17,6 +17,7 @@ from ...errors import (
     ModelRateLimitError,
     ModelServerError,
     ModelTimeoutError,
+    RunTaken,
 )
 from ...usage import Price
 from ..base import DeltaSink, Model, ModelRequest, ModelResponse, price_of
@@ -108,6 +109,9 @@ class Fallback(Wrapper):
                 sink.start_over(price)
             try:
                 response = await _request(model, circuit, self._on, request, sink)
+            except RunTaken:
+                # That is no failure of the model, whatever `on` says.
+                raise
             except self._on as error:
                 failed.append(error)
                 price = price_of(model)
@@ -141,6 +145,10 @@ async def _request(
         response = await sent(model, request, sink)
     except ModelContextError:
         circuit.answered()
+        raise
+    except RunTaken:
+        if trial:
+            circuit.trial_ended(anyio.current_time())
         raise
     except on:
         circuit.failed(anyio.current_time())

@@ -14,7 +14,7 @@ from ...errors import ConfigurationError, ModelRateLimitError
 from ..accounting import broken_off
 from ..base import Delta, DeltaSink, Model, ModelRequest, ModelResponse
 from ..tokens import text_bytes
-from .base import Allowance, Wrapper, sent
+from .base import Allowance, Wrapper
 
 QUANTILE = 0.95
 OBSERVATIONS_NEEDED = 50
@@ -95,6 +95,7 @@ class Hedge(Wrapper):
 @dataclass(slots=True, eq=False)
 class _Call:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    sent: bool = False
     first_token: float | None = None
     written: int = 0
     response: ModelResponse | None = None
@@ -136,13 +137,15 @@ class _Race:
             assert answered.error is not None  # noqa: S101
             raise answered.error
         usage = answered.response.usage
-        lost = [broken_off(call.written, usage) for call in self.calls if call is not answered]
+        lost = [broken_off(call.written, usage) for call in self.calls if call is not answered and call.sent]
         return answered.response.model_copy(update={"usage": sum(lost, usage)}) if lost else answered.response
 
     async def _make(self, call: _Call) -> None:
         with call.scope:
             try:
-                call.response = await sent(self._inner, self._request, partial(self._on_delta_of, call))
+                await self._request.before_sending()
+                call.sent = True
+                call.response = await self._inner.request(self._request, partial(self._on_delta_of, call))
                 self._decide(call)
             except Exception as error:
                 call.error = error

@@ -69,7 +69,7 @@ class Warm(Wrapper):
             return await sent(self.inner, request, on_delta)
         leader = _Leader(beginnings, key, on_delta)
         try:
-            response = await self.inner.request(request, leader)
+            response = await sent(self.inner, request, leader)
             leader.heard()
             return response
         finally:

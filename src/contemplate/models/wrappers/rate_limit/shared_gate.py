@@ -38,6 +38,11 @@ class SharedGate:
         """Wait for a turn, and return the permit."""
         tokens = self._output.estimate(request)
         call, permit = await self._turn(run, tokens, request)
+        try:
+            await request.before_sending()
+        except BaseException:
+            self._thread.leave(call)
+            raise
         if boot_clock() > call.latest:
             # As the process, or its event loop, stood still: others may start in its place by now. Once, as one that
             # always does so would never start anything.
