@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from contemplate.journal.patience import in_daemon_thread
@@ -23,16 +25,20 @@ async def test_what_it_returns_or_raises_is_passed_on() -> None:
 
 
 async def test_whoever_is_cancelled_does_not_wait_but_others_have_no_more_room_for_that() -> None:
-    limiter, go_on, threads = anyio.CapacityLimiter(1), threading.Event(), list[threading.Thread]()
+    limiter, began, go_on = anyio.CapacityLimiter(1), threading.Event(), threading.Event()
+    threads = list[threading.Thread]()
 
     def read() -> bool:
         threads.append(threading.current_thread())
+        began.set()
         return go_on.wait(PATIENCE)
 
     with anyio.fail_after(PATIENCE):
         for _ in range(3):
-            with anyio.move_on_after(0.05):
-                await in_daemon_thread(read, limiter=limiter)
+            async with anyio.create_task_group() as group:
+                group.start_soon(partial(in_daemon_thread, read, limiter=limiter))
+                await anyio.to_thread.run_sync(began.wait, PATIENCE)
+                group.cancel_scope.cancel()
         assert limiter.borrowed_tokens == len(threads) == 1
         assert threads[0].daemon, "the process does not wait for it either"
         go_on.set()
