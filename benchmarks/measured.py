@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -140,9 +141,12 @@ def write(raw: Path, kept: Kept) -> None:
     """Write a line of JSON for each call, and for each run without any, by their runs' names; without the questions."""
     rows = [(name, {"run": name, "call": _written(entry)}) for name, entry in kept.calls]
     rows += [(name, {"run": name}) for name in kept.runs - {name for name, _ in kept.calls}]
-    with gzip.open(raw, "wt", encoding="utf-8") as lines:
+    # Whoever reads it meanwhile, or interrupts this, finds what was there before.
+    new = raw.with_suffix(f".{os.getpid()}")
+    with gzip.open(new, "wt", encoding="utf-8") as lines:
         for _, row in sorted(rows, key=itemgetter(0)):
             print(json.dumps(row), file=lines)
+    new.replace(raw)
 
 
 def _written(entry: Entry) -> dict[str, Any]:
