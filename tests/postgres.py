@@ -15,7 +15,7 @@ from uuid import uuid4
 PLACES = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql*/bin")
 # The server refuses to be root's.
 USER = "postgres"
-SETTINGS = {"listen_addresses": "127.0.0.1", "shared_buffers": "16MB", "max_connections": "60", "autovacuum": "off"}
+SETTINGS = {"listen_addresses": "127.0.0.1", "shared_buffers": "16MB", "max_connections": "120", "autovacuum": "off"}
 
 
 def binaries() -> Path | None:
