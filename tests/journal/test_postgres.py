@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from types import SimpleNamespace
 from typing import Any
@@ -555,6 +555,25 @@ def _take(journal: Journal, silent: Callable[[float], None]) -> None:
     assert leases_of(journal)._held
 
 
+def _lose(one: Journal, other: Journal, silent: Callable[[float], None]) -> None:
+    """Let the run `r` be taken from who has it, as if his process had stood still."""
+    _take(other, silent)
+    leases_of(one)._renewed -= 2 * NEVER
+
+
+class Stopped(ScriptedModel):
+    """A model while whose first call something happens."""
+
+    def __init__(self, script: str | Sequence[str | Exception], meanwhile: Callable[[], None]) -> None:
+        super().__init__(script)
+        self._meanwhile = meanwhile
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        if not self.requests:
+            await anyio.to_thread.run_sync(self._meanwhile)
+        return await super().request(request, on_delta)
+
+
 @pytest.mark.anyio
 class TestARun:
     async def test_whose_journal_is_lost_for_a_while(
@@ -588,15 +607,8 @@ class TestARun:
     ) -> None:
         one, other = open_(), open_()
 
-        class Stopped(ScriptedModel):
-            async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-                # As if the process had stood still while it was asked.
-                if not self.requests:
-                    await anyio.to_thread.run_sync(_take, other, silent)
-                    leases_of(one)._renewed -= 2 * NEVER
-                return await super().request(request, on_delta)
-
-        model = Stopped(ModelServerError("overloaded", model="m") if fails and n == 0 else "yes" for n in range(5))
+        script = [ModelServerError("overloaded", model="m") if fails else "yes", *["yes"] * 4]
+        model = Stopped(script, lambda: _lose(one, other, silent))
         mind = Contemplator(Retry(model), planner=planners.sample(5), limits=Limits(concurrency=1), journal=one)
         with anyio.fail_after(PATIENCE), pytest.raises(RunTaken, match="goes on there") as told:
             await mind.run("So?", run_id="r")
@@ -612,14 +624,7 @@ class TestARun:
     ) -> None:
         one, other = open_(), open_()
 
-        class Stopped(ScriptedModel):
-            async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
-                if not self.requests:
-                    await anyio.to_thread.run_sync(_take, other, silent)
-                    leases_of(one)._renewed -= 2 * NEVER
-                return await super().request(request, on_delta)
-
-        model = Stopped("yes")
+        model = Stopped("yes", lambda: _lose(one, other, silent))
         inner = Contemplator(model, planner=planners.sample(5), limits=Limits(concurrency=1))
         inner = inner.with_journal(one) if own else inner
 
@@ -641,8 +646,7 @@ class TestARun:
             """Look."""
             used.append(number)
             if len(used) == 1:
-                _take(other, silent)
-                leases_of(one)._renewed -= 2 * NEVER
+                _lose(one, other, silent)
             return "ok"
 
         threads = anyio.to_thread.current_default_thread_limiter()

@@ -80,7 +80,7 @@ class RunQueue:
 
     Args:
         site: the database.
-        longest: for how many seconds each answer is waited for; for some if None.
+        longest: for how many seconds each answer is waited for; `LONGEST_ANSWER` if None.
 
     Raises (each method):
         ClusterError: the database cannot be reached, or no worker has ever run there.
