@@ -59,7 +59,7 @@ class Recording:
         so_far: returns the run's result so far.
         answers: those that the run has in common with others; None if it asks for itself.
         taken: the error, if another process has taken the run.
-        around: that of the run around this one, which has a journal of its own; None if there is none.
+        around: that of the run around this one, where this one has a journal of its own; None if there is none.
         end: ends the run at once, which is then another process's.
     """
 
