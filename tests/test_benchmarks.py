@@ -226,7 +226,7 @@ def test_features_are_switched_on_in_the_model_and_around_it() -> None:
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_where_memory_goes() -> None:
     with running.server() as url:
-        found = await profile.held(f"{url}/hold-101/v1", contenders.EVERYTHING, 100)
+        found = await profile.held(url, contenders.EVERYTHING, 100)
     assert {"contemplate.run", "contemplate.agents", "contemplate.models.openai", "asyncio"} <= found.keys()
     whole = sum(size for size, _ in found.values())
     assert 5_000 < whole < 100_000

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import anyio
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from contemplate import Agent, Contemplator, Limits, RunResult, Usage
-from contemplate.aggregators import first, vote
+from contemplate import Agent, Contemplator, Limits, RunContext, RunResult, Task, Usage
+from contemplate.aggregators import first, synthesize, vote
 from contemplate.messages import Message, ToolCall
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.planners import direct, sample
 from contemplate.prompts import render
+from contemplate.run.protocols import Aggregator
+from contemplate.run.shares import MAX_OUTPUT_TOKENS
 
 from .patience import PATIENCE
 
@@ -205,3 +207,43 @@ async def test_of_attempts_that_do_not_all_fit_fewer_are_whole(limit: str, count
     ]
     assert result.complete == (whole == count)
     assert (result.stopped_by == limit) == (whole < count)
+
+
+class Crowd:
+    """A model that answers when `count` calls are there at the same time."""
+
+    name = "crowd"
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.rooms: list[int | None] = []
+        self._there = anyio.Event()
+
+    async def request(self, request: ModelRequest, on_delta: DeltaSink | None = None) -> ModelResponse:
+        self.rooms.append(request.settings.max_tokens)
+        if len(self.rooms) >= self.count:
+            self._there.set()
+        await self._there.wait()
+        usage = Usage(calls=1, input_tokens=10, output_tokens=1)
+        return ModelResponse(message=Message.assistant("word"), finish="stop", usage=usage, model=self.name)
+
+
+@pytest.mark.parametrize("pauses", [False, True])
+@pytest.mark.parametrize("aggregator", [first(), synthesize()], ids=lambda each: type(each).__name__)
+async def test_however_many_tasks_a_planner_has_none_waits_where_there_is_plenty(
+    pauses: bool, aggregator: Aggregator
+) -> None:
+    many = 200
+
+    async def planned(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        for number in range(many):
+            yield Task(id=str(number), prompt=f"Say {number}.")
+            if pauses:
+                await anyio.lowlevel.checkpoint()
+
+    model = Crowd(many)
+    limits = Limits(total_tokens=10**8, output_tokens=10**8)
+    with anyio.fail_after(PATIENCE):
+        result = await Contemplator(model, planner=planned, aggregator=aggregator, limits=limits).run("q")
+    assert result.complete
+    assert all(4096 <= (room or 0) <= MAX_OUTPUT_TOKENS for room in model.rooms)

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
 from .contenders import EVERYTHING, FEATURES, ROOT
 from .peers import contemplated
@@ -28,7 +29,6 @@ from .rooms import Frame, Share, room_of, shares
 from .running import server
 
 FEW = 8
-SEEN_AGAIN_SECONDS = 0.5
 SHOWN_SHARE, SHOWN_BYTES, FUNCTIONS_SHOWN = 0.001, 32, 20
 SAMPLES_PER_SECOND = 500
 
@@ -43,19 +43,18 @@ async def load(url: str, on: Sequence[str], n: int, seconds: float) -> int:
     return done
 
 
-async def held(url: str, on: Sequence[str], n: int) -> dict[str, tuple[float, float]]:
-    """By room, bytes and blocks of memory per subagent, while n wait for a server that holds its answers."""
-    async with contemplated.opened(url, on) as (fan_out, _):
+async def held(server: str, on: Sequence[str], n: int) -> dict[str, tuple[float, float]]:
+    """By room, bytes and blocks of memory per subagent, while n wait for the benchmark's server to answer."""
+    # One more than ever ask: so they are held until no further one has come for a while.
+    async with contemplated.opened(f"{server}/hold-{n + 1}/v1", on) as (fan_out, _):
         await fan_out(FEW)
         gc.collect()
         tracemalloc.start()
-        before, connections = tracemalloc.take_snapshot(), 0
+        before = tracemalloc.take_snapshot()
         run = asyncio.ensure_future(fan_out(n))
-        while (now := _connections()) < n - FEW or now != connections:
-            connections = now
-            await asyncio.sleep(SEEN_AGAIN_SECONDS)
-            if run.done():
-                raise RuntimeError("the answers were there before all had asked")
+        await asyncio.wait([run, asyncio.ensure_future(_holds(server, n))], return_when=asyncio.FIRST_COMPLETED)
+        if run.done():
+            raise RuntimeError("the answers were there before all had asked")
         gc.collect()
         grown = tracemalloc.take_snapshot().compare_to(before, "filename")
         tracemalloc.stop()
@@ -70,8 +69,14 @@ async def held(url: str, on: Sequence[str], n: int) -> dict[str, tuple[float, fl
     return rooms
 
 
-def _connections() -> int:
-    return len(os.listdir("/proc/self/fd"))
+async def _holds(server: str, n: int) -> None:
+    """Wait until the benchmark's server holds n answers."""
+    address = urlsplit(server)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(b"GET /holds-%d/ HTTP/1.1\r\ncontent-length: 0\r\n\r\n" % n)
+    await reader.readline()
+    writer.close()
+    await writer.wait_closed()
 
 
 def spy() -> str | None:
@@ -155,8 +160,7 @@ def main() -> None:
             show(cpu_tables(json.loads(options.out.read_text())), options.docs, options.verb)
         case "memory":
             with server() as url:
-                # One more than ever ask: so they are held until no further one has come for a while.
-                rooms = asyncio.run(held(f"{url}/hold-{options.n + 1}/v1", options.on, options.n))
+                rooms = asyncio.run(held(url, options.on, options.n))
             show(memory_table(rooms), options.docs, options.verb)
         case "load":
             done = asyncio.run(load(options.url, options.on, options.n, options.seconds))

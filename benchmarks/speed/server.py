@@ -2,7 +2,8 @@
 
 It answers every question with the same words, streamed or not, after as long as the path says: under `/50/v1` after
 50 ms. Under `/stream-200/v1` it answers at once, and streams 200 chunks, one every 5 ms. Under `/hold-1000/v1` answers
-wait until 1,000 requests do, or no further request has come for a while.
+wait until 1,000 requests do, or no further request has come for a while; `/holds-1000/` itself is answered when so many
+wait.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class _Held:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[_Connection, bool]] = []
+        self._watchers: list[tuple[_Connection, int]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: _Connection, until: int, streamed: bool) -> None:
@@ -62,6 +64,17 @@ class _Held:
         else:
             quiet = QUIET_SECONDS if len(self._waiting) <= 8 else PAUSE_SECONDS
             self._timer = asyncio.get_running_loop().call_later(quiet, self._release)
+            self._tell()
+
+    def watch(self, connection: _Connection, until: int) -> None:
+        self._watchers.append((connection, until))
+        self._tell()
+
+    def _tell(self) -> None:
+        told = [each for each in self._watchers if len(self._waiting) >= each[1]]
+        self._watchers = [each for each in self._watchers if each not in told]
+        for connection, _ in told:
+            connection.answer(streamed=False)
 
     def _release(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -98,6 +111,8 @@ class _Connection(asyncio.Protocol):
         name, _, number = pace.rpartition("-")
         if name == "hold":
             HELD.add(self, int(number), streamed)
+        elif name == "holds":
+            HELD.watch(self, int(number))
         elif name == "stream" and streamed:
             self.transport.write(HEAD + FIRST)
             loop.call_later(CHUNK_SECONDS, self._piece, int(number) - 2, loop.time() + CHUNK_SECONDS)

@@ -50,7 +50,7 @@ from .output_type import OutputType
 from .protocols import AgentFunction, Aggregator, Planner, most_tasks, needs_a_share, subagent_settings
 from .resources import Resources, resources
 from .single_call import unknown_price
-from .state import MANY_TASKS, RunState
+from .state import RunState
 
 if TYPE_CHECKING:
     from ..journal.recording import Recording
@@ -262,7 +262,7 @@ class _Run:
         self._began = self._clock.start(job.seconds_before)
         self._state.activity = calls.activity
         bounds = (most_tasks(parts.planner), limits.tasks)
-        self._state.most_tasks = min((each for each in bounds if each is not None), default=MANY_TASKS)
+        self._state.most_tasks = min((each for each in bounds if each is not None), default=None)
         self._state.planner.on_pause = self._divide_again
         self._state.stillness = calls.stillness
         calls.stillness.planning = lambda: self._state.planning

@@ -22,6 +22,8 @@ MIN_OUTPUT_TOKENS = 64
 # Of several attempts at one question, fewer that end are better than many that are cut off.
 ATTEMPT_TOKENS = 2048
 DEFAULT_OUTPUT_TOKENS = 4096
+# More than any model writes in one call.
+MAX_OUTPUT_TOKENS = 2**17
 # Of tokens, for the aggregator's own prompt and answer; what it reads of the others is kept as they write it.
 KEPT_SHARE = 0.125
 MAX_KEPT_TOKENS = 1536
@@ -245,7 +247,7 @@ class Shares:
             # Among how many it is to be divided, is known when the plan is written.
             return None
         # Whoever names no length would take what may be that of tasks to come.
-        share = room.least if ask.output is None else room.share
+        share = _at_most_one_answer(room.least) if ask.output is None else room.share
         if ask.output is None and not ask.for_task:
             # Its role may make other calls at the same time.
             share = min(share, max(DEFAULT_OUTPUT_TOKENS, share / 2))
@@ -292,7 +294,7 @@ class Shares:
         """Reserve for a call that goes on. Few that end their answers are better than many that do not."""
         tightest = min(rooms, key=lambda room: room.alone)
         wanted = math.inf if ask.output is None else ask.output
-        allowed = min(wanted, max(min(rooms).share, more.rather), tightest.alone)
+        allowed = min(wanted, max(_at_most_one_answer(min(rooms).share), more.rather), tightest.alone)
         if allowed >= min(wanted, max(more.least, ask.prompt * LEAST_GAIN)):
             return self._capped(ask, allowed, tightest.limit)
         if self.calls_out:
@@ -452,6 +454,10 @@ def _decrement(counter: Counter[str], key: str) -> None:
 
 def _kept_share(tokens: int | None) -> int:
     return min(int((tokens or 0) * KEPT_SHARE), MAX_KEPT_TOKENS)
+
+
+def _at_most_one_answer(tokens: float) -> float:
+    return tokens if tokens == math.inf else min(tokens, MAX_OUTPUT_TOKENS)
 
 
 def _tokens_for(money: float, per_token: float) -> float:

@@ -75,7 +75,7 @@ class RunState:
         self.places: dict[str, int] = {}
         self.plan_done = False
         self.expected: int | None = None
-        self.most_tasks = MANY_TASKS
+        self.most_tasks: int | None = None
         self.planner = Planning()
         self.stillness = Stillness()
         self.outbox: Mailbox[TaskResult] = _Outbox()
@@ -129,7 +129,13 @@ class RunState:
     @property
     def tasks_to_come(self) -> int:
         """How many tasks are not done at most, those included that the planner may hand out before it waits."""
-        return max(self.open_tasks, self.most_tasks - len(self._results)) if self.planning else self.open_tasks
+        if not self.planning:
+            return self.open_tasks
+        most = self.most_tasks
+        if most is None:
+            # As many again as there are: so the later ones find something, however many they are.
+            most = max(MANY_TASKS, 2 * len(self.planned))
+        return max(self.open_tasks, most - len(self._results))
 
     # For the engine
 
@@ -299,9 +305,9 @@ class RunState:
         return [self._results[need] for need in task.needs]
 
 
-def is_repeated(task: Task, most_tasks: int) -> bool:
+def is_repeated(task: Task, most_tasks: int | None) -> bool:
     """Return whether several subagents may do what `task` asks for, where at most so many tasks are planned."""
-    return task.samples > 1 or (task.kind == "candidate" and most_tasks > 1)
+    return task.samples > 1 or (task.kind == "candidate" and most_tasks != 1)
 
 
 def _refused(tools: Collection[str], why: str) -> SideEffectsError:
