@@ -16,7 +16,10 @@ from .neutral_request import ReplyWriter
 
 
 class StopStrings:
-    """Cuts a text that comes in pieces where one of `stops` begins; what may be its beginning is held back."""
+    """Cuts a text that comes in pieces where one of `stops` begins; what may be its beginning is held back.
+
+    Of several it is the one that is complete first, as a server that writes token by token would find it.
+    """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(filter(None, stops))
@@ -28,9 +31,9 @@ class StopStrings:
         if self._over:
             return ""
         text = self._held + text
-        places = [place for place in map(text.find, self._stops) if place >= 0]
-        self._over = bool(places)
-        sure = min(places) if places else len(text) - self._begun(text)
+        found = [(place + len(each), place) for each in self._stops if (place := text.find(each)) >= 0]
+        self._over = bool(found)
+        sure = min(found)[1] if found else len(text) - self._begun(text)
         self._held = text[sure:]
         return text[:sure]
 
