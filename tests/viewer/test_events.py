@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from contemplate.models import Fallback, ModelRequest
 from contemplate.run.listeners import Listener
 from contemplate.server.viewer.event_lines import lines_of, read_events
 from contemplate.server.viewer.live_runs import LiveRun, LiveRuns
-from contemplate.server.viewer.shown_runs import RESET, ShownRuns
+from contemplate.server.viewer.shown_runs import KILLED, RESET, ShownRuns
 from contemplate.testing import ScriptedModel
 from contemplate.views.recorded_events import events_of
 
@@ -275,6 +276,35 @@ async def test_a_run_that_another_process_makes_is_followed(tmp_path: Path, monk
     assert json.loads(batches[0][0])["kind"] == "run_started"
     assert all(batch[0] == RESET for batch in batches[1:])
     assert isinstance(list(read_events(batches[-1][1:]))[-1], RunFinished)
+
+
+async def test_a_run_whose_process_was_killed_is_told_from_one_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contemplate.server.viewer.shown_runs.LOOK_SECONDS", 0.01)
+    journal = Journal(tmp_path / "runs.db")
+    journal.save(RunRecord(run_id="theirs", question="?", model="m"))
+    shown = ShownRuns((journal,), LiveRuns())
+
+    async def status() -> str:
+        (run,) = (await shown.page(RunFilter(), 0, 1)).runs
+        return run.status
+
+    lines = await shown.lines("theirs", None)
+    assert isinstance(lines, AsyncGenerator)
+    async with aclosing(lines):
+        with journal.hold("theirs"):
+            assert await status() == "running"
+            assert KILLED not in await anext(lines)
+        assert await status() == "killed"
+        assert (await anext(lines)).endswith(KILLED)
+        whole = await shown.whole("theirs", None)
+        assert whole is not None
+        assert whole[1][-1] == KILLED
+        with journal.hold("theirs"):
+            again = await anext(lines)
+        assert again.startswith(RESET)
+        assert KILLED not in again
 
 
 async def test_a_run_goes_on_as_it_was_decided(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import httpx2
 import pytest
 
 from contemplate import Contemplator, Limits, Message, RunContext, Task, aggregators, planners, tool
-from contemplate.journal import Journal
+from contemplate.journal import Journal, RunRecord
 from contemplate.messages import ToolCall
 from contemplate.models import Delta, DeltaSink, Hedge, ModelRequest, ModelResponse
 from contemplate.models.wrappers.hedge import OBSERVATIONS_NEEDED
@@ -216,6 +216,19 @@ async def test_a_recorded_run_shows_its_tools_votes_and_costs(journal: Journal, 
         await page.run("location.hash = '#/compare/treaty/vote'")
         await page.wait("document.querySelectorAll('.compare .answer').length === 2")
         await page.wait("document.querySelectorAll('.compare .name').length === 10")
+        await well(page)
+
+
+async def test_a_run_whose_process_was_killed_says_how_it_goes_on(journal: Journal, show: Show) -> None:
+    journal.save(RunRecord(run_id="nobodys", question=QUESTION, model="m"))
+    url = show(ShownRuns((journal,), LiveRuns()))
+    async with chromium() as page:
+        await opened(page, url, "/")
+        await page.wait("document.querySelector('.chip.killed')")
+        await page.run("location.hash = '#/runs/nobodys'")
+        await page.wait("document.querySelector('.head .chip.killed')")
+        assert "contemplate resume nobodys" in await page.text(".answer")
+        assert not await page.run("document.querySelectorAll('progress').length")
         await well(page)
 
 

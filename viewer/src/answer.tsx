@@ -38,6 +38,11 @@ export function Answer({ run, id, view, decides }: Props) {
           ) : (
             <p class="quiet">There is none.</p>
           )}
+          {run.status === "killed" && (
+            <p class="note limit">
+              The process that made this run is gone. <code>contemplate resume {id}</code> goes on with it.
+            </p>
+          )}
           {run.stoppedBy && <p class="note limit">Stopped by the limit: {run.stoppedBy}</p>}
           {!run.complete && !run.stoppedBy && <p class="note limit">Something is missing from this answer.</p>}
         </section>

@@ -144,5 +144,6 @@ export type Event = Base &
       }
     | { kind: "run_suspended"; pending: PendingCall[]; usage: Usage; seconds: number }
     | { kind: "run_failed"; error: Failure; usage: Usage; seconds: number }
+    | { kind: "killed" }
     | { kind: "reset" }
   );

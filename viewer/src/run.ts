@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import type { Behind, CallName, Citation, Dissent, Event, Failure, PendingCall, ResultData, Role, TaskData, Usage } from "./events";
 
 export type State = "planned" | "running" | "answered" | "capped" | "failed" | "cancelled" | "suspended";
-export type RunStatus = "running" | "answered" | "partial" | "suspended" | "failed";
+export type RunStatus = "running" | "answered" | "partial" | "suspended" | "failed" | "killed";
 
 export interface Again {
   at: number;
@@ -326,6 +326,10 @@ export class Run {
         this.status = "failed";
         this.error = event.error;
         this.over(event.usage);
+        break;
+      case "killed":
+        this.status = "killed";
+        this.over(this.spent);
         break;
       case "reset":
         break;

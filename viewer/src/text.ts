@@ -57,5 +57,6 @@ export const STATES: Record<string, string> = {
   cancelled: "stopped",
   suspended: "waits",
   interrupted: "interrupted",
+  killed: "killed",
   damaged: "damaged",
 };

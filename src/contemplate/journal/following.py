@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 from ..errors import JournalError
 from .entries import Entry, RunRecord, Status
 from .journal import Journal
+from .overview import RunOverview
 from .patience import PATIENCE
 from .store import SQLConnection
 
@@ -33,7 +34,7 @@ def statuses_of(journal: Journal, run_ids: Sequence[str]) -> dict[str, Status]:
     return {run_id: cast("Status", status) for run_id, status in _rows(journal, query, run_ids)}
 
 
-def killed(journal: Journal, runs: Iterable[RunRecord]) -> set[str]:
+def killed(journal: Journal, runs: Iterable[RunRecord | RunOverview]) -> set[str]:
     """Return the ids of those of the runs that say that they are running, and that no living process has.
 
     `resume` goes on with them. A process on another machine is alive until it has not been heard of for a while.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from ..data import Data
@@ -48,13 +50,16 @@ class RunFilter(Data):
 
 
 class RunOverview(Data):
-    """A run at a glance. `cost_usd` None: it is not known. `live`: its events come as they happen."""
+    """A run at a glance. `cost_usd` None: it is not known. `live`: its events come as they happen.
+
+    `status` "killed": it was running, and no living process has it; whoever shows it has asked.
+    """
 
     run_id: str
     question: str = ""
     model: str = ""
     mode: str = ""
-    status: Status
+    status: Status | Literal["killed"]
     created: float = 0.0
     seconds: float = 0.0
     calls: int = 0

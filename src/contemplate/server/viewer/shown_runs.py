@@ -11,7 +11,7 @@ from ...data import Data
 from ...decisions import Decision
 from ...errors import error_info
 from ...events import Event
-from ...journal import Journal, RunRecord
+from ...journal import Journal, RunRecord, killed
 from ...journal.entries import Status
 from ...journal.overview import RunFilter, RunOverview, calls_recorded, overview
 from ...journal.patience import in_thread
@@ -26,6 +26,7 @@ from .live_runs import LiveRuns
 # How often a run that another process writes down is looked at, in seconds.
 LOOK_SECONDS = 1.0
 RESET = b'{"kind":"reset"}\n'
+KILLED = b'{"kind":"killed"}\n'
 
 # Goes on with a run as it was decided, within what the visit may spend, and tells its events.
 Resume = Callable[[RunRecord | None, str, Mapping[str, Decision], Listener, Visit | None], Awaitable[object]]
@@ -70,7 +71,7 @@ class ShownRuns:
         for journal in self.journals:
             # One more than is shown, and those that are here and there.
             enough = skip + most + 1 + len(found)
-            for run in await in_thread(lambda: overview(journal, wanted, most=enough)):  # noqa: B023
+            for run in await in_thread(_overview, journal, wanted, enough):
                 other = found.get(run.run_id)
                 if self.live.get(run.run_id) is None and (other is None or other.created < run.created):
                     found[run.run_id] = run
@@ -101,7 +102,7 @@ class ShownRuns:
         journal, record = await self._recorded(run_id, client)
         if journal is None or record is None:
             return None
-        return record.question, await in_thread(lambda: lines_of(events_of(journal, record)))
+        return record.question, await in_thread(_lines_recorded, journal, record)
 
     async def decide(
         self, run_id: str, client: str | None, decisions: Mapping[str, Decision], visit: Visit | None = None
@@ -161,7 +162,7 @@ class ShownRuns:
         return None, None
 
     async def _recorded_lines(self, journal: Journal, record: RunRecord, after: int) -> AsyncIterator[bytes]:
-        seen: tuple[int, Status] | None = None
+        seen: tuple[int, Status, bool] | None = None
         while True:
             going_on = self.live.get(record.run_id)
             if going_on is not None:
@@ -171,9 +172,9 @@ class ShownRuns:
                     yield start + batch
                     start = b""
                 return
-            found = await in_thread(calls_recorded, journal, record.run_id), record.status
+            found = await in_thread(_recorded_state, journal, record)
             if found != seen:
-                lines = await in_thread(lambda: lines_of(events_of(journal, record)))  # noqa: B023
+                lines = await in_thread(_lines_recorded, journal, record)
                 yield b"".join(lines[after:] if seen is None else [RESET, *lines])
                 seen = found
             if record.status not in ("running", "suspended"):
@@ -184,3 +185,19 @@ class ShownRuns:
             if now is None:
                 return
             record = now
+
+
+def _overview(journal: Journal, wanted: RunFilter, most: int) -> list[RunOverview]:
+    runs = overview(journal, wanted, most=most)
+    dead = killed(journal, runs)
+    return [run.model_copy(update={"status": "killed"}) if run.run_id in dead else run for run in runs]
+
+
+def _recorded_state(journal: Journal, record: RunRecord) -> tuple[int, Status, bool]:
+    """Return what changes when there is more to tell of a run."""
+    return calls_recorded(journal, record.run_id), record.status, bool(killed(journal, [record]))
+
+
+def _lines_recorded(journal: Journal, record: RunRecord) -> list[bytes]:
+    lines = lines_of(events_of(journal, record))
+    return [*lines, KILLED] if killed(journal, [record]) else lines
