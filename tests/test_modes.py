@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from contemplate import Contemplator, ModelSettings, aggregators, modes, planners
-from contemplate.cli.arguments import MODES
+from contemplate.cli.arguments.common import MODES
 from contemplate.errors import ConfigurationError
 from contemplate.models import Brevity, LocalModel, Model, ModelRequest, Retry, brevity_of
 from contemplate.testing import ScriptedModel

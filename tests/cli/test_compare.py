@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from contemplate.cli.arguments import KEYS
+from contemplate.cli.arguments.rows import KEYS
 from contemplate.cli.compare.ways import _KEYS
 from contemplate.testing import FaultyServer
 from contemplate.testing.faulty import Exchange, Hold, HttpError, Reply

@@ -14,7 +14,7 @@ from ..limits import Limits
 from ..models import Model, resolve
 from ..modes import Mode, Preset, program
 from ..prompts import DEFAULTS, Prompts
-from .arguments import MODE
+from .arguments.common import MODE
 
 # The options by the fields of `Limits`.
 LIMIT_OPTIONS = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ...errors import ConfigurationError
-from ..arguments import ROW_FORMS
+from ..arguments.rows import ROW_FORMS
 
 QUESTION = "question"
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")

@@ -1,9 +1,11 @@
-"""The options of `contemplate serve`. Imports nothing but argparse, so that --help is quick."""
+"""The options of `serve`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+
+from .common import add_debugging, add_model, add_own_prompts
+from .values import Commands, above_zero, port
 
 DESCRIPTION = """\
 Serve OpenAI's chat completions API over a model, or over contemplators of your own:
@@ -17,10 +19,23 @@ such as --key-budget 5usd/day for each key, or --key-budget ann:200000tokens/min
 for one; windows are minute, hour and day."""
 
 
-def add_serve_options(
-    serve: argparse.ArgumentParser, above_zero: Callable[[type[float]], Callable[[str], float]]
-) -> None:
-    """Add to `serve` what it takes beside a model; `above_zero` makes the type of numbers."""
+def add_serve(commands: Commands) -> None:
+    """Add `serve`."""
+    serve = commands.add_parser(
+        "serve",
+        help="serve an OpenAI-compatible endpoint",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_model(serve)
+    add_own_prompts(serve)
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    serve.add_argument("--port", type=port, default=8400, help="port; 0 picks one (default: %(default)s)")
+    _add_serving(serve)
+    add_debugging(serve)
+
+
+def _add_serving(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "minds", nargs="*", metavar="[NAME=]MIND", help="module:attribute of a Contemplator, such as app:mind, as NAME"
     )

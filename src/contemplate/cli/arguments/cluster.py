@@ -1,9 +1,11 @@
-"""The options of `contemplate worker`, `submit` and `cluster`. Imports argparse only, so that --help is quick."""
+"""The options of `worker`, `submit` and `cluster`."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+
+from .common import MODES, add_debugging
+from .values import Commands, above_zero
 
 WORKER = """\
 Carry out runs that clients submit, until Ctrl-C or SIGTERM. A MIND is a Contemplator in a
@@ -12,13 +14,8 @@ of workers, on any number of machines, share the work; what a worker has not end
 with another one."""
 
 
-def add_cluster_commands(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    modes: tuple[str, ...],
-    above_zero: Callable[[type[float]], Callable[[str], float]],
-    add_debugging: Callable[[argparse.ArgumentParser], None],
-) -> None:
-    """Add the commands; `above_zero` makes the type of numbers, `add_debugging` the options that all commands have."""
+def add_cluster(commands: Commands) -> None:
+    """Add the commands that see to workers."""
     whole, number = above_zero(int), above_zero(float)
     worker = commands.add_parser(
         "worker",
@@ -46,7 +43,7 @@ def add_cluster_commands(
     submit = commands.add_parser("submit", help="let workers answer a question")
     submit.add_argument("question", nargs="+", help="the question, in quotes or not; - reads it from standard input")
     submit.add_argument("--mind", metavar="MIND", help="which Contemplator (default: the only one that workers have)")
-    submit.add_argument("--mode", choices=modes, help="how to think (default: as the Contemplator says)")
+    submit.add_argument("--mode", choices=MODES, help="how to think (default: as the Contemplator says)")
     submit.add_argument("--image", action="append", default=[], metavar="FILE", help="an image file or URL; repeatable")
     submit.add_argument("--run-id", metavar="ID", help="what to call the run; one of that name goes on")
     submit.add_argument(
