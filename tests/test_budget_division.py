@@ -17,7 +17,8 @@ from contemplate.messages import Message, ToolCall
 from contemplate.models import Delta, DeltaSink, ModelRequest, ModelResponse
 from contemplate.planners import direct, sample
 from contemplate.prompts import render
-from contemplate.run.protocols import Aggregator
+from contemplate.run.planner_steps import FEW_TASKS
+from contemplate.run.protocols import Aggregator, Planner
 from contemplate.run.shares import MAX_OUTPUT_TOKENS
 
 from .patience import PATIENCE
@@ -228,22 +229,34 @@ class Crowd:
         return ModelResponse(message=Message.assistant("word"), finish="stop", usage=usage, model=self.name)
 
 
-@pytest.mark.parametrize("pauses", [False, True])
-@pytest.mark.parametrize("aggregator", [first(), synthesize()], ids=lambda each: type(each).__name__)
-async def test_however_many_tasks_a_planner_has_none_waits_where_there_is_plenty(
-    pauses: bool, aggregator: Aggregator
-) -> None:
-    many = 200
-
+def planner_of(many: int, *, pauses: bool) -> Planner:
     async def planned(question: str, ctx: RunContext) -> AsyncIterator[Task]:
         for number in range(many):
             yield Task(id=str(number), prompt=f"Say {number}.")
             if pauses:
                 await anyio.lowlevel.checkpoint()
 
-    model = Crowd(many)
-    limits = Limits(total_tokens=10**8, output_tokens=10**8)
+    return planned
+
+
+@pytest.mark.parametrize(("many", "pauses"), [(200, False), (200, True), (2 * FEW_TASKS, False)])
+@pytest.mark.parametrize("aggregator", [first(), synthesize()], ids=lambda each: type(each).__name__)
+async def test_however_many_tasks_a_planner_has_none_waits_where_there_is_plenty(
+    many: int, pauses: bool, aggregator: Aggregator
+) -> None:
+    model, planner = Crowd(many), planner_of(many, pauses=pauses)
+    limits = Limits(total_tokens=many * 10**6, output_tokens=many * 10**6)
     with anyio.fail_after(PATIENCE):
-        result = await Contemplator(model, planner=planned, aggregator=aggregator, limits=limits).run("q")
+        result = await Contemplator(model, planner=planner, aggregator=aggregator, limits=limits).run("q")
     assert result.complete
     assert all(4096 <= (room or 0) <= MAX_OUTPUT_TOKENS for room in model.rooms)
+
+
+async def test_tasks_that_are_handed_out_at_once_have_equal_parts() -> None:
+    many = FEW_TASKS - 1
+    model, planner = Crowd(many), planner_of(many, pauses=False)
+    with anyio.fail_after(PATIENCE):
+        await Contemplator(model, planner=planner, aggregator=first(), limits=Limits(output_tokens=many * 5000)).run(
+            "q"
+        )
+    assert model.rooms == [5000] * many

@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 from .watched_coroutine import followed
 
 T = TypeVar("T")
+# So many tasks are awaited before what is left of a limit is divided; to hand out more takes a while.
+FEW_TASKS = 256
 
 
 class Planning:
@@ -17,7 +19,7 @@ class Planning:
     whatever it waits for, as that may be a task.
 
     Attributes:
-        on_pause: called when the planner pauses.
+        on_pause: called when the planner pauses, or has handed out more than a few tasks.
         paused: whether the planner hands out nothing for now, or is done.
     """
 
@@ -26,11 +28,23 @@ class Planning:
         self.paused = False
         self._calls: set[int] = set()
         self._suspended = False
+        self._handed_out = 0
+
+    @property
+    def handing_out(self) -> bool:
+        """Whether it is about to hand out one of its first tasks, or to pause, without waiting for anything."""
+        return not self.paused and not self._calls and self._handed_out < FEW_TASKS
 
     @property
     def calling(self) -> bool:
         """Whether a call of the planner is being written."""
         return bool(self._calls)
+
+    def handed_out(self) -> None:
+        """Record that there is another task."""
+        self._handed_out += 1
+        if self._handed_out == FEW_TASKS:
+            self.on_pause()
 
     def pause(self) -> None:
         """Record that the planner hands out nothing for now."""
@@ -77,4 +91,6 @@ class _Followed(Generic[T]):
 
     async def __anext__(self) -> T:
         self._planning.goes_on()
-        return await followed(self._tasks.__anext__(), self._planning)
+        task = await followed(self._tasks.__anext__(), self._planning)
+        self._planning.handed_out()
+        return task

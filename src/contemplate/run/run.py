@@ -272,6 +272,7 @@ class _Run:
         calls.ledger.shares.anything_planned = lambda: bool(self._state.planned)
         calls.ledger.shares.open_tasks = lambda: self._state.open_tasks
         calls.ledger.shares.tasks_to_come = lambda: self._state.tasks_to_come
+        calls.ledger.shares.handing_out = lambda: self._state.handing_out
         calls.ledger.shares.planned_tasks = lambda: self._state.planned_tasks
         calls.ledger.shares.is_attempt = self._state.is_attempt
         inner_id = f"{calls.run_id}/{calls.path}" if calls.path else calls.run_id

@@ -166,6 +166,8 @@ class Shares:
         limits: what may be spent; with budgets that runs share, what may be as far as that is known now.
         open_tasks: returns how many tasks of the run are not done, as far as that is known.
         tasks_to_come: returns how many there may be at most, where the planner is about to hand out more.
+        handing_out: returns whether the planner is about to hand out one of its first tasks, or to pause, without
+            waiting for anything.
         anything_planned: returns whether there is a task yet; until then, the planner leaves a call for one.
         planned_tasks: returns how many are planned and not done.
         is_attempt: returns whether a task is one of several attempts at the same question, of which fewer will do.
@@ -179,6 +181,7 @@ class Shares:
         self.tokens_out = 0
         self.open_tasks: Callable[[], int] = lambda: 1
         self.tasks_to_come: Callable[[], int] = lambda: self.open_tasks()
+        self.handing_out: Callable[[], bool] = lambda: False
         self.anything_planned: Callable[[], bool] = lambda: True
         self.planned_tasks: Callable[[], int] = lambda: self.open_tasks()
         self.is_attempt: Callable[[str], bool] = lambda _: False
@@ -243,7 +246,8 @@ class Shares:
         room = min(rooms)
         wanted = math.inf if ask.output is None else ask.output
         enough = DEFAULT_OUTPUT_TOKENS if ask.output is None else ask.output
-        if room.least < min(enough, room.share) and room.share > MIN_OUTPUT_TOKENS:
+        vague = room.least < min(enough, room.share) or (ask.output is None and ask.for_task and self.handing_out())
+        if vague and room.share > MIN_OUTPUT_TOKENS:
             # Among how many it is to be divided, is known when the plan is written.
             return None
         # Whoever names no length would take what may be that of tasks to come.

@@ -127,6 +127,11 @@ class RunState:
         return not (self.plan_done or self._waits or self.planner.paused)
 
     @property
+    def handing_out(self) -> bool:
+        """Whether the planner is about to hand out one of its first tasks, or to pause, and waits for nothing."""
+        return self.planning and self.planner.handing_out
+
+    @property
     def tasks_to_come(self) -> int:
         """How many tasks are not done at most, those included that the planner may hand out before it waits."""
         if not self.planning:
