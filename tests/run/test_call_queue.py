@@ -92,6 +92,21 @@ async def test_who_need_not_wait_is_not_told_of() -> None:
     assert behind(events) == []
 
 
+@pytest.mark.parametrize(("tokens", "waits"), [(10**6, 0), (5000, 2)])
+async def test_who_waits_for_the_last_of_tasks_that_come_at_once_is_told_only_if_it_goes_on_waiting(
+    tokens: int, waits: int
+) -> None:
+    inner, events = Gated(), list[Event]()
+    planner, limits = planners.sample(4), Limits(total_tokens=tokens)
+    mind = Contemplator(inner, planner=planner, aggregator=aggregators.vote(), limits=limits)
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: mind.run("Why?", on_event=events.append))
+        await anyio.wait_all_tasks_blocked()
+        assert (inner.asked, behind(events)) == (4 - waits, ["limits"] * waits)
+        inner.answer.set()
+    assert behind(events).count("limits") == behind(events).count(None) == waits
+
+
 async def test_a_call_that_is_made_again_had_its_turn() -> None:
     events: list[Event] = []
     limited = Limit(

@@ -25,6 +25,13 @@ class _Waiter:
     turn: anyio.Event
     given: Reservation | LimitExceeded | None = None
     gone: bool = False
+    told: bool = False
+
+    def tell(self) -> None:
+        """Tell the call that it has to wait, once."""
+        if not (self.told or self.gone):
+            self.told = True
+            self.ask.on_wait()
 
 
 class Ledger:
@@ -223,7 +230,8 @@ class Ledger:
         waiter = _Waiter(ask, anyio.Event())
         line = self._ahead if ask.role == "aggregator" else self._last if ask.spared else self._waiting
         line.append(waiter)
-        ask.on_wait()
+        if not self.shares.handing_out():
+            waiter.tell()
         try:
             await self._turn_of(waiter)
         except BaseException:
@@ -260,6 +268,9 @@ class Ledger:
     def divide_again(self) -> None:
         """Serve those who wait, as it is known now among how many what is left is to be divided."""
         self._serve()
+        for line in (self._ahead, self._waiting, self._last):
+            for waiter in line:
+                waiter.tell()
         if self._outer is not None:
             self._outer.divide_again()
 
