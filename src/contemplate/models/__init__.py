@@ -26,6 +26,7 @@ from .base import (
 )
 from .context_size import ContextSize, context_of
 from .registry import resolve
+from .wrappers.base import Wrapper
 from .wrappers.retry import Retry
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ __all__ = [
     "TokenLogprob",
     "ToolSpec",
     "Warm",
+    "Wrapper",
     "brevity_of",
     "check",
     "context_of",

@@ -23,7 +23,11 @@ from ..tokens import text_bytes
 
 
 class Wrapper:
-    """Base class that passes on a model's name, price and connections; a subclass adds `request`."""
+    """Base class that passes on a model's name, price, context size and connections; a subclass adds `request`.
+
+    One that has a call wait, or makes it once more, awaits `request.before_sending()` just before it asks the inner
+    model: the call may be another process's by then.
+    """
 
     def __init__(self, inner: Model) -> None:
         self.inner = inner
