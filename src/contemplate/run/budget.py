@@ -268,9 +268,10 @@ class Ledger:
     def divide_again(self) -> None:
         """Serve those who wait, as it is known now among how many what is left is to be divided."""
         self._serve()
-        for line in (self._ahead, self._waiting, self._last):
-            for waiter in line:
-                waiter.tell()
+        if not self.shares.handing_out():
+            for line in (self._ahead, self._waiting, self._last):
+                for waiter in line:
+                    waiter.tell()
         if self._outer is not None:
             self._outer.divide_again()
 

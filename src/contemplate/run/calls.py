@@ -283,6 +283,8 @@ class Calls(OngoingRun):
         self.stillness.goes_on()
         activity = current_activity() or self.activity
         activity.call_began()
+        if role == "planner":
+            self.planning.call_asked()
         try:
             return await call.answer()
         finally:

@@ -513,6 +513,8 @@ class RunContext:
         scope = anyio.CancelScope()
 
         async def run() -> None:
+            if role == "planner":
+                self._state.planner.stream_began()
             with scope:
                 try:
                     stream.response = await self.call(role, request, model=model, on_delta=stream.deltas.put)

@@ -314,36 +314,48 @@ class _Run:
                 self._ctx.emit(LimitReached(limit=limit))
 
     async def _plan(self, group: TaskGroup) -> None:
-        at_a_time = TASKS_AT_A_TIME[sniffio.current_async_library()]
         activity = self._activity.begin()
         try:
-            # Before anything is paid for: without its tools the agent could not do the work.
-            await prepare(self._agent, self._ctx)
-            self._state.check_samples(getattr(self._planner, "samples", 1))
-            self._at("planner", None, activity).enter()
-            async with closing_planner(self._planner(self._ctx.question, self._ctx)) as tasks:
-                async for task in self._state.planner.follow(tasks):
-                    if self._ctx.tasks_left <= 0:
-                        self.stop("tasks")
-                        break
-                    self._add(task, group)
-                    if len(self._state.planned) % at_a_time == 0:
-                        # A planner that never awaits would block everything else.
-                        await anyio.lowlevel.checkpoint()
+            await self._hand_out(group, activity)
         except Exception as error:
             if isinstance(error, LimitExceeded) and not self._state.planned:
                 self.starved = error
                 return
             self.failure = as_contemplate_error(PlanError, "the planner", error)
             self.fail()
+        finally:
+            # However it ended: whoever waits for the rest of the plan, waits no longer.
+            self._state.planner.pause()
+            activity.end()
         try:
             self._state.finish_planning()
         except Exception as error:
             self.failure = as_contemplate_error(AggregationError, "the aggregator", error)
             self.fail()
-        activity.end()
         if self._ctx.listening:
             self._ctx.emit(PlanReady(plan=Plan.model_construct(tasks=tuple(self._state.planned))))
+
+    async def _hand_out(self, group: TaskGroup, activity: Activity) -> None:
+        at_a_time = TASKS_AT_A_TIME[sniffio.current_async_library()]
+        planning = self._state.planner
+        # Before anything is paid for: without its tools the agent could not do the work.
+        await prepare(self._agent, self._ctx)
+        self._state.check_samples(getattr(self._planner, "samples", 1))
+        self._at("planner", None, activity).enter()
+        async with closing_planner(self._planner(self._ctx.question, self._ctx)) as tasks:
+            try:
+                async for task in planning.follow(tasks):
+                    if self._ctx.tasks_left <= 0:
+                        self.stop("tasks")
+                        break
+                    self._add(task, group)
+                    if len(self._state.planned) % at_a_time == 0:
+                        # A planner that never awaits would block everything else.
+                        with planning.giving_way():
+                            await anyio.lowlevel.checkpoint()
+            finally:
+                # While it is closed, it may wait for what a task does.
+                planning.pause()
 
     def _add(self, task: Task, group: TaskGroup) -> None:
         task = as_task(task)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from .watched_coroutine import followed
@@ -19,21 +20,33 @@ class Planning:
     whatever it waits for, as that may be a task.
 
     Attributes:
-        on_pause: called when the planner pauses, or has handed out more than a few tasks.
+        divide_again: called when more is known of how many tasks there are: the planner pauses, or has handed out more
+            than a few.
         paused: whether the planner hands out nothing for now, or is done.
     """
 
     def __init__(self) -> None:
-        self.on_pause: Callable[[], None] = lambda: None
+        self.divide_again: Callable[[], None] = lambda: None
         self.paused = False
         self._calls: set[int] = set()
         self._suspended = False
+        self._streams = 0
         self._handed_out = 0
+        self._gives_way = False
 
     @property
     def handing_out(self) -> bool:
-        """Whether it is about to hand out one of its first tasks, or to pause, without waiting for anything."""
-        return not self.paused and not self._calls and self._handed_out < FEW_TASKS
+        """Whether one of its first tasks comes next, or a pause, or the end, as soon as others have had their turn."""
+        return self._gives_way and not self._calls and self._handed_out < FEW_TASKS
+
+    @contextmanager
+    def giving_way(self) -> Iterator[None]:
+        """Let others have their turn between two tasks."""
+        self._gives_way = True
+        try:
+            yield
+        finally:
+            self._gives_way = False
 
     @property
     def calling(self) -> bool:
@@ -44,25 +57,41 @@ class Planning:
         """Record that there is another task."""
         self._handed_out += 1
         if self._handed_out == FEW_TASKS:
-            self.on_pause()
+            self.divide_again()
 
     def pause(self) -> None:
         """Record that the planner hands out nothing for now."""
         if not self.paused:
             self.paused = True
-            self.on_pause()
+            self.divide_again()
+
+    def call_asked(self) -> None:
+        """Record that the planner wants to make a call: it hands out nothing before that has begun."""
+        self.divide_again()
 
     def call_began(self, turn: int) -> None:
         """Record that a call of the planner has begun to write: before, it may wait for those that are held."""
         self._calls.add(turn)
         self.paused = False
+        # Who waits for the next of its first tasks, may wait for long now.
+        self.divide_again()
 
     def call_ended(self, turn: int) -> None:
-        """Record that a call of the planner is over; what it has written is still to be read."""
+        """Record that a call of the planner is over; what it has written is still to be read.
+
+        A planner that has not made the call itself, but in a task or a thread beside it, still waits for others.
+        """
         self._calls.discard(turn)
+        if self._suspended and not self._calls and not self._streams:
+            self.pause()
+
+    def stream_began(self) -> None:
+        """Record that pieces of a call are going to come."""
+        self._streams += 1
 
     def stream_ended(self, *, awaited: bool) -> None:
         """Record that there are no more pieces of a call; a planner that does not wait for them waits for others."""
+        self._streams -= 1
         if self._suspended and not awaited and not self._calls:
             self.pause()
 

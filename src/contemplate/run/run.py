@@ -263,7 +263,7 @@ class _Run:
         self._state.activity = calls.activity
         bounds = (most_tasks(parts.planner), limits.tasks)
         self._state.most_tasks = min((each for each in bounds if each is not None), default=None)
-        self._state.planner.on_pause = self._divide_again
+        self._state.planner.divide_again = self._divide_again
         self._state.stillness = calls.stillness
         calls.stillness.planning = lambda: self._state.planning
         calls.planning = self._state.planner

@@ -166,8 +166,8 @@ class Shares:
         limits: what may be spent; with budgets that runs share, what may be as far as that is known now.
         open_tasks: returns how many tasks of the run are not done, as far as that is known.
         tasks_to_come: returns how many there may be at most, where the planner is about to hand out more.
-        handing_out: returns whether the planner is about to hand out one of its first tasks, or to pause, without
-            waiting for anything.
+        handing_out: returns whether the planner hands out one of its first tasks, or pauses, as soon as others have had
+            their turn.
         anything_planned: returns whether there is a task yet; until then, the planner leaves a call for one.
         planned_tasks: returns how many are planned and not done.
         is_attempt: returns whether a task is one of several attempts at the same question, of which fewer will do.

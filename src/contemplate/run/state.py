@@ -128,7 +128,7 @@ class RunState:
 
     @property
     def handing_out(self) -> bool:
-        """Whether the planner is about to hand out one of its first tasks, or to pause, and waits for nothing."""
+        """Whether the planner hands out one of its first tasks, or pauses, as soon as others have had their turn."""
         return self.planning and self.planner.handing_out
 
     @property
