@@ -40,24 +40,35 @@ async def run(mind: Contemplator[str]) -> list[str]:
     return [task.outcome for task in result.tasks]
 
 
-async def test_a_planner_that_waits_for_an_agent_in_a_way_of_its_own() -> None:
-    done = anyio.Event()
+def thought(plan: Planner, agent: AgentFunction, limits: Limits, model: Model | None = None) -> Contemplator[str]:
+    return Contemplator(
+        model or ScriptedModel("x"), planner=plan, agent=agent, aggregator=aggregators.synthesize(), limits=limits
+    )
 
-    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
-        await ctx.call("planner", ModelRequest((Message.user("plan"),)))
-        yield Task(id="a", prompt="a")
-        await done.wait()
-        yield Task(id="b", prompt="b")
 
+async def planned(ctx: RunContext) -> None:
+    await ctx.call("planner", ModelRequest((Message.user("plan"),)))
+
+
+def telling(done: anyio.Event) -> AgentFunction:
     async def agent(task: Task, ctx: TaskContext) -> Answer:
         answer = await asked(task, ctx)
         done.set()
         return answer
 
-    mind = Contemplator(
-        ScriptedModel("x"), planner=plan, agent=agent, aggregator=aggregators.synthesize(), limits=TIGHT
-    )
-    assert await run(mind) == ["answered", "answered"]
+    return agent
+
+
+async def test_a_planner_that_waits_for_an_agent_in_a_way_of_its_own() -> None:
+    done = anyio.Event()
+
+    async def plan(question: str, ctx: RunContext) -> AsyncIterator[Task]:
+        await planned(ctx)
+        yield Task(id="a", prompt="a")
+        await done.wait()
+        yield Task(id="b", prompt="b")
+
+    assert await run(thought(plan, telling(done), TIGHT)) == ["answered", "answered"]
 
 
 async def test_a_planner_that_waits_for_an_agent_and_does_not_read_on() -> None:
@@ -71,15 +82,7 @@ async def test_a_planner_that_waits_for_an_agent_and_does_not_read_on() -> None:
                 break
         yield Task(id="b", prompt="b")
 
-    async def agent(task: Task, ctx: TaskContext) -> Answer:
-        answer = await asked(task, ctx)
-        done.set()
-        return answer
-
-    mind = Contemplator(
-        Obedient([100], pieces=9), planner=plan, agent=agent, aggregator=aggregators.synthesize(), limits=TIGHT
-    )
-    assert await run(mind) == ["answered", "answered"]
+    assert await run(thought(plan, telling(done), TIGHT, Obedient([100], pieces=9))) == ["answered", "answered"]
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, None])
@@ -114,10 +117,7 @@ async def test_a_planner_that_asks_a_contemplator() -> None:
         await inner.run("what is to be done?")
         yield Task(id="b", prompt="b")
 
-    mind = Contemplator(
-        ScriptedModel("x"), planner=plan, agent=asked, aggregator=aggregators.synthesize(), limits=TIGHT
-    )
-    assert await run(mind) == ["answered", "answered"]
+    assert await run(thought(plan, asked, TIGHT)) == ["answered", "answered"]
 
 
 @pytest.mark.parametrize("pieces", [1, 7, 40])
@@ -222,16 +222,6 @@ async def test_a_follower_may_set_what_the_coroutine_waits_for(cancelled: bool) 
 AMOUNTS = pytest.mark.parametrize("limits", [TIGHT, Limits(total_tokens=10**8)], ids=["tight", "plenty"])
 
 
-def thought(plan: Planner, agent: AgentFunction, limits: Limits, model: Model | None = None) -> Contemplator[str]:
-    return Contemplator(
-        model or ScriptedModel("x"), planner=plan, agent=agent, aggregator=aggregators.synthesize(), limits=limits
-    )
-
-
-async def planned(ctx: RunContext) -> None:
-    await ctx.call("planner", ModelRequest((Message.user("plan"),)))
-
-
 @AMOUNTS
 async def test_a_planner_for_whose_call_there_is_no_room(limits: Limits) -> None:
     mind = Contemplator(ScriptedModel("x"), limits=limits.model_copy(update={"calls": 2}))
@@ -263,12 +253,7 @@ async def test_a_planner_that_waits_beside_a_call_of_its_own(limits: Limits) -> 
             await done.wait()
         yield Task(id="b", prompt="b")
 
-    async def agent(task: Task, ctx: TaskContext) -> Answer:
-        answer = await asked(task, ctx)
-        done.set()
-        return answer
-
-    assert await run(thought(plan, agent, limits)) == ["answered", "answered"]
+    assert await run(thought(plan, telling(done), limits)) == ["answered", "answered"]
 
 
 @AMOUNTS
@@ -296,13 +281,8 @@ async def test_a_planner_that_waits_for_a_task_while_it_is_closed(limits: Limits
         finally:
             await done.wait()
 
-    async def agent(task: Task, ctx: TaskContext) -> Answer:
-        answer = await asked(task, ctx)
-        done.set()
-        return answer
-
     limits = limits.model_copy(update={"tasks": 2})
-    assert await run(thought(plan, agent, limits)) == ["answered", "answered"]
+    assert await run(thought(plan, telling(done), limits)) == ["answered", "answered"]
 
 
 @pytest.mark.parametrize("stream", [False, True])

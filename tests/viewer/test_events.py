@@ -42,7 +42,7 @@ from contemplate.models import Fallback, ModelRequest
 from contemplate.run.listeners import Listener
 from contemplate.server.viewer.event_lines import lines_of, read_events
 from contemplate.server.viewer.live_runs import LiveRun, LiveRuns
-from contemplate.server.viewer.shown_runs import KILLED, RESET, ShownRuns
+from contemplate.server.viewer.shown_runs import KILLED_LINE, RESET, ShownRuns
 from contemplate.testing import ScriptedModel
 from contemplate.views.recorded_events import events_of
 
@@ -295,16 +295,16 @@ async def test_a_run_whose_process_was_killed_is_told_from_one_that_goes_on(
     async with aclosing(lines):
         with journal.hold("theirs"):
             assert await status() == "running"
-            assert KILLED not in await anext(lines)
+            assert KILLED_LINE not in await anext(lines)
         assert await status() == "killed"
-        assert (await anext(lines)).endswith(KILLED)
+        assert (await anext(lines)).endswith(KILLED_LINE)
         whole = await shown.whole("theirs", None)
         assert whole is not None
-        assert whole[1][-1] == KILLED
+        assert whole[1][-1] == KILLED_LINE
         with journal.hold("theirs"):
             again = await anext(lines)
         assert again.startswith(RESET)
-        assert KILLED not in again
+        assert KILLED_LINE not in again
 
 
 async def test_a_run_goes_on_as_it_was_decided(tmp_path: Path) -> None:

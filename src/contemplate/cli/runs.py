@@ -13,6 +13,7 @@ from pydantic_core import to_json
 
 from ..errors import ConfigurationError
 from ..journal import Entry, Journal, RunRecord, killed, prune
+from ..journal.following import KILLED
 from ..redaction import redact
 from ..result import RunResult
 from ..views.printable import printable
@@ -26,8 +27,6 @@ from .timeline import fitted, timeline, width, wrapped
 
 # Where there are fewer columns for a question, it stands in a line of its own.
 QUESTION_WIDTH = 24
-# What a run is called that says that it is running, and that no living process has: nobody could write that it is not.
-KILLED = "killed"
 
 
 def runs(options: argparse.Namespace) -> int:

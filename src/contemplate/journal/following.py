@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from ..errors import JournalError
 from .entries import Entry, RunRecord, Status
@@ -14,6 +14,8 @@ from .store import SQLConnection
 
 # Databases have limits on the values of a statement.
 AT_ONCE = 100
+# What a run is called that says that it is running, and that no living process has: nobody could write that it is not.
+KILLED: Literal["killed"] = "killed"
 
 
 class RunCount(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import anyio
 
@@ -13,6 +14,7 @@ from ...errors import error_info
 from ...events import Event
 from ...journal import Journal, RunRecord, killed
 from ...journal.entries import Status
+from ...journal.following import KILLED
 from ...journal.overview import RunFilter, RunOverview, calls_recorded, overview
 from ...journal.patience import in_thread
 from ...run.detached_task import OwnTask
@@ -26,7 +28,7 @@ from .live_runs import LiveRuns
 # How often a run that another process writes down is looked at, in seconds.
 LOOK_SECONDS = 1.0
 RESET = b'{"kind":"reset"}\n'
-KILLED = b'{"kind":"killed"}\n'
+KILLED_LINE = b'{"kind":"killed"}\n'
 
 # Goes on with a run as it was decided, within what the visit may spend, and tells its events.
 Resume = Callable[[RunRecord | None, str, Mapping[str, Decision], Listener, Visit | None], Awaitable[object]]
@@ -102,7 +104,8 @@ class ShownRuns:
         journal, record = await self._recorded(run_id, client)
         if journal is None or record is None:
             return None
-        return record.question, await in_thread(_lines_recorded, journal, record)
+        state = await in_thread(_recorded_state, journal, record)
+        return record.question, await in_thread(_lines_recorded, journal, record, state.killed)
 
     async def decide(
         self, run_id: str, client: str | None, decisions: Mapping[str, Decision], visit: Visit | None = None
@@ -162,7 +165,7 @@ class ShownRuns:
         return None, None
 
     async def _recorded_lines(self, journal: Journal, record: RunRecord, after: int) -> AsyncIterator[bytes]:
-        seen: tuple[int, Status, bool] | None = None
+        seen: _State | None = None
         while True:
             going_on = self.live.get(record.run_id)
             if going_on is not None:
@@ -174,7 +177,7 @@ class ShownRuns:
                 return
             found = await in_thread(_recorded_state, journal, record)
             if found != seen:
-                lines = await in_thread(_lines_recorded, journal, record)
+                lines = await in_thread(_lines_recorded, journal, record, found.killed)
                 yield b"".join(lines[after:] if seen is None else [RESET, *lines])
                 seen = found
             if record.status not in ("running", "suspended"):
@@ -190,14 +193,21 @@ class ShownRuns:
 def _overview(journal: Journal, wanted: RunFilter, most: int) -> list[RunOverview]:
     runs = overview(journal, wanted, most=most)
     dead = killed(journal, runs)
-    return [run.model_copy(update={"status": "killed"}) if run.run_id in dead else run for run in runs]
+    return [run.model_copy(update={"status": KILLED}) if run.run_id in dead else run for run in runs]
 
 
-def _recorded_state(journal: Journal, record: RunRecord) -> tuple[int, Status, bool]:
-    """Return what changes when there is more to tell of a run."""
-    return calls_recorded(journal, record.run_id), record.status, bool(killed(journal, [record]))
+class _State(NamedTuple):
+    """What changes when there is more to tell of a run."""
+
+    calls: int
+    status: Status
+    killed: bool
 
 
-def _lines_recorded(journal: Journal, record: RunRecord) -> list[bytes]:
+def _recorded_state(journal: Journal, record: RunRecord) -> _State:
+    return _State(calls_recorded(journal, record.run_id), record.status, bool(killed(journal, [record])))
+
+
+def _lines_recorded(journal: Journal, record: RunRecord, dead: bool) -> list[bytes]:
     lines = lines_of(events_of(journal, record))
-    return [*lines, KILLED] if killed(journal, [record]) else lines
+    return [*lines, KILLED_LINE] if dead else lines
